@@ -1,0 +1,75 @@
+/**
+ * The one primitive: if the record still has version `expected`, put `record` in its place and replace these tails of
+ * its logs. Everything that happens to a session is a {@link Change}; the rules beside this file make them.
+ */
+import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
+import type { SessionRecord } from "./record.ts";
+
+/** An idempotency key that a change brings into a log for the first time. */
+export interface Claim {
+  readonly log: LogName;
+  readonly key: string;
+}
+
+/** One step in the life of one session. */
+export interface Change {
+  readonly key: SessionKey;
+  /** The version the stored record must have; 0: there must be none. */
+  readonly expected: number;
+  /** What takes its place; null removes the session with all its logs. */
+  readonly record: SessionRecord | null;
+  readonly splices: readonly Splice[];
+  /** Keys that must not stand in the log yet. */
+  readonly claims: readonly Claim[];
+}
+
+/** Changes of different sessions of one tenant that land together or not at all; nearly always just one. */
+export type Transaction = readonly Change[];
+
+/** A change in the making: rules edit the draft, {@link changeOf} closes it. */
+export interface Draft {
+  readonly base: SessionRecord;
+  record: SessionRecord;
+  readonly splices: Map<LogName, Splice>;
+  readonly claims: Claim[];
+}
+
+export function draftOf(record: SessionRecord): Draft {
+  return { base: record, record, splices: new Map(), claims: [] };
+}
+
+/** Set fields of the record. */
+export function set(draft: Draft, fields: Partial<SessionRecord>): void {
+  draft.record = { ...draft.record, ...fields };
+}
+
+/** The last seq of a log as the draft has it; 0 where nothing stands. */
+export function headOf(record: SessionRecord, log: LogName): number {
+  return Object.hasOwn(record.heads, log) ? (record.heads[log] ?? 0) : 0;
+}
+
+/** Replace a log from `from` on. A second splice of the same log continues or overwrites the first. */
+export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
+  const head = headOf(draft.record, log);
+  if (from < 1 || from > head + 1)
+    throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
+  const earlier = draft.splices.get(log);
+  const start = Math.min(from, earlier?.from ?? from);
+  const kept = earlier?.entries.slice(0, from - start) ?? [];
+  draft.splices.set(log, { log, from: start, entries: [...kept, ...entries] });
+  set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
+}
+
+/** Close the draft: the next version, and the mark of a changed `turns` log. */
+export function changeOf(draft: Draft): Change {
+  const { base, splices, claims } = draft;
+  const version = base.version + 1;
+  const turnsVersion = splices.has("turns") ? version : base.turnsVersion;
+  return {
+    key: { tenant: base.tenant, id: base.id },
+    expected: base.version,
+    record: { ...draft.record, version, turnsVersion },
+    splices: [...splices.values()],
+    claims,
+  };
+}

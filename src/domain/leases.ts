@@ -1,0 +1,159 @@
+/**
+ * Leases: who may write to a session.
+ *
+ * A lease is *held* until it is released, broken, or *dead*: past its `expiresAt`, or of an instance that is gone.
+ * A dead lease is cleared by whoever wants to write next (`recover`), which also seals the turn it left open. Every
+ * acquisition and every clearing raises the fence, so the former holder's next write fails `fenced`.
+ */
+import { SessionError } from "../errors.ts";
+import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
+import { assemble, type Chunk } from "./chunk.ts";
+import type { Lease, SessionRecord, Waiter } from "./record.ts";
+import { nextState } from "./states.ts";
+import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
+import { tallySeal } from "./tally.ts";
+import { estimateUsage } from "./usage.ts";
+import { busy, guardFence, sessionIds, type Context } from "./writer.ts";
+
+/** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
+export interface Remains {
+  readonly turn: Turn;
+  readonly chunks: readonly Chunk[];
+}
+
+/** True while the lease's own time runs; whether its instance lives is for the caller to find out. */
+export function leaseRuns(lease: Lease, now: number): boolean {
+  return lease.expiresAt === null || now < lease.expiresAt;
+}
+
+/**
+ * Clear what a dead holder left: its lease, and its open turn, which becomes `interrupted` with what had arrived; its
+ * dangling tool calls get a marked result. The fence grows, so the dead one, should it wake, is fenced.
+ */
+export function recover(
+  draft: Draft,
+  remains: Remains | null,
+  reason: string,
+  context: Context,
+): void {
+  const { record } = draft;
+  set(draft, { lease: null, fence: record.fence + 1, cancel: null });
+  if (record.openTurn === null) return;
+  if (remains?.turn.seq !== record.openTurn)
+    throw new Error(`recovery of turn ${record.openTurn} without its remains`);
+  const output = assemble(remains.chunks);
+  const turn: Turn = {
+    ...remains.turn,
+    status: "interrupted",
+    output: closeToolCalls(output),
+    usage: estimateUsage(remains.turn.input, output),
+    requests: 1,
+    durationMs: Math.max(0, Math.min(context.now, record.lastActivityAt) - remains.turn.at),
+    error: { code: "interrupted", message: reason },
+  };
+  sealOver(draft, turn);
+}
+
+/** Put the sealed turn in the open one's place and empty the chunks, in the same step. */
+export function sealOver(draft: Draft, turn: Turn): void {
+  splice(draft, "turns", turn.seq, [entryOfTurn(turn)]);
+  if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
+  set(draft, { openTurn: null, cancel: null, counters: tallySeal(draft.record.counters, turn) });
+}
+
+export interface Acquisition {
+  readonly instance: string;
+  /** Null: as long as the instance lives. */
+  readonly ttlMs: number | null;
+  /** The caller's place in the queue, if it waited. */
+  readonly ticket: string | null;
+}
+
+/** Take the lease of a free session; the draft may have been through {@link recover}. */
+export function grant(
+  draft: Draft,
+  { instance, ttlMs, ticket }: Acquisition,
+  context: Context,
+): void {
+  const { record } = draft;
+  if (record.lease !== null) throw busy(record, record.lease, context.now);
+  const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
+  const first = waiters[0];
+  if (first !== undefined && first.ticket !== ticket) {
+    throw busy(
+      record,
+      { instance: first.instance, fence: record.fence, acquiredAt: context.now, expiresAt: null },
+      context.now,
+    );
+  }
+  const fence = record.fence + 1;
+  set(draft, {
+    state: nextState(record, "use", context.now),
+    fence,
+    lease: {
+      instance,
+      fence,
+      acquiredAt: context.now,
+      expiresAt: ttlMs === null ? null : context.now + ttlMs,
+    },
+    waiters: waiters.slice(first === undefined ? 0 : 1),
+  });
+}
+
+/** Give the lease back. An open turn must be sealed first. */
+export function releaseLease(record: SessionRecord, fence: number): Change {
+  guardFence(record, fence);
+  if (record.openTurn !== null)
+    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  const draft = draftOf(record);
+  set(draft, { lease: null });
+  return changeOf(draft);
+}
+
+/** Prolong a lease that has an end of its own. */
+export function renewLease(
+  record: SessionRecord,
+  { fence, ttlMs }: { fence: number; ttlMs: number },
+  context: Context,
+): Change {
+  guardFence(record, fence);
+  const draft = draftOf(record);
+  if (record.lease !== null)
+    set(draft, { lease: { ...record.lease, expiresAt: context.now + ttlMs } });
+  return changeOf(draft);
+}
+
+/** Ask the running answer to stop. Null where nothing runs or somebody already asked. */
+export function requestCancel(record: SessionRecord, context: Context): Change | null {
+  if (record.openTurn === null || record.cancel?.turn === record.openTurn) return null;
+  const draft = draftOf(record);
+  set(draft, { cancel: { turn: record.openTurn, at: context.now } });
+  return changeOf(draft);
+}
+
+/**
+ * Join the queue for the lease, or prolong the wait of a ticket that is in it.
+ * @throws SessionError `queue_full`
+ */
+export function joinQueue(record: SessionRecord, waiter: Waiter, context: Context): Change {
+  const draft = draftOf(record);
+  const others = record.waiters.filter(({ until }) => until > context.now);
+  const place = others.findIndex(({ ticket }) => ticket === waiter.ticket);
+  if (place < 0 && others.length >= context.limits.waitersMax) {
+    throw new SessionError("queue_full", {
+      ...sessionIds(record),
+      waiting: others.length,
+      waitingMax: context.limits.waitersMax,
+    });
+  }
+  set(draft, { waiters: place < 0 ? [...others, waiter] : others.with(place, waiter) });
+  return changeOf(draft);
+}
+
+/** Leave the queue. Null where the ticket is not in it. */
+export function leaveQueue(record: SessionRecord, ticket: string): Change | null {
+  if (!record.waiters.some((waiter) => waiter.ticket === ticket)) return null;
+  const draft = draftOf(record);
+  set(draft, { waiters: record.waiters.filter((waiter) => waiter.ticket !== ticket) });
+  return changeOf(draft);
+}

@@ -1,0 +1,231 @@
+/** Birth, time to live, metadata and end of a session. */
+import { SessionError } from "../errors.ts";
+import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
+import { encode } from "./codec.ts";
+import type { Entry, SessionKey } from "./entry.ts";
+import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { nextState, stateAt } from "./states.ts";
+import { guardLease, sessionIds, type Context } from "./writer.ts";
+
+export interface NewSession {
+  readonly key: SessionKey;
+  readonly agent: string;
+  readonly user: string | null;
+  readonly metadata: Metadata;
+  readonly ttlMs: number;
+  readonly maxAgeMs: number | null;
+  /** The startup context; kept in a log of its own, so that no append rewrites it. */
+  readonly instructions: string | null;
+}
+
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are too long */
+export function createSession(session: NewSession, context: Context): Change {
+  return changeOf(draftOfNew(session, 0, context));
+}
+
+/** A fresh session in the draft; `version` is that of the record it takes the place of, 0 where there is none. */
+export function draftOfNew(session: NewSession, version: number, context: Context): Draft {
+  const { now } = context;
+  const draft = draftOf({
+    tenant: session.key.tenant,
+    id: session.key.id,
+    version,
+    state: "active",
+    agent: session.agent,
+    user: session.user,
+    metadata: session.metadata,
+    createdAt: now,
+    lastActivityAt: now,
+    stateSince: now,
+    ttlMs: session.ttlMs,
+    maxAgeMs: session.maxAgeMs,
+    expiresAt: now,
+    sweepAt: Number.MAX_SAFE_INTEGER,
+    counters: noCounters,
+    heads: {},
+    turnsVersion: version + 1,
+    openTurn: null,
+    cancel: null,
+    fence: 0,
+    lease: null,
+    waiters: [],
+  });
+  guardMetadata(draft.record, session.metadata, context);
+  set(draft, deadlines(draft.record));
+  if (session.instructions !== null) instruct(draft, session.instructions, context);
+  return draft;
+}
+
+/** The fields that a sign of life moves; an expired, ended or archived session shows none. */
+export function activity(
+  record: SessionRecord,
+  now: number,
+  kind: "use" | "continue" = "use",
+): Partial<SessionRecord> {
+  // What was begun in time may go on to its end, also where the session's time ran out meanwhile.
+  const state = kind === "use" ? nextState(record, "use", now) : record.state;
+  const moved = { ...record, lastActivityAt: Math.max(now, record.lastActivityAt) };
+  const stateSince = state === record.state ? record.stateSince : now;
+  return { state, stateSince, lastActivityAt: moved.lastActivityAt, ...deadlines(moved) };
+}
+
+/** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
+function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
+  const sliding = record.lastActivityAt + record.ttlMs;
+  const expiresAt =
+    record.maxAgeMs === null ? sliding : Math.min(sliding, record.createdAt + record.maxAgeMs);
+  return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
+}
+
+function guardMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): void {
+  const bytes = Buffer.byteLength(encode(metadata, "metadata"));
+  if (bytes <= limits.metadataBytesMax) return;
+  throw new SessionError("metadata_too_large", {
+    ...sessionIds(record),
+    bytes,
+    bytesMax: limits.metadataBytesMax,
+  });
+}
+
+/** What {@link updateSession} changes; absent fields stay. */
+export interface Patch {
+  /** Merged key by key; `undefined` takes a key away. */
+  readonly metadata?: Metadata;
+  readonly ttlMs?: number;
+  readonly maxAgeMs?: number | null;
+  readonly user?: string | null;
+  readonly agent?: string;
+  readonly instructions?: string;
+}
+
+/** @throws SessionError that of the session's state, `metadata_too_large`, `argument_invalid` */
+export function updateSession(record: SessionRecord, patch: Patch, context: Context): Change {
+  const draft = draftOf(record);
+  const { metadata, instructions, ...fields } = patch;
+  set(draft, activity(record, context.now));
+  set(draft, fields);
+  if (metadata !== undefined) {
+    const merged = mergeMetadata(record.metadata, metadata);
+    guardMetadata(record, merged, context);
+    set(draft, { metadata: merged });
+  }
+  if (instructions !== undefined) instruct(draft, instructions, context);
+  set(draft, deadlines(draft.record));
+  return changeOf(draft);
+}
+
+function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
+  const merged = new Map(Object.entries(metadata));
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === undefined) merged.delete(key);
+    else merged.set(key, value);
+  }
+  return Object.fromEntries(merged);
+}
+
+function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
+  if (instructions.length > limits.instructionsLengthMax) {
+    throw new SessionError("argument_invalid", {
+      name: "instructions",
+      value: `a text of ${instructions.length} characters`,
+      expected: `at most ${limits.instructionsLengthMax}`,
+    });
+  }
+  const seq = (draft.record.heads["instructions"] ?? 0) + 1;
+  splice(draft, "instructions", seq, [{ seq, key: null, at: now, data: encode(instructions) }]);
+}
+
+/** A sign of life: moves a sliding deadline. */
+export function touchSession(record: SessionRecord, context: Context): Change {
+  const draft = draftOf(record);
+  set(draft, activity(record, context.now));
+  return changeOf(draft);
+}
+
+/**
+ * End a session on purpose; null where it has ended already.
+ * @throws SessionError `busy` or `fenced` where another writer is at work, `turn_open` where this one is
+ */
+export function endSession(draft: Draft, fence: number | null, context: Context): Change | null {
+  const { record } = draft;
+  if (record.state === "ended") return null;
+  guardLease(record, fence, context);
+  if (record.openTurn !== null)
+    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  set(draft, { lease: null });
+  set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
+  return changeOf(draft);
+}
+
+/** Mark as expired what the clock has expired; null where it has not, or where somebody is still at work. */
+export function expireSession(draft: Draft, context: Context): Change | null {
+  const { record } = draft;
+  if (
+    stateAt(record, context.now) !== "expired" ||
+    record.state === "expired" ||
+    record.lease !== null
+  )
+    return null;
+  set(draft, { state: "expired", stateSince: context.now });
+  return changeOf(draft);
+}
+
+/** Look again later: the sweep came by and nothing was due. */
+export function postponeSweep(record: SessionRecord): Change {
+  const draft = draftOf(record);
+  set(draft, { sweepAt: record.expiresAt });
+  return changeOf(draft);
+}
+
+/** Bring an expired session back to life with a fresh deadline; an absolute cap counts from now. */
+export function reviveSession(record: SessionRecord, context: Context): Change {
+  const { now } = context;
+  const draft = draftOf(record);
+  set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
+  if (record.maxAgeMs !== null) set(draft, { maxAgeMs: now - record.createdAt + record.maxAgeMs });
+  set(draft, { sweepAt: Number.MAX_SAFE_INTEGER });
+  set(draft, deadlines(draft.record));
+  return changeOf(draft);
+}
+
+export function removeSession(record: SessionRecord): Change {
+  return {
+    key: { tenant: record.tenant, id: record.id },
+    expected: record.version,
+    record: null,
+    splices: [],
+    claims: [],
+  };
+}
+
+/** The logs of a session, whole. */
+export type Logs = ReadonlyMap<string, readonly Entry[]>;
+
+/**
+ * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
+ * that land together.
+ */
+export function restartSession(
+  record: SessionRecord,
+  { session, archiveId, logs }: { session: NewSession; archiveId: string; logs: Logs },
+  context: Context,
+): readonly [Change, Change] {
+  const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
+  for (const [log, entries] of logs) {
+    splice(archived, log, 1, entries);
+  }
+  set(archived, {
+    state: nextState(record, "archive", context.now),
+    stateSince: context.now,
+    lease: null,
+    waiters: [],
+    cancel: null,
+  });
+  const fresh = draftOfNew(session, record.version, context);
+  for (const log of Object.keys(record.heads)) {
+    if (!fresh.splices.has(log)) fresh.splices.set(log, { log, from: 1, entries: [] });
+  }
+  // The fence never falls, or a holder from before could pass for the one of today.
+  set(fresh, { fence: record.fence });
+  return [changeOf(archived), changeOf(fresh)];
+}

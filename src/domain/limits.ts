@@ -1,0 +1,27 @@
+/** Everything has a limit; these are all of them. */
+export interface Limits {
+  /** The encoded bytes of one turn. @default 8 MiB */
+  readonly turnBytesMax: number;
+  /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
+  readonly metadataBytesMax: number;
+  /** The characters of a session's instructions. @default 1 Mi */
+  readonly instructionsLengthMax: number;
+  /** How many may queue for the lease of one session. @default 32 */
+  readonly waitersMax: number;
+  /** Sessions on one page of a list. @default 1000 */
+  readonly pageMax: number;
+  /** Entries read in one go. @default 500 */
+  readonly readMax: number;
+  /** Operations that may queue in one process for one session. @default 10000 */
+  readonly pendingMax: number;
+}
+
+export const defaultLimits: Limits = {
+  turnBytesMax: 8 * 1024 * 1024,
+  metadataBytesMax: 64 * 1024,
+  instructionsLengthMax: 1024 * 1024,
+  waitersMax: 32,
+  pageMax: 1000,
+  readMax: 500,
+  pendingMax: 10_000,
+};

@@ -1,0 +1,113 @@
+import type { SessionState } from "./states.ts";
+import type { Value } from "./codec.ts";
+
+/** Free data of the application, a plain object of storable values. */
+export type Metadata = { readonly [key: string]: Value | undefined };
+
+/**
+ * What a session has seen and spent. Turns and messages count what the log holds; requests, tokens and durations were
+ * spent and never go down, also when turns are truncated.
+ */
+export interface Counters {
+  readonly turns: number;
+  readonly messages: number;
+  /** Calls of a model. */
+  readonly requests: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly totalTokens: number;
+  /** Sum over all turns, ms. */
+  readonly durationMs: number;
+  /** The longest turn, ms. */
+  readonly longestMs: number;
+}
+
+export const noCounters: Counters = {
+  turns: 0,
+  messages: 0,
+  requests: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  totalTokens: 0,
+  durationMs: 0,
+  longestMs: 0,
+};
+
+/**
+ * The exclusive right to write to a session. It is worth something while its instance's heartbeat is fresh, its
+ * `expiresAt` lies ahead and no greater fence was given out; only the last of these is a matter of safety.
+ */
+export interface Lease {
+  /** The id of the instance that holds it. */
+  readonly instance: string;
+  readonly fence: number;
+  readonly acquiredAt: number;
+  /** Epoch ms after which it is worth nothing even if its instance lives; null: as long as the instance lives. */
+  readonly expiresAt: number | null;
+}
+
+/** A place in the queue for the lease of a session. */
+export interface Waiter {
+  readonly ticket: string;
+  readonly instance: string;
+  /** Epoch ms after which nobody waits here any more. */
+  readonly until: number;
+}
+
+/** A wish that the running answer stop, seen by its writer at its next write or look. */
+export interface Cancel {
+  /** The open turn it is meant for. */
+  readonly turn: number;
+  readonly at: number;
+}
+
+/** The small, typed header of a session. Every change replaces it as a whole and raises `version` by one. */
+export interface SessionRecord {
+  readonly tenant: string;
+  readonly id: string;
+  /** Grows by one with every change. */
+  readonly version: number;
+  /** As last written; what holds now also depends on the clock, see `stateAt`. */
+  readonly state: SessionState;
+  /** The agent the session was opened for. */
+  readonly agent: string;
+  readonly user: string | null;
+  readonly metadata: Metadata;
+  readonly createdAt: number;
+  readonly lastActivityAt: number;
+  /** When the state last changed, epoch ms. */
+  readonly stateSince: number;
+  /** Life after the last activity, ms. */
+  readonly ttlMs: number;
+  /** Life after creation, ms, whatever the activity; null: no cap. */
+  readonly maxAgeMs: number | null;
+  readonly expiresAt: number;
+  /** The sweep looks at the session no later than this; at most the next deadline, often earlier, so that an append leaves it alone. */
+  readonly sweepAt: number;
+  readonly counters: Counters;
+  /** The last seq of each log that was ever written to. */
+  readonly heads: { readonly [log: string]: number };
+  /** The version of the last change of the `turns` log: what a handle must have seen to write a turn. */
+  readonly turnsVersion: number;
+  /** The seq of the turn in progress. */
+  readonly openTurn: number | null;
+  readonly cancel: Cancel | null;
+  /** The greatest fence ever given out; 0 before the first. */
+  readonly fence: number;
+  readonly lease: Lease | null;
+  readonly waiters: readonly Waiter[];
+}
+
+/** One instance of a program that shares the store with others. */
+export interface Instance {
+  readonly id: string;
+  /** The host's name, for people. */
+  readonly host: string;
+  readonly pid: number;
+  /** Names the machine, boot and process namespace; equal only where a process id means the same process. */
+  readonly machine: string;
+  /** When the process started, in the machine's own unit; tells a process from a later one with the same id. */
+  readonly startedAt: string;
+  /** The last heartbeat, epoch ms of the store's clock. */
+  readonly seenAt: number;
+}

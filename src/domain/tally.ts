@@ -1,0 +1,48 @@
+import { noCounters, type Counters } from "./record.ts";
+import type { Turn } from "./turn.ts";
+
+/** The counters after a turn began: it and its input are in the log. */
+export function tallyBegin(counters: Counters, turn: Turn): Counters {
+  return {
+    ...counters,
+    turns: counters.turns + 1,
+    messages: counters.messages + turn.input.length,
+  };
+}
+
+/** The counters after a begun turn was sealed: its output is in the log, its cost is spent. */
+export function tallySeal(counters: Counters, turn: Turn): Counters {
+  const durationMs = turn.durationMs ?? 0;
+  return {
+    turns: counters.turns,
+    messages: counters.messages + turn.output.length,
+    requests: counters.requests + turn.requests,
+    inputTokens: counters.inputTokens + (turn.usage?.inputTokens ?? 0),
+    outputTokens: counters.outputTokens + (turn.usage?.outputTokens ?? 0),
+    totalTokens: counters.totalTokens + (turn.usage?.totalTokens ?? 0),
+    durationMs: counters.durationMs + durationMs,
+    longestMs: Math.max(counters.longestMs, durationMs),
+  };
+}
+
+/** The counters after turns were cut off: what was spent stays spent. */
+export function tallyTruncate(
+  counters: Counters,
+  cut: { turns: number; messages: number },
+): Counters {
+  return {
+    ...counters,
+    turns: counters.turns - cut.turns,
+    messages: counters.messages - cut.messages,
+  };
+}
+
+/** The counters of a whole log, for who checks one against the other. */
+export function tallyAll(turns: Iterable<Turn>): Counters {
+  let counters = noCounters;
+  for (const turn of turns) {
+    counters = tallyBegin(counters, turn);
+    if (turn.status !== "open") counters = tallySeal(counters, turn);
+  }
+  return counters;
+}

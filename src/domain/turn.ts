@@ -1,0 +1,169 @@
+import { SessionError } from "../errors.ts";
+import { decode, encode, type Value } from "./codec.ts";
+import type { Entry } from "./entry.ts";
+import { show } from "./show.ts";
+
+/** A call of a tool that a model asked for. `arguments` is the model's own text, kept byte for byte. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type?: "function";
+  readonly function: { readonly name: string; readonly arguments: string };
+  readonly [key: string]: Value | undefined;
+}
+
+/**
+ * A message as model providers know it. The roles are those of OpenAI's chat completions API (`system`, `developer`,
+ * `user`, `assistant`, `tool`, and the older `function`); what else a message carries is kept as it is.
+ */
+export interface Message {
+  readonly role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+  readonly content?: Value;
+  readonly name?: string;
+  readonly tool_calls?: readonly ToolCall[];
+  /** In a `tool` message: the call it answers. */
+  readonly tool_call_id?: string;
+  readonly [key: string]: Value | undefined;
+}
+
+/** What a user may write where messages are expected; a text stands for one message of the obvious role. */
+export type MessageInput = string | Message | readonly Message[];
+
+/** Tokens of one turn. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly totalTokens: number;
+  /** True where the model did not say and Perdure counted characters. */
+  readonly estimated?: true;
+}
+
+/** `open` is in progress; the others are sealed. */
+export type TurnStatus = "open" | "done" | "failed" | "interrupted";
+
+/** One exchange: what went in, what came out, who answered and what it cost. */
+export interface Turn {
+  /** The turn's number in its session, from 1. */
+  readonly seq: number;
+  readonly key: string | null;
+  /** When it began, epoch ms. */
+  readonly at: number;
+  readonly status: TurnStatus;
+  readonly agent: string;
+  readonly model?: string;
+  readonly input: readonly Message[];
+  readonly output: readonly Message[];
+  readonly usage?: Usage;
+  /** Calls of a model within the turn. */
+  readonly requests: number;
+  readonly durationMs?: number;
+  /** Why it failed or was interrupted. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** The part of a turn that its entry stores as data; number, key and time are the entry's own. */
+export type TurnData = Omit<Turn, "seq" | "key" | "at">;
+
+export function turnOf(entry: Entry): Turn {
+  const data = decode(entry.data) as unknown as TurnData;
+  return { seq: entry.seq, key: entry.key, at: entry.at, ...data };
+}
+
+/** The entry that stores a turn. */
+export function entryOfTurn(turn: Turn): Entry {
+  const { seq, key, at, ...data } = turn;
+  return { seq, key, at, data: encode(data, "turn") };
+}
+
+const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
+
+/**
+ * Messages from what a user may write; a text becomes one message of `role`.
+ * @throws SessionError `message_invalid` with the place and the reason
+ */
+export function parseMessages(
+  input: unknown,
+  role: Message["role"],
+  path: string,
+): readonly Message[] {
+  if (typeof input === "string") {
+    if (input.trim() === "")
+      throw new SessionError("message_invalid", { path, reason: "is empty" });
+    return [{ role, content: input }];
+  }
+  if (!Array.isArray(input)) return [parseMessage(input, path)];
+  return input.map((message, index) => parseMessage(message, `${path}[${index}]`));
+}
+
+function parseMessage(value: unknown, path: string): Message {
+  if (typeof value !== "object" || value === null) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: `is ${show(value)}; expected { role, content }`,
+    });
+  }
+  const message = value as Message;
+  if (!roles.has(message.role)) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: `has the role ${show(message.role)}; expected one of ${[...roles].join(", ")}`,
+    });
+  }
+  if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, path);
+  return message;
+}
+
+function parseToolCalls(calls: unknown, path: string): void {
+  const wellFormed =
+    Array.isArray(calls) &&
+    calls.every(
+      (call: Partial<ToolCall> | null) =>
+        typeof call === "object" &&
+        call !== null &&
+        typeof call.id === "string" &&
+        typeof call.function?.name === "string" &&
+        typeof call.function.arguments === "string",
+    );
+  // Some recorded conversations carry `tool_calls: null` beside an ordinary answer.
+  if (!wellFormed && calls !== null) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: "has tool_calls that are not all { id, function: { name, arguments } } with texts",
+    });
+  }
+}
+
+/**
+ * The tool calls of these messages that no later one of them answers, in order. Pairing is by occurrence within one
+ * turn, because the same id may stand for another call in a later turn, and for a second one in the same.
+ */
+export function danglingToolCalls(messages: readonly Message[]): readonly ToolCall[] {
+  const dangling: ToolCall[] = [];
+  for (const message of messages) {
+    dangling.push(...(message.tool_calls ?? []));
+    if (message.role !== "tool") continue;
+    const answered = dangling.findIndex((call) => call.id === message.tool_call_id);
+    if (answered >= 0) dangling.splice(answered, 1);
+  }
+  return dangling;
+}
+
+/** The messages with each dangling tool call closed by a marked result, so that a provider accepts the history. */
+export function closeToolCalls(messages: readonly Message[]): readonly Message[] {
+  const dangling = danglingToolCalls(messages);
+  if (dangling.length === 0) return messages;
+  const closed = [...messages];
+  for (const call of dangling) {
+    // A result must follow the message that made the call, before anybody speaks again.
+    const asked = closed.findLastIndex((message) => message.tool_calls?.includes(call));
+    let place = asked + 1;
+    while (closed[place]?.role === "tool") place++;
+    closed.splice(place, 0, {
+      role: "tool",
+      tool_call_id: call.id,
+      content:
+        "The call was interrupted before its result was known; it may or may not have had effects.",
+      synthetic: true,
+    });
+  }
+  return closed;
+}

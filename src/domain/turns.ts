@@ -1,0 +1,194 @@
+/**
+ * Turns: appended whole, or begun, fed and sealed. At most one turn is in progress, it is the last of the log, and it
+ * is always begun under a lease, so that a dead writer is told from a slow one.
+ */
+import { SessionError } from "../errors.ts";
+import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
+import { encodeChunk, type Chunk } from "./chunk.ts";
+import { activity } from "./lifecycle.ts";
+import { grant, sealOver, type Acquisition } from "./leases.ts";
+import type { SessionRecord } from "./record.ts";
+import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
+import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
+import {
+  guardFence,
+  guardLease,
+  guardSeen,
+  sessionIds,
+  type Context,
+  type Writer,
+} from "./writer.ts";
+
+/** A turn as its writer brings it; number and time come from the rule. */
+export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
+  readonly status: "done" | "failed" | "interrupted";
+};
+
+/**
+ * Append a finished turn.
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `turn_too_large`, or that of the session's state
+ */
+export function appendTurn(
+  draft: Draft,
+  { turn, writer }: { turn: NewTurn; writer: Writer },
+  context: Context,
+): Change {
+  const { record } = draft;
+  guardLease(record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  const placed = place(draft, { ...turn, at: context.now }, context);
+  set(draft, { counters: tallySeal(tallyBegin(record.counters, placed), placed) });
+  return changeOf(draft);
+}
+
+/** A turn in progress as its writer brings it. */
+export interface OpenTurn {
+  readonly key: string | null;
+  readonly agent: string;
+  readonly model?: string;
+  readonly input: readonly Message[];
+}
+
+/**
+ * Begin a turn: its input is durable from here on. Without a lease of its own the writer takes one in the same step.
+ * @throws SessionError as {@link appendTurn}
+ */
+export function beginTurn(
+  draft: Draft,
+  { turn, writer, lease }: { turn: OpenTurn; writer: Writer; lease: Acquisition | null },
+  context: Context,
+): Change {
+  guardLease(draft.record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  if (lease !== null) grant(draft, lease, context);
+  const placed = place(
+    draft,
+    { ...turn, status: "open", output: [], requests: 0, at: context.now },
+    context,
+  );
+  set(draft, {
+    openTurn: placed.seq,
+    cancel: null,
+    counters: tallyBegin(draft.record.counters, placed),
+  });
+  return changeOf(draft);
+}
+
+function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
+  const { record } = draft;
+  if (record.openTurn !== null)
+    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
+  const entry = entryOfTurn(placed);
+  guardTurnSize(record, entry.data, context);
+  set(draft, activity(record, context.now));
+  splice(draft, "turns", placed.seq, [entry]);
+  if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
+  return placed;
+}
+
+function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
+  // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
+  if (data.length * 3 <= limits.turnBytesMax) return;
+  const bytes = Buffer.byteLength(data);
+  if (bytes <= limits.turnBytesMax) return;
+  throw new SessionError("turn_too_large", {
+    ...sessionIds(record),
+    bytes,
+    bytesMax: limits.turnBytesMax,
+  });
+}
+
+/** Keep pieces of the running answer. `chunkBytes` is what the turn's chunks would then be together. */
+export function addChunks(
+  record: SessionRecord,
+  { chunks, fence, chunkBytes }: { chunks: readonly Chunk[]; fence: number; chunkBytes: number },
+  context: Context,
+): Change {
+  guardFence(record, fence);
+  if (record.openTurn === null) {
+    throw new SessionError("turn_not_open", {
+      ...sessionIds(record),
+      turn: headOf(record, "turns"),
+    });
+  }
+  const { turnBytesMax } = context.limits;
+  if (chunkBytes > turnBytesMax) {
+    throw new SessionError("turn_too_large", {
+      ...sessionIds(record),
+      bytes: chunkBytes,
+      bytesMax: turnBytesMax,
+    });
+  }
+  const draft = draftOf(record);
+  const from = headOf(record, "chunks") + 1;
+  const entries = chunks.map((chunk, index) => ({
+    seq: from + index,
+    key: null,
+    at: context.now,
+    data: encodeChunk(chunk),
+  }));
+  splice(draft, "chunks", from, entries);
+  set(draft, activity(record, context.now, "continue"));
+  return changeOf(draft);
+}
+
+/** How a turn in progress ends. */
+export interface Sealing {
+  readonly status: "done" | "failed" | "interrupted";
+  readonly output: readonly Message[];
+  readonly usage?: Usage;
+  readonly model?: string;
+  readonly requests: number;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/**
+ * Seal the turn in progress: the finished turn takes the open one's place and its chunks vanish in the same step.
+ * With `release` the lease is given back too.
+ * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`
+ */
+export function sealTurn(
+  record: SessionRecord,
+  {
+    open,
+    sealing,
+    fence,
+    release,
+  }: { open: Turn; sealing: Sealing; fence: number; release: boolean },
+  context: Context,
+): Change {
+  guardFence(record, fence);
+  if (record.openTurn !== open.seq)
+    throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
+  const draft = draftOf(record);
+  const turn: Turn = { ...open, ...sealing, durationMs: Math.max(0, context.now - open.at) };
+  guardTurnSize(record, entryOfTurn(turn).data, context);
+  sealOver(draft, turn);
+  set(draft, activity(record, context.now, "continue"));
+  if (release) set(draft, { lease: null });
+  return changeOf(draft);
+}
+
+/**
+ * Cut the log of turns after turn `after`. `messages` is how many messages the cut turns hold.
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`
+ */
+export function truncateTurns(
+  draft: Draft,
+  { after, messages, writer }: { after: number; messages: number; writer: Writer },
+  context: Context,
+): Change {
+  const { record } = draft;
+  guardLease(record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  if (record.openTurn !== null)
+    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  const turns = headOf(record, "turns") - after;
+  set(draft, {
+    ...activity(record, context.now),
+    counters: tallyTruncate(record.counters, { turns, messages }),
+  });
+  splice(draft, "turns", after + 1, []);
+  return changeOf(draft);
+}

@@ -1,0 +1,318 @@
+/**
+ * Every error Perdure throws on purpose is a {@link SessionError}; callers branch on its `code`, never on its text.
+ * docs/errors.md explains each code for people; a test compares it with the table here.
+ */
+interface InSession {
+  readonly sessionId: string;
+  readonly tenant?: string;
+}
+
+interface FromModel extends Partial<InSession> {
+  readonly reason: string;
+  /** Of the model's endpoint. */
+  readonly httpStatus?: number;
+  readonly turn?: number;
+}
+
+/** The details that an error with each code carries. */
+export interface ErrorDetails {
+  // What the caller passed
+  readonly argument_invalid: { name: string; value: string; expected: string };
+  readonly id_invalid: { name: string; value: string; reason: string };
+  readonly duration_invalid: { name: string; value: string };
+  readonly range_invalid: { from: number; to: number };
+  readonly message_invalid: { path: string; reason: string };
+  readonly value_unstorable: { path: string; reason: string };
+  readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly agent_unknown: { agent: string; known: readonly string[] };
+  readonly agents_file_invalid: { file: string; line?: number; reason: string };
+
+  // The session
+  readonly session_not_found: InSession;
+  readonly session_exists: InSession;
+  readonly session_expired: InSession & { expiresAt: number };
+  readonly session_ended: InSession;
+  readonly session_archived: InSession;
+
+  // Concurrency
+  readonly conflict: InSession & { seenTurn: number; storedTurn: number };
+  readonly key_reused: InSession & { key: string; seq: number };
+  readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
+  readonly queue_full: InSession & { waiting: number; waitingMax: number };
+  readonly fenced: InSession & { fence: number; storedFence: number };
+  readonly turn_open: InSession & { turn: number };
+  readonly turn_not_open: InSession & { turn: number };
+  readonly contended: InSession & { attempts: number };
+
+  // Answers
+  readonly interrupted: InSession & { turn: number; reason: string };
+  readonly model_missing: InSession;
+  readonly model_failed: FromModel;
+  readonly model_refused: FromModel;
+
+  // The store
+  readonly store_scheme_unknown: { url: string; known: readonly string[] };
+  readonly store_unavailable: { store: string; reason: string };
+  readonly store_busy: { store: string; waitedMs: number };
+  readonly store_full: { store: string };
+  readonly store_read_only: { store: string; reason: string };
+  readonly store_invalid: { store: string; reason: string };
+  readonly store_schema_newer: { store: string; found: number; known: number };
+  readonly closed: { name: string };
+}
+
+/** One of the codes of the table. */
+export type ErrorCode = keyof ErrorDetails;
+
+/** What a code means to callers. */
+export interface ErrorRule<Details> {
+  /** The HTTP status a server answers with. */
+  readonly status: number;
+  /** True where the very same call may succeed later. */
+  readonly retryable: boolean;
+  /** What went wrong, which, the limit, the next step. */
+  readonly message: (details: Details) => string;
+}
+
+/** The table of error codes. */
+export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[Code]> } = {
+  // What the caller passed
+  argument_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `${d.name} is ${d.value}; expected ${d.expected}`,
+  },
+  id_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `${d.name} ${d.value} ${d.reason}`,
+  },
+  duration_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) =>
+      `${d.name} is ${d.value}; expected a positive number of milliseconds or a text like "15m", "24h" or "7d"`,
+  },
+  range_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) =>
+      `the range from ${d.from} to ${d.to} is not a range of turns; both count from 1, and from is at most to`,
+  },
+  message_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `the message at ${d.path} ${d.reason}`,
+  },
+  value_unstorable: {
+    status: 400,
+    retryable: false,
+    message: (d) => `the value at ${d.path} cannot be kept: ${d.reason}`,
+  },
+  turn_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the turn for session ${d.sessionId} is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep large files elsewhere and store a reference`,
+  },
+  metadata_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the metadata of session ${d.sessionId} would be ${d.bytes} bytes, the limit is ${d.bytesMax}; it is rewritten with every turn, so keep it small`,
+  },
+  agent_unknown: {
+    status: 404,
+    retryable: false,
+    message: (d) =>
+      `no agent is named ${JSON.stringify(d.agent)}; known: ${d.known.join(", ") || "none"}`,
+  },
+  agents_file_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `${d.file}${d.line === undefined ? "" : `:${d.line}`}: ${d.reason}`,
+  },
+
+  // The session
+  session_not_found: {
+    status: 404,
+    retryable: false,
+    message: (d) => `there is no session ${d.sessionId}; create or ensure it first`,
+  },
+  session_exists: {
+    status: 409,
+    retryable: false,
+    message: (d) => `session ${d.sessionId} already exists; use ensure to open or create it`,
+  },
+  session_expired: {
+    status: 410,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read, and ensure with onExpired "revive" or "restart" goes on`,
+  },
+  session_ended: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} has ended; it can be read, and a new one takes new turns`,
+  },
+  session_archived: {
+    status: 409,
+    retryable: false,
+    message: (d) => `session ${d.sessionId} is archived; it can be read, but not written to`,
+  },
+
+  // Concurrency
+  conflict: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} changed elsewhere: this handle has seen turn ${d.seenTurn}, the log is at ${d.storedTurn}; refresh the handle, look at what came, and decide`,
+  },
+  key_reused: {
+    status: 422,
+    retryable: false,
+    message: (d) =>
+      `the key ${JSON.stringify(d.key)} already stands for turn ${d.seq} of session ${d.sessionId} with other content; a retry must repeat it exactly`,
+  },
+  busy: {
+    status: 409,
+    retryable: true,
+    message: (d) =>
+      `session ${d.sessionId} is held by ${d.holder} (fence ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, choose the busy policy "queue" or "interrupt", or break the lease with "perdure sessions unlock"`,
+  },
+  queue_full: {
+    status: 429,
+    retryable: true,
+    message: (d) =>
+      `session ${d.sessionId} already has ${d.waiting} waiting, the limit is ${d.waitingMax}; try again later`,
+  },
+  fenced: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `the lease on session ${d.sessionId} with fence ${d.fence} was superseded by fence ${d.storedFence}; nothing was written; open the session anew`,
+  },
+  turn_open: {
+    status: 409,
+    retryable: true,
+    message: (d) =>
+      `turn ${d.turn} of session ${d.sessionId} is still in progress; seal it before the next one begins`,
+  },
+  turn_not_open: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `turn ${d.turn} of session ${d.sessionId} is not in progress; only an open turn takes chunks and is sealed`,
+  },
+  contended: {
+    status: 503,
+    retryable: true,
+    message: (d) =>
+      `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
+  },
+
+  // Answers
+  interrupted: {
+    status: 499,
+    retryable: false,
+    message: (d) =>
+      `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${d.reason}); what had arrived is kept`,
+  },
+  model_missing: {
+    status: 400,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} has no model to consult; pass one to consult or name it in openSessions({ model })`,
+  },
+  model_failed: {
+    status: 502,
+    retryable: true,
+    message: (d) =>
+      `the model failed: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}`,
+  },
+  model_refused: {
+    status: 502,
+    retryable: false,
+    message: (d) =>
+      `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
+  },
+
+  // The store
+  store_scheme_unknown: {
+    status: 400,
+    retryable: false,
+    message: (d) => `no store opens ${d.url}; known schemes: ${d.known.join(", ")}`,
+  },
+  store_unavailable: {
+    status: 503,
+    retryable: true,
+    message: (d) => `the store ${d.store} cannot be reached: ${d.reason}`,
+  },
+  store_busy: {
+    status: 503,
+    retryable: true,
+    message: (d) =>
+      `the store ${d.store} stayed locked by another process for ${d.waitedMs} ms; raise busyTimeout or find who holds it`,
+  },
+  store_full: {
+    status: 507,
+    retryable: true,
+    message: (d) =>
+      `the disk of the store ${d.store} is full; nothing was written; free space and try again`,
+  },
+  store_read_only: {
+    status: 503,
+    retryable: false,
+    message: (d) => `the store ${d.store} cannot be written: ${d.reason}`,
+  },
+  store_invalid: {
+    status: 500,
+    retryable: false,
+    message: (d) => `the store ${d.store}: ${d.reason}`,
+  },
+  store_schema_newer: {
+    status: 500,
+    retryable: false,
+    message: (d) =>
+      `the store ${d.store} has schema ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure`,
+  },
+  closed: {
+    status: 409,
+    retryable: false,
+    message: (d) => `${d.name} is closed; open it again`,
+  },
+};
+
+/** The one error class of Perdure: `code` says what went wrong, `details` hold the ids and limits needed to act on it. */
+export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = "SessionError";
+  readonly code: Code;
+  readonly details: ErrorDetails[Code];
+
+  constructor(code: Code, details: ErrorDetails[Code], options?: ErrorOptions) {
+    const { message }: ErrorRule<ErrorDetails[Code]> = errorCodes[code];
+    super(message(details), options);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** True where the very same call may succeed later. */
+  get retryable(): boolean {
+    return errorCodes[this.code].retryable;
+  }
+
+  /** The HTTP status a server answers with. */
+  get status(): number {
+    return errorCodes[this.code].status;
+  }
+}
+
+/** True if `error` is a {@link SessionError} with this code. */
+export function hasCode<Code extends ErrorCode>(
+  error: unknown,
+  code: Code,
+): error is SessionError<Code> {
+  return error instanceof SessionError && error.code === code;
+}

@@ -1,0 +1,29 @@
+/** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
+import { SessionError } from "../errors.ts";
+import { show } from "../domain/show.ts";
+
+export type Position = readonly (string | number)[];
+
+export function encodeCursor(position: Position): string {
+  return Buffer.from(JSON.stringify(position)).toString("base64url");
+}
+
+/** @throws SessionError `argument_invalid` for a text that no page gave out; `kinds` are the types the query expects */
+export function decodeCursor(cursor: string, kinds: readonly ("string" | "number")[]): Position {
+  let position: unknown;
+  try {
+    position = JSON.parse(Buffer.from(cursor, "base64url").toString());
+  } catch {
+    // Not JSON: falls through to the same answer as JSON of another shape.
+  }
+  const valid =
+    Array.isArray(position) &&
+    position.length === kinds.length &&
+    position.every((value, index) => typeof value === kinds[index]);
+  if (valid) return position as Position;
+  throw new SessionError("argument_invalid", {
+    name: "after",
+    value: show(cursor),
+    expected: "the next of the page before, passed back as it was",
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * A record as a table keeps it: a column for what is looked up or queried, and the rest as one text. Both engines use
+ * the same row, so that their tables mean the same.
+ */
+import { decode, encode } from "../domain/codec.ts";
+import type { SessionRecord } from "../domain/record.ts";
+
+/** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
+export interface RecordRow {
+  readonly tenant: string;
+  readonly id: string;
+  readonly version: number;
+  readonly state: SessionRecord["state"];
+  readonly agent: string;
+  readonly user: string | null;
+  readonly createdAt: number;
+  readonly lastActivityAt: number;
+  /** The minute of the last activity since the epoch: sorts lists by activity without an index write at every append. */
+  readonly activeMinute: number;
+  readonly stateSince: number;
+  readonly expiresAt: number;
+  readonly sweepAt: number;
+  /** The other fields, as text of the codec. */
+  readonly data: string;
+}
+
+export function rowOf(record: SessionRecord): RecordRow {
+  const {
+    tenant,
+    id,
+    version,
+    state,
+    agent,
+    user,
+    createdAt,
+    lastActivityAt,
+    stateSince,
+    expiresAt,
+    sweepAt,
+    ...rest
+  } = record;
+  return {
+    tenant,
+    id,
+    version,
+    state,
+    agent,
+    user,
+    createdAt,
+    lastActivityAt,
+    activeMinute: activeMinuteOf(lastActivityAt),
+    stateSince,
+    expiresAt,
+    sweepAt,
+    data: encode(rest, "record"),
+  };
+}
+
+export function recordOf(row: RecordRow): SessionRecord {
+  const { data, activeMinute: _, ...columns } = row;
+  return { ...columns, ...(decode(data) as unknown as Omit<SessionRecord, keyof RecordRow>) };
+}
+
+export function activeMinuteOf(lastActivityAt: number): number {
+  return Math.floor(lastActivityAt / 60_000);
+}

@@ -1,0 +1,152 @@
+/**
+ * The contract of a store: compare, splice, and read back. All meaning lives in `domain/`; a store knows records, logs
+ * and versions, no turns, no leases, no rules. The invariants named here bear the same names in the conformance suite
+ * (`perdure/testing`), which every store passes.
+ */
+import type { Transaction } from "../domain/change.ts";
+import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
+import type { Instance, SessionRecord } from "../domain/record.ts";
+import type { SessionState } from "../domain/states.ts";
+
+export interface Store {
+  readonly capabilities: Capabilities;
+
+  /**
+   * Apply each transaction whose changes all find their expected versions; leave every other session untouched.
+   * The outcomes stand in the order of the batch. No two changes of one batch name the same session.
+   * INVARIANT commit-is-whole: readers see a change's record and its entries together or not at all; where the batch
+   *   fails as a whole (a full disk), it throws and nothing of it is kept.
+   * INVARIANT stale-version-writes-nothing: a change that finds another version, or a missing or unexpected record, is a
+   *   `conflict`, leaves no trace, and hands back the record that stands.
+   * INVARIANT transactions-are-separate: one that conflicts does not touch the others of its batch.
+   * INVARIANT changes-land-together: of a transaction with two changes both land or neither.
+   * INVARIANT key-is-once: a claimed key that stands in its log already makes the transaction a `duplicate`, whatever
+   *   the versions say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
+   * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
+   */
+  commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
+
+  /**
+   * Records with the tails of their logs, in the order of the requests; undefined where there is none.
+   * INVARIANT load-is-one-moment: a record and its tails are from the same instant.
+   */
+  load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]>;
+
+  /**
+   * Entries of one log in the order asked for; empty where there are none.
+   * INVARIANT read-is-bounded: at most `limit` entries.
+   */
+  read(key: SessionKey, range: LogRange): Promise<readonly Entry[]>;
+
+  /**
+   * One page of the records that match, by keyset, never by offset.
+   * INVARIANT pages-are-complete: what exists and does not change meanwhile appears on exactly one page.
+   * INVARIANT scope-is-in-the-key: a query for one tenant never shows another's.
+   */
+  find(query: SessionQuery): Promise<Page>;
+
+  /** Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`. */
+  heartbeat(
+    instance: Omit<Instance, "seenAt">,
+    options?: { readonly leaving?: boolean },
+  ): Promise<void>;
+
+  /** These instances as the store knows them, and the store's time. Unknown ones are absent. */
+  instances(
+    ids: readonly string[],
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
+
+  /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
+  close(): Promise<void>;
+}
+
+/** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */
+export interface Capabilities {
+  /** What it acknowledged outlives the process. */
+  readonly durable: boolean;
+  /** Several processes may open it at once. */
+  readonly shared: boolean;
+}
+
+export type Outcome =
+  | { readonly status: "ok" }
+  | {
+      readonly status: "conflict";
+      /** The record that stands in the place of the first change that did not fit. */
+      readonly current: SessionRecord | undefined;
+    }
+  | {
+      readonly status: "duplicate";
+      /** The entry that bears the claimed key. */
+      readonly entry: Entry;
+    };
+
+export interface LoadRequest {
+  readonly key: SessionKey;
+  /** The last `last` entries of each of these logs, 0 or more. */
+  readonly tails: readonly { readonly log: LogName; readonly last: number }[];
+}
+
+export interface Loaded {
+  readonly record: SessionRecord;
+  /** As many tails as were asked for, in that order, each with its seq ascending. */
+  readonly tails: readonly (readonly Entry[])[];
+  /** The store's time, epoch ms. */
+  readonly now: number;
+}
+
+/** Entries of `log` by seq, bounds included, or those with the given keys. */
+export type LogRange =
+  | {
+      readonly log: LogName;
+      readonly from: number;
+      readonly to: number;
+      readonly order: "ascending" | "descending";
+      readonly limit: number;
+    }
+  | { readonly log: LogName; readonly keys: readonly string[] };
+
+/**
+ * Which records, in which order:
+ * - `recent`: one tenant's, by the minute of the last activity, newest first, then by id;
+ * - `due`: live ones (`active`, `inactive`) whose `sweepAt` has come, oldest first, of one tenant or of all;
+ * - `settled`: ones in `states` since before `before`, oldest first, of one tenant or of all.
+ */
+export type SessionQuery =
+  | {
+      readonly order: "recent";
+      readonly tenant: string;
+      readonly agent?: string;
+      readonly user?: string;
+      /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
+      readonly states?: readonly SessionState[];
+      readonly now: number;
+      /** Last activity at or after this, epoch ms. */
+      readonly activeSince?: number;
+      /** Last activity before this, epoch ms. */
+      readonly activeBefore?: number;
+      readonly limit: number;
+      /** The `next` of the page before. */
+      readonly after?: string;
+    }
+  | {
+      readonly order: "due";
+      readonly tenant?: string;
+      readonly before: number;
+      readonly limit: number;
+      readonly after?: string;
+    }
+  | {
+      readonly order: "settled";
+      readonly tenant?: string;
+      readonly states: readonly SessionState[];
+      readonly before: number;
+      readonly limit: number;
+      readonly after?: string;
+    };
+
+export interface Page {
+  readonly records: readonly SessionRecord[];
+  /** Where the next page begins; undefined after the last. Opaque: pass it back as `after`. */
+  readonly next: string | undefined;
+}
