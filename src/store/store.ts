@@ -13,7 +13,8 @@ export interface Store {
 
   /**
    * Apply each transaction whose changes all find their expected versions; leave every other session untouched.
-   * The outcomes stand in the order of the batch. No two changes of one batch name the same session.
+   * The outcomes stand in the order of the batch. No two changes of one batch, nor of commits under way at the same
+   * time from the same process, name the same session; there are at most `capabilities.batchMax` transactions.
    * INVARIANT commit-is-whole: readers see a change's record and its entries together or not at all; where the batch
    *   fails as a whole (a full disk), it throws and nothing of it is kept.
    * INVARIANT stale-version-writes-nothing: a change that finds another version, or a missing or unexpected record, is a
@@ -66,6 +67,10 @@ export interface Capabilities {
   readonly durable: boolean;
   /** Several processes may open it at once. */
   readonly shared: boolean;
+  /** The most transactions that one commit takes. */
+  readonly batchMax: number;
+  /** How many commits it serves at the same time. */
+  readonly lanes: number;
 }
 
 export type Outcome =

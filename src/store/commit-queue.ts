@@ -1,0 +1,104 @@
+import { keyText } from "../domain/entry.ts";
+import type { Transaction } from "../domain/change.ts";
+import type { Outcome, Store } from "./store.ts";
+
+interface Pending {
+  readonly transaction: Transaction;
+  readonly sessions: readonly string[];
+  resolve(outcome: Outcome): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Group commit for any store: what arrives while commits are in flight goes out together with the next one. One writer
+ * pays one round trip; a thousand share it. At most one change per session is under way at a time.
+ */
+export class CommitQueue {
+  readonly #store: Store;
+  #pending: Pending[] = [];
+  readonly #underWay = new Set<string>();
+  #lanesInUse = 0;
+  #scheduled = false;
+  #idle: (() => void)[] = [];
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Rejects only where the store failed; a refused transaction is an outcome. */
+  commit(transaction: Transaction): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({
+        transaction,
+        sessions: transaction.map(({ key }) => keyText(key)),
+        resolve,
+        reject,
+      });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when nothing is under way. */
+  async drain(): Promise<void> {
+    if (this.#pending.length === 0 && this.#lanesInUse === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /**
+   * A turn of the event loop lies between an arrival and its commit: it gathers what else arrives, and it lets timers
+   * and sockets run between the commits of a store that works on this thread.
+   */
+  #schedule(): void {
+    if (
+      this.#scheduled ||
+      this.#pending.length === 0 ||
+      this.#lanesInUse >= this.#store.capabilities.lanes
+    )
+      return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const batch = this.#take();
+      if (batch.length > 0) void this.#send(batch);
+    });
+  }
+
+  #take(): Pending[] {
+    const { batchMax } = this.#store.capabilities;
+    const batch: Pending[] = [];
+    const later: Pending[] = [];
+    for (const pending of this.#pending) {
+      const free =
+        batch.length < batchMax && !pending.sessions.some((session) => this.#underWay.has(session));
+      if (free) {
+        for (const session of pending.sessions) this.#underWay.add(session);
+        batch.push(pending);
+      } else {
+        later.push(pending);
+      }
+    }
+    this.#pending = later;
+    return batch;
+  }
+
+  async #send(batch: readonly Pending[]): Promise<void> {
+    this.#lanesInUse++;
+    this.#schedule();
+    try {
+      const outcomes = await this.#store.commit(batch.map(({ transaction }) => transaction));
+      batch.forEach(({ resolve, reject }, index) => {
+        const outcome = outcomes[index];
+        if (outcome === undefined)
+          reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
+        else resolve(outcome);
+      });
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    for (const { sessions } of batch)
+      for (const session of sessions) this.#underWay.delete(session);
+    this.#lanesInUse--;
+    if (this.#pending.length > 0) this.#schedule();
+    else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
