@@ -6,8 +6,9 @@
  * acquisition and every clearing raises the fence, so the former holder's next write fails `fenced`.
  */
 import { SessionError } from "../errors.ts";
-import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, nextVersion, set, splice, type Change, type Draft } from "./change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
+import type { Entry } from "./entry.ts";
 import type { Lease, SessionRecord, Waiter } from "./record.ts";
 import { nextState } from "./states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
@@ -37,7 +38,7 @@ export function recover(
   context: Context,
 ): void {
   const { record } = draft;
-  set(draft, { lease: null, fence: record.fence + 1, cancel: null });
+  set(draft, { lease: null, fence: nextVersion(draft), cancel: null });
   if (record.openTurn === null) return;
   if (remains?.turn.seq !== record.openTurn)
     throw new Error(`recovery of turn ${record.openTurn} without its remains`);
@@ -55,10 +56,12 @@ export function recover(
 }
 
 /** Put the sealed turn in the open one's place and empty the chunks, in the same step. */
-export function sealOver(draft: Draft, turn: Turn): void {
-  splice(draft, "turns", turn.seq, [entryOfTurn(turn)]);
+export function sealOver(draft: Draft, turn: Turn): Entry {
+  const entry = entryOfTurn(turn);
+  splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, cancel: null, counters: tallySeal(draft.record.counters, turn) });
+  return entry;
 }
 
 export interface Acquisition {
@@ -86,7 +89,7 @@ export function grant(
       context.now,
     );
   }
-  const fence = record.fence + 1;
+  const fence = nextVersion(draft);
   set(draft, {
     state: nextState(record, "use", context.now),
     fence,

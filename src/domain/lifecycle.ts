@@ -43,7 +43,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
     heads: {},
-    turnsVersion: version + 1,
+    turnsVersion: version + 1, // a restart makes all turns seen before stale
     openTurn: null,
     cancel: null,
     fence: 0,
@@ -170,17 +170,21 @@ export function expireSession(draft: Draft, context: Context): Change | null {
   return changeOf(draft);
 }
 
-/** Look again later: the sweep came by and nothing was due. */
-export function postponeSweep(record: SessionRecord): Change {
+/**
+ * Look again later: the sweep came by and found nothing due, or somebody still at work in a session whose time is up.
+ * Null where the session is no longer one to look at.
+ */
+export function postponeSweep(record: SessionRecord, { now }: Context): Change | null {
+  if (record.state !== "active" && record.state !== "inactive") return null;
   const draft = draftOf(record);
-  set(draft, { sweepAt: record.expiresAt });
+  set(draft, { sweepAt: Math.max(record.expiresAt, now + 60_000) });
   return changeOf(draft);
 }
 
 /** Bring an expired session back to life with a fresh deadline; an absolute cap counts from now. */
-export function reviveSession(record: SessionRecord, context: Context): Change {
+export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
-  const draft = draftOf(record);
+  const { record } = draft;
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
   if (record.maxAgeMs !== null) set(draft, { maxAgeMs: now - record.createdAt + record.maxAgeMs });
   set(draft, { sweepAt: Number.MAX_SAFE_INTEGER });

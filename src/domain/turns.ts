@@ -140,6 +140,7 @@ export interface Sealing {
   readonly usage?: Usage;
   readonly model?: string;
   readonly requests: number;
+  readonly durationMs: number;
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -162,9 +163,8 @@ export function sealTurn(
   if (record.openTurn !== open.seq)
     throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
-  const turn: Turn = { ...open, ...sealing, durationMs: Math.max(0, context.now - open.at) };
-  guardTurnSize(record, entryOfTurn(turn).data, context);
-  sealOver(draft, turn);
+  const entry = sealOver(draft, { ...open, ...sealing });
+  guardTurnSize(record, entry.data, context);
   set(draft, activity(record, context.now, "continue"));
   if (release) set(draft, { lease: null });
   return changeOf(draft);
