@@ -5,8 +5,8 @@ import type { Outcome, Store } from "./store.ts";
 interface Pending {
   readonly transaction: Transaction;
   readonly sessions: readonly string[];
-  resolve(outcome: Outcome): void;
-  reject(error: unknown): void;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
