@@ -37,5 +37,12 @@ export type {
   SessionQuery,
   Store,
 } from "./store/store.ts";
-export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
+export {
+  errorCodes,
+  hasCode,
+  SessionError,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorRule,
+} from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

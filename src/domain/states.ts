@@ -42,7 +42,10 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
 };
 
 /** The state that holds at `now`: expiry is judged on read, so it holds with no timer running. */
-export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
+export function stateAt(
+  record: Pick<SessionRecord, "state" | "expiresAt">,
+  now: number,
+): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
 }
