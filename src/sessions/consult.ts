@@ -64,6 +64,8 @@ export async function consult(
     { log: "instructions", last: 1 },
   ];
 
+  // Behind what the caller asked for earlier, but not in front of what comes later: cancel must not wait for an answer.
+  await owner.inOrder(() => Promise.resolve());
   const handle = owner.fork();
   handle.fence = owner.fence;
   let past: readonly Turn[] = [];

@@ -242,6 +242,7 @@ export class Session {
     { busy, wait }: { busy?: BusyPolicy; wait?: Duration } = {},
   ): Promise<T> {
     const { options } = this.#handle.core;
+    await this.#handle.inOrder(() => Promise.resolve());
     const handle = this.#handle.fork();
     const lease = await takeLease(handle, {
       ttlMs: null,

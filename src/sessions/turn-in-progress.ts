@@ -21,6 +21,8 @@ export interface Seal {
 /** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
 const flushMs = 250;
 const flushLength = 8192;
+/** A seal that the store could not take is tried again after so long, until it lands or the turn is another's. */
+const retryMs = 2000;
 /** How often a writer that writes nothing looks whether it was cancelled or superseded. */
 const lookMs = 1000;
 
@@ -43,6 +45,7 @@ export class TurnInProgress implements AsyncDisposable {
   #flushing: Promise<void> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
   readonly #lookTimer: NodeJS.Timeout;
+  #retryTimer: NodeJS.Timeout | undefined;
   #sealing: Promise<Turn> | undefined;
 
   /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end. */
@@ -87,6 +90,10 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
+    if (this.#sealing !== undefined) {
+      const { id, tenant } = this.#handle.record;
+      throw new SessionError("turn_not_open", { sessionId: id, tenant, turn: this.seq });
+    }
     const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
     this.#written.push(chunk);
     this.#buffer.push(chunk);
@@ -157,20 +164,41 @@ export class TurnInProgress implements AsyncDisposable {
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
    */
   async seal(seal: Seal = {}): Promise<Turn> {
+    clearTimeout(this.#retryTimer);
     this.#sealing ??= this.#seal(seal);
     return await this.#sealing;
   }
 
-  async #seal({
+  async #seal(seal: Seal): Promise<Turn> {
+    clearTimeout(this.#flushTimer);
+    clearInterval(this.#lookTimer);
+    this.#buffer = [];
+    await this.#flushing.catch(() => undefined);
+    try {
+      const sealed = await this.#commitSeal(seal);
+      this.#end();
+      return sealed;
+    } catch (error) {
+      if (error instanceof SessionError && error.retryable) {
+        // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
+        this.#sealing = undefined;
+        this.#retryTimer = setTimeout(
+          () => void this.seal(seal).catch(() => undefined),
+          retryMs,
+        ).unref();
+      } else {
+        this.#end();
+      }
+      throw error;
+    }
+  }
+
+  async #commitSeal({
     status = "done",
     output = this.output,
     requests = 1,
     ...rest
   }: Seal): Promise<Turn> {
-    clearTimeout(this.#flushTimer);
-    clearInterval(this.#lookTimer);
-    this.#buffer = [];
-    await this.#flushing.catch(() => undefined);
     const { core } = this.#handle;
     const durationMs = Math.max(0, core.now() - this.open.at);
     // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
@@ -184,22 +212,26 @@ export class TurnInProgress implements AsyncDisposable {
           context,
         ),
       );
-      return { ...this.open, ...sealing };
     } catch (error) {
       // Too large to keep whole: keep that it happened, so that the session goes on.
-      if (hasCode(error, "turn_too_large") && status !== "failed") {
-        await this.#seal({
+      if (hasCode(error, "turn_too_large") && output.length > 0) {
+        const { code, message } = error;
+        await this.#commitSeal({
+          ...rest,
           status: "failed",
           output: [],
           requests,
-          error: { code: error.code, message: error.message },
+          error: { code, message },
         });
       }
       throw error;
-    } finally {
-      core.turns.delete(this);
-      this.#ended();
     }
+    return { ...this.open, ...sealing };
+  }
+
+  #end(): void {
+    this.#handle.core.turns.delete(this);
+    this.#ended();
   }
 
   /** Seal as interrupted what is not sealed yet. */

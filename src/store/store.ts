@@ -46,7 +46,10 @@ export interface Store {
    */
   find(query: SessionQuery): Promise<Page>;
 
-  /** Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`. */
+  /**
+   * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.
+   * INVARIANT dead-instances-are-forgotten: those not seen for a day are removed on the way.
+   */
   heartbeat(
     instance: Omit<Instance, "seenAt">,
     options?: { readonly leaving?: boolean },
