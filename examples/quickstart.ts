@@ -13,6 +13,4 @@ await session.append({
 for await (const turn of session.turns({ last: 20 })) {
   console.log(turn.seq, turn.input[0]?.content, "→", turn.output[0]?.content);
 }
-console.log(
-  `${session.info.counters.turns} turns, ${session.info.counters.totalTokens} tokens so far`,
-);
+console.log(`${session.info.counters.turns} turns, ${session.info.counters.totalTokens} tokens so far`);

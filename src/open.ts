@@ -16,8 +16,7 @@ const schemes = ["sqlite:", "memory:"];
  * @throws SessionError `store_scheme_unknown`, those of the store's opening, `argument_invalid` for wrong options
  */
 export async function openSessions(target: string | OpenOptions = {}): Promise<Sessions> {
-  const { store = "sqlite:perdure.db", ...options } =
-    typeof target === "string" ? { store: target } : target;
+  const { store = "sqlite:perdure.db", ...options } = typeof target === "string" ? { store: target } : target;
   return Sessions.on(typeof store === "string" ? await openStore(store, options) : store, options);
 }
 

@@ -51,8 +51,7 @@ export function headOf(record: SessionRecord, log: LogName): number {
 /** Replace a log from `from` on. A second splice of the same log continues or overwrites the first. */
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = headOf(draft.record, log);
-  if (from < 1 || from > head + 1)
-    throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
+  if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
   const earlier = draft.splices.get(log);
   const start = Math.min(from, earlier?.from ?? from);
   const kept = earlier?.entries.slice(0, from - start) ?? [];
@@ -71,8 +70,7 @@ export function nextVersion({ base }: Draft): number {
 export function changeOf(draft: Draft): Change {
   const { base, splices, claims } = draft;
   const version = nextVersion(draft);
-  const turnsVersion =
-    splices.has("turns") || base.version === 0 ? version : draft.record.turnsVersion;
+  const turnsVersion = splices.has("turns") || base.version === 0 ? version : draft.record.turnsVersion;
   return {
     key: { tenant: base.tenant, id: base.id },
     expected: base.version,

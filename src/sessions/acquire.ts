@@ -1,6 +1,6 @@
 import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
 import { sortableId } from "../domain/ids.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode, type SessionError } from "../errors.ts";
 import type { Handle, WriteOptions } from "./handle.ts";
 import type { BusyPolicy } from "./options.ts";
 
@@ -24,11 +24,7 @@ const pollMs = 150;
  * across processes; a place that nobody prolongs falls away.
  * @throws SessionError `busy` when refused or out of patience, `queue_full`
  */
-export async function acquire<T>(
-  handle: Handle,
-  patience: Patience,
-  attempt: Attempt<T>,
-): Promise<T> {
+export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
   if (patience.busy === "take-over") {
     return await attempt(null, { recovers: "any", reason: "another writer took over" });
   }
@@ -43,11 +39,7 @@ export async function acquire<T>(
   return await waitInQueue(handle, patience, attempt);
 }
 
-async function waitInQueue<T>(
-  handle: Handle,
-  { waitMs, signal }: Patience,
-  attempt: Attempt<T>,
-): Promise<T> {
+async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));

@@ -15,7 +15,7 @@ export class Answer implements AsyncIterable<string> {
   readonly done: Promise<Turn>;
   readonly #texts: string[] = [];
   #ended = false;
-  #wake: (() => void)[] = [];
+  readonly #wake: (() => void)[] = [];
 
   /** Made by `consult`: `run` says each text and resolves with the sealed turn. */
   constructor(seq: number, run: (say: (text: string) => void) => Promise<Turn>) {

@@ -30,8 +30,7 @@ export async function beginOn(
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket } : null;
   const rule: Rule = (draft, context, writer) => beginTurn(draft, { turn, writer, lease }, context);
   const written = await writeOnce(handle, turn.key, rule, options);
-  if (written.status === "duplicate")
-    return { status: "repeated", turn: await repeated(handle, turn, written.entry) };
+  if (written.status === "duplicate") return { status: "repeated", turn: await repeated(handle, turn, written.entry) };
   if (written.status === "unchanged") throw new Error("a begin changes something");
   const open = turnOf(lastTurn(written.change));
   if (brings) handle.fence = handle.record.fence;

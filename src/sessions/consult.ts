@@ -1,12 +1,5 @@
 import { decode } from "../domain/codec.ts";
-import {
-  parseMessages,
-  turnOf,
-  type Message,
-  type MessageInput,
-  type Turn,
-  type Usage,
-} from "../domain/turn.ts";
+import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import { SessionError } from "../errors.ts";
@@ -35,11 +28,7 @@ export interface ConsultOptions {
 }
 
 /** Ask, with the session's memory. `owner` is the handle of the caller; the answer is written through one of its own. */
-export async function consult(
-  owner: Handle,
-  question: MessageInput,
-  options: ConsultOptions,
-): Promise<Answer> {
+export async function consult(owner: Handle, question: MessageInput, options: ConsultOptions): Promise<Answer> {
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
@@ -72,12 +61,10 @@ export async function consult(
   let instructions: string | undefined;
   const turn = await acquire(handle, patience, async (ticket, writeOptions) => {
     // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
-    const loaded =
-      patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
+    const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
     const [turnEntries = [], [instructionsEntry] = []] = loaded.tails;
     past = turnEntries.map(turnOf);
-    instructions =
-      instructionsEntry === undefined ? undefined : (decode(instructionsEntry.data) as string);
+    instructions = instructionsEntry === undefined ? undefined : (decode(instructionsEntry.data) as string);
     const newTurn = { key, agent, input, ...(modelName === undefined ? {} : { model: modelName }) };
     return await beginOn(handle, newTurn, { ticket, ...writeOptions });
   });
@@ -185,10 +172,7 @@ async function sealBroken(
 }
 
 /** The events, until the signal aborts: a model that does not listen to its signal must not hold the session. */
-async function* untilAborted<T>(
-  events: AsyncIterable<T>,
-  signal: AbortSignal,
-): AsyncGenerator<T, void, undefined> {
+async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
   const aborted = Promise.withResolvers<never>();
   aborted.promise.catch(() => undefined);
   const onAbort = (): void => aborted.reject(signal.reason);

@@ -50,8 +50,7 @@ export class Core {
 
   /** @throws SessionError `closed` */
   guardOpen(): void {
-    if (this.#closing !== undefined)
-      throw new SessionError("closed", { name: "this Sessions object" });
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this Sessions object" });
   }
 
   /** The agent of this name; one without instructions where no agents were named. @throws SessionError `agent_unknown` */

@@ -125,10 +125,7 @@ export class Handle {
    * Apply the rule to the record that stands and commit what it says.
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
-  async write(
-    rule: Rule,
-    { recovers, reason = "its writer is gone" }: WriteOptions = {},
-  ): Promise<Written> {
+  async write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions = {}): Promise<Written> {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       let change: Change | null;
@@ -149,8 +146,7 @@ export class Handle {
         this.#applied(change);
         return { status: "ok", change };
       }
-      if (outcome.current === undefined)
-        throw new SessionError("session_not_found", sessionIds(record));
+      if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
       this.#record = outcome.current;
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }

@@ -20,15 +20,7 @@ export class InstanceKeeper {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor({
-    store,
-    clock,
-    staleAfterMs,
-  }: {
-    store: Store;
-    clock: Clock;
-    staleAfterMs: number;
-  }) {
+  constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
     this.#store = store;
     this.#clock = clock;
     this.#staleAfterMs = staleAfterMs;
@@ -77,7 +69,6 @@ export class InstanceKeeper {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#beating?.catch(() => undefined);
-    if (this.#beatAt !== Number.NEGATIVE_INFINITY)
-      await this.#store.heartbeat(this.#self, { leaving: true });
+    if (this.#beatAt !== Number.NEGATIVE_INFINITY) await this.#store.heartbeat(this.#self, { leaving: true });
   }
 }

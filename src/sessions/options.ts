@@ -86,10 +86,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
         ? null
         : {
             everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
-            retentionMs:
-              sweep.retention === undefined
-                ? null
-                : parseDuration(sweep.retention, "sweep.retention"),
+            retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
           },
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,

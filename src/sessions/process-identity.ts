@@ -24,9 +24,7 @@ export function mayLive(instance: ProcessIdentity): boolean {
   if (instance.machine !== machineName()) return true;
   if (process.platform === "linux") {
     const startedAt = startOf(instance.pid);
-    return (
-      startedAt !== undefined && (instance.startedAt === "" || startedAt === instance.startedAt)
-    );
+    return startedAt !== undefined && (instance.startedAt === "" || startedAt === instance.startedAt);
   }
   try {
     process.kill(instance.pid, 0);

@@ -29,9 +29,7 @@ export class SessionLease implements AsyncDisposable {
   /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
   async renew(ttl: Duration): Promise<void> {
     const ttlMs = parseDuration(ttl, "ttl");
-    await this.#handle.write(({ record }, context) =>
-      renewLease(record, { fence: this.fence, ttlMs }, context),
-    );
+    await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
   }
 
   /** Give it back; a turn in progress under it is sealed as interrupted. Does nothing for one that was lost already. */

@@ -3,13 +3,7 @@ import { decode } from "../domain/codec.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { grant, requestCancel } from "../domain/leases.ts";
-import {
-  endSession,
-  removeSession,
-  touchSession,
-  updateSession,
-  type Patch,
-} from "../domain/lifecycle.ts";
+import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
@@ -116,8 +110,7 @@ export class Session {
   /** A first try of ours landed unheard: where nothing followed it, we have now seen all there is. */
   async #seeOwn(seq: number): Promise<void> {
     const { record } = await this.#handle.peek();
-    if (headOf(record, "turns") === seq && this.#handle.seenTurn === seq - 1)
-      await this.#handle.refresh();
+    if (headOf(record, "turns") === seq && this.#handle.seenTurn === seq - 1) await this.#handle.refresh();
   }
 
   /**
@@ -158,9 +151,7 @@ export class Session {
   async cancel(): Promise<boolean> {
     return await this.#handle.inOrder(async () => {
       await this.#handle.peek();
-      const written = await this.#handle.write(({ record }, context) =>
-        requestCancel(record, context),
-      );
+      const written = await this.#handle.write(({ record }, context) => requestCancel(record, context));
       return written.status === "ok";
     });
   }
@@ -193,12 +184,9 @@ export class Session {
       }
       if (after === head) return;
       const messages = await countMessages(handle, { from: after + 1, to: head });
-      await handle.write(
-        (draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context),
-        {
-          recovers: "dead",
-        },
-      );
+      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context), {
+        recovers: "dead",
+      });
     });
   }
 
@@ -212,9 +200,7 @@ export class Session {
 
   /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
   async touch(): Promise<void> {
-    await this.#handle.inOrder(() =>
-      this.#handle.write(({ record }, context) => touchSession(record, context)),
-    );
+    await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => touchSession(record, context)));
   }
 
   /**
@@ -262,13 +248,10 @@ export class Session {
   async unlock(): Promise<boolean> {
     return await this.#handle.inOrder(async () => {
       await this.#handle.peek();
-      const written = await this.#handle.write(
-        (draft) => (draft.record === draft.base ? null : changeOf(draft)),
-        {
-          recovers: "any",
-          reason: "its lease was broken",
-        },
-      );
+      const written = await this.#handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
+        recovers: "any",
+        reason: "its lease was broken",
+      });
       return written.status === "ok";
     });
   }
@@ -314,10 +297,7 @@ async function takeLease(
   return new SessionLease(handle);
 }
 
-function newTurn(
-  turn: TurnInput,
-  { agent, key }: { agent: string; key: string | undefined },
-): NewTurn {
+function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | undefined }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
   return {
     key: key === undefined ? null : parseId(key, "key"),
@@ -348,9 +328,7 @@ function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch)
   return {
     ...(metadata === undefined ? {} : { metadata }),
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
-    ...(maxAge === undefined
-      ? {}
-      : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
+    ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
     ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),
     ...(instructions === undefined ? {} : { instructions }),
   };

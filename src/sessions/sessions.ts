@@ -1,10 +1,4 @@
-import {
-  createSession,
-  restartSession,
-  reviveSession,
-  type Logs,
-  type NewSession,
-} from "../domain/lifecycle.ts";
+import { createSession, restartSession, reviveSession, type Logs, type NewSession } from "../domain/lifecycle.ts";
 import { changeOf, headOf, type Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
@@ -87,8 +81,7 @@ export class Sessions implements AsyncDisposable {
     const resolved = resolveOptions(options);
     const tenant = parseId(options.tenant ?? "default", "tenant");
     const core = new Core(store, resolved);
-    const timer =
-      resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
+    const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
     return new Sessions(core, tenant, timer);
   }
 
@@ -112,10 +105,7 @@ export class Sessions implements AsyncDisposable {
    * The session with this id, created where there is none. The options shape a new one only; an existing one keeps its own.
    * @throws SessionError `session_expired` (see `onExpired`), `session_ended`, `session_archived`, and as `create`
    */
-  async ensure(
-    id: string,
-    { onExpired = "fail", ...options }: EnsureOptions = {},
-  ): Promise<Session> {
+  async ensure(id: string, { onExpired = "fail", ...options }: EnsureOptions = {}): Promise<Session> {
     parseOnExpired(onExpired);
     const fresh = this.#newSession(id, options);
     for (;;) {
@@ -127,13 +117,11 @@ export class Sessions implements AsyncDisposable {
       }
       const { record } = loaded;
       const state = stateAt(record, this.#core.now());
-      if (state === "active" || state === "inactive")
-        return new Session(new Handle(this.#core, record));
+      if (state === "active" || state === "inactive") return new Session(new Handle(this.#core, record));
       const ids = { sessionId: id, tenant: this.tenant };
       if (state === "ended") throw new SessionError("session_ended", ids);
       if (state === "archived") throw new SessionError("session_archived", ids);
-      if (onExpired === "fail")
-        throw new SessionError("session_expired", { ...ids, expiresAt: record.expiresAt });
+      if (onExpired === "fail") throw new SessionError("session_expired", { ...ids, expiresAt: record.expiresAt });
       const handle = new Handle(this.#core, record);
       if (onExpired === "revive") {
         await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
@@ -164,9 +152,7 @@ export class Sessions implements AsyncDisposable {
       ...(user === undefined ? {} : { user }),
       ...(state === undefined ? {} : { states: parseStates(state) }),
       ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
-      ...(activeBefore === undefined
-        ? {}
-        : { activeBefore: instant(activeBefore, "activeBefore") }),
+      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
       ...(after === undefined ? {} : { after }),
     });
     const sessions = page.records.map((record) => infoOf(record, now));
@@ -212,8 +198,7 @@ export class Sessions implements AsyncDisposable {
     const agent = parseId(options.agent ?? "assistant", "agent");
     const profile = core.agent(agent);
     const user = options.user === undefined ? null : parseId(options.user, "user");
-    const ttl =
-      options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
+    const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
     const { clock } = core.options;
     return {
       key: this.#key(id ?? `${agent}_${sortableId(core.now(), clock.random(16))}`),
@@ -221,10 +206,7 @@ export class Sessions implements AsyncDisposable {
       user,
       metadata: options.metadata ?? {},
       ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
-      maxAgeMs:
-        options.maxAge === undefined
-          ? core.options.maxAgeMs
-          : parseDuration(options.maxAge, "maxAge"),
+      maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
       instructions: options.instructions ?? profile.instructions ?? null,
     };
   }

@@ -33,8 +33,7 @@ export class SweepTimer {
     } catch {
       // The next round tries again; expiry is judged on read, so nothing depends on this one.
     }
-    if (!this.#stop.signal.aborted)
-      this.#timer = this.#schedule(this.#everyMs * (0.9 + Math.random() * 0.2));
+    if (!this.#stop.signal.aborted) this.#timer = this.#schedule(this.#everyMs * (0.9 + Math.random() * 0.2));
   }
 
   async stop(): Promise<void> {

@@ -30,22 +30,15 @@ export interface SweepReport {
 const pageSize = 100;
 
 /** One bounded pass: first marks what has expired, then removes what is past its retention. */
-export async function sweep(
-  core: Core,
-  tenant: string | undefined,
-  request: SweepRequest,
-): Promise<SweepReport> {
+export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
-    request.retention === undefined
-      ? (defaults?.retentionMs ?? null)
-      : parseDuration(request.retention, "retention");
+    request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = request.rows ?? 10_000;
   const report = { expired: 0, removed: 0, looked: 0, complete: true };
   const mayGoOn = (): boolean => {
-    report.complete =
-      report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
+    report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
   };
   const scope = tenant === undefined ? {} : { tenant };
@@ -53,8 +46,7 @@ export async function sweep(
   const { now } = await core.store.instances([]);
 
   await eachRecord({
-    find: (after) =>
-      core.store.find({ order: "due", ...scope, before: now, limit: pageSize, ...after }),
+    find: (after) => core.store.find({ order: "due", ...scope, before: now, limit: pageSize, ...after }),
     mayGoOn,
     async visit(record) {
       report.looked++;

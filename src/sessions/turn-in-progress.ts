@@ -49,11 +49,7 @@ export class TurnInProgress implements AsyncDisposable {
   #sealing: Promise<Turn> | undefined;
 
   /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end. */
-  constructor(
-    handle: Handle,
-    open: Turn,
-    { releases, ended }: { releases: boolean; ended: () => void },
-  ) {
+  constructor(handle: Handle, open: Turn, { releases, ended }: { releases: boolean; ended: () => void }) {
     if (handle.fence === null) throw new Error("a turn in progress needs a lease");
     this.#handle = handle;
     this.#fence = handle.fence;
@@ -99,10 +95,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#buffer.push(chunk);
     this.#bufferLength += length;
     this.#bytes += length;
-    this.#flushTimer ??= setTimeout(
-      () => void this.#flush().catch(() => undefined),
-      flushMs,
-    ).unref();
+    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
     if (this.#bufferLength >= flushLength) await this.#flush();
   }
 
@@ -144,9 +137,7 @@ export class TurnInProgress implements AsyncDisposable {
     const { record } = this.#handle;
     if (record.lease?.fence !== this.#fence) {
       const ids = { sessionId: record.id, tenant: record.tenant };
-      this.#stop.abort(
-        new SessionError("fenced", { ...ids, fence: this.#fence, storedFence: record.fence }),
-      );
+      this.#stop.abort(new SessionError("fenced", { ...ids, fence: this.#fence, storedFence: record.fence }));
     } else if (record.cancel?.turn === this.seq) {
       this.#stop.abort(this.interruption("it was cancelled"));
     }
@@ -182,10 +173,7 @@ export class TurnInProgress implements AsyncDisposable {
       if (error instanceof SessionError && error.retryable) {
         // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
         this.#sealing = undefined;
-        this.#retryTimer = setTimeout(
-          () => void this.seal(seal).catch(() => undefined),
-          retryMs,
-        ).unref();
+        this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
       } else {
         this.#end();
       }
@@ -193,12 +181,7 @@ export class TurnInProgress implements AsyncDisposable {
     }
   }
 
-  async #commitSeal({
-    status = "done",
-    output = this.output,
-    requests = 1,
-    ...rest
-  }: Seal): Promise<Turn> {
+  async #commitSeal({ status = "done", output = this.output, requests = 1, ...rest }: Seal): Promise<Turn> {
     const { core } = this.#handle;
     const durationMs = Math.max(0, core.now() - this.open.at);
     // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
@@ -206,11 +189,7 @@ export class TurnInProgress implements AsyncDisposable {
     const sealing: Sealing = { status, output: whole, requests, durationMs, ...rest };
     try {
       await this.#handle.write(({ record }, context) =>
-        sealTurn(
-          record,
-          { open: this.open, sealing, fence: this.#fence, release: this.#releases },
-          context,
-        ),
+        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
       );
     } catch (error) {
       // Too large to keep whole: keep that it happened, so that the session goes on.

@@ -12,10 +12,7 @@ export interface TurnRange {
 }
 
 /** Read turns page by page, oldest first, never more than a page in memory. */
-export async function* readTurns(
-  handle: Handle,
-  range: TurnRange,
-): AsyncGenerator<Turn, void, undefined> {
+export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
   const { readMax } = handle.core.options.limits;
   guardRange(range);
@@ -42,10 +39,7 @@ export async function* readTurns(
 }
 
 function guardRange({ last, from, to }: TurnRange): void {
-  if (
-    last !== undefined &&
-    (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)
-  ) {
+  if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
     throw new SessionError("argument_invalid", {
       name: "last",
       value: show(last),
@@ -54,17 +48,12 @@ function guardRange({ last, from, to }: TurnRange): void {
   }
   const bounds = { from: from ?? 1, to: to ?? Number.MAX_SAFE_INTEGER };
   const wholes = Number.isSafeInteger(bounds.from) && Number.isSafeInteger(bounds.to);
-  if (!wholes || bounds.from < 1 || bounds.to < bounds.from)
-    throw new SessionError("range_invalid", bounds);
+  if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
 
 /** How many messages these turns hold. */
-export async function countMessages(
-  handle: Handle,
-  range: { from: number; to: number },
-): Promise<number> {
+export async function countMessages(handle: Handle, range: { from: number; to: number }): Promise<number> {
   let messages = 0;
-  for await (const { input, output } of readTurns(handle, range))
-    messages += input.length + output.length;
+  for await (const { input, output } of readTurns(handle, range)) messages += input.length + output.length;
   return messages;
 }

@@ -10,16 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
-import type {
-  Capabilities,
-  Loaded,
-  LoadRequest,
-  LogRange,
-  Outcome,
-  Page,
-  SessionQuery,
-  Store,
-} from "./store.ts";
+import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
 
 export interface MemoryOptions {
   /** Where the store's time comes from. @default the machine's clock */
@@ -77,8 +68,7 @@ class MemoryStore implements Store {
     }
     for (const { key, expected } of transaction) {
       const row = this.#sessions.get(keyText(key))?.row;
-      if ((row?.version ?? 0) !== expected)
-        return { status: "conflict", current: row && recordOf(row) };
+      if ((row?.version ?? 0) !== expected) return { status: "conflict", current: row && recordOf(row) };
     }
     return { status: "ok" };
   }
@@ -118,8 +108,7 @@ class MemoryStore implements Store {
   async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
     this.#guardOpen();
     const entries = this.#log(key, range.log);
-    if ("keys" in range)
-      return entries.filter((entry) => entry.key !== null && range.keys.includes(entry.key));
+    if ("keys" in range) return entries.filter((entry) => entry.key !== null && range.keys.includes(entry.key));
     const within = entries.filter(({ seq }) => seq >= range.from && seq <= range.to);
     if (range.order === "descending") within.reverse();
     return within.slice(0, range.limit);
@@ -150,9 +139,7 @@ class MemoryStore implements Store {
     else this.#instances.set(instance.id, { ...instance, seenAt: this.#clock.now() });
   }
 
-  async instances(
-    ids: readonly string[],
-  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     this.#guardOpen();
     const instances = [...this.#instances.values()].filter(({ id }) => ids.includes(id));
     return { now: this.#clock.now(), instances };
@@ -200,19 +187,14 @@ function positionOf({ order }: SessionQuery, row: RecordRow): Position {
 }
 
 function cursorOf({ order }: SessionQuery, after: string): Position {
-  return decodeCursor(
-    after,
-    order === "recent" ? ["number", "string"] : ["number", "string", "string"],
-  );
+  return decodeCursor(after, order === "recent" ? ["number", "string"] : ["number", "string", "string"]);
 }
 
 function comparePositions(a: Position, b: Position): number {
   for (const [index, left] of a.entries()) {
     const right = b[index];
     const order =
-      typeof left === "number"
-        ? left - Number(right)
-        : Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
+      typeof left === "number" ? left - Number(right) : Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
     if (order !== 0) return order;
   }
   return 0;

@@ -12,11 +12,7 @@ export interface Migration {
  * The steps from the schema that was found to the newest one known here, in order.
  * @throws SessionError `store_schema_newer` where a newer version of Perdure has been at work
  */
-export function stepsFrom(
-  found: number,
-  migrations: readonly Migration[],
-  store: string,
-): readonly Migration[] {
+export function stepsFrom(found: number, migrations: readonly Migration[], store: string): readonly Migration[] {
   const known = migrations.length;
   if (found > known) throw new SessionError("store_schema_newer", { store, found, known });
   return migrations.slice(found);

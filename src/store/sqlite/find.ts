@@ -19,8 +19,7 @@ class Where {
 /** One page of records; one row more than asked for tells whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   const where = whereOf(query);
-  const order =
-    query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  const order = query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
   const statement = database.prepare(`
     select ${recordColumns} from sessions
     where ${where.conditions.join(" and ")}
@@ -28,10 +27,7 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   const rows = statement.all(...where.values, query.limit + 1) as unknown as RecordRow[];
   const page = rows.slice(0, query.limit);
   const last = page.at(-1);
-  const next =
-    rows.length > page.length && last !== undefined
-      ? encodeCursor(positionOf(query, last))
-      : undefined;
+  const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { records: page.map(recordOf), next };
 }
 
@@ -53,18 +49,13 @@ function whereOf(query: SessionQuery): Where {
     return where;
   }
   // The first condition is the index's own, word for word, so that it is used.
-  if (query.order === "due")
-    where.and("state in ('active', 'inactive') and sweep_at <= ?", query.before);
+  if (query.order === "due") where.and("state in ('active', 'inactive') and sweep_at <= ?", query.before);
   else {
     where.and("state not in ('active', 'inactive') and state_since < ?", query.before);
     where.and("state in (select value from json_each(?))", JSON.stringify(query.states));
   }
   if (query.after !== undefined) {
-    const [time = 0, tenant = "", id = ""] = decodeCursor(query.after, [
-      "number",
-      "string",
-      "string",
-    ]);
+    const [time = 0, tenant = "", id = ""] = decodeCursor(query.after, ["number", "string", "string"]);
     where.and(`(${timeOf(query)}, tenant, id) > (?, ?, ?)`, time, tenant, id);
   }
   return where;
@@ -76,18 +67,10 @@ function filterRecent(where: Where, query: SessionQuery & { readonly order: "rec
   if (user !== undefined) where.and("user = ?", user);
   if (states !== undefined) filterStates(where, states, now);
   if (activeSince !== undefined) {
-    where.and(
-      "active_minute >= ? and last_activity_at >= ?",
-      activeMinuteOf(activeSince),
-      activeSince,
-    );
+    where.and("active_minute >= ? and last_activity_at >= ?", activeMinuteOf(activeSince), activeSince);
   }
   if (activeBefore !== undefined) {
-    where.and(
-      "active_minute <= ? and last_activity_at < ?",
-      activeMinuteOf(activeBefore),
-      activeBefore,
-    );
+    where.and("active_minute <= ? and last_activity_at < ?", activeMinuteOf(activeBefore), activeBefore);
   }
   if (after !== undefined) {
     const [minute = 0, id = ""] = decodeCursor(after, ["number", "string"]);

@@ -43,11 +43,7 @@ export function sessionErrorOf(error: unknown, store: string): unknown {
         cause,
       );
     case notADatabase:
-      return new SessionError(
-        "store_invalid",
-        { store, reason: "the file is not an SQLite database" },
-        cause,
-      );
+      return new SessionError("store_invalid", { store, reason: "the file is not an SQLite database" }, cause);
     case corrupt:
       return new SessionError(
         "store_invalid",

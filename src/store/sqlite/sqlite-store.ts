@@ -5,16 +5,7 @@ import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
-import type {
-  Capabilities,
-  Loaded,
-  LoadRequest,
-  LogRange,
-  Outcome,
-  Page,
-  SessionQuery,
-  Store,
-} from "../store.ts";
+import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
 import { findPage } from "./find.ts";
 import type { Patience } from "./patience.ts";
 import { recordColumns } from "./record-columns.ts";
@@ -53,9 +44,7 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    return await this.#within(this.#sql.beginImmediate, () =>
-      batch.map((transaction) => this.#apply(transaction)),
-    );
+    return await this.#within(this.#sql.beginImmediate, () => batch.map((transaction) => this.#apply(transaction)));
   }
 
   /** Judge a whole transaction, then write it: nothing can come between, for the file's one write lock is ours. */
@@ -68,11 +57,8 @@ export class SqliteStore implements Store {
     }
     const places: (number | undefined)[] = [];
     for (const { key, expected } of transaction) {
-      const place = this.#sql.place.get(key.tenant, key.id) as
-        | { no: number; version: number }
-        | undefined;
-      if ((place?.version ?? 0) !== expected)
-        return { status: "conflict", current: this.#record(key) };
+      const place = this.#sql.place.get(key.tenant, key.id) as { no: number; version: number } | undefined;
+      if ((place?.version ?? 0) !== expected) return { status: "conflict", current: this.#record(key) };
       places.push(place?.no);
     }
     transaction.forEach((change, index) => this.#write(change, places[index]));
@@ -86,8 +72,7 @@ export class SqliteStore implements Store {
       this.#sql.removeSession.run(place);
       return;
     }
-    const session =
-      place === undefined ? this.#insert(rowOf(record)) : this.#update(rowOf(record), place);
+    const session = place === undefined ? this.#insert(rowOf(record)) : this.#update(rowOf(record), place);
     for (const splice of splices) this.#splice(session, splice);
   }
 
@@ -130,8 +115,7 @@ export class SqliteStore implements Store {
 
   #splice(session: number, { log, from, entries }: Splice): void {
     this.#sql.cutLog.run(session, log, from);
-    for (const { seq, key, at, data } of entries)
-      this.#sql.insertEntry.run(session, log, seq, key, at, data);
+    for (const { seq, key, at, data } of entries) this.#sql.insertEntry.run(session, log, seq, key, at, data);
   }
 
   #record(key: SessionKey): SessionRecord | undefined {
@@ -186,14 +170,9 @@ export class SqliteStore implements Store {
     });
   }
 
-  async instances(
-    ids: readonly string[],
-  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     this.#guardOpen();
-    const rows =
-      ids.length === 0
-        ? []
-        : await this.#patience.when(() => this.#sql.instances.all(JSON.stringify(ids)));
+    const rows = ids.length === 0 ? [] : await this.#patience.when(() => this.#sql.instances.all(JSON.stringify(ids)));
     return { now: this.#clock.now(), instances: rows as unknown as Instance[] };
   }
 
@@ -285,18 +264,12 @@ function prepareAll(
     removeSession: sql("delete from sessions where no = ?"),
     removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = ? and seq >= ?"),
-    insertEntry: sql(
-      "insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)",
-    ),
+    insertEntry: sql("insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)"),
     entryByKey: sql(`select seq, key, at, data ${ofLog} and key = ?`),
-    entriesByKeys: sql(
-      `select seq, key, at, data ${ofLog} and key in (select value from json_each(?)) order by seq`,
-    ),
+    entriesByKeys: sql(`select seq, key, at, data ${ofLog} and key in (select value from json_each(?)) order by seq`),
     tail: sql(`select seq, key, at, data ${ofLog} order by seq desc limit ?`),
     rangeUp: sql(`select seq, key, at, data ${ofLog} and seq between ? and ? order by seq limit ?`),
-    rangeDown: sql(
-      `select seq, key, at, data ${ofLog} and seq between ? and ? order by seq desc limit ?`,
-    ),
+    rangeDown: sql(`select seq, key, at, data ${ofLog} and seq between ? and ? order by seq desc limit ?`),
     beat: sql(`
       insert into instances (id, host, pid, machine, started_at, seen_at) values (?, ?, ?, ?, ?, ?)
       on conflict (id) do update set seen_at = excluded.seen_at`),
