@@ -33,7 +33,5 @@ export const systemClock: Clock = {
 
 function abortReason(signal: AbortSignal | undefined): Error {
   const reason: unknown = signal?.reason;
-  return reason instanceof Error
-    ? reason
-    : new DOMException("This operation was aborted", "AbortError");
+  return reason instanceof Error ? reason : new DOMException("This operation was aborted", "AbortError");
 }

@@ -125,8 +125,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   agent_unknown: {
     status: 404,
     retryable: false,
-    message: (d) =>
-      `no agent is named ${JSON.stringify(d.agent)}; known: ${d.known.join(", ") || "none"}`,
+    message: (d) => `no agent is named ${JSON.stringify(d.agent)}; known: ${d.known.join(", ") || "none"}`,
   },
   agents_file_invalid: {
     status: 400,
@@ -154,8 +153,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   session_ended: {
     status: 409,
     retryable: false,
-    message: (d) =>
-      `session ${d.sessionId} has ended; it can be read, and a new one takes new turns`,
+    message: (d) => `session ${d.sessionId} has ended; it can be read, and a new one takes new turns`,
   },
   session_archived: {
     status: 409,
@@ -197,8 +195,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   turn_open: {
     status: 409,
     retryable: true,
-    message: (d) =>
-      `turn ${d.turn} of session ${d.sessionId} is still in progress; seal it before the next one begins`,
+    message: (d) => `turn ${d.turn} of session ${d.sessionId} is still in progress; seal it before the next one begins`,
   },
   turn_not_open: {
     status: 409,
@@ -209,8 +206,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   contended: {
     status: 503,
     retryable: true,
-    message: (d) =>
-      `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
+    message: (d) => `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
   },
 
   // Answers
@@ -259,8 +255,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   store_full: {
     status: 507,
     retryable: true,
-    message: (d) =>
-      `the disk of the store ${d.store} is full; nothing was written; free space and try again`,
+    message: (d) => `the disk of the store ${d.store} is full; nothing was written; free space and try again`,
   },
   store_read_only: {
     status: 503,
@@ -310,9 +305,6 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
 }
 
 /** True if `error` is a {@link SessionError} with this code. */
-export function hasCode<Code extends ErrorCode>(
-  error: unknown,
-  code: Code,
-): error is SessionError<Code> {
+export function hasCode<Code extends ErrorCode>(error: unknown, code: Code): error is SessionError<Code> {
   return error instanceof SessionError && error.code === code;
 }

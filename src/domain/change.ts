@@ -51,8 +51,7 @@ export function headOf(record: SessionRecord, log: LogName): number {
 /** Replace a log from `from` on. A second splice of the same log continues or overwrites the first. */
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = headOf(draft.record, log);
-  if (from < 1 || from > head + 1)
-    throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
+  if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
   const earlier = draft.splices.get(log);
   const start = Math.min(from, earlier?.from ?? from);
   const kept = earlier?.entries.slice(0, from - start) ?? [];
@@ -60,11 +59,18 @@ export function splice(draft: Draft, log: LogName, from: number, entries: readon
   set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
 }
 
+/** The version that the change will bring; also the fence, where it gives out a lease. */
+export function nextVersion({ base }: Draft): number {
+  // A session begins with its time of birth: one that is removed and created anew never comes by a version twice, so
+  // what somebody knew of the first is stale knowledge of the second.
+  return base.version === 0 ? Math.max(1, base.createdAt) : base.version + 1;
+}
+
 /** Close the draft: the next version, and the mark of a changed `turns` log. */
 export function changeOf(draft: Draft): Change {
   const { base, splices, claims } = draft;
-  const version = base.version + 1;
-  const turnsVersion = splices.has("turns") ? version : base.turnsVersion;
+  const version = nextVersion(draft);
+  const turnsVersion = splices.has("turns") || base.version === 0 ? version : draft.record.turnsVersion;
   return {
     key: { tenant: base.tenant, id: base.id },
     expected: base.version,

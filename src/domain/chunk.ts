@@ -1,4 +1,4 @@
-import { decode, encode, type Value } from "./codec.ts";
+import { decode, encode } from "./codec.ts";
 import type { Entry } from "./entry.ts";
 import type { Message } from "./turn.ts";
 
@@ -10,7 +10,7 @@ export function encodeChunk(chunk: Chunk): string {
 }
 
 export function chunkOf(entry: Entry): Chunk {
-  return decode(entry.data) as Value as unknown as Chunk;
+  return decode(entry.data) as unknown as Chunk;
 }
 
 /** The messages that these pieces make up: texts in a row are one message of the assistant. */

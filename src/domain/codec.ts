@@ -76,8 +76,7 @@ function objectToPlain(value: object, walk: Walk): unknown {
     };
   }
   if (walk.ancestors.includes(value)) throw unstorable(walk, "it contains itself");
-  if (walk.ancestors.length >= depthMax)
-    throw unstorable(walk, `it is nested deeper than ${depthMax}`);
+  if (walk.ancestors.length >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
   walk.ancestors.push(value);
   const plain = Array.isArray(value) ? arrayToPlain(value, walk) : recordToPlain(value, walk);
   walk.ancestors.pop();
@@ -101,15 +100,11 @@ function recordToPlain(value: object, walk: Walk): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
     // A plain object of another realm (a worker, a vm) has that realm's Object.prototype above it and nothing above that.
-    if (
-      Object.getPrototypeOf(prototype) !== null ||
-      !Object.hasOwn(prototype as object, "isPrototypeOf")
-    ) {
+    if (Object.getPrototypeOf(prototype) !== null || !Object.hasOwn(prototype as object, "isPrototypeOf")) {
       throw unstorable(walk, `it is an instance of ${nameOfClass(prototype)}; pass plain data`);
     }
   }
-  if (Object.getOwnPropertySymbols(value).length > 0)
-    throw unstorable(walk, "it has a property named by a symbol");
+  if (Object.getOwnPropertySymbols(value).length > 0) throw unstorable(walk, "it has a property named by a symbol");
   const record = value as Record<string, unknown>;
   let copy: Record<string, unknown> | undefined;
   for (const key of Object.keys(record)) {
@@ -130,9 +125,7 @@ function recordToPlain(value: object, walk: Walk): unknown {
 
 function nameOfClass(prototype: unknown): string {
   const { constructor } = prototype as { constructor?: unknown };
-  return typeof constructor === "function" && constructor.name !== ""
-    ? constructor.name
-    : "a class";
+  return typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class";
 }
 
 function unstorable(walk: Walk, reason: string): SessionError {
@@ -157,8 +150,7 @@ function fromPlain(plain: Value): Value {
 function untag(record: Record<string, Value>): Value {
   const { $type: type, value } = record;
   if (type === "object") return mapOwn(value as Record<string, Value>);
-  if (typeof value !== "string")
-    throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
+  if (typeof value !== "string") throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
   switch (type) {
     case "date":
       return new Date(value);

@@ -6,8 +6,9 @@
  * acquisition and every clearing raises the fence, so the former holder's next write fails `fenced`.
  */
 import { SessionError } from "../errors.ts";
-import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, nextVersion, set, splice, type Change, type Draft } from "./change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
+import type { Entry } from "./entry.ts";
 import type { Lease, SessionRecord, Waiter } from "./record.ts";
 import { nextState } from "./states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
@@ -30,17 +31,11 @@ export function leaseRuns(lease: Lease, now: number): boolean {
  * Clear what a dead holder left: its lease, and its open turn, which becomes `interrupted` with what had arrived; its
  * dangling tool calls get a marked result. The fence grows, so the dead one, should it wake, is fenced.
  */
-export function recover(
-  draft: Draft,
-  remains: Remains | null,
-  reason: string,
-  context: Context,
-): void {
+export function recover(draft: Draft, remains: Remains | null, reason: string, context: Context): void {
   const { record } = draft;
-  set(draft, { lease: null, fence: record.fence + 1, cancel: null });
+  set(draft, { lease: null, fence: nextVersion(draft), cancel: null });
   if (record.openTurn === null) return;
-  if (remains?.turn.seq !== record.openTurn)
-    throw new Error(`recovery of turn ${record.openTurn} without its remains`);
+  if (remains?.turn.seq !== record.openTurn) throw new Error(`recovery of turn ${record.openTurn} without its remains`);
   const output = assemble(remains.chunks);
   const turn: Turn = {
     ...remains.turn,
@@ -55,10 +50,12 @@ export function recover(
 }
 
 /** Put the sealed turn in the open one's place and empty the chunks, in the same step. */
-export function sealOver(draft: Draft, turn: Turn): void {
-  splice(draft, "turns", turn.seq, [entryOfTurn(turn)]);
+export function sealOver(draft: Draft, turn: Turn): Entry {
+  const entry = entryOfTurn(turn);
+  splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, cancel: null, counters: tallySeal(draft.record.counters, turn) });
+  return entry;
 }
 
 export interface Acquisition {
@@ -70,11 +67,7 @@ export interface Acquisition {
 }
 
 /** Take the lease of a free session; the draft may have been through {@link recover}. */
-export function grant(
-  draft: Draft,
-  { instance, ttlMs, ticket }: Acquisition,
-  context: Context,
-): void {
+export function grant(draft: Draft, { instance, ttlMs, ticket }: Acquisition, context: Context): void {
   const { record } = draft;
   if (record.lease !== null) throw busy(record, record.lease, context.now);
   const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
@@ -86,7 +79,7 @@ export function grant(
       context.now,
     );
   }
-  const fence = record.fence + 1;
+  const fence = nextVersion(draft);
   set(draft, {
     state: nextState(record, "use", context.now),
     fence,
@@ -103,8 +96,7 @@ export function grant(
 /** Give the lease back. An open turn must be sealed first. */
 export function releaseLease(record: SessionRecord, fence: number): Change {
   guardFence(record, fence);
-  if (record.openTurn !== null)
-    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const draft = draftOf(record);
   set(draft, { lease: null });
   return changeOf(draft);
@@ -118,8 +110,7 @@ export function renewLease(
 ): Change {
   guardFence(record, fence);
   const draft = draftOf(record);
-  if (record.lease !== null)
-    set(draft, { lease: { ...record.lease, expiresAt: context.now + ttlMs } });
+  if (record.lease !== null) set(draft, { lease: { ...record.lease, expiresAt: context.now + ttlMs } });
   return changeOf(draft);
 }
 

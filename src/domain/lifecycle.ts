@@ -43,7 +43,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
     heads: {},
-    turnsVersion: version + 1,
+    turnsVersion: version + 1, // a restart makes all turns seen before stale
     openTurn: null,
     cancel: null,
     fence: 0,
@@ -57,11 +57,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
 }
 
 /** The fields that a sign of life moves; an expired, ended or archived session shows none. */
-export function activity(
-  record: SessionRecord,
-  now: number,
-  kind: "use" | "continue" = "use",
-): Partial<SessionRecord> {
+export function activity(record: SessionRecord, now: number, kind: "use" | "continue" = "use"): Partial<SessionRecord> {
   // What was begun in time may go on to its end, also where the session's time ran out meanwhile.
   const state = kind === "use" ? nextState(record, "use", now) : record.state;
   const moved = { ...record, lastActivityAt: Math.max(now, record.lastActivityAt) };
@@ -72,8 +68,7 @@ export function activity(
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
 function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
   const sliding = record.lastActivityAt + record.ttlMs;
-  const expiresAt =
-    record.maxAgeMs === null ? sliding : Math.min(sliding, record.createdAt + record.maxAgeMs);
+  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.createdAt + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
@@ -150,8 +145,7 @@ export function endSession(draft: Draft, fence: number | null, context: Context)
   const { record } = draft;
   if (record.state === "ended") return null;
   guardLease(record, fence, context);
-  if (record.openTurn !== null)
-    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   set(draft, { lease: null });
   set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
   return changeOf(draft);
@@ -160,27 +154,26 @@ export function endSession(draft: Draft, fence: number | null, context: Context)
 /** Mark as expired what the clock has expired; null where it has not, or where somebody is still at work. */
 export function expireSession(draft: Draft, context: Context): Change | null {
   const { record } = draft;
-  if (
-    stateAt(record, context.now) !== "expired" ||
-    record.state === "expired" ||
-    record.lease !== null
-  )
-    return null;
+  if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
   set(draft, { state: "expired", stateSince: context.now });
   return changeOf(draft);
 }
 
-/** Look again later: the sweep came by and nothing was due. */
-export function postponeSweep(record: SessionRecord): Change {
+/**
+ * Look again later: the sweep came by and found nothing due, or somebody still at work in a session whose time is up.
+ * Null where the session is no longer one to look at.
+ */
+export function postponeSweep(record: SessionRecord, { now }: Context): Change | null {
+  if (record.state !== "active" && record.state !== "inactive") return null;
   const draft = draftOf(record);
-  set(draft, { sweepAt: record.expiresAt });
+  set(draft, { sweepAt: Math.max(record.expiresAt, now + 60_000) });
   return changeOf(draft);
 }
 
 /** Bring an expired session back to life with a fresh deadline; an absolute cap counts from now. */
-export function reviveSession(record: SessionRecord, context: Context): Change {
+export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
-  const draft = draftOf(record);
+  const { record } = draft;
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
   if (record.maxAgeMs !== null) set(draft, { maxAgeMs: now - record.createdAt + record.maxAgeMs });
   set(draft, { sweepAt: Number.MAX_SAFE_INTEGER });

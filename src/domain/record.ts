@@ -65,7 +65,7 @@ export interface Cancel {
 export interface SessionRecord {
   readonly tenant: string;
   readonly id: string;
-  /** Grows by one with every change. */
+  /** Grows by one with every change; the first is the time of birth. */
   readonly version: number;
   /** As last written; what holds now also depends on the clock, see `stateAt`. */
   readonly state: SessionState;
@@ -92,7 +92,7 @@ export interface SessionRecord {
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;
-  /** The greatest fence ever given out; 0 before the first. */
+  /** The greatest fence ever given out, 0 before the first: the version of the change that gave it. */
   readonly fence: number;
   readonly lease: Lease | null;
   readonly waiters: readonly Waiter[];

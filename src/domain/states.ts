@@ -10,13 +10,7 @@ import type { SessionRecord } from "./record.ts";
 
 export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
 
-export const sessionStates: readonly SessionState[] = [
-  "active",
-  "inactive",
-  "expired",
-  "ended",
-  "archived",
-];
+export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
 /** What moves a session from one state to another. */
 export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive";
@@ -42,7 +36,7 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
 };
 
 /** The state that holds at `now`: expiry is judged on read, so it holds with no timer running. */
-export function stateAt(record: SessionRecord, now: number): SessionState {
+export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
 }
@@ -51,17 +45,12 @@ export function stateAt(record: SessionRecord, now: number): SessionState {
  * The state after a transition.
  * @throws SessionError `session_expired`, `session_ended` or `session_archived` where the table has no such exit
  */
-export function nextState(
-  record: SessionRecord,
-  transition: Transition,
-  now: number,
-): SessionState {
+export function nextState(record: SessionRecord, transition: Transition, now: number): SessionState {
   const state = stateAt(record, now);
   const next = exits[state][transition];
   if (next !== undefined) return next;
   const session = { sessionId: record.id, tenant: record.tenant };
-  if (state === "expired")
-    throw new SessionError("session_expired", { ...session, expiresAt: record.expiresAt });
+  if (state === "expired") throw new SessionError("session_expired", { ...session, expiresAt: record.expiresAt });
   if (state === "archived") throw new SessionError("session_archived", session);
   if (state === "ended") throw new SessionError("session_ended", session);
   throw new Error(`no rule for ${transition} in state ${state}`);

@@ -26,10 +26,7 @@ export function tallySeal(counters: Counters, turn: Turn): Counters {
 }
 
 /** The counters after turns were cut off: what was spent stays spent. */
-export function tallyTruncate(
-  counters: Counters,
-  cut: { turns: number; messages: number },
-): Counters {
+export function tallyTruncate(counters: Counters, cut: { turns: number; messages: number }): Counters {
   return {
     ...counters,
     turns: counters.turns - cut.turns,

@@ -80,14 +80,9 @@ const roles = new Set(["system", "developer", "user", "assistant", "tool", "func
  * Messages from what a user may write; a text becomes one message of `role`.
  * @throws SessionError `message_invalid` with the place and the reason
  */
-export function parseMessages(
-  input: unknown,
-  role: Message["role"],
-  path: string,
-): readonly Message[] {
+export function parseMessages(input: unknown, role: Message["role"], path: string): readonly Message[] {
   if (typeof input === "string") {
-    if (input.trim() === "")
-      throw new SessionError("message_invalid", { path, reason: "is empty" });
+    if (input.trim() === "") throw new SessionError("message_invalid", { path, reason: "is empty" });
     return [{ role, content: input }];
   }
   if (!Array.isArray(input)) return [parseMessage(input, path)];
@@ -160,8 +155,7 @@ export function closeToolCalls(messages: readonly Message[]): readonly Message[]
     closed.splice(place, 0, {
       role: "tool",
       tool_call_id: call.id,
-      content:
-        "The call was interrupted before its result was known; it may or may not have had effects.",
+      content: "The call was interrupted before its result was known; it may or may not have had effects.",
       synthetic: true,
     });
   }

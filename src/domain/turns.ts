@@ -10,14 +10,7 @@ import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
-import {
-  guardFence,
-  guardLease,
-  guardSeen,
-  sessionIds,
-  type Context,
-  type Writer,
-} from "./writer.ts";
+import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
@@ -61,11 +54,7 @@ export function beginTurn(
   guardLease(draft.record, writer.fence, context);
   guardSeen(draft.base, writer);
   if (lease !== null) grant(draft, lease, context);
-  const placed = place(
-    draft,
-    { ...turn, status: "open", output: [], requests: 0, at: context.now },
-    context,
-  );
+  const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: context.now }, context);
   set(draft, {
     openTurn: placed.seq,
     cancel: null,
@@ -76,8 +65,7 @@ export function beginTurn(
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
-  if (record.openTurn !== null)
-    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
   const entry = entryOfTurn(placed);
   guardTurnSize(record, entry.data, context);
@@ -140,6 +128,7 @@ export interface Sealing {
   readonly usage?: Usage;
   readonly model?: string;
   readonly requests: number;
+  readonly durationMs: number;
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -150,21 +139,14 @@ export interface Sealing {
  */
 export function sealTurn(
   record: SessionRecord,
-  {
-    open,
-    sealing,
-    fence,
-    release,
-  }: { open: Turn; sealing: Sealing; fence: number; release: boolean },
+  { open, sealing, fence, release }: { open: Turn; sealing: Sealing; fence: number; release: boolean },
   context: Context,
 ): Change {
   guardFence(record, fence);
-  if (record.openTurn !== open.seq)
-    throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
+  if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
-  const turn: Turn = { ...open, ...sealing, durationMs: Math.max(0, context.now - open.at) };
-  guardTurnSize(record, entryOfTurn(turn).data, context);
-  sealOver(draft, turn);
+  const entry = sealOver(draft, { ...open, ...sealing });
+  guardTurnSize(record, entry.data, context);
   set(draft, activity(record, context.now, "continue"));
   if (release) set(draft, { lease: null });
   return changeOf(draft);
@@ -182,8 +164,7 @@ export function truncateTurns(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  if (record.openTurn !== null)
-    throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const turns = headOf(record, "turns") - after;
   set(draft, {
     ...activity(record, context.now),

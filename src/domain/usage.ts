@@ -8,8 +8,7 @@ import type { Message, Usage } from "./turn.ts";
 export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0;
   for (const message of messages) {
-    const content =
-      typeof message.content === "string" ? message.content : encode(message.content ?? "");
+    const content = typeof message.content === "string" ? message.content : encode(message.content ?? "");
     const calls = message.tool_calls === undefined ? "" : encode(message.tool_calls ?? "");
     tokens += 4 + Math.ceil((content.length + calls.length) / 4);
   }

@@ -5,8 +5,8 @@ import type { Outcome, Store } from "./store.ts";
 interface Pending {
   readonly transaction: Transaction;
   readonly sessions: readonly string[];
-  resolve(outcome: Outcome): void;
-  reject(error: unknown): void;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -19,7 +19,7 @@ export class CommitQueue {
   readonly #underWay = new Set<string>();
   #lanesInUse = 0;
   #scheduled = false;
-  #idle: (() => void)[] = [];
+  readonly #idle: (() => void)[] = [];
 
   constructor(store: Store) {
     this.#store = store;
@@ -49,12 +49,7 @@ export class CommitQueue {
    * and sockets run between the commits of a store that works on this thread.
    */
   #schedule(): void {
-    if (
-      this.#scheduled ||
-      this.#pending.length === 0 ||
-      this.#lanesInUse >= this.#store.capabilities.lanes
-    )
-      return;
+    if (this.#scheduled || this.#pending.length === 0 || this.#lanesInUse >= this.#store.capabilities.lanes) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -68,8 +63,7 @@ export class CommitQueue {
     const batch: Pending[] = [];
     const later: Pending[] = [];
     for (const pending of this.#pending) {
-      const free =
-        batch.length < batchMax && !pending.sessions.some((session) => this.#underWay.has(session));
+      const free = batch.length < batchMax && !pending.sessions.some((session) => this.#underWay.has(session));
       if (free) {
         for (const session of pending.sessions) this.#underWay.add(session);
         batch.push(pending);
@@ -88,15 +82,13 @@ export class CommitQueue {
       const outcomes = await this.#store.commit(batch.map(({ transaction }) => transaction));
       batch.forEach(({ resolve, reject }, index) => {
         const outcome = outcomes[index];
-        if (outcome === undefined)
-          reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
+        if (outcome === undefined) reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
         else resolve(outcome);
       });
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-    for (const { sessions } of batch)
-      for (const session of sessions) this.#underWay.delete(session);
+    for (const { sessions } of batch) for (const session of sessions) this.#underWay.delete(session);
     this.#lanesInUse--;
     if (this.#pending.length > 0) this.#schedule();
     else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();

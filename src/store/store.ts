@@ -46,16 +46,14 @@ export interface Store {
    */
   find(query: SessionQuery): Promise<Page>;
 
-  /** Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`. */
-  heartbeat(
-    instance: Omit<Instance, "seenAt">,
-    options?: { readonly leaving?: boolean },
-  ): Promise<void>;
+  /**
+   * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.
+   * INVARIANT dead-instances-are-forgotten: those not seen for a day are removed on the way.
+   */
+  heartbeat(instance: Omit<Instance, "seenAt">, options?: { readonly leaving?: boolean }): Promise<void>;
 
   /** These instances as the store knows them, and the store's time. Unknown ones are absent. */
-  instances(
-    ids: readonly string[],
-  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
+  instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
 
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;

@@ -1,0 +1,32 @@
+export { openSessions, type OpenOptions } from "./open.ts";
+export {
+  Sessions,
+  type CreateOptions,
+  type EnsureOptions,
+  type ListQuery,
+  type NewSessionOptions,
+  type SessionPage,
+} from "./sessions/sessions.ts";
+export { Session, type SessionPatch, type TurnInput, type WriteKey } from "./sessions/session.ts";
+export type { SessionInfo } from "./sessions/session-info.ts";
+export { SessionLease } from "./sessions/session-lease.ts";
+export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
+export { Answer } from "./sessions/answer.ts";
+export type { ConsultOptions } from "./sessions/consult.ts";
+export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
+export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
+export type { Model, ModelEvent, ModelRequest } from "./sessions/model.ts";
+export type { Message, MessageInput, ToolCall, Turn, TurnStatus, Usage } from "./domain/turn.ts";
+export type { Chunk } from "./domain/chunk.ts";
+export type { Counters, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
+export type { SessionState } from "./domain/states.ts";
+export type { Duration } from "./domain/duration.ts";
+export type { Value } from "./domain/codec.ts";
+export type { Window } from "./domain/window.ts";
+export { defaultLimits, type Limits } from "./domain/limits.ts";
+export type { Change, Claim, Transaction } from "./domain/change.ts";
+export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
+export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
+export { systemClock, type Clock } from "./clock.ts";

@@ -1,0 +1,76 @@
+import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
+import { sortableId } from "../domain/ids.ts";
+import { hasCode, type SessionError } from "../errors.ts";
+import type { Handle, WriteOptions } from "./handle.ts";
+import type { BusyPolicy } from "./options.ts";
+
+/** How to come by a session that may be in use. */
+export interface Patience {
+  readonly busy: BusyPolicy;
+  /** How long to wait under the policies that wait, ms. */
+  readonly waitMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One try to take the session; throws `busy` where somebody else is at work or first in the queue. */
+export type Attempt<T> = (ticket: string | null, options: WriteOptions) => Promise<T>;
+
+/** A place in the queue is kept this long without a sign of life from who waits in it. */
+const placeMs = 5000;
+const pollMs = 150;
+
+/**
+ * Take a session under a busy policy. Who waits holds a place in the session's own durable queue, so that order holds
+ * across processes; a place that nobody prolongs falls away.
+ * @throws SessionError `busy` when refused or out of patience, `queue_full`
+ */
+export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
+  if (patience.busy === "take-over") {
+    return await attempt(null, { recovers: "any", reason: "another writer took over" });
+  }
+  try {
+    return await attempt(null, { recovers: "dead" });
+  } catch (error) {
+    if (patience.busy === "reject" || !isOccupied(error)) throw error;
+  }
+  if (patience.busy === "interrupt") {
+    await handle.write(({ record }, context) => requestCancel(record, context));
+  }
+  return await waitInQueue(handle, patience, attempt);
+}
+
+async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
+  const { core } = handle;
+  const { clock } = core.options;
+  const ticket = sortableId(core.now(), clock.random(16));
+  const deadline = clock.now() + waitMs;
+  let placeUntil = 0;
+  try {
+    for (;;) {
+      core.guardOpen();
+      if (placeUntil - core.now() < placeMs / 2) {
+        placeUntil = core.now() + placeMs;
+        const waiter = { ticket, instance: core.instance.id, until: placeUntil };
+        await handle.write(({ record }, context) => joinQueue(record, waiter, context));
+      }
+      try {
+        return await attempt(ticket, { recovers: "dead" });
+      } catch (error) {
+        if (!isOccupied(error) || clock.now() >= deadline) throw error;
+      }
+      await core.pause(pollMs, signal);
+    }
+  } catch (error) {
+    await handle
+      .write(({ record }) => leaveQueue(record, ticket))
+      .catch(() => {
+        // The place falls away by itself after `placeMs`; why the wait failed matters more.
+      });
+    throw error;
+  }
+}
+
+/** Somebody is at work: the lease is taken, or a turn of the caller's own lease is in progress. */
+function isOccupied(error: unknown): error is SessionError {
+  return hasCode(error, "busy") || hasCode(error, "turn_open");
+}

@@ -1,0 +1,193 @@
+import { decode } from "../domain/codec.ts";
+import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { estimateUsage } from "../domain/usage.ts";
+import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
+import { SessionError } from "../errors.ts";
+import type { LoadRequest } from "../store/store.ts";
+import { acquire, type Patience } from "./acquire.ts";
+import { Answer } from "./answer.ts";
+import { beginOn } from "./begin.ts";
+import type { Handle } from "./handle.ts";
+import type { Model, ModelRequest } from "./model.ts";
+import type { BusyPolicy } from "./options.ts";
+import type { TurnInProgress } from "./turn-in-progress.ts";
+
+export interface ConsultOptions {
+  /** What answers; a text is the name that the model of `openSessions` passes on. @default the agent's */
+  readonly model?: Model | string;
+  /** What of the past the model is shown. @default the last 20 turns */
+  readonly window?: Window;
+  /** Stops the answer; what had arrived is kept. */
+  readonly signal?: AbortSignal;
+  /** Makes a retry of the same question the same turn. */
+  readonly key?: string;
+  /** Who answers. @default the session's agent */
+  readonly agent?: string;
+  /** What to do where the session is already answering. @default that of `openSessions` */
+  readonly busy?: BusyPolicy;
+}
+
+/** Ask, with the session's memory. `owner` is the handle of the caller; the answer is written through one of its own. */
+export async function consult(owner: Handle, question: MessageInput, options: ConsultOptions): Promise<Answer> {
+  const { core } = owner;
+  const input = parseMessages(question, "user", "question");
+  const { turns, tokens } = parseWindow(options.window ?? 20);
+  const agent = options.agent ?? owner.record.agent;
+  const profile = core.agent(agent);
+  const model = typeof options.model === "function" ? options.model : core.options.model;
+  const modelName = typeof options.model === "string" ? options.model : profile.model;
+  if (model === undefined)
+    throw new SessionError("model_missing", { sessionId: owner.key.id, tenant: owner.key.tenant });
+  options.signal?.throwIfAborted();
+
+  const key = options.key ?? null;
+  const patience: Patience = {
+    busy: options.busy ?? core.options.busy,
+    waitMs: core.options.waitMs,
+    signal: options.signal,
+  };
+  // A turn is at least two messages of four tokens: more turns than this cannot fit.
+  const last = Math.min(turns, Math.floor(tokens / 8) + 1);
+  const tails: LoadRequest["tails"] = [
+    { log: "turns", last: turns === 0 ? 0 : last + 1 },
+    { log: "instructions", last: 1 },
+  ];
+
+  // Behind what the caller asked for earlier, but not in front of what comes later: cancel must not wait for an answer.
+  await owner.inOrder(() => Promise.resolve());
+  const handle = owner.fork();
+  handle.fence = owner.fence;
+  let past: readonly Turn[] = [];
+  let instructions: string | undefined;
+  const turn = await acquire(handle, patience, async (ticket, writeOptions) => {
+    // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
+    const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
+    const [turnEntries = [], [instructionsEntry] = []] = loaded.tails;
+    past = turnEntries.map(turnOf);
+    instructions = instructionsEntry === undefined ? undefined : (decode(instructionsEntry.data) as string);
+    const newTurn = { key, agent, input, ...(modelName === undefined ? {} : { model: modelName }) };
+    return await beginOn(handle, newTurn, { ticket, ...writeOptions });
+  });
+  owner.follow(handle);
+  if (turn.status === "repeated") return repeat(owner, turn.turn);
+
+  if (past.some(({ status }) => status === "open")) {
+    // It was a dead writer's, and has been sealed on the way in, with what had arrived.
+    const [entries = []] = (await handle.peek(tails)).tails;
+    past = entries.map(turnOf);
+  }
+  const window = past.filter(({ seq }) => seq < turn.inProgress.seq).slice(-last);
+  const messages = [
+    ...systemMessages(instructions ?? profile.instructions),
+    ...windowMessages(turns === 0 ? [] : window, tokens),
+    ...input,
+  ];
+  const request = { messages, agent, ...(modelName === undefined ? {} : { model: modelName }) };
+  return new Answer(turn.inProgress.seq, async (say) => {
+    try {
+      return await run(turn.inProgress, { model, request, say, signal: options.signal });
+    } finally {
+      owner.follow(handle);
+    }
+  });
+}
+
+function systemMessages(instructions: string | undefined): Message[] {
+  return instructions === undefined ? [] : [{ role: "system", content: instructions }];
+}
+
+/** The answer of a turn that an earlier try with the same key brought to its end. */
+function repeat(owner: Handle, turn: Turn): Answer {
+  return new Answer(turn.seq, async (say) => {
+    for (const { role, content } of turn.output) {
+      if (role === "assistant" && typeof content === "string") say(content);
+    }
+    if (turn.status === "done") return turn;
+    const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, turn: turn.seq };
+    const reason = turn.error?.message ?? turn.status;
+    throw turn.status === "failed"
+      ? new SessionError("model_failed", { ...ids, reason })
+      : new SessionError("interrupted", { ...ids, reason });
+  });
+}
+
+interface Run {
+  readonly model: Model;
+  readonly request: Omit<ModelRequest, "signal">;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
+async function run(turn: TurnInProgress, { model, request, say, signal }: Run): Promise<Turn> {
+  const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
+  let usage: Usage | undefined;
+  let modelName = request.model;
+  const cost = (): { usage: Usage; model?: string } => ({
+    usage: usage ?? estimateUsage(request.messages, turn.output),
+    ...(modelName === undefined ? {} : { model: modelName }),
+  });
+  try {
+    for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
+      if (event.type === "text") {
+        say(event.text);
+        await turn.write({ text: event.text });
+      } else if (event.type === "message") {
+        await turn.write({ message: event.message });
+      } else if (event.type === "usage") {
+        usage = event.usage;
+      } else {
+        modelName = event.model;
+      }
+    }
+  } catch (failure) {
+    const error = turn.signal.aborted
+      ? turn.signal.reason
+      : stop.aborted
+        ? turn.interruption("it was aborted")
+        : failure;
+    throw await sealBroken(turn, error, cost());
+  }
+  return await turn.seal(cost());
+}
+
+/** Seal what broke off, and answer with the error its caller is to see. */
+async function sealBroken(
+  turn: TurnInProgress,
+  error: unknown,
+  cost: { usage: Usage; model?: string },
+): Promise<unknown> {
+  const code = error instanceof SessionError ? error.code : "model_failed";
+  // Superseded: the turn is no longer ours to seal.
+  if (code === "fenced" || code === "session_not_found") return error;
+  const status = code === "interrupted" ? "interrupted" : "failed";
+  const message = error instanceof Error ? error.message : String(error);
+  try {
+    await turn.seal({ status, ...cost, error: { code, message } });
+  } catch (failure) {
+    return failure;
+  }
+  if (error instanceof SessionError) return error;
+  return new SessionError("model_failed", { reason: message, turn: turn.seq }, { cause: error });
+}
+
+/** The events, until the signal aborts: a model that does not listen to its signal must not hold the session. */
+async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => undefined);
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const iterator = events[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), aborted.promise]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not awaited: a model that hangs would hang its own cleaning up.
+    iterator.return?.()?.catch(() => undefined);
+  }
+}

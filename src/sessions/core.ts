@@ -1,0 +1,96 @@
+import type { SessionKey } from "../domain/entry.ts";
+import type { Context } from "../domain/writer.ts";
+import { SessionError } from "../errors.ts";
+import { CommitQueue } from "../store/commit-queue.ts";
+import type { Loaded, LoadRequest, Store } from "../store/store.ts";
+import { InstanceKeeper } from "./instance.ts";
+import type { Agent, ResolvedOptions } from "./options.ts";
+import type { SessionLease } from "./session-lease.ts";
+import type { TurnInProgress } from "./turn-in-progress.ts";
+
+/** What all sessions of one open store share. */
+export class Core {
+  readonly store: Store;
+  readonly options: ResolvedOptions;
+  readonly queue: CommitQueue;
+  readonly instance: InstanceKeeper;
+  /** Turns in progress and leases held, to be settled before the store is closed. */
+  readonly turns: Set<TurnInProgress> = new Set();
+  readonly leases: Set<SessionLease> = new Set();
+  /** The store's clock ahead of this machine's, ms: leases and deadlines are judged by the store's. */
+  #aheadMs = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(store: Store, options: ResolvedOptions) {
+    this.store = store;
+    this.options = options;
+    this.queue = new CommitQueue(store);
+    this.instance = new InstanceKeeper({
+      store,
+      clock: options.clock,
+      staleAfterMs: options.staleAfterMs,
+    });
+  }
+
+  /** The store's time as this process knows it, epoch ms. */
+  now(): number {
+    return this.options.clock.now() + this.#aheadMs;
+  }
+
+  context(): Context {
+    return { now: this.now(), limits: this.options.limits };
+  }
+
+  /** Sleep for a random time up to `ms`, so that those who wait for the same thing do not come back at once. */
+  async pause(ms: number, signal?: AbortSignal): Promise<void> {
+    const { clock } = this.options;
+    const [chance = 0] = clock.random(1);
+    await clock.sleep((ms * (chance + 1)) / 256, signal);
+  }
+
+  /** @throws SessionError `closed` */
+  guardOpen(): void {
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this Sessions object" });
+  }
+
+  /** The agent of this name; one without instructions where no agents were named. @throws SessionError `agent_unknown` */
+  agent(name: string): Agent {
+    const { agents } = this.options;
+    if (agents === undefined) return {};
+    const agent = agents.get(name);
+    if (agent !== undefined) return agent;
+    throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
+  }
+
+  /** One session, or undefined where there is none. */
+  async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
+    const [loaded] = await this.store.load([{ key, tails }]);
+    if (loaded !== undefined) this.#aheadMs = loaded.now - this.options.clock.now();
+    return loaded;
+  }
+
+  /** @throws SessionError `session_not_found` */
+  async load(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded> {
+    const loaded = await this.find(key, tails);
+    if (loaded !== undefined) return loaded;
+    throw new SessionError("session_not_found", { sessionId: key.id, tenant: key.tenant });
+  }
+
+  /** Settle what is owed, let commits land, say goodbye, close the store. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const results = [
+      ...(await Promise.allSettled([...this.turns].map((turn) => turn.settle()))),
+      ...(await Promise.allSettled([...this.leases].map((lease) => lease.release()))),
+    ];
+    await this.queue.drain();
+    results.push(...(await Promise.allSettled([this.instance.leave()])));
+    await this.store.close();
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+}

@@ -1,0 +1,230 @@
+import { draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
+import { chunkOf, type Chunk } from "../domain/chunk.ts";
+import type { Entry, SessionKey } from "../domain/entry.ts";
+import { recover, type Remains } from "../domain/leases.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { turnOf } from "../domain/turn.ts";
+import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
+import { SessionError } from "../errors.ts";
+import type { Loaded, LoadRequest } from "../store/store.ts";
+import type { Core } from "./core.ts";
+
+/** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
+export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
+
+export interface WriteOptions {
+  /** Clear a dead holder's lease on the way, and seal the turn it left open. */
+  readonly recovers?: "dead" | "any";
+  /** Why, for the error of a turn that is sealed on the way. */
+  readonly reason?: string;
+}
+
+export type Written =
+  | { readonly status: "ok"; readonly change: Change }
+  | { readonly status: "unchanged" }
+  | { readonly status: "duplicate"; readonly entry: Entry };
+
+/** A write that meets a newer record each time gives up after so many tries. */
+const attemptsMax = 100;
+
+/**
+ * One view of one session: the newest record it knows, the turns its owner has seen, and the fence it writes under.
+ * Its writes happen in order, each as a pure rule that is applied again where the record moved on meanwhile.
+ */
+export class Handle {
+  readonly core: Core;
+  #record: SessionRecord;
+  /** The `turnsVersion` and number of turns that the owner of this handle knows of. */
+  #seen: number;
+  #seenTurn: number;
+  fence: number | null = null;
+  #last: Promise<unknown> | undefined;
+  #pending = 0;
+
+  constructor(core: Core, record: SessionRecord) {
+    this.core = core;
+    this.#record = record;
+    this.#seen = record.turnsVersion;
+    this.#seenTurn = headOf(record, "turns");
+  }
+
+  /** The newest record this handle knows; the store may be ahead. */
+  get record(): SessionRecord {
+    return this.#record;
+  }
+
+  get key(): SessionKey {
+    return { tenant: this.#record.tenant, id: this.#record.id };
+  }
+
+  /** Another view of the same session, with a fence of its own. */
+  fork(): Handle {
+    const handle = new Handle(this.core, this.#record);
+    handle.#seen = this.#seen;
+    handle.#seenTurn = this.#seenTurn;
+    return handle;
+  }
+
+  /** Know and have seen what another view of the same owner has. */
+  follow(other: Handle): void {
+    if (other.#record.version > this.#record.version) this.#record = other.#record;
+    if (other.#seen <= this.#seen) return;
+    this.#seen = other.#seen;
+    this.#seenTurn = other.#seenTurn;
+  }
+
+  #see(record: SessionRecord): void {
+    this.#seen = record.turnsVersion;
+    this.#seenTurn = headOf(record, "turns");
+  }
+
+  /** The number of the last turn its owner has seen. */
+  get seenTurn(): number {
+    return this.#seenTurn;
+  }
+
+  /** Load the newest record, without counting it as seen. */
+  async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
+    const loaded = await this.core.load(this.key, tails);
+    if (loaded.record.version >= this.#record.version) this.#record = loaded.record;
+    return loaded;
+  }
+
+  /** Load the newest record and count its turns as seen. */
+  async refresh(tails: LoadRequest["tails"] = []): Promise<Loaded> {
+    const loaded = await this.peek(tails);
+    this.#record = loaded.record;
+    this.#see(loaded.record);
+    return loaded;
+  }
+
+  /** Queue an operation behind the earlier ones of this handle. */
+  async inOrder<T>(operation: () => Promise<T>): Promise<T> {
+    this.core.guardOpen();
+    const { pendingMax } = this.core.options.limits;
+    if (this.#pending >= pendingMax) {
+      throw new SessionError("queue_full", {
+        ...sessionIds(this.#record),
+        waiting: this.#pending,
+        waitingMax: pendingMax,
+      });
+    }
+    const before = this.#last;
+    this.#pending++;
+    const result = before === undefined ? operation() : before.then(operation, operation);
+    this.#last = result;
+    try {
+      return await result;
+    } finally {
+      this.#pending--;
+      if (this.#last === result) this.#last = undefined;
+    }
+  }
+
+  /**
+   * Apply the rule to the record that stands and commit what it says.
+   * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
+   */
+  async write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions = {}): Promise<Written> {
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const record = this.#record;
+      let change: Change | null;
+      try {
+        const draft = draftOf(record);
+        if (recovers !== undefined) await this.#recover(draft, recovers, reason);
+        change = rule(draft, this.core.context(), this.#writer());
+      } catch (error) {
+        // The rule may have judged a record that is out of date: only the newest one may refuse.
+        if (error instanceof SessionError && (await this.#movedOn(record))) continue;
+        throw error;
+      }
+      if (change === null) return { status: "unchanged" };
+
+      const outcome = await this.core.queue.commit([change]);
+      if (outcome.status === "duplicate") return outcome;
+      if (outcome.status === "ok") {
+        this.#applied(change);
+        return { status: "ok", change };
+      }
+      if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
+      this.#record = outcome.current;
+      if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
+    }
+    throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
+  }
+
+  #applied(change: Change): void {
+    // A removed session leaves the handle at the record it last had.
+    if (change.record === null) return;
+    const record = change.record;
+    const hadSeenAll = this.#seen === this.#record.turnsVersion;
+    this.#record = record;
+    if (hadSeenAll) this.#see(record);
+  }
+
+  #writer(): Writer {
+    return {
+      instance: this.core.instance.id,
+      fence: this.fence,
+      seen: this.#seen,
+      seenTurn: this.#seenTurn,
+    };
+  }
+
+  async #movedOn(record: SessionRecord): Promise<boolean> {
+    const { record: newest } = await this.core.load(this.key);
+    if (newest.version === record.version) return false;
+    this.#record = newest;
+    return true;
+  }
+
+  /** Put a dead holder's affairs in order, in the draft. */
+  async #recover(draft: Draft, recovers: "dead" | "any", reason: string): Promise<void> {
+    const { lease, openTurn } = draft.record;
+    const abandoned = lease === null ? openTurn !== null : lease.fence !== this.fence;
+    if (!abandoned) return;
+    if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(lease))) return;
+    const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
+    recover(draft, remains, reason, this.core.context());
+  }
+
+  /** The open turn and the pieces of its answer. @throws SessionError `store_invalid` where the record speaks of more */
+  async #remains(record: SessionRecord, seq: number): Promise<Remains> {
+    const { store, options } = this.core;
+    const [entry] = await store.read(this.key, {
+      log: "turns",
+      from: seq,
+      to: seq,
+      order: "ascending",
+      limit: 1,
+    });
+    const chunks: Chunk[] = [];
+    const last = headOf(record, "chunks");
+    while (chunks.length < last) {
+      const from = chunks.length + 1;
+      const limit = options.limits.readMax;
+      const page = await store.read(this.key, {
+        log: "chunks",
+        from,
+        to: last,
+        order: "ascending",
+        limit,
+      });
+      if (page.length === 0) break;
+      chunks.push(...page.map(chunkOf));
+    }
+    if (entry === undefined || chunks.length < last) {
+      throw new SessionError("store_invalid", {
+        store: `of session ${record.id}`,
+        reason: `its record speaks of turn ${seq} with ${last} chunks, the logs hold less`,
+      });
+    }
+    return { turn: turnOf(entry), chunks };
+  }
+
+  /** The entry of the turns that bears this key. */
+  async entryByKey(key: string): Promise<Entry | undefined> {
+    const [entry] = await this.core.store.read(this.key, { log: "turns", keys: [key] });
+    return entry;
+  }
+}

@@ -1,0 +1,74 @@
+import type { Instance, Lease } from "../domain/record.ts";
+import { sortableId } from "../domain/ids.ts";
+import { leaseRuns } from "../domain/leases.ts";
+import type { Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import { mayLive, ownIdentity } from "./process-identity.ts";
+
+/**
+ * This process among those that share the store: one heartbeat for all its leases, from the first lease on. It also
+ * judges whether the instance behind a lease still lives.
+ */
+export class InstanceKeeper {
+  readonly id: string;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #staleAfterMs: number;
+  readonly #self: Omit<Instance, "seenAt">;
+  #beatAt = Number.NEGATIVE_INFINITY;
+  #beating: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#staleAfterMs = staleAfterMs;
+    this.id = `i_${sortableId(clock.now(), clock.random(16))}`;
+    this.#self = { id: this.id, ...ownIdentity() };
+  }
+
+  /** Be known as alive, before a lease is taken. */
+  async ensureAlive(): Promise<void> {
+    if (this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
+    this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
+    await this.#beat();
+  }
+
+  #beat(): Promise<void> {
+    this.#beating ??= this.#store
+      .heartbeat(this.#self)
+      .then(() => {
+        this.#beatAt = this.#clock.now();
+      })
+      .finally(() => {
+        this.#beating = undefined;
+      });
+    return this.#beating;
+  }
+
+  async #beatQuietly(): Promise<void> {
+    try {
+      if (!this.#closed) await this.#beat();
+    } catch {
+      // The next beat tries again; should none get through, the leases are lost, and the fence says so at the next write.
+    }
+  }
+
+  /** Whether a lease still stands for somebody at work. Its own instance's always does: it knows when it gives one back. */
+  async isAlive(lease: Lease): Promise<boolean> {
+    const { now, instances } = await this.#store.instances([lease.instance]);
+    if (!leaseRuns(lease, now)) return false;
+    if (lease.instance === this.id) return true;
+    const holder = instances[0];
+    return holder !== undefined && now - holder.seenAt <= this.#staleAfterMs && mayLive(holder);
+  }
+
+  /** Say goodbye, so that nobody waits for a heartbeat to grow stale. */
+  async leave(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#beating?.catch(() => undefined);
+    if (this.#beatAt !== Number.NEGATIVE_INFINITY) await this.#store.heartbeat(this.#self, { leaving: true });
+  }
+}

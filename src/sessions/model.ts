@@ -1,0 +1,27 @@
+import type { Message, Usage } from "../domain/turn.ts";
+
+/**
+ * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
+ * @throws SessionError `model_refused` where the same request will never be answered, `model_failed` where it may be
+ */
+export type Model = (request: ModelRequest) => AsyncIterable<ModelEvent>;
+
+export interface ModelRequest {
+  /** Instructions, window and question, in this order. */
+  readonly messages: readonly Message[];
+  /** The name of the model wanted, as its provider knows it. */
+  readonly model?: string;
+  /** The agent that answers. */
+  readonly agent: string;
+  readonly signal: AbortSignal;
+}
+
+export type ModelEvent =
+  /** A piece of the answer's text. */
+  | { readonly type: "text"; readonly text: string }
+  /** A whole message: tool calls, or the results of tools that the model's side ran. */
+  | { readonly type: "message"; readonly message: Message }
+  /** What it cost, as the provider counted. */
+  | { readonly type: "usage"; readonly usage: Usage }
+  /** Which model answered. */
+  | { readonly type: "model"; readonly model: string };

@@ -1,0 +1,126 @@
+import { systemClock, type Clock } from "../clock.ts";
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import { parseId } from "../domain/ids.ts";
+import { defaultLimits, type Limits } from "../domain/limits.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import type { Model } from "./model.ts";
+
+/** A named role that sessions are opened for. */
+export interface Agent {
+  /** The startup context, given to the model ahead of every window. */
+  readonly instructions?: string;
+  /** The name of its model, as the provider knows it. */
+  readonly model?: string;
+  /** Life of its sessions after their last activity. */
+  readonly ttl?: Duration;
+}
+
+/** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
+export type BusyPolicy = "reject" | "queue" | "interrupt" | "take-over";
+
+/** How sessions behave; every field is optional. */
+export interface SessionsOptions {
+  /** The outermost scope of every key. @default "default" */
+  readonly tenant?: string;
+  /** The known agents; where given, any other name is refused. */
+  readonly agents?: Readonly<Record<string, Agent>>;
+  /** What `consult` calls. */
+  readonly model?: Model;
+  /** Life after the last activity. @default "24h" */
+  readonly ttl?: Duration;
+  /** Life after creation whatever the activity. @default no cap */
+  readonly maxAge?: Duration;
+  /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
+  readonly ttlOfUser?: (user: string) => Duration | undefined;
+  /** What a message does that meets a running answer. @default "reject" */
+  readonly busy?: BusyPolicy;
+  /** How long a message waits for its turn under the policies that wait. @default "60s" */
+  readonly wait?: Duration;
+  /** An instance without a heartbeat for so long has lost its leases. @default "10s" */
+  readonly staleAfter?: Duration;
+  /** The sweep of long-lived processes; false for none. @default every 15 minutes, removing nothing */
+  readonly sweep?: SweepOptions | false;
+  /** @default the limits of `defaultLimits` */
+  readonly limits?: Partial<Limits>;
+  /** Time and chance, for tests. @default the machine's own */
+  readonly clock?: Clock;
+}
+
+export interface SweepOptions {
+  /** How often; the first one comes at a random time within. @default "15m" */
+  readonly every?: Duration;
+  /** Remove sessions that long after they expired or ended. @default never */
+  readonly retention?: Duration;
+}
+
+/** The options, checked, with their defaults, in milliseconds. */
+export interface ResolvedOptions {
+  readonly agents: ReadonlyMap<string, Agent> | undefined;
+  readonly model: Model | undefined;
+  readonly ttlMs: number;
+  readonly maxAgeMs: number | null;
+  readonly ttlOfUser: (user: string) => Duration | undefined;
+  readonly busy: BusyPolicy;
+  readonly waitMs: number;
+  readonly staleAfterMs: number;
+  readonly sweep: { readonly everyMs: number; readonly retentionMs: number | null } | null;
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+/** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
+export function resolveOptions(options: SessionsOptions): ResolvedOptions {
+  const { ttl = "24h", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
+  return Object.freeze({
+    agents: options.agents === undefined ? undefined : parseAgents(options.agents),
+    model: options.model,
+    ttlMs: parseDuration(ttl, "ttl"),
+    maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
+    ttlOfUser: options.ttlOfUser ?? (() => undefined),
+    busy: parseBusyPolicy(busy),
+    waitMs: parseDuration(wait, "wait"),
+    staleAfterMs: parseDuration(staleAfter, "staleAfter"),
+    sweep:
+      sweep === false
+        ? null
+        : {
+            everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
+            retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
+          },
+    limits: parseLimits(options.limits ?? {}),
+    clock: options.clock ?? systemClock,
+  } satisfies ResolvedOptions);
+}
+
+function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<string, Agent> {
+  const entries = Object.entries(agents);
+  for (const [name, agent] of entries) {
+    parseId(name, "agent");
+    if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+  }
+  return new Map(entries);
+}
+
+export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
+  const known: readonly BusyPolicy[] = ["reject", "queue", "interrupt", "take-over"];
+  if (known.includes(policy)) return policy;
+  throw new SessionError("argument_invalid", {
+    name: "busy",
+    value: show(policy),
+    expected: known.join(", "),
+  });
+}
+
+function parseLimits(limits: Partial<Limits>): Limits {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(name in defaultLimits) || !Number.isSafeInteger(value) || value < 1) {
+      throw new SessionError("argument_invalid", {
+        name: `limits.${name}`,
+        value: show(value),
+        expected: `a positive whole number for one of ${Object.keys(defaultLimits).join(", ")}`,
+      });
+    }
+  }
+  return Object.freeze({ ...defaultLimits, ...limits });
+}

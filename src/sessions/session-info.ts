@@ -1,0 +1,42 @@
+import { headOf } from "../domain/change.ts";
+import type { Counters, Lease, Metadata, SessionRecord } from "../domain/record.ts";
+import { stateAt, type SessionState } from "../domain/states.ts";
+
+/** What is known of a session without reading its logs. */
+export interface SessionInfo {
+  readonly tenant: string;
+  readonly id: string;
+  /** As it holds at the moment of asking. */
+  readonly state: SessionState;
+  readonly agent: string;
+  readonly user: string | null;
+  readonly metadata: Metadata;
+  readonly createdAt: Date;
+  readonly lastActivityAt: Date;
+  readonly expiresAt: Date;
+  /** The number of the last turn. */
+  readonly turn: number;
+  readonly counters: Counters;
+  /** Grows by one with every change. */
+  readonly version: number;
+  /** Who may write, where somebody reserved that. */
+  readonly lease: Lease | null;
+}
+
+export function infoOf(record: SessionRecord, now: number): SessionInfo {
+  return {
+    tenant: record.tenant,
+    id: record.id,
+    state: stateAt(record, now),
+    agent: record.agent,
+    user: record.user,
+    metadata: record.metadata,
+    createdAt: new Date(record.createdAt),
+    lastActivityAt: new Date(record.lastActivityAt),
+    expiresAt: new Date(record.expiresAt),
+    turn: headOf(record, "turns"),
+    counters: record.counters,
+    version: record.version,
+    lease: record.lease,
+  };
+}

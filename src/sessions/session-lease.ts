@@ -1,0 +1,58 @@
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import type { SessionKey } from "../domain/entry.ts";
+import { releaseLease, renewLease } from "../domain/leases.ts";
+import { hasCode } from "../errors.ts";
+import type { Handle } from "./handle.ts";
+
+/**
+ * The exclusive right to write to one session, held by the `Session` it was taken on. It is given back by `release`,
+ * by `await using`, by `close`, or by the end of its process.
+ */
+export class SessionLease implements AsyncDisposable {
+  /** Grows with every lease of the session; a write under a smaller one fails `fenced`. */
+  readonly fence: number;
+  readonly #handle: Handle;
+  #released: Promise<void> | undefined;
+
+  /** Made by `session.lease` on a handle that has just been granted one. */
+  constructor(handle: Handle) {
+    this.fence = handle.record.fence;
+    this.#handle = handle;
+    handle.fence = this.fence;
+    handle.core.leases.add(this);
+  }
+
+  get key(): SessionKey {
+    return this.#handle.key;
+  }
+
+  /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
+  async renew(ttl: Duration): Promise<void> {
+    const ttlMs = parseDuration(ttl, "ttl");
+    await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
+  }
+
+  /** Give it back; a turn in progress under it is sealed as interrupted. Does nothing for one that was lost already. */
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
+    const { core } = this.#handle;
+    try {
+      for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
+      await this.#handle.write(({ record }) => releaseLease(record, this.fence));
+    } catch (error) {
+      // Superseded or removed: there is nothing left to give back, and every write under it has said so.
+      if (!hasCode(error, "fenced") && !hasCode(error, "session_not_found")) throw error;
+    } finally {
+      core.leases.delete(this);
+      if (this.#handle.fence === this.fence) this.#handle.fence = null;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}

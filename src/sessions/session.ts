@@ -1,0 +1,335 @@
+import { changeOf, headOf } from "../domain/change.ts";
+import { decode } from "../domain/codec.ts";
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import { parseId } from "../domain/ids.ts";
+import { grant, requestCancel } from "../domain/leases.ts";
+import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
+import type { Metadata } from "../domain/record.ts";
+import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
+import { SessionError } from "../errors.ts";
+import { acquire } from "./acquire.ts";
+import type { Answer } from "./answer.ts";
+import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
+import { consult, type ConsultOptions } from "./consult.ts";
+import type { Handle } from "./handle.ts";
+import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
+import { infoOf, type SessionInfo } from "./session-info.ts";
+import { SessionLease } from "./session-lease.ts";
+import { countMessages, readTurns, type TurnRange } from "./turn-reader.ts";
+import type { TurnInProgress } from "./turn-in-progress.ts";
+
+/** A finished exchange, as its writer brings it. */
+export interface TurnInput {
+  /** What went in; a text is one message of the user. */
+  readonly input: MessageInput;
+  /** What came out; a text is one message of the assistant. @default nothing yet */
+  readonly output?: MessageInput;
+  /** Who answered. @default the session's agent */
+  readonly agent?: string;
+  readonly model?: string;
+  readonly usage?: Usage;
+  readonly durationMs?: number;
+  /** Calls of a model. @default 1 where there is output */
+  readonly requests?: number;
+  /** @default "done" */
+  readonly status?: "done" | "failed" | "interrupted";
+}
+
+export interface WriteKey {
+  /** An idempotency key of your own, unique in the session: a retry with the same key and content is the same turn. */
+  readonly key?: string;
+}
+
+export interface SessionPatch {
+  /** Merged key by key; `undefined` takes a key away. */
+  readonly metadata?: Metadata;
+  /** Life after the last activity. */
+  readonly ttl?: Duration;
+  /** Life after creation; null lifts the cap. */
+  readonly maxAge?: Duration | null;
+  readonly user?: string | null;
+  readonly instructions?: string;
+}
+
+/**
+ * One conversation, as its owner has seen it. Turns are appended only onto what this object has seen: where another
+ * process wrote in between, the write fails with `conflict` and `refresh` catches up. Operations run in the order of
+ * their calls. Every write resolves once it is durable.
+ */
+export class Session {
+  readonly #handle: Handle;
+
+  /** Made by `Sessions`. */
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  get id(): string {
+    return this.#handle.record.id;
+  }
+
+  /** State, counters, deadlines and lease, as last known here; `refresh` asks the store. */
+  get info(): SessionInfo {
+    return infoOf(this.#handle.record, this.#handle.core.now());
+  }
+
+  /** Catch up with the store, and count its turns as seen. @throws SessionError `session_not_found` */
+  async refresh(): Promise<SessionInfo> {
+    await this.#handle.inOrder(() => this.#handle.refresh());
+    return this.info;
+  }
+
+  /**
+   * Append a finished turn.
+   * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
+   *   `turn_too_large`, `message_invalid`, `value_unstorable`, `session_expired`, `session_ended`
+   */
+  async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    const handle = this.#handle;
+    const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key });
+    return await handle.inOrder(async () => {
+      const written = await writeOnce(
+        handle,
+        wanted.key,
+        (draft, context, writer) => appendTurn(draft, { turn: wanted, writer }, context),
+        { recovers: "dead" },
+      );
+      if (written.status === "duplicate") {
+        const earlier = turnOf(written.entry);
+        guardSameContent(handle, earlier, { ...earlier, ...wanted });
+        await this.#seeOwn(earlier.seq);
+        return earlier;
+      }
+      if (written.status === "unchanged") throw new Error("an append changes something");
+      const { seq, at } = lastTurn(written.change);
+      return { seq, at, ...wanted };
+    });
+  }
+
+  /** A first try of ours landed unheard: where nothing followed it, we have now seen all there is. */
+  async #seeOwn(seq: number): Promise<void> {
+    const { record } = await this.#handle.peek();
+    if (headOf(record, "turns") === seq && this.#handle.seenTurn === seq - 1) await this.#handle.refresh();
+  }
+
+  /**
+   * Begin a turn whose answer is still to come: the input is durable when this resolves. It is written under a lease,
+   * the session's own or one that is taken here and given back by `seal`.
+   * @throws SessionError as `append`
+   */
+  async begin(
+    input: MessageInput,
+    { key, agent, model }: WriteKey & { agent?: string; model?: string } = {},
+  ): Promise<TurnInProgress> {
+    const handle = this.#handle;
+    const open = {
+      key: key ?? null,
+      agent: this.#agent(agent),
+      input: parseMessages(input, "user", "input"),
+      ...(model === undefined ? {} : { model }),
+    };
+    return await handle.inOrder(async () => {
+      const begun = await beginOn(handle, open, { ticket: null, recovers: "dead" });
+      if (begun.status === "begun") return begun.inProgress;
+      throw new SessionError("turn_not_open", { ...this.#ids(), turn: begun.turn.seq });
+    });
+  }
+
+  /**
+   * Ask the model, with the session's memory: instructions, the window of past turns, the question. Resolves once the
+   * question is durable; the answer streams from there and its turn is sealed when it ends.
+   * @throws SessionError `conflict`, `busy`, `queue_full`, `model_missing`, `message_invalid`, `key_reused` or that of the
+   *   session's state; what goes wrong later, the answer throws
+   */
+  async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
+    this.#handle.core.guardOpen();
+    return await consult(this.#handle, question, options);
+  }
+
+  /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
+  async cancel(): Promise<boolean> {
+    return await this.#handle.inOrder(async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write(({ record }, context) => requestCancel(record, context));
+      return written.status === "ok";
+    });
+  }
+
+  /**
+   * The turns, oldest first: the last so many, or from one number to another, bounds included.
+   * @throws SessionError `range_invalid`, `argument_invalid`
+   */
+  turns(range: TurnRange = {}): AsyncIterable<Turn> {
+    return readTurns(this.#handle, range);
+  }
+
+  /** The startup context the session was created with, or was last given. */
+  async instructions(): Promise<string | undefined> {
+    const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
+    const entry = tails[0]?.[0];
+    return entry === undefined ? undefined : (decode(entry.data) as string);
+  }
+
+  /**
+   * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
+   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`
+   */
+  async truncate(after: number): Promise<void> {
+    const handle = this.#handle;
+    await handle.inOrder(async () => {
+      const head = handle.seenTurn;
+      if (!Number.isInteger(after) || after < 0 || after > head) {
+        throw new SessionError("range_invalid", { from: after, to: head });
+      }
+      if (after === head) return;
+      const messages = await countMessages(handle, { from: after + 1, to: head });
+      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context), {
+        recovers: "dead",
+      });
+    });
+  }
+
+  /** Change metadata, deadlines, user or instructions. @throws SessionError `metadata_too_large`, `session_expired` … */
+  async update(patch: SessionPatch): Promise<void> {
+    const parsed = parsePatch(patch);
+    await this.#handle.inOrder(() =>
+      this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
+    );
+  }
+
+  /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
+  async touch(): Promise<void> {
+    await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => touchSession(record, context)));
+  }
+
+  /**
+   * Reserve the right to write for this object, until it is released or its process ends. `wait` queues for it;
+   * afterwards `refresh` to see what was written meanwhile.
+   * @param options `ttl`: give it up by itself after so long
+   * @throws SessionError `busy`, `queue_full`
+   */
+  async lease({ ttl, wait }: { ttl?: Duration; wait?: Duration } = {}): Promise<SessionLease> {
+    const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
+    const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
+    return await takeLease(this.#handle, {
+      ttlMs,
+      busy: wait === undefined ? "reject" : "queue",
+      waitMs,
+    });
+  }
+
+  /**
+   * Run `work` as the only writer, with a `Session` that has seen everything up to then.
+   * @throws SessionError `busy`, `queue_full`, and what `work` throws
+   */
+  async exclusive<T>(
+    work: (session: Session) => Promise<T>,
+    { busy, wait }: { busy?: BusyPolicy; wait?: Duration } = {},
+  ): Promise<T> {
+    const { options } = this.#handle.core;
+    await this.#handle.inOrder(() => Promise.resolve());
+    const handle = this.#handle.fork();
+    const lease = await takeLease(handle, {
+      ttlMs: null,
+      busy: busy === undefined ? options.busy : parseBusyPolicy(busy),
+      waitMs: wait === undefined ? options.waitMs : parseDuration(wait, "wait"),
+    });
+    try {
+      await handle.refresh();
+      return await work(new Session(handle));
+    } finally {
+      await lease.release();
+      this.#handle.follow(handle);
+    }
+  }
+
+  /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
+  async unlock(): Promise<boolean> {
+    return await this.#handle.inOrder(async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
+        recovers: "any",
+        reason: "its lease was broken",
+      });
+      return written.status === "ok";
+    });
+  }
+
+  /** End the session for good; it stays readable. @throws SessionError `busy` while somebody else writes, `turn_open` */
+  async end(): Promise<void> {
+    await this.#handle.inOrder(() =>
+      this.#handle.write((draft, context, { fence }) => endSession(draft, fence, context), {
+        recovers: "dead",
+      }),
+    );
+  }
+
+  /** Remove the session with everything in it. */
+  async remove(): Promise<void> {
+    await this.#handle.inOrder(() => this.#handle.write(({ record }) => removeSession(record)));
+  }
+
+  #agent(name: string | undefined): string {
+    if (name === undefined) return this.#handle.record.agent;
+    this.#handle.core.agent(parseId(name, "agent"));
+    return name;
+  }
+
+  #ids(): { sessionId: string; tenant: string } {
+    return { sessionId: this.id, tenant: this.#handle.record.tenant };
+  }
+}
+
+async function takeLease(
+  handle: Handle,
+  { ttlMs, busy, waitMs }: { ttlMs: number | null; busy: BusyPolicy; waitMs: number },
+): Promise<SessionLease> {
+  const { core } = handle;
+  core.guardOpen();
+  await core.instance.ensureAlive();
+  await acquire(handle, { busy, waitMs }, (ticket, options) =>
+    handle.write((draft, context) => {
+      grant(draft, { instance: core.instance.id, ttlMs, ticket }, context);
+      return changeOf(draft);
+    }, options),
+  );
+  return new SessionLease(handle);
+}
+
+function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | undefined }): NewTurn {
+  const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
+  return {
+    key: key === undefined ? null : parseId(key, "key"),
+    status: turn.status ?? "done",
+    agent,
+    ...(turn.model === undefined ? {} : { model: turn.model }),
+    input: parseMessages(turn.input, "user", "input"),
+    output,
+    ...(turn.usage === undefined ? {} : { usage: parseUsage(turn.usage) }),
+    requests: turn.requests ?? (output.length > 0 ? 1 : 0),
+    ...(turn.durationMs === undefined ? {} : { durationMs: turn.durationMs }),
+  };
+}
+
+function parseUsage(usage: Usage): Usage {
+  for (const [name, value] of Object.entries(usage)) {
+    if (name === "estimated" || (Number.isSafeInteger(value) && (value as number) >= 0)) continue;
+    throw new SessionError("argument_invalid", {
+      name: `usage.${name}`,
+      value: String(value),
+      expected: "a count of tokens",
+    });
+  }
+  return usage;
+}
+
+function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch): Patch {
+  return {
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
+    ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
+    ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),
+    ...(instructions === undefined ? {} : { instructions }),
+  };
+}

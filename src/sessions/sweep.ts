@@ -1,0 +1,124 @@
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { hasCode } from "../errors.ts";
+import type { Page } from "../store/store.ts";
+import type { Core } from "./core.ts";
+import { Handle } from "./handle.ts";
+
+export interface SweepRequest {
+  /** Stop after so many sessions. @default 10 000 */
+  readonly rows?: number;
+  /** Stop after so long. @default "10s" */
+  readonly time?: Duration;
+  readonly signal?: AbortSignal;
+  /** Remove sessions that long after they expired or ended. @default that of `openSessions`, else never */
+  readonly retention?: Duration;
+}
+
+export interface SweepReport {
+  /** Sessions newly marked as expired. */
+  readonly expired: number;
+  /** Sessions removed, long after they expired or ended. */
+  readonly removed: number;
+  /** Sessions looked at. */
+  readonly looked: number;
+  /** False where a bound or the signal stopped it before the end. */
+  readonly complete: boolean;
+}
+
+const pageSize = 100;
+
+/** One bounded pass: first marks what has expired, then removes what is past its retention. */
+export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
+  const { clock, sweep: defaults } = core.options;
+  const retentionMs =
+    request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
+  const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
+  const rows = request.rows ?? 10_000;
+  const report = { expired: 0, removed: 0, looked: 0, complete: true };
+  const mayGoOn = (): boolean => {
+    report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
+    return report.complete;
+  };
+  const scope = tenant === undefined ? {} : { tenant };
+  // The store's time, not this machine's, says what is due.
+  const { now } = await core.store.instances([]);
+
+  await eachRecord({
+    find: (after) => core.store.find({ order: "due", ...scope, before: now, limit: pageSize, ...after }),
+    mayGoOn,
+    async visit(record) {
+      report.looked++;
+      if (await mark(core, record)) report.expired++;
+    },
+  });
+  if (retentionMs === null) return report;
+  await eachRecord({
+    find: (after) =>
+      core.store.find({
+        order: "settled",
+        ...scope,
+        states: ["expired", "ended"],
+        before: now - retentionMs,
+        limit: pageSize,
+        ...after,
+      }),
+    mayGoOn,
+    async visit(record) {
+      report.looked++;
+      if (await purge(core, record)) report.removed++;
+    },
+  });
+  return report;
+}
+
+async function eachRecord({
+  find,
+  mayGoOn,
+  visit,
+}: {
+  find: (after: { after?: string }) => Promise<Page>;
+  mayGoOn: () => boolean;
+  visit: (record: SessionRecord) => Promise<void>;
+}): Promise<void> {
+  for (let after: string | undefined; mayGoOn();) {
+    const { records, next } = await find(after === undefined ? {} : { after });
+    // Together, so that the commits of a page go out as one batch.
+    await Promise.all(records.map(async (record) => (mayGoOn() ? await visit(record) : undefined)));
+    if (next === undefined) return;
+    after = next;
+  }
+}
+
+/** Mark one session if its time is up and nobody is at work in it; else look again when it may be. */
+async function mark(core: Core, record: SessionRecord): Promise<boolean> {
+  const handle = new Handle(core, record);
+  let expires = false;
+  await tolerant(() =>
+    handle.write(
+      (draft, context) => {
+        const change = expireSession(draft, context);
+        expires = change !== null;
+        return change ?? postponeSweep(draft.base, context);
+      },
+      { recovers: "dead", reason: "its writer is gone and the session expired" },
+    ),
+  );
+  return expires;
+}
+
+async function purge(core: Core, record: SessionRecord): Promise<boolean> {
+  // Compared with the version that was found: a session that was revived meanwhile stays.
+  const outcome = await core.queue.commit([removeSession(record)]);
+  return outcome.status === "ok";
+}
+
+/** Another process may have removed the session under the sweep: then there is nothing left to do. */
+async function tolerant(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!hasCode(error, "session_not_found")) throw error;
+  }
+}

@@ -1,0 +1,249 @@
+import { assemble, encodeChunk, type Chunk } from "../domain/chunk.ts";
+import { keyText, type SessionKey } from "../domain/entry.ts";
+import { closeToolCalls, type Message, type Turn, type Usage } from "../domain/turn.ts";
+import { addChunks, sealTurn, type Sealing } from "../domain/turns.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import type { Handle } from "./handle.ts";
+
+/** How a turn in progress is sealed; what is left out follows from what was written. */
+export interface Seal {
+  /** @default "done" */
+  readonly status?: "done" | "failed" | "interrupted";
+  /** @default the written chunks, put together */
+  readonly output?: readonly Message[];
+  readonly usage?: Usage;
+  readonly model?: string;
+  /** Calls of a model. @default 1 */
+  readonly requests?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
+const flushMs = 250;
+const flushLength = 8192;
+/** A seal that the store could not take is tried again after so long, until it lands or the turn is another's. */
+const retryMs = 2000;
+/** How often a writer that writes nothing looks whether it was cancelled or superseded. */
+const lookMs = 1000;
+
+/**
+ * A turn between its question and its answer. The question is durable already; what is written goes to the log in
+ * pieces, and `seal` puts the finished turn in the place of all that. Dropped unsealed, it is sealed as interrupted.
+ */
+export class TurnInProgress implements AsyncDisposable {
+  /** The turn as it was begun. */
+  readonly open: Turn;
+  readonly #handle: Handle;
+  readonly #fence: number;
+  readonly #releases: boolean;
+  readonly #ended: () => void;
+  readonly #stop = new AbortController();
+  readonly #written: Chunk[] = [];
+  #buffer: Chunk[] = [];
+  #bufferLength = 0;
+  #bytes = 0;
+  #flushing: Promise<void> = Promise.resolve();
+  #flushTimer: NodeJS.Timeout | undefined;
+  readonly #lookTimer: NodeJS.Timeout;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #sealing: Promise<Turn> | undefined;
+
+  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end. */
+  constructor(handle: Handle, open: Turn, { releases, ended }: { releases: boolean; ended: () => void }) {
+    if (handle.fence === null) throw new Error("a turn in progress needs a lease");
+    this.#handle = handle;
+    this.#fence = handle.fence;
+    this.open = open;
+    this.#releases = releases;
+    this.#ended = ended;
+    this.#lookTimer = setInterval(() => void this.#look(), lookMs).unref();
+    handle.core.turns.add(this);
+  }
+
+  /** The turn's number. */
+  get seq(): number {
+    return this.open.seq;
+  }
+
+  /** True for the turn of the session's lease with this fence. */
+  isUnder(lease: { readonly key: SessionKey; readonly fence: number }): boolean {
+    return this.#fence === lease.fence && keyText(this.#handle.key) === keyText(lease.key);
+  }
+
+  /** Aborts when the turn was cancelled or its writer superseded; the reason is a `SessionError`. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** What was written so far, put together. */
+  get output(): readonly Message[] {
+    return assemble(this.#written);
+  }
+
+  /**
+   * Write a piece of the answer. It is durable a moment later; resolves at once unless the store lags behind.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's, of this or an earlier piece
+   */
+  async write(chunk: Chunk): Promise<void> {
+    this.signal.throwIfAborted();
+    if (this.#sealing !== undefined) {
+      const { id, tenant } = this.#handle.record;
+      throw new SessionError("turn_not_open", { sessionId: id, tenant, turn: this.seq });
+    }
+    const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
+    this.#written.push(chunk);
+    this.#buffer.push(chunk);
+    this.#bufferLength += length;
+    this.#bytes += length;
+    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
+    if (this.#bufferLength >= flushLength) await this.#flush();
+  }
+
+  /** Send what is buffered, after what was sent before. A failure stops the turn: its writer must not go on unheard. */
+  #flush(): Promise<void> {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    const chunks = mergeTexts(this.#buffer.splice(0));
+    this.#bufferLength = 0;
+    if (chunks.length === 0) return this.#flushing;
+    const chunkBytes = this.#bytes;
+    this.#flushing = this.#flushing.then(async () => {
+      try {
+        await this.#handle.write(({ record }, context) =>
+          addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+        );
+      } catch (error) {
+        this.#stop.abort(error);
+        throw error;
+      }
+      this.#heed();
+    });
+    // Who awaits the flush sees its failure; nobody else need.
+    this.#flushing.catch(() => undefined);
+    return this.#flushing;
+  }
+
+  /** A writer that is silent for long must still hear that it is to stop. */
+  async #look(): Promise<void> {
+    try {
+      await this.#handle.peek();
+      this.#heed();
+    } catch {
+      // The store is away or the session gone: the next write says so, with its reason.
+    }
+  }
+
+  #heed(): void {
+    const { record } = this.#handle;
+    if (record.lease?.fence !== this.#fence) {
+      const ids = { sessionId: record.id, tenant: record.tenant };
+      this.#stop.abort(new SessionError("fenced", { ...ids, fence: this.#fence, storedFence: record.fence }));
+    } else if (record.cancel?.turn === this.seq) {
+      this.#stop.abort(this.interruption("it was cancelled"));
+    }
+  }
+
+  /** The error of an answer that was stopped. */
+  interruption(reason: string): SessionError<"interrupted"> {
+    const { id, tenant } = this.#handle.record;
+    return new SessionError("interrupted", { sessionId: id, tenant, turn: this.seq, reason });
+  }
+
+  /**
+   * Finish the turn: it takes the open one's place, its chunks vanish and, where `begin` took the lease, the lease is
+   * given back, all in one step. Sealing again answers with the turn that was sealed first.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
+   */
+  async seal(seal: Seal = {}): Promise<Turn> {
+    clearTimeout(this.#retryTimer);
+    this.#sealing ??= this.#seal(seal);
+    return await this.#sealing;
+  }
+
+  async #seal(seal: Seal): Promise<Turn> {
+    clearTimeout(this.#flushTimer);
+    clearInterval(this.#lookTimer);
+    this.#buffer = [];
+    await this.#flushing.catch(() => undefined);
+    try {
+      const sealed = await this.#commitSeal(seal);
+      this.#end();
+      return sealed;
+    } catch (error) {
+      if (error instanceof SessionError && error.retryable) {
+        // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
+        this.#sealing = undefined;
+        this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
+      } else {
+        this.#end();
+      }
+      throw error;
+    }
+  }
+
+  async #commitSeal({ status = "done", output = this.output, requests = 1, ...rest }: Seal): Promise<Turn> {
+    const { core } = this.#handle;
+    const durationMs = Math.max(0, core.now() - this.open.at);
+    // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
+    const whole = status === "done" ? output : closeToolCalls(output);
+    const sealing: Sealing = { status, output: whole, requests, durationMs, ...rest };
+    try {
+      await this.#handle.write(({ record }, context) =>
+        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
+      );
+    } catch (error) {
+      // Too large to keep whole: keep that it happened, so that the session goes on.
+      if (hasCode(error, "turn_too_large") && output.length > 0) {
+        const { code, message } = error;
+        await this.#commitSeal({
+          ...rest,
+          status: "failed",
+          output: [],
+          requests,
+          error: { code, message },
+        });
+      }
+      throw error;
+    }
+    return { ...this.open, ...sealing };
+  }
+
+  #end(): void {
+    this.#handle.core.turns.delete(this);
+    this.#ended();
+  }
+
+  /** Seal as interrupted what is not sealed yet. */
+  async settle(): Promise<void> {
+    if (this.#sealing !== undefined) {
+      await this.#sealing.catch(() => undefined);
+      return;
+    }
+    const error = this.interruption("its process closed the session");
+    this.#stop.abort(error);
+    try {
+      await this.seal({
+        status: "interrupted",
+        error: { code: error.code, message: error.details.reason },
+      });
+    } catch (failure) {
+      // Superseded: the turn is another's to seal, and has been.
+      if (!hasCode(failure, "fenced") && !hasCode(failure, "session_not_found")) throw failure;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.settle();
+  }
+}
+
+function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
+  const merged: Chunk[] = [];
+  for (const chunk of chunks) {
+    const last = merged.at(-1);
+    if (last !== undefined && "text" in last && "text" in chunk)
+      merged[merged.length - 1] = { text: last.text + chunk.text };
+    else merged.push(chunk);
+  }
+  return merged;
+}

@@ -1,0 +1,59 @@
+import { headOf } from "../domain/change.ts";
+import { turnOf, type Turn } from "../domain/turn.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import type { Handle } from "./handle.ts";
+
+/** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
+export interface TurnRange {
+  readonly last?: number;
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** Read turns page by page, oldest first, never more than a page in memory. */
+export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
+  const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
+  const { readMax } = handle.core.options.limits;
+  guardRange(range);
+  if (last !== undefined && last <= readMax) {
+    const { tails } = await handle.peek([{ log: "turns", last }]);
+    yield* (tails[0] ?? []).map(turnOf);
+    return;
+  }
+  const { record } = await handle.peek();
+  const head = headOf(record, "turns");
+  const end = Math.min(to, head);
+  for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
+    const page = await handle.core.store.read(handle.key, {
+      log: "turns",
+      from: next,
+      to: end,
+      order: "ascending",
+      limit: readMax,
+    });
+    if (page.length === 0) return;
+    yield* page.map(turnOf);
+    next += page.length;
+  }
+}
+
+function guardRange({ last, from, to }: TurnRange): void {
+  if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
+    throw new SessionError("argument_invalid", {
+      name: "last",
+      value: show(last),
+      expected: "a whole number, 0 or more, without from and to",
+    });
+  }
+  const bounds = { from: from ?? 1, to: to ?? Number.MAX_SAFE_INTEGER };
+  const wholes = Number.isSafeInteger(bounds.from) && Number.isSafeInteger(bounds.to);
+  if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
+}
+
+/** How many messages these turns hold. */
+export async function countMessages(handle: Handle, range: { from: number; to: number }): Promise<number> {
+  let messages = 0;
+  for await (const { input, output } of readTurns(handle, range)) messages += input.length + output.length;
+  return messages;
+}

@@ -1,0 +1,201 @@
+/**
+ * A store that lives and dies with its process: for tests, and the reference that says in the fewest words what a
+ * store does. Records are kept as rows, entries frozen, so that nothing handed in or out is ever shared with a caller.
+ */
+import { systemClock, type Clock } from "../clock.ts";
+import type { Change, Transaction } from "../domain/change.ts";
+import { keyText, type Entry, type LogName, type SessionKey } from "../domain/entry.ts";
+import type { Instance, SessionRecord } from "../domain/record.ts";
+import { stateAt } from "../domain/states.ts";
+import { SessionError } from "../errors.ts";
+import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
+import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
+
+export interface MemoryOptions {
+  /** Where the store's time comes from. @default the machine's clock */
+  readonly clock?: Clock;
+}
+
+/** A new, empty store in memory. */
+export function openMemory({ clock = systemClock }: MemoryOptions = {}): Store {
+  return new MemoryStore(clock);
+}
+
+/** A session as it is kept; every change puts a new one in its place. */
+interface Kept {
+  readonly row: RecordRow;
+  readonly logs: ReadonlyMap<LogName, readonly Entry[]>;
+}
+
+class MemoryStore implements Store {
+  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1 };
+  readonly #clock: Clock;
+  readonly #sessions = new Map<string, Kept>();
+  readonly #instances = new Map<string, Instance>();
+  #closed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  // Each method runs without a pause from its first line to its last, so it is one moment for everybody else.
+
+  async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    this.#guardOpen();
+    const outcomes: Outcome[] = [];
+    const landing: [string, Kept | undefined][] = [];
+    for (const transaction of batch) {
+      const outcome = this.#judge(transaction);
+      outcomes.push(outcome);
+      if (outcome.status !== "ok") continue;
+      for (const change of transaction) landing.push([keyText(change.key), this.#apply(change)]);
+    }
+    // Nothing can fail from here on, so a batch that throws has changed nothing.
+    for (const [text, kept] of landing) {
+      if (kept === undefined) this.#sessions.delete(text);
+      else this.#sessions.set(text, kept);
+    }
+    return outcomes;
+  }
+
+  #judge(transaction: Transaction): Outcome {
+    for (const { key, claims } of transaction) {
+      for (const claim of claims) {
+        const entry = this.#log(key, claim.log).find((one) => one.key === claim.key);
+        if (entry !== undefined) return { status: "duplicate", entry };
+      }
+    }
+    for (const { key, expected } of transaction) {
+      const row = this.#sessions.get(keyText(key))?.row;
+      if ((row?.version ?? 0) !== expected) return { status: "conflict", current: row && recordOf(row) };
+    }
+    return { status: "ok" };
+  }
+
+  /** The session after a change that fits. */
+  #apply({ key, record, splices }: Change): Kept | undefined {
+    if (record === null) return undefined;
+    const logs = new Map(this.#sessions.get(keyText(key))?.logs);
+    for (const { log, from, entries } of splices) {
+      const kept = logs.get(log)?.slice(0, from - 1) ?? [];
+      logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
+    }
+    return { row: rowOf(record), logs };
+  }
+
+  #log(key: SessionKey, log: LogName): readonly Entry[] {
+    return this.#sessions.get(keyText(key))?.logs.get(log) ?? [];
+  }
+
+  async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+    this.#guardOpen();
+    const now = this.#clock.now();
+    return requests.map(({ key, tails }) => {
+      const kept = this.#sessions.get(keyText(key));
+      if (kept === undefined) return undefined;
+      return {
+        record: recordOf(kept.row),
+        tails: tails.map(({ log, last }) => {
+          const entries = this.#log(key, log);
+          return entries.slice(Math.max(0, entries.length - last));
+        }),
+        now,
+      };
+    });
+  }
+
+  async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
+    this.#guardOpen();
+    const entries = this.#log(key, range.log);
+    if ("keys" in range) return entries.filter((entry) => entry.key !== null && range.keys.includes(entry.key));
+    const within = entries.filter(({ seq }) => seq >= range.from && seq <= range.to);
+    if (range.order === "descending") within.reverse();
+    return within.slice(0, range.limit);
+  }
+
+  async find(query: SessionQuery): Promise<Page> {
+    this.#guardOpen();
+    const after = query.after === undefined ? undefined : cursorOf(query, query.after);
+    const following = [...this.#sessions.values()]
+      .filter(({ row }) => matches(query, row))
+      .map(({ row }) => ({ row, position: positionOf(query, row) }))
+      .filter(({ position }) => after === undefined || comparePositions(position, after) > 0)
+      .toSorted((a, b) => comparePositions(a.position, b.position));
+    const page = following.slice(0, query.limit);
+    const last = following.length > page.length ? page.at(-1) : undefined;
+    return {
+      records: page.map(({ row }): SessionRecord => recordOf(row)),
+      next: last && encodeCursor(last.position),
+    };
+  }
+
+  async heartbeat(
+    instance: Omit<Instance, "seenAt">,
+    { leaving = false }: { readonly leaving?: boolean } = {},
+  ): Promise<void> {
+    this.#guardOpen();
+    if (leaving) this.#instances.delete(instance.id);
+    else this.#instances.set(instance.id, { ...instance, seenAt: this.#clock.now() });
+  }
+
+  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+    this.#guardOpen();
+    const instances = [...this.#instances.values()].filter(({ id }) => ids.includes(id));
+    return { now: this.#clock.now(), instances };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#sessions.clear();
+    this.#instances.clear();
+  }
+
+  #guardOpen(): void {
+    if (this.#closed) throw new SessionError("closed", { name: "the memory store" });
+  }
+}
+
+function matches(query: SessionQuery, row: RecordRow): boolean {
+  if (query.tenant !== undefined && row.tenant !== query.tenant) return false;
+  switch (query.order) {
+    case "recent":
+      return (
+        (query.agent === undefined || row.agent === query.agent) &&
+        (query.user === undefined || row.user === query.user) &&
+        (query.states === undefined || query.states.includes(stateAt(row, query.now))) &&
+        (query.activeSince === undefined || row.lastActivityAt >= query.activeSince) &&
+        (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore)
+      );
+    case "due":
+      return (row.state === "active" || row.state === "inactive") && row.sweepAt <= query.before;
+    case "settled":
+      return query.states.includes(row.state) && row.stateSince < query.before;
+  }
+}
+
+/** What a page is sorted by, each part ascending. */
+function positionOf({ order }: SessionQuery, row: RecordRow): Position {
+  switch (order) {
+    case "recent":
+      return [-row.activeMinute, row.id];
+    case "due":
+      return [row.sweepAt, row.tenant, row.id];
+    case "settled":
+      return [row.stateSince, row.tenant, row.id];
+  }
+}
+
+function cursorOf({ order }: SessionQuery, after: string): Position {
+  return decodeCursor(after, order === "recent" ? ["number", "string"] : ["number", "string", "string"]);
+}
+
+function comparePositions(a: Position, b: Position): number {
+  for (const [index, left] of a.entries()) {
+    const right = b[index];
+    const order =
+      typeof left === "number" ? left - Number(right) : Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
+    if (order !== 0) return order;
+  }
+  return 0;
+}

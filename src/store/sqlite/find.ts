@@ -1,0 +1,85 @@
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { SessionState } from "../../domain/states.ts";
+import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
+import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
+import type { Page, SessionQuery } from "../store.ts";
+import { recordColumns } from "./record-columns.ts";
+
+/** Conditions and the values they bind, in the same order. */
+class Where {
+  readonly conditions: string[] = [];
+  readonly values: SQLInputValue[] = [];
+
+  and(condition: string, ...values: readonly SQLInputValue[]): void {
+    this.conditions.push(condition);
+    this.values.push(...values);
+  }
+}
+
+/** One page of records; one row more than asked for tells whether another page follows. */
+export function findPage(database: DatabaseSync, query: SessionQuery): Page {
+  const where = whereOf(query);
+  const order = query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  const statement = database.prepare(`
+    select ${recordColumns} from sessions
+    where ${where.conditions.join(" and ")}
+    order by ${order} limit ?`);
+  const rows = statement.all(...where.values, query.limit + 1) as unknown as RecordRow[];
+  const page = rows.slice(0, query.limit);
+  const last = page.at(-1);
+  const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
+  return { records: page.map(recordOf), next };
+}
+
+/** The column that a query over all tenants is sorted by. */
+function timeOf(query: { readonly order: "due" | "settled" }): string {
+  return query.order === "due" ? "sweep_at" : "state_since";
+}
+
+function positionOf({ order }: SessionQuery, row: RecordRow): Position {
+  if (order === "recent") return [row.activeMinute, row.id];
+  return [order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
+}
+
+function whereOf(query: SessionQuery): Where {
+  const where = new Where();
+  if (query.tenant !== undefined) where.and("tenant = ?", query.tenant);
+  if (query.order === "recent") {
+    filterRecent(where, query);
+    return where;
+  }
+  // The first condition is the index's own, word for word, so that it is used.
+  if (query.order === "due") where.and("state in ('active', 'inactive') and sweep_at <= ?", query.before);
+  else {
+    where.and("state not in ('active', 'inactive') and state_since < ?", query.before);
+    where.and("state in (select value from json_each(?))", JSON.stringify(query.states));
+  }
+  if (query.after !== undefined) {
+    const [time = 0, tenant = "", id = ""] = decodeCursor(query.after, ["number", "string", "string"]);
+    where.and(`(${timeOf(query)}, tenant, id) > (?, ?, ?)`, time, tenant, id);
+  }
+  return where;
+}
+
+function filterRecent(where: Where, query: SessionQuery & { readonly order: "recent" }): void {
+  const { agent, user, states, activeSince, activeBefore, now, after } = query;
+  if (agent !== undefined) where.and("agent = ?", agent);
+  if (user !== undefined) where.and("user = ?", user);
+  if (states !== undefined) filterStates(where, states, now);
+  if (activeSince !== undefined) {
+    where.and("active_minute >= ? and last_activity_at >= ?", activeMinuteOf(activeSince), activeSince);
+  }
+  if (activeBefore !== undefined) {
+    where.and("active_minute <= ? and last_activity_at < ?", activeMinuteOf(activeBefore), activeBefore);
+  }
+  if (after !== undefined) {
+    const [minute = 0, id = ""] = decodeCursor(after, ["number", "string"]);
+    where.and("active_minute <= ? and (active_minute < ? or id > ?)", minute, minute, id);
+  }
+}
+
+/** States as they hold at `now`: a live session whose time is up counts as expired. */
+function filterStates(where: Where, states: readonly SessionState[], now: number): void {
+  const judged = `case when state in ('active', 'inactive') and expires_at <= ? then 'expired' else state end`;
+  where.and(`${judged} in (select value from json_each(?))`, now, JSON.stringify(states));
+}

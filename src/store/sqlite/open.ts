@@ -1,0 +1,133 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { systemClock, type Clock } from "../../clock.ts";
+import { parseDuration, type Duration } from "../../domain/duration.ts";
+import { show } from "../../domain/show.ts";
+import { SessionError } from "../../errors.ts";
+import { stepsFrom } from "../migrations.ts";
+import type { Store } from "../store.ts";
+import { Patience } from "./patience.ts";
+import { applicationId, migrations } from "./schema.ts";
+import { sessionErrorOf } from "./sqlite-error.ts";
+import { SqliteStore } from "./sqlite-store.ts";
+
+export interface SqliteOptions {
+  /**
+   * `sqlite:FILE`, relative to the working directory or absolute, or `sqlite::memory:`. Options may follow a question
+   * mark: `sqlite:chat.db?synchronous=normal&busyTimeout=10s`.
+   */
+  readonly url: string;
+  /**
+   * `full` syncs the disk at every commit; `normal` leaves that to the operating system: faster, and consistent after a
+   * power failure, but the last moments before it may be gone. Neither loses anything when a process dies.
+   * @default "full"
+   */
+  readonly synchronous?: "full" | "normal";
+  /** How long to wait for another process's write. @default "5s" */
+  readonly busyTimeout?: Duration;
+  /** @default the machine's clock */
+  readonly clock?: Clock;
+}
+
+/**
+ * Open a store in one SQLite file, which any number of processes of this machine may share.
+ * @throws SessionError `store_unavailable` (no such folder), `store_read_only`, `store_invalid` (not a database, damaged,
+ *   of another program), `store_schema_newer`, `store_busy`, `argument_invalid`
+ */
+export async function openSqlite(options: SqliteOptions): Promise<Store> {
+  const { path, synchronous, busyTimeoutMs, clock } = parseOptions(options);
+  const inMemory = path === ":memory:";
+  const file = inMemory ? path : resolve(path);
+  if (!inMemory && !existsSync(dirname(file))) {
+    const reason = `the folder ${dirname(file)} does not exist; create it first`;
+    throw new SessionError("store_unavailable", { store: file, reason });
+  }
+  const patience = new Patience({ store: file, busyTimeoutMs });
+  let database: DatabaseSync | undefined;
+  try {
+    const opened = new DatabaseSync(file, { timeout: 0 });
+    database = opened;
+    // Several processes may start on an empty file at once; each step waits for the others and then finds it done.
+    await patience.when(() => opened.exec("pragma journal_mode = wal"));
+    opened.exec(`pragma synchronous = ${synchronous}`);
+    await patience.when(() => migrate(opened, file));
+    return new SqliteStore(opened, { name: file, patience, clock, durable: !inMemory });
+  } catch (error) {
+    database?.close();
+    throw sessionErrorOf(error, file);
+  }
+}
+
+function migrate(database: DatabaseSync, store: string): void {
+  database.exec("begin immediate");
+  try {
+    guardOurs(database, store);
+    for (const { sql, version } of stepsFrom(pragma(database, "user_version"), migrations, store)) {
+      database.exec(sql);
+      database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
+    }
+    database.exec("commit");
+  } catch (error) {
+    database.exec("rollback");
+    throw error;
+  }
+}
+
+/** @throws SessionError `store_invalid` for a database that has tables but not our mark */
+function guardOurs(database: DatabaseSync, store: string): void {
+  if (pragma(database, "application_id") === applicationId) return;
+  const tables = database.prepare("select count(*) as count from sqlite_schema").get() as {
+    count: number;
+  };
+  if (tables.count === 0) return;
+  throw new SessionError("store_invalid", {
+    store,
+    reason: "the database belongs to another program; name another file",
+  });
+}
+
+function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
+  return Number(database.prepare(`pragma ${name}`).get()?.[name]);
+}
+
+function parseOptions({ url, ...options }: SqliteOptions): {
+  path: string;
+  synchronous: "full" | "normal";
+  busyTimeoutMs: number;
+  clock: Clock;
+} {
+  const [path = "", query = ""] = url.replace(/^sqlite:(\/\/(?=\/))?/i, "").split(/\?(.*)/s);
+  if (path === "") {
+    throw new SessionError("argument_invalid", {
+      name: "store",
+      value: show(url),
+      expected: "sqlite:FILE",
+    });
+  }
+  const parameters = new Map(new URLSearchParams(query));
+  const synchronous = options.synchronous ?? parameters.get("synchronous") ?? "full";
+  const busyTimeout = options.busyTimeout ?? parameters.get("busyTimeout") ?? "5s";
+  parameters.delete("synchronous");
+  parameters.delete("busyTimeout");
+  const [unknown] = parameters.keys();
+  if (unknown !== undefined) {
+    throw new SessionError("argument_invalid", {
+      name: "store",
+      value: show(url),
+      expected: "no option but synchronous and busyTimeout",
+    });
+  }
+  if (synchronous !== "full" && synchronous !== "normal") {
+    throw new SessionError("argument_invalid", {
+      name: "synchronous",
+      value: show(synchronous),
+      expected: "full or normal",
+    });
+  }
+  const busyTimeoutMs = parseDuration(
+    /^\d+$/.test(String(busyTimeout)) ? Number(busyTimeout) : busyTimeout,
+    "busyTimeout",
+  );
+  return { path, synchronous, busyTimeoutMs, clock: options.clock ?? systemClock };
+}

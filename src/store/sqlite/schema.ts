@@ -1,0 +1,59 @@
+import type { Migration } from "../migrations.ts";
+
+/** Written into the file's header, so that no other program's database is taken for ours: "Prdr". */
+export const applicationId = 0x50726472;
+
+/**
+ * Entries are kept in the order they come, whatever session they are of, and found by an index: when many sessions are
+ * written at once, an append then touches the end of one table and a small index instead of a page of its own.
+ * A session's rows carry its short number in the place of tenant and id, which stand in `sessions` once.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    version: 1,
+    title: "sessions, entries, instances",
+    sql: `
+      create table sessions (
+        no integer primary key autoincrement,
+        tenant text not null,
+        id text not null,
+        version integer not null,
+        state text not null,
+        agent text not null,
+        user text,
+        created_at integer not null,
+        last_activity_at integer not null,
+        active_minute integer not null,
+        state_since integer not null,
+        expires_at integer not null,
+        sweep_at integer not null,
+        data text not null,
+        unique (tenant, id)
+      ) strict;
+      create index sessions_recent on sessions (tenant, active_minute desc, id);
+      create index sessions_of_user on sessions (tenant, user, active_minute desc, id) where user is not null;
+      create index sessions_due on sessions (sweep_at, tenant, id) where state in ('active', 'inactive');
+      create index sessions_settled on sessions (state_since, tenant, id) where state not in ('active', 'inactive');
+
+      create table entries (
+        session integer not null,
+        log text not null,
+        seq integer not null,
+        key text,
+        at integer not null,
+        data text not null
+      ) strict;
+      create unique index entries_by_seq on entries (session, log, seq);
+      create unique index entries_by_key on entries (session, log, key) where key is not null;
+
+      create table instances (
+        id text primary key,
+        host text not null,
+        pid integer not null,
+        machine text not null,
+        started_at text not null,
+        seen_at integer not null
+      ) strict, without rowid;
+    `,
+  },
+];

@@ -1,0 +1,56 @@
+import { SessionError } from "../../errors.ts";
+
+/** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
+const busy = 5;
+const locked = 6;
+const readOnly = 8;
+const corrupt = 11;
+const full = 13;
+const cantOpen = 14;
+const notADatabase = 26;
+
+/** The primary result code of an error of node:sqlite; undefined for any other error. */
+function resultCode(error: unknown): number | undefined {
+  const { errcode } = error as { errcode?: unknown };
+  return error instanceof Error && typeof errcode === "number" ? errcode & 0xff : undefined;
+}
+
+/** True where another connection is in the way for a moment. */
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === busy || code === locked;
+}
+
+/** What an error of SQLite means to a caller; anything else comes back as it is. */
+export function sessionErrorOf(error: unknown, store: string): unknown {
+  const code = resultCode(error);
+  if (code === undefined || error instanceof SessionError) return error;
+  const cause = { cause: error };
+  const text = error instanceof Error ? error.message : String(error);
+  switch (code) {
+    case readOnly:
+      return new SessionError(
+        "store_read_only",
+        { store, reason: `${text}; check the rights of file and folder` },
+        cause,
+      );
+    case full:
+      return new SessionError("store_full", { store }, cause);
+    case cantOpen:
+      return new SessionError(
+        "store_unavailable",
+        { store, reason: `${text}; check that file and folder can be written` },
+        cause,
+      );
+    case notADatabase:
+      return new SessionError("store_invalid", { store, reason: "the file is not an SQLite database" }, cause);
+    case corrupt:
+      return new SessionError(
+        "store_invalid",
+        { store, reason: `the file is damaged (${text}); restore a backup` },
+        cause,
+      );
+    default:
+      return new SessionError("store_unavailable", { store, reason: text }, cause);
+  }
+}
