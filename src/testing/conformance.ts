@@ -1,0 +1,40 @@
+/**
+ * The contract of a store as tests. Call {@link storeConformance} in a file that `node --test` runs; each case bears
+ * the name of an invariant of the contract.
+ */
+import { describe, test } from "node:test";
+import { Bench, type Check, type StoreHarness } from "./conformance/bench.ts";
+import { closingCases } from "./conformance/closing-cases.ts";
+import { commitCases } from "./conformance/commit-cases.ts";
+import { findCases } from "./conformance/find-cases.ts";
+import { instanceCases } from "./conformance/instance-cases.ts";
+import { keyCases } from "./conformance/key-cases.ts";
+import { readCases } from "./conformance/read-cases.ts";
+import { scopeCases } from "./conformance/scope-cases.ts";
+import { sharingCases } from "./conformance/sharing-cases.ts";
+import { spliceCases } from "./conformance/splice-cases.ts";
+import { valueCases } from "./conformance/value-cases.ts";
+
+export type { StoreHarness } from "./conformance/bench.ts";
+
+/** Registers a `node:test` case for everything that the contract in `store/store.ts` promises. */
+export function storeConformance(harness: StoreHarness): void {
+  describe(`${harness.name} keeps the contract of a store`, () => {
+    const check: Check = (title, body) => {
+      test(title, async () => {
+        await using bench = await Bench.open(harness);
+        await body(bench);
+      });
+    };
+    commitCases(check);
+    spliceCases(check);
+    keyCases(check);
+    valueCases(check);
+    readCases(check);
+    findCases(check);
+    scopeCases(check);
+    sharingCases(check);
+    instanceCases(check);
+    closingCases(check);
+  });
+}

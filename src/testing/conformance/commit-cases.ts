@@ -1,0 +1,302 @@
+import assert from "node:assert/strict";
+import type { Change } from "../../domain/change.ts";
+import { removeSession } from "../../domain/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record.ts";
+import type { Outcome } from "../../store/store.ts";
+import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
+import { commitOne, keyOf, land, refuse, see, type Bench, type Check } from "./bench.ts";
+
+export function commitCases(check: Check): void {
+  check("commit-is-whole: a session appears with its record and its logs", async (bench) => {
+    const { store } = bench;
+    const splices = [sampleSplice("turns", 1, ["one", "two"]), sampleSplice("events", 1, ["born"])];
+    const change = creationOf(bench.record({ id: "new" }), { splices });
+    const record = await land(store, change);
+    assert.deepEqual(await see(store, keyOf(record), ["turns", "events", "chunks"]), {
+      record: change.record,
+      logs: {
+        turns: sampleEntries(1, ["one", "two"]),
+        events: sampleEntries(1, ["born"]),
+        chunks: [],
+      },
+    });
+  });
+
+  check("commit-is-whole: an empty batch has no outcomes", async ({ store }) => {
+    assert.deepEqual(await store.commit([]), []);
+  });
+
+  check(
+    "commit-is-whole: a batch that fails as a whole leaves nothing of itself",
+    async (bench) => {
+      const { store } = bench;
+      const standing = await land(
+        store,
+        creationOf(bench.record({ id: "standing" }), {
+          splices: [sampleSplice("turns", 1, ["one"])],
+        }),
+      );
+      const before = await see(store, keyOf(standing), ["turns"]);
+      const unstorable = { call: (): void => {} } as unknown as Record<string, string>;
+      const broken = bench.record({ id: "broken", metadata: unstorable });
+      const fresh = bench.record({ id: "fresh" });
+      const late = bench.record({ id: "late" });
+      await assert.rejects(
+        store.commit([
+          [creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] })],
+          [stepOf(standing, { splices: [sampleSplice("turns", 2, ["two"])] })],
+          [creationOf(broken, { splices: [sampleSplice("turns", 1, ["one"])] })],
+          [creationOf(late)],
+        ]),
+      );
+      assert.deepEqual(await see(store, keyOf(standing), ["turns"]), before);
+      for (const record of [fresh, broken, late])
+        assert.equal(await see(store, keyOf(record), []), undefined, record.id);
+      // And the store goes on as if nothing had been.
+      await land(store, creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] }));
+      assert.equal((await see(store, keyOf(fresh), ["turns"]))?.logs["turns"]?.length, 1);
+    },
+  );
+
+  staleCases(check);
+  batchCases(check);
+  pairCases(check);
+}
+
+function staleCases(check: Check): void {
+  const stale: readonly [string, (standing: number) => number][] = [
+    ["an older version", (version) => version - 1],
+    ["a newer version", (version) => version + 1],
+    ["no record at all", () => 0],
+    ["a much newer version", () => Number.MAX_SAFE_INTEGER - 1],
+  ];
+  for (const [what, expectedOf] of stale) {
+    check(
+      `stale-version-writes-nothing: a change that expects ${what} is a conflict`,
+      async (bench) => {
+        const { store } = bench;
+        const standing = await standingSession(bench);
+        const before = await see(store, keyOf(standing), ["turns", "events"]);
+        const fitting = stepOf(standing, {
+          fields: { agent: "usurper" },
+          splices: [sampleSplice("turns", 1, ["usurped"]), sampleSplice("events", 1, [])],
+          claims: [{ log: "turns", key: "usurper" }],
+        });
+        const change: Change = { ...fitting, expected: expectedOf(standing.version) };
+        assert.deepEqual(await refuse(store, change), standing);
+        assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
+        // The same change lands where it fits, so nothing else was wrong with it.
+        await land(store, fitting);
+      },
+    );
+  }
+
+  check(
+    "stale-version-writes-nothing: a change of a record that is missing is a conflict",
+    async (bench) => {
+      const { store } = bench;
+      const missing = bench.record({ id: "missing" });
+      const change = stepOf(missing, { splices: [sampleSplice("turns", 1, ["one"])] });
+      assert.equal(await refuse(store, change), undefined);
+      assert.equal(await see(store, keyOf(missing), ["turns"]), undefined);
+      // Nor did its entries land beside the record: a session created there is empty.
+      await land(store, creationOf(missing));
+      assert.deepEqual((await see(store, keyOf(missing), ["turns"]))?.logs["turns"], []);
+    },
+  );
+
+  check(
+    "stale-version-writes-nothing: a removal of another version is a conflict",
+    async (bench) => {
+      const { store } = bench;
+      const standing = await standingSession(bench);
+      const before = await see(store, keyOf(standing), ["turns", "events"]);
+      const stale = removeSession({ ...standing, version: standing.version - 1 });
+      assert.deepEqual(await refuse(store, stale), standing);
+      assert.equal(await refuse(store, removeSession(bench.record({ id: "none" }))), undefined);
+      assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
+    },
+  );
+
+  check(
+    "stale-version-writes-nothing: of two changes that follow on the same version the second is a conflict",
+    async (bench) => {
+      const { store } = bench;
+      const standing = await standingSession(bench);
+      const first = stepOf(standing, { splices: [sampleSplice("turns", 3, ["first"])] });
+      const second = stepOf(standing, { splices: [sampleSplice("turns", 3, ["second"])] });
+      const record = await land(store, first);
+      assert.deepEqual(await refuse(store, second), record);
+      const seen = await see(store, keyOf(standing), ["turns"]);
+      assert.deepEqual(seen?.logs["turns"]?.slice(2), sampleEntries(3, ["first"]));
+    },
+  );
+}
+
+/** A session at version 3 with two turns and an event. */
+async function standingSession(bench: Bench): Promise<SessionRecord> {
+  const { store } = bench;
+  const born = await land(store, creationOf(bench.record({ id: "standing" })));
+  const one = await land(store, stepOf(born, { splices: [sampleSplice("turns", 1, ["one"])] }));
+  const splices = [sampleSplice("turns", 2, ["two"]), sampleSplice("events", 1, ["said"])];
+  return land(store, stepOf(one, { splices }));
+}
+
+function batchCases(check: Check): void {
+  check("transactions-are-separate: each of a batch has its own outcome", async (bench) => {
+    const { store } = bench;
+    const splices = [sampleSplice("turns", 1, [{ key: "taken", value: "one" }])];
+    const created: SessionRecord[] = [];
+    for (const id of ["first", "second", "third"])
+      created.push(await land(store, creationOf(bench.record({ id }), { splices })));
+    const [first, second, third] = created;
+    assert.ok(first && second && third);
+    const more = { splices: [sampleSplice("turns", 2, ["two"])] };
+    const outcomes = await store.commit([
+      [stepOf(first, { ...more, claims: [{ log: "turns", key: "taken" }] })],
+      [stepOf(second, more)],
+      [{ ...stepOf(third, more), expected: 7 }],
+      [creationOf(bench.record({ id: "fourth" }), { splices })],
+    ]);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["duplicate", "ok", "conflict", "ok"],
+    );
+    const turns = async (id: string): Promise<number | undefined> =>
+      (await see(store, { tenant: bench.tenant, id }, ["turns"]))?.logs["turns"]?.length;
+    assert.equal(await turns("first"), 1);
+    assert.equal(await turns("second"), 2);
+    assert.equal(await turns("third"), 1);
+    assert.equal(await turns("fourth"), 1);
+  });
+
+  check("transactions-are-separate: a large batch of every kind of change", async (bench) => {
+    const { store } = bench;
+    const size = Math.min(200, store.capabilities.batchMax);
+    const keyed = [sampleSplice("turns", 1, [{ key: "k", value: "one" }])];
+    const creations = Array.from({ length: size }, (_, index) =>
+      creationOf(bench.record({ id: `n${index}` }), { splices: keyed }),
+    );
+    // Every session but each fifth stands already.
+    const created = await store.commit(
+      creations.filter((_, index) => index % 5 !== 0).map((change) => [change]),
+    );
+    assert.ok(created.every(({ status }) => status === "ok"));
+    const records = creations.map(({ record }) => record!);
+    const append = { splices: [sampleSplice("turns", 2, [{ key: "l", value: "two" }])] };
+    const kinds: readonly ((record: SessionRecord) => [Change, Outcome])[] = [
+      (record) => [creationOf(record, { splices: keyed }), { status: "ok" }],
+      (record) => [
+        stepOf(record, { ...append, claims: [{ log: "turns", key: "l" }] }),
+        { status: "ok" },
+      ],
+      (record) => [
+        { ...stepOf(record, append), expected: 9 },
+        { status: "conflict", current: record },
+      ],
+      (record) => [
+        stepOf(record, { ...append, claims: [{ log: "turns", key: "k" }] }),
+        { status: "duplicate", entry: sampleEntries(1, [{ key: "k", value: "one" }])[0]! },
+      ],
+      (record) => [removeSession(record), { status: "ok" }],
+    ];
+    const planned = records.map((record, index) => kinds[index % 5]!(record));
+    const outcomes = await store.commit(planned.map(([change]) => [change]));
+    assert.deepEqual(
+      outcomes.map((outcome) =>
+        outcome.status === "duplicate" ? { ...outcome, entry: { ...outcome.entry } } : outcome,
+      ),
+      planned.map(([, outcome]) => outcome),
+    );
+    const loaded = await store.load(
+      records.map((record) => ({ key: keyOf(record), tails: [{ log: "turns", last: 10 }] })),
+    );
+    for (const [index, session] of loaded.entries()) {
+      const turns = [1, 2, 1, 1, undefined][index % 5];
+      assert.equal(session?.tails[0]?.length, turns, `turns of n${index}`);
+      assert.equal(session?.record.version, turns, `version of n${index}`);
+    }
+  });
+}
+
+function pairCases(check: Check): void {
+  check("changes-land-together: both changes of a transaction land", async (bench) => {
+    const { store } = bench;
+    const guest = await land(store, creationOf(bench.record({ id: "guest" })));
+    const known = bench.record({ id: "known" });
+    const splices = [sampleSplice("turns", 1, ["one"])];
+    assert.deepEqual(await commitOne(store, creationOf(known, { splices }), removeSession(guest)), {
+      status: "ok",
+    });
+    assert.equal(await see(store, keyOf(guest), []), undefined);
+    assert.equal((await see(store, keyOf(known), ["turns"]))?.logs["turns"]?.length, 1);
+  });
+
+  const partners: readonly [string, (record: SessionRecord) => Change][] = [
+    ["is stale", (record) => ({ ...stepOf(record), expected: 5 })],
+    ["should be the first", (record) => creationOf(record)],
+    [
+      "claims a key that stands",
+      (record) => stepOf(record, { claims: [{ log: "turns", key: "k" }] }),
+    ],
+  ];
+  for (const [what, unfitFor] of partners) {
+    for (const place of ["first", "second"] as const) {
+      check(`changes-land-together: neither lands where the ${place} ${what}`, async (bench) => {
+        const { store } = bench;
+        const splices = [sampleSplice("turns", 1, [{ key: "k", value: "one" }])];
+        const a = await land(store, creationOf(bench.record({ id: "a" }), { splices }));
+        const b = await land(store, creationOf(bench.record({ id: "b" }), { splices }));
+        const seenA = await see(store, keyOf(a), ["turns"]);
+        const seenB = await see(store, keyOf(b), ["turns"]);
+        const fitting = stepOf(a, { splices: [sampleSplice("turns", 1, [])] });
+        const unfit = unfitFor(b);
+        const outcome = await commitOne(
+          store,
+          ...(place === "first" ? [unfit, fitting] : [fitting, unfit]),
+        );
+        if (outcome.status === "conflict") assert.deepEqual(outcome.current, b);
+        else assert.equal(outcome.status, "duplicate");
+        assert.deepEqual(await see(store, keyOf(a), ["turns"]), seenA);
+        assert.deepEqual(await see(store, keyOf(b), ["turns"]), seenB);
+        await land(store, fitting);
+      });
+    }
+  }
+
+  check(
+    "changes-land-together: the first change that did not fit says what stands",
+    async (bench) => {
+      const { store } = bench;
+      const a = await land(store, creationOf(bench.record({ id: "a" })));
+      const b = await land(store, creationOf(bench.record({ id: "b" })));
+      const stale = (record: SessionRecord): Change => ({ ...stepOf(record), expected: 5 });
+      assert.deepEqual(await refuse(store, stale(a), stale(b)), a);
+      assert.deepEqual(await refuse(store, stale(b), stale(a)), b);
+      assert.equal(await refuse(store, stepOf(bench.record({ id: "c" })), stale(a)), undefined);
+    },
+  );
+
+  check("changes-land-together: a batch mixes pairs with single changes", async (bench) => {
+    const { store } = bench;
+    const [a, b, c, d, e] = await Promise.all(
+      ["a", "b", "c", "d", "e"].map((id) => land(store, creationOf(bench.record({ id })))),
+    );
+    assert.ok(a && b && c && d && e);
+    const outcomes = await store.commit([
+      [stepOf(a), { ...stepOf(b), expected: 5 }],
+      [stepOf(c), stepOf(d)],
+      [stepOf(e)],
+    ]);
+    assert.deepEqual(outcomes, [
+      { status: "conflict", current: b },
+      { status: "ok" },
+      { status: "ok" },
+    ]);
+    const loaded = await store.load([a, b, c, d, e].map((one) => ({ key: keyOf(one), tails: [] })));
+    assert.deepEqual(
+      loaded.map((one) => one?.record.version),
+      [1, 1, 2, 2, 2],
+    );
+  });
+}

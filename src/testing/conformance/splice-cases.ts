@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import type { Splice } from "../../domain/entry.ts";
+import { removeSession } from "../../domain/lifecycle.ts";
+import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
+import { commitOne, keyOf, land, refuse, see, type Check } from "./bench.ts";
+
+/** What a splice makes of a log of five turns. */
+const outcomes: readonly [string, Splice, readonly string[]][] = [
+  ["appends at the end", sampleSplice("turns", 6, ["f"]), ["a", "b", "c", "d", "e", "f"]],
+  ["appends several", sampleSplice("turns", 6, ["f", "g"]), ["a", "b", "c", "d", "e", "f", "g"]],
+  ["replaces the last", sampleSplice("turns", 5, ["E"]), ["a", "b", "c", "d", "E"]],
+  ["replaces the tail by a shorter one", sampleSplice("turns", 2, ["B"]), ["a", "B"]],
+  [
+    "replaces the tail by a longer one",
+    sampleSplice("turns", 5, ["E", "F"]),
+    [..."abcd", "E", "F"],
+  ],
+  ["replaces everything", sampleSplice("turns", 1, ["A", "B"]), ["A", "B"]],
+  ["cuts the tail off", sampleSplice("turns", 4, []), ["a", "b", "c"]],
+  ["empties the log", sampleSplice("turns", 1, []), []],
+  ["of nothing at the end changes nothing", sampleSplice("turns", 6, []), [..."abcde"]],
+];
+
+export function spliceCases(check: Check): void {
+  for (const [what, change, expected] of outcomes) {
+    check(`commit-is-whole: a splice ${what}`, async (bench) => {
+      const { store } = bench;
+      const splices = [sampleSplice("turns", 1, [..."abcde"]), sampleSplice("events", 1, ["said"])];
+      const record = await land(store, creationOf(bench.record({ id: "spliced" }), { splices }));
+      const next = stepOf(record, { splices: [change] });
+      await land(store, next);
+      const seen = await see(store, keyOf(record), ["turns", "events"]);
+      assert.deepEqual(
+        seen?.logs["turns"]?.map(({ seq, data }) => [seq, JSON.parse(data)]),
+        expected.map((value, index) => [index + 1, value]),
+      );
+      assert.deepEqual(seen.logs["events"], sampleEntries(1, ["said"]), "other logs stay");
+      assert.deepEqual(seen.record, next.record);
+    });
+  }
+
+  check("commit-is-whole: one change splices several logs", async (bench) => {
+    const { store } = bench;
+    const logs = ["turns", "chunks", "events", "constructor", "a-log_of-its-own-with-32-chars-0"];
+    const born = await land(
+      store,
+      creationOf(bench.record({ id: "several" }), {
+        splices: logs.map((log) => sampleSplice(log, 1, [`${log} 1`, `${log} 2`])),
+      }),
+    );
+    // A seal: the finished turn over the open one, the chunks away, an event more, all in one step.
+    const sealed = stepOf(born, {
+      splices: [
+        sampleSplice("turns", 2, ["sealed"]),
+        sampleSplice("chunks", 1, []),
+        sampleSplice("events", 3, ["sealed", "released"]),
+      ],
+    });
+    await land(store, sealed);
+    const seen = await see(store, keyOf(born), logs);
+    assert.deepEqual(seen?.logs, {
+      turns: [...sampleEntries(1, ["turns 1"]), ...sampleEntries(2, ["sealed"])],
+      chunks: [],
+      events: [
+        ...sampleEntries(1, ["events 1", "events 2"]),
+        ...sampleEntries(3, ["sealed", "released"]),
+      ],
+      constructor: sampleEntries(1, ["constructor 1", "constructor 2"]),
+      [logs[4]!]: sampleEntries(1, [`${logs[4]} 1`, `${logs[4]} 2`]),
+    });
+    assert.deepEqual(seen.record.heads, sealed.record?.heads);
+  });
+
+  check("commit-is-whole: a log goes on after it was emptied", async (bench) => {
+    const { store } = bench;
+    let record = await land(store, creationOf(bench.record({ id: "emptied" })));
+    for (const round of ["first", "second", "third"]) {
+      for (let seq = 1; seq <= 3; seq++)
+        record = await land(
+          store,
+          stepOf(record, { splices: [sampleSplice("chunks", seq, [`${round} ${seq}`])] }),
+        );
+      const seen = await see(store, keyOf(record), ["chunks"]);
+      assert.deepEqual(
+        seen?.logs["chunks"]?.map(({ data }) => JSON.parse(data) as string),
+        [1, 2, 3].map((seq) => `${round} ${seq}`),
+      );
+      record = await land(store, stepOf(record, { splices: [sampleSplice("chunks", 1, [])] }));
+    }
+    assert.deepEqual((await see(store, keyOf(record), ["chunks"]))?.logs["chunks"], []);
+  });
+
+  check(
+    "commit-is-whole: three hundred entries come in one change and leave in one",
+    async (bench) => {
+      const { store } = bench;
+      const values = Array.from({ length: 300 }, (_, index) => ({
+        key: `k${index}`,
+        value: index,
+      }));
+      const record = await land(
+        store,
+        creationOf(bench.record({ id: "many" }), { splices: [sampleSplice("turns", 1, values)] }),
+      );
+      const seen = await see(store, keyOf(record), ["turns"]);
+      assert.deepEqual(seen?.logs["turns"], sampleEntries(1, values));
+      await land(store, stepOf(record, { splices: [sampleSplice("turns", 2, [])] }));
+      assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 1);
+    },
+  );
+
+  check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {
+    const { store } = bench;
+    const record = await land(
+      store,
+      creationOf(bench.record({ id: "touched" }), { splices: [sampleSplice("turns", 1, ["a"])] }),
+    );
+    const before = await see(store, keyOf(record), ["turns"]);
+    const touch = stepOf(record, { fields: { lastActivityAt: record.lastActivityAt + 5 } });
+    await land(store, touch);
+    assert.deepEqual(await see(store, keyOf(record), ["turns"]), {
+      record: touch.record,
+      logs: before?.logs,
+    });
+  });
+
+  check("commit-is-whole: a removal takes the record and every log", async (bench) => {
+    const { store } = bench;
+    const logs = ["turns", "events", "chunks"];
+    const keyed = [{ key: "k", value: "old" }, "old"];
+    const record = await land(
+      store,
+      creationOf(bench.record({ id: "removed" }), {
+        splices: logs.map((log) => sampleSplice(log, 1, keyed)),
+      }),
+    );
+    assert.deepEqual(await commitOne(store, removeSession(record)), { status: "ok" });
+    assert.equal(await see(store, keyOf(record), logs), undefined);
+    const page = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 10 });
+    assert.deepEqual(page.records, []);
+    assert.equal(await refuse(store, removeSession(record)), undefined, "it is gone already");
+
+    // What comes after under the same id starts afresh, its keys free and its seq from 1.
+    const again = creationOf(bench.record({ id: "removed" }), {
+      splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])],
+      claims: [{ log: "turns", key: "k" }],
+    });
+    await land(store, again);
+    assert.deepEqual(await see(store, keyOf(record), logs), {
+      record: again.record,
+      logs: { turns: sampleEntries(1, [{ key: "k", value: "new" }]), events: [], chunks: [] },
+    });
+  });
+}

@@ -1,0 +1,12 @@
+/** `perdure/testing`: for authors of stores, and for tests of what stands on them. */
+export { storeConformance, type StoreHarness } from "./conformance.ts";
+export {
+  creationOf,
+  sampleAt,
+  sampleEntries,
+  sampleRecord,
+  sampleSplice,
+  stepOf,
+  type SampleEntry,
+  type SampleStep,
+} from "./samples.ts";

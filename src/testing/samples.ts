@@ -1,0 +1,72 @@
+/** Small and valid records, entries and changes, for tests of stores and of what stands on them. */
+import { changeOf, draftOf, set, splice, type Change, type Claim } from "../domain/change.ts";
+import { encode, type Value } from "../domain/codec.ts";
+import type { Entry, Splice } from "../domain/entry.ts";
+import { createSession } from "../domain/lifecycle.ts";
+import { defaultLimits } from "../domain/limits.ts";
+import type { SessionRecord } from "../domain/record.ts";
+
+/** The moment at which samples are made, epoch ms. */
+export const sampleAt = 1_750_000_000_000;
+
+/** A record as it stands after its session was created, with these fields in place of the usual ones. */
+export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
+  const { record } = createSession(
+    {
+      key: { tenant: fields.tenant ?? "default", id: fields.id ?? "sample" },
+      agent: "ceo",
+      user: null,
+      metadata: {},
+      ttlMs: 86_400_000,
+      maxAgeMs: null,
+      instructions: null,
+    },
+    { now: sampleAt, limits: defaultLimits },
+  );
+  if (record === null) throw new Error("creating a session makes a record");
+  return { ...record, ...fields };
+}
+
+/** What an entry of a sample log holds: a value, or a key and a value. */
+export type SampleEntry = Value | { readonly key: string; readonly value: Value };
+
+/** Entries whose seq run on from `from`. */
+export function sampleEntries(from: number, values: readonly SampleEntry[]): Entry[] {
+  return values.map((item, index) => {
+    const { key, value } = isKeyed(item) ? item : { key: null, value: item };
+    return { seq: from + index, key, at: sampleAt + index, data: encode(value) };
+  });
+}
+
+function isKeyed(item: SampleEntry): item is { readonly key: string; readonly value: Value } {
+  return typeof item === "object" && item !== null && "key" in item && "value" in item;
+}
+
+/** Replace `log` from `from` on by entries that hold these values. */
+export function sampleSplice(log: string, from: number, values: readonly SampleEntry[]): Splice {
+  return { log, from, entries: sampleEntries(from, values) };
+}
+
+/** What {@link creationOf} and {@link stepOf} bring about beside the next version. */
+export interface SampleStep {
+  readonly fields?: Partial<SessionRecord>;
+  readonly splices?: readonly Splice[];
+  readonly claims?: readonly Claim[];
+}
+
+/** The change that puts this record, and logs if any, where there was none. */
+export function creationOf(record: SessionRecord, step: Omit<SampleStep, "fields"> = {}): Change {
+  return stepOf({ ...record, version: 0, heads: {} }, step);
+}
+
+/** The change that follows upon a record. */
+export function stepOf(
+  record: SessionRecord,
+  { fields = {}, splices = [], claims = [] }: SampleStep = {},
+): Change {
+  const draft = draftOf(record);
+  set(draft, fields);
+  for (const { log, from, entries } of splices) splice(draft, log, from, entries);
+  draft.claims.push(...claims);
+  return changeOf(draft);
+}
