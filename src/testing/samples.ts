@@ -60,10 +60,7 @@ export function creationOf(record: SessionRecord, step: Omit<SampleStep, "fields
 }
 
 /** The change that follows upon a record. */
-export function stepOf(
-  record: SessionRecord,
-  { fields = {}, splices = [], claims = [] }: SampleStep = {},
-): Change {
+export function stepOf(record: SessionRecord, { fields = {}, splices = [], claims = [] }: SampleStep = {}): Change {
   const draft = draftOf(record);
   set(draft, fields);
   for (const { log, from, entries } of splices) splice(draft, log, from, entries);

@@ -72,10 +72,7 @@ export async function land(store: Store, change: Change): Promise<SessionRecord>
 }
 
 /** Commit a change that must be refused as a conflict; the record it hands back. */
-export async function refuse(
-  store: Store,
-  ...changes: readonly Change[]
-): Promise<SessionRecord | undefined> {
+export async function refuse(store: Store, ...changes: readonly Change[]): Promise<SessionRecord | undefined> {
   const outcome = await commitOne(store, ...changes);
   assert.ok(outcome.status === "conflict", `a conflict, not ${outcome.status}`);
   return outcome.current;
@@ -90,11 +87,7 @@ export interface Seen {
 const everything = { from: 1, to: Number.MAX_SAFE_INTEGER, limit: 500 };
 
 /** A session with these logs, of at most 500 entries each, read in both ways, which must agree. */
-export async function see(
-  store: Store,
-  key: SessionKey,
-  logs: readonly LogName[],
-): Promise<Seen | undefined> {
+export async function see(store: Store, key: SessionKey, logs: readonly LogName[]): Promise<Seen | undefined> {
   const { tenant, id } = key;
   const tails = logs.map((log) => ({ log, last: everything.limit }));
   const [loaded] = await store.load([{ key: { tenant, id }, tails }]);

@@ -26,37 +26,33 @@ export function commitCases(check: Check): void {
     assert.deepEqual(await store.commit([]), []);
   });
 
-  check(
-    "commit-is-whole: a batch that fails as a whole leaves nothing of itself",
-    async (bench) => {
-      const { store } = bench;
-      const standing = await land(
-        store,
-        creationOf(bench.record({ id: "standing" }), {
-          splices: [sampleSplice("turns", 1, ["one"])],
-        }),
-      );
-      const before = await see(store, keyOf(standing), ["turns"]);
-      const unstorable = { call: (): void => {} } as unknown as Record<string, string>;
-      const broken = bench.record({ id: "broken", metadata: unstorable });
-      const fresh = bench.record({ id: "fresh" });
-      const late = bench.record({ id: "late" });
-      await assert.rejects(
-        store.commit([
-          [creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] })],
-          [stepOf(standing, { splices: [sampleSplice("turns", 2, ["two"])] })],
-          [creationOf(broken, { splices: [sampleSplice("turns", 1, ["one"])] })],
-          [creationOf(late)],
-        ]),
-      );
-      assert.deepEqual(await see(store, keyOf(standing), ["turns"]), before);
-      for (const record of [fresh, broken, late])
-        assert.equal(await see(store, keyOf(record), []), undefined, record.id);
-      // And the store goes on as if nothing had been.
-      await land(store, creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] }));
-      assert.equal((await see(store, keyOf(fresh), ["turns"]))?.logs["turns"]?.length, 1);
-    },
-  );
+  check("commit-is-whole: a batch that fails as a whole leaves nothing of itself", async (bench) => {
+    const { store } = bench;
+    const standing = await land(
+      store,
+      creationOf(bench.record({ id: "standing" }), {
+        splices: [sampleSplice("turns", 1, ["one"])],
+      }),
+    );
+    const before = await see(store, keyOf(standing), ["turns"]);
+    const unstorable = { call: (): void => {} } as unknown as Record<string, string>;
+    const broken = bench.record({ id: "broken", metadata: unstorable });
+    const fresh = bench.record({ id: "fresh" });
+    const late = bench.record({ id: "late" });
+    await assert.rejects(
+      store.commit([
+        [creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] })],
+        [stepOf(standing, { splices: [sampleSplice("turns", 2, ["two"])] })],
+        [creationOf(broken, { splices: [sampleSplice("turns", 1, ["one"])] })],
+        [creationOf(late)],
+      ]),
+    );
+    assert.deepEqual(await see(store, keyOf(standing), ["turns"]), before);
+    for (const record of [fresh, broken, late]) assert.equal(await see(store, keyOf(record), []), undefined, record.id);
+    // And the store goes on as if nothing had been.
+    await land(store, creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] }));
+    assert.equal((await see(store, keyOf(fresh), ["turns"]))?.logs["turns"]?.length, 1);
+  });
 
   staleCases(check);
   batchCases(check);
@@ -71,52 +67,43 @@ function staleCases(check: Check): void {
     ["a much newer version", () => Number.MAX_SAFE_INTEGER - 1],
   ];
   for (const [what, expectedOf] of stale) {
-    check(
-      `stale-version-writes-nothing: a change that expects ${what} is a conflict`,
-      async (bench) => {
-        const { store } = bench;
-        const standing = await standingSession(bench);
-        const before = await see(store, keyOf(standing), ["turns", "events"]);
-        const fitting = stepOf(standing, {
-          fields: { agent: "usurper" },
-          splices: [sampleSplice("turns", 1, ["usurped"]), sampleSplice("events", 1, [])],
-          claims: [{ log: "turns", key: "usurper" }],
-        });
-        const change: Change = { ...fitting, expected: expectedOf(standing.version) };
-        assert.deepEqual(await refuse(store, change), standing);
-        assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
-        // The same change lands where it fits, so nothing else was wrong with it.
-        await land(store, fitting);
-      },
-    );
-  }
-
-  check(
-    "stale-version-writes-nothing: a change of a record that is missing is a conflict",
-    async (bench) => {
-      const { store } = bench;
-      const missing = bench.record({ id: "missing" });
-      const change = stepOf(missing, { splices: [sampleSplice("turns", 1, ["one"])] });
-      assert.equal(await refuse(store, change), undefined);
-      assert.equal(await see(store, keyOf(missing), ["turns"]), undefined);
-      // Nor did its entries land beside the record: a session created there is empty.
-      await land(store, creationOf(missing));
-      assert.deepEqual((await see(store, keyOf(missing), ["turns"]))?.logs["turns"], []);
-    },
-  );
-
-  check(
-    "stale-version-writes-nothing: a removal of another version is a conflict",
-    async (bench) => {
+    check(`stale-version-writes-nothing: a change that expects ${what} is a conflict`, async (bench) => {
       const { store } = bench;
       const standing = await standingSession(bench);
       const before = await see(store, keyOf(standing), ["turns", "events"]);
-      const stale = removeSession({ ...standing, version: standing.version - 1 });
-      assert.deepEqual(await refuse(store, stale), standing);
-      assert.equal(await refuse(store, removeSession(bench.record({ id: "none" }))), undefined);
+      const fitting = stepOf(standing, {
+        fields: { agent: "usurper" },
+        splices: [sampleSplice("turns", 1, ["usurped"]), sampleSplice("events", 1, [])],
+        claims: [{ log: "turns", key: "usurper" }],
+      });
+      const change: Change = { ...fitting, expected: expectedOf(standing.version) };
+      assert.deepEqual(await refuse(store, change), standing);
       assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
-    },
-  );
+      // The same change lands where it fits, so nothing else was wrong with it.
+      await land(store, fitting);
+    });
+  }
+
+  check("stale-version-writes-nothing: a change of a record that is missing is a conflict", async (bench) => {
+    const { store } = bench;
+    const missing = bench.record({ id: "missing" });
+    const change = stepOf(missing, { splices: [sampleSplice("turns", 1, ["one"])] });
+    assert.equal(await refuse(store, change), undefined);
+    assert.equal(await see(store, keyOf(missing), ["turns"]), undefined);
+    // Nor did its entries land beside the record: a session created there is empty.
+    await land(store, creationOf(missing));
+    assert.deepEqual((await see(store, keyOf(missing), ["turns"]))?.logs["turns"], []);
+  });
+
+  check("stale-version-writes-nothing: a removal of another version is a conflict", async (bench) => {
+    const { store } = bench;
+    const standing = await standingSession(bench);
+    const before = await see(store, keyOf(standing), ["turns", "events"]);
+    const stale = removeSession({ ...standing, version: standing.version - 1 });
+    assert.deepEqual(await refuse(store, stale), standing);
+    assert.equal(await refuse(store, removeSession(bench.record({ id: "none" }))), undefined);
+    assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
+  });
 
   check(
     "stale-version-writes-nothing: of two changes that follow on the same version the second is a conflict",
@@ -178,18 +165,13 @@ function batchCases(check: Check): void {
       creationOf(bench.record({ id: `n${index}` }), { splices: keyed }),
     );
     // Every session but each fifth stands already.
-    const created = await store.commit(
-      creations.filter((_, index) => index % 5 !== 0).map((change) => [change]),
-    );
+    const created = await store.commit(creations.filter((_, index) => index % 5 !== 0).map((change) => [change]));
     assert.ok(created.every(({ status }) => status === "ok"));
     const records = creations.map(({ record }) => record!);
     const append = { splices: [sampleSplice("turns", 2, [{ key: "l", value: "two" }])] };
     const kinds: readonly ((record: SessionRecord) => [Change, Outcome])[] = [
       (record) => [creationOf(record, { splices: keyed }), { status: "ok" }],
-      (record) => [
-        stepOf(record, { ...append, claims: [{ log: "turns", key: "l" }] }),
-        { status: "ok" },
-      ],
+      (record) => [stepOf(record, { ...append, claims: [{ log: "turns", key: "l" }] }), { status: "ok" }],
       (record) => [
         { ...stepOf(record, append), expected: 9 },
         { status: "conflict", current: record },
@@ -235,10 +217,7 @@ function pairCases(check: Check): void {
   const partners: readonly [string, (record: SessionRecord) => Change][] = [
     ["is stale", (record) => ({ ...stepOf(record), expected: 5 })],
     ["should be the first", (record) => creationOf(record)],
-    [
-      "claims a key that stands",
-      (record) => stepOf(record, { claims: [{ log: "turns", key: "k" }] }),
-    ],
+    ["claims a key that stands", (record) => stepOf(record, { claims: [{ log: "turns", key: "k" }] })],
   ];
   for (const [what, unfitFor] of partners) {
     for (const place of ["first", "second"] as const) {
@@ -251,10 +230,7 @@ function pairCases(check: Check): void {
         const seenB = await see(store, keyOf(b), ["turns"]);
         const fitting = stepOf(a, { splices: [sampleSplice("turns", 1, [])] });
         const unfit = unfitFor(b);
-        const outcome = await commitOne(
-          store,
-          ...(place === "first" ? [unfit, fitting] : [fitting, unfit]),
-        );
+        const outcome = await commitOne(store, ...(place === "first" ? [unfit, fitting] : [fitting, unfit]));
         if (outcome.status === "conflict") assert.deepEqual(outcome.current, b);
         else assert.equal(outcome.status, "duplicate");
         assert.deepEqual(await see(store, keyOf(a), ["turns"]), seenA);
@@ -264,18 +240,15 @@ function pairCases(check: Check): void {
     }
   }
 
-  check(
-    "changes-land-together: the first change that did not fit says what stands",
-    async (bench) => {
-      const { store } = bench;
-      const a = await land(store, creationOf(bench.record({ id: "a" })));
-      const b = await land(store, creationOf(bench.record({ id: "b" })));
-      const stale = (record: SessionRecord): Change => ({ ...stepOf(record), expected: 5 });
-      assert.deepEqual(await refuse(store, stale(a), stale(b)), a);
-      assert.deepEqual(await refuse(store, stale(b), stale(a)), b);
-      assert.equal(await refuse(store, stepOf(bench.record({ id: "c" })), stale(a)), undefined);
-    },
-  );
+  check("changes-land-together: the first change that did not fit says what stands", async (bench) => {
+    const { store } = bench;
+    const a = await land(store, creationOf(bench.record({ id: "a" })));
+    const b = await land(store, creationOf(bench.record({ id: "b" })));
+    const stale = (record: SessionRecord): Change => ({ ...stepOf(record), expected: 5 });
+    assert.deepEqual(await refuse(store, stale(a), stale(b)), a);
+    assert.deepEqual(await refuse(store, stale(b), stale(a)), b);
+    assert.equal(await refuse(store, stepOf(bench.record({ id: "c" })), stale(a)), undefined);
+  });
 
   check("changes-land-together: a batch mixes pairs with single changes", async (bench) => {
     const { store } = bench;
@@ -288,11 +261,7 @@ function pairCases(check: Check): void {
       [stepOf(c), stepOf(d)],
       [stepOf(e)],
     ]);
-    assert.deepEqual(outcomes, [
-      { status: "conflict", current: b },
-      { status: "ok" },
-      { status: "ok" },
-    ]);
+    assert.deepEqual(outcomes, [{ status: "conflict", current: b }, { status: "ok" }, { status: "ok" }]);
     const loaded = await store.load([a, b, c, d, e].map((one) => ({ key: keyOf(one), tails: [] })));
     assert.deepEqual(
       loaded.map((one) => one?.record.version),

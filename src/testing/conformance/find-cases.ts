@@ -21,27 +21,24 @@ export function findCases(check: Check): void {
 }
 
 function recentCases(check: Check): void {
-  check(
-    "pages-are-complete: recent is by the minute of the last activity, newest first, then by id",
-    async (bench) => {
-      await create(bench, [
-        { id: "b", lastActivityAt: noon + 1 },
-        { id: "c", lastActivityAt: noon + minute },
-        { id: "a", lastActivityAt: noon + 59_999 },
-        { id: "d", lastActivityAt: noon - 1 },
-        { id: "e", lastActivityAt: 0 },
-        { id: "B", lastActivityAt: noon + 2 },
-        { id: "\uffff", lastActivityAt: noon },
-        { id: "\u{10000}", lastActivityAt: noon },
-        { id: "é", lastActivityAt: noon },
-      ]);
-      const { records } = await bench.store.find(recent(bench));
-      assert.deepEqual(
-        records.map(({ id }) => id),
-        ["c", "B", "a", "b", "é", "\uffff", "\u{10000}", "d", "e"],
-      );
-    },
-  );
+  check("pages-are-complete: recent is by the minute of the last activity, newest first, then by id", async (bench) => {
+    await create(bench, [
+      { id: "b", lastActivityAt: noon + 1 },
+      { id: "c", lastActivityAt: noon + minute },
+      { id: "a", lastActivityAt: noon + 59_999 },
+      { id: "d", lastActivityAt: noon - 1 },
+      { id: "e", lastActivityAt: 0 },
+      { id: "B", lastActivityAt: noon + 2 },
+      { id: "\uffff", lastActivityAt: noon },
+      { id: "\u{10000}", lastActivityAt: noon },
+      { id: "é", lastActivityAt: noon },
+    ]);
+    const { records } = await bench.store.find(recent(bench));
+    assert.deepEqual(
+      records.map(({ id }) => id),
+      ["c", "B", "a", "b", "é", "\uffff", "\u{10000}", "d", "e"],
+    );
+  });
 
   check("pages-are-complete: what is found is the whole record", async (bench) => {
     const metadata = { z: [1, -0], a: new Date(5) };
@@ -102,25 +99,13 @@ function recentCases(check: Check): void {
     ["an agent nobody has", { agent: "cto" }, []],
     ["active ones", { states: ["active"] }, ["active"]],
     ["inactive ones", { states: ["inactive"] }, ["inactive"]],
-    [
-      "expired ones, also where nobody has marked them",
-      { states: ["expired"] },
-      ["due", "expired", "overdue"],
-    ],
+    ["expired ones, also where nobody has marked them", { states: ["expired"] }, ["due", "expired", "overdue"]],
     ["ended ones", { states: ["ended"] }, ["ended"]],
     ["archived ones", { states: ["archived"] }, ["archived"]],
     ["live ones", { states: ["active", "inactive"] }, ["active", "inactive"]],
-    [
-      "live ones, earlier",
-      { states: ["active", "inactive"], now: now - 2 },
-      ["active", "due", "inactive", "overdue"],
-    ],
+    ["live ones, earlier", { states: ["active", "inactive"], now: now - 2 }, ["active", "due", "inactive", "overdue"]],
     ["live ones, later", { states: ["active", "inactive"], now: now + 1 }, []],
-    [
-      "expired ones, later",
-      { states: ["expired"], now: now + 1 },
-      ["active", "due", "expired", "inactive", "overdue"],
-    ],
+    ["expired ones, later", { states: ["expired"], now: now + 1 }, ["active", "due", "expired", "inactive", "overdue"]],
     [
       "all states but live ones",
       { states: ["expired", "ended", "archived"] },
@@ -141,10 +126,7 @@ function recentCases(check: Check): void {
     check(`pages-are-complete: recent finds by ${what}`, async (bench) => {
       await create(bench, sessions);
       for (const limit of [1, 2, 100])
-        assert.deepEqual(
-          ids(await pages(bench.store, recent(bench, { now, ...filter, limit }))),
-          expected,
-        );
+        assert.deepEqual(ids(await pages(bench.store, recent(bench, { now, ...filter, limit }))), expected);
     });
   }
 
@@ -185,119 +167,96 @@ function sweepCases(check: Check): void {
     { id: "ended", sweepAt: 1, stateSince: 2, state: "ended" },
     { id: "archived", sweepAt: 1, stateSince: 2, state: "archived" },
   ];
-  check(
-    "pages-are-complete: due is live ones whose time to be swept has come, oldest first",
-    async (bench) => {
-      const { store, tenant } = bench;
-      await create(bench, sessions);
-      const due = async (before: number): Promise<string[]> =>
-        inOrder(await pages(store, { order: "due", tenant, before, limit: 2 }));
-      assert.deepEqual(await due(1001), ["early", "b", "c", "a"]);
-      assert.deepEqual(await due(1000), ["early", "b", "c"]);
-      assert.deepEqual(await due(999), ["early"]);
-      assert.deepEqual(await due(-1), []);
-      assert.equal((await due(Number.MAX_SAFE_INTEGER)).length, 6);
-    },
-  );
+  check("pages-are-complete: due is live ones whose time to be swept has come, oldest first", async (bench) => {
+    const { store, tenant } = bench;
+    await create(bench, sessions);
+    const due = async (before: number): Promise<string[]> =>
+      inOrder(await pages(store, { order: "due", tenant, before, limit: 2 }));
+    assert.deepEqual(await due(1001), ["early", "b", "c", "a"]);
+    assert.deepEqual(await due(1000), ["early", "b", "c"]);
+    assert.deepEqual(await due(999), ["early"]);
+    assert.deepEqual(await due(-1), []);
+    assert.equal((await due(Number.MAX_SAFE_INTEGER)).length, 6);
+  });
 
-  check(
-    "pages-are-complete: settled is ones in these states since before then, oldest first",
-    async (bench) => {
-      const { store, tenant } = bench;
-      await create(bench, sessions);
-      const settled = async (
-        before: number,
-        ...states: SessionRecord["state"][]
-      ): Promise<string[]> =>
-        inOrder(await pages(store, { order: "settled", tenant, states, before, limit: 2 }));
-      assert.deepEqual(await settled(3, "expired", "ended", "archived"), [
-        "expired",
-        "archived",
-        "ended",
+  check("pages-are-complete: settled is ones in these states since before then, oldest first", async (bench) => {
+    const { store, tenant } = bench;
+    await create(bench, sessions);
+    const settled = async (before: number, ...states: SessionRecord["state"][]): Promise<string[]> =>
+      inOrder(await pages(store, { order: "settled", tenant, states, before, limit: 2 }));
+    assert.deepEqual(await settled(3, "expired", "ended", "archived"), ["expired", "archived", "ended"]);
+    assert.deepEqual(await settled(2, "expired", "ended", "archived"), ["expired"]);
+    assert.deepEqual(await settled(3, "ended"), ["ended"]);
+    assert.deepEqual(await settled(2001, "inactive"), ["a", "b"]);
+    assert.deepEqual(await settled(2001, "inactive", "active"), ["early", "a", "b", "c"]);
+    assert.deepEqual(await settled(2001), []);
+  });
+
+  check("pages-are-complete: due and settled go over all tenants where none is named", async (bench) => {
+    const { store, tenant } = bench;
+    // Blank, hyphen and letter sort differently in languages and in code points.
+    const tenants = [`${tenant} 1`, `${tenant}-1`, `${tenant}B`, `${tenant}a`, `${tenant}é`];
+    for (const [index, name] of tenants.toReversed().entries()) {
+      await create(bench, [
+        { tenant: name, id: "same", sweepAt: 500, stateSince: 500 },
+        { tenant: name, id: "own", sweepAt: 500 + index, stateSince: 500 + index },
       ]);
-      assert.deepEqual(await settled(2, "expired", "ended", "archived"), ["expired"]);
-      assert.deepEqual(await settled(3, "ended"), ["ended"]);
-      assert.deepEqual(await settled(2001, "inactive"), ["a", "b"]);
-      assert.deepEqual(await settled(2001, "inactive", "active"), ["early", "a", "b", "c"]);
-      assert.deepEqual(await settled(2001), []);
-    },
-  );
-
-  check(
-    "pages-are-complete: due and settled go over all tenants where none is named",
-    async (bench) => {
-      const { store, tenant } = bench;
-      // Blank, hyphen and letter sort differently in languages and in code points.
-      const tenants = [`${tenant} 1`, `${tenant}-1`, `${tenant}B`, `${tenant}a`, `${tenant}é`];
-      for (const [index, name] of tenants.toReversed().entries()) {
-        await create(bench, [
-          { tenant: name, id: "same", sweepAt: 500, stateSince: 500 },
-          { tenant: name, id: "own", sweepAt: 500 + index, stateSince: 500 + index },
-        ]);
-      }
-      const own = (records: readonly SessionRecord[]): string[] =>
-        records
-          .filter((one) => one.tenant.startsWith(tenant))
-          .map((one) => `${one.id} ${one.tenant.slice(tenant.length)}`);
-      const expected = [
-        "same  1",
-        "same -1",
-        "same B",
-        "same a",
-        "own é",
-        "same é",
-        "own a",
-        "own B",
-        "own -1",
-        "own  1",
-      ];
-      for (const limit of [1, 3, 100]) {
-        const due = await pages(store, { order: "due", before: 600, limit });
-        assert.deepEqual(own(due), expected);
-        const settled = await pages(store, {
-          order: "settled",
-          states: ["active"],
-          before: 600,
-          limit,
-        });
-        assert.deepEqual(own(settled), expected);
-      }
-      const one = await pages(store, { order: "due", tenant: tenants[0]!, before: 600, limit: 3 });
-      assert.deepEqual(inOrder(one), ["same", "own"]);
-    },
-  );
+    }
+    const own = (records: readonly SessionRecord[]): string[] =>
+      records
+        .filter((one) => one.tenant.startsWith(tenant))
+        .map((one) => `${one.id} ${one.tenant.slice(tenant.length)}`);
+    const expected = [
+      "same  1",
+      "same -1",
+      "same B",
+      "same a",
+      "own é",
+      "same é",
+      "own a",
+      "own B",
+      "own -1",
+      "own  1",
+    ];
+    for (const limit of [1, 3, 100]) {
+      const due = await pages(store, { order: "due", before: 600, limit });
+      assert.deepEqual(own(due), expected);
+      const settled = await pages(store, {
+        order: "settled",
+        states: ["active"],
+        before: 600,
+        limit,
+      });
+      assert.deepEqual(own(settled), expected);
+    }
+    const one = await pages(store, { order: "due", tenant: tenants[0]!, before: 600, limit: 3 });
+    assert.deepEqual(inOrder(one), ["same", "own"]);
+  });
 }
 
 function pageCases(check: Check): void {
-  check(
-    "pages-are-complete: many of the same age appear on exactly one page each",
-    async (bench) => {
-      const { store, tenant } = bench;
-      // Three minutes, ids in no order, exact times that go against the order of the ids.
-      const fields = Array.from({ length: 45 }, (_, index) => ({
-        id: `s${(index * 29) % 45}`,
-        lastActivityAt: noon + (index % 3) * minute + 59_000 - index * 100,
-        sweepAt: noon + (index % 3),
-        stateSince: noon + (index % 3),
-      }));
-      await create(bench, fields);
-      const queries: readonly SessionQuery[] = [
-        recent(bench),
-        { order: "due", tenant, before: noon + minute, limit: 1 },
-        { order: "settled", tenant, states: ["active"], before: noon + minute, limit: 1 },
-      ];
-      for (const query of queries) {
-        const whole = (await store.find({ ...query, limit: 100 })).records;
-        assert.equal(whole.length, 45);
-        for (const limit of [1, 2, 7, 15, 44, 45, 46])
-          assert.deepEqual(
-            await pages(store, { ...query, limit }),
-            whole,
-            `${query.order} by ${limit}`,
-          );
-      }
-    },
-  );
+  check("pages-are-complete: many of the same age appear on exactly one page each", async (bench) => {
+    const { store, tenant } = bench;
+    // Three minutes, ids in no order, exact times that go against the order of the ids.
+    const fields = Array.from({ length: 45 }, (_, index) => ({
+      id: `s${(index * 29) % 45}`,
+      lastActivityAt: noon + (index % 3) * minute + 59_000 - index * 100,
+      sweepAt: noon + (index % 3),
+      stateSince: noon + (index % 3),
+    }));
+    await create(bench, fields);
+    const queries: readonly SessionQuery[] = [
+      recent(bench),
+      { order: "due", tenant, before: noon + minute, limit: 1 },
+      { order: "settled", tenant, states: ["active"], before: noon + minute, limit: 1 },
+    ];
+    for (const query of queries) {
+      const whole = (await store.find({ ...query, limit: 100 })).records;
+      assert.equal(whole.length, 45);
+      for (const limit of [1, 2, 7, 15, 44, 45, 46])
+        assert.deepEqual(await pages(store, { ...query, limit }), whole, `${query.order} by ${limit}`);
+    }
+  });
 
   check("pages-are-complete: ids of every kind lie between pages", async (bench) => {
     const { store } = bench;
@@ -316,32 +275,29 @@ function pageCases(check: Check): void {
     assert.deepEqual(inOrder(await pages(store, due)), byBytes);
   });
 
-  check(
-    "pages-are-complete: comings and goings between pages neither hide nor double the others",
-    async (bench) => {
-      const { store } = bench;
-      const records = await create(
-        bench,
-        Array.from({ length: 12 }, (_, index) => ({
-          id: `s${String(index).padStart(2, "0")}`,
-          lastActivityAt: noon,
-        })),
-      );
-      const first = await store.find(recent(bench, { limit: 4 }));
-      // One that was shown goes, one that was not goes, some come before and after the place of the cursor.
-      await commitOne(store, removeSession(records[3]!));
-      await commitOne(store, removeSession(records[7]!));
-      await create(bench, [
-        { id: "s02b", lastActivityAt: noon },
-        { id: "s09b", lastActivityAt: noon },
-        { id: "newest", lastActivityAt: noon + minute },
-      ]);
-      assert.ok(first.next);
-      const rest = await pages(store, recent(bench, { limit: 4, after: first.next }));
-      assert.deepEqual(inOrder(first.records), ["s00", "s01", "s02", "s03"]);
-      assert.deepEqual(inOrder(rest), ["s04", "s05", "s06", "s08", "s09", "s09b", "s10", "s11"]);
-    },
-  );
+  check("pages-are-complete: comings and goings between pages neither hide nor double the others", async (bench) => {
+    const { store } = bench;
+    const records = await create(
+      bench,
+      Array.from({ length: 12 }, (_, index) => ({
+        id: `s${String(index).padStart(2, "0")}`,
+        lastActivityAt: noon,
+      })),
+    );
+    const first = await store.find(recent(bench, { limit: 4 }));
+    // One that was shown goes, one that was not goes, some come before and after the place of the cursor.
+    await commitOne(store, removeSession(records[3]!));
+    await commitOne(store, removeSession(records[7]!));
+    await create(bench, [
+      { id: "s02b", lastActivityAt: noon },
+      { id: "s09b", lastActivityAt: noon },
+      { id: "newest", lastActivityAt: noon + minute },
+    ]);
+    assert.ok(first.next);
+    const rest = await pages(store, recent(bench, { limit: 4, after: first.next }));
+    assert.deepEqual(inOrder(first.records), ["s00", "s01", "s02", "s03"]);
+    assert.deepEqual(inOrder(rest), ["s04", "s05", "s06", "s08", "s09", "s09b", "s10", "s11"]);
+  });
 
   check("pages-are-complete: an empty answer is one empty page", async (bench) => {
     assert.deepEqual(await bench.store.find(recent(bench)), { records: [], next: undefined });
@@ -359,20 +315,17 @@ function pageCases(check: Check): void {
     "😀",
   ];
   for (const after of cursors) {
-    check(
-      `pages-are-complete: ${JSON.stringify(after)} is no place where a page ended`,
-      async (bench) => {
-        const { store, tenant } = bench;
-        await create(bench, [{ id: "one" }]);
-        const queries: readonly SessionQuery[] = [
-          recent(bench, { after }),
-          { order: "due", tenant, before: noon, limit: 5, after },
-          { order: "settled", tenant, states: ["active"], before: noon, limit: 5, after },
-        ];
-        for (const query of queries)
-          await assert.rejects(store.find(query), (error) => hasCode(error, "argument_invalid"));
-      },
-    );
+    check(`pages-are-complete: ${JSON.stringify(after)} is no place where a page ended`, async (bench) => {
+      const { store, tenant } = bench;
+      await create(bench, [{ id: "one" }]);
+      const queries: readonly SessionQuery[] = [
+        recent(bench, { after }),
+        { order: "due", tenant, before: noon, limit: 5, after },
+        { order: "settled", tenant, states: ["active"], before: noon, limit: 5, after },
+      ];
+      for (const query of queries)
+        await assert.rejects(store.find(query), (error) => hasCode(error, "argument_invalid"));
+    });
   }
 }
 

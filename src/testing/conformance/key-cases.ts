@@ -16,10 +16,7 @@ export function keyCases(check: Check): void {
     const after = await land(store, first);
     const before = await see(store, keyOf(record), ["turns"]);
     // The very same change again, as after a lost answer: its version is stale, yet it is a duplicate.
-    assert.deepEqual(
-      await duplicate(store, first),
-      sampleEntries(2, [{ key: "k", value: "the first" }])[0],
-    );
+    assert.deepEqual(await duplicate(store, first), sampleEntries(2, [{ key: "k", value: "the first" }])[0]);
     // The key with other content on the version that stands, on an older one and on one that never was.
     for (const expected of [after.version, 1, 0, 99]) {
       const retry = { ...append(after, "k", "another"), expected };
@@ -35,10 +32,7 @@ export function keyCases(check: Check): void {
     const again = await land(store, append(cut, "k", "back"));
     assert.equal((await duplicate(store, append(again, "k", "more"))).data, '"back"');
     // Spliced over by other entries is spliced away too.
-    const over = await land(
-      store,
-      stepOf(again, { splices: [sampleSplice("turns", 1, ["x", "y"])] }),
-    );
+    const over = await land(store, stepOf(again, { splices: [sampleSplice("turns", 1, ["x", "y"])] }));
     await land(store, append(over, "k", "once more"));
   });
 
@@ -52,87 +46,74 @@ export function keyCases(check: Check): void {
     assert.equal((await duplicate(store, append(sealed, "k", "retry"))).data, '"sealed"');
   });
 
-  check(
-    "key-is-once: a key that a change would splice away and bring anew stands already",
-    async (bench) => {
-      const { store } = bench;
-      const record = await land(store, append(await born(bench), "k", "stands"));
-      const change = stepOf(record, {
-        splices: [sampleSplice("turns", 1, [{ key: "k", value: "anew" }])],
-        claims: [{ log: "turns", key: "k" }],
-      });
-      assert.equal((await duplicate(store, change)).data, '"stands"');
-    },
-  );
+  check("key-is-once: a key that a change would splice away and bring anew stands already", async (bench) => {
+    const { store } = bench;
+    const record = await land(store, append(await born(bench), "k", "stands"));
+    const change = stepOf(record, {
+      splices: [sampleSplice("turns", 1, [{ key: "k", value: "anew" }])],
+      claims: [{ log: "turns", key: "k" }],
+    });
+    assert.equal((await duplicate(store, change)).data, '"stands"');
+  });
 
-  check(
-    "key-is-once: the same key in another log or another session is another key",
-    async (bench) => {
-      const { store } = bench;
-      const record = await land(store, append(await born(bench), "k", "turn"));
-      const event = stepOf(record, {
-        splices: [sampleSplice("events", 1, [{ key: "k", value: "event" }])],
-        claims: [{ log: "events", key: "k" }],
-      });
-      await land(store, event);
-      const others = ["other", "Session", "session "].map((id) => bench.record({ id }));
-      const outcomes = await store.commit(
-        others.map((other) => [
-          creationOf(other, {
-            splices: [sampleSplice("turns", 1, [{ key: "k", value: "other" }])],
-            claims: [{ log: "turns", key: "k" }],
-          }),
-        ]),
-      );
-      assert.ok(outcomes.every(({ status }) => status === "ok"));
-    },
-  );
+  check("key-is-once: the same key in another log or another session is another key", async (bench) => {
+    const { store } = bench;
+    const record = await land(store, append(await born(bench), "k", "turn"));
+    const event = stepOf(record, {
+      splices: [sampleSplice("events", 1, [{ key: "k", value: "event" }])],
+      claims: [{ log: "events", key: "k" }],
+    });
+    await land(store, event);
+    const others = ["other", "Session", "session "].map((id) => bench.record({ id }));
+    const outcomes = await store.commit(
+      others.map((other) => [
+        creationOf(other, {
+          splices: [sampleSplice("turns", 1, [{ key: "k", value: "other" }])],
+          claims: [{ log: "turns", key: "k" }],
+        }),
+      ]),
+    );
+    assert.ok(outcomes.every(({ status }) => status === "ok"));
+  });
 
   check("key-is-once: entries without a key never stand in each other's way", async (bench) => {
     const { store } = bench;
     let record = await born(bench);
     for (let seq = 2; seq <= 4; seq++)
-      record = await land(
-        store,
-        stepOf(record, { splices: [sampleSplice("turns", seq, ["same"])] }),
-      );
-    for (const key of ["null", "undefined", "NULL"])
-      record = await land(store, append(record, key, key));
+      record = await land(store, stepOf(record, { splices: [sampleSplice("turns", seq, ["same"])] }));
+    for (const key of ["null", "undefined", "NULL"]) record = await land(store, append(record, key, key));
   });
 
-  check(
-    "key-is-once: of several claims of a transaction one that stands is enough",
-    async (bench) => {
-      const { store } = bench;
-      const record = await land(store, append(await born(bench), "k", "stands"));
-      const other = bench.record({ id: "other" });
-      const two = stepOf(record, {
-        splices: [
-          sampleSplice("turns", 3, [
-            { key: "new", value: 1 },
-            { key: "k", value: 2 },
-          ]),
-        ],
-        claims: [
-          { log: "turns", key: "new" },
-          { log: "turns", key: "k" },
-        ],
-      });
-      assert.equal((await duplicate(store, two)).data, '"stands"');
-      const stale: Change = { ...stepOf(other), expected: 4 };
-      const last = await commitOne(store, stale, append(record, "k", "again"));
-      assert.equal(last.status, "duplicate", "also behind a change that conflicts");
-      // The other claim was not taken.
-      const splices = [
+  check("key-is-once: of several claims of a transaction one that stands is enough", async (bench) => {
+    const { store } = bench;
+    const record = await land(store, append(await born(bench), "k", "stands"));
+    const other = bench.record({ id: "other" });
+    const two = stepOf(record, {
+      splices: [
         sampleSplice("turns", 3, [
           { key: "new", value: 1 },
-          { key: "newer", value: 2 },
+          { key: "k", value: 2 },
         ]),
-      ];
-      const claims = ["new", "newer"].map((key) => ({ log: "turns", key }));
-      await land(store, stepOf(record, { splices, claims }));
-    },
-  );
+      ],
+      claims: [
+        { log: "turns", key: "new" },
+        { log: "turns", key: "k" },
+      ],
+    });
+    assert.equal((await duplicate(store, two)).data, '"stands"');
+    const stale: Change = { ...stepOf(other), expected: 4 };
+    const last = await commitOne(store, stale, append(record, "k", "again"));
+    assert.equal(last.status, "duplicate", "also behind a change that conflicts");
+    // The other claim was not taken.
+    const splices = [
+      sampleSplice("turns", 3, [
+        { key: "new", value: 1 },
+        { key: "newer", value: 2 },
+      ]),
+    ];
+    const claims = ["new", "newer"].map((key) => ({ log: "turns", key }));
+    await land(store, stepOf(record, { splices, claims }));
+  });
 
   check("key-is-once: keys are compared exactly", async (bench) => {
     const { store } = bench;

@@ -4,13 +4,7 @@ import { creationOf, sampleAt, sampleSplice, stepOf } from "../samples.ts";
 import { keyOf, land, type Bench, type Check } from "./bench.ts";
 
 /** Ranges over a log of ten turns, and the seqs they hold. */
-const ranges: readonly [
-  from: number,
-  to: number,
-  limit: number,
-  ascending: number[],
-  descending: number[],
-][] = [
+const ranges: readonly [from: number, to: number, limit: number, ascending: number[], descending: number[]][] = [
   [1, 10, 100, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]],
   [1, 10, 3, [1, 2, 3], [10, 9, 8]],
   [3, 5, 100, [3, 4, 5], [5, 4, 3]],
@@ -53,20 +47,14 @@ export function readCases(check: Check): void {
     assert.deepEqual(await seqs("events", ["k2"]), []);
   });
 
-  check(
-    "read-is-bounded: nothing is read from a log or a session that is not there",
-    async (bench) => {
-      const { store, tenant } = bench;
-      const key = keyOf(await tenTurns(bench));
-      const range = { from: 1, to: 10, limit: 10, order: "ascending" } as const;
-      assert.deepEqual(await store.read(key, { log: "events", ...range }), []);
-      assert.deepEqual(await store.read({ tenant, id: "nobody" }, { log: "turns", ...range }), []);
-      assert.deepEqual(
-        await store.read({ tenant, id: "nobody" }, { log: "turns", keys: ["k2"] }),
-        [],
-      );
-    },
-  );
+  check("read-is-bounded: nothing is read from a log or a session that is not there", async (bench) => {
+    const { store, tenant } = bench;
+    const key = keyOf(await tenTurns(bench));
+    const range = { from: 1, to: 10, limit: 10, order: "ascending" } as const;
+    assert.deepEqual(await store.read(key, { log: "events", ...range }), []);
+    assert.deepEqual(await store.read({ tenant, id: "nobody" }, { log: "turns", ...range }), []);
+    assert.deepEqual(await store.read({ tenant, id: "nobody" }, { log: "turns", keys: ["k2"] }), []);
+  });
 
   check("load-is-one-moment: records come in the order of the requests", async (bench) => {
     const { store, tenant } = bench;
@@ -109,10 +97,7 @@ export function readCases(check: Check): void {
     const ids = Array.from({ length: 60 }, (_, index) => `s${index}`);
     for (const [index, id] of ids.entries()) {
       const values = Array.from({ length: index % 5 }, (_unused, seq) => `${id} ${seq + 1}`);
-      await land(
-        store,
-        creationOf(bench.record({ id }), { splices: [sampleSplice("turns", 1, values)] }),
-      );
+      await land(store, creationOf(bench.record({ id }), { splices: [sampleSplice("turns", 1, values)] }));
     }
     const requests = ids.map((id, index) => ({
       key: { tenant, id },

@@ -27,8 +27,7 @@ export function scopeCases(check: Check): void {
     const { store } = bench;
     const mark = bench.tenant.slice(-12);
     const tenants = oddIds.filter((id) => id.length < 200).map((id) => `${id}${mark}${id}`);
-    for (const tenant of tenants)
-      await land(store, creationOf(sampleRecord({ tenant, id: "s", sweepAt: 1 })));
+    for (const tenant of tenants) await land(store, creationOf(sampleRecord({ tenant, id: "s", sweepAt: 1 })));
     for (const tenant of tenants) {
       const pages = [
         await store.find({ order: "recent", tenant, now: 0, limit: 9 }),

@@ -10,11 +10,7 @@ const outcomes: readonly [string, Splice, readonly string[]][] = [
   ["appends several", sampleSplice("turns", 6, ["f", "g"]), ["a", "b", "c", "d", "e", "f", "g"]],
   ["replaces the last", sampleSplice("turns", 5, ["E"]), ["a", "b", "c", "d", "E"]],
   ["replaces the tail by a shorter one", sampleSplice("turns", 2, ["B"]), ["a", "B"]],
-  [
-    "replaces the tail by a longer one",
-    sampleSplice("turns", 5, ["E", "F"]),
-    [..."abcd", "E", "F"],
-  ],
+  ["replaces the tail by a longer one", sampleSplice("turns", 5, ["E", "F"]), [..."abcd", "E", "F"]],
   ["replaces everything", sampleSplice("turns", 1, ["A", "B"]), ["A", "B"]],
   ["cuts the tail off", sampleSplice("turns", 4, []), ["a", "b", "c"]],
   ["empties the log", sampleSplice("turns", 1, []), []],
@@ -61,10 +57,7 @@ export function spliceCases(check: Check): void {
     assert.deepEqual(seen?.logs, {
       turns: [...sampleEntries(1, ["turns 1"]), ...sampleEntries(2, ["sealed"])],
       chunks: [],
-      events: [
-        ...sampleEntries(1, ["events 1", "events 2"]),
-        ...sampleEntries(3, ["sealed", "released"]),
-      ],
+      events: [...sampleEntries(1, ["events 1", "events 2"]), ...sampleEntries(3, ["sealed", "released"])],
       constructor: sampleEntries(1, ["constructor 1", "constructor 2"]),
       [logs[4]!]: sampleEntries(1, [`${logs[4]} 1`, `${logs[4]} 2`]),
     });
@@ -76,10 +69,7 @@ export function spliceCases(check: Check): void {
     let record = await land(store, creationOf(bench.record({ id: "emptied" })));
     for (const round of ["first", "second", "third"]) {
       for (let seq = 1; seq <= 3; seq++)
-        record = await land(
-          store,
-          stepOf(record, { splices: [sampleSplice("chunks", seq, [`${round} ${seq}`])] }),
-        );
+        record = await land(store, stepOf(record, { splices: [sampleSplice("chunks", seq, [`${round} ${seq}`])] }));
       const seen = await see(store, keyOf(record), ["chunks"]);
       assert.deepEqual(
         seen?.logs["chunks"]?.map(({ data }) => JSON.parse(data) as string),
@@ -90,24 +80,21 @@ export function spliceCases(check: Check): void {
     assert.deepEqual((await see(store, keyOf(record), ["chunks"]))?.logs["chunks"], []);
   });
 
-  check(
-    "commit-is-whole: three hundred entries come in one change and leave in one",
-    async (bench) => {
-      const { store } = bench;
-      const values = Array.from({ length: 300 }, (_, index) => ({
-        key: `k${index}`,
-        value: index,
-      }));
-      const record = await land(
-        store,
-        creationOf(bench.record({ id: "many" }), { splices: [sampleSplice("turns", 1, values)] }),
-      );
-      const seen = await see(store, keyOf(record), ["turns"]);
-      assert.deepEqual(seen?.logs["turns"], sampleEntries(1, values));
-      await land(store, stepOf(record, { splices: [sampleSplice("turns", 2, [])] }));
-      assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 1);
-    },
-  );
+  check("commit-is-whole: three hundred entries come in one change and leave in one", async (bench) => {
+    const { store } = bench;
+    const values = Array.from({ length: 300 }, (_, index) => ({
+      key: `k${index}`,
+      value: index,
+    }));
+    const record = await land(
+      store,
+      creationOf(bench.record({ id: "many" }), { splices: [sampleSplice("turns", 1, values)] }),
+    );
+    const seen = await see(store, keyOf(record), ["turns"]);
+    assert.deepEqual(seen?.logs["turns"], sampleEntries(1, values));
+    await land(store, stepOf(record, { splices: [sampleSplice("turns", 2, [])] }));
+    assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 1);
+  });
 
   check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {
     const { store } = bench;

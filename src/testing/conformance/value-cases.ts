@@ -7,34 +7,20 @@ import { oddIds } from "./odd-texts.ts";
 
 const values: readonly [string, Value][] = [
   ["the order of keys", { z: 1, a: 2, m: { b: 1, a: 2 }, 10: "ten", 2: "two", "": 0 }],
-  [
-    "U+0000 and other controls",
-    { text: "a\u0000b\u0001\u001b[31m\u007f\u0085\r\n\t", "\u0000": 1 },
-  ],
+  ["U+0000 and other controls", { text: "a\u0000b\u0001\u001b[31m\u007f\u0085\r\n\t", "\u0000": 1 }],
   ["halves of surrogate pairs", { text: "\ud800 \udc00 \udfff\ud800", "\udead": "key" }],
   ["negative zero", { zero: 0, minus: -0, list: [-0, 0] }],
-  [
-    "the edges of numbers",
-    [1e308, -1e308, 5e-324, 0.1, 1 / 3, 2 ** 53, -(2 ** 53), 1e21, 123456789012345680000],
-  ],
+  ["the edges of numbers", [1e308, -1e308, 5e-324, 0.1, 1 / 3, 2 ** 53, -(2 ** 53), 1e21, 123456789012345680000]],
   ["emoji and scripts", "👨‍👩‍👧‍👦 😀 日本語 עברית \u202e\u2028\u2029\ufeff\ufffe\uffff \u{10ffff}"],
   ["composed and decomposed letters", ["caf\u00e9", "cafe\u0301", "\u212b", "\u00c5"]],
   [
     "names of Object.prototype",
-    JSON.parse(
-      '{"__proto__":{"a":1},"constructor":"c","toString":null,"hasOwnProperty":0}',
-    ) as Value,
+    JSON.parse('{"__proto__":{"a":1},"constructor":"c","toString":null,"hasOwnProperty":0}') as Value,
   ],
   ["a dollar type of the user's own", { $type: "date", value: "today", inner: { $type: 5 } }],
-  [
-    "dates, bytes and bigints",
-    { at: new Date(0), bytes: Uint8Array.of(0, 128, 255), big: -(10n ** 40n) },
-  ],
+  ["dates, bytes and bigints", { at: new Date(0), bytes: Uint8Array.of(0, 128, 255), big: -(10n ** 40n) }],
   ["nothing much", [null, "", [], {}, false, [[[]]], { a: {} }]],
-  [
-    "what looks like SQL or markup",
-    "'; drop table sessions; -- \\' \\\\ %s $1 ?1 :a @b <b>&amp;</b>",
-  ],
+  ["what looks like SQL or markup", "'; drop table sessions; -- \\' \\\\ %s $1 ?1 :a @b <b>&amp;</b>"],
   ["deep nesting", nested(400)],
 ];
 
@@ -43,10 +29,7 @@ export function valueCases(check: Check): void {
     check(`what goes in comes out: ${what}`, async (bench) => {
       const { store } = bench;
       const record = bench.record({ id: "values", metadata: { value } });
-      const splices = [
-        sampleSplice("turns", 1, [{ key: "k", value }]),
-        sampleSplice("events", 1, [value]),
-      ];
+      const splices = [sampleSplice("turns", 1, [{ key: "k", value }]), sampleSplice("events", 1, [value])];
       await land(store, creationOf(record, { splices }));
       const seen = await see(store, keyOf(record), ["turns", "events"]);
       // As text too, for deepEqual takes objects with their keys in another order for equal.
@@ -59,24 +42,16 @@ export function valueCases(check: Check): void {
     });
   }
 
-  check(
-    "what goes in comes out: a text of a megabyte and one of many bytes a character",
-    async (bench) => {
-      const { store } = bench;
-      const texts = [
-        "x".repeat(1024 * 1024),
-        "語😀".repeat(200_000),
-        '"\\'.repeat(250_000),
-        "\u0000".repeat(100_000),
-      ];
-      const record = bench.record({ id: "large" });
-      await land(store, creationOf(record, { splices: [sampleSplice("turns", 1, texts)] }));
-      const seen = await see(store, keyOf(record), ["turns"]);
-      // Compared by hand: a failing deepEqual would print megabytes.
-      for (const [index, text] of texts.entries())
-        assert.ok(seen?.logs["turns"]?.[index]?.data === encode(text), `text ${index}`);
-    },
-  );
+  check("what goes in comes out: a text of a megabyte and one of many bytes a character", async (bench) => {
+    const { store } = bench;
+    const texts = ["x".repeat(1024 * 1024), "語😀".repeat(200_000), '"\\'.repeat(250_000), "\u0000".repeat(100_000)];
+    const record = bench.record({ id: "large" });
+    await land(store, creationOf(record, { splices: [sampleSplice("turns", 1, texts)] }));
+    const seen = await see(store, keyOf(record), ["turns"]);
+    // Compared by hand: a failing deepEqual would print megabytes.
+    for (const [index, text] of texts.entries())
+      assert.ok(seen?.logs["turns"]?.[index]?.data === encode(text), `text ${index}`);
+  });
 
   check("what goes in comes out: every field of a record, at its extremes", async (bench) => {
     const { store } = bench;
