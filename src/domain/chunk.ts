@@ -13,22 +13,24 @@ export function chunkOf(entry: Entry): Chunk {
   return decode(entry.data) as unknown as Chunk;
 }
 
-/** The messages that these pieces make up: texts in a row are one message of the assistant. */
+/**
+ * The messages that these pieces make up: texts in a row are one message of the assistant, and the tool calls that
+ * follow a text belong to the same message, as providers want it.
+ */
 export function assemble(chunks: readonly Chunk[]): Message[] {
   const messages: Message[] = [];
-  let texts: string[] = [];
-  const flush = (): void => {
-    if (texts.length > 0) messages.push({ role: "assistant", content: texts.join("") });
-    texts = [];
-  };
+  const texts: string[] = [];
+  const spoken = (): string => texts.splice(0).join("");
   for (const chunk of chunks) {
     if ("text" in chunk) {
       texts.push(chunk.text);
+    } else if (texts.length > 0 && chunk.message.tool_calls != null && chunk.message.content == null) {
+      messages.push({ ...chunk.message, content: spoken() });
     } else {
-      flush();
+      if (texts.length > 0) messages.push({ role: "assistant", content: spoken() });
       messages.push(chunk.message);
     }
   }
-  flush();
+  if (texts.length > 0) messages.push({ role: "assistant", content: spoken() });
   return messages;
 }
