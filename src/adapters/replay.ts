@@ -60,7 +60,9 @@ function split(messages: readonly Message[]): Pick<Conversation, "instructions" 
       exchanges.push((current = { input: [], output: [] }));
     (asks ? current.input : current.output).push(message);
   }
-  const instructions = leading.map(({ content }) => String(content)).join("\n\n");
+  const instructions = leading
+    .map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)))
+    .join("\n\n");
   return { instructions: instructions === "" ? undefined : instructions, exchanges };
 }
 

@@ -24,8 +24,11 @@ export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord
     { now: sampleAt, limits: defaultLimits },
   );
   if (record === null) throw new Error("creating a session makes a record");
-  return { ...record, ...fields };
+  return { ...record, ...firstVersion, ...fields };
 }
+
+/** Samples count their versions from 1, so that tests read well. */
+const firstVersion = { version: 1, turnsVersion: 1 };
 
 /** What an entry of a sample log holds: a value, or a key and a value. */
 export type SampleEntry = Value | { readonly key: string; readonly value: Value };
@@ -65,5 +68,7 @@ export function stepOf(record: SessionRecord, { fields = {}, splices = [], claim
   set(draft, fields);
   for (const { log, from, entries } of splices) splice(draft, log, from, entries);
   draft.claims.push(...claims);
-  return changeOf(draft);
+  const change = changeOf(draft);
+  if (record.version > 0 || change.record === null) return change;
+  return { ...change, record: { ...change.record, ...firstVersion } };
 }

@@ -271,8 +271,7 @@ function prepareAll(
     rangeUp: sql(`select seq, key, at, data ${ofLog} and seq between ? and ? order by seq limit ?`),
     rangeDown: sql(`select seq, key, at, data ${ofLog} and seq between ? and ? order by seq desc limit ?`),
     beat: sql(`
-      insert into instances (id, host, pid, machine, started_at, seen_at) values (?, ?, ?, ?, ?, ?)
-      on conflict (id) do update set seen_at = excluded.seen_at`),
+      insert or replace into instances (id, host, pid, machine, started_at, seen_at) values (?, ?, ?, ?, ?, ?)`),
     removeInstance: sql("delete from instances where id = ?"),
     forgetInstances: sql("delete from instances where seen_at < ?"),
     instances: sql(`
