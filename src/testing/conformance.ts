@@ -21,9 +21,9 @@ export type { StoreHarness } from "./conformance/bench.ts";
 export function storeConformance(harness: StoreHarness): void {
   describe(`${harness.name} keeps the contract of a store`, () => {
     const check: Check = (title, body) => {
-      test(title, async () => {
+      test(title, async (context) => {
         await using bench = await Bench.open(harness);
-        await body(bench);
+        await body(bench, context);
       });
     };
     commitCases(check);
