@@ -26,15 +26,20 @@ export function storeConformance(harness: StoreHarness): void {
         await body(bench, context);
       });
     };
-    commitCases(check);
-    spliceCases(check);
-    keyCases(check);
-    valueCases(check);
-    readCases(check);
-    findCases(check);
-    scopeCases(check);
-    sharingCases(check);
-    instanceCases(check);
-    closingCases(check);
+    conformanceCases(check);
   });
+}
+
+/** All cases, for {@link storeConformance} and for the test that each of them can fail. */
+export function conformanceCases(check: Check): void {
+  commitCases(check);
+  spliceCases(check);
+  keyCases(check);
+  valueCases(check);
+  readCases(check);
+  findCases(check);
+  scopeCases(check);
+  sharingCases(check);
+  instanceCases(check);
+  closingCases(check);
 }
