@@ -111,7 +111,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   [
     "begins every page at the beginning",
     "pages-are-complete",
-    (store) => ({ find: ({ after: _after, ...query }) => store.find(query) }),
+    (store) => ({ find: (query) => store.find(withoutCursor(query)) }),
   ],
   ["pages by offset", "pages-are-complete: comings and goings", pagesByOffset],
   [
@@ -128,7 +128,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "takes any cursor",
     "pages-are-complete",
     (store) => ({
-      find: (query) => store.find(query).catch(() => store.find({ ...query, after: undefined } as unknown)),
+      find: (query) => store.find(query).catch(() => store.find(withoutCursor(query))),
     }),
   ],
   ["sorts ids as a language does", "pages-are-complete: ids of every kind", sortsByLanguage],
@@ -231,6 +231,10 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
 ];
 
 // What is otherwise, from the small to the large.
+
+function withoutCursor({ after: _after, ...query }: SessionQuery): SessionQuery {
+  return query;
+}
 
 function mapChanges(map: (change: Change) => Change): Breakage {
   return (store) => ({ commit: (batch) => store.commit(batch.map((transaction) => transaction.map(map))) });
