@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { SessionError } from "../index.ts";
 import { chat } from "./chat.ts";
 import { consult } from "./consult.ts";
-import { exitCodeOf, exitCodes } from "./exit-code.ts";
+import { exitCodeOf } from "./exit-code.ts";
 import * as sessions from "./sessions.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
