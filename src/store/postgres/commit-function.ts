@@ -3,8 +3,9 @@ import { recordJson } from "./record-json.ts";
 
 /**
  * Settings of the functions that hot statements call. Each part of them is planned once per connection, without a named
- * statement, so it works behind any pooler; the plan must then fit a session of any length and a batch of any size, on
- * tables without statistics too: an index lookup for each row of the batch.
+ * statement, so it works behind any pooler; the plan must then fit a session of any length and a batch of any size, also
+ * where it was made while the tables were small: an index lookup for each row of the batch. A plain join leaves the
+ * planner free to turn it around, so rows are looked up one by one, by a loop or by a lateral part with a limit.
  */
 export const planOnce = `
   set plan_cache_mode = force_generic_plan
@@ -26,7 +27,7 @@ export const planOnce = `
  * - an update finds another version, also when it had to wait for the row: it is refused, and its log entries with it;
  * - an insert finds that somebody else was faster: refused likewise;
  * - entries are only ever written by who has the session's row, so they race with nobody.
- * Sessions come sorted by key, and rows that stand are locked before new ones are inserted, so that two batches never
+ * Changes come sorted by key, and rows that stand are locked before new ones are inserted, so that two batches never
  * wait for each other. Where all depends on several rows at once (`_locks`), they are locked before anything is judged.
  */
 export function commitFunction(schema: string): string {
@@ -46,7 +47,6 @@ const row = `version bigint, state text, agent text, user_id text, created_at bi
 const commitBody = (schema: string): string => `
 declare
   _refused int[] := '{}';
-  _landed int[];
   _change record;
 begin
   insert into ${schema}.lanes as lane (id, number, used_at) values (_lane, _number, now())
@@ -61,20 +61,25 @@ begin
   if _claims is not null then
     select coalesce(array_agg(claim.n), '{}') into _refused
     from json_to_recordset(_claims) as claim(n int, tenant text, id text, log text, key text)
-    join ${schema}.entries entry
-      on entry.tenant = claim.tenant and entry.session = claim.id and entry.log = claim.log and entry.key = claim.key;
+    cross join lateral (
+      select found.* from ${schema}.entries found
+      where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
+      limit 1
+    ) entry;
   end if;
 
   if _locks then
-    perform 1
-    from (
-      select tenant, id from json_to_recordset(_updates) as change(${change})
-      union all
-      select tenant, id from json_to_recordset(_removals) as change(${change})
-    ) change
-    join ${schema}.sessions session on session.tenant = change.tenant and session.id = change.id
-    order by session.tenant, session.id
-    for update of session;
+    for _change in
+      select change.tenant, change.id from (
+        select * from json_to_recordset(_updates) as change(${change})
+        union all
+        select * from json_to_recordset(_removals) as change(${change})
+      ) change
+      order by change.tenant collate "C", change.id collate "C"
+    loop
+      perform from ${schema}.sessions session
+      where session.tenant = _change.tenant and session.id = _change.id for update;
+    end loop;
 
     select _refused || coalesce(array_agg(change.n), '{}') into _refused
     from (
@@ -84,29 +89,22 @@ begin
       union all
       select * from json_to_recordset(_removals) as change(${change})
     ) change
-    left join ${schema}.sessions session on session.tenant = change.tenant and session.id = change.id
+    left join lateral (
+      select found.* from ${schema}.sessions found where found.tenant = change.tenant and found.id = change.id limit 1
+    ) session on true
     where coalesce(session.version, 0) <> change.expected;
   end if;
 
-  if _updates is not null then
-    with landed as (
-      update ${schema}.sessions session set
-        version = change.version, state = change.state, agent = change.agent, user_id = change.user_id,
-        created_at = change.created_at, last_activity_at = change.last_activity_at,
-        active_minute = change.active_minute, state_since = change.state_since, expires_at = change.expires_at,
-        sweep_at = change.sweep_at, data = change.data
-      from json_to_recordset(_updates) as change(${change}, ${row})
-      where session.tenant = change.tenant and session.id = change.id
-        and session.version = change.expected and change.n <> all (_refused)
-      returning change.n
-    )
-    select coalesce(array_agg(landed.n), '{}') into _landed from landed;
-    if cardinality(_landed) < json_array_length(_updates) then
-      _refused := _refused || array(
-        select change.n from json_to_recordset(_updates) as change(n int) where change.n <> all (_landed)
-      );
-    end if;
-  end if;
+  for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
+    continue when _change.n = any (_refused);
+    update ${schema}.sessions session set
+      version = _change.version, state = _change.state, agent = _change.agent, user_id = _change.user_id,
+      created_at = _change.created_at, last_activity_at = _change.last_activity_at,
+      active_minute = _change.active_minute, state_since = _change.state_since, expires_at = _change.expires_at,
+      sweep_at = _change.sweep_at, data = _change.data
+    where session.tenant = _change.tenant and session.id = _change.id and session.version = _change.expected;
+    if not found then _refused := _refused || _change.n; end if;
+  end loop;
 
   for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}) loop
     continue when _change.n = any (_refused);
@@ -131,12 +129,20 @@ begin
     delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
   end loop;
 
-  if _splices is not null then
+  for _change in
+    select splice.* from json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
+    cross join lateral (
+      select from ${schema}.entries entry
+      where entry.tenant = splice.tenant and entry.session = splice.id and entry.log = splice.log
+        and entry.seq >= splice."from"
+      limit 1
+    ) standing
+    where splice.n <> all (_refused)
+  loop
     delete from ${schema}.entries entry
-    using json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
-    where entry.tenant = splice.tenant and entry.session = splice.id and entry.log = splice.log
-      and entry.seq >= splice."from" and splice.n <> all (_refused);
-  end if;
+    where entry.tenant = _change.tenant and entry.session = _change.id and entry.log = _change.log
+      and entry.seq >= _change."from";
+  end loop;
   if _entries is not null then
     insert into ${schema}.entries (tenant, session, log, seq, key, at, data)
     select entry.tenant, entry.id, entry.log, entry.seq, entry.key, entry.at, entry.data
@@ -161,8 +167,11 @@ begin
       select json_agg(json_build_object('n', claim.n, 'entry',
         json_build_object('seq', entry.seq, 'key', entry.key, 'at', entry.at, 'data', entry.data)))
       from json_to_recordset(_claims) as claim(n int, tenant text, id text, log text, key text)
-      join ${schema}.entries entry
-        on entry.tenant = claim.tenant and entry.session = claim.id and entry.log = claim.log and entry.key = claim.key
+      cross join lateral (
+        select found.* from ${schema}.entries found
+        where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
+        limit 1
+      ) entry
       where claim.n = any (_refused)
     ),
     'conflicts', (
@@ -178,7 +187,9 @@ begin
         union all
         select * from json_to_recordset(_removals) as change(${change})
       ) change
-      left join ${schema}.sessions session on session.tenant = change.tenant and session.id = change.id
+      left join lateral (
+        select found.* from ${schema}.sessions found where found.tenant = change.tenant and found.id = change.id limit 1
+      ) session on true
       where change.n = any (_refused)
     )
   );

@@ -15,7 +15,9 @@ begin
   return query
     select wanted.request, null::int, null::bigint, null::text, ${nowMs}, ${recordJson("session")}::text
     from json_to_recordset(_sessions) as wanted(request int, tenant text, id text)
-    join ${schema}.sessions session on session.tenant = wanted.tenant and session.id = wanted.id
+    cross join lateral (
+      select found.* from ${schema}.sessions found where found.tenant = wanted.tenant and found.id = wanted.id limit 1
+    ) session
     union all
     select wanted.request, wanted.tail, entry.seq, entry.key, entry.at, entry.data
     from json_to_recordset(_tails) as wanted(request int, tail int, tenant text, id text, log text, last bigint)

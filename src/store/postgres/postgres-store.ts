@@ -117,23 +117,30 @@ export class PostgresStore implements Store {
   async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
     this.#database.guardOpen();
     const { tenant, id } = key;
-    const ofLog = `from ${this.#schema}.entries where tenant = $1 and session = $2 and log = $3`;
+    const entries = `${this.#schema}.entries`;
+    const ofLog = "tenant = $1 and session = $2 and log = $3";
     if ("keys" in range) {
+      // Key by key: asked for all at once, in order, the server may prefer to read the whole log.
       const rows = await this.#ask(
-        `select seq, key, at, data ${ofLog} and key = any (array(select json_array_elements_text($4::json))) order by seq`,
-        [tenant, id, range.log, JSON.stringify(range.keys)],
+        `select entry.seq, entry.key, entry.at, entry.data
+         from json_array_elements_text($4::json) as wanted(key)
+         cross join lateral (
+           select seq, key, at, data from ${entries} where ${ofLog} and key = wanted.key limit 1
+         ) entry
+         order by entry.seq`,
+        [tenant, id, range.log, JSON.stringify([...new Set(range.keys)])],
       );
       return rows.map(entryOf);
     }
     const { log, from, to, order, limit } = range;
     const direction = order === "ascending" ? "asc" : "desc";
     const rows = await this.#ask(
-      `select seq, key, at, data ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
+      `select seq, key, at, data from ${entries} where ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
       [tenant, id, log, from, to, limit],
     );
-    const entries = rows.map(entryOf);
-    guardGapless(entries, { store: this.#database.name, key, ...range });
-    return entries;
+    const found = rows.map(entryOf);
+    guardGapless(found, { store: this.#database.name, key, ...range });
+    return found;
   }
 
   async find(query: SessionQuery): Promise<Page> {
