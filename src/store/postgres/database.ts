@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../errors.ts";
 import { numbersOf, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
-import { isPassing, isRefusedParameter, isWrongAddress, sessionErrorOf } from "./postgres-error.ts";
+import { isPassing, isRefusedParameter, isInterruption, sessionErrorOf } from "./postgres-error.ts";
 
 /** A row as the driver gives it. */
 export type Row = QueryResult["rows"][number];
@@ -53,7 +53,7 @@ export class Database {
   #statementTimeoutMs: number | undefined;
   readonly #prepare: boolean;
   #pool: PostgresPool;
-  /** True once a server answered: from then on an address that is refused is one that restarts. */
+  /** True once a server answered: from then on one that is not there is one that restarts. */
   #reached = false;
   readonly #underWay = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -153,7 +153,7 @@ export class Database {
       } catch (error) {
         if (isRefusedParameter(error) && this.#reopenWithoutTimeout(pool)) continue;
         const inTime = performance.now() + pause < deadline;
-        const again = inTime && isPassing(error) && (this.#reached || !isWrongAddress(error));
+        const again = inTime && isPassing(error) && (this.#reached || isInterruption(error));
         if (!again) throw this.#explained(error, pool);
       }
       await sleep(pause * (0.5 + Math.random() / 2));

@@ -37,10 +37,15 @@ export function isPassing(error: unknown): boolean {
   return !isEndedPool(error);
 }
 
-/** True where an address, a name or a right is wrong: nothing changes that while one waits. */
-export function isWrongAddress(error: unknown): boolean {
+/**
+ * True where the error speaks for a server that is there and was interrupted, not for an address, a certificate or a
+ * setting that is wrong: nothing changes those while one waits.
+ */
+export function isInterruption(error: unknown): boolean {
+  if (sqlState(error) !== undefined) return true;
   const { code } = (error ?? {}) as { code?: unknown };
-  return code === "ENOTFOUND" || code === "ECONNREFUSED" || code === "ENOENT" || code === "EACCES";
+  if (typeof code === "string") return ["ECONNRESET", "EPIPE", "ETIMEDOUT"].includes(code);
+  return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
 }
 
 /** PgBouncer refuses connections that set what it does not track. */
