@@ -172,13 +172,17 @@ export async function query(url: string, text: string, values: unknown[] = []): 
 export interface Client {
   connect(): Promise<void>;
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
-  on(event: "error", listener: () => void): void;
+  on(event: "error", listener: (error: Error) => void): void;
   end(): Promise<void>;
+}
+export interface Pool extends Omit<Client, "connect"> {
+  connect(): Promise<{ release(): void }>;
 }
 
 // @ts-ignore -- pg brings no types of its own
 const pg = (await import("pg")) as {
-  default: { Client: new (config: object) => Client; Pool: new (config: object) => never };
+  default: { Client: new (config: object) => Client; Pool: new (config: object) => Pool };
 };
-/** A plain connection. */
+/** A plain connection, and a plain pool, as a user of pg has them. */
 export const Client: new (config: object) => Client = pg.default.Client;
+export const Pool: new (config: object) => Pool = pg.default.Pool;
