@@ -314,6 +314,12 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   assert.ok(after.fence >= before.fence, "the fence never falls");
   if (after.lease !== null && after.lease.fence !== before.lease?.fence)
     assert.ok(after.fence > before.fence, "every new lease has a greater fence than any before");
+  if (after.lease !== null && after.lease.fence !== before.lease?.fence) {
+    const first = before.waiters.find(({ until }) => until > life.now);
+    const ticket = command.do === "take" ? command.ticket : null;
+    if (first !== undefined) assert.equal(ticket, first.ticket, "nobody jumps the queue");
+    assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
+  }
   if (before.lease !== null && after.lease === null && command.do === "recover")
     assert.ok(after.fence > before.lease.fence, "clearing a lease supersedes its holder");
   if (underFence.has(command.do))
