@@ -18,12 +18,17 @@ export function batchArguments(batch: readonly Numbered[]): (string | boolean | 
   const entries: object[] = [];
   const claims: object[] = [];
   let locks = false;
+  for (const { n, transaction } of batch)
+    for (const {
+      key: { tenant, id },
+      claims: claimed,
+    } of transaction)
+      for (const { log, key } of claimed) claims.push({ n, place: claims.length, tenant, id, log, key });
   for (const { n, place, change } of sorted(batch)) {
     const { tenant, id } = change.key;
     const { expected } = change;
     const key = { n, tenant, id };
     if (place > 0 || change.record === null) locks = true;
-    for (const { log, key: claimed } of change.claims) claims.push({ ...key, log, key: claimed });
     if (change.record === null) {
       removals.push({ ...key, place, expected });
       continue;
@@ -85,7 +90,8 @@ export type Answer =
 /** The outcomes of the refused transactions of a batch, by number. */
 export function refusals(answer: Extract<Answer, { conflicts: unknown }>): Map<number, Outcome> {
   const outcomes = new Map<number, Outcome>();
-  for (const { n, entry } of answer.duplicates ?? []) outcomes.set(n, { status: "duplicate", entry });
+  for (const { n, entry } of answer.duplicates ?? [])
+    if (!outcomes.has(n)) outcomes.set(n, { status: "duplicate", entry });
   // One that did not fit when it was judged comes before one that fits by now.
   for (const { n, current } of answer.conflicts.toSorted((a, b) => Number(a.fits) - Number(b.fits))) {
     if (!outcomes.has(n))

@@ -41,6 +41,7 @@ as ${quoteBody(commitBody(schema))};`;
 }
 
 const change = "n int, place int, tenant text, id text, expected bigint";
+const claim = "n int, place int, tenant text, id text, log text, key text";
 const row = `version bigint, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
       active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text`;
 
@@ -60,7 +61,7 @@ begin
 
   if _claims is not null then
     select coalesce(array_agg(claim.n), '{}') into _refused
-    from json_to_recordset(_claims) as claim(n int, tenant text, id text, log text, key text)
+    from json_to_recordset(_claims) as claim(${claim})
     cross join lateral (
       select found.* from ${schema}.entries found
       where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
@@ -165,8 +166,8 @@ begin
   return json_build_object(
     'duplicates', (
       select json_agg(json_build_object('n', claim.n, 'entry',
-        json_build_object('seq', entry.seq, 'key', entry.key, 'at', entry.at, 'data', entry.data)))
-      from json_to_recordset(_claims) as claim(n int, tenant text, id text, log text, key text)
+        json_build_object('seq', entry.seq, 'key', entry.key, 'at', entry.at, 'data', entry.data)) order by claim.place)
+      from json_to_recordset(_claims) as claim(${claim})
       cross join lateral (
         select found.* from ${schema}.entries found
         where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
