@@ -12,6 +12,7 @@ export type Bench = (report: (measure: Measure) => void) => Promise<void>;
 
 const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   sqlite: () => import("./sqlite.ts"),
+  postgres: () => import("./postgres.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
