@@ -47,7 +47,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Cut the connection on which `statement` comes by next; resolves when that has happened. */
-  async cutAt(cut: Cut, statement = "commit_batch"): Promise<void> {
+  async cutAt(cut: Cut, statement = "commit_"): Promise<void> {
     await new Promise<void>((done) => {
       this.#armed = { cut, statement, done };
     });

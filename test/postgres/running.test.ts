@@ -35,7 +35,7 @@ async function five(on: Store = store): Promise<ReturnType<typeof sampleRecord>>
 test("a pool of the caller's serves, and is left open", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 2 });
   const own = await openPostgres({ pool });
-  assert.equal(own.capabilities.lanes, 2);
+  assert.equal(own.capabilities.lanes, 1);
   const record = await five(own);
   const [loaded] = await own.load([{ key: record, tails: [] }]);
   assert.deepEqual(loaded?.record, record);

@@ -28,8 +28,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     await database.close();
     throw error;
   }
-  const max = database.connectionsMax ?? resolved.max;
-  return new PostgresStore(database, { schema: layoutOf(resolved).schema, lanes: max, ensureSchema });
+  // Half of the connections are left to reads, which would otherwise wait behind full batches.
+  const lanes = Math.max(1, Math.floor((database.connectionsMax ?? resolved.max) / 2));
+  return new PostgresStore(database, { schema: layoutOf(resolved).schema, lanes, ensureSchema });
 }
 
 /** A database as these options say; nothing is connected yet. */

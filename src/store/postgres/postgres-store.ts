@@ -4,12 +4,12 @@ import type { Instance } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
-import { batchArguments, refusals, type Answer, type Numbered } from "./batch.ts";
+import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
 import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
-import { nowMs } from "./load-function.ts";
+import { nowMs } from "./functions/load-sessions.ts";
 import { isMissing } from "./postgres-error.ts";
 
 interface Options {
@@ -38,36 +38,32 @@ export class PostgresStore implements Store {
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#database.guardOpen();
     return await this.#lanes.within(async (lane) => {
-      const outcomes = new Map<number, Outcome>();
-      let pending: readonly Numbered[] = batch.map((transaction, n) => ({ n, transaction }));
-      while (pending.length > 0) {
-        const answer = await this.#send(lane, pending);
-        const refused = answer === null ? undefined : "settled" in answer ? new Set(answer.settled) : refusals(answer);
-        for (const { n } of pending) if (refused?.has(n) !== true) outcomes.set(n, { status: "ok" });
-        if (refused instanceof Map) for (const [n, outcome] of refused) outcomes.set(n, outcome);
-        // What a batch refused whose answer was lost has left no trace: it is judged anew.
-        pending = refused instanceof Set ? pending.filter(({ n }) => refused.has(n)) : [];
+      const outcomes = new Map<Transaction, Outcome>();
+      for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
+        const judged = outcomesOf(await this.#send(lane, pending), pending.length);
+        pending.forEach((transaction, n) => {
+          const outcome = judged[n];
+          if (outcome !== undefined) outcomes.set(transaction, outcome);
+        });
       }
-      return batch.map((_, n) => outcomes.get(n) as Outcome);
+      return batch.map((transaction) => outcomes.get(transaction) as Outcome);
     });
   }
 
   /** Send a batch under the lane's next number, as often as it takes to learn what became of it. */
-  async #send(lane: Lane, batch: readonly Numbered[]): Promise<Answer> {
-    const number = ++lane.number;
+  async #send(lane: Lane, batch: readonly Transaction[]): Promise<Answer> {
+    lane.number++;
+    const { text, values } = commitCall(this.#schema, lane, batch);
     try {
-      const [row] = await this.#ask(
-        `select ${this.#schema}.commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)::text as answer`,
-        [lane.id, number, ...batchArguments(batch)],
-      );
+      const [row] = await this.#ask(text, values);
       return parsed(row?.["answer"]) as Answer;
     } catch (error) {
-      return await this.#settle(lane, number, error);
+      return await this.#settle(lane, error);
     }
   }
 
   /** The last try failed; one before it may have landed all the same. */
-  async #settle({ id }: Lane, number: number, error: unknown): Promise<Answer> {
+  async #settle({ id, number }: Lane, error: unknown): Promise<Answer> {
     if (!(error instanceof SessionError) || error.code === "closed") throw error;
     let rows: readonly Row[];
     try {

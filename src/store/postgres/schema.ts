@@ -1,5 +1,7 @@
-import { commitFunction } from "./commit-function.ts";
-import { loadFunction } from "./load-function.ts";
+import { commitBatch } from "./functions/commit-batch.ts";
+import { commitChange } from "./functions/commit-change.ts";
+import { loadSessions } from "./functions/load-sessions.ts";
+import { refusals } from "./functions/refusals.ts";
 import { views } from "./views.ts";
 
 /** One step of the schema. Numbers run from 1 without gaps; a released step is never edited. */
@@ -88,8 +90,10 @@ create table ${schema}.lanes (
   used_at timestamptz not null
 ) with (fillfactor = 50);
 create index lanes_by_birth on ${schema}.lanes (born_at);
-${commitFunction(schema)}
-${loadFunction(schema)}
+${refusals(schema)}
+${commitBatch(schema)}
+${commitChange(schema)}
+${loadSessions(schema)}
 ${views(schema)}`,
   },
 ];

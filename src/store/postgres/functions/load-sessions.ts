@@ -1,6 +1,6 @@
-import { planOnce } from "./commit-function.ts";
-import { quoteBody } from "./names.ts";
-import { recordJson } from "./record-json.ts";
+import { quoteBody } from "../names.ts";
+import { recordJson } from "../record-json.ts";
+import { planOnce } from "./parts.ts";
 
 /** The server's time as Perdure counts it: epoch ms. */
 export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
@@ -9,7 +9,7 @@ export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigin
  * `load_sessions` gives the records asked for, and for each log the last entries, all from one snapshot: that of the
  * statement that calls it, for the function is stable. A record comes as a row without `tail`, its columns in `data`.
  */
-export function loadFunction(schema: string): string {
+export function loadSessions(schema: string): string {
   const body = `
 begin
   return query
