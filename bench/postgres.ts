@@ -130,7 +130,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
   );
   const ids = opened.map(({ id }) => id);
   const batches = Array.from({ length: writers / 100 }, (_, index) => ids.slice(index * 100, index * 100 + 100));
-  const each = 4;
+  const each = 10;
   const appendAll = (): Promise<number> =>
     rateOf(writers * each, () => Promise.all(opened.map((session) => appendTimes(session, each))));
   const inBatches = (lanes: number): Promise<number> =>
@@ -148,7 +148,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
   const measures: Measure[] = [];
   for (const [limitName, limitOf, bar] of limits) {
     await limitOf();
-    const { ours, limit, ratio } = await alternate(8, { ours: appendAll, limit: limitOf });
+    const { ours, limit, ratio } = await alternate(6, { ours: appendAll, limit: limitOf });
     measures.push({
       name: `${writers} sessions at once`,
       unit: "turns/s",

@@ -79,14 +79,19 @@ export class Database {
    * @throws SessionError `store_unavailable` when the deadline has passed, others where trying again is of no use, `closed`
    */
   ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
-    return this.#track(() => this.#insist({ text, values }));
+    return this.#track(() => this.#insist({ text, values, keep: false }));
+  }
+
+  /** As {@link ask}, for a statement whose plan may be kept: one that only calls a function. */
+  call(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#track(() => this.#insist({ text, values, keep: true }));
   }
 
   /** The rows of a statement, tried once and not for long. */
   async askOnce(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return await this.#track(async () => {
       try {
-        return (await this.#attempt(this.#pool, { text, values }, Math.min(onceMs, this.#attemptMs))).rows;
+        return (await this.#attempt(this.#pool, { text, values, keep: false }, Math.min(onceMs, this.#attemptMs))).rows;
       } catch (error) {
         throw this.#explained(error, this.#pool);
       }
@@ -102,7 +107,7 @@ export class Database {
           ? this.#connections.open({ queryTimeoutMs: administerMs, statementTimeoutMs: undefined })
           : this.#connections.pool;
       try {
-        await this.#attempt(pool, { text, values: undefined }, administerMs);
+        await this.#attempt(pool, { text, values: undefined, keep: false }, administerMs);
       } catch (error) {
         throw this.#explained(error, pool);
       } finally {
@@ -160,22 +165,22 @@ export class Database {
     }
   }
 
-  async #attempt(pool: PostgresPool, { text, values }: Statement, ms: number): Promise<QueryResult> {
+  async #attempt(pool: PostgresPool, statement: Statement, ms: number): Promise<QueryResult> {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const numbers = numbersOf(pool);
       reject(new Error(`no answer within ${Math.round(ms)} ms${numbers === "" ? "" : ` (${numbers})`}`));
     }, ms);
     try {
-      return await Promise.race([this.#query(pool, { text, values }), late]);
+      return await Promise.race([this.#query(pool, statement), late]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #query(pool: PostgresPool, { text, values }: Statement): Promise<QueryResult> {
+  #query(pool: PostgresPool, { text, values, keep }: Statement): Promise<QueryResult> {
     if (values === undefined) return pool.query(text);
-    if (!this.#prepare || this.#connections.kind === "given") return pool.query(text, [...values]);
+    if (!keep || !this.#prepare || this.#connections.kind === "given") return pool.query(text, [...values]);
     return (pool as OwnPool).query({ name: nameOf(text), text, values: [...values] });
   }
 
@@ -202,6 +207,8 @@ export class Database {
 interface Statement {
   readonly text: string;
   readonly values: readonly unknown[] | undefined;
+  /** Its plan may be kept under a name, where the options allow names at all. */
+  readonly keep: boolean;
 }
 
 /** An idle connection that the server ends is taken out of the pool; the next statement opens another. */

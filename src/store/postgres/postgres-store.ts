@@ -55,7 +55,7 @@ export class PostgresStore implements Store {
     lane.number++;
     const { text, values } = commitCall(this.#schema, lane, batch);
     try {
-      const [row] = await this.#ask(text, values);
+      const [row] = await this.#call(text, values);
       return parsed(row?.["answer"]) as Answer;
     } catch (error) {
       return await this.#settle(lane, error);
@@ -85,7 +85,7 @@ export class PostgresStore implements Store {
     const tails = requests.flatMap(({ key: { tenant, id }, tails }, request) =>
       tails.map(({ log, last }, tail) => ({ request, tail, tenant, id, log, last })).filter(({ last }) => last > 0),
     );
-    const rows = await this.#ask(
+    const rows = await this.#call(
       `select request, tail, seq, key, at, data from ${this.#schema}.load_sessions($1, $2)`,
       [JSON.stringify(sessions), JSON.stringify(tails)],
     );
@@ -185,14 +185,22 @@ export class PostgresStore implements Store {
     await this.#database.close();
   }
 
-  /** The rows of a statement. A schema that is not there yet, or is newer by now, shows in what it finds missing. */
-  async #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+  #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#withSchema(() => this.#database.ask(text, values));
+  }
+
+  #call(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#withSchema(() => this.#database.call(text, values));
+  }
+
+  /** A schema that is not there yet, or is newer by now, shows in what a statement finds missing. */
+  async #withSchema<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await this.#database.ask(text, values);
+      return await work();
     } catch (error) {
       if (!isMissing(error)) throw error;
       await this.#ensureSchema();
-      return await this.#database.ask(text, values);
+      return await work();
     }
   }
 }

@@ -26,8 +26,8 @@ export interface Layout {
 }
 
 /**
- * The record's row is written anew by every append, in place: room on its page, and no index on anything that an append
- * changes. Entries are written once. Texts of Perdure's compare by their bytes, whatever the database's own order.
+ * The record's row is written anew by every append, in place: room on its page, no index on anything that an append
+ * changes, and what changes at its end, so that the server's log need not repeat the beginning. Entries are written once. Texts of Perdure's compare by their bytes, whatever the database's own order.
  */
 export const migrations: readonly PostgresMigration[] = [
   {
@@ -38,16 +38,16 @@ export const migrations: readonly PostgresMigration[] = [
 create table ${schema}.sessions (
   tenant text collate "C" not null,
   id text collate "C" not null,
-  version bigint not null,
-  state text collate "C" not null,
   agent text collate "C" not null,
   user_id text collate "C",
+  state text collate "C" not null,
   created_at bigint not null,
-  last_activity_at bigint not null,
-  active_minute bigint not null,
   state_since bigint not null,
-  expires_at bigint not null,
   sweep_at bigint not null,
+  active_minute bigint not null,
+  version bigint not null,
+  last_activity_at bigint not null,
+  expires_at bigint not null,
   data text collate "C" not null,
   primary key (tenant, id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
