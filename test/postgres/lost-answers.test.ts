@@ -230,12 +230,64 @@ test("a server that stays away is an error after the deadline, which says so", a
   away.stall();
   const start = performance.now();
   const failing = patient.commit([[stepOf(record)]]);
-  await assert.rejects(failing, (error) => hasCode(error, "store_unavailable") && error.cause !== undefined);
+  await assert.rejects(
+    failing,
+    (error: Error) =>
+      hasCode(error, "store_unavailable") && /not known/.test(error.message) && error.cause !== undefined,
+  );
   assert.ok(performance.now() - start < 3000, "nothing hangs");
   away.resume();
   // The next commit of the same lane is another one, and works.
   assert.deepEqual(await patient.commit([[stepOf(record)]]), [{ status: "ok" }]);
   await patient.close();
+});
+
+test("what was reported as failed never lands, even where it was still on its way", async () => {
+  const record = await born();
+  const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  await using slow = await Proxy.before(server.port);
+  const impatient = await openPostgres({ url: slow.url(), deadline: "300ms", attempt: "2s" });
+  // The first try waits in the server for the row that somebody else holds, far beyond the deadline.
+  const holding = query(
+    server.url(),
+    `do $$ begin
+      perform from perdure.sessions where id = '${record.id}' for update; perform pg_sleep(1.2);
+    end $$`,
+  );
+  await sleep(200);
+  const outcome = await impatient.commit([[change]]).then(
+    ([first]) => first?.status,
+    (error: Error) => (/not known/.test(error.message) ? "in doubt" : "failed"),
+  );
+  await holding;
+  await sleep(200);
+  const [loaded] = await other.load([{ key: record, tails: [] }]);
+  const landed = loaded?.record.version === change.record?.version;
+  assert.ok(outcome === "ok" ? landed : outcome === "in doubt" || !landed, `${outcome}, landed: ${landed}`);
+  assert.equal(outcome, "ok", "it was waited for");
+  await impatient.close();
+});
+
+test("a commit that was reported as failed does not land when the network delivers it late", async () => {
+  await using proxied = await Proxy.before(server.port);
+  const own = await openPostgres({ url: proxied.url(), deadline: "1s", attempt: "500ms" });
+  const record = await born();
+  const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  const cutting = (async () => {
+    await proxied.cutAt("delay");
+    for (;;) await proxied.cutAt("before-send");
+  })();
+  await assert.rejects(own.commit([[change]]), (error: Error) => {
+    return hasCode(error, "store_unavailable") && !error.message.includes("not known");
+  });
+  proxied.disarm();
+  void cutting; // the last cut never comes
+  proxied.release();
+  await sleep(200);
+  const [loaded] = await other.load([{ key: record, tails: [] }]);
+  assert.deepEqual(loaded?.record, record);
+  assert.deepEqual(await own.commit([[change]]), [{ status: "ok" }]);
+  await own.close();
 });
 
 test("after a hundred cuts at random every turn stands once", async () => {

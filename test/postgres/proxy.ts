@@ -7,10 +7,12 @@ import { password, user } from "./server.ts";
  * Where a connection is cut, once, when the statement comes by:
  * - `before-send`: the server never sees it;
  * - `after-send`: the server gets it, and nobody is there when it answers;
- * - `after-commit`: the server has answered, and the answer is dropped.
+ * - `after-commit`: the server has answered, and the answer is dropped;
+ * - `delay`: the client is told nothing, and the server gets it when {@link Proxy.release} is called.
  */
-export type Cut = "before-send" | "after-send" | "after-commit";
+export type Cut = "before-send" | "after-send" | "after-commit" | "delay";
 
+/** Those that leave the next try alone. */
 export const cuts: readonly Cut[] = ["before-send", "after-send", "after-commit"];
 
 interface Armed {
@@ -26,6 +28,7 @@ export class Proxy implements AsyncDisposable {
   #armed: Armed | undefined;
   #gate: Promise<void> | undefined;
   #stalled = false;
+  readonly #delayed: (() => void)[] = [];
   /** How often a server said that it is ready for the next query; the first of a connection follows its start. */
   roundTrips = 0;
   connections = 0;
@@ -51,6 +54,16 @@ export class Proxy implements AsyncDisposable {
     await new Promise<void>((done) => {
       this.#armed = { cut, statement, done };
     });
+  }
+
+  /** Let the server have what was delayed. */
+  release(): void {
+    for (const send of this.#delayed.splice(0)) send();
+  }
+
+  /** Cut nothing any more. */
+  disarm(): void {
+    this.#armed = undefined;
   }
 
   /** Let new connections wait until `work` is done. */
@@ -101,7 +114,12 @@ export class Proxy implements AsyncDisposable {
         return;
       }
       this.#armed = undefined;
-      if (armed.cut === "before-send") {
+      if (armed.cut === "delay") {
+        this.#delayed.push(() => upstream.write(chunk));
+        client.removeAllListeners("close");
+        client.destroy();
+        armed.done();
+      } else if (armed.cut === "before-send") {
         client.destroy();
         upstream.destroy();
         armed.done();

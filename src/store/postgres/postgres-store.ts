@@ -1,7 +1,7 @@
 import type { Transaction } from "../../domain/change.ts";
 import type { Entry, SessionKey } from "../../domain/entry.ts";
 import type { Instance } from "../../domain/record.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
@@ -62,20 +62,24 @@ export class PostgresStore implements Store {
     }
   }
 
-  /** The last try failed; one before it may have landed all the same. */
-  async #settle({ id, number }: Lane, error: unknown): Promise<Answer> {
+  /**
+   * The last try failed; one before it may have landed all the same, or be about to. Ask for its number, and take it
+   * where it was not taken, so that what is reported as failed never lands.
+   */
+  async #settle(lane: Lane, error: unknown): Promise<Answer> {
     if (!(error instanceof SessionError) || error.code === "closed") throw error;
-    let rows: readonly Row[];
+    const number = lane.number++;
+    let found: Row | undefined;
     try {
-      const text = `
-        select to_json(coalesce(refused, '{}'))::text as refused from ${this.#schema}.lanes where id = $1 and number = $2`;
-      rows = await this.#database.askOnce(text, [id, number]);
+      // Neither row comes where it landed just now, after this statement began: then the next look finds it.
+      for (let look = 0; look < 2 && found === undefined; look++)
+        [found] = await this.#database.askOnce(barText(this.#schema), [lane.id, number]);
     } catch {
-      throw error; // the first one says best what is wrong
+      // The first error says best what is wrong.
     }
-    const [landed] = rows;
-    if (landed === undefined) throw error;
-    return { settled: parsed(landed["refused"]) as number[] };
+    if (found === undefined) throw inDoubt(error);
+    if (found["refused"] === null) throw error;
+    return { settled: parsed(found["refused"]) as number[] };
   }
 
   async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
@@ -203,6 +207,30 @@ export class PostgresStore implements Store {
       return await work();
     }
   }
+}
+
+/** What a batch that landed has refused, as JSON; or null once its number is taken from it. */
+function barText(schema: string): string {
+  return `
+    with landed as (
+      select to_json(coalesce(lane.refused, '{}'))::text as refused from ${schema}.lanes lane
+      where lane.id = $1 and lane.number = $2
+    ), barred as (
+      insert into ${schema}.lanes as lane (id, number, used_at)
+      select $1, $2::bigint + 1, now() where not exists (select from landed)
+      on conflict (id) do update set number = excluded.number, refused = null, used_at = excluded.used_at
+      where lane.number < $2
+      returning null as refused
+    )
+    select refused from landed union all select refused from barred`;
+}
+
+/** The same error, where nobody can say whether the commit has landed. */
+function inDoubt(error: SessionError): SessionError {
+  if (!hasCode(error, "store_unavailable")) return error;
+  const { store, reason } = error.details;
+  const doubt = `${reason}; whether the change was written is not known, so look before you write it again`;
+  return new SessionError("store_unavailable", { store, reason: doubt }, { cause: error.cause });
 }
 
 function parsed(text: unknown): unknown {
