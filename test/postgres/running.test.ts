@@ -301,19 +301,25 @@ test("a function that lives for one request makes at most three round trips afte
   for (let index = 0; index < 30; index++) await session.append({ input: `${index}` });
   await prepared.close();
 
-  const cold = await openPostgres({ url: proxy.url(), serverless: true });
-  assert.equal(proxy.connections, 0, "nothing is connected before it is needed");
-  const key = { tenant: "default", id: "cold" };
-  const [loaded] = await cold.load([{ key, tails: [{ log: "turns", last: 20 }] }]);
-  assert.equal(loaded?.tails[0]?.length, 20);
-  const connected = 1; // the server is ready once when a connection begins
-  const seq = loaded.record.counters.turns + 1;
-  const append = stepOf(loaded.record, { splices: [sampleSplice("turns", seq, ["more"])] });
-  assert.deepEqual(await cold.commit([[append]]), [{ status: "ok" }]);
-  await cold.close();
+  const program = `
+    const { openSessions } = await import(${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)});
+    const sessions = await openSessions({ store: process.argv[1], sweep: false });
+    const session = await sessions.get("cold");
+    const turns = await Array.fromAsync(session.turns({ last: 20 }));
+    if (turns.length !== 20) throw new Error("read " + turns.length);
+    await session.append({ input: "more" });
+    await sessions.close();`;
+  await run(program, `${proxy.url()}?serverless=true`);
   assert.equal(proxy.connections, 1);
-  assert.equal(proxy.roundTrips - connected, 2);
+  const connected = 1; // the server is ready once when a connection begins
+  assert.ok(proxy.roundTrips - connected <= 3, `${proxy.roundTrips - connected} round trips`);
 });
+
+/** Run a program in a process of its own to its end, which must be a good one. */
+async function run(program: string, ...args: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program, ...args], { stdio: "inherit" });
+  assert.deepEqual((await once(child, "exit"))[0], 0);
+}
 
 test("an open store does not keep its process alive, nor does a closed one", async () => {
   const program = `
@@ -323,10 +329,7 @@ test("an open store does not keep its process alive, nor does a closed one", asy
     if (process.argv[2] === "close") await store.close();`;
   for (const ending of ["close", "forget"]) {
     const start = performance.now();
-    const child = spawn(process.execPath, ["--input-type=module", "-e", program, server.url(), ending], {
-      stdio: "inherit",
-    });
-    assert.deepEqual((await once(child, "exit"))[0], 0);
+    await run(program, server.url(), ending);
     assert.ok(performance.now() - start < 5000);
   }
 });
