@@ -2,32 +2,35 @@ import { after, before, test } from "node:test";
 import { storeConformance } from "../../src/testing/conformance.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
-import { PostgresServer } from "./server.ts";
+import { someDatabase } from "./server.ts";
 
-let server: PostgresServer;
+let database: Awaited<ReturnType<typeof someDatabase>>;
 let bouncer: PgBouncer;
-const missing = missingPgBouncer();
+const missing =
+  process.env["PERDURE_TEST_POSTGRES_URL"] === undefined
+    ? missingPgBouncer()
+    : "PERDURE_TEST_POSTGRES_URL names a server, which this test would have to configure";
 before(async () => {
-  server = await PostgresServer.start();
-  if (missing === undefined) bouncer = await PgBouncer.start(server);
+  database = await someDatabase();
+  if (database.server !== undefined && missing === undefined) bouncer = await PgBouncer.start(database.server);
 });
 after(async () => {
   if (missing === undefined) await bouncer[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
 });
 
-storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: server.url() }) });
+storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
 storeConformance({
   name: "the PostgreSQL store in a schema of another name",
-  open: () => openPostgres({ url: server.url(), schema: `our "agents'; $body$ --` }),
+  open: () => openPostgres({ url: database.url, schema: `our "agents'; $body$ --` }),
 });
 storeConformance({
   name: "the PostgreSQL store with its entries in 8 parts",
-  open: () => openPostgres({ url: server.url(), schema: "parts", partitions: 8 }),
+  open: () => openPostgres({ url: database.url, schema: "parts", partitions: 8 }),
 });
 storeConformance({
   name: "the PostgreSQL store with statements under names",
-  open: () => openPostgres({ url: server.url(), schema: "prepared", prepare: true }),
+  open: () => openPostgres({ url: database.url, schema: "prepared", prepare: true }),
 });
 if (missing === undefined) {
   storeConformance({

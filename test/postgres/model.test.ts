@@ -8,7 +8,7 @@ import type { Store } from "../../src/store/store.ts";
 import { broken } from "../conformance/broken-stores.ts";
 import { compareStores, steps } from "../property/compare-stores.ts";
 import { cuts, Proxy } from "./proxy.ts";
-import { PostgresServer } from "./server.ts";
+import { PostgresServer, someDatabase } from "./server.ts";
 
 let server: PostgresServer;
 before(async () => {
@@ -28,7 +28,8 @@ async function compare(store: Store, runs: number): Promise<void> {
 }
 
 test("PostgreSQL does what the reference does", async () => {
-  const store = await openPostgres({ url: server.url() });
+  await using database = await someDatabase();
+  const store = await openPostgres({ url: database.url });
   await compare(store, 150);
   await store.close();
 });

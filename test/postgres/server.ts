@@ -129,6 +129,27 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
+/** A database for a test that needs no more than one: on the server of PERDURE_TEST_POSTGRES_URL, or one of its own. */
+export async function someDatabase(): Promise<
+  AsyncDisposable & { readonly url: string; readonly server?: PostgresServer }
+> {
+  const given = process.env["PERDURE_TEST_POSTGRES_URL"];
+  if (given === undefined) {
+    const server = await PostgresServer.start();
+    return { url: server.url(), server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  }
+  const name = `perdure_test_${process.pid}_${Date.now()}`;
+  await query(given, `create database ${name}`);
+  const url = new URL(given);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    async [Symbol.asyncDispose]() {
+      await query(given, `drop database ${name} with (force)`);
+    },
+  };
+}
+
 /** A port that nobody listens on. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
