@@ -80,8 +80,10 @@ export function grant(draft: Draft, { instance, ttlMs, ticket }: Acquisition, co
     );
   }
   const fence = nextVersion(draft);
+  const state = nextState(record, "use", context.now);
   set(draft, {
-    state: nextState(record, "use", context.now),
+    state,
+    stateSince: state === record.state ? record.stateSince : context.now,
     fence,
     lease: {
       instance,

@@ -1,7 +1,7 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
-import { encode } from "./codec.ts";
+import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
 import { nextState, stateAt } from "./states.ts";
@@ -33,12 +33,13 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     state: "active",
     agent: session.agent,
     user: session.user,
-    metadata: session.metadata,
+    metadata: {},
     createdAt: now,
     lastActivityAt: now,
     stateSince: now,
     ttlMs: session.ttlMs,
     maxAgeMs: session.maxAgeMs,
+    maxAgeFrom: now,
     expiresAt: now,
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
@@ -50,7 +51,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     lease: null,
     waiters: [],
   });
-  guardMetadata(draft.record, session.metadata, context);
+  set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
   set(draft, deadlines(draft.record));
   if (session.instructions !== null) instruct(draft, session.instructions, context);
   return draft;
@@ -68,13 +69,15 @@ export function activity(record: SessionRecord, now: number, kind: "use" | "cont
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
 function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
   const sliding = record.lastActivityAt + record.ttlMs;
-  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.createdAt + record.maxAgeMs);
+  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
-function guardMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): void {
-  const bytes = Buffer.byteLength(encode(metadata, "metadata"));
-  if (bytes <= limits.metadataBytesMax) return;
+/** A copy of the metadata: every change writes the record anew, and the caller may go on changing its own object. */
+function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): Metadata {
+  const text = encode(metadata, "metadata");
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= limits.metadataBytesMax) return decode(text) as Metadata;
   throw new SessionError("metadata_too_large", {
     ...sessionIds(record),
     bytes,
@@ -100,9 +103,7 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   set(draft, activity(record, context.now));
   set(draft, fields);
   if (metadata !== undefined) {
-    const merged = mergeMetadata(record.metadata, metadata);
-    guardMetadata(record, merged, context);
-    set(draft, { metadata: merged });
+    set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }
   if (instructions !== undefined) instruct(draft, instructions, context);
   set(draft, deadlines(draft.record));
@@ -175,8 +176,7 @@ export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
   const { record } = draft;
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
-  if (record.maxAgeMs !== null) set(draft, { maxAgeMs: now - record.createdAt + record.maxAgeMs });
-  set(draft, { sweepAt: Number.MAX_SAFE_INTEGER });
+  set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
   return changeOf(draft);
 }

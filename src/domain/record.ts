@@ -79,10 +79,15 @@ export interface SessionRecord {
   readonly stateSince: number;
   /** Life after the last activity, ms. */
   readonly ttlMs: number;
-  /** Life after creation, ms, whatever the activity; null: no cap. */
+  /** Life after `maxAgeFrom`, ms, whatever the activity; null: no cap. */
   readonly maxAgeMs: number | null;
+  /** The creation or the last revival, epoch ms. */
+  readonly maxAgeFrom: number;
   readonly expiresAt: number;
-  /** The sweep looks at the session no later than this; at most the next deadline, often earlier, so that an append leaves it alone. */
+  /**
+   * When the sweep looks at the session next: at most the next deadline, often earlier, so that an append leaves it
+   * alone; a minute after a look that found the deadline near or somebody still at work.
+   */
   readonly sweepAt: number;
   readonly counters: Counters;
   /** The last seq of each log that was ever written to. */

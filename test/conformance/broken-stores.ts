@@ -230,6 +230,21 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ["throws when it is closed twice", "close: calling it again", closesOnce],
 ];
 
+/** The store with some of its methods in place of its own. */
+export function broken(store: Store, breakage: Breakage): Store {
+  return {
+    capabilities: store.capabilities,
+    commit: (batch) => store.commit(batch),
+    load: (requests) => store.load(requests),
+    read: (key, range) => store.read(key, range),
+    find: (query) => store.find(query),
+    heartbeat: (instance, options) => store.heartbeat(instance, options),
+    instances: (ids) => store.instances(ids),
+    close: () => store.close(),
+    ...breakage(store),
+  };
+}
+
 // What is otherwise, from the small to the large.
 
 function withoutCursor({ after: _after, ...query }: SessionQuery): SessionQuery {

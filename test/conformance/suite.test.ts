@@ -6,49 +6,33 @@ import { conformanceCases } from "../../src/testing/conformance.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { breakages, type Breakage } from "./broken-stores.ts";
+import { breakages, broken, type Breakage } from "./broken-stores.ts";
 
 for (const [what, noticedBy, breakage] of breakages) {
   test(`a store that ${what} does not pass`, async () => {
-    const failed = await failedCases(breakage);
-    assert.ok(
-      failed.some((title) => title.startsWith(noticedBy)),
-      `expected a case of ${noticedBy} to fail; these did: ${failed.join("\n")}`,
-    );
+    const { run, failed } = await casesOf(noticedBy, breakage);
+    assert.ok(run > 0, "there is such a case");
+    assert.notDeepEqual(failed, [], `a case of ${noticedBy} fails`);
   });
 }
 
 test("a store that keeps the contract passes", async () => {
-  assert.deepEqual(await failedCases(() => ({})), []);
+  assert.deepEqual((await casesOf("", () => ({}))).failed, []);
 });
 
-/** The titles of the cases that fail on a memory store broken in this way. */
-async function failedCases(breakage: Breakage): Promise<string[]> {
+/** Run the cases whose titles begin like this on a memory store broken in this way. */
+async function casesOf(title: string, breakage: Breakage): Promise<{ run: number; failed: string[] }> {
   const cases: [string, (bench: Bench, context: TestContext) => Promise<void>][] = [];
-  const check: Check = (title, body) => cases.push([title, body]);
+  const check: Check = (...one) => cases.push(one);
   conformanceCases(check);
+  const chosen = cases.filter(([one]) => one.startsWith(title));
   const clock = scriptedClock();
   const open = async (): Promise<Store> => broken(openMemory({ clock }), breakage);
   const context = { skip: () => {} } as unknown as TestContext;
   const failed: string[] = [];
-  for (const [title, body] of cases) {
+  for (const [one, body] of chosen) {
     const bench = await Bench.open({ name: "broken", open, clock });
-    await body(bench, context).catch(() => failed.push(title));
+    await body(bench, context).catch(() => failed.push(one));
   }
-  return failed;
-}
-
-/** The store with some of its methods in place of its own. */
-function broken(store: Store, breakage: Breakage): Store {
-  return {
-    capabilities: store.capabilities,
-    commit: (batch) => store.commit(batch),
-    load: (requests) => store.load(requests),
-    read: (key, range) => store.read(key, range),
-    find: (query) => store.find(query),
-    heartbeat: (instance, options) => store.heartbeat(instance, options),
-    instances: (ids) => store.instances(ids),
-    close: () => store.close(),
-    ...breakage(store),
-  };
+  return { run: chosen.length, failed };
 }

@@ -1,0 +1,384 @@
+/**
+ * The rules over random histories: what must hold after every change, whatever led there. The commands come from writers
+ * that remember old fences and old views, so many are refused; a refusal must be a typed error.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { messages, turn as anyTurn } from "../../test/property/arbitraries.ts";
+import { SessionError } from "../errors.ts";
+import { recordOf, rowOf } from "../store/row.ts";
+import { sampleAt } from "../testing/samples.ts";
+import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
+import { chunkOf, type Chunk } from "./chunk.ts";
+import type { Entry } from "./entry.ts";
+import {
+  grant,
+  joinQueue,
+  leaseRuns,
+  leaveQueue,
+  recover,
+  releaseLease,
+  renewLease,
+  requestCancel,
+  type Remains,
+} from "./leases.ts";
+import {
+  activity,
+  createSession,
+  endSession,
+  expireSession,
+  postponeSweep,
+  reviveSession,
+  touchSession,
+  updateSession,
+} from "./lifecycle.ts";
+import { defaultLimits } from "./limits.ts";
+import type { SessionRecord } from "./record.ts";
+import { nextState, stateAt } from "./states.ts";
+import { tallyAll } from "./tally.ts";
+import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
+import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns.ts";
+import type { Context, Writer } from "./writer.ts";
+
+const limits = { ...defaultLimits, waitersMax: 2 };
+
+/** What a writer can try; the numbers choose among what it remembers. */
+const lively = fc.oneof(
+  fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 1, 1000, 1000, 40_000, 3_600_000) }),
+  fc.record({ do: fc.constant("append" as const), turn: anyTurn, leased: fc.boolean() }),
+  fc.record({
+    do: fc.constant("begin" as const),
+    input: messages,
+    key: fc.option(fc.constantFrom("k", "l")),
+    takes: fc.boolean(),
+    recovers: fc.boolean(),
+  }),
+  fc.record({
+    do: fc.constant("chunk" as const),
+    chunks: fc.array(
+      messages.map((some): Chunk => (some[0] === undefined ? { text: "…" } : { message: some[0] })),
+      { minLength: 1, maxLength: 3 },
+    ),
+  }),
+  fc.record({ do: fc.constant("seal" as const), turn: anyTurn, release: fc.boolean() }),
+  fc.record({ do: fc.constant("truncate" as const), keep: fc.nat(5), leased: fc.boolean() }),
+  fc.record({
+    do: fc.constant("take" as const),
+    ttlMs: fc.option(fc.constantFrom(1, 1000, 100_000)),
+    ticket: fc.option(fc.constantFrom("s", "t")),
+  }),
+  fc.record({ do: fc.constant("recover" as const) }),
+  fc.record({ do: fc.constant("release" as const) }),
+  fc.record({ do: fc.constant("renew" as const), ttlMs: fc.constantFrom(1, 1000, 100_000) }),
+  fc.record({ do: fc.constant("cancel" as const) }),
+  fc.record({
+    do: fc.constant("join" as const),
+    ticket: fc.constantFrom("s", "t", "u"),
+    forMs: fc.constantFrom(1, 10_000),
+  }),
+  fc.record({ do: fc.constant("leave" as const), ticket: fc.constantFrom("s", "t", "u") }),
+  fc.record({ do: fc.constant("touch" as const) }),
+  fc.record({
+    do: fc.constant("update" as const),
+    ttlMs: fc.constantFrom(1000, 60_000, 7_200_000),
+    maxAgeMs: fc.option(fc.constantFrom(5000, 90_000)),
+  }),
+  fc.record({ do: fc.constant("expire" as const) }),
+  fc.record({ do: fc.constant("postpone" as const) }),
+  fc.record({ do: fc.constant("revive" as const) }),
+  fc.record({ do: fc.constant("passivate" as const) }),
+);
+/** After its end nothing much can happen to a session. */
+const end = fc.record({ do: fc.constant("end" as const), leased: fc.boolean() });
+const command = fc.oneof({ arbitrary: lively, weight: 50 }, { arbitrary: end, weight: 1 });
+type Command = typeof command extends fc.Arbitrary<infer One> ? One : never;
+
+/** Most look before they write; the others do not know what happened meanwhile. */
+const looks = fc.constantFrom(true, true, true, false);
+const histories = fc.array(fc.record({ who: fc.constantFrom(0, 0, 1), looks, command }), { maxLength: 80, size: "+2" });
+type Step = typeof histories extends fc.Arbitrary<(infer One)[]> ? One : never;
+
+/** A writer remembers the fence it was given and the turns it saw, both perhaps long out of date. */
+interface Memory {
+  fence: number | null;
+  seen: number;
+  seenTurn: number;
+}
+
+/** One session with its logs, as a store would hold it, and the writers around it. */
+class Life {
+  now: number = sampleAt;
+  record: SessionRecord;
+  readonly logs = new Map<string, readonly Entry[]>();
+  readonly writers: Memory[] = [];
+  truncated = false;
+  /** The greatest time to which the sweep was put off beyond the deadline. */
+  postponedTo = 0;
+
+  constructor() {
+    const change = createSession(
+      {
+        key: { tenant: "t", id: "s" },
+        agent: "ceo",
+        user: null,
+        metadata: {},
+        ttlMs: 3_600_000,
+        maxAgeMs: null,
+        instructions: "Be brief.",
+      },
+      this.context(),
+    );
+    assert.ok(change.record);
+    assert.equal(change.expected, 0);
+    this.record = change.record;
+    this.splice(change);
+    for (let who = 0; who < 2; who++) this.writers.push({ fence: null, seen: change.record.turnsVersion, seenTurn: 0 });
+  }
+
+  context(): Context {
+    return { now: this.now, limits };
+  }
+
+  turns(): Turn[] {
+    return (this.logs.get("turns") ?? []).map(turnOf);
+  }
+
+  remains(): Remains | null {
+    const turn = this.turns().at(-1);
+    if (this.record.openTurn === null || turn === undefined) return null;
+    return { turn, chunks: (this.logs.get("chunks") ?? []).map(chunkOf) };
+  }
+
+  splice({ splices }: Change): void {
+    for (const { log, from, entries } of splices) {
+      const before = this.logs.get(log) ?? [];
+      assert.ok(from >= 1 && from <= before.length + 1, `a splice of ${log} at ${from} leaves no gap`);
+      for (const [index, { seq }] of entries.entries()) assert.equal(seq, from + index, "seqs run on");
+      this.logs.set(log, [...before.slice(0, from - 1), ...entries]);
+    }
+  }
+}
+
+test("whatever happens to a session, its record and its logs agree and nobody superseded writes", () => {
+  fc.assert(
+    fc.property(histories, (history) => {
+      const life = new Life();
+      for (const one of history) step(life, one);
+    }),
+    { numRuns: 600 },
+  );
+});
+
+test("the random histories reach what they are meant to test", () => {
+  const landed = new Map<string, number>();
+  for (const history of fc.sample(histories, { numRuns: 400, seed: 7 })) {
+    const life = new Life();
+    for (const one of history) {
+      const before = life.record;
+      step(life, one);
+      if (life.record !== before) landed.set(one.command.do, (landed.get(one.command.do) ?? 0) + 1);
+    }
+  }
+  const all = ["append", "begin", "chunk", "seal", "truncate", "take", "recover", "release", "renew", "cancel", "join"];
+  for (const one of [...all, "leave", "passivate", "touch", "update", "expire", "postpone", "revive", "end"])
+    assert.ok((landed.get(one) ?? 0) >= 10, `${one} landed ${landed.get(one) ?? 0} times`);
+});
+
+function step(life: Life, { who, looks, command }: Step): void {
+  const writer = life.writers[who]!;
+  if (command.do === "pass") {
+    life.now += command.ms;
+    return;
+  }
+  if (looks) {
+    writer.seen = life.record.turnsVersion;
+    writer.seenTurn = life.turns().length;
+  }
+  let change: Change | null;
+  try {
+    change = attempt(life, writer, command);
+  } catch (error) {
+    // Refusals are typed; anything else is a mistake in a rule.
+    if (error instanceof SessionError) return;
+    throw error;
+  }
+  if (change === null) return;
+  const before = life.record;
+  checkChange(life, before, change, writer, command);
+  assert.ok(change.record);
+  life.splice(change);
+  life.record = change.record;
+  if (command.do === "truncate") life.truncated = true;
+  if (command.do === "postpone") life.postponedTo = life.now + 60_000;
+  checkSession(life);
+  // Who wrote knows what it wrote.
+  if (change.record.turnsVersion !== before.turnsVersion && writer.seen === before.turnsVersion) {
+    writer.seen = change.record.turnsVersion;
+    writer.seenTurn = life.turns().length;
+  }
+  const { lease } = change.record;
+  if (lease !== null && lease.fence !== before.lease?.fence) writer.fence = lease.fence;
+}
+
+function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pass" }>): Change | null {
+  const { record } = life;
+  const context = life.context();
+  const draft = draftOf(record);
+  const instance = `i${life.writers.indexOf(memory)}`;
+  const as = (leased: boolean): Writer => ({ ...memory, instance, fence: leased ? memory.fence : null });
+  switch (command.do) {
+    case "append": {
+      const { seq: _seq, at: _at, status, ...turn } = command.turn;
+      assert.ok(status !== "open");
+      return appendTurn(draft, { turn: { ...turn, key: null, status }, writer: as(command.leased) }, context);
+    }
+    case "begin": {
+      if (command.recovers) clearDead(draft, life);
+      const lease = command.takes || memory.fence === null ? { instance, ttlMs: null, ticket: null } : null;
+      const turn = { key: command.key, agent: "ceo", input: command.input };
+      return beginTurn(draft, { turn, writer: as(lease === null), lease }, context);
+    }
+    case "chunk":
+      return addChunks(record, { chunks: command.chunks, fence: memory.fence ?? 0, chunkBytes: 100 }, context);
+    case "seal": {
+      const open = life.turns().at(-1);
+      if (open === undefined) return null;
+      const { status, output, usage, requests, durationMs = 0 } = command.turn;
+      assert.ok(status !== "open");
+      const sealing = { status, output, requests, durationMs, ...(usage && { usage }) };
+      return sealTurn(record, { open, sealing, fence: memory.fence ?? 0, release: command.release }, context);
+    }
+    case "truncate": {
+      const turns = life.turns();
+      const after = Math.min(command.keep, turns.length);
+      const messages = turns.slice(after).reduce((sum, { input, output }) => sum + input.length + output.length, 0);
+      return truncateTurns(draft, { after, messages, writer: as(command.leased) }, context);
+    }
+    case "take":
+      clearDead(draft, life);
+      grant(draft, { instance, ttlMs: command.ttlMs, ticket: command.ticket }, context);
+      return changeOf(draft);
+    case "recover":
+      if (record.lease === null) return null;
+      recover(draft, life.remains(), "its writer is gone", context);
+      return changeOf(draft);
+    case "release":
+      return releaseLease(record, memory.fence ?? 0);
+    case "renew":
+      return renewLease(record, { fence: memory.fence ?? 0, ttlMs: command.ttlMs }, context);
+    case "cancel":
+      return requestCancel(record, context);
+    case "join":
+      return joinQueue(record, { ticket: command.ticket, instance, until: life.now + command.forMs }, context);
+    case "leave":
+      return leaveQueue(record, command.ticket);
+    case "touch":
+      return touchSession(record, context);
+    case "update":
+      return updateSession(record, { ttlMs: command.ttlMs, maxAgeMs: command.maxAgeMs }, context);
+    case "passivate":
+      set(draft, activity(record, life.now));
+      set(draft, { state: nextState(record, "passivate", life.now), stateSince: life.now });
+      return changeOf(draft);
+    case "expire":
+      return expireSession(draft, context);
+    case "postpone":
+      return postponeSweep(record, context);
+    case "revive":
+      return stateAt(record, life.now) === "expired" ? reviveSession(draft, context) : null;
+    case "end":
+      return endSession(draft, command.leased ? memory.fence : null, context);
+  }
+}
+
+/** Clear a lease whose time is up, as who wants to write next does. */
+function clearDead(draft: Draft, life: Life): void {
+  const { lease } = draft.record;
+  if (lease !== null && !leaseRuns(lease, life.now)) recover(draft, life.remains(), "its time ran out", life.context());
+}
+
+/** Rules that a lease holder uses under its own fence. */
+const underFence = new Set<Command["do"]>(["chunk", "seal", "release", "renew"]);
+/** Rules that nobody may use who has not seen all turns. */
+const onSight = new Set<Command["do"]>(["append", "begin", "truncate"]);
+
+function checkChange(life: Life, before: SessionRecord, change: Change, writer: Memory, command: Command): void {
+  const after = change.record;
+  assert.ok(after);
+  assert.deepEqual(change.key, { tenant: before.tenant, id: before.id });
+  assert.equal(change.expected, before.version);
+  assert.equal(after.version, before.version + 1, "versions run on");
+
+  // Fences.
+  assert.ok(after.fence >= before.fence, "the fence never falls");
+  if (after.lease !== null && after.lease.fence !== before.lease?.fence)
+    assert.ok(after.fence > before.fence, "every new lease has a greater fence than any before");
+  if (after.lease !== null && after.lease.fence !== before.lease?.fence) {
+    const first = before.waiters.find(({ until }) => until > life.now);
+    const ticket = command.do === "take" ? command.ticket : null;
+    if (first !== undefined) assert.equal(ticket, first.ticket, "nobody jumps the queue");
+    assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
+  }
+  if (before.lease !== null && after.lease === null && command.do === "recover")
+    assert.ok(after.fence > before.lease.fence, "clearing a lease supersedes its holder");
+  if (underFence.has(command.do))
+    assert.equal(writer.fence, before.lease?.fence, "a superseded holder changes nothing");
+  if (onSight.has(command.do)) assert.equal(writer.seen, before.turnsVersion, "nobody writes on stale knowledge");
+  if (onSight.has(command.do) && before.lease !== null && leaseRuns(before.lease, life.now))
+    assert.equal(writer.fence, before.lease.fence, "nobody writes beside a holder");
+
+  // What was seen of the turns goes stale exactly when they change.
+  const changesTurns = change.splices.some(({ log }) => log === "turns");
+  assert.equal(after.turnsVersion, changesTurns ? after.version : before.turnsVersion);
+  for (const { log, key } of change.claims)
+    assert.ok(change.splices.some((one) => one.log === log && one.entries.some((entry) => entry.key === key)));
+
+  // What was spent stays spent.
+  for (const counter of ["requests", "inputTokens", "outputTokens", "totalTokens", "durationMs", "longestMs"] as const)
+    assert.ok(after.counters[counter] >= before.counters[counter], `${counter} never goes down`);
+
+  if (after.state !== before.state) assert.equal(after.stateSince, life.now, "a new state begins now");
+  else if (command.do !== "revive" && command.do !== "passivate")
+    assert.equal(after.stateSince, before.stateSince, "the same state goes on");
+  assert.ok(after.lastActivityAt >= before.lastActivityAt);
+  if (onSight.has(command.do))
+    assert.notEqual(stateAt(before, life.now), "expired", "no new turn in an expired session");
+}
+
+function checkSession(life: Life): void {
+  const { record, logs, now } = life;
+  for (const [log, entries] of logs) {
+    assert.equal(record.heads[log] ?? 0, entries.length, `the record counts the ${log}`);
+    for (const [index, { seq }] of entries.entries()) assert.equal(seq, index + 1, `${log} has no gap`);
+  }
+  assert.deepEqual(Object.keys(record.heads).toSorted(), [...logs.keys()].toSorted());
+
+  const turns = life.turns();
+  for (const [index, { status, seq, output }] of turns.entries()) {
+    assert.equal(status === "open", seq === record.openTurn, "the open turn is the one the record names");
+    assert.equal(status === "open" && index < turns.length - 1, false, "and the last");
+    if (status === "interrupted" && turns[index]?.error?.code === "interrupted")
+      assert.deepEqual(danglingToolCalls(output), [], "what was sealed for a dead writer has no dangling tool call");
+  }
+  if (record.openTurn !== null) assert.ok(record.lease, "an open turn has a holder");
+  if (record.lease !== null) assert.equal(record.lease.fence, record.fence, "the holder's fence is the greatest");
+  if (record.cancel !== null) assert.equal(record.cancel.turn, record.openTurn, "a wish to stop is for the open turn");
+  if (record.openTurn === null) assert.equal(logs.get("chunks")?.length ?? 0, 0, "chunks vanish with the seal");
+
+  const counted = tallyAll(turns);
+  assert.equal(record.counters.turns, counted.turns);
+  assert.equal(record.counters.messages, counted.messages);
+  if (!life.truncated) assert.deepEqual(record.counters, counted, "counters and log agree");
+
+  const sliding = record.lastActivityAt + record.ttlMs;
+  const cap = record.maxAgeMs === null ? Number.POSITIVE_INFINITY : record.maxAgeFrom + record.maxAgeMs;
+  assert.equal(record.expiresAt, Math.min(sliding, cap));
+  const live = record.state === "active" || record.state === "inactive";
+  if (live) assert.ok(record.sweepAt <= Math.max(record.expiresAt, life.postponedTo), "the sweep comes by in time");
+  assert.ok(record.waiters.length <= limits.waitersMax);
+  assert.equal(new Set(record.waiters.map(({ ticket }) => ticket)).size, record.waiters.length);
+  assert.ok(record.lastActivityAt <= now);
+
+  assert.deepStrictEqual(recordOf(rowOf(record)), record, "a row holds the whole record");
+}

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+
+const kinds = ["number", "string", "string"] as const;
+const id = fc.string({ unit: "binary" });
+
+test("a position comes back from its cursor, and the cursor goes through URLs untouched", () => {
+  fc.assert(
+    fc.property(fc.integer(), id, id, (time, tenant, id) => {
+      const cursor = encodeCursor([time, tenant, id]);
+      assert.match(cursor, /^[\w-]+$/);
+      assert.deepEqual(decodeCursor(cursor, kinds), [time, tenant, id]);
+    }),
+  );
+});
+
+test("whatever else is passed as a cursor is refused as such", () => {
+  const others = fc.oneof(
+    fc.string(),
+    fc.string({ unit: "binary" }),
+    fc.jsonValue().map((value) => Buffer.from(JSON.stringify(value)).toString("base64url")),
+    fc.constant(encodeCursor([1, "a"])),
+    fc.constant(encodeCursor(["1", "a", "b"])),
+    fc.constant(encodeCursor([1, "a", "b", "c"])),
+  );
+  fc.assert(
+    fc.property(others, (cursor) => {
+      assert.throws(() => decodeCursor(cursor, kinds), { code: "argument_invalid" });
+    }),
+  );
+});

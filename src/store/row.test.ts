@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { sampleRecord } from "../testing/samples.ts";
+import { activeMinuteOf, recordOf, rowOf } from "./row.ts";
+
+test("a record comes back from its row as it was", () => {
+  const metadata = { z: -0, a: new Date(5), big: 7n, ["__proto__"]: "own", bytes: Uint8Array.of(1) };
+  const record = sampleRecord({
+    metadata,
+    user: "ann",
+    openTurn: 3,
+    cancel: { turn: 3, at: 1 },
+    lease: { instance: "i", fence: 2, acquiredAt: 1, expiresAt: null },
+    waiters: [{ ticket: "t", instance: "j", until: 9 }],
+    heads: { turns: 3, constructor: 1 },
+  });
+  assert.deepStrictEqual(recordOf(rowOf(record)), record);
+  assert.deepStrictEqual(recordOf(structuredClone(rowOf(record))), record);
+});
+
+test("the minute of the last activity never runs ahead of it and is never a minute behind", () => {
+  fc.assert(
+    fc.property(fc.nat(Number.MAX_SAFE_INTEGER), (at) => {
+      const minute = activeMinuteOf(at);
+      assert.ok(Number.isSafeInteger(minute) && minute * 60_000 <= at && at < (minute + 1) * 60_000);
+      assert.equal(rowOf(sampleRecord({ lastActivityAt: at })).activeMinute, minute);
+    }),
+  );
+});
