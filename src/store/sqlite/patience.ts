@@ -5,7 +5,13 @@ import { isBusy, sessionErrorOf } from "./sqlite-error.ts";
 /**
  * Waiting for other processes without holding up this one: SQLite's own busy timeout would block the event loop, so it
  * is off, and a statement that meets a lock is tried again a little later.
+ *
+ * Nobody queues for SQLite's lock, so the one with the longest pauses starves. With eight processes that write without a
+ * break the longest wait was 0.3 s where pauses end at 4 ms and 1.3 s where they end at 16 ms, at the same throughput.
  */
+const pauseMaxMs = 4;
+
+/** Runs work that may meet another process's lock. */
 export class Patience {
   readonly #store: string;
   readonly #busyTimeoutMs: number;
@@ -19,7 +25,7 @@ export class Patience {
   async when<T>(work: () => T): Promise<T> {
     // Real time, not the store's clock: it is a real process that is waited for.
     const startedAt = performance.now();
-    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 16)) {
+    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, pauseMaxMs)) {
       try {
         return work();
       } catch (error) {

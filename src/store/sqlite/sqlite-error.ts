@@ -1,9 +1,11 @@
 import { SessionError } from "../../errors.ts";
+import { hasNoSpace, whyReadOnly } from "./database-file.ts";
 
 /** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
 const busy = 5;
 const locked = 6;
 const readOnly = 8;
+const ioError = 10;
 const corrupt = 11;
 const full = 13;
 const cantOpen = 14;
@@ -28,20 +30,20 @@ export function sessionErrorOf(error: unknown, store: string): unknown {
   const cause = { cause: error };
   const text = error instanceof Error ? error.message : String(error);
   switch (code) {
-    case readOnly:
-      return new SessionError(
-        "store_read_only",
-        { store, reason: `${text}; check the rights of file and folder` },
-        cause,
-      );
     case full:
       return new SessionError("store_full", { store }, cause);
-    case cantOpen:
-      return new SessionError(
-        "store_unavailable",
-        { store, reason: `${text}; check that file and folder can be written` },
-        cause,
-      );
+    case ioError:
+      // The shared memory of the log cannot grow on a full disk; SQLite calls that an I/O error.
+      if (hasNoSpace(store)) return new SessionError("store_full", { store }, cause);
+      return new SessionError("store_unavailable", { store, reason: text }, cause);
+    case readOnly:
+      return new SessionError("store_read_only", { store, reason: whyReadOnly(store) ?? text }, cause);
+    case cantOpen: {
+      // SQLite says no more than that it cannot open the file or the log beside it; the file system knows why.
+      const reason = whyReadOnly(store);
+      if (reason !== undefined) return new SessionError("store_read_only", { store, reason }, cause);
+      return new SessionError("store_unavailable", { store, reason: text }, cause);
+    }
     case notADatabase:
       return new SessionError("store_invalid", { store, reason: "the file is not an SQLite database" }, cause);
     case corrupt:
