@@ -11,6 +11,9 @@ const full = 13;
 const cantOpen = 14;
 const notADatabase = 26;
 
+/** What SQLite answers to a wrong statement or a broken constraint: a fault in this program, not of the store. */
+const ourFaults: readonly number[] = [1, 19, 20, 21, 25];
+
 /** The primary result code of an error of node:sqlite; undefined for any other error. */
 function resultCode(error: unknown): number | undefined {
   const { errcode } = error as { errcode?: unknown };
@@ -26,7 +29,7 @@ export function isBusy(error: unknown): boolean {
 /** What an error of SQLite means to a caller; anything else comes back as it is. */
 export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);
-  if (code === undefined || error instanceof SessionError) return error;
+  if (code === undefined || ourFaults.includes(code)) return error;
   const cause = { cause: error };
   const text = error instanceof Error ? error.message : String(error);
   switch (code) {
