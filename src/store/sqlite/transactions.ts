@@ -26,7 +26,7 @@ export class Transactions {
 
   /**
    * `work` holds the file's only write lock from the start: a transaction that took it later, after reading, could find
-   * that others wrote in between, and would fail however long it waited.
+   * that others wrote in between, and all of it would have to be done again.
    */
   writing<T>(work: () => T): T {
     return this.#within(this.#beginImmediate, work);
