@@ -6,6 +6,7 @@ export type Statements = Record<
   | "record"
   | "insertSession"
   | "updateSession"
+  | "updateIndexed"
   | "removeSession"
   | "removeEntries"
   | "cutLog"
@@ -33,16 +34,19 @@ export function prepareAll(database: DatabaseSync): Statements {
   };
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = ?`;
   return {
-    place: sql("select no, version from sessions where tenant = ? and id = ?"),
+    place: sql(`
+      select no, version, state, user, active_minute as activeMinute, state_since as stateSince, sweep_at as sweepAt
+      from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
-      insert into sessions (tenant, id, version, state, agent, user, created_at, last_activity_at, active_minute,
-        state_since, expires_at, sweep_at, data)
+      insert into sessions (tenant, id, agent, created_at, version, last_activity_at, expires_at, data,
+        state, user, active_minute, state_since, sweep_at)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     updateSession: sql(`
-      update sessions set version = ?, state = ?, agent = ?, user = ?, created_at = ?, last_activity_at = ?,
-        active_minute = ?, state_since = ?, expires_at = ?, sweep_at = ?, data = ?
+      update sessions set agent = ?, created_at = ?, version = ?, last_activity_at = ?, expires_at = ?, data = ?
       where no = ?`),
+    updateIndexed: sql(`
+      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
     removeSession: sql("delete from sessions where no = ?"),
     removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = ? and seq >= ?"),
