@@ -110,7 +110,7 @@ export class SqliteStore implements Store {
     const { version, lastActivityAt, expiresAt, data, agent, createdAt } = row;
     this.#sql.updateSession.run(agent, createdAt, version, lastActivityAt, expiresAt, data, place.no);
     // SQLite rewrites the entries of an index whose columns are named in an update, changed or not: an append would
-    // write five more pages.
+    // write two pages more, three where the session has a user.
     const { state, user, activeMinute, stateSince, sweepAt } = row;
     const indexed =
       state !== place.state ||
