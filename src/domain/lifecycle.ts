@@ -39,6 +39,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     stateSince: now,
     ttlMs: session.ttlMs,
     maxAgeMs: session.maxAgeMs,
+    ageFrom: now,
     expiresAt: now,
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
@@ -68,7 +69,7 @@ export function activity(record: SessionRecord, now: number, kind: "use" | "cont
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
 function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
   const sliding = record.lastActivityAt + record.ttlMs;
-  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.createdAt + record.maxAgeMs);
+  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.ageFrom + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
@@ -174,9 +175,8 @@ export function postponeSweep(record: SessionRecord, { now }: Context): Change |
 export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
   const { record } = draft;
-  set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
-  if (record.maxAgeMs !== null) set(draft, { maxAgeMs: now - record.createdAt + record.maxAgeMs });
-  set(draft, { sweepAt: Number.MAX_SAFE_INTEGER });
+  const state = nextState(record, "revive", now);
+  set(draft, { state, stateSince: now, lastActivityAt: now, ageFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
   return changeOf(draft);
 }

@@ -48,7 +48,7 @@ export interface SessionPatch {
   readonly metadata?: Metadata;
   /** Life after the last activity. */
   readonly ttl?: Duration;
-  /** Life after creation; null lifts the cap. */
+  /** Life after creation, or after the last revival; null lifts the cap. */
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
   readonly instructions?: string;
