@@ -4,6 +4,7 @@ import { changeOf, draftOf, set, splice, type Change, type Draft } from "./chang
 import { encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
 
@@ -18,7 +19,7 @@ export interface NewSession {
   readonly instructions: string | null;
 }
 
-/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are too long */
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for metadata and instructions that are none */
 export function createSession(session: NewSession, context: Context): Change {
   return changeOf(draftOfNew(session, 0, context));
 }
@@ -51,7 +52,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     lease: null,
     waiters: [],
   });
-  guardMetadata(draft.record, session.metadata, context);
+  guardMetadata(draft.record, parseMetadata(session.metadata), context);
   set(draft, deadlines(draft.record));
   if (session.instructions !== null) instruct(draft, session.instructions, context);
   return draft;
@@ -83,6 +84,11 @@ function guardMetadata(record: SessionRecord, metadata: Metadata, { limits }: Co
   });
 }
 
+function parseMetadata(metadata: Metadata): Metadata {
+  if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;
+  throw new SessionError("argument_invalid", { name: "metadata", value: show(metadata), expected: "a plain object" });
+}
+
 /** What {@link updateSession} changes; absent fields stay. */
 export interface Patch {
   /** Merged key by key; `undefined` takes a key away. */
@@ -101,7 +107,7 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   set(draft, activity(record, context.now));
   set(draft, fields);
   if (metadata !== undefined) {
-    const merged = mergeMetadata(record.metadata, metadata);
+    const merged = mergeMetadata(record.metadata, parseMetadata(metadata));
     guardMetadata(record, merged, context);
     set(draft, { metadata: merged });
   }
@@ -120,6 +126,10 @@ function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
 }
 
 function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
+  if (typeof instructions !== "string") {
+    const value = show(instructions);
+    throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
+  }
   if (instructions.length > limits.instructionsLengthMax) {
     throw new SessionError("argument_invalid", {
       name: "instructions",

@@ -6,6 +6,7 @@ import { grant, requestCancel } from "../domain/leases.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
@@ -193,15 +194,15 @@ export class Session {
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
     await handle.inOrder(async () => {
+      // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
+      await handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), { recovers: "dead" });
       const head = handle.seenTurn;
       if (!Number.isInteger(after) || after < 0 || after > head) {
         throw new SessionError("range_invalid", { from: after, to: head });
       }
       if (after === head) return;
       const messages = await countMessages(handle, { from: after + 1, to: head });
-      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context), {
-        recovers: "dead",
-      });
+      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context));
     });
   }
 
@@ -333,31 +334,47 @@ async function takeLease(
   return new SessionLease(handle);
 }
 
+const sealedStatuses = ["done", "failed", "interrupted"] as const;
+
 function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | undefined }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
+  const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
+  if (!sealedStatuses.includes(status)) {
+    const expected = sealedStatuses.join(", ");
+    throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
+  }
   return {
     key: key === undefined ? null : parseId(key, "key"),
-    status: turn.status ?? "done",
+    status,
     agent,
     ...(turn.model === undefined ? {} : { model: turn.model }),
     input: parseMessages(turn.input, "user", "input"),
     output,
     ...(turn.usage === undefined ? {} : { usage: parseUsage(turn.usage) }),
-    requests: turn.requests ?? (output.length > 0 ? 1 : 0),
-    ...(turn.durationMs === undefined ? {} : { durationMs: turn.durationMs }),
+    requests: parseCount(requests, "requests", "a count of calls"),
+    ...(durationMs === undefined ? {} : { durationMs: parseDurationMs(durationMs) }),
   };
 }
 
 function parseUsage(usage: Usage): Usage {
   for (const [name, value] of Object.entries(usage)) {
-    if (name === "estimated" || (Number.isSafeInteger(value) && (value as number) >= 0)) continue;
-    throw new SessionError("argument_invalid", {
-      name: `usage.${name}`,
-      value: String(value),
-      expected: "a count of tokens",
-    });
+    if (name !== "estimated") parseCount(value, `usage.${name}`, "a count of tokens");
   }
   return usage;
+}
+
+function parseDurationMs(ms: number): number {
+  if (Number.isFinite(ms) && ms >= 0) return ms;
+  throw new SessionError("argument_invalid", {
+    name: "durationMs",
+    value: show(ms),
+    expected: "0 or more milliseconds",
+  });
+}
+
+function parseCount(value: unknown, name: string, expected: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw new SessionError("argument_invalid", { name, value: show(value), expected: `${expected}, 0 or more` });
 }
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch): Patch {
