@@ -31,6 +31,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     tenant: session.key.tenant,
     id: session.key.id,
     version,
+    mark: "",
     state: "active",
     agent: session.agent,
     user: session.user,

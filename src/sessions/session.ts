@@ -195,7 +195,7 @@ export class Session {
     const handle = this.#handle;
     await handle.inOrder(async () => {
       // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
-      await handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), { recovers: "dead" });
+      await handle.putInOrder();
       const head = handle.seenTurn;
       if (!Number.isInteger(after) || after < 0 || after > head) {
         throw new SessionError("range_invalid", { from: after, to: head });
@@ -267,7 +267,7 @@ export class Session {
     if (lease === null) return null;
     const { core } = this.#handle;
     const { instances } = await core.store.instances([lease.instance]);
-    const alive = await core.instance.isAlive(lease);
+    const alive = await core.instance.isAlive(record, lease);
     const acquiredAt = new Date(lease.acquiredAt);
     const { host = null, pid = null } = instances[0] ?? {};
     return {
@@ -285,10 +285,7 @@ export class Session {
   async unlock(): Promise<boolean> {
     return await this.#handle.inOrder(async () => {
       await this.#handle.peek();
-      const written = await this.#handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
-        recovers: "any",
-        reason: "its lease was broken",
-      });
+      const written = await this.#handle.putInOrder({ recovers: "any", reason: "its lease was broken" });
       return written.status === "ok";
     });
   }

@@ -112,7 +112,7 @@ async function mark(core: Core, record: SessionRecord): Promise<boolean> {
 
 async function purge(core: Core, record: SessionRecord): Promise<boolean> {
   // Compared with the version that was found: a session that was revived meanwhile stays.
-  const outcome = await core.queue.commit([removeSession(record)]);
+  const outcome = await core.commit([removeSession(record)]);
   return outcome.status === "ok";
 }
 
