@@ -27,7 +27,8 @@ export async function beginOn(
   if (turn.key !== null) parseId(turn.key, "key");
   const brings = handle.fence === null;
   if (brings) await core.instance.ensureAlive();
-  const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket } : null;
+  const ahead = options.recovers === "any";
+  const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
   const rule: Rule = (draft, context, writer) => beginTurn(draft, { turn, writer, lease }, context);
   const written = await writeOnce(handle, turn.key, rule, options);
   if (written.status === "duplicate") return { status: "repeated", turn: await repeated(handle, turn, written.entry) };

@@ -324,7 +324,8 @@ async function takeLease(
   await core.instance.ensureAlive();
   await acquire(handle, { busy, waitMs }, (ticket, options) =>
     handle.write((draft, context) => {
-      grant(draft, { instance: core.instance.id, ttlMs, ticket }, context);
+      const ahead = options.recovers === "any";
+      grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
       return changeOf(draft);
     }, options),
   );
