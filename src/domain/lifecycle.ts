@@ -19,7 +19,7 @@ export interface NewSession {
   readonly instructions: string | null;
 }
 
-/** @throws SessionError `metadata_too_large`, `argument_invalid` for metadata and instructions that are none */
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
   return changeOf(draftOfNew(session, 0, context));
 }
@@ -41,7 +41,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     stateSince: now,
     ttlMs: session.ttlMs,
     maxAgeMs: session.maxAgeMs,
-    ageFrom: now,
+    maxAgeFrom: now,
     expiresAt: now,
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
@@ -53,7 +53,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     lease: null,
     waiters: [],
   });
-  guardMetadata(draft.record, parseMetadata(session.metadata), context);
+  guardMetadata(draft.record, session.metadata, context);
   set(draft, deadlines(draft.record));
   if (session.instructions !== null) instruct(draft, session.instructions, context);
   return draft;
@@ -71,7 +71,7 @@ export function activity(record: SessionRecord, now: number, kind: "use" | "cont
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
 function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
   const sliding = record.lastActivityAt + record.ttlMs;
-  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.ageFrom + record.maxAgeMs);
+  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
@@ -83,11 +83,6 @@ function guardMetadata(record: SessionRecord, metadata: Metadata, { limits }: Co
     bytes,
     bytesMax: limits.metadataBytesMax,
   });
-}
-
-function parseMetadata(metadata: Metadata): Metadata {
-  if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;
-  throw new SessionError("argument_invalid", { name: "metadata", value: show(metadata), expected: "a plain object" });
 }
 
 /** What {@link updateSession} changes; absent fields stay. */
@@ -108,7 +103,7 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   set(draft, activity(record, context.now));
   set(draft, fields);
   if (metadata !== undefined) {
-    const merged = mergeMetadata(record.metadata, parseMetadata(metadata));
+    const merged = mergeMetadata(record.metadata, metadata);
     guardMetadata(record, merged, context);
     set(draft, { metadata: merged });
   }
@@ -186,8 +181,8 @@ export function postponeSweep(record: SessionRecord, { now }: Context): Change |
 export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
   const { record } = draft;
-  const state = nextState(record, "revive", now);
-  set(draft, { state, stateSince: now, lastActivityAt: now, ageFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
+  set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
+  set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
   return changeOf(draft);
 }

@@ -81,10 +81,10 @@ export interface SessionRecord {
   readonly stateSince: number;
   /** Life after the last activity, ms. */
   readonly ttlMs: number;
-  /** Life after `ageFrom`, ms, whatever the activity; null: no cap. */
+  /** Life after `maxAgeFrom`, ms, whatever the activity; null: no cap. */
   readonly maxAgeMs: number | null;
-  /** From when the age counts: creation, or the last revival. */
-  readonly ageFrom: number;
+  /** The creation or the last revival, epoch ms. */
+  readonly maxAgeFrom: number;
   readonly expiresAt: number;
   /** The sweep looks at the session no later than this; at most the next deadline, often earlier, so that an append leaves it alone. */
   readonly sweepAt: number;

@@ -14,6 +14,7 @@ import type { Answer } from "./answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
 import type { Handle } from "./handle.ts";
+import { parseMetadata } from "./metadata.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
@@ -377,7 +378,7 @@ function parseCount(value: unknown, name: string, expected: string): number {
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch): Patch {
   return {
-    ...(metadata === undefined ? {} : { metadata }),
+    ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
     ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
     ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),

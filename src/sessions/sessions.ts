@@ -10,6 +10,7 @@ import { SessionError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { parseMetadata } from "./metadata.ts";
 import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
@@ -209,7 +210,7 @@ export class Sessions implements AsyncDisposable {
       key: this.#key(id ?? `${agent}_${sortableId(core.now(), clock.random(16))}`),
       agent,
       user,
-      metadata: options.metadata ?? {},
+      metadata: parseMetadata(options.metadata ?? {}),
       ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
       maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
       instructions: options.instructions ?? profile.instructions ?? null,
