@@ -4,6 +4,7 @@ import { changeOf, draftOf, set, splice, type Change, type Draft } from "./chang
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
 
@@ -18,7 +19,7 @@ export interface NewSession {
   readonly instructions: string | null;
 }
 
-/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are too long */
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
   return changeOf(draftOfNew(session, 0, context));
 }
@@ -30,6 +31,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     tenant: session.key.tenant,
     id: session.key.id,
     version,
+    mark: "",
     state: "active",
     agent: session.agent,
     user: session.user,
@@ -120,6 +122,10 @@ function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
 }
 
 function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
+  if (typeof instructions !== "string") {
+    const value = show(instructions);
+    throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
+  }
   if (instructions.length > limits.instructionsLengthMax) {
     throw new SessionError("argument_invalid", {
       name: "instructions",

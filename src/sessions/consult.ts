@@ -9,7 +9,7 @@ import { Answer } from "./answer.ts";
 import { beginOn } from "./begin.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
-import type { BusyPolicy } from "./options.ts";
+import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
@@ -43,7 +43,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
 
   const key = options.key ?? null;
   const patience: Patience = {
-    busy: options.busy ?? core.options.busy,
+    busy: options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy),
     waitMs: core.options.waitMs,
     signal: options.signal,
   };
