@@ -55,7 +55,7 @@ test("only fields that providers know are sent", async () => {
   await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
   const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
   const messages: Message[] = [
-    { role: "user", content: "go", mood: "calm" },
+    { role: "user", content: "go", mood: "calm", ...({ name: null } as object) },
     { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "{}" } }] },
     { role: "tool", tool_call_id: "c", content: "?", synthetic: true },
   ];

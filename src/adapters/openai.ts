@@ -184,11 +184,11 @@ function toWire(message: Message): Record<string, unknown> {
   return {
     role,
     content: content ?? null,
-    ...(name === undefined ? {} : { name }),
+    ...(name == null ? {} : { name }),
     ...(toolCalls === undefined || toolCalls === null || toolCalls.length === 0
       ? {}
       : { tool_calls: toolCalls.map(({ id, function: called }) => ({ id, type: "function", function: called })) }),
-    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
+    ...(toolCallId == null ? {} : { tool_call_id: toolCallId }),
   };
 }
 
