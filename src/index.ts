@@ -7,7 +7,7 @@ export {
   type NewSessionOptions,
   type SessionPage,
 } from "./sessions/sessions.ts";
-export { Session, type SessionPatch, type TurnInput, type WriteKey } from "./sessions/session.ts";
+export { Session, type Holder, type SessionPatch, type TurnInput, type WriteKey } from "./sessions/session.ts";
 export type { SessionInfo } from "./sessions/session-info.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";

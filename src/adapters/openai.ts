@@ -64,7 +64,10 @@ export function openaiModel(options: OpenaiOptions = {}): Model {
 }
 
 async function loadClient({ baseURL, apiKey }: OpenaiOptions): Promise<OpenaiClient> {
-  const { OpenAI } = await import("openai");
+  const { OpenAI } = await import("openai").catch((error: unknown) => {
+    const reason = "the package openai is not installed; run npm install openai";
+    throw new SessionError("model_refused", { reason }, { cause: error });
+  });
   const endpoint = baseURL ?? process.env["OPENAI_BASE_URL"];
   const key = apiKey ?? process.env["OPENAI_API_KEY"] ?? (endpoint === undefined ? undefined : "none");
   return new OpenAI({

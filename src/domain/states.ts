@@ -10,6 +10,9 @@ import type { SessionRecord } from "./record.ts";
 
 export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
 
+/** The states of a session that is no longer live. */
+export type SettledState = Exclude<SessionState, "active" | "inactive">;
+
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
 /** What moves a session from one state to another. */

@@ -64,7 +64,9 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
     const [turnEntries = [], [instructionsEntry] = []] = loaded.tails;
     past = turnEntries.map(turnOf);
-    instructions = instructionsEntry === undefined ? undefined : (decode(instructionsEntry.data) as string);
+    // What is kept with the session was meant for its own agent.
+    const kept = agent === loaded.record.agent ? instructionsEntry : undefined;
+    instructions = kept === undefined ? profile.instructions : (decode(kept.data) as string);
     const newTurn = { key, agent, input, ...(modelName === undefined ? {} : { model: modelName }) };
     return await beginOn(handle, newTurn, { ticket, ...writeOptions });
   });
@@ -77,11 +79,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     past = entries.map(turnOf);
   }
   const window = past.filter(({ seq }) => seq < turn.inProgress.seq).slice(-last);
-  const messages = [
-    ...systemMessages(instructions ?? profile.instructions),
-    ...windowMessages(turns === 0 ? [] : window, tokens),
-    ...input,
-  ];
+  const messages = [...systemMessages(instructions), ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
   const request = { messages, agent, ...(modelName === undefined ? {} : { model: modelName }) };
   return new Answer(turn.inProgress.seq, async (say) => {
     try {

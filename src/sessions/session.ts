@@ -52,6 +52,19 @@ export interface SessionPatch {
   readonly instructions?: string;
 }
 
+/** Who holds the lease of a session. */
+export interface Holder {
+  readonly instance: string;
+  /** Where it runs; null where it has said goodbye or was forgotten. */
+  readonly host: string | null;
+  readonly pid: number | null;
+  readonly fence: number;
+  readonly acquiredAt: Date;
+  readonly heldMs: number;
+  /** False where its lease is there for the taking. */
+  readonly alive: boolean;
+}
+
 /**
  * One conversation, as its owner has seen it. Turns are appended only onto what this object has seen: where another
  * process wrote in between, the write fails with `conflict` and `refresh` catches up. Operations run in the order of
@@ -242,6 +255,27 @@ export class Session {
       await lease.release();
       this.#handle.follow(handle);
     }
+  }
+
+  /** Who holds the right to write, and whether that process still lives; null where nobody does. */
+  async holder(): Promise<Holder | null> {
+    const { record } = await this.#handle.peek();
+    const { lease } = record;
+    if (lease === null) return null;
+    const { core } = this.#handle;
+    const { instances } = await core.store.instances([lease.instance]);
+    const alive = await core.instance.isAlive(lease);
+    const acquiredAt = new Date(lease.acquiredAt);
+    const { host = null, pid = null } = instances[0] ?? {};
+    return {
+      instance: lease.instance,
+      host,
+      pid,
+      fence: lease.fence,
+      acquiredAt,
+      heldMs: core.now() - lease.acquiredAt,
+      alive,
+    };
   }
 
   /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */

@@ -1,4 +1,6 @@
 import { storeConformance } from "../testing/conformance.ts";
+import { scriptedClock } from "../testing/scripted-clock.ts";
 import { openMemory } from "./memory.ts";
 
-storeConformance({ name: "the memory store", open: async () => openMemory() });
+const clock = scriptedClock();
+storeConformance({ name: "the memory store", open: async () => openMemory({ clock }), clock });

@@ -22,6 +22,8 @@ export function openMemory({ clock = systemClock }: MemoryOptions = {}): Store {
   return new MemoryStore(clock);
 }
 
+const forgottenAfterMs = 86_400_000;
+
 /** A session as it is kept; every change puts a new one in its place. */
 interface Kept {
   readonly row: RecordRow;
@@ -135,8 +137,11 @@ class MemoryStore implements Store {
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     this.#guardOpen();
+    const now = this.#clock.now();
+    for (const { id, seenAt } of this.#instances.values())
+      if (seenAt < now - forgottenAfterMs) this.#instances.delete(id);
     if (leaving) this.#instances.delete(instance.id);
-    else this.#instances.set(instance.id, { ...instance, seenAt: this.#clock.now() });
+    else this.#instances.set(instance.id, { ...instance, seenAt: now });
   }
 
   async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
@@ -170,7 +175,7 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
     case "due":
       return (row.state === "active" || row.state === "inactive") && row.sweepAt <= query.before;
     case "settled":
-      return query.states.includes(row.state) && row.stateSince < query.before;
+      return query.states.some((state) => state === row.state) && row.stateSince < query.before;
   }
 }
 

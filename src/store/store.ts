@@ -6,7 +6,7 @@
 import type { Transaction } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
-import type { SessionState } from "../domain/states.ts";
+import type { SessionState, SettledState } from "../domain/states.ts";
 
 export interface Store {
   readonly capabilities: Capabilities;
@@ -98,7 +98,7 @@ export interface Loaded {
   readonly now: number;
 }
 
-/** Entries of `log` by seq, bounds included, or those with the given keys. */
+/** Entries of `log` by seq, bounds included, or those with the given keys, then by ascending seq. */
 export type LogRange =
   | {
       readonly log: LogName;
@@ -112,8 +112,11 @@ export type LogRange =
 /**
  * Which records, in which order:
  * - `recent`: one tenant's, by the minute of the last activity, newest first, then by id;
- * - `due`: live ones (`active`, `inactive`) whose `sweepAt` has come, oldest first, of one tenant or of all;
- * - `settled`: ones in `states` since before `before`, oldest first, of one tenant or of all.
+ * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
+ *   one tenant or of all;
+ * - `settled`: ones in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
+ *   tenant or of all.
+ * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
 export type SessionQuery =
   | {
@@ -142,14 +145,15 @@ export type SessionQuery =
   | {
       readonly order: "settled";
       readonly tenant?: string;
-      readonly states: readonly SessionState[];
+      readonly states: readonly SettledState[];
       readonly before: number;
       readonly limit: number;
       readonly after?: string;
     };
 
 export interface Page {
+  /** As many as the query's limit, fewer only on the last page. */
   readonly records: readonly SessionRecord[];
-  /** Where the next page begins; undefined after the last. Opaque: pass it back as `after`. */
+  /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
   readonly next: string | undefined;
 }

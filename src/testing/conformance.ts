@@ -21,20 +21,25 @@ export type { StoreHarness } from "./conformance/bench.ts";
 export function storeConformance(harness: StoreHarness): void {
   describe(`${harness.name} keeps the contract of a store`, () => {
     const check: Check = (title, body) => {
-      test(title, async () => {
+      test(title, async (context) => {
         await using bench = await Bench.open(harness);
-        await body(bench);
+        await body(bench, context);
       });
     };
-    commitCases(check);
-    spliceCases(check);
-    keyCases(check);
-    valueCases(check);
-    readCases(check);
-    findCases(check);
-    scopeCases(check);
-    sharingCases(check);
-    instanceCases(check);
-    closingCases(check);
+    conformanceCases(check);
   });
+}
+
+/** All cases, for {@link storeConformance} and for the test that each of them can fail. */
+export function conformanceCases(check: Check): void {
+  commitCases(check);
+  spliceCases(check);
+  keyCases(check);
+  valueCases(check);
+  readCases(check);
+  findCases(check);
+  scopeCases(check);
+  sharingCases(check);
+  instanceCases(check);
+  closingCases(check);
 }

@@ -1,5 +1,6 @@
 /** `perdure/testing`: for authors of stores, and for tests of what stands on them. */
 export { storeConformance, type StoreHarness } from "./conformance.ts";
+export { failingStore, type FailingStore, type Fault, type FaultPlan } from "./failing-store.ts";
 export {
   creationOf,
   sampleAt,
@@ -10,3 +11,4 @@ export {
   type SampleEntry,
   type SampleStep,
 } from "./samples.ts";
+export { scriptedClock, type ScriptedClock } from "./scripted-clock.ts";

@@ -48,13 +48,11 @@ function whereOf(query: SessionQuery): Where {
     filterRecent(where, query);
     return where;
   }
+  // The condition on the state is the index's own, word for word, so that it is used.
   if (query.order === "due") {
-    // The index's own condition, word for word, so that it is used.
     where.and("state in ('active', 'inactive') and sweep_at <= ?", query.before);
   } else {
-    const live = query.states.some((state) => state === "active" || state === "inactive");
-    if (!live) where.and("state not in ('active', 'inactive')"); // the index's own condition
-    where.and("state_since < ?", query.before);
+    where.and("state not in ('active', 'inactive') and state_since < ?", query.before);
     where.and("state in (select value from json_each(?))", JSON.stringify(query.states));
   }
   if (query.after !== undefined) {

@@ -1,10 +1,12 @@
 /** What every case of the conformance suite works with. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import type { TestContext } from "node:test";
 import type { Change } from "../../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/entry.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import type { Outcome, Store } from "../../store/store.ts";
+import type { ScriptedClock } from "../scripted-clock.ts";
 import { sampleRecord } from "../samples.ts";
 
 /** The store under test. */
@@ -16,10 +18,12 @@ export interface StoreHarness {
    * `capabilities.shared`, the suite holds several handles at once; it opens again after closing in any case.
    */
   readonly open: () => Promise<Store>;
+  /** The clock that the store reads, where a test can set it; one case needs it. */
+  readonly clock?: ScriptedClock;
 }
 
 /** Registers one case: a title that begins with the name of an invariant, and what must hold. */
-export type Check = (title: string, body: (bench: Bench) => Promise<void>) => void;
+export type Check = (title: string, body: (bench: Bench, context: TestContext) => Promise<void>) => void;
 
 /** A store, and a tenant of its own in it for each case, so that cases never meet. */
 export class Bench implements AsyncDisposable {
@@ -28,10 +32,14 @@ export class Bench implements AsyncDisposable {
   readonly #harness: StoreHarness;
   readonly #open: Store[];
 
+  /** The clock of the store, where the harness can set it. */
+  readonly clock: ScriptedClock | undefined;
+
   private constructor(harness: StoreHarness, store: Store) {
     this.#harness = harness;
     this.store = store;
     this.#open = [store];
+    this.clock = harness.clock;
   }
 
   static async open(harness: StoreHarness): Promise<Bench> {

@@ -27,12 +27,15 @@ export function scopeCases(check: Check): void {
     const { store } = bench;
     const mark = bench.tenant.slice(-12);
     const tenants = oddIds.filter((id) => id.length < 200).map((id) => `${id}${mark}${id}`);
-    for (const tenant of tenants) await land(store, creationOf(sampleRecord({ tenant, id: "s", sweepAt: 1 })));
+    for (const tenant of tenants) {
+      await land(store, creationOf(sampleRecord({ tenant, id: "s", sweepAt: 1 })));
+      await land(store, creationOf(sampleRecord({ tenant, id: "e", state: "ended", lastActivityAt: 0 })));
+    }
     for (const tenant of tenants) {
       const pages = [
-        await store.find({ order: "recent", tenant, now: 0, limit: 9 }),
+        await store.find({ order: "recent", tenant, now: 0, activeSince: 1, limit: 9 }),
         await store.find({ order: "due", tenant, before: 1, limit: 9 }),
-        await store.find({ order: "settled", tenant, states: ["active"], before: 1e15, limit: 9 }),
+        await store.find({ order: "settled", tenant, states: ["ended"], before: 1e15, limit: 9 }),
       ];
       for (const { records } of pages)
         assert.deepEqual(

@@ -1,0 +1,52 @@
+import { stripVTControlCharacters, styleText } from "node:util";
+
+/** Data for programs: one object a line, instants in ISO 8601. */
+export function writeJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, plain)}\n`);
+}
+
+/** What JSON cannot say, for reading: bigints in digits, bytes in base64. */
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  return value;
+}
+
+/** A remark to whoever watches; never data. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Rows under a heading, each column as wide as its widest cell. Cells of others' making lose their control characters. */
+export function writeTable(heading: readonly string[], rows: readonly (readonly string[])[]): void {
+  const clean = rows.map((row) => row.map(printable));
+  const widths = heading.map((name, column) => Math.max(name.length, ...clean.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
+  process.stdout.write(`${styleText("bold", line(heading), { stream: process.stdout })}\n`);
+  for (const row of clean) process.stdout.write(`${line(row)}\n`);
+}
+
+/** A text on one line of a terminal, harmless. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is taken out
+  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
+}
+
+/** An instant in the local time of whoever reads: `2026-11-20 23:05:12`. */
+export function localTime(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** A span of time in its largest unit: `340 ms`, `12 s`, `3 min`, `2 h`, `5 d`. */
+export function span(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < 86_400_000 ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / 86_400_000)} d`;
+}

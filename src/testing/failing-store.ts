@@ -1,0 +1,72 @@
+import type { Clock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
+import type { Transaction } from "../domain/change.ts";
+import { SessionError } from "../errors.ts";
+import type { Outcome, Store } from "../store/store.ts";
+
+/**
+ * What befalls a commit:
+ * - `before`: it fails and nothing was written;
+ * - `after`: it lands, then its answer is lost, as when a connection breaks;
+ * - `delay`: it lands after a while; `hold`: when the promise resolves.
+ */
+export type Fault =
+  | { readonly fails: "before" | "after"; readonly error?: Error }
+  | { readonly delayMs: number }
+  | { readonly hold: Promise<unknown> };
+
+/** Which fault befalls the n-th commit, counted from 1; undefined: none. */
+export type FaultPlan =
+  | Readonly<Record<number, Fault>>
+  | ((n: number, batch: readonly Transaction[]) => Fault | undefined);
+
+/** A store whose commits fail as planned, for fault tests. */
+export interface FailingStore extends Store {
+  /** How many commits there were, failed ones included. */
+  readonly commits: number;
+  /** Change what befalls the commits from here on; the count goes on. */
+  plan(plan: FaultPlan): void;
+}
+
+/** Wrap a store so that its commits fail as planned. What else it does stays. */
+export function failingStore(
+  store: Store,
+  plan: FaultPlan,
+  { clock = systemClock }: { readonly clock?: Clock } = {},
+): FailingStore {
+  let current = plan;
+  let commits = 0;
+  return {
+    capabilities: store.capabilities,
+    get commits() {
+      return commits;
+    },
+    plan(next) {
+      current = next;
+    },
+    async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+      commits++;
+      const fault = typeof current === "function" ? current(commits, batch) : current[commits];
+      if (fault === undefined) return store.commit(batch);
+      if ("delayMs" in fault) await clock.sleep(fault.delayMs);
+      else if ("hold" in fault) await fault.hold;
+      else if (fault.fails === "before") throw fault.error ?? unavailable(commits, "nothing was written");
+      const outcomes = await store.commit(batch);
+      if ("fails" in fault) throw fault.error ?? unavailable(commits, "the answer was lost");
+      return outcomes;
+    },
+    load: (requests) => store.load(requests),
+    read: (key, range) => store.read(key, range),
+    find: (query) => store.find(query),
+    heartbeat: (instance, options) => store.heartbeat(instance, options),
+    instances: (ids) => store.instances(ids),
+    close: () => store.close(),
+  };
+}
+
+function unavailable(commit: number, reason: string): SessionError {
+  return new SessionError("store_unavailable", {
+    store: "the failing store",
+    reason: `commit ${commit} failed as planned, ${reason}`,
+  });
+}

@@ -1,0 +1,515 @@
+/** Stores that break the contract in one way each. */
+import { setImmediate } from "node:timers/promises";
+import type { Change, Transaction } from "../../src/domain/change.ts";
+import { decode, encode } from "../../src/domain/codec.ts";
+import { keyText, type Entry, type SessionKey } from "../../src/domain/entry.ts";
+import type { Instance, SessionRecord } from "../../src/domain/record.ts";
+import type { Outcome, SessionQuery, Store } from "../../src/store/store.ts";
+
+/** What a broken store does otherwise than the one it stands before. */
+export type Breakage = (store: Store) => Partial<Store>;
+
+const everyTurn = { log: "turns", from: 1, to: 1e6, limit: 1e6, order: "ascending" } as const;
+
+/** What is wrong with a store, the beginning of the title of a case that must notice, and how it is done. */
+export const breakages: readonly [what: string, noticedBy: string, Breakage][] = [
+  [
+    "loses all splices but the first",
+    "commit-is-whole",
+    mapChanges((change) => ({ ...change, splices: change.splices.slice(0, 1) })),
+  ],
+  [
+    "loses the splices that only cut",
+    "commit-is-whole",
+    mapChanges((change) => ({ ...change, splices: change.splices.filter(({ entries }) => entries.length > 0) })),
+  ],
+  ["keeps the old record", "commit-is-whole", keepsOldRecord],
+  ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
+  ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],
+  ["never compares versions", "stale-version-writes-nothing", forced(() => true)],
+  ["takes an expected 0 for no matter what", "stale-version-writes-nothing", forced(({ expected }) => expected === 0)],
+  [
+    "takes an older version for as good",
+    "stale-version-writes-nothing",
+    forced((change, current) => change.expected < (current?.version ?? 0)),
+  ],
+  ["removes whatever stands", "stale-version-writes-nothing: a removal", forced(({ record }) => record === null)],
+  ["compares first and writes later", "stale-version-writes-nothing: of two that race", comparesThenWrites],
+  [
+    "does not say what stands",
+    "stale-version-writes-nothing",
+    mapOutcomes((outcome) => (outcome.status === "conflict" ? { status: "conflict", current: undefined } : outcome)),
+  ],
+  ["fails a whole batch for one", "transactions-are-separate", allOrNothing],
+  [
+    "answers in another order",
+    "transactions-are-separate",
+    (store) => ({ commit: async (batch) => (await store.commit(batch)).toReversed() }),
+  ],
+  ["splits a transaction", "changes-land-together", splitsTransactions],
+  ["ignores claims", "key-is-once", mapChanges((change) => ({ ...change, claims: [] }))],
+  [
+    "ignores all claims but the first",
+    "key-is-once",
+    mapChanges((change) => ({ ...change, claims: change.claims.slice(0, 1) })),
+  ],
+  ["looks at versions before claims", "key-is-once", conflictFirst],
+  ["never frees a key", "key-is-once: a key whose entry was spliced away", neverFrees],
+  ["has one set of keys for all logs", "key-is-once: the same key in another log", oneSetOfKeys],
+  [
+    "hands back another entry",
+    "key-is-once",
+    mapOutcomes((outcome) =>
+      outcome.status === "duplicate" ? { ...outcome, entry: { ...outcome.entry, seq: 1 } } : outcome,
+    ),
+  ],
+  [
+    "says it is durable and is not",
+    "committed-is-durable",
+    (store) => ({ capabilities: { ...store.capabilities, durable: true } }),
+  ],
+  [
+    "says it is shared and is not",
+    "what one handle",
+    (store) => ({ capabilities: { ...store.capabilities, shared: true } }),
+  ],
+  ["loads the record and its tails at two moments", "load-is-one-moment: a reader", twoMoments],
+  [
+    "loads what is there, in the order it is there",
+    "load-is-one-moment: records",
+    (store) => ({ load: async (requests) => (await store.load(requests)).filter((one) => one !== undefined) }),
+  ],
+  ["has tails that descend", "load-is-one-moment: tails", mapTails((entries) => entries.toReversed())],
+  ["has tails one entry short", "load-is-one-moment: tails", mapTails((entries) => entries.slice(1))],
+  [
+    "reads without a limit",
+    "read-is-bounded",
+    (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, limit: 1e6 }) }),
+  ],
+  [
+    "leaves the last of a range out",
+    "read-is-bounded",
+    (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, to: range.to - 1 }) }),
+  ],
+  [
+    "only reads upwards",
+    "read-is-bounded",
+    (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, order: "ascending" }) }),
+  ],
+  [
+    "finds by the first key only",
+    "read-is-bounded: entries by their keys",
+    (store) => ({
+      read: (key, range) => store.read(key, "keys" in range ? { ...range, keys: range.keys.slice(0, 1) } : range),
+    }),
+  ],
+  [
+    "ends after the first page",
+    "pages-are-complete",
+    (store) => ({ find: async (query) => ({ ...(await store.find(query)), next: undefined }) }),
+  ],
+  [
+    "begins every page at the beginning",
+    "pages-are-complete",
+    (store) => ({ find: (query) => store.find(withoutCursor(query)) }),
+  ],
+  ["pages by offset", "pages-are-complete: comings and goings", pagesByOffset],
+  [
+    "has an empty page at the end",
+    "pages-are-complete",
+    (store) => ({
+      find: async (query) => {
+        const page = await store.find(query);
+        return { ...page, next: page.next ?? (page.records.length === query.limit ? "end" : undefined) };
+      },
+    }),
+  ],
+  [
+    "takes any cursor",
+    "pages-are-complete",
+    (store) => ({
+      find: (query) => store.find(query).catch(() => store.find(withoutCursor(query))),
+    }),
+  ],
+  ["sorts ids as a language does", "pages-are-complete: ids of every kind", sortsByLanguage],
+  [
+    "judges states as last written",
+    "pages-are-complete: recent finds by expired ones",
+    (store) => ({ find: (query) => store.find(query.order === "recent" ? { ...query, now: 0 } : query) }),
+  ],
+  ...(["agent", "user", "states", "activeSince", "activeBefore"] as const).map((filter): [string, string, Breakage] => [
+    `ignores ${filter} when it finds`,
+    "pages-are-complete: recent finds by",
+    (store) => ({
+      find: ({ [filter as "agent"]: _ignored, ...query }: SessionQuery & { agent?: string }) => store.find(query),
+    }),
+  ]),
+  [
+    "sweeps what is due in a moment",
+    "pages-are-complete: due",
+    (store) => ({
+      find: (query) => store.find(query.order === "due" ? { ...query, before: query.before + 1 } : query),
+    }),
+  ],
+  [
+    "misses what is due just now",
+    "pages-are-complete: due",
+    (store) => ({
+      find: (query) => store.find(query.order === "due" ? { ...query, before: query.before - 1 } : query),
+    }),
+  ],
+  [
+    "finds what was settled just then",
+    "pages-are-complete: settled",
+    (store) => ({
+      find: (query) => store.find(query.order === "settled" ? { ...query, before: query.before + 1 } : query),
+    }),
+  ],
+  [
+    "finds for all tenants",
+    "scope-is-in-the-key",
+    (store) => ({
+      find: ({ tenant: _tenant, ...query }) => store.find({ order: "due", limit: query.limit, before: 1e15 }),
+    }),
+  ],
+  ["does not tell upper from lower case", "what goes in comes out: ids", mapKeys((text) => text.toLowerCase())],
+  ["trims blanks", "what goes in comes out: ids", mapKeys((text) => text.trimEnd())],
+  ["normalises ids", "what goes in comes out: ids", mapKeys((text) => text.normalize())],
+  ["does not tell tenants apart", "scope-is-in-the-key: the same id in two", mapTenants(() => "one")],
+  [
+    "joins tenant and id by a slash",
+    "scope-is-in-the-key: no separator",
+    mapSessionKeys(({ tenant, id }) => ({ tenant: "one", id: `${tenant}/${id}` })),
+  ],
+  [
+    "sorts the keys of data",
+    "what goes in comes out: the order of keys",
+    mapData((text) => JSON.stringify(sorted(JSON.parse(text)))),
+  ],
+  ["loses what follows U+0000", "what goes in comes out: U+0000", mapData((text) => text.replaceAll("\\u0000", ""))],
+  [
+    "replaces halves of surrogate pairs",
+    "what goes in comes out: halves",
+    mapData((text) => text.replaceAll(/\\ud[89a-f]../g, "\ufffd")),
+  ],
+  ["cuts long texts", "what goes in comes out: a text of a megabyte", mapData((text) => text.slice(0, 1_000_000))],
+  [
+    "loses the negative zero of records",
+    "what goes in comes out: negative zero",
+    mapRecords((record) => ({ ...record, metadata: positive(record.metadata) })),
+  ],
+  [
+    "keeps numbers of 32 bits",
+    "what goes in comes out: every field",
+    mapRecords((record) => ({ ...record, fence: record.fence | 0 })),
+  ],
+  [
+    "loses the queue of a record",
+    "what goes in comes out: every field",
+    mapRecords((record) => ({ ...record, waiters: [] })),
+  ],
+  ["forgets instances", "heartbeats", () => ({ heartbeat: async () => {} })],
+  [
+    "never lets instances go",
+    "heartbeats: who leaves",
+    (store) => ({ heartbeat: (instance) => store.heartbeat(instance) }),
+  ],
+  ["tells of instances nobody asked for", "heartbeats: only those", tellsAll],
+  [
+    "makes up what it does not know",
+    "heartbeats",
+    (store) => ({
+      instances: async (ids) => ({
+        now: (await store.instances([])).now,
+        instances: ids.map((id) => ({ id, host: "host", pid: 7, machine: "machine", startedAt: "12345", seenAt: 0 })),
+      }),
+    }),
+  ],
+  ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
+  ["goes on after it is closed", "close", () => ({ close: async () => {} })],
+  ["throws when it is closed twice", "close: calling it again", closesOnce],
+];
+
+// What is otherwise, from the small to the large.
+
+function withoutCursor({ after: _after, ...query }: SessionQuery): SessionQuery {
+  return query;
+}
+
+function mapChanges(map: (change: Change) => Change): Breakage {
+  return (store) => ({ commit: (batch) => store.commit(batch.map((transaction) => transaction.map(map))) });
+}
+
+function mapOutcomes(map: (outcome: Outcome) => Outcome): Breakage {
+  return (store) => ({ commit: async (batch) => (await store.commit(batch)).map(map) });
+}
+
+function mapRecords(map: (record: SessionRecord) => SessionRecord): Breakage {
+  return mapChanges((change) => ({ ...change, record: change.record && map(change.record) }));
+}
+
+function mapData(map: (text: string) => string): Breakage {
+  return mapChanges((change) => ({
+    ...change,
+    splices: change.splices.map((splice) => ({
+      ...splice,
+      entries: splice.entries.map((entry) => ({ ...entry, data: map(entry.data) })),
+    })),
+  }));
+}
+
+function mapTails(map: (entries: readonly Entry[]) => readonly Entry[]): Breakage {
+  return (store) => ({
+    load: async (requests) =>
+      (await store.load(requests)).map((loaded) => loaded && { ...loaded, tails: loaded.tails.map(map) }),
+  });
+}
+
+/** Sessions live under other keys than they say; only commits and loads are looked at. */
+function mapSessionKeys(map: (key: SessionKey) => SessionKey): Breakage {
+  return (store) => ({
+    commit: (batch) =>
+      store.commit(batch.map((transaction) => transaction.map((change) => ({ ...change, key: map(change.key) })))),
+    load: (requests) => store.load(requests.map((request) => ({ ...request, key: map(request.key) }))),
+    read: (key, range) => store.read(map(key), range),
+  });
+}
+
+function mapKeys(map: (text: string) => string): Breakage {
+  return mapSessionKeys(({ tenant, id }) => ({ tenant, id: map(id) }));
+}
+
+function mapTenants(map: (text: string) => string): Breakage {
+  return mapSessionKeys(({ tenant, id }) => ({ tenant: map(tenant), id }));
+}
+
+/** Changes of which this is true land whatever version stands. */
+function forced(applies: (change: Change, current: SessionRecord | undefined) => boolean): Breakage {
+  return (store) => ({
+    commit: async (batch) => {
+      const keys = batch.flat().map(({ key }) => ({ key, tails: [] }));
+      const standing = new Map((await store.load(keys)).map((one) => [one && keyText(one.record), one?.record]));
+      const force = (change: Change): Change => {
+        const current = standing.get(keyText(change.key));
+        return applies(change, current) ? { ...change, expected: current?.version ?? 0 } : change;
+      };
+      return store.commit(batch.map((transaction) => transaction.map(force)));
+    },
+  });
+}
+
+function keepsOldRecord(store: Store): Partial<Store> {
+  const keep = forced(() => false)(store);
+  return {
+    ...keep,
+    commit: async (batch) => {
+      const late: Transaction[] = [];
+      for (const transaction of batch) {
+        const changes: Change[] = [];
+        for (const change of transaction) {
+          const [loaded] = await store.load([{ key: change.key, tails: [] }]);
+          const record = loaded && change.record && { ...loaded.record, version: change.record.version };
+          changes.push(record ? { ...change, record } : change);
+        }
+        late.push(changes);
+      }
+      return store.commit(late);
+    },
+  };
+}
+
+function keepsLogs(store: Store): Partial<Store> {
+  const left = new Map<string, readonly Entry[]>();
+  return {
+    commit: async (batch) => {
+      for (const change of batch.flat())
+        if (change.record === null) left.set(keyText(change.key), await store.read(change.key, everyTurn));
+      return store.commit(batch);
+    },
+    read: async (key, range) => {
+      const entries = await store.read(key, range);
+      return entries.length === 0 && range.log === "turns" ? (left.get(keyText(key)) ?? []) : entries;
+    },
+  };
+}
+
+function oneByOne(store: Store): Partial<Store> {
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) outcomes.push(...(await store.commit([transaction])));
+      return outcomes;
+    },
+  };
+}
+
+function comparesThenWrites(store: Store): Partial<Store> {
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) {
+        const loads = transaction.map(({ key }) => ({ key, tails: [] }));
+        const fits = (await store.load(loads)).every(
+          (loaded, index) => (loaded?.record.version ?? 0) === transaction[index]?.expected,
+        );
+        await setImmediate();
+        const write = fits ? forced(() => true)(store).commit : undefined;
+        outcomes.push(...(await (write ?? ((one) => store.commit(one)))([transaction])));
+      }
+      return outcomes;
+    },
+  };
+}
+
+function allOrNothing(store: Store): Partial<Store> {
+  return {
+    commit: async (batch) => {
+      const [outcome] = await store.commit([batch.flat()]);
+      return batch.map(() => outcome ?? { status: "ok" });
+    },
+  };
+}
+
+function splitsTransactions(store: Store): Partial<Store> {
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) {
+        const parts = await store.commit(transaction.map((change) => [change]));
+        outcomes.push(parts.find(({ status }) => status !== "ok") ?? { status: "ok" });
+      }
+      return outcomes;
+    },
+  };
+}
+
+function conflictFirst(store: Store): Partial<Store> {
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) {
+        let conflict: Outcome | undefined;
+        for (const { key, expected } of transaction) {
+          const [loaded] = await store.load([{ key, tails: [] }]);
+          if ((loaded?.record.version ?? 0) !== expected) conflict ??= { status: "conflict", current: loaded?.record };
+        }
+        outcomes.push(...(conflict === undefined ? await store.commit([transaction]) : [conflict]));
+      }
+      return outcomes;
+    },
+  };
+}
+
+function neverFrees(store: Store): Partial<Store> {
+  const claimed = new Map<string, Entry>();
+  const nameOf = (change: Change, key: string): string => `${keyText(change.key)}\u0000${key}`;
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) {
+        const taken = transaction
+          .flatMap((change) => change.claims.map(({ key }) => claimed.get(nameOf(change, key))))
+          .find((entry) => entry !== undefined);
+        const [outcome] = taken === undefined ? await store.commit([transaction]) : [];
+        if (outcome?.status === "ok") {
+          for (const change of transaction)
+            for (const entry of change.splices.flatMap(({ entries }) => entries))
+              if (entry.key !== null) claimed.set(nameOf(change, entry.key), entry);
+        }
+        outcomes.push(outcome ?? { status: "duplicate", entry: taken! });
+      }
+      return outcomes;
+    },
+  };
+}
+
+function oneSetOfKeys(store: Store): Partial<Store> {
+  return mapChanges((change) => ({
+    ...change,
+    claims: change.claims.flatMap(({ key }) => ["turns", "events"].map((log) => ({ log, key }))),
+  }))(store);
+}
+
+function twoMoments(store: Store): Partial<Store> {
+  return {
+    load: async (requests) => {
+      const records = await store.load(requests.map(({ key }) => ({ key, tails: [] })));
+      await setImmediate();
+      const whole = await store.load(requests);
+      return records.map((loaded, index) => loaded && { ...loaded, tails: whole[index]?.tails ?? [] });
+    },
+  };
+}
+
+function pagesByOffset(store: Store): Partial<Store> {
+  return {
+    find: async ({ after, ...query }) => {
+      // Cursors that the store beneath refuses are refused here too.
+      if (after !== undefined && !/^\d+$/.test(after)) return store.find({ ...query, after });
+      const from = Number(after ?? 0);
+      const { records } = await store.find({ ...query, limit: 1e6 });
+      const to = from + query.limit;
+      return { records: records.slice(from, to), next: to < records.length ? String(to) : undefined };
+    },
+  };
+}
+
+function sortsByLanguage(store: Store): Partial<Store> {
+  const { compare } = new Intl.Collator("en");
+  return {
+    find: async (query) => {
+      const page = await store.find({ ...query, limit: 1e6 });
+      const records = page.records.toSorted((a, b) => compare(a.id, b.id));
+      return { records, next: undefined };
+    },
+  };
+}
+
+function tellsAll(store: Store): Partial<Store> {
+  const ids = new Set<string>();
+  return {
+    heartbeat: async (instance, options) => {
+      ids.add(instance.id);
+      await store.heartbeat(instance, options);
+    },
+    instances: () => store.instances([...ids]),
+  };
+}
+
+function neverForgets(store: Store): Partial<Store> {
+  const known = new Map<string, Instance>();
+  return {
+    heartbeat: async (instance, options) => {
+      await store.heartbeat(instance, options);
+      if (options?.leaving === true) known.delete(instance.id);
+      else known.set(instance.id, (await store.instances([instance.id])).instances[0]!);
+    },
+    instances: async (ids) => ({
+      now: (await store.instances([])).now,
+      instances: [...known.values()].filter(({ id }) => ids.includes(id)),
+    }),
+  };
+}
+
+function closesOnce(store: Store): Partial<Store> {
+  let closed = false;
+  return {
+    close: async () => {
+      if (closed) throw new Error("closed already");
+      closed = true;
+      await store.close();
+    },
+  };
+}
+
+/** With the keys of objects in the order of the alphabet. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
+}
+
+function positive(metadata: SessionRecord["metadata"]): SessionRecord["metadata"] {
+  return decode(encode(metadata).replaceAll('{"$type":"number","value":"-0"}', "0")) as SessionRecord["metadata"];
+}
