@@ -20,7 +20,7 @@ export function parseAgentsFile(text: string, file: string): Readonly<Record<str
   try {
     root = parseLocatedJson(text);
   } catch (error) {
-    if (error instanceof JsonError) throw invalid(error.place, error.message);
+    if (error instanceof JsonError) throw invalid(error.place, `not JSON: ${error.message}`);
     throw error;
   }
   if (root.kind !== "object") throw invalid(root, 'expected an object of agents: {"ceo":{"instructions":"…"}}');

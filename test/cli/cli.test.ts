@@ -76,15 +76,19 @@ test("agents come from a file; an unknown one is wrong usage and the known ones 
 });
 
 const brokenFiles: readonly (readonly [title: string, text: string, message: RegExp])[] = [
-  ["a misplaced word", '{\n  "ceo": {\n    "instructions": oops\n  }\n}', /agents\.json:3: this is not JSON/],
-  ["an end too early", '{\n  "ceo": {', /agents\.json:2: this is not JSON/],
-  ["a list", "[]", /agents\.json:1: expected/],
-  ["a wrong ttl", '{\n  "a": {},\n  "ceo": { "ttl": "tomorrow" }\n}', /agents\.json:3: agent "ceo": ttl is "tomorrow"/],
   [
-    "an unknown field",
-    '{\n\n  "ceo": { "modle": "m" }\n}',
-    /agents\.json:3: agent "ceo" has the unknown field "modle"/,
+    "a misplaced word",
+    '{\n  "ceo": {\n    "instructions": oops\n  }\n}',
+    /agents\.json:3: not JSON: there is oops .*column 21/,
   ],
+  ["an end too early", '{\n  "ceo": {', /agents\.json:2: not JSON: the file ends/],
+  ["a list", "[]", /agents\.json:1: expected/],
+  [
+    "a wrong ttl",
+    '{\n  "a": {},\n  "ceo": { "ttl": "tomorrow" }\n}',
+    /agents\.json:3: ttl of agent "ceo" is "tomorrow"/,
+  ],
+  ["an unknown field", '{\n\n  "ceo": { "modle": "m" }\n}', /agents\.json:3: agent "ceo" has no setting "modle"/],
 ];
 
 for (const [title, text, message] of brokenFiles) {
