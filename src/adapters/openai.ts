@@ -4,6 +4,7 @@
  */
 import { SessionError, type Message, type Model, type ModelEvent, type ModelRequest, type ToolCall } from "../index.ts";
 
+/** Which endpoint, and how patient to be with it. */
 export interface OpenaiOptions {
   /** @default OPENAI_BASE_URL, else OpenAI's own */
   readonly baseURL?: string;

@@ -10,6 +10,7 @@ export interface Exchange {
   readonly output: readonly Message[];
 }
 
+/** A recorded conversation. */
 export interface Conversation {
   readonly id: string;
   /** The system messages ahead of the first exchange, joined. */
@@ -66,6 +67,7 @@ function split(messages: readonly Message[]): Pick<Conversation, "instructions" 
   return { instructions: instructions === "" ? undefined : instructions, exchanges };
 }
 
+/** What to replay, and how fast. */
 export interface ReplayOptions {
   readonly conversation: Conversation;
   /** The pause before each piece, ms. @default 0 */

@@ -84,6 +84,12 @@ function objectToPlain(value: object, walk: Walk): unknown {
 }
 
 function arrayToPlain(value: readonly unknown[], walk: Walk): unknown {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Array.prototype is an array itself, in every realm; that of a class which extends it is not.
+  if (!Array.isArray(prototype)) throw instanceOf(prototype, walk);
+  guardToJson(value, walk);
+  const keys = Object.keys(value);
+  if (keys.length > value.length) throw unstorable(walk, `it has the property ${keys[value.length]} beside its items`);
   let copy: unknown[] | undefined;
   for (let index = 0; index < value.length; index++) {
     walk.path.push(index);
@@ -101,9 +107,10 @@ function recordToPlain(value: object, walk: Walk): unknown {
   if (prototype !== Object.prototype && prototype !== null) {
     // A plain object of another realm (a worker, a vm) has that realm's Object.prototype above it and nothing above that.
     if (Object.getPrototypeOf(prototype) !== null || !Object.hasOwn(prototype as object, "isPrototypeOf")) {
-      throw unstorable(walk, `it is an instance of ${nameOfClass(prototype)}; pass plain data`);
+      throw instanceOf(prototype, walk);
     }
   }
+  guardToJson(value, walk);
   if (Object.getOwnPropertySymbols(value).length > 0) throw unstorable(walk, "it has a property named by a symbol");
   const record = value as Record<string, unknown>;
   let copy: Record<string, unknown> | undefined;
@@ -123,9 +130,16 @@ function recordToPlain(value: object, walk: Walk): unknown {
   return Object.hasOwn(record, "$type") ? { $type: "object", value: plain } : plain;
 }
 
-function nameOfClass(prototype: unknown): string {
-  const { constructor } = prototype as { constructor?: unknown };
-  return typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class";
+/** JSON.stringify would call it and keep something else. */
+function guardToJson(value: object, walk: Walk): void {
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function")
+    throw unstorable(walk, "it has a method toJSON; pass what that returns");
+}
+
+function instanceOf(prototype: unknown, walk: Walk): SessionError {
+  const { constructor } = (prototype ?? {}) as { constructor?: unknown };
+  const name = typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class";
+  return unstorable(walk, `it is an instance of ${name}; pass plain data`);
 }
 
 function unstorable(walk: Walk, reason: string): SessionError {

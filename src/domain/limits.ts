@@ -16,6 +16,7 @@ export interface Limits {
   readonly pendingMax: number;
 }
 
+/** The limits that hold where none are given. */
 export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
   metadataBytesMax: 64 * 1024,

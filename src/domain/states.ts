@@ -8,6 +8,7 @@
 import { SessionError } from "../errors.ts";
 import type { SessionRecord } from "./record.ts";
 
+/** Where a session is in its life. */
 export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
 
 /** The states of a session that is no longer live. */

@@ -128,36 +128,45 @@ function parseToolCalls(calls: unknown, path: string): void {
 }
 
 /**
- * The tool calls of these messages that no later one of them answers, in order. Pairing is by occurrence within one
- * turn, because the same id may stand for another call in a later turn, and for a second one in the same.
+ * The tool calls of these messages that no later one answers, in order. Pairing is by occurrence within one turn,
+ * because the same id may stand for another call in a later turn, and for a second one in the same: a result answers
+ * the latest open call of its id.
  */
 export function danglingToolCalls(messages: readonly Message[]): readonly ToolCall[] {
-  const dangling: ToolCall[] = [];
-  for (const message of messages) {
-    dangling.push(...(message.tool_calls ?? []));
-    if (message.role !== "tool") continue;
-    const answered = dangling.findIndex((call) => call.id === message.tool_call_id);
-    if (answered >= 0) dangling.splice(answered, 1);
-  }
-  return dangling;
+  return unanswered(messages).map(({ call }) => call);
 }
 
 /** The messages with each dangling tool call closed by a marked result, so that a provider accepts the history. */
 export function closeToolCalls(messages: readonly Message[]): readonly Message[] {
-  const dangling = danglingToolCalls(messages);
+  const dangling = unanswered(messages);
   if (dangling.length === 0) return messages;
-  const closed = [...messages];
-  for (const call of dangling) {
+  const closed: Message[] = [];
+  const owed: ToolCall[] = [];
+  for (const [at, message] of messages.entries()) {
     // A result must follow the message that made the call, before anybody speaks again.
-    const asked = closed.findLastIndex((message) => message.tool_calls?.includes(call));
-    let place = asked + 1;
-    while (closed[place]?.role === "tool") place++;
-    closed.splice(place, 0, {
-      role: "tool",
-      tool_call_id: call.id,
-      content: "The call was interrupted before its result was known; it may or may not have had effects.",
-      synthetic: true,
-    });
+    if (message.role !== "tool") closed.push(...owed.splice(0).map(unknownResult));
+    closed.push(message);
+    for (const { call, madeAt } of dangling) if (madeAt === at) owed.push(call);
   }
-  return closed;
+  return [...closed, ...owed.map(unknownResult)];
+}
+
+function unanswered(messages: readonly Message[]): { readonly call: ToolCall; readonly madeAt: number }[] {
+  const open: { call: ToolCall; madeAt: number }[] = [];
+  for (const [madeAt, message] of messages.entries()) {
+    for (const call of message.tool_calls ?? []) open.push({ call, madeAt });
+    if (message.role !== "tool") continue;
+    const answered = open.findLastIndex(({ call }) => call.id === message.tool_call_id);
+    if (answered >= 0) open.splice(answered, 1);
+  }
+  return open;
+}
+
+function unknownResult(call: ToolCall): Message {
+  return {
+    role: "tool",
+    tool_call_id: call.id,
+    content: "The call was interrupted before its result was known; it may or may not have had effects.",
+    synthetic: true,
+  };
 }

@@ -9,6 +9,13 @@ export type Window = number | { readonly turns?: number; readonly tokens?: numbe
 
 /** @throws SessionError `argument_invalid` */
 export function parseWindow(window: Window): { turns: number; tokens: number } {
+  if (typeof window !== "number" && (typeof window !== "object" || window === null)) {
+    throw new SessionError("argument_invalid", {
+      name: "window",
+      value: show(window),
+      expected: "a number of turns, or { turns, tokens }",
+    });
+  }
   const { turns = windowTurnsMax, tokens = Number.MAX_SAFE_INTEGER } =
     typeof window === "number" ? { turns: window } : window;
   for (const [name, value] of Object.entries({ turns, tokens })) {

@@ -12,6 +12,7 @@ import type { Model, ModelRequest } from "./model.ts";
 import type { BusyPolicy } from "./options.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
+/** How a question is asked. */
 export interface ConsultOptions {
   /** What answers; a text is the name that the model of `openSessions` passes on. @default the agent's */
   readonly model?: Model | string;

@@ -6,6 +6,7 @@ import type { Message, Usage } from "../domain/turn.ts";
  */
 export type Model = (request: ModelRequest) => AsyncIterable<ModelEvent>;
 
+/** What a model is asked. */
 export interface ModelRequest {
   /** Instructions, window and question, in this order. */
   readonly messages: readonly Message[];
@@ -16,6 +17,7 @@ export interface ModelRequest {
   readonly signal: AbortSignal;
 }
 
+/** What a model says, piece by piece. */
 export type ModelEvent =
   /** A piece of the answer's text. */
   | { readonly type: "text"; readonly text: string }

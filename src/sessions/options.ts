@@ -47,6 +47,7 @@ export interface SessionsOptions {
   readonly clock?: Clock;
 }
 
+/** The sweep of a long-lived process. */
 export interface SweepOptions {
   /** How often; the first one comes at a random time within. @default "15m" */
   readonly every?: Duration;

@@ -21,6 +21,8 @@ export interface SessionInfo {
   readonly version: number;
   /** Who may write, where somebody reserved that. */
   readonly lease: Lease | null;
+  /** How many wait for the right to write. */
+  readonly waiting: number;
 }
 
 export function infoOf(record: SessionRecord, now: number): SessionInfo {
@@ -38,5 +40,6 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     counters: record.counters,
     version: record.version,
     lease: record.lease,
+    waiting: record.waiters.filter(({ until }) => until > now).length,
   };
 }

@@ -36,11 +36,13 @@ export interface TurnInput {
   readonly status?: "done" | "failed" | "interrupted";
 }
 
+/** Makes a write happen once. */
 export interface WriteKey {
   /** An idempotency key of your own, unique in the session: a retry with the same key and content is the same turn. */
   readonly key?: string;
 }
 
+/** What `update` changes; absent fields stay. */
 export interface SessionPatch {
   /** Merged key by key; `undefined` takes a key away. */
   readonly metadata?: Metadata;

@@ -16,6 +16,7 @@ import { infoOf, type SessionInfo } from "./session-info.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
+/** How a new session begins. */
 export interface NewSessionOptions {
   /** Whom the session is for. @default "assistant" */
   readonly agent?: string;
@@ -29,11 +30,13 @@ export interface NewSessionOptions {
   readonly maxAge?: Duration;
 }
 
+/** What `create` takes. */
 export interface CreateOptions extends NewSessionOptions {
   /** 1 to 256 characters, no control characters. @default the agent's name and a sortable id */
   readonly id?: string;
 }
 
+/** What `ensure` takes. */
 export interface EnsureOptions extends NewSessionOptions {
   /**
    * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
@@ -42,6 +45,7 @@ export interface EnsureOptions extends NewSessionOptions {
   readonly onExpired?: "fail" | "revive" | "restart";
 }
 
+/** Which sessions to list. */
 export interface ListQuery {
   readonly agent?: string;
   readonly user?: string;
@@ -57,6 +61,7 @@ export interface ListQuery {
   readonly after?: string;
 }
 
+/** One page of a list. */
 export interface SessionPage {
   /** The most recently active first, to the minute. */
   readonly sessions: readonly SessionInfo[];

@@ -6,6 +6,7 @@ import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 
+/** The bounds of one sweep. */
 export interface SweepRequest {
   /** Stop after so many sessions. @default 10 000 */
   readonly rows?: number;
@@ -16,6 +17,7 @@ export interface SweepRequest {
   readonly retention?: Duration;
 }
 
+/** What one sweep did. */
 export interface SweepReport {
   /** Sessions newly marked as expired. */
   readonly expired: number;

@@ -8,6 +8,7 @@ import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import type { SessionState, SettledState } from "../domain/states.ts";
 
+/** Where sessions are kept. */
 export interface Store {
   readonly capabilities: Capabilities;
 
@@ -71,6 +72,7 @@ export interface Capabilities {
   readonly lanes: number;
 }
 
+/** What became of one transaction. */
 export type Outcome =
   | { readonly status: "ok" }
   | {
@@ -84,12 +86,14 @@ export type Outcome =
       readonly entry: Entry;
     };
 
+/** Which session to load, and how much of its logs. */
 export interface LoadRequest {
   readonly key: SessionKey;
   /** The last `last` entries of each of these logs, 0 or more. */
   readonly tails: readonly { readonly log: LogName; readonly last: number }[];
 }
 
+/** A session as it was at one moment. */
 export interface Loaded {
   readonly record: SessionRecord;
   /** As many tails as were asked for, in that order, each with its seq ascending. */
@@ -151,6 +155,7 @@ export type SessionQuery =
       readonly after?: string;
     };
 
+/** One page of records. */
 export interface Page {
   /** As many as the query's limit, fewer only on the last page. */
   readonly records: readonly SessionRecord[];

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { parseId, parseLogName, sortableId } from "./ids.ts";
+
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what is meant
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+
+test("an ordinary text of 1 to 256 characters is an id and stays as it is", () => {
+  const ordinary = fc
+    .string({ unit: "binary", minLength: 1, maxLength: 256 })
+    .filter((text) => text.length <= 256 && !control.test(text));
+  fc.assert(fc.property(ordinary, (text) => assert.equal(parseId(text, "session"), text)));
+  const fine = [
+    "__proto__",
+    "constructor",
+    " ",
+    "'; drop table",
+    "😀",
+    "x".repeat(256),
+    "😀".repeat(128),
+    "\ufeff",
+    "\u202e",
+  ];
+  for (const text of fine) assert.equal(parseId(text, "session"), text);
+});
+
+test("a control character or half a surrogate pair anywhere makes a text no id", () => {
+  const bad = fc.oneof(
+    fc.constantFrom("\u0000", "\n", "\u001f", "\u007f", "\u0080", "\u009b", "\u009f"),
+    fc.integer({ min: 0xd800, max: 0xdfff }).map((unit) => String.fromCharCode(unit)),
+  );
+  fc.assert(
+    fc.property(
+      fc.stringMatching(/^[a-z ]{0,100}$/),
+      bad,
+      fc.stringMatching(/^[a-z ]{0,100}$/),
+      (before, bad, after) => {
+        assert.throws(() => parseId(before + bad + after, "session"), { code: "id_invalid" });
+      },
+    ),
+  );
+});
+
+const invalid: readonly unknown[] = [
+  "",
+  "x".repeat(257),
+  "😀".repeat(129),
+  "x".repeat(1_000_000),
+  5,
+  null,
+  undefined,
+  {},
+  ["a"],
+  Symbol("s"),
+  1n,
+];
+for (const value of invalid) {
+  test(`${typeof value} ${String(value).slice(0, 10)} is no id, and the error names it shortly on one line`, () => {
+    assert.throws(
+      () => parseId(value, "session"),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, "id_invalid");
+        assert.match(error.message, /^session /);
+        assert.ok(error.message.length < 200);
+        return true;
+      },
+    );
+  });
+}
+
+test("no error shows a control character to a terminal", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {
+      try {
+        parseId(`${text}\u009b31m`, "session");
+      } catch (error) {
+        assert.doesNotMatch((error as Error).message, control);
+        return;
+      }
+      assert.fail("expected an error");
+    }),
+  );
+});
+
+test("a log name is 1 to 32 of a-z, 0-9, _ and -, a letter first", () => {
+  for (const name of ["turns", "a", "a-b_c0", "constructor", "x".repeat(32)]) assert.equal(parseLogName(name), name);
+  for (const name of ["", "0a", "-a", "Turns", "a b", "__proto__", "é", "a\n", "x".repeat(33)])
+    assert.throws(() => parseLogName(name), { code: "id_invalid" }, name);
+});
+
+test("sortable ids sort by their time and are ids", () => {
+  const random = fc.uint8Array({ minLength: 16, maxLength: 16 });
+  const time = fc.integer({ min: 0, max: 2 ** 48 });
+  fc.assert(
+    fc.property(time, time, random, random, (a, b, left, right) => {
+      const [first, second] = [sortableId(a, left), sortableId(b, right)];
+      assert.match(first, /^[0-9a-hjkmnp-tv-z]{26}$/);
+      assert.equal(parseId(first, "session"), first);
+      if (a !== b) assert.equal(first < second, a < b);
+      else assert.equal(first.slice(0, 10), second.slice(0, 10));
+    }),
+  );
+});
+
+test("each chance makes another sortable id", () => {
+  const ids = new Set<string>();
+  for (let byte = 0; byte < 32; byte++)
+    for (let place = 0; place < 16; place++) ids.add(sortableId(1, new Uint8Array(16).fill(byte, place, place + 1)));
+  assert.equal(ids.size, 16 * 31 + 1);
+});

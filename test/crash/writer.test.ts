@@ -1,0 +1,82 @@
+/** SIGKILL at random points of a writer: what was acknowledged is there, once, whole and in order. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tallyAll } from "../../src/domain/tally.ts";
+import { openSessions, type Session, type Turn } from "../../src/index.ts";
+import { openPlace, WorkerProcess } from "../processes/worker-process.ts";
+import { streamedText } from "../processes/worker.ts";
+
+async function wholeLog(session: Session): Promise<Turn[]> {
+  await session.refresh();
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    turns.map(({ seq }) => seq),
+    turns.map((_, index) => index + 1),
+    "no gap",
+  );
+  assert.deepEqual(session.info.counters, tallyAll(turns), "counters agree with the log");
+  return turns;
+}
+
+test("a writer killed 60 times while appending loses nothing it acknowledged and doubles nothing it retried", async () => {
+  await using place = await openPlace();
+  await using sessions = await openSessions({ store: place.store, sweep: false });
+  const session = await sessions.create({ id: "s" });
+  const acknowledged = new Map<string, number>();
+  for (let round = 0; round < 60; round++) {
+    // The successor tries again what its predecessor may or may not have landed unheard.
+    const from = acknowledged.size;
+    const writer = new WorkerProcess({ store: place.store, task: { kind: "append", session: "s", from } });
+    await writer.hear("seq");
+    await sleep(Math.random() * 15);
+    await writer.kill();
+    for (const { key, seq } of writer.said) acknowledged.set(String(key), Number(seq));
+  }
+  const turns = await wholeLog(session);
+  for (const [key, seq] of acknowledged) {
+    assert.equal(turns[seq - 1]?.key, key, `${key} is turn ${seq}`);
+    assert.deepEqual(turns[seq - 1]?.input, [{ role: "user", content: `question ${key.slice(1)}` }]);
+  }
+  assert.equal(new Set(turns.map(({ key }) => key)).size, turns.length, "each key once");
+  assert(turns.length <= acknowledged.size + 1, "at most the last one landed unheard");
+});
+
+test("a writer killed 50 times while answering: its successor seals what it left, with a beginning of what it wrote", async () => {
+  await using place = await openPlace();
+  await using sessions = await openSessions({ store: place.store, sweep: false });
+  const session = await sessions.create({ id: "s" });
+  const began = new Set<number>();
+  const sealed = new Set<number>();
+  for (let round = 0; round < 50; round++) {
+    const writer = new WorkerProcess({ store: place.store, task: { kind: "stream", session: "s" } });
+    await writer.hear("began");
+    await sleep(Math.random() * 450);
+    await writer.kill();
+    for (const said of writer.said) {
+      if (said["began"] !== undefined) began.add(Number(said["began"]));
+      if (said["sealed"] !== undefined) sealed.add(Number(said["sealed"]));
+    }
+  }
+  // A last writer finds what the killed one left, at once: it runs on the same machine.
+  await session.refresh();
+  await session.append({ input: "the end" });
+
+  const turns = await wholeLog(session);
+  assert.equal(session.info.lease, null);
+  let kept = 0;
+  for (const seq of began) {
+    const turn = turns[seq - 1];
+    const text = turn?.output.map(({ content }) => String(content)).join("") ?? "";
+    const whole = streamedText(seq).join("");
+    if (turn?.status === "done") {
+      assert.equal(text, whole);
+    } else {
+      assert.equal(turn?.status, "interrupted");
+      assert(!sealed.has(seq), "an acknowledged seal stands");
+      assert(whole.startsWith(text), `${JSON.stringify(text)} begins what was written`);
+      if (text !== "") kept++;
+    }
+  }
+  assert(kept > 0, "some broken answers kept what had arrived");
+});

@@ -1,0 +1,75 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { WorkerInput } from "./worker.ts";
+
+const program = fileURLToPath(new URL("worker.ts", import.meta.url));
+
+/** What a worker says, a JSON object a line; which fields depends on its task. */
+export interface Said {
+  readonly [field: string]: string | number | undefined;
+}
+
+/** A worker in a process of its own. */
+export class WorkerProcess {
+  readonly said: Said[] = [];
+  readonly child: ChildProcess;
+  readonly #closed: Promise<unknown>;
+  #stderr = "";
+  readonly #wake: (() => void)[] = [];
+
+  constructor(input: WorkerInput) {
+    this.child = spawn(process.execPath, [program, JSON.stringify(input)], { stdio: ["ignore", "pipe", "pipe"] });
+    const { stdout, stderr } = this.child;
+    if (stdout === null || stderr === null) throw new Error("a worker needs its pipes");
+    stderr.on("data", (data: Buffer) => (this.#stderr += data.toString()));
+    const lines = createInterface({ input: stdout });
+    lines.on("line", (line) => {
+      // The last line of a killed process may be half a line: it acknowledged nothing.
+      if (line.endsWith("}")) this.said.push(JSON.parse(line) as Said);
+      this.#notify();
+    });
+    this.#closed = Promise.all([once(this.child, "close"), once(lines, "close")]).finally(() => this.#notify());
+  }
+
+  #notify(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** Wait until it has said something with this field; returns the latest such line. */
+  async hear(field: string): Promise<Said> {
+    for (;;) {
+      const heard = this.said.findLast((said) => said[field] !== undefined);
+      if (heard !== undefined) return heard;
+      if (this.child.exitCode !== null) throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+  }
+
+  /** Kill it outright and wait until it is gone. */
+  async kill(): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.#closed;
+  }
+
+  /** Wait for its end. @throws Error with its stderr where it failed */
+  async ended(): Promise<void> {
+    await this.#closed;
+    if (this.child.exitCode !== 0) throw new Error(`a worker failed with ${this.child.exitCode}: ${this.#stderr}`);
+  }
+}
+
+/** A folder for the store of one test. */
+export async function openPlace(): Promise<AsyncDisposable & { readonly store: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-test-"));
+  return {
+    store: `sqlite:${join(folder, "store.db")}`,
+    async [Symbol.asyncDispose]() {
+      await rm(folder, { recursive: true });
+    },
+  };
+}

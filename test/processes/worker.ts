@@ -1,0 +1,146 @@
+/** A program that tests run in processes of their own, to be raced, stopped and killed. It says on stdout what was acknowledged. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode, openSessions, SessionError, type Model, type Session, type Sessions } from "../../src/index.ts";
+
+export type Task =
+  /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
+  | { readonly kind: "append"; readonly session: string; readonly from: number }
+  /** Begin, write and seal turns, without end. */
+  | { readonly kind: "stream"; readonly session: string }
+  /** Ask a model that answers slowly, once. */
+  | { readonly kind: "consult"; readonly session: string; readonly question: string; readonly pieces: number }
+  /** Append so many turns to a session that others append to. */
+  | { readonly kind: "race"; readonly session: string; readonly name: string; readonly times: number }
+  /** Write under leases on random sessions, without end. */
+  | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
+  /** Take a lease and append under it, until fenced. */
+  | { readonly kind: "hold"; readonly session: string };
+
+export interface WorkerInput {
+  readonly store: string;
+  readonly staleAfter?: string;
+  readonly task: Task;
+}
+
+/** The text that a streamed turn is made of. */
+export function streamedText(seq: number): string[] {
+  return Array.from({ length: 12 }, (_, piece) => `piece ${piece} of turn ${seq}. `);
+}
+
+export const slowModel: Model = async function* slow({ messages, signal }) {
+  const question = String(messages.at(-1)?.content ?? "");
+  const pieces = Number(/\d+$/.exec(question)?.[0] ?? 3);
+  for (let piece = 0; piece < pieces; piece++) {
+    await sleep(20, undefined, { signal });
+    yield { type: "text", text: `${piece} ` };
+  }
+};
+
+function say(what: object): void {
+  process.stdout.write(`${JSON.stringify(what)}\n`);
+}
+
+async function append(session: Session, from: number): Promise<never> {
+  for (let index = from; ; index++) {
+    const { seq } = await session.append(
+      { input: `question ${index}`, output: `answer ${index}` },
+      { key: `k${index}` },
+    );
+    say({ seq, key: `k${index}` });
+  }
+}
+
+async function stream(session: Session): Promise<never> {
+  for (;;) {
+    const turn = await session.begin("go on");
+    say({ began: turn.seq });
+    for (const text of streamedText(turn.seq)) {
+      await turn.write({ text });
+      await sleep(25);
+    }
+    await turn.seal();
+    say({ sealed: turn.seq });
+  }
+}
+
+async function race(session: Session, name: string, times: number): Promise<void> {
+  for (let index = 0; index < times;) {
+    try {
+      const mark = `${name}-${index}`;
+      const { seq } = await session.append({ input: mark });
+      say({ seq, mark });
+      index++;
+    } catch (error) {
+      if (!hasCode(error, "conflict")) throw error;
+      await session.refresh();
+    }
+  }
+}
+
+async function lease(sessions: Sessions, ids: readonly string[], name: string): Promise<never> {
+  for (let count = 0; ;) {
+    const id = ids[Math.floor(Math.random() * ids.length)] ?? "";
+    try {
+      await (
+        await sessions.get(id)
+      ).exclusive(async (session) => {
+        const fence = session.info.lease?.fence;
+        for (let index = 0; index < 3; index++) {
+          const mark = `${name}-${count++}`;
+          const { seq } = await session.append({ input: mark, output: String(fence) });
+          say({ id, seq, mark, fence });
+          await sleep(Math.random() * 10);
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof SessionError) || !["busy", "fenced", "conflict"].includes(error.code)) throw error;
+      if (error.code !== "busy") say({ id, refused: error.code });
+      await sleep(Math.random() * 5);
+    }
+  }
+}
+
+async function hold(session: Session): Promise<void> {
+  const { fence } = await session.lease();
+  say({ fence });
+  try {
+    for (;;) {
+      const { seq } = await session.append({ input: "mine", output: String(fence) });
+      say({ seq });
+      await sleep(20);
+    }
+  } catch (error) {
+    say({ code: error instanceof SessionError ? error.code : String(error) });
+  }
+}
+
+async function consult(session: Session, question: string): Promise<void> {
+  const answer = await session.consult(question);
+  say({ asked: answer.seq });
+  try {
+    const turn = await answer.done;
+    say({ status: turn.status });
+  } catch (error) {
+    say({ code: error instanceof SessionError ? error.code : String(error) });
+  }
+}
+
+async function work({ store, staleAfter = "10s", task }: WorkerInput): Promise<void> {
+  await using sessions = await openSessions({ store, staleAfter, sweep: false, model: slowModel });
+  switch (task.kind) {
+    case "append":
+      return await append(await sessions.ensure(task.session), task.from);
+    case "stream":
+      return await stream(await sessions.ensure(task.session));
+    case "consult":
+      return await consult(await sessions.ensure(task.session), `${task.question} ${task.pieces}`);
+    case "race":
+      return await race(await sessions.ensure(task.session), task.name, task.times);
+    case "lease":
+      return await lease(sessions, task.sessions, task.name);
+    case "hold":
+      return await hold(await sessions.ensure(task.session));
+  }
+}
+
+if (import.meta.main) await work(JSON.parse(process.argv[2] ?? "") as WorkerInput);
