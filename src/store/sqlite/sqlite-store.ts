@@ -18,6 +18,11 @@ interface Options {
   readonly durable: boolean;
 }
 
+/** Where a session stands, its version, and what its indexes hold. */
+interface Place extends Pick<RecordRow, "version" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt"> {
+  readonly no: number;
+}
+
 /** Instances not seen for so long are forgotten. */
 const forgetInstanceMs = 86_400_000;
 
@@ -55,24 +60,26 @@ export class SqliteStore implements Store {
         if (entry !== undefined) return { status: "duplicate", entry: entry as unknown as Entry };
       }
     }
-    const places: (number | undefined)[] = [];
+    const places: (Place | undefined)[] = [];
     for (const { key, expected } of transaction) {
-      const place = this.#sql.place.get(key.tenant, key.id) as { no: number; version: number } | undefined;
+      const place = this.#sql.place.get(key.tenant, key.id) as Place | undefined;
       if ((place?.version ?? 0) !== expected) return { status: "conflict", current: this.#record(key) };
-      places.push(place?.no);
+      places.push(place);
     }
     transaction.forEach((change, index) => this.#write(change, places[index]));
     return { status: "ok" };
   }
 
-  #write({ record, splices }: Change, place: number | undefined): void {
+  #write({ record, splices }: Change, place: Place | undefined): void {
     if (record === null) {
       if (place === undefined) return;
-      this.#sql.removeEntries.run(place);
-      this.#sql.removeSession.run(place);
+      this.#sql.removeEntries.run(place.no);
+      this.#sql.removeSession.run(place.no);
       return;
     }
-    const session = place === undefined ? this.#insert(rowOf(record)) : this.#update(rowOf(record), place);
+    const row = rowOf(record);
+    const session = place?.no ?? this.#insert(row);
+    if (place !== undefined) this.#update(row, place);
     for (const splice of splices) this.#splice(session, splice);
   }
 
@@ -80,37 +87,34 @@ export class SqliteStore implements Store {
     const { lastInsertRowid } = this.#sql.insertSession.run(
       row.tenant,
       row.id,
-      row.version,
-      row.state,
       row.agent,
-      row.user,
       row.createdAt,
+      row.version,
       row.lastActivityAt,
+      row.expiresAt,
+      row.data,
+      row.state,
+      row.user,
       row.activeMinute,
       row.stateSince,
-      row.expiresAt,
       row.sweepAt,
-      row.data,
     );
     return Number(lastInsertRowid);
   }
 
-  #update(row: RecordRow, place: number): number {
-    this.#sql.updateSession.run(
-      row.version,
-      row.state,
-      row.agent,
-      row.user,
-      row.createdAt,
-      row.lastActivityAt,
-      row.activeMinute,
-      row.stateSince,
-      row.expiresAt,
-      row.sweepAt,
-      row.data,
-      place,
-    );
-    return place;
+  #update(row: RecordRow, place: Place): void {
+    const { version, lastActivityAt, expiresAt, data, agent, createdAt } = row;
+    this.#sql.updateSession.run(agent, createdAt, version, lastActivityAt, expiresAt, data, place.no);
+    // SQLite rewrites the entries of an index whose columns are named in an update, changed or not: an append would
+    // write five more pages.
+    const { state, user, activeMinute, stateSince, sweepAt } = row;
+    const indexed =
+      state !== place.state ||
+      user !== place.user ||
+      activeMinute !== place.activeMinute ||
+      stateSince !== place.stateSince ||
+      sweepAt !== place.sweepAt;
+    if (indexed) this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, place.no);
   }
 
   #splice(session: number, { log, from, entries }: Splice): void {
@@ -229,6 +233,7 @@ function prepareAll(
   | "record"
   | "insertSession"
   | "updateSession"
+  | "updateIndexed"
   | "removeSession"
   | "removeEntries"
   | "cutLog"
@@ -251,16 +256,19 @@ function prepareAll(
     beginImmediate: sql("begin immediate"),
     commit: sql("commit"),
     rollBack: sql("rollback"),
-    place: sql("select no, version from sessions where tenant = ? and id = ?"),
+    place: sql(`
+      select no, version, state, user, active_minute as activeMinute, state_since as stateSince, sweep_at as sweepAt
+      from sessions where tenant = ? and id = ?`),
     record: sql(`select ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
-      insert into sessions (tenant, id, version, state, agent, user, created_at, last_activity_at, active_minute,
-        state_since, expires_at, sweep_at, data)
+      insert into sessions (tenant, id, agent, created_at, version, last_activity_at, expires_at, data,
+        state, user, active_minute, state_since, sweep_at)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     updateSession: sql(`
-      update sessions set version = ?, state = ?, agent = ?, user = ?, created_at = ?, last_activity_at = ?,
-        active_minute = ?, state_since = ?, expires_at = ?, sweep_at = ?, data = ?
+      update sessions set agent = ?, created_at = ?, version = ?, last_activity_at = ?, expires_at = ?, data = ?
       where no = ?`),
+    updateIndexed: sql(`
+      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
     removeSession: sql("delete from sessions where no = ?"),
     removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = ? and seq >= ?"),
