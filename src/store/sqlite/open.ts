@@ -48,6 +48,8 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   try {
     const opened = new DatabaseSync(file, { timeout: 0 });
     database = opened;
+    // Before anything is changed: what belongs to another program stays as it is.
+    await patience.when(() => inTransaction(opened, "begin", () => guardOurs(opened, file)));
     // Several processes may start on an empty file at once; each step waits for the others and then finds it done.
     await patience.when(() => opened.exec("pragma journal_mode = wal"));
     opened.exec(`pragma synchronous = ${synchronous}`);
@@ -60,13 +62,19 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
 }
 
 function migrate(database: DatabaseSync, store: string): void {
-  database.exec("begin immediate");
-  try {
+  inTransaction(database, "begin immediate", () => {
     guardOurs(database, store);
     for (const { sql, version } of stepsFrom(pragma(database, "user_version"), migrations, store)) {
       database.exec(sql);
       database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
     }
+  });
+}
+
+function inTransaction(database: DatabaseSync, begin: "begin" | "begin immediate", work: () => void): void {
+  database.exec(begin);
+  try {
+    work();
     database.exec("commit");
   } catch (error) {
     database.exec("rollback");
