@@ -60,6 +60,7 @@ export async function startModelServer(respond: (request: ChatRequest, index: nu
     requests,
     abandoned: () => abandoned,
     async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.closeAllConnections();
       server.close();
       await once(server, "close");

@@ -123,7 +123,7 @@ async function* stream(
     }
   } catch (error) {
     request.signal.throwIfAborted();
-    throw silence.signal.aborted ? failure(`nothing came for ${timeoutMs} ms`, error) : modelError(error);
+    throw silence.signal.aborted ? failure(`nothing came for ${timeoutMs} ms`, error) : modelError(error, client);
   } finally {
     clearTimeout(timer);
   }
@@ -174,17 +174,24 @@ class ToolCalls {
   }
 }
 
-function modelError(error: unknown): SessionError {
+function modelError(error: unknown, client: OpenaiClient): SessionError {
   const { status, message } = error as { status?: unknown; message?: unknown };
   const reason = typeof message === "string" ? message.slice(0, 300) : "unknown";
   if (typeof status !== "number") {
     const { code } = ((error as { cause?: { cause?: unknown } }).cause?.cause ?? {}) as { code?: unknown };
-    return failure(typeof code === "string" ? `${reason} (${code})` : reason, error);
+    // No answer at all: where it was sought is what there is to check.
+    return failure(typeof code === "string" ? `${reason} (${code}${hostOf(client)})` : reason, error);
   }
   // 408, 409, 429 and 5xx may pass; the other 4xx say that this request will never do.
   const passing = status >= 500 || status === 408 || status === 409 || status === 429;
   const details = { reason, httpStatus: status };
   return new SessionError(passing ? "model_failed" : "model_refused", details, { cause: error });
+}
+
+/** Where the client calls, without what else stands in its address. */
+function hostOf(client: OpenaiClient): string {
+  const { baseURL } = client as { baseURL?: unknown };
+  return typeof baseURL === "string" && URL.canParse(baseURL) ? ` at ${new URL(baseURL).host}` : "";
 }
 
 function failure(reason: string, cause: unknown): SessionError {
