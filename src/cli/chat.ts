@@ -54,7 +54,7 @@ async function chatAtPrompt(agent: string, options: ConversationOptions, signal:
   const { sessions, session } = await openConversation(agent, options);
   await using _ = sessions;
   const { turn } = session.info;
-  note(`session ${session.id}${turn === 0 ? "" : `, ${turn} turns so far`} · /help for help`);
+  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help for help`);
   const terminal = new Terminal({
     history: await questionsSoFar(session),
     onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session goes on whenever you want"),
@@ -97,7 +97,11 @@ async function ask(
 ): Promise<void> {
   const before = session.info.turn;
   const { turn } = await session.refresh();
-  if (turn > before) note(`the session went on elsewhere: ${turn - before} more turns`);
+  if (turn > before) note(`the session went on elsewhere: ${countOf(turn - before)} more`);
   const answer = await session.consult(question, consultOptions(agent, options, signal));
   noteTurn(session, await sayAnswer(answer));
+}
+
+function countOf(turns: number): string {
+  return turns === 1 ? "1 turn" : `${turns} turns`;
 }

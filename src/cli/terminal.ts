@@ -26,6 +26,7 @@ export class Terminal {
   #pasteTimer: NodeJS.Timeout | undefined;
   #running: AbortController | undefined;
   #interrupted = false;
+  #waiting = false;
   #closed = false;
   #wake: () => void = () => undefined;
 
@@ -53,7 +54,9 @@ export class Terminal {
       if (question !== undefined) return question;
       if (this.#closed) return undefined;
       this.#prompt();
+      this.#waiting = true;
       await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#waiting = false;
     }
   }
 
@@ -107,7 +110,6 @@ export class Terminal {
       this.#lines.write(null, { ctrl: true, name: "u" });
       process.stderr.write("\n");
     } else if (this.#interrupted) {
-      process.stderr.write("\n");
       this.#lines.close();
       return;
     } else {
@@ -121,6 +123,8 @@ export class Terminal {
   #onClose(): void {
     clearTimeout(this.#pasteTimer);
     this.#closed = true;
+    // Whatever comes next on the terminal begins a line of its own.
+    if (this.#waiting) process.stderr.write("\n");
     this.#running?.abort();
     this.#wake();
   }
