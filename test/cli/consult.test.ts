@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions } from "../../src/index.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { answers, counting, finish, outputUntil, setUp } from "./command-line.ts";
 
 test("a session started by one process goes on in the next", async () => {
@@ -91,7 +92,7 @@ for (const [name, code] of [
     const child = place.start(["consult", "ceo", "long?", "--json"]);
     const finished = finish(child);
     while (context.server.requests.length === 0) await sleep(20);
-    await sleep(300);
+    await sleep(1000);
     child.kill(name);
     const { code: exited, stdout, stderr } = await finished;
     assert.equal(exited, code);
@@ -113,13 +114,20 @@ test("a signal while a question waits in the queue leaves no trace of it", async
   const lease = await session.lease();
   const child = place.start(["consult", "ceo", "me?", "--session", "s", "--busy", "queue"]);
   const finished = finish(child);
-  await sleep(1000);
+  const store = await openSqlite({ url: place.storeUrl });
+  const waiters = async (): Promise<number> => {
+    const [loaded] = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+    return loaded?.record.waiters.length ?? 0;
+  };
+  while ((await waiters()) === 0) await sleep(20);
   child.kill("SIGINT");
   const { code, stderr } = await finished;
   assert.equal(code, 130, stderr);
   assert.match(stderr, /stopped by SIGINT before anything was asked/);
   assert.equal((await session.refresh()).turn, 0);
+  assert.equal(await waiters(), 0, "its place in the queue is given back");
   await lease.release();
+  await store.close();
 });
 
 test("a question that queues is answered when the one before it is", async () => {
@@ -165,7 +173,7 @@ test("a killed process leaves a session that the next one goes on with", async (
   const child = place.start(["consult", "ceo", "long?", "--session", "s"]);
   const finished = finish(child);
   await outputUntil(child, "far");
-  await sleep(600);
+  await sleep(1000); // what came is durable a moment later
   child.kill("SIGKILL");
   await finished;
   const shown = await place.run(["sessions", "show", "s"]);
