@@ -70,7 +70,8 @@ export function turnOf(entry: Entry): Turn {
 
 /** The entry that stores a turn. */
 export function entryOfTurn(turn: Turn): Entry {
-  const { seq, key, at, ...data } = turn;
+  const { seq, key, at, status, agent, model, input, output, usage, requests, durationMs, error } = turn;
+  const data = { status, agent, model, input, output, usage, requests, durationMs, error };
   return { seq, key, at, data: encode(data, "turn") };
 }
 
