@@ -1,6 +1,6 @@
 /**
- * SQLite, beside the same work by hand: one table `turns (session, seq, data)` with the primary key that anybody would
- * give it, one prepared statement, the same bytes, the same settings, a file of its own in the same folder.
+ * SQLite, beside the same work by hand: one table of turns with the primary key that anybody would give it, one prepared
+ * statement, the same values, the same settings, a file of its own in the same folder.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -56,16 +56,18 @@ class ByHand {
     this.file = file;
     this.database = new DatabaseSync(file);
     this.database.exec("pragma journal_mode = wal; pragma synchronous = full");
-    this.database.exec("create table turns (session text, seq integer, data text, primary key (session, seq))");
-    this.#insert = this.database.prepare("insert into turns (session, seq, data) values (?, ?, ?)");
-    this.#last = this.database.prepare("select seq, data from turns where session = ? order by seq desc limit ?");
+    this.database.exec(`
+      create table turns (session text, seq integer, key text, at integer, data text, primary key (session, seq))`);
+    this.#insert = this.database.prepare("insert into turns (session, seq, key, at, data) values (?, ?, ?, ?, ?)");
+    this.#last = this.database.prepare(`
+      select seq, key, at, data from turns where session = ? order by seq desc limit ?`);
   }
 
   /** One row, in a transaction of its own unless one is open. */
   insert(session: string): void {
     const seq = (this.#heads.get(session) ?? 0) + 1;
     this.#heads.set(session, seq);
-    this.#insert.run(session, seq, this.data);
+    this.#insert.run(session, seq, null, Date.now(), this.data);
   }
 
   /** One row for each session, in transactions of 100. */
@@ -79,8 +81,10 @@ class ByHand {
 
   /** The last turns of a session, as values: a text is not a turn yet. */
   last(session: string, count: number): unknown[] {
-    const rows = this.#last.all(session, count) as { seq: number; data: string }[];
-    return rows.map(({ seq, data }) => ({ seq, ...(JSON.parse(data) as object) }));
+    const rows = this.#last.all(session, count) as { seq: number; key: string | null; at: number; data: string }[];
+    return rows
+      .map(({ seq, key, at, data }) => Object.assign({ seq, key, at }, JSON.parse(data) as object))
+      .toReversed();
   }
 
   close(): void {

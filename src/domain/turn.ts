@@ -65,7 +65,7 @@ export type TurnData = Omit<Turn, "seq" | "key" | "at">;
 
 export function turnOf(entry: Entry): Turn {
   const data = decode(entry.data) as unknown as TurnData;
-  return { seq: entry.seq, key: entry.key, at: entry.at, ...data };
+  return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
 }
 
 /** The entry that stores a turn. */

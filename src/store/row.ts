@@ -60,8 +60,31 @@ export function rowOf(record: SessionRecord): RecordRow {
 }
 
 export function recordOf(row: RecordRow): SessionRecord {
-  const { data, activeMinute: _, ...columns } = row;
-  return { ...columns, ...(decode(data) as unknown as Rest) };
+  const rest = decode(row.data) as unknown as Rest;
+  return {
+    tenant: row.tenant,
+    id: row.id,
+    version: row.version,
+    state: row.state,
+    agent: row.agent,
+    user: row.user,
+    createdAt: row.createdAt,
+    lastActivityAt: row.lastActivityAt,
+    stateSince: row.stateSince,
+    expiresAt: row.expiresAt,
+    sweepAt: row.sweepAt,
+    metadata: rest.metadata,
+    ttlMs: rest.ttlMs,
+    maxAgeMs: rest.maxAgeMs,
+    counters: rest.counters,
+    heads: rest.heads,
+    turnsVersion: rest.turnsVersion,
+    openTurn: rest.openTurn,
+    cancel: rest.cancel,
+    fence: rest.fence,
+    lease: rest.lease,
+    waiters: rest.waiters,
+  };
 }
 
 export function activeMinuteOf(lastActivityAt: number): number {
