@@ -1,7 +1,7 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
-import { encode } from "./codec.ts";
+import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
 import { nextState, stateAt } from "./states.ts";
@@ -50,7 +50,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     lease: null,
     waiters: [],
   });
-  guardMetadata(draft.record, session.metadata, context);
+  set(draft, { metadata: ownMetadata(draft.record, session.metadata, context) });
   set(draft, deadlines(draft.record));
   if (session.instructions !== null) instruct(draft, session.instructions, context);
   return draft;
@@ -76,9 +76,14 @@ function deadlines(
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
-function guardMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): void {
-  const bytes = Buffer.byteLength(encode(metadata, "metadata"));
-  if (bytes <= limits.metadataBytesMax) return;
+/**
+ * The metadata as it comes back from a store. The caller's own object may change after the call, and every later change
+ * of the session writes the record as a whole.
+ */
+function ownMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): Metadata {
+  const text = encode(metadata, "metadata");
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= limits.metadataBytesMax) return decode(text) as Metadata;
   throw new SessionError("metadata_too_large", {
     ...sessionIds(record),
     bytes,
@@ -105,8 +110,7 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   set(draft, fields);
   if (metadata !== undefined) {
     const merged = mergeMetadata(record.metadata, metadata);
-    guardMetadata(record, merged, context);
-    set(draft, { metadata: merged });
+    set(draft, { metadata: ownMetadata(record, merged, context) });
   }
   if (instructions !== undefined) instruct(draft, instructions, context);
   set(draft, deadlines(draft.record));
