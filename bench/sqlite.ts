@@ -28,7 +28,7 @@ export const bench: Bench = async (report) => {
     byHand.data = await storedText(sessions);
     report(await oneWriter(sessions, byHand));
     for (const measure of await manyWriters(sessions, byHand)) report(measure);
-    const long = await growLong(sessions, byHand);
+    const long = await growLong(sessions, { file, byHand });
     report(await flatTime(sessions, long));
     for (const measure of await flatBytes(sessions, long, { file, byHand })) report(measure);
     report(await openLong(sessions, byHand));
@@ -188,12 +188,17 @@ async function appendTimes(session: Session, times: number): Promise<void> {
 }
 
 /** Sessions that grew side by side to a few turns less than {@link longTurns}, and the same rows by hand. */
-async function growLong(sessions: Sessions, byHand: ByHand): Promise<Session[]> {
-  const long = await Promise.all(Array.from({ length: 20 }, (_, index) => sessions.create({ id: `long_${index}` })));
-  await Promise.all(long.map((session) => appendTimes(session, longTurns - 12)));
-  const ids = long.map(({ id }) => id);
+async function growLong(sessions: Sessions, { file, byHand }: { file: string; byHand: ByHand }): Promise<Session[]> {
+  const ids = Array.from({ length: 20 }, (_, index) => `long_${index}`);
+  // Without a sync at every commit: it is not measured here, and a slow disk would need minutes.
+  const growing = await openSessions({ store: `sqlite:${file}?synchronous=normal`, sweep: false });
+  const grown = await Promise.all(ids.map((id) => growing.create({ id })));
+  await Promise.all(grown.map((session) => appendTimes(session, longTurns - 12)));
+  await growing.close();
+  byHand.database.exec("pragma synchronous = normal");
   for (let times = 0; times < longTurns; times++) byHand.insertForEach(ids);
-  return long;
+  byHand.database.exec("pragma synchronous = full");
+  return await Promise.all(ids.map((id) => sessions.get(id)));
 }
 
 /** Turn 10 and turn 5 000, give or take a dozen: one session of each kind a round. */
