@@ -10,8 +10,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { openSessions, type Session, type Sessions } from "../src/index.ts";
 import { idleSession } from "./idle-session.ts";
 import { importTime } from "./import-time.ts";
-import type { Bench } from "./main.ts";
-import { alternate, median, p50Of, p50OfSync, rateOf, type Measure } from "./measure.ts";
+import { alternate, median, p50Of, p50OfSync, rateOf, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 
 const writers = 1000;
