@@ -63,14 +63,18 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
 export function activity(record: SessionRecord, now: number, kind: "use" | "continue" = "use"): Partial<SessionRecord> {
   // What was begun in time may go on to its end, also where the session's time ran out meanwhile.
   const state = kind === "use" ? nextState(record, "use", now) : record.state;
-  const moved = { ...record, lastActivityAt: Math.max(now, record.lastActivityAt) };
   const stateSince = state === record.state ? record.stateSince : now;
-  return { state, stateSince, lastActivityAt: moved.lastActivityAt, ...deadlines(moved) };
+  const lastActivityAt = Math.max(now, record.lastActivityAt);
+  const { expiresAt, sweepAt } = deadlines(record, lastActivityAt);
+  return { state, stateSince, lastActivityAt, expiresAt, sweepAt };
 }
 
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
-function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
-  const sliding = record.lastActivityAt + record.ttlMs;
+function deadlines(
+  record: SessionRecord,
+  lastActivityAt = record.lastActivityAt,
+): { expiresAt: number; sweepAt: number } {
+  const sliding = lastActivityAt + record.ttlMs;
   const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
