@@ -5,11 +5,11 @@ import type { Store } from "./store/store.ts";
 
 /** Where sessions are kept, and how they behave. */
 export interface OpenOptions extends SessionsOptions {
-  /** `sqlite:FILE`, `memory:`, or a store of your own. @default "sqlite:perdure.db" */
+  /** `sqlite:FILE`, `postgres://…`, `memory:`, or a store of your own. @default "sqlite:perdure.db" */
   readonly store?: string | Store;
 }
 
-const schemes = ["sqlite:", "memory:"];
+const schemes = ["sqlite:", "postgres:", "memory:"];
 
 /**
  * Open the sessions of a store: `await openSessions("sqlite:chat.db")`.
@@ -27,6 +27,11 @@ async function openStore(url: string, { clock }: SessionsOptions): Promise<Store
     case "sqlite:": {
       const { openSqlite } = await import("./store/sqlite/open.ts");
       return await openSqlite({ url, ...(clock === undefined ? {} : { clock }) });
+    }
+    case "postgres:":
+    case "postgresql:": {
+      const { openPostgres } = await import("./store/postgres/open.ts");
+      return await openPostgres({ url });
     }
     case "memory:": {
       const { openMemory } = await import("./store/memory.ts");

@@ -1,0 +1,151 @@
+import type { Change, Transaction } from "../../domain/change.ts";
+import type { Entry } from "../../domain/entry.ts";
+import type { SessionRecord } from "../../domain/record.ts";
+import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import type { Outcome } from "../store.ts";
+import type { Lane } from "./lanes.ts";
+
+/** One call of a function of the schema that commits. */
+export interface CommitCall {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** The call that commits these transactions, numbered by their places, as the next batch of a lane. */
+export function commitCall(schema: string, { id, number }: Lane, batch: readonly Transaction[]): CommitCall {
+  const [name, values] = functionFor(batch);
+  const places = [id, number, ...values].map((_, index) => `$${index + 1}`);
+  return { text: `select ${schema}.${name}(${places.join(", ")})::text as answer`, values: [id, number, ...values] };
+}
+
+function functionFor(batch: readonly Transaction[]): [name: string, values: readonly unknown[]] {
+  const [transaction] = batch;
+  const [change] = transaction ?? [];
+  const single = batch.length === 1 && transaction?.length === 1 && change !== undefined;
+  const values = single ? changeValues(change) : undefined;
+  return values === undefined ? ["commit_batch", batchValues(batch)] : ["commit_change", values];
+}
+
+/** The values of `commit_change`; undefined for a change that is none for it. */
+function changeValues({ key, expected, record, splices, claims }: Change): readonly unknown[] | undefined {
+  const [splice, ...furtherSplices] = splices;
+  const [entry, ...furtherEntries] = splice?.entries ?? [];
+  const [claim, ...furtherClaims] = claims;
+  if (record === null || expected === 0) return undefined;
+  if (furtherSplices.length + furtherEntries.length + furtherClaims.length > 0) return undefined;
+  if (claim !== undefined && claim.log !== splice?.log) return undefined;
+  return [
+    key.tenant,
+    key.id,
+    expected,
+    ...Object.values(columnsOf(record)),
+    splice?.log ?? null,
+    splice?.from ?? null,
+    entry?.key ?? null,
+    entry?.at ?? null,
+    entry?.data ?? null,
+    claim?.key ?? null,
+  ];
+}
+
+/** The values of `commit_batch`: texts of JSON, null where there is nothing. */
+function batchValues(batch: readonly Transaction[]): readonly unknown[] {
+  const updates: object[] = [];
+  const creates: object[] = [];
+  const removals: object[] = [];
+  const splices: object[] = [];
+  const entries: object[] = [];
+  const claims: object[] = [];
+  let locks = false;
+  for (const { n, place, change } of sorted(batch)) {
+    const { tenant, id } = change.key;
+    const { record, expected } = change;
+    const key = { n, tenant, id };
+    if (place > 0 || record === null) locks = true;
+    change.claims.forEach(({ log, key: claimed }, index) =>
+      claims.push({ ...key, place: place * 1000 + index, log, key: claimed }),
+    );
+    if (record === null) {
+      removals.push({ ...key, place, expected });
+      continue;
+    }
+    const list = expected === 0 ? creates : updates;
+    list.push({ ...key, place, expected, ...columnsOf(record) });
+    for (const { log, from, entries: added } of change.splices) {
+      if (expected > 0) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
+      for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
+    }
+  }
+  return [...[updates, creates, removals, splices, entries, claims].map(jsonOf), locks];
+}
+
+function jsonOf(list: readonly object[]): string | null {
+  return list.length === 0 ? null : JSON.stringify(list);
+}
+
+/** The columns of a session that a change writes, in the order of `commit_change`. */
+function columnsOf(record: SessionRecord): object {
+  const row = rowOf(record);
+  return {
+    version: row.version,
+    state: row.state,
+    agent: row.agent,
+    user_id: row.user,
+    created_at: row.createdAt,
+    last_activity_at: row.lastActivityAt,
+    active_minute: row.activeMinute,
+    state_since: row.stateSince,
+    expires_at: row.expiresAt,
+    sweep_at: row.sweepAt,
+    data: row.data,
+  };
+}
+
+interface Placed {
+  /** The number of the transaction in its batch. */
+  readonly n: number;
+  /** The place of the change in its transaction. */
+  readonly place: number;
+  readonly change: Change;
+}
+
+/** All changes by key, in one order for everybody, so that two batches never wait for each other. */
+function sorted(batch: readonly Transaction[]): readonly Placed[] {
+  const changes = batch.flatMap((transaction, n) => transaction.map((change, place): Placed => ({ n, place, change })));
+  return changes.sort(
+    ({ change: { key: a } }, { change: { key: b } }) => compare(a.tenant, b.tenant) || compare(a.id, b.id),
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** What a commit says: null where all has landed, else what has not and why. */
+export type Answer =
+  | null
+  /** The batch came before; it has landed but for these. */
+  | { readonly settled: readonly number[] }
+  | {
+      readonly duplicates: readonly { readonly n: number; readonly entry: Entry }[] | null;
+      readonly conflicts: readonly { readonly n: number; readonly fits: boolean; readonly current: RecordRow | null }[];
+    };
+
+/**
+ * The outcomes of a batch, in its order. Undefined for what a batch refused whose answer was lost: it has left no trace
+ * and is to be judged anew.
+ */
+export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)[] {
+  const outcomes: (Outcome | undefined)[] = Array.from({ length: count }, () => ({ status: "ok" }));
+  if (answer === null) return outcomes;
+  if ("settled" in answer) {
+    for (const n of answer.settled) outcomes[n] = undefined;
+    return outcomes;
+  }
+  // Of several, the first counts: the first claim, the first change that did not fit, rather than one that fits by now.
+  const conflicts = answer.conflicts.toSorted((a, b) => Number(a.fits) - Number(b.fits));
+  for (const { n, current } of conflicts.toReversed())
+    outcomes[n] = { status: "conflict", current: current === null ? undefined : recordOf(current) };
+  for (const { n, entry } of (answer.duplicates ?? []).toReversed()) outcomes[n] = { status: "duplicate", entry };
+  return outcomes;
+}

@@ -1,0 +1,58 @@
+/** A store that somebody else has written to is named and not served. */
+import { headOf } from "../../domain/change.ts";
+import type { Entry, SessionKey } from "../../domain/entry.ts";
+import type { SessionRecord } from "../../domain/record.ts";
+import { SessionError } from "../../errors.ts";
+import type { LogRange } from "../store.ts";
+
+/**
+ * The last entries of a log run without a gap up to where the record says the log ends.
+ * @throws SessionError `store_invalid`
+ */
+export function guardTail(
+  entries: readonly Entry[],
+  { store, record, log, last }: { store: string; record: SessionRecord; log: string; last: number },
+): void {
+  const head = headOf(record, log);
+  const count = Math.min(last, head);
+  const first = head - count + 1;
+  const wrong = entries.findIndex(({ seq }, index) => seq !== first + index);
+  if (wrong < 0 && entries.length === count) return;
+  const found = entries.map(({ seq }) => seq);
+  throw damaged(
+    store,
+    record,
+    `its record says that ${log} ends with ${head}, the last ${last} entries are ${list(found)}`,
+  );
+}
+
+/**
+ * Neighbours in a log differ by one, and ascending ones begin where they were asked for.
+ * @throws SessionError `store_invalid`
+ */
+export function guardGapless(
+  entries: readonly Entry[],
+  { store, key, log, from, order }: { store: string; key: SessionKey } & Extract<LogRange, { from: number }>,
+): void {
+  const step = order === "ascending" ? 1 : -1;
+  const first = entries[0]?.seq ?? from;
+  if (order === "ascending" && first > Math.max(from, 1))
+    throw damaged(store, key, `in ${log}, entry ${first} is the first from ${from} on`);
+  for (let index = 1; index < entries.length; index++) {
+    const before = entries[index - 1]?.seq ?? 0;
+    const seq = entries[index]?.seq ?? 0;
+    if (seq - before !== step) throw damaged(store, key, `in ${log}, entry ${before} has ${seq} for a neighbour`);
+  }
+}
+
+function damaged(store: string, { tenant, id }: SessionKey, what: string): SessionError {
+  const reason = `session ${id} of tenant ${tenant} was tampered with: ${what}; restore it from a backup`;
+  return new SessionError("store_invalid", { store, reason });
+}
+
+function list(numbers: readonly number[]): string {
+  if (numbers.length === 0) return "none";
+  return numbers.length <= 8
+    ? numbers.join(", ")
+    : `${numbers.slice(0, 4).join(", ")} … ${numbers.slice(-4).join(", ")}`;
+}

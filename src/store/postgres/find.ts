@@ -1,0 +1,77 @@
+import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
+import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
+import type { Page, SessionQuery } from "../store.ts";
+import type { Database } from "./database.ts";
+import { recordJson } from "./record-json.ts";
+
+/** Text of SQL; what stands in its braces is bound, never written into it. */
+type Sql = (texts: TemplateStringsArray, ...values: readonly unknown[]) => string;
+
+/** One page of records; one row more than asked for tells whether another page follows. */
+export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<Page> {
+  const values: unknown[] = [];
+  const sql: Sql = (texts, ...bound) => String.raw({ raw: texts }, ...bound.map((value) => `$${values.push(value)}`));
+  const conditions = query.order === "recent" ? recent(sql, query) : forSweep(sql, query);
+  const order = query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  const rows = await ask(
+    `select ${recordJson("session")}::text as record from ${schema}.sessions session
+     where ${conditions.join(" and ")}
+     order by ${order} limit ${sql`${query.limit + 1}`}`,
+    values,
+  );
+  const page = rows.slice(0, query.limit).map(({ record }) => JSON.parse(String(record)) as RecordRow);
+  const last = page.at(-1);
+  const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
+  return { records: page.map(recordOf), next };
+}
+
+/** The column that a query over all tenants is sorted by. */
+function timeOf({ order }: ForSweep): string {
+  return order === "due" ? "sweep_at" : "state_since";
+}
+
+function positionOf(query: SessionQuery, row: RecordRow): Position {
+  if (query.order === "recent") return [row.activeMinute, row.id];
+  return [query.order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
+}
+
+type ForSweep = Extract<SessionQuery, { order: "due" | "settled" }>;
+
+function forSweep(sql: Sql, query: ForSweep): string[] {
+  const conditions: string[] = [];
+  if (query.tenant !== undefined) conditions.push(sql`tenant = ${query.tenant}`);
+  // The condition on the state is the index's own, word for word, so that it is used.
+  if (query.order === "due") {
+    conditions.push("state in ('active', 'inactive')", sql`sweep_at <= ${query.before}`);
+  } else {
+    conditions.push("state not in ('active', 'inactive')", sql`state_since < ${query.before}`);
+    conditions.push(sql`state = any (array(select json_array_elements_text(${JSON.stringify(query.states)}::json)))`);
+  }
+  if (query.after !== undefined) {
+    const [time, tenant, id] = decodeCursor(query.after, ["number", "string", "string"]);
+    conditions.push(`(${timeOf(query)}, tenant, id) > ${sql`(${time}, ${tenant}, ${id})`}`);
+  }
+  return conditions;
+}
+
+function recent(sql: Sql, query: Extract<SessionQuery, { order: "recent" }>): string[] {
+  const { tenant, agent, user, states, activeSince, activeBefore, now, after } = query;
+  const conditions = [sql`tenant = ${tenant}`];
+  if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
+  if (user !== undefined) conditions.push(sql`user_id = ${user}`);
+  // States as they hold at `now`: a live session whose time is up counts as expired.
+  if (states !== undefined) {
+    conditions.push(sql`
+      case when state in ('active', 'inactive') and expires_at <= ${now} then 'expired' else state end
+        = any (array(select json_array_elements_text(${JSON.stringify(states)}::json)))`);
+  }
+  if (activeSince !== undefined)
+    conditions.push(sql`active_minute >= ${activeMinuteOf(activeSince)} and last_activity_at >= ${activeSince}`);
+  if (activeBefore !== undefined)
+    conditions.push(sql`active_minute <= ${activeMinuteOf(activeBefore)} and last_activity_at < ${activeBefore}`);
+  if (after !== undefined) {
+    const [minute, id] = decodeCursor(after, ["number", "string"]);
+    conditions.push(sql`active_minute <= ${minute} and (active_minute < ${minute} or id > ${id})`);
+  }
+  return conditions;
+}

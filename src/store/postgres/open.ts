@@ -1,0 +1,64 @@
+import type { Store } from "../store.ts";
+import { Database, type Connections } from "./database.ts";
+import { layoutOf, migrate, schemaState } from "./migrate.ts";
+import { resolveOptions, type PostgresOptions, type ResolvedOptions } from "./options.ts";
+import { importDriver, openPool } from "./pool.ts";
+import { PostgresStore } from "./postgres-store.ts";
+import { SessionError } from "../../errors.ts";
+
+/**
+ * Open a store in a PostgreSQL database, which any number of processes and machines may share.
+ * @throws SessionError `store_unavailable` (no such host, database or user), `store_read_only` (no right to create the
+ *   schema), `store_invalid` (the schema is somebody else's, or missing where `migrate` is false), `store_schema_newer`,
+ *   `argument_invalid`; with `serverless` the first call throws what concerns the database
+ */
+export async function openPostgres(options: PostgresOptions): Promise<Store> {
+  const resolved = resolveOptions(options);
+  const database = await connect(resolved);
+  let ensuring: Promise<void> | undefined;
+  const ensureSchema = async (): Promise<void> => {
+    ensuring ??= ensure(database, resolved).finally(() => {
+      ensuring = undefined;
+    });
+    await ensuring;
+  };
+  try {
+    if (!resolved.lazy) await ensureSchema();
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  // Half of the connections are left to reads, which would otherwise wait behind full batches.
+  const lanes = Math.max(1, Math.floor((database.connectionsMax ?? resolved.max) / 2));
+  return new PostgresStore(database, { schema: layoutOf(resolved).schema, lanes, ensureSchema });
+}
+
+/** A database as these options say; nothing is connected yet. */
+export async function connect(options: ResolvedOptions): Promise<Database> {
+  const { name, deadlineMs, attemptMs, statementTimeoutMs, prepare } = options;
+  const connections = await connectionsOf(options);
+  return new Database({ name, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare });
+}
+
+async function connectionsOf(options: ResolvedOptions): Promise<Connections> {
+  const { source, name, max, applicationName, idleTimeoutMs, connectTimeoutMs } = options;
+  if ("pool" in source) return { kind: "given", pool: source.pool };
+  const driver = await importDriver(name);
+  const { url } = source;
+  return {
+    kind: "own",
+    open: (times) => openPool(driver, { url, max, applicationName, idleTimeoutMs, connectTimeoutMs, ...times }),
+  };
+}
+
+async function ensure(database: Database, options: ResolvedOptions): Promise<void> {
+  const layout = layoutOf(options);
+  const { found, known, pending } = await schemaState(database, layout);
+  if (pending.length === 0) return;
+  if (options.migrate) {
+    await migrate(database, layout);
+    return;
+  }
+  const reason = `schema ${options.schema} is at version ${found}, this version of perdure needs ${known}; run "perdure migrate"`;
+  throw new SessionError("store_invalid", { store: database.name, reason });
+}

@@ -1,0 +1,162 @@
+import { parseDuration, type Duration } from "../../domain/duration.ts";
+import { show } from "../../domain/show.ts";
+import { SessionError } from "../../errors.ts";
+import { parseSchemaName } from "./names.ts";
+import type { PostgresPool } from "./pool.ts";
+
+/** Which database, and how to talk to it. Either `url` or `pool`. */
+export interface PostgresOptions {
+  /**
+   * `postgres://user:password@host:port/database`, SSL and all as `pg` reads it. Options may follow a question mark:
+   * `?schema=agents&max=8&prepare=true&serverless=true`.
+   */
+  readonly url?: string;
+  /** A pool of your own: `pg.Pool`, Neon's, Vercel's, PGlite. It is not closed with the store. */
+  readonly pool?: PostgresPool;
+  /** The schema that holds Perdure's tables. @default "perdure" */
+  readonly schema?: string;
+  /** Create or update the schema where that is needed; false: its owner does, with `perdure migrate`. @default true */
+  readonly migrate?: boolean;
+  /** Into how many parts the table of entries is divided when it is created. @default 1 */
+  readonly partitions?: number;
+  /** Connections at most. @default 4, with `serverless` 1 */
+  readonly max?: number;
+  /**
+   * For functions that live for one request: one connection, opened by the first statement, and no timer.
+   * @default false
+   */
+  readonly serverless?: boolean;
+  /** Let the server keep statements under names: a little faster on direct connections, an error behind most poolers. @default false */
+  readonly prepare?: boolean;
+  /** How long a call tries, over restarts and cut connections. @default "30s" */
+  readonly deadline?: Duration;
+  /** How long one try may take. @default "10s" */
+  readonly attempt?: Duration;
+  /** How long to wait for a connection within a try. @default "5s" */
+  readonly connectTimeout?: Duration;
+  /** After which the server itself ends a statement. Not said where a pooler refuses to be told. @default "20s" */
+  readonly statementTimeout?: Duration;
+  /** When an idle connection is closed. @default "30s", with `serverless` never */
+  readonly idleTimeout?: Duration;
+  /** What the server's lists of connections call this program. @default "perdure" */
+  readonly applicationName?: string;
+}
+
+/** The options, checked, with their defaults. */
+export interface ResolvedOptions {
+  readonly source: { readonly url: string } | { readonly pool: PostgresPool };
+  /** For error messages: the address without its password. */
+  readonly name: string;
+  readonly schema: string;
+  readonly migrate: boolean;
+  readonly partitions: number;
+  readonly max: number;
+  readonly lazy: boolean;
+  readonly prepare: boolean;
+  readonly deadlineMs: number;
+  readonly attemptMs: number;
+  readonly connectTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  readonly idleTimeoutMs: number | undefined;
+  readonly applicationName: string;
+}
+
+const defaults = {
+  schema: "perdure",
+  max: 4,
+  partitions: 1,
+  deadline: "30s",
+  attempt: "10s",
+  connectTimeout: "5s",
+  statementTimeout: "20s",
+  idleTimeout: "30s",
+  applicationName: "perdure",
+} as const satisfies PostgresOptions;
+
+const partitionsMax = 1024;
+const connectionsMax = 1000;
+
+/** @throws SessionError `argument_invalid`, `duration_invalid` */
+export function resolveOptions(given: PostgresOptions): ResolvedOptions {
+  const { url, ...ofUrl }: OfUrl = given.url === undefined ? {} : parseUrl(given.url);
+  const options = { ...defaults, ...ofUrl, ...definedOnly(given) };
+  const serverless = options.serverless ?? false;
+  const schema = parseSchemaName(options.schema);
+  const max = parseCount(given.max ?? ofUrl.max ?? (serverless ? 1 : defaults.max), {
+    name: "max",
+    most: connectionsMax,
+  });
+  return {
+    source: sourceOf(url, given.pool),
+    name: `${url === undefined ? "behind the given pool" : redact(url)}${schema === defaults.schema ? "" : ` (schema ${schema})`}`,
+    schema,
+    migrate: options.migrate ?? true,
+    partitions: parseCount(options.partitions, { name: "partitions", most: partitionsMax }),
+    max,
+    lazy: serverless,
+    prepare: options.prepare ?? false,
+    deadlineMs: parseDuration(options.deadline, "deadline"),
+    attemptMs: parseDuration(options.attempt, "attempt"),
+    connectTimeoutMs: parseDuration(options.connectTimeout, "connectTimeout"),
+    statementTimeoutMs: parseDuration(options.statementTimeout, "statementTimeout"),
+    idleTimeoutMs:
+      serverless && given.idleTimeout === undefined ? undefined : parseDuration(options.idleTimeout, "idleTimeout"),
+    applicationName: options.applicationName,
+  };
+}
+
+function sourceOf(url: string | undefined, pool: PostgresPool | undefined): ResolvedOptions["source"] {
+  if (url !== undefined && pool === undefined) return { url };
+  if (pool !== undefined && url === undefined && typeof pool.query === "function") return { pool };
+  throw new SessionError("argument_invalid", {
+    name: "store",
+    value: pool === undefined ? "neither" : url === undefined ? show(pool) : "both",
+    expected: "either a url or a pool with a method query",
+  });
+}
+
+type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless">;
+
+/** Our own options out of a URL; the rest is for `pg`. */
+function parseUrl(text: string): OfUrl {
+  const [address = "", query = ""] = text.split(/\?(.*)/s);
+  const parameters = new URLSearchParams(query);
+  const take = (name: string): string | undefined => {
+    const value = parameters.get(name) ?? undefined;
+    parameters.delete(name);
+    return value;
+  };
+  const schema = take("schema");
+  const max = take("max");
+  const prepare = parseFlag(take("prepare"), "prepare");
+  const serverless = parseFlag(take("serverless"), "serverless");
+  return {
+    url: parameters.size === 0 ? address : `${address}?${parameters.toString()}`,
+    ...definedOnly({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless }),
+  };
+}
+
+function parseFlag(value: string | undefined, name: string): boolean | undefined {
+  if (value === undefined || value === "true" || value === "false") return value && value === "true";
+  throw new SessionError("argument_invalid", { name, value: show(value), expected: "true or false" });
+}
+
+function parseCount(value: number, { name, most }: { name: string; most: number }): number {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new SessionError("argument_invalid", {
+    name,
+    value: show(value),
+    expected: `a whole number from 1 to ${most}`,
+  });
+}
+
+/** A URL as an error message may show it: without user, password and parameters. */
+function redact(url: string): string {
+  return url.replace(/\?.*$/s, "").replace(/\/\/.*@/s, "//");
+}
+
+type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+function definedOnly<T extends object>(options: T): Defined<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

@@ -1,0 +1,206 @@
+import type { Transaction } from "../../domain/change.ts";
+import type { Entry, SessionKey } from "../../domain/entry.ts";
+import type { Instance } from "../../domain/record.ts";
+import { SessionError } from "../../errors.ts";
+import { recordOf, type RecordRow } from "../row.ts";
+import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
+import { guardGapless, guardTail } from "./damage.ts";
+import type { Database, Row } from "./database.ts";
+import { findPage } from "./find.ts";
+import { Lanes, type Lane } from "./lanes.ts";
+import { nowMs } from "./functions/load-sessions.ts";
+import { isMissing } from "./postgres-error.ts";
+
+interface Options {
+  /** The schema's name, quoted. */
+  readonly schema: string;
+  readonly lanes: number;
+  /** Called where a table or a function is missing: brings what is not there yet, or throws what is wrong. */
+  readonly ensureSchema: () => Promise<void>;
+}
+
+/** Sessions in a PostgreSQL database. What a statement does, and which races it settles, stands beside its text. */
+export class PostgresStore implements Store {
+  readonly capabilities: Capabilities;
+  readonly #database: Database;
+  readonly #schema: string;
+  readonly #ensureSchema: () => Promise<void>;
+  readonly #lanes = new Lanes();
+
+  constructor(database: Database, { schema, lanes, ensureSchema }: Options) {
+    this.#database = database;
+    this.#schema = schema;
+    this.#ensureSchema = ensureSchema;
+    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes };
+  }
+
+  async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    this.#database.guardOpen();
+    return await this.#lanes.within(async (lane) => {
+      const outcomes = new Map<Transaction, Outcome>();
+      for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
+        const judged = outcomesOf(await this.#send(lane, pending), pending.length);
+        pending.forEach((transaction, n) => {
+          const outcome = judged[n];
+          if (outcome !== undefined) outcomes.set(transaction, outcome);
+        });
+      }
+      return batch.map((transaction) => outcomes.get(transaction) as Outcome);
+    });
+  }
+
+  /** Send a batch under the lane's next number, as often as it takes to learn what became of it. */
+  async #send(lane: Lane, batch: readonly Transaction[]): Promise<Answer> {
+    lane.number++;
+    const { text, values } = commitCall(this.#schema, lane, batch);
+    try {
+      const [row] = await this.#ask(text, values);
+      return parsed(row?.["answer"]) as Answer;
+    } catch (error) {
+      return await this.#settle(lane, error);
+    }
+  }
+
+  /** The last try failed; one before it may have landed all the same. */
+  async #settle({ id, number }: Lane, error: unknown): Promise<Answer> {
+    if (!(error instanceof SessionError) || error.code === "closed") throw error;
+    let rows: readonly Row[];
+    try {
+      const text = `
+        select to_json(coalesce(refused, '{}'))::text as refused from ${this.#schema}.lanes where id = $1 and number = $2`;
+      rows = await this.#database.askOnce(text, [id, number]);
+    } catch {
+      throw error; // the first one says best what is wrong
+    }
+    const [landed] = rows;
+    if (landed === undefined) throw error;
+    return { settled: parsed(landed["refused"]) as number[] };
+  }
+
+  async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+    this.#database.guardOpen();
+    if (requests.length === 0) return [];
+    const sessions = requests.map(({ key: { tenant, id } }, request) => ({ request, tenant, id }));
+    const tails = requests.flatMap(({ key: { tenant, id }, tails }, request) =>
+      tails.map(({ log, last }, tail) => ({ request, tail, tenant, id, log, last })).filter(({ last }) => last > 0),
+    );
+    const rows = await this.#ask(
+      `select request, tail, seq, key, at, data from ${this.#schema}.load_sessions($1, $2)`,
+      [JSON.stringify(sessions), JSON.stringify(tails)],
+    );
+    return this.#assemble(requests, rows);
+  }
+
+  #assemble(requests: readonly LoadRequest[], rows: readonly Row[]): (Loaded | undefined)[] {
+    const logs = requests.map(({ tails }) => tails.map((): Entry[] => []));
+    const heads: ({ readonly row: RecordRow; readonly now: number } | undefined)[] = requests.map(() => undefined);
+    for (const row of rows) {
+      const request = Number(row["request"]);
+      if (row["tail"] === null) heads[request] = { row: parsed(row["data"]) as RecordRow, now: Number(row["at"]) };
+      else logs[request]?.[Number(row["tail"])]?.push(entryOf(row));
+    }
+    return requests.map(({ tails }, request) => {
+      const head = heads[request];
+      if (head === undefined) return undefined;
+      const record = recordOf(head.row);
+      const entries = (logs[request] ?? []).map((log) => log.sort((a, b) => a.seq - b.seq));
+      tails.forEach((tail, index) => guardTail(entries[index] ?? [], { store: this.#database.name, record, ...tail }));
+      return { record, tails: entries, now: head.now };
+    });
+  }
+
+  async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
+    this.#database.guardOpen();
+    const { tenant, id } = key;
+    const entries = `${this.#schema}.entries`;
+    const ofLog = "tenant = $1 and session = $2 and log = $3";
+    if ("keys" in range) {
+      // Key by key: asked for all at once, in order, the server may prefer to read the whole log.
+      const rows = await this.#ask(
+        `select entry.seq, entry.key, entry.at, entry.data
+         from json_array_elements_text($4::json) as wanted(key)
+         cross join lateral (
+           select seq, key, at, data from ${entries} where ${ofLog} and key = wanted.key limit 1
+         ) entry
+         order by entry.seq`,
+        [tenant, id, range.log, JSON.stringify([...new Set(range.keys)])],
+      );
+      return rows.map(entryOf);
+    }
+    const { log, from, to, order, limit } = range;
+    const direction = order === "ascending" ? "asc" : "desc";
+    const rows = await this.#ask(
+      `select seq, key, at, data from ${entries} where ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
+      [tenant, id, log, from, to, limit],
+    );
+    const found = rows.map(entryOf);
+    guardGapless(found, { store: this.#database.name, key, ...range });
+    return found;
+  }
+
+  async find(query: SessionQuery): Promise<Page> {
+    this.#database.guardOpen();
+    return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
+  }
+
+  async heartbeat(
+    { id, host, pid, machine, startedAt }: Omit<Instance, "seenAt">,
+    { leaving = false }: { readonly leaving?: boolean } = {},
+  ): Promise<void> {
+    this.#database.guardOpen();
+    const instances = `${this.#schema}.instances`;
+    if (leaving) {
+      await this.#ask(`delete from ${instances} where id = $1`, [id]);
+      return;
+    }
+    // Who forgets the dead skips those whom another one forgets at this moment.
+    await this.#ask(
+      `with forgotten as (
+         delete from ${instances} where id in (
+           select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
+         )
+       )
+       insert into ${instances} (id, host, pid, machine, started_at, seen_at) values ($1, $2, $3, $4, $5, ${nowMs})
+       on conflict (id) do update set host = excluded.host, pid = excluded.pid, machine = excluded.machine,
+         started_at = excluded.started_at, seen_at = excluded.seen_at`,
+      [id, host, pid, machine, startedAt],
+    );
+  }
+
+  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+    this.#database.guardOpen();
+    const [row] = await this.#ask(
+      `select ${nowMs} as now, (
+         select json_agg(json_build_object('id', id, 'host', host, 'pid', pid, 'machine', machine,
+           'startedAt', started_at, 'seenAt', seen_at))::text
+         from ${this.#schema}.instances where id = any (array(select json_array_elements_text($1::json)))
+       ) as instances`,
+      [JSON.stringify(ids)],
+    );
+    return { now: Number(row?.["now"]), instances: (parsed(row?.["instances"]) ?? []) as Instance[] };
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+
+  /** The rows of a statement. A schema that is not there yet, or is newer by now, shows in what it finds missing. */
+  async #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    try {
+      return await this.#database.ask(text, values);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.#ensureSchema();
+      return await this.#database.ask(text, values);
+    }
+  }
+}
+
+function parsed(text: unknown): unknown {
+  return typeof text === "string" ? JSON.parse(text) : null;
+}
+
+function entryOf({ seq, key, at, data }: Row): Entry {
+  return { seq: Number(seq), key: key as string | null, at: Number(at), data: String(data) };
+}

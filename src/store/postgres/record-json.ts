@@ -1,0 +1,22 @@
+/** A row of `sessions` as the text of a `RecordRow`: one form for every statement, whatever the driver makes of a bigint. */
+export function recordJson(alias: string): string {
+  const fields = Object.entries(recordFields).map(([field, column]) => `'${field}', ${alias}.${column}`);
+  return `json_build_object(${fields.join(", ")})`;
+}
+
+/** The fields of a `RecordRow` and their columns; `user` means something else in SQL. */
+const recordFields = {
+  tenant: "tenant",
+  id: "id",
+  version: "version",
+  state: "state",
+  agent: "agent",
+  user: "user_id",
+  createdAt: "created_at",
+  lastActivityAt: "last_activity_at",
+  activeMinute: "active_minute",
+  stateSince: "state_since",
+  expiresAt: "expires_at",
+  sweepAt: "sweep_at",
+  data: "data",
+} as const;

@@ -1,0 +1,99 @@
+import { commitBatch } from "./functions/commit-batch.ts";
+import { commitChange } from "./functions/commit-change.ts";
+import { loadSessions } from "./functions/load-sessions.ts";
+import { refusals } from "./functions/refusals.ts";
+import { views } from "./views.ts";
+
+/** One step of the schema. Numbers run from 1 without gaps; a released step is never edited. */
+export interface PostgresMigration {
+  readonly version: number;
+  /** What it is for, in a few words. */
+  readonly title: string;
+  /**
+   * True where programs that know only the schema before cannot work on the one after. Such a step also replaces the
+   * functions that they call by others of another name, so that one that is running stops instead of doing harm.
+   */
+  readonly breaking: boolean;
+  readonly sql: (layout: Layout) => string;
+}
+
+/** What may differ between installations. */
+export interface Layout {
+  /** The schema's name, quoted. */
+  readonly schema: string;
+  /** Into how many parts the entries are divided by a hash of their session; 1 for none. */
+  readonly partitions: number;
+}
+
+/**
+ * The record's row is written anew by every append, in place: room on its page, and no index on anything that an append
+ * changes. Entries are written once. Texts of Perdure's compare by their bytes, whatever the database's own order.
+ */
+export const migrations: readonly PostgresMigration[] = [
+  {
+    version: 1,
+    title: "sessions, entries, instances, lanes, views",
+    breaking: true,
+    sql: ({ schema, partitions }) => `
+create table ${schema}.sessions (
+  tenant text collate "C" not null,
+  id text collate "C" not null,
+  version bigint not null,
+  state text collate "C" not null,
+  agent text collate "C" not null,
+  user_id text collate "C",
+  created_at bigint not null,
+  last_activity_at bigint not null,
+  active_minute bigint not null,
+  state_since bigint not null,
+  expires_at bigint not null,
+  sweep_at bigint not null,
+  data text collate "C" not null,
+  primary key (tenant, id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+create index sessions_recent on ${schema}.sessions (tenant, active_minute desc, id);
+create index sessions_of_user on ${schema}.sessions (tenant, user_id, active_minute desc, id) where user_id is not null;
+create index sessions_due on ${schema}.sessions (sweep_at, tenant, id) where state in ('active', 'inactive');
+create index sessions_settled on ${schema}.sessions (state_since, tenant, id) where state not in ('active', 'inactive');
+
+create table ${schema}.entries (
+  tenant text collate "C" not null,
+  session text collate "C" not null,
+  log text collate "C" not null,
+  seq bigint not null,
+  key text collate "C",
+  at bigint not null,
+  data text collate "C" not null,
+  primary key (tenant, session, log, seq)
+)${partitions === 1 ? "" : " partition by hash (tenant, session)"};
+create unique index entries_by_key on ${schema}.entries (tenant, session, log, key) where key is not null;
+${Array.from(
+  { length: partitions === 1 ? 0 : partitions },
+  (_, part) =>
+    `create table ${schema}.entries_${part} partition of ${schema}.entries for values with (modulus ${partitions}, remainder ${part});`,
+).join("\n")}
+
+create table ${schema}.instances (
+  id text collate "C" primary key,
+  host text collate "C" not null,
+  pid bigint not null,
+  machine text collate "C" not null,
+  started_at text collate "C" not null,
+  seen_at bigint not null
+) with (fillfactor = 50);
+
+create table ${schema}.lanes (
+  id uuid primary key,
+  number bigint not null,
+  refused integer[],
+  born_at timestamptz not null default now(),
+  used_at timestamptz not null
+) with (fillfactor = 50);
+create index lanes_by_birth on ${schema}.lanes (born_at);
+${refusals(schema)}
+${commitBatch(schema)}
+${commitChange(schema)}
+${loadSessions(schema)}
+${views(schema)}`,
+  },
+];

@@ -1,0 +1,256 @@
+/** What becomes of a commit whose connection breaks: it lands once, and its caller learns what came of it. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Change, Transaction } from "../../src/domain/change.ts";
+import { removeSession } from "../../src/domain/lifecycle.ts";
+import type { SessionRecord } from "../../src/domain/record.ts";
+import { hasCode } from "../../src/errors.ts";
+import { openPostgres } from "../../src/store/postgres/open.ts";
+import type { Outcome, Store } from "../../src/store/store.ts";
+import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
+import { cuts, Proxy } from "./proxy.ts";
+import { PostgresServer, query } from "./server.ts";
+
+let server: PostgresServer;
+let proxy: Proxy;
+/** Reaches the server through the proxy, and directly. */
+let store: Store;
+let other: Store;
+before(async () => {
+  server = await PostgresServer.start();
+  proxy = await Proxy.before(server.port);
+  store = await openPostgres({ url: proxy.url() });
+  other = await openPostgres({ url: server.url() });
+});
+after(async () => {
+  await store.close();
+  await other.close();
+  await proxy[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+let names = 0;
+async function born(fields: Partial<SessionRecord> = {}): Promise<SessionRecord> {
+  const change = creationOf(sampleRecord({ id: `s${names++}`, ...fields }), {
+    splices: [sampleSplice("turns", 1, [{ key: "taken", value: "one" }])],
+  });
+  assert.deepEqual(await other.commit([[change]]), [{ status: "ok" }]);
+  return change.record!;
+}
+
+/** One of each kind of change, with what a reader sees once it has landed. */
+const kinds: readonly [string, () => Promise<Transaction>][] = [
+  ["an append without a key", async () => [stepOf(await born(), { splices: [sampleSplice("turns", 2, ["two"])] })]],
+  [
+    "an append with a key",
+    async () => [
+      stepOf(await born(), {
+        splices: [sampleSplice("turns", 2, [{ key: "k", value: "two" }])],
+        claims: [{ log: "turns", key: "k" }],
+      }),
+    ],
+  ],
+  ["a touch without entries", async () => [stepOf(await born(), { fields: { lastActivityAt: 5 } })]],
+  ["a truncation", async () => [stepOf(await born(), { splices: [sampleSplice("turns", 1, [])] })]],
+  [
+    "a creation",
+    async () => [creationOf(sampleRecord({ id: `new${names++}` }), { splices: [sampleSplice("turns", 1, ["one"])] })],
+  ],
+  ["a removal", async () => [removeSession(await born())]],
+  [
+    "a pair",
+    async () => [stepOf(await born(), { splices: [sampleSplice("turns", 2, ["two"])] }), stepOf(await born())],
+  ],
+  [
+    "a creation and a removal together",
+    async () => [creationOf(sampleRecord({ id: `new${names++}` })), removeSession(await born())],
+  ],
+];
+
+/** Every change of the transaction stands as it was meant, once. */
+async function assertLanded(transaction: Transaction): Promise<void> {
+  for (const change of transaction) {
+    const [loaded] = await other.load([{ key: change.key, tails: [{ log: "turns", last: 100 }] }]);
+    assert.deepEqual(loaded?.record, change.record ?? undefined);
+    const head = change.record?.heads["turns"] ?? 0;
+    assert.deepEqual(
+      (loaded?.tails[0] ?? []).map(({ seq }) => seq),
+      Array.from({ length: head }, (_, index) => index + 1),
+    );
+  }
+}
+
+/** The next step of another writer on each session that stands. */
+function further(transaction: Transaction): Transaction[] {
+  return transaction.map((change) => [
+    change.record === null
+      ? creationOf(sampleRecord({ ...change.key, version: 1 }), { splices: [sampleSplice("turns", 1, ["anew"])] })
+      : stepOf(change.record, {
+          splices: [sampleSplice("turns", (change.record.heads["turns"] ?? 0) + 1, ["further"])],
+        }),
+  ]);
+}
+
+for (const cut of cuts) {
+  describe(`a connection cut ${cut}`, () => {
+    for (const [kind, make] of kinds) {
+      test(`${kind} lands once and is acknowledged`, async () => {
+        const transaction = await make();
+        const cutting = proxy.cutAt(cut);
+        const outcomes = await store.commit([transaction]);
+        await cutting;
+        assert.deepEqual(outcomes, [{ status: "ok" }]);
+        await assertLanded(transaction);
+      });
+    }
+
+    test("in a batch each transaction gets its own outcome", async () => {
+      const [first, second, third] = [await born(), await born(), await born()];
+      const batch: Transaction[] = [
+        [stepOf(first, { splices: [sampleSplice("turns", 2, ["two"])] })],
+        [{ ...stepOf(second), expected: second.version + 3 }],
+        [stepOf(third, { splices: [sampleSplice("turns", 2, ["x"])], claims: [{ log: "turns", key: "taken" }] })],
+        [creationOf(sampleRecord({ id: `new${names++}` }))],
+      ];
+      const cutting = proxy.cutAt(cut);
+      const outcomes = await store.commit(batch);
+      await cutting;
+      assert.deepEqual(
+        outcomes.map(({ status }) => status),
+        ["ok", "conflict", "duplicate", "ok"],
+      );
+      assert.deepEqual((outcomes[1] as Extract<Outcome, { status: "conflict" }>).current, second);
+      assert.equal((outcomes[2] as Extract<Outcome, { status: "duplicate" }>).entry.data, '"one"');
+      await assertLanded(batch[0]!);
+      await assertLanded(batch[3]!);
+    });
+  });
+}
+
+for (const [kind, make] of kinds) {
+  test(`${kind} that landed is acknowledged though others have moved on since`, async () => {
+    const transaction = await make();
+    const cutting = proxy.cutAt("after-commit");
+    const committing = store.commit([transaction]);
+    await proxy.hold(async () => {
+      await cutting;
+      for (let round = 0, steps = further(transaction); round < 3; round++, steps = steps.flatMap(further)) {
+        assert.ok(
+          (await other.commit(steps)).every(({ status }) => status === "ok"),
+          `round ${round}`,
+        );
+      }
+    });
+    assert.deepEqual(await committing, [{ status: "ok" }]);
+  });
+
+  test(`${kind} that did not land and came too late is a conflict`, async () => {
+    const transaction = await make();
+    const cutting = proxy.cutAt("before-send");
+    const committing = store.commit([transaction]);
+    await proxy.hold(async () => {
+      await cutting;
+      const rivals = transaction.map((change): Change => {
+        const { key, expected } = change;
+        return expected === 0
+          ? creationOf(sampleRecord({ ...key, agent: "rival" }))
+          : {
+              key,
+              expected,
+              record: sampleRecord({ ...key, version: expected + 1, heads: { turns: 1 } }),
+              splices: [],
+              claims: [],
+            };
+      });
+      assert.ok((await other.commit(rivals.map((rival) => [rival]))).every(({ status }) => status === "ok"));
+    });
+    assert.deepEqual(
+      (await committing).map(({ status }) => status),
+      ["conflict"],
+    );
+  });
+}
+
+test("a commit that still runs when its connection breaks is waited for, not doubled", async () => {
+  const record = await born();
+  const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  // Somebody holds the row for a while, so that the first try is stuck in the server when it loses its client.
+  const holding = query(
+    server.url(),
+    `do $$ begin
+    perform from perdure.sessions where id = '${record.id}' for update; perform pg_sleep(1.5);
+  end $$`,
+  );
+  await sleep(300);
+  const cutting = proxy.cutAt("after-send");
+  const committing = store.commit([[change]]);
+  await cutting;
+  const [loaded] = await other.load([{ key: change.key, tails: [] }]);
+  assert.equal(loaded?.record.version, record.version, "it has not landed yet");
+  assert.deepEqual(await committing, [{ status: "ok" }]);
+  await holding;
+  await assertLanded([change]);
+});
+
+test("a connection that hangs is given up, and its commit settled on another", async () => {
+  await using patient = await Proxy.before(server.port);
+  const hanging = await openPostgres({ url: patient.url(), attempt: "400ms", connectTimeout: "200ms" });
+  const record = await born();
+  const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  patient.stall();
+  const committing = hanging.commit([[change]]);
+  await sleep(700);
+  patient.resume();
+  assert.deepEqual(await committing, [{ status: "ok" }]);
+  await assertLanded([change]);
+  await hanging.close();
+});
+
+test("reads are tried again on another connection", async () => {
+  const record = await born();
+  for (const cut of cuts) {
+    const cutting = proxy.cutAt(cut, "load_sessions");
+    const [loaded] = await store.load([{ key: record, tails: [] }]);
+    await cutting;
+    assert.deepEqual(loaded?.record, record);
+  }
+  for (const cut of cuts) {
+    const cutting = proxy.cutAt(cut, "entries where");
+    const entries = await store.read(record, { log: "turns", from: 1, to: 9, order: "ascending", limit: 9 });
+    await cutting;
+    assert.equal(entries.length, 1);
+  }
+});
+
+test("a server that stays away is an error after the deadline, which says so", async () => {
+  await using away = await Proxy.before(server.port);
+  const patient = await openPostgres({ url: away.url(), deadline: "1s", attempt: "300ms", connectTimeout: "200ms" });
+  const record = await born();
+  away.stall();
+  const start = performance.now();
+  const failing = patient.commit([[stepOf(record)]]);
+  await assert.rejects(failing, (error) => hasCode(error, "store_unavailable") && error.cause !== undefined);
+  assert.ok(performance.now() - start < 3000, "nothing hangs");
+  away.resume();
+  // The next commit of the same lane is another one, and works.
+  assert.deepEqual(await patient.commit([[stepOf(record)]]), [{ status: "ok" }]);
+  await patient.close();
+});
+
+test("after a hundred cuts at random every turn stands once", async () => {
+  let record = await born();
+  for (let round = 0; round < 100; round++) {
+    const cutting = proxy.cutAt(cuts[round % cuts.length]!);
+    const seq = (record.heads["turns"] ?? 0) + 1;
+    const change = stepOf(record, { splices: [sampleSplice("turns", seq, [round])] });
+    assert.deepEqual(await store.commit([[change]]), [{ status: "ok" }]);
+    await cutting;
+    record = change.record!;
+  }
+  const entries = await other.read(record, { log: "turns", from: 2, to: 200, order: "ascending", limit: 200 });
+  assert.deepEqual(
+    entries.map(({ data }) => data),
+    Array.from({ length: 100 }, (_, round) => String(round)),
+  );
+});

@@ -1,0 +1,49 @@
+/** Random steps have the same outcomes on PostgreSQL as on the reference, also where every commit loses its connection once. */
+import { randomUUID } from "node:crypto";
+import { after, before, test } from "node:test";
+import * as fc from "fast-check";
+import { openMemory } from "../../src/store/memory.ts";
+import { openPostgres } from "../../src/store/postgres/index.ts";
+import type { Store } from "../../src/store/store.ts";
+import { broken } from "../conformance/broken-stores.ts";
+import { compareStores, steps } from "../property/compare-stores.ts";
+import { cuts, Proxy } from "./proxy.ts";
+import { PostgresServer } from "./server.ts";
+
+let server: PostgresServer;
+before(async () => {
+  server = await PostgresServer.start();
+});
+after(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+async function compare(store: Store, runs: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(steps, async (steps) => {
+      await compareStores({ model: openMemory(), store, scope: `${randomUUID()} ` }, steps);
+    }),
+    { numRuns: runs },
+  );
+}
+
+test("PostgreSQL does what the reference does", async () => {
+  const store = await openPostgres({ url: server.url() });
+  await compare(store, 150);
+  await store.close();
+});
+
+test("PostgreSQL does what the reference does though each commit's connection is cut", async () => {
+  await using proxy = await Proxy.before(server.port);
+  const store = await openPostgres({ url: proxy.url(), schema: "cut" });
+  let count = 0;
+  const cutting = broken(store, (whole) => ({
+    async commit(batch) {
+      const cut = proxy.cutAt(cuts[count++ % cuts.length]!);
+      const [outcomes] = await Promise.all([whole.commit(batch), batch.length > 0 ? cut : undefined]);
+      return outcomes;
+    },
+  }));
+  await compare(cutting, 50);
+  await store.close();
+});

@@ -1,0 +1,209 @@
+/** Starting: many at once, with little or no right, on what somebody else left, under addresses that lead nowhere. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { removeSession } from "../../src/domain/lifecycle.ts";
+import { hasCode, type ErrorCode } from "../../src/errors.ts";
+import { migratePostgres, openPostgres, postgresSchemaScript } from "../../src/store/postgres/index.ts";
+import type { PostgresOptions } from "../../src/store/postgres/options.ts";
+import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
+import { WorkerProcess } from "../processes/worker-process.ts";
+import { Proxy } from "./proxy.ts";
+import { freePort, PostgresServer, query } from "./server.ts";
+
+let server: PostgresServer;
+before(async () => {
+  server = await PostgresServer.start();
+});
+after(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+let databases = 0;
+/** The URL of an empty database. */
+async function emptyDatabase(options = ""): Promise<string> {
+  const name = `empty_${databases++}`;
+  await query(server.url(), `create database ${name} ${options}`);
+  return server.url(name);
+}
+
+/** The URL for a new user who may log in and no more. */
+async function strangerTo(url: string): Promise<{ url: string; user: string }> {
+  const user = `stranger_${databases++}`;
+  await query(url, `create user ${user} password 'secret'`);
+  return { url: url.replace(/\/\/[^@]*@/, `//${user}:secret@`), user };
+}
+
+async function failsWith(
+  options: PostgresOptions,
+  code: ErrorCode,
+  text: RegExp,
+  { within = 3000 } = {},
+): Promise<void> {
+  const start = performance.now();
+  const opening = openPostgres(options);
+  await assert.rejects(opening, (error: Error) => {
+    assert.ok(hasCode(error, code), `${code}, not ${String(error)}`);
+    assert.match(error.message, text);
+    assert.doesNotMatch(error.message, /durable|secret/, "no password is told");
+    return true;
+  });
+  assert.ok(performance.now() - start < within, "it fails at once");
+}
+
+test("ten processes that start at once on an empty database all start, and each step is applied once", async () => {
+  const store = await emptyDatabase();
+  const starters = Array.from(
+    { length: 10 },
+    (_, index) => new WorkerProcess({ store, task: { kind: "race", session: `s${index}`, name: "first", times: 1 } }),
+  );
+  await Promise.all(starters.map((starter) => starter.ended()));
+  assert.deepEqual(await query(store, "select count(*)::int as n from perdure.sessions"), [{ n: 10 }]);
+  assert.deepEqual(await query(store, "select version from perdure.migrations"), [{ version: 1 }]);
+});
+
+test("a program runs without the right to change the schema, once somebody has made it", async () => {
+  const owner = await emptyDatabase();
+  const { url, user } = await strangerTo(owner);
+  await failsWith({ url }, "store_read_only", /permission denied.*perdure migrate/s);
+  await failsWith({ url, migrate: false }, "store_invalid", /version 0.*needs 1.*perdure migrate/s);
+  await migratePostgres({ url: owner });
+  await failsWith({ url }, "store_read_only", /permission denied/);
+  await query(
+    owner,
+    `do $$ begin
+      grant usage on schema perdure to ${user};
+      grant select, insert, update, delete on all tables in schema perdure to ${user};
+    end $$`,
+  );
+  const store = await openPostgres({ url });
+  const record = sampleRecord({ id: "s" });
+  const change = creationOf(record, { splices: [sampleSplice("turns", 1, ["one"])] });
+  const other = creationOf(sampleRecord({ id: "t" }));
+  const outcomes = [
+    ...(await store.commit([[change], [other]])),
+    ...(await store.commit([[stepOf(change.record!)], [removeSession(other.record!)]])),
+  ];
+  assert.ok(outcomes.every(({ status }) => status === "ok"));
+  const [loaded] = await store.load([{ key: record, tails: [{ log: "turns", last: 1 }] }]);
+  assert.equal(loaded?.tails[0]?.length, 1);
+  assert.equal((await store.find({ order: "recent", tenant: "default", now: 0, limit: 5 })).records.length, 1);
+  await store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0" });
+  assert.equal((await store.instances(["i"])).instances.length, 1);
+  await store.close();
+});
+
+test("a dry run tells what is missing and changes nothing; a migration tells what it did", async () => {
+  const url = await emptyDatabase();
+  const step = { version: 1, title: "sessions, entries, instances, lanes, views", breaking: true };
+  assert.deepEqual(await migratePostgres({ url }, { dryRun: true }), { found: 0, known: 1, steps: [step] });
+  assert.deepEqual(await query(url, "select to_regnamespace('perdure') as found"), [{ found: null }]);
+  assert.deepEqual(await migratePostgres({ url }), { found: 0, known: 1, steps: [step] });
+  assert.deepEqual(await migratePostgres({ url }), { found: 1, known: 1, steps: [] });
+});
+
+test("the printed script makes the schema, run once or twice by hand", async () => {
+  const url = await emptyDatabase();
+  const schema = `it's "ours"; $body$`;
+  const script = postgresSchemaScript({ schema, partitions: 3 });
+  await query(url, script);
+  await query(url, script);
+  const store = await openPostgres({ url, schema, migrate: false });
+  assert.deepEqual(await store.commit([[creationOf(sampleRecord())]]), [{ status: "ok" }]);
+  await store.close();
+  assert.deepEqual(await query(url, `select count(*)::int as n from pg_inherits`), [{ n: 3 + 3 + 3 }]);
+});
+
+test("a schema of a newer version is refused where it breaks this one, and only there", async () => {
+  const url = await emptyDatabase();
+  const running = await openPostgres({ url });
+  const newer = (version: number, breaking: boolean): Promise<unknown> =>
+    query(url, "insert into perdure.migrations (version, title, breaking) values ($1, 'from the future', $2)", [
+      version,
+      breaking,
+    ]);
+  await newer(2, false);
+  const store = await openPostgres({ url });
+  assert.deepEqual(await store.commit([[creationOf(sampleRecord())]]), [{ status: "ok" }]);
+  await store.close();
+  await newer(3, true);
+  await failsWith({ url }, "store_schema_newer", /schema 3.*up to 1/);
+  await assert.rejects(migratePostgres({ url }), (error) => hasCode(error, "store_schema_newer"));
+  // A breaking step renames what older programs call: one that is running stops, and says why.
+  await query(url, "alter function perdure.commit_batch rename to commit_batch_3");
+  await assert.rejects(running.commit([[creationOf(sampleRecord({ id: "late" }))]]), (error) =>
+    hasCode(error, "store_schema_newer"),
+  );
+  await running.close();
+});
+
+test("a function that somebody dropped is missed, and named", async () => {
+  const url = await emptyDatabase();
+  const store = await openPostgres({ url });
+  await query(url, "drop function perdure.load_sessions");
+  await assert.rejects(
+    store.load([{ key: sampleRecord(), tails: [] }]),
+    (error: Error) => hasCode(error, "store_invalid") && error.message.includes("load_sessions"),
+  );
+  await store.close();
+});
+
+test("a schema that was dropped under a running program comes back empty, or is an error where it may not migrate", async () => {
+  const url = await emptyDatabase();
+  const store = await openPostgres({ url });
+  const bound = await openPostgres({ url, migrate: false });
+  await query(url, "drop schema perdure cascade");
+  await assert.rejects(bound.commit([[creationOf(sampleRecord())]]), (error) => hasCode(error, "store_invalid"));
+  assert.deepEqual(await store.commit([[creationOf(sampleRecord())]]), [{ status: "ok" }]);
+  await store.close();
+  await bound.close();
+});
+
+test("a schema that holds somebody else's tables is left alone", async () => {
+  const url = await emptyDatabase();
+  await query(url, "create table public.sessions (id integer)");
+  await failsWith({ url, schema: "public" }, "store_invalid", /"sessions" already exists.*another schema/);
+  assert.deepEqual(await query(url, "select to_regclass('public.migrations') as found"), [{ found: null }]);
+});
+
+test("a database of another encoding is refused", async () => {
+  const url = await emptyDatabase("template template0 encoding 'LATIN1' locale_provider libc locale 'C'");
+  await failsWith({ url }, "store_invalid", /UTF8/);
+});
+
+test("wrong address, user, password and database fail at once, named, without the password", async () => {
+  const url = server.url();
+  await failsWith({ url: url.replace("durable", "wrong") }, "store_unavailable", /password authentication failed/);
+  await failsWith({ url: url.replace("perdure:", "nobody:") }, "store_unavailable", /nobody/);
+  await failsWith({ url: server.url("nowhere") }, "store_unavailable", /nowhere/);
+  await failsWith({ url: url.replace("127.0.0.1", "no-such-host.invalid") }, "store_unavailable", /no-such-host/);
+  const closed = url.replace(String(server.port), String(await freePort()));
+  await failsWith({ url: closed }, "store_unavailable", /ECONNREFUSED/);
+  await failsWith({ url: `${url}?sslmode=require` }, "store_unavailable", /SSL/);
+});
+
+test("an address that swallows everything fails after the deadline", async () => {
+  await using proxy = await Proxy.before(server.port);
+  proxy.stall();
+  const url = proxy.url();
+  await failsWith({ url, deadline: "600ms", connectTimeout: "200ms", attempt: "300ms" }, "store_unavailable", /./);
+});
+
+test("options that cannot be are refused before anything is connected", async () => {
+  const url = server.url();
+  const wrong: readonly PostgresOptions[] = [
+    {},
+    { url, pool: { query: async () => ({ rows: [] }) } },
+    { pool: {} as never },
+    { url, schema: "" },
+    { url, schema: "x".repeat(64) },
+    { url, schema: "pg_perdure" },
+    { url, schema: "a\u0000b" },
+    { url, partitions: 0 },
+    { url, partitions: 1.5 },
+    { url, max: 0 },
+    { url: `${url}?max=many` },
+    { url: `${url}?prepare=perhaps` },
+  ];
+  for (const options of wrong) await failsWith(options, "argument_invalid", /./, { within: 100 });
+  await failsWith({ url, deadline: -1 }, "duration_invalid", /deadline/);
+});

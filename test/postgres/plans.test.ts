@@ -1,0 +1,121 @@
+/** How the server goes about each hot statement: one session's rows by their key, whatever it knows of the tables. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { removeSession } from "../../src/domain/lifecycle.ts";
+import { openPostgres } from "../../src/store/postgres/open.ts";
+import type { Store } from "../../src/store/store.ts";
+import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
+import { PostgresServer, query } from "./server.ts";
+
+let server: PostgresServer;
+before(async () => {
+  const explain = { log_min_duration: 0, log_nested_statements: "on" };
+  server = await PostgresServer.start({
+    settings: {
+      session_preload_libraries: "auto_explain",
+      ...Object.fromEntries(Object.entries(explain).map(([name, value]) => [`auto_explain.${name}`, value])),
+    },
+  });
+});
+after(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+/** The plans of everything that the server runs while `work` does. */
+async function plansOf(work: () => Promise<void>): Promise<string[]> {
+  const from = server.log.length;
+  await work();
+  const end = `end of ${from}`;
+  await query(server.url(), `select '${end}'`);
+  while (!server.log.slice(from).includes(end)) await sleep(10);
+  return server.log
+    .slice(from)
+    .split(/^.*LOG: {2}duration: .*plan:$/m)
+    .slice(1);
+}
+
+/** Every row of sessions and entries is found by a condition on an index that begins with tenant and session. */
+function assertByKey(plans: readonly string[]): void {
+  let looked = 0;
+  for (const plan of plans) {
+    assert.doesNotMatch(plan, /(Seq|Bitmap Heap) Scan on (?:\w+\.)?(sessions|entries)/, plan);
+    const scans = plan.matchAll(/Index (?:Only )?Scan (?:Backward )?using (\w+) on (\w+)[^\n]*\n\s+(.*)/g);
+    for (const [, index = "", table = "", condition = ""] of scans) {
+      if (!/^(sessions|entries)/.test(table)) continue;
+      looked++;
+      // A removal takes all logs; everything else is about one.
+      const removes = plan.includes("entry.session = _change.id");
+      const [second, bound] = table === "sessions" ? ["id", 2] : ["session", removes ? 2 : 3];
+      assert.match(condition, /^Index Cond:.*\(tenant = /, plan);
+      assert.match(condition, new RegExp(`\\(${second} = `), plan);
+      assert(condition.split(" AND ").length >= bound, plan);
+      // A key is looked up by the index of keys: by the other one, the whole log would be read.
+      if (/\(?key = /.test(condition)) assert.match(index, /key/, plan);
+      assert.doesNotMatch(plan, /Filter: \(?.*key = /, plan);
+    }
+  }
+  assert(looked > 0, "the plans show scans");
+}
+
+/** Everything that a commit can be about, and what reads. */
+async function everything(store: Store, id: string): Promise<void> {
+  const [grown, other, gone] = ["", " other", " gone"].map((rest) =>
+    creationOf(sampleRecord({ id: `${id}${rest}` }), { splices: [sampleSplice("turns", 1, [{ key: "a", value: 1 }])] }),
+  );
+  assert(grown && other && gone);
+  await store.commit([[grown], [other], [gone]]);
+  const append = stepOf(grown.record!, {
+    splices: [sampleSplice("turns", 2, [{ key: "b", value: 2 }])],
+    claims: [{ log: "turns", key: "b" }],
+  });
+  const pair = [stepOf(other.record!), removeSession(gone.record!)];
+  assert.deepEqual(
+    (await store.commit([[append], pair])).map(({ status }) => status),
+    ["ok", "ok"],
+  );
+  assert.deepEqual(
+    (await store.commit([[append], pair])).map(({ status }) => status),
+    ["duplicate", "conflict"],
+  );
+  const tails = [{ log: "turns", last: 20 }];
+  await store.load([
+    { key: grown.key, tails },
+    { key: other.key, tails },
+  ]);
+  await store.read(grown.key, { log: "turns", from: 1, to: 9, order: "descending", limit: 5 });
+  await store.read(grown.key, { log: "turns", keys: ["a", "b"] });
+}
+
+for (const partitions of [1, 8]) {
+  describe(`with entries in ${partitions} part${partitions === 1 ? "" : "s"}`, () => {
+    const schema = `parts_${partitions}`;
+    let store: Store;
+    before(async () => {
+      store = await openPostgres({ url: server.url(), schema, partitions, max: 1 });
+    });
+    after(async () => {
+      await store.close();
+    });
+
+    test("the plans of a connection on empty tables look up keys", async () => {
+      assertByKey(await plansOf(() => everything(store, "first")));
+    });
+
+    test("the plans made then still do on grown tables", async () => {
+      const turns = Array.from({ length: 3000 }, (_, index) => ({ key: `k${index}`, value: index }));
+      for (const id of ["long", "longer"])
+        await store.commit([[creationOf(sampleRecord({ id }), { splices: [sampleSplice("turns", 1, turns)] })]]);
+      assertByKey(await plansOf(() => everything(store, "second")));
+    });
+
+    test("the plans of a new connection on grown tables do, before and after the server has looked at them", async () => {
+      for (const prepare of ["select 1", "analyze"]) {
+        await query(server.url(), prepare);
+        const another = await openPostgres({ url: server.url(), schema, max: 1 });
+        assertByKey(await plansOf(() => everything(another, `after ${prepare}`)));
+        await another.close();
+      }
+    });
+  });
+}

@@ -1,0 +1,56 @@
+/** A server that is stopped as if by a power failure, again and again, under writers that go on: nothing acknowledged is lost. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tallyAll } from "../../src/domain/tally.ts";
+import { openSessions } from "../../src/index.ts";
+import { WorkerProcess, type Said } from "../processes/worker-process.ts";
+import { PostgresServer } from "./server.ts";
+
+const rounds = 25;
+
+test(`4 writers outlive ${rounds} crashes of the server: each turn they saw acknowledged stands once, in its place`, async () => {
+  await using server = await PostgresServer.start({ fsync: true });
+  const store = server.url();
+  await (await openSessions({ store, sweep: false })).close();
+  // Two write with keys, two without: those have only the store's word for what became of a commit without an answer.
+  const writers = ["a", "b", "c", "d"].map(
+    (session, index) =>
+      new WorkerProcess({
+        store,
+        task:
+          index < 2
+            ? { kind: "append", session, from: 0 }
+            : { kind: "race", session, name: session, times: Number.MAX_SAFE_INTEGER },
+      }),
+  );
+  for (let round = 0; round < rounds; round++) {
+    const before = writers.map(({ said }) => said.length);
+    while (writers.some(({ said }, index) => said.length <= (before[index] ?? 0) + 2)) {
+      for (const { child } of writers) assert.equal(child.exitCode, null, "no writer gives up");
+      await sleep(5);
+    }
+    await sleep(Math.random() * 50);
+    await server.stopImmediately();
+    await server.start();
+  }
+  for (const writer of writers) await writer.kill();
+
+  await using sessions = await openSessions({ store, sweep: false });
+  for (const [index, id] of ["a", "b", "c", "d"].entries()) {
+    const session = await sessions.get(id);
+    const turns = await Array.fromAsync(session.turns());
+    assert.deepEqual(
+      turns.map(({ seq }) => seq),
+      turns.map((_, place) => place + 1),
+      "no gap",
+    );
+    assert.deepEqual(session.info.counters, tallyAll(turns), "the counters agree with the log");
+    const named = turns.map(({ key, input }) => key ?? String(input[0]?.content));
+    assert.equal(new Set(named).size, turns.length, `no turn of ${id} stands twice`);
+    const said: readonly Said[] = writers[index]?.said ?? [];
+    assert(said.length > rounds * 2);
+    for (const { seq, key, mark } of said) assert.equal(named[Number(seq) - 1], key ?? mark);
+    assert(turns.length <= said.length + 1, "at most the last one landed unheard");
+  }
+});

@@ -1,0 +1,332 @@
+/** A store at work: its pool, connections that end, tables that somebody touched, what SQL sees, what appends cost. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "../../src/errors.ts";
+import { openSessions, type Value } from "../../src/index.ts";
+import { openPostgres } from "../../src/store/postgres/index.ts";
+import type { Store } from "../../src/store/store.ts";
+import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
+import { Proxy } from "./proxy.ts";
+import { Pool, PostgresServer, query } from "./server.ts";
+
+let server: PostgresServer;
+let store: Store;
+before(async () => {
+  server = await PostgresServer.start({ settings: { autovacuum: "off" } });
+  store = await openPostgres({ url: server.url() });
+});
+after(async () => {
+  await store.close();
+  await server[Symbol.asyncDispose]();
+});
+
+let names = 0;
+/** A session of five turns, with keys. */
+async function five(on: Store = store): Promise<ReturnType<typeof sampleRecord>> {
+  const turns = Array.from({ length: 5 }, (_, index) => ({ key: `k${index + 1}`, value: index + 1 }));
+  const change = creationOf(sampleRecord({ id: `s${names++}` }), { splices: [sampleSplice("turns", 1, turns)] });
+  assert.deepEqual(await on.commit([[change]]), [{ status: "ok" }]);
+  return change.record!;
+}
+
+test("a pool of the caller's serves, and is left open", async () => {
+  const pool = new Pool({ connectionString: server.url(), max: 2 });
+  const own = await openPostgres({ pool });
+  assert.equal(own.capabilities.lanes, 1);
+  const record = await five(own);
+  const [loaded] = await own.load([{ key: record, tails: [] }]);
+  assert.deepEqual(loaded?.record, record);
+  await own.close();
+  assert.equal((await pool.query("select 1 as one")).rows[0]?.["one"], 1);
+  await pool.end();
+});
+
+test("a pool that has nothing but query is enough, whatever its numbers look like", async () => {
+  const pool = new Pool({ connectionString: server.url(), max: 1 });
+  const own = await openPostgres({
+    pool: {
+      async query(text, values) {
+        const { rows } = await pool.query(text, values);
+        // As a driver of another kind may give bigints.
+        return {
+          rows: rows.map((row) =>
+            Object.fromEntries(
+              Object.entries(row).map(([name, value]) =>
+                typeof value === "string" && /^\d{10,}$/.test(value) ? [name, BigInt(value)] : [name, value],
+              ),
+            ),
+          ),
+        };
+      },
+    },
+  });
+  const record = await five(own);
+  const entries = await own.read(record, { log: "turns", from: 1, to: 5, order: "ascending", limit: 9 });
+  assert.deepEqual(
+    entries,
+    sampleEntries(
+      1,
+      [1, 2, 3, 4, 5].map((value) => ({ key: `k${value}`, value })),
+    ),
+  );
+  await own.close();
+  await pool.end();
+});
+
+test("a pool whose connections are all taken is an error after the deadline, with the pool's numbers", async () => {
+  const pool = new Pool({ connectionString: server.url(), max: 1, connectionTimeoutMillis: 100 });
+  const own = await openPostgres({ pool, deadline: "500ms" });
+  const taken = await pool.connect();
+  const start = performance.now();
+  await assert.rejects(
+    own.load([{ key: sampleRecord(), tails: [] }]),
+    (error: Error) =>
+      hasCode(error, "store_unavailable") && /1 of at most 1 connections, 0 idle, \d+ waiting/.test(error.message),
+  );
+  assert.ok(performance.now() - start < 1500);
+  taken.release();
+  assert.deepEqual(await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }]), [undefined]);
+  await own.close();
+  await pool.end();
+});
+
+test("idle connections that the server ends harm nobody: neither the process nor the next call", async () => {
+  const pool = new Pool({ connectionString: server.url(), max: 2 });
+  for (const options of [{ url: server.url() }, { pool }]) {
+    const one = await openPostgres(options);
+    const record = await five(one);
+    await query(
+      server.url(),
+      "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
+    );
+    await sleep(50); // an unhandled error event would end this process
+    const [loaded] = await one.load([{ key: record, tails: [] }]);
+    assert.deepEqual(loaded?.record, record);
+    await one.close();
+  }
+  await pool.end();
+});
+
+test("connections say who they are and have their time limited by the server", async () => {
+  const own = await openPostgres({ url: server.url(), applicationName: "the shop", statementTimeout: "7s" });
+  await five(own);
+  const rows = await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'");
+  assert.equal(rows.length, 1);
+  await own.close();
+  await sleep(50);
+  assert.equal(
+    (await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'")).length,
+    0,
+  );
+});
+
+test("a log with a gap is named and not served", async () => {
+  const damage: readonly [string, RegExp][] = [
+    ["delete from perdure.entries where session = $1 and seq = 3", /turns.*ends with 5.*2, 4, 5|entry 2 has 4/],
+    ["delete from perdure.entries where session = $1 and seq = 5", /turns ends with 5.*2, 3, 4/],
+    ["delete from perdure.entries where session = $1", /turns ends with 5.*none/],
+    ["update perdure.entries set seq = 6 where session = $1 and seq = 5", /turns ends with 5/],
+  ];
+  for (const [statement, text] of damage) {
+    const record = await five();
+    await query(server.url(), statement, [record.id]);
+    await assert.rejects(store.load([{ key: record, tails: [{ log: "turns", last: 4 }] }]), (error: Error) => {
+      assert.ok(hasCode(error, "store_invalid"));
+      assert.match(error.message, text);
+      assert.match(error.message, new RegExp(`session ${record.id} of tenant default`));
+      return true;
+    });
+  }
+  const record = await five();
+  await query(server.url(), "delete from perdure.entries where session = $1 and seq = 3", [record.id]);
+  for (const order of ["ascending", "descending"] as const) {
+    const reading = store.read(record, { log: "turns", from: 1, to: 9, order, limit: 9 });
+    await assert.rejects(reading, (error) => hasCode(error, "store_invalid"));
+  }
+  const reading = store.read(record, { log: "turns", from: 3, to: 9, order: "ascending", limit: 9 });
+  await assert.rejects(
+    reading,
+    (error: Error) => hasCode(error, "store_invalid") && /4 is the first/.test(error.message),
+  );
+});
+
+test("instances and lanes that ended long ago are forgotten", async () => {
+  const beat = (id: string): Promise<void> => store.heartbeat({ id, host: "h", pid: 1, machine: "m", startedAt: "0" });
+  for (const id of ["dead", "drowsy"]) await beat(id);
+  await query(server.url(), "update perdure.instances set seen_at = seen_at - 86401000 where id = 'dead'");
+  await query(server.url(), "update perdure.instances set seen_at = seen_at - 86000000 where id = 'drowsy'");
+  await beat("alive");
+  const { instances } = await store.instances(["dead", "drowsy", "alive"]);
+  assert.deepEqual(instances.map(({ id }) => id).toSorted(), ["alive", "drowsy"]);
+
+  await query(
+    server.url(),
+    `insert into perdure.lanes (id, number, born_at, used_at)
+     select gen_random_uuid(), 5, now() - interval '2 days', now() - (n || ' hours')::interval
+     from generate_series(20, 30) n`,
+  );
+  for (let index = 0; index < 4; index++) {
+    const another = await openPostgres({ url: server.url() });
+    await five(another);
+    await another.close();
+  }
+  const [old] = await query(
+    server.url(),
+    "select count(*)::int as n, max(now() - used_at) < interval '25 hours' as recent from perdure.lanes where born_at < now() - interval '1 day'",
+  );
+  assert.deepEqual(old, { n: 4, recent: true });
+});
+
+test("an append updates the record in place and no row of a log", async () => {
+  let record = await five();
+  const counts = async (): Promise<Record<string, unknown>> => {
+    await query(server.url(), "select pg_stat_force_next_flush()");
+    const rows = await query(
+      server.url(),
+      `select relname, n_tup_ins::int as ins, n_tup_upd::int as upd, n_tup_hot_upd::int as hot
+       from pg_stat_user_tables where schemaname = 'perdure'`,
+    );
+    return Object.fromEntries(rows.map(({ relname, ...row }) => [relname, row]));
+  };
+  // One connection, whose numbers are told when it is closed.
+  const own = await openPostgres({ url: server.url(), max: 1 });
+  const before = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+  for (let seq = 6; seq <= 305; seq++) {
+    const change = stepOf(record, {
+      fields: { lastActivityAt: record.lastActivityAt + 1, expiresAt: record.expiresAt + 1 },
+      splices: [sampleSplice("turns", seq, [{ text: "x".repeat(500) }])],
+    });
+    assert.deepEqual(await own.commit([[change]]), [{ status: "ok" }]);
+    record = change.record!;
+  }
+  await own.close();
+  await sleep(100);
+  const grown = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+  const by = (table: string, field: "ins" | "upd" | "hot"): number => grown[table]![field] - before[table]![field];
+  assert.equal(by("sessions", "upd"), 300);
+  assert.ok(by("sessions", "hot") >= 290, `${by("sessions", "hot")} of 300 in place`);
+  assert.equal(by("entries", "ins"), 300);
+  assert.equal(by("entries", "upd"), 0);
+  assert.ok(by("lanes", "hot") >= by("lanes", "upd") - 2);
+});
+
+test("views show people what is kept, also where jsonb could not hold it", async () => {
+  await using sessions = await openSessions({ store: server.url(), tenant: "views", sweep: false });
+  const session = await sessions.create({
+    id: "v",
+    agent: "ceo",
+    user: "ann",
+    metadata: { mood: "calm\u0000", lone: "\ud800" },
+  });
+  const odd = "a\u0000b \\u0000 \\\u0000 \ud83d\ude00 \udead \\";
+  await session.append({
+    input: odd,
+    output: [
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "c1", type: "function", function: { name: "look", arguments: "{}" } }],
+      },
+      { role: "tool", tool_call_id: "c1", content: "found" },
+      { role: "assistant", content: "done" },
+    ],
+    usage: { inputTokens: 3, outputTokens: 4, totalTokens: 7 },
+    durationMs: 20,
+  });
+  await session.append({ input: "more", output: "less", usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 } });
+  const ask = (text: string): Promise<Record<string, unknown>[]> => query(server.url(), text);
+  assert.deepEqual(
+    await ask(
+      "select id, agent, user_id, metadata, turns, messages, total_tokens from perdure.readable_sessions where tenant = 'views'",
+    ),
+    [
+      {
+        id: "v",
+        agent: "ceo",
+        user_id: "ann",
+        metadata: { mood: "calm\ufffd", lone: "\ufffd" } as Value,
+        turns: "2",
+        messages: "6",
+        total_tokens: "9",
+      },
+    ],
+  );
+  assert.deepEqual(
+    await ask(
+      "select turn, part, place, role, text, tool_call_id from perdure.readable_messages where tenant = 'views' order by turn, part, place",
+    ),
+    [
+      {
+        turn: "1",
+        part: "input",
+        place: "1",
+        role: "user",
+        text: "a\ufffdb \\u0000 \\\ufffd \ud83d\ude00 \ufffd \\",
+        tool_call_id: null,
+      },
+      { turn: "1", part: "output", place: "1", role: "assistant", text: null, tool_call_id: null },
+      { turn: "1", part: "output", place: "2", role: "tool", text: "found", tool_call_id: "c1" },
+      { turn: "1", part: "output", place: "3", role: "assistant", text: "done", tool_call_id: null },
+      { turn: "2", part: "input", place: "1", role: "user", text: "more", tool_call_id: null },
+      { turn: "2", part: "output", place: "1", role: "assistant", text: "less", tool_call_id: null },
+    ],
+  );
+  assert.deepEqual(
+    await ask(
+      "select agent, turns, input_tokens, output_tokens, total_tokens, estimated_turns, day = current_date as today from perdure.usage_by_day where tenant = 'views'",
+    ),
+    [
+      {
+        agent: "ceo",
+        turns: "2",
+        input_tokens: "4",
+        output_tokens: "5",
+        total_tokens: "9",
+        estimated_turns: "0",
+        today: true,
+      },
+    ],
+  );
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.input[0]?.content, odd, "what is kept is exact");
+});
+
+test("a function that lives for one request makes at most three round trips after it connected", async () => {
+  await using proxy = await Proxy.before(server.port);
+  const prepared = await openSessions({ store: server.url(), sweep: false });
+  const session = await prepared.create({ id: "cold" });
+  for (let index = 0; index < 30; index++) await session.append({ input: `${index}` });
+  await prepared.close();
+
+  const cold = await openPostgres({ url: proxy.url(), serverless: true });
+  assert.equal(proxy.connections, 0, "nothing is connected before it is needed");
+  const key = { tenant: "default", id: "cold" };
+  const [loaded] = await cold.load([{ key, tails: [{ log: "turns", last: 20 }] }]);
+  assert.equal(loaded?.tails[0]?.length, 20);
+  const connected = 1; // the server is ready once when a connection begins
+  const seq = loaded.record.counters.turns + 1;
+  const append = stepOf(loaded.record, { splices: [sampleSplice("turns", seq, ["more"])] });
+  assert.deepEqual(await cold.commit([[append]]), [{ status: "ok" }]);
+  await cold.close();
+  assert.equal(proxy.connections, 1);
+  assert.equal(proxy.roundTrips - connected, 2);
+});
+
+test("an open store does not keep its process alive, nor does a closed one", async () => {
+  const program = `
+    const { openPostgres } = await import(${JSON.stringify(new URL("../../src/store/postgres/index.ts", import.meta.url).href)});
+    const store = await openPostgres({ url: process.argv[1] });
+    await store.instances([]);
+    if (process.argv[2] === "close") await store.close();`;
+  for (const ending of ["close", "forget"]) {
+    const start = performance.now();
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program, server.url(), ending], {
+      stdio: "inherit",
+    });
+    assert.deepEqual((await once(child, "exit"))[0], 0);
+    assert.ok(performance.now() - start < 5000);
+  }
+});
