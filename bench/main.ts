@@ -4,11 +4,8 @@
  * has failed.
  */
 import { parseArgs } from "node:util";
-import { passes, type Measure } from "./measure.ts";
+import { passes, type Bench, type Measure } from "./measure.ts";
 import { headingOf, machine, tableOf } from "./report.ts";
-
-/** A bench of one engine; it reports each measure as it is done. */
-export type Bench = (report: (measure: Measure) => void) => Promise<void>;
 
 const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   sqlite: () => import("./sqlite.ts"),

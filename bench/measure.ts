@@ -20,6 +20,9 @@ export interface Measure {
   readonly bar?: Bar;
 }
 
+/** The bench of one engine; it reports each measure as it is done. */
+export type Bench = (report: (measure: Measure) => void) => Promise<void>;
+
 export interface Comparison {
   readonly ours: number;
   readonly limit: number;

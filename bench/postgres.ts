@@ -6,8 +6,7 @@
 import { openSessions, type Session, type Sessions, type Store } from "../src/index.ts";
 import { openPostgres } from "../src/store/postgres/index.ts";
 import { Pool, PostgresServer } from "../test/postgres/server.ts";
-import type { Bench } from "./main.ts";
-import { alternate, median, p50Of, rateOf, type Measure } from "./measure.ts";
+import { alternate, median, p50Of, rateOf, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 
 const connections = 4;

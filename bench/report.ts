@@ -1,6 +1,7 @@
 import { arch, availableParallelism, cpus, loadavg, platform, release, tmpdir, totalmem } from "node:os";
-import { readFileSync } from "node:fs";
-import { passes, type Measure, type Unit } from "./measure.ts";
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { p50OfSync, passes, type Measure, type Unit } from "./measure.ts";
 
 /** Where the numbers come from: without it they say nothing. */
 export interface Machine {
@@ -11,6 +12,8 @@ export interface Machine {
   /** Work of other programs, over the last minute, in cores. */
   readonly load: number;
   readonly folder: string;
+  /** One small write with its sync to the disk, p50: what a durable commit can hardly beat. */
+  readonly syncUs: number;
   readonly node: string;
   readonly sqlite: string;
   readonly perdure: string;
@@ -25,17 +28,32 @@ export function machine(): Machine {
     system: `${platform()} ${release()} ${arch()}`,
     load: Math.round((loadavg()[0] ?? 0) * 10) / 10,
     folder: tmpdir(),
+    syncUs: Math.round(syncTime()),
     node: process.version,
     sqlite: process.versions.sqlite ?? "none",
     perdure: manifest.version,
   };
 }
 
+function syncTime(): number {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-bench-"));
+  const file = openSync(join(folder, "sync"), "w");
+  const page = Buffer.alloc(4096);
+  const time = p50OfSync(50, () => {
+    writeSync(file, page, 0, page.length, 0);
+    fdatasyncSync(file);
+  });
+  closeSync(file);
+  rmSync(folder, { recursive: true });
+  return time;
+}
+
 export function headingOf(engine: string, machine: Machine): string {
-  const { cpu, cores, memoryGiB, system, load, folder, node, sqlite, perdure } = machine;
+  const { cpu, cores, memoryGiB, system, load, folder, syncUs, node, sqlite, perdure } = machine;
   return [
     `perdure ${perdure} on ${engine}, node ${node}, SQLite ${sqlite}`,
-    `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, load ${load} at the start, files in ${folder}`,
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, load ${load} at the start`,
+    `files in ${folder}, where a write of 4 KiB with its sync takes ${syncUs} µs`,
   ].join("\n");
 }
 

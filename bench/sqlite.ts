@@ -1,6 +1,6 @@
 /**
- * SQLite, beside the same work by hand: one table `turns (session, seq, data)` with the primary key that anybody would
- * give it, one prepared statement, the same bytes, the same settings, a file of its own in the same folder.
+ * SQLite, beside the same work by hand: one table of turns with the primary key that anybody would give it, one prepared
+ * statement, the same values, the same settings, a file of its own in the same folder.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,8 +10,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { openSessions, type Session, type Sessions } from "../src/index.ts";
 import { idleSession } from "./idle-session.ts";
 import { importTime } from "./import-time.ts";
-import type { Bench } from "./main.ts";
-import { alternate, median, p50Of, p50OfSync, rateOf, type Measure } from "./measure.ts";
+import { alternate, median, p50Of, p50OfSync, rateOf, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 
 const writers = 1000;
@@ -28,7 +27,7 @@ export const bench: Bench = async (report) => {
     byHand.data = await storedText(sessions);
     report(await oneWriter(sessions, byHand));
     for (const measure of await manyWriters(sessions, byHand)) report(measure);
-    const long = await growLong(sessions, byHand);
+    const long = await growLong(sessions, { file, byHand });
     report(await flatTime(sessions, long));
     for (const measure of await flatBytes(sessions, long, { file, byHand })) report(measure);
     report(await openLong(sessions, byHand));
@@ -56,16 +55,18 @@ class ByHand {
     this.file = file;
     this.database = new DatabaseSync(file);
     this.database.exec("pragma journal_mode = wal; pragma synchronous = full");
-    this.database.exec("create table turns (session text, seq integer, data text, primary key (session, seq))");
-    this.#insert = this.database.prepare("insert into turns (session, seq, data) values (?, ?, ?)");
-    this.#last = this.database.prepare("select seq, data from turns where session = ? order by seq desc limit ?");
+    this.database.exec(`
+      create table turns (session text, seq integer, key text, at integer, data text, primary key (session, seq))`);
+    this.#insert = this.database.prepare("insert into turns (session, seq, key, at, data) values (?, ?, ?, ?, ?)");
+    this.#last = this.database.prepare(`
+      select seq, key, at, data from turns where session = ? order by seq desc limit ?`);
   }
 
   /** One row, in a transaction of its own unless one is open. */
   insert(session: string): void {
     const seq = (this.#heads.get(session) ?? 0) + 1;
     this.#heads.set(session, seq);
-    this.#insert.run(session, seq, this.data);
+    this.#insert.run(session, seq, null, Date.now(), this.data);
   }
 
   /** One row for each session, in transactions of 100. */
@@ -79,8 +80,10 @@ class ByHand {
 
   /** The last turns of a session, as values: a text is not a turn yet. */
   last(session: string, count: number): unknown[] {
-    const rows = this.#last.all(session, count) as { seq: number; data: string }[];
-    return rows.map(({ seq, data }) => ({ seq, ...(JSON.parse(data) as object) }));
+    const rows = this.#last.all(session, count) as { seq: number; key: string | null; at: number; data: string }[];
+    return rows
+      .map(({ seq, key, at, data }) => Object.assign({ seq, key, at }, JSON.parse(data) as object))
+      .toReversed();
   }
 
   close(): void {
@@ -184,12 +187,17 @@ async function appendTimes(session: Session, times: number): Promise<void> {
 }
 
 /** Sessions that grew side by side to a few turns less than {@link longTurns}, and the same rows by hand. */
-async function growLong(sessions: Sessions, byHand: ByHand): Promise<Session[]> {
-  const long = await Promise.all(Array.from({ length: 20 }, (_, index) => sessions.create({ id: `long_${index}` })));
-  await Promise.all(long.map((session) => appendTimes(session, longTurns - 12)));
-  const ids = long.map(({ id }) => id);
+async function growLong(sessions: Sessions, { file, byHand }: { file: string; byHand: ByHand }): Promise<Session[]> {
+  const ids = Array.from({ length: 20 }, (_, index) => `long_${index}`);
+  // Without a sync at every commit: it is not measured here, and a slow disk would need minutes.
+  const growing = await openSessions({ store: `sqlite:${file}?synchronous=normal`, sweep: false });
+  const grown = await Promise.all(ids.map((id) => growing.create({ id })));
+  await Promise.all(grown.map((session) => appendTimes(session, longTurns - 12)));
+  await growing.close();
+  byHand.database.exec("pragma synchronous = normal");
   for (let times = 0; times < longTurns; times++) byHand.insertForEach(ids);
-  return long;
+  byHand.database.exec("pragma synchronous = full");
+  return await Promise.all(ids.map((id) => sessions.get(id)));
 }
 
 /** Turn 10 and turn 5 000, give or take a dozen: one session of each kind a round. */

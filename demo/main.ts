@@ -15,7 +15,7 @@ import type { Part, Said } from "./player.ts";
 import { PlayerProcess } from "./process.ts";
 
 const folder =
-  process.env["PERDURE_CONVERSATIONS"] ?? fileURLToPath(new URL("../examples/conversations", import.meta.url));
+  process.env["PERDURE_CONVERSATIONS"] || fileURLToPath(new URL("../examples/conversations", import.meta.url));
 const workplace = await mkdtemp(join(tmpdir(), "perdure-demo-"));
 const store = `sqlite:${join(workplace, "demo.db")}`;
 const ledger = new Ledger();

@@ -22,11 +22,16 @@ export type Reply =
       readonly usage?: readonly [input: number, output: number];
       readonly toolCalls?: readonly (readonly unknown[])[];
     }
-  | { readonly kind: "status"; readonly status: number; readonly headers?: Record<string, string> }
-  /** The connection is cut after these texts. */
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly headers?: Record<string, string>;
+      readonly message?: string;
+    }
+  /** The connection is cut after these texts, in the middle of a chunk. */
   | { readonly kind: "cut"; readonly texts: readonly string[] }
-  /** Raw bytes of a stream, as they are. */
-  | { readonly kind: "raw"; readonly body: string; readonly contentType?: string }
+  /** Raw bytes of a stream, as they are; at once, or so many at a time. */
+  | { readonly kind: "raw"; readonly body: string; readonly contentType?: string; readonly bytesAtOnce?: number }
   /** Nothing more after these texts. */
   | { readonly kind: "hang"; readonly texts: readonly string[] };
 
@@ -60,6 +65,7 @@ export async function startModelServer(respond: (request: ChatRequest, index: nu
     requests,
     abandoned: () => abandoned,
     async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.closeAllConnections();
       server.close();
       await once(server, "close");
@@ -76,14 +82,20 @@ async function text(incoming: IncomingMessage): Promise<string> {
 async function send(outgoing: ServerResponse, { model }: ChatRequest, reply: Reply): Promise<void> {
   if (reply.kind === "status") {
     outgoing.writeHead(reply.status, { "content-type": "application/json", ...reply.headers });
-    outgoing.end(JSON.stringify({ error: { message: `status ${reply.status}`, type: "test" } }));
+    outgoing.end(JSON.stringify({ error: { message: reply.message ?? `status ${reply.status}`, type: "test" } }));
     return;
   }
   outgoing.writeHead(200, {
     "content-type": reply.kind === "raw" ? (reply.contentType ?? "text/event-stream") : "text/event-stream",
   });
   if (reply.kind === "raw") {
-    outgoing.end(reply.body);
+    const bytes = Buffer.from(reply.body);
+    const step = reply.bytesAtOnce ?? Math.max(bytes.length, 1);
+    for (let start = 0; start < bytes.length && !outgoing.destroyed; start += step) {
+      outgoing.write(bytes.subarray(start, start + step));
+      await sleep(1);
+    }
+    outgoing.end();
     return;
   }
   const event = (fields: object): void => {
@@ -96,6 +108,8 @@ async function send(outgoing: ServerResponse, { model }: ChatRequest, reply: Rep
   }
   if (reply.kind === "hang") return;
   if (reply.kind === "cut") {
+    outgoing.write('data: {"id":"c1","choices":[{"index":0,"del');
+    await sleep(5);
     outgoing.destroy();
     return;
   }

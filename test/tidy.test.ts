@@ -1,5 +1,6 @@
 /** What keeps the project in order, held by a machine: rooms, cycles, names, error codes, documented exports. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, posix, relative, resolve } from "node:path";
 import { test } from "node:test";
@@ -11,51 +12,109 @@ const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const sources = globSync("src/**/*.ts", { cwd: root }).map((path) => path.split("\\").join("/"));
 const program = sources.filter((path) => !path.endsWith(".test.ts"));
 
-/** Each room and those it may import from; the first that a path begins with is its room. */
-const rooms: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
-  ["src/cli/", ["src/adapters/", "src/index.ts", "src/domain/"]],
-  ["src/adapters/", ["src/index.ts"]],
-  ["src/testing/", ["src/index.ts", "src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/index.ts", ["src/open.ts", "src/sessions/", "src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  [
-    "src/open.ts",
-    ["src/sessions/", "src/store/sqlite/", "src/store/postgres/", "src/store/memory.ts", "src/store/", "src/errors.ts"],
-  ],
-  ["src/sessions/", ["src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/store/sqlite/", ["src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/store/postgres/", ["src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/store/memory.ts", ["src/store/", "src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/store/", ["src/domain/", "src/errors.ts", "src/clock.ts"]],
-  ["src/domain/", ["src/errors.ts"]],
-  ["src/errors.ts", []],
-  ["src/clock.ts", []],
-];
-
-function roomOf(path: string): string {
-  const found = rooms.find(([room]) => path.startsWith(room));
-  assert(found !== undefined, `${path} stands in no room of the table`);
-  return found[0];
+interface Row {
+  /** Folders end in a slash, files in `.ts`; of `adapters/*` each file is a room of its own. */
+  readonly rooms: readonly string[];
+  /** Rooms and packages. */
+  readonly mayImport: readonly string[];
+  readonly andAllBelow: boolean;
 }
 
-/** The files of this project that a file imports; type-only imports too, unless `valuesOnly`. */
-function importsOf(path: string, { valuesOnly = false } = {}): string[] {
+/** The table of rooms, as ARCHITECTURE.md has it. */
+const table: readonly Row[] = (/^## Rooms$(.*?)^## /ms.exec(read("ARCHITECTURE.md"))?.[1] ?? "")
+  .split("\n")
+  .map((line) => line.split("|").map((cell) => cell.trim()))
+  .filter(([, rooms = ""]) => rooms.startsWith("`"))
+  .map(([, rooms = "", , mayImport = ""]) => ({
+    rooms: quoted(rooms),
+    mayImport: quoted(mayImport),
+    andAllBelow: mayImport.includes("everything below"),
+  }));
+
+function quoted(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
+}
+
+interface Place {
+  readonly row: number;
+  /** As the table names it. */
+  readonly room: string;
+  /** What others of the same row, and others of `adapters/*`, are siblings of. */
+  readonly unit: string;
+}
+
+/** Where a file stands: in the room with the longest name that its path begins with. */
+function placeOf(path: string): Place {
+  const inside = path.slice("src/".length);
+  const [nearest] = table
+    .flatMap(({ rooms }, row) => rooms.map((room) => ({ row, room, prefix: room.replace("*", "") })))
+    .filter(({ prefix }) => inside.startsWith(prefix))
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+  assert(nearest !== undefined, `${path} stands in no room of the table in ARCHITECTURE.md`);
+  const { row, room, prefix } = nearest;
+  return { row, room, unit: room === prefix ? room : prefix + inside.slice(prefix.length).replace(/[/.].*/, "") };
+}
+
+function mayImport(from: Place, to: Place): boolean {
+  const { mayImport: named = [], andAllBelow = false } = table[from.row] ?? {};
+  return from.unit === to.unit || named.includes(to.room) || (andAllBelow && to.row > from.row);
+}
+
+/** The files of this project, and the packages, that a file imports; those for types only too, unless `valuesOnly`. */
+function importsOf(path: string, { valuesOnly = false } = {}): { files: string[]; packages: string[] } {
   const statements = read(path).matchAll(
-    /^(?:import|export)\s+(type\s)?[^;]*?from\s+"(\.[^"]+)"|import\("(\.[^"]+)"\)/gms,
+    /^(?:import|export)\s+(type\s+)?(?:[\w*{},\s]+?\sfrom\s+)?"([^"]+)"|\bimport\("([^"]+)"\)/gm,
   );
-  return [...statements]
+  const targets = [...statements]
     .filter(([, type]) => !(valuesOnly && type !== undefined))
-    .map(([, , from, lazily]) => posix.join(posix.dirname(path), from ?? lazily ?? ""));
+    .map(([, , from, lazily]) => from ?? lazily ?? "");
+  return {
+    files: targets.filter((to) => to.startsWith(".")).map((to) => posix.join(posix.dirname(path), to)),
+    packages: targets.filter((to) => !to.startsWith(".")),
+  };
 }
 
 test("imports point down the table of rooms, never up, never sideways between siblings", () => {
   for (const path of program) {
-    const room = roomOf(path);
-    const allowed = rooms.find(([name]) => name === room)?.[1] ?? [];
-    for (const imported of importsOf(path)) {
-      const target = roomOf(imported);
-      assert(target === room || allowed.includes(target), `${path} (${room}) must not import ${imported} (${target})`);
+    const from = placeOf(path);
+    for (const imported of importsOf(path).files) {
+      const to = placeOf(imported);
+      assert(mayImport(from, to), `${path} (${from.unit}) must not import ${imported} (${to.unit})`);
     }
   }
+});
+
+test("a room imports only the packages that the table of rooms gives it", () => {
+  for (const path of program) {
+    const named = table[placeOf(path).row]?.mayImport ?? [];
+    for (const imported of importsOf(path).packages) {
+      const name = imported.startsWith("node:") ? "node:*" : imported;
+      assert(named.includes(name), `${path} must not import ${imported}`);
+    }
+  }
+});
+
+test("every room of the table has files", () => {
+  const rooms = new Set(program.map((path) => placeOf(path).room));
+  assert.deepEqual(
+    table.flatMap((row) => row.rooms).filter((room) => !rooms.has(room)),
+    [],
+  );
+});
+
+function assertAbsent(pattern: RegExp, path: string): void {
+  const [found] = pattern.exec(read(path)) ?? [];
+  assert.equal(found, undefined, `${path} holds ${found}`);
+}
+
+test("only the command line reads arguments, prints and exits", () => {
+  const outward = /\bprocess\.(argv|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.\w+/;
+  for (const path of program) if (placeOf(path).room !== "cli/") assertAbsent(outward, path);
+});
+
+test("the domain knows no clock, no chance and no process", () => {
+  const impure = /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\b(performance|process|crypto)\.\w+/;
+  for (const path of program) if (placeOf(path).room === "domain/") assertAbsent(impure, path);
 });
 
 test("no import comes round in a circle", () => {
@@ -63,18 +122,10 @@ test("no import comes round in a circle", () => {
   const visit = (path: string, trail: readonly string[]): void => {
     assert(!trail.includes(path), `a cycle: ${[...trail.slice(trail.indexOf(path)), path].join(" → ")}`);
     if (done.has(path)) return;
-    for (const imported of importsOf(path, { valuesOnly: true })) visit(imported, [...trail, path]);
+    for (const imported of importsOf(path, { valuesOnly: true }).files) visit(imported, [...trail, path]);
     done.add(path);
   };
   for (const path of program) visit(path, []);
-});
-
-test("ARCHITECTURE.md has the same rooms", () => {
-  const architecture = read("ARCHITECTURE.md");
-  for (const [room] of rooms) {
-    const name = room.slice("src/".length);
-    assert(architecture.includes(`\`${name}\``), `ARCHITECTURE.md does not mention ${name}`);
-  }
 });
 
 test("files are named for the noun inside, in kebab case", () => {
@@ -102,33 +153,34 @@ test("every error code is thrown somewhere", () => {
   }
 });
 
-test("every export of the public doors has a docstring", () => {
+test("the public doors name what they export, and all of it has a docstring", () => {
   const { exports } = JSON.parse(read("package.json")) as { exports: Record<string, string | { default: string }> };
   const doors = Object.values(exports).flatMap((door) => (typeof door === "string" ? [] : [door.default]));
+  const wrong: string[] = [];
   const seen = new Set<string>();
-  const missing: string[] = [];
-  const check = (path: string, names: readonly string[] | undefined): void => {
+  const look = (path: string, wanted?: readonly string[]): void => {
     const text = read(path);
-    for (const [, list = "", from = ""] of text.matchAll(/^export (?:type )?\{([^}]*)\} from "([^"]+)"/gms)) {
-      const exported = list
-        .split(",")
-        .map((name) => name.replace("type ", "").trim())
-        .filter((name) => name !== "");
-      check(
-        posix.join(posix.dirname(path), from),
-        exported.filter((name) => names === undefined || names.includes(name)),
-      );
+    const found: string[] = [];
+    if (/^export (type )?\*/m.test(text)) wrong.push(`${path}: export * hides what is exported`);
+    for (const [, list = "", from = ""] of text.matchAll(/^export (?:type )?\{([^}]*)\} from "([^"]+)"/gm)) {
+      const names = [...list.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g)].map(([, name = ""]) => name);
+      const passedOn = names.filter((name) => wanted === undefined || wanted.includes(name));
+      found.push(...passedOn);
+      if (passedOn.length > 0) look(posix.join(posix.dirname(path), from), passedOn);
     }
     const declaration =
-      /^(\/\*\*[^\n]*(?:\n \*[^\n]*)*\n)?export (?:abstract )?(?:async )?(?:function\*?|class|interface|type|const) (\w+)/gm;
+      /^(\/\*\*[^\n]*(?:\n \*[^\n]*)*\n)?export (?:abstract |async )?(?:function\*?|class|interface|type|const) (\w+)/gm;
     for (const [, doc, name = ""] of text.matchAll(declaration)) {
-      if (seen.has(`${path} ${name}`) || (names !== undefined && !names.includes(name))) continue;
-      seen.add(`${path} ${name}`);
-      if (doc === undefined) missing.push(`${path}: ${name}`);
+      if (wanted !== undefined && !wanted.includes(name)) continue;
+      found.push(name);
+      seen.add(`${path}: ${name}`);
+      if (doc === undefined) wrong.push(`${path}: ${name} has no docstring`);
     }
+    for (const name of wanted ?? [])
+      if (!found.includes(name)) wrong.push(`${path}: ${name} is not declared where it is exported`);
   };
-  for (const door of doors) check(door.replace("./dist/", "src/").replace(/\.js$/, ".ts"), undefined);
-  assert.deepEqual(missing, [], "exports without a docstring");
+  for (const door of doors) look(door.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+  assert.deepEqual([...new Set(wrong)], []);
   assert(seen.size > 60, `${seen.size} exports were looked at`);
 });
 
@@ -149,4 +201,16 @@ test("the program in the README is the one in examples/", () => {
 
 test("the lock file names no registry", () => {
   assert.doesNotMatch(read("package-lock.json"), /"resolved"/);
+});
+
+test("no file names a folder of the machine that it was written on", () => {
+  const tracked = execFileSync("git", ["ls-files", "-z"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const ofSomebody = /(?:^|[^\w.\-/])\/(?:home|root|Users)\/\w/m;
+  for (const path of tracked.split("\0").filter((name) => name !== "" && existsSync(join(root, name)))) {
+    assert(!read(path).includes(root), `${path} holds the path of this clone`);
+    assertAbsent(ofSomebody, path);
+  }
 });

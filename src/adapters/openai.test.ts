@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
 import { startModelServer, type Reply } from "../../test/model-server.ts";
+import { OpenAI } from "openai";
 import { openaiModel } from "./openai.ts";
 
 async function ask(
@@ -52,7 +55,7 @@ test("only fields that providers know are sent", async () => {
   await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
   const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
   const messages: Message[] = [
-    { role: "user", content: "go", mood: "calm" },
+    { role: "user", content: "go", mood: "calm", ...({ name: null } as object) },
     { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "{}" } }] },
     { role: "tool", tool_call_id: "c", content: "?", synthetic: true },
   ];
@@ -69,19 +72,29 @@ test("only fields that providers know are sent", async () => {
 });
 
 const failures: readonly (readonly [title: string, reply: Reply, code: ErrorCode])[] = [
-  ["401", { kind: "status", status: 401 }, "model_refused"],
+  ["400", { kind: "status", status: 400 }, "model_refused"],
+  ["401 that repeats the key", { kind: "status", status: 401, message: "wrong key secret-key" }, "model_refused"],
+  ["403", { kind: "status", status: 403 }, "model_refused"],
   ["404", { kind: "status", status: 404 }, "model_refused"],
   ["429", { kind: "status", status: 429, headers: { "retry-after": "1" } }, "model_failed"],
   ["500", { kind: "status", status: 500 }, "model_failed"],
-  ["a stream cut in the middle", { kind: "cut", texts: ["half an ans"] }, "model_failed"],
+  ["a stream cut in the middle of a chunk", { kind: "cut", texts: ["half an ans"] }, "model_failed"],
   ["a malformed chunk", { kind: "raw", body: 'data: {"choices":[{"del\n\n' }, "model_failed"],
   [
     "a stream that stops without an end",
     { kind: "raw", body: 'data: {"choices":[{"delta":{"content":"x"}}]}\n\n' },
     "model_failed",
   ],
+  ["a chunk that is no object", { kind: "raw", body: "data: null\n\n" }, "model_failed"],
+  ["an error within the stream", { kind: "raw", body: 'data: {"error":{"message":"overloaded"}}\n\n' }, "model_failed"],
+  [
+    "an error within the stream that says 400",
+    { kind: "raw", body: 'data: {"error":{"message":"too long","code":400}}\n\n' },
+    "model_refused",
+  ],
   ["a web page", { kind: "raw", body: "<html>hello</html>", contentType: "text/html" }, "model_failed"],
   ["a silence longer than the limit", { kind: "hang", texts: ["and"] }, "model_failed"],
+  ["a silence before the answer", { kind: "hang", texts: [] }, "model_failed"],
 ];
 
 for (const [title, reply, code] of failures) {
@@ -89,11 +102,120 @@ for (const [title, reply, code] of failures) {
     await assert.rejects(ask(reply, { timeoutMs: 150 }), (error) => {
       assert(error instanceof SessionError);
       assert.equal(error.code, code);
-      assert(!error.message.includes("secret-key"));
+      assert(!inspect(error, { depth: 9 }).includes("secret-key"));
       return true;
     });
   });
 }
+
+test("the HTTP status of a refusal is in the details, its reason on one line", async () => {
+  const page = "<html>\n  <h1>\u001b[31mBad gateway</h1>\n</html>";
+  await assert.rejects(ask({ kind: "status", status: 502, message: page }), {
+    details: { httpStatus: 502, reason: "502 <html> <h1> [31mBad gateway</h1> </html>" },
+  });
+});
+
+test("an answer that arrives a few bytes at a time is the same answer, its emoji whole", async () => {
+  const chunk = {
+    choices: [{ index: 0, delta: { content: "h\u00e9 \u{1f469}\u200d\u{1f680} ok" }, finish_reason: "stop" }],
+  };
+  for (const bytesAtOnce of [1, 2, 3, 7]) {
+    const body = `: a comment\r\n\r\ndata: ${JSON.stringify(chunk)}\r\n\r\ndata: [DONE]\r\n\r\n`;
+    const events = await ask({ kind: "raw", body, bytesAtOnce });
+    assert.deepEqual(events, [{ type: "text", text: chunk.choices[0]?.delta.content }]);
+  }
+});
+
+/** The tool calls that come of these pieces, a chunk each, as id, name and arguments. */
+async function callsOf(...pieces: object[]): Promise<unknown> {
+  const events = await ask({ kind: "answer", texts: [], toolCalls: pieces.map((piece) => [piece]) });
+  const [message] = events.flatMap((event) => (event.type === "message" ? [event.message] : []));
+  return message?.tool_calls?.map((call) => [call.id, call.function.name, call.function.arguments]);
+}
+
+test("tool calls are told apart by index or by id, whichever the server gives", async () => {
+  const [first, second] = [
+    { id: "c1", function: { name: "look", arguments: '{"q":' } },
+    { id: "c2", function: { name: "go", arguments: "{}" } },
+  ];
+  const [more, rest] = [{ function: { arguments: "1" } }, { id: null, function: { name: null, arguments: "}" } }];
+  const expected = [
+    ["c1", "look", '{"q":1}'],
+    ["c2", "go", "{}"],
+  ];
+  const at = (index: number, piece: object): object => ({ index, ...piece });
+  assert.deepEqual(await callsOf(at(0, first), at(1, second), at(0, more), at(0, rest)), expected, "interleaved");
+  assert.deepEqual(await callsOf(at(1, first), at(1, more), at(1, rest), at(2, second)), expected, "from one on");
+  assert.deepEqual(await callsOf(first, more, rest, second), expected, "without an index");
+  assert.deepEqual(await callsOf(at(0, first), at(0, more), at(0, rest), at(0, second)), expected, "all at index 0");
+  const again = { ...rest, id: "c1" };
+  assert.deepEqual(await callsOf(at(0, first), at(0, { ...more, id: "" }), at(0, again), at(1, second)), expected);
+});
+
+test("usage that says nothing is no usage; a missing total is the sum", async () => {
+  const usageIn = async (usage: unknown): Promise<unknown> => {
+    const chunk = JSON.stringify({ choices: [{ delta: { content: "x" }, finish_reason: "stop" }], usage });
+    const events = await ask({ kind: "raw", body: `data: ${chunk}\n\ndata: [DONE]\n\n` });
+    return events.find(({ type }) => type === "usage");
+  };
+  for (const nothing of [undefined, null, {}, { prompt_tokens: 3 }, { prompt_tokens: -1, completion_tokens: 1.5 }])
+    assert.equal(await usageIn(nothing), undefined);
+  assert.deepEqual(await usageIn({ prompt_tokens: 3, completion_tokens: 2 }), {
+    type: "usage",
+    usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+  });
+});
+
+test("a caller that takes its time over a piece is no silence of the endpoint", async () => {
+  await using server = await startModelServer(() => ({ kind: "answer", texts: ["a", "b"] }));
+  const model = openaiModel({ baseURL: server.baseURL, model: "m", timeoutMs: 60, maxRetries: 0 });
+  const texts: string[] = [];
+  for await (const event of model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) })) {
+    await sleep(100);
+    if (event.type === "text") texts.push(event.text);
+  }
+  assert.deepEqual(texts, ["a", "b"]);
+});
+
+test("a request is tried again before its answer begins, and never after", async () => {
+  const replies: Reply[] = [
+    { kind: "status", status: 429, headers: { "retry-after-ms": "1" } },
+    { kind: "answer", texts: ["ok"] },
+    { kind: "cut", texts: ["half"] },
+  ];
+  await using server = await startModelServer((_, index) => replies[index] ?? { kind: "status", status: 400 });
+  const model = openaiModel({ baseURL: server.baseURL, model: "m", maxRetries: 1 });
+  const answer = (): Promise<ModelEvent[]> =>
+    Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) }));
+  assert.deepEqual((await answer()).at(-1), { type: "text", text: "ok" });
+  await assert.rejects(answer(), { code: "model_failed" });
+  assert.equal(server.requests.length, 3);
+});
+
+test("a client of one's own keeps its own retries", async () => {
+  await using server = await startModelServer(() => ({ kind: "status", status: 500 }));
+  const client = new OpenAI({ baseURL: server.baseURL, apiKey: "k", maxRetries: 0, logLevel: "off" });
+  const model = openaiModel({ client, model: "m" });
+  const answer = Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) }));
+  await assert.rejects(answer, { code: "model_failed" });
+  assert.equal(server.requests.length, 1);
+});
+
+test("wrong options fail at once, and no key for OpenAI's own endpoint is a refusal", async (t) => {
+  for (const options of [{ baseURL: "not an address" }, { baseURL: "" }, { timeoutMs: 0 }, { maxRetries: -1 }])
+    assert.throws(() => openaiModel(options), { code: "argument_invalid" });
+
+  const { OPENAI_API_KEY: key, OPENAI_BASE_URL: address } = process.env;
+  t.after(() => Object.assign(process.env, key === undefined ? {} : { OPENAI_API_KEY: key }));
+  t.after(() => Object.assign(process.env, address === undefined ? {} : { OPENAI_BASE_URL: address }));
+  delete process.env["OPENAI_API_KEY"];
+  process.env["OPENAI_BASE_URL"] = "";
+  const answer = Array.fromAsync(
+    openaiModel({ model: "m" })({ messages: [], agent: "a", signal: AbortSignal.abort() }),
+  );
+  await assert.rejects(answer, { code: "model_refused" });
+  delete process.env["OPENAI_BASE_URL"];
+});
 
 test("an endpoint that is down is model_failed", async () => {
   const model = openaiModel({ baseURL: "http://127.0.0.1:9/v1", model: "m", maxRetries: 0 });
@@ -106,12 +228,13 @@ test("an abort ends the request at the endpoint too", async () => {
   const stop = new AbortController();
   const model = openaiModel({ baseURL: server.baseURL, model: "m" });
   const texts: string[] = [];
+  const reason = new Error("enough");
   await assert.rejects(async () => {
     for await (const event of model({ messages: [], agent: "a", signal: stop.signal })) {
       if (event.type === "text") texts.push(event.text);
-      if (texts.length === 2) stop.abort();
+      if (texts.length === 2) stop.abort(reason);
     }
-  });
+  }, reason);
   while (server.abandoned() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.deepEqual(texts, ["a", "b"]);
 });

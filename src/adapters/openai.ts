@@ -2,7 +2,15 @@
  * A model behind any OpenAI-compatible endpoint (OpenAI, Ollama, vLLM, LM Studio …), on the official `openai` client.
  * It streams chat completions: https://platform.openai.com/docs/api-reference/chat/streaming
  */
-import { SessionError, type Message, type Model, type ModelEvent, type ModelRequest, type ToolCall } from "../index.ts";
+import {
+  SessionError,
+  type Message,
+  type Model,
+  type ModelEvent,
+  type ModelRequest,
+  type ToolCall,
+  type Usage,
+} from "../index.ts";
 
 /** Which endpoint, and how patient to be with it. */
 export interface OpenaiOptions {
@@ -16,7 +24,7 @@ export interface OpenaiOptions {
   readonly client?: OpenaiClient;
   /** The longest silence in an answer, ms. @default 120 000 */
   readonly timeoutMs?: number;
-  /** Retries of a request before its answer begins, with the client's own back-off. @default 2 */
+  /** Retries of a request before its answer begins, with the client's own back-off. @default the client's own: 2 */
   readonly maxRetries?: number;
 }
 
@@ -25,38 +33,43 @@ export interface OpenaiClient {
   readonly chat: { readonly completions: { readonly create: (...args: never[]) => unknown } };
 }
 
-/** The part of a streamed chunk that is read. */
+/** The part of a streamed chunk that is read. Servers leave out or null what they do not have. */
 interface CompletionChunk {
-  readonly model?: string;
-  readonly choices?: readonly {
-    readonly delta?: {
-      readonly content?: string | null;
-      readonly tool_calls?: readonly {
-        readonly index: number;
-        readonly id?: string;
-        readonly function?: { readonly name?: string; readonly arguments?: string };
-      }[];
-    };
-    readonly finish_reason?: string | null;
-  }[];
+  readonly model?: string | null;
+  readonly choices?:
+    | readonly {
+        readonly delta?: {
+          readonly content?: string | null;
+          readonly tool_calls?: readonly ToolCallPiece[] | null;
+        } | null;
+        readonly finish_reason?: string | null;
+      }[]
+    | null;
   readonly usage?: {
-    readonly prompt_tokens: number;
-    readonly completion_tokens: number;
-    readonly total_tokens: number;
+    readonly prompt_tokens?: number;
+    readonly completion_tokens?: number;
+    readonly total_tokens?: number;
   } | null;
+}
+
+interface ToolCallPiece {
+  readonly index?: number | null;
+  readonly id?: string | null;
+  readonly function?: { readonly name?: string | null; readonly arguments?: string | null } | null;
 }
 
 type CreateStream = (
   body: Record<string, unknown>,
-  options: { signal: AbortSignal; maxRetries: number },
+  options: { signal: AbortSignal; timeout: number; maxRetries?: number },
 ) => PromiseLike<AsyncIterable<CompletionChunk>>;
 
 /**
  * The model at an endpoint. The client is loaded at the first call.
- * @throws SessionError at the call: `model_refused` (400, 401, 403, 404 …), `model_failed` (429, 5xx, no connection, a
- *   stream that breaks off or falls silent)
+ * @throws SessionError `argument_invalid`; at the call: `model_refused` (400, 401, 403, 404 …), `model_failed` (429, 5xx,
+ *   no connection, a stream that breaks off or falls silent)
  */
 export function openaiModel(options: OpenaiOptions = {}): Model {
+  checkOptions(options);
   let client: Promise<OpenaiClient> | undefined;
   return async function* answer(request) {
     client ??= options.client === undefined ? loadClient(options) : Promise.resolve(options.client);
@@ -64,19 +77,40 @@ export function openaiModel(options: OpenaiOptions = {}): Model {
   };
 }
 
+function checkOptions({ baseURL, timeoutMs, maxRetries }: OpenaiOptions): void {
+  const check = (name: string, value: string | number | undefined, holds: boolean, expected: string): void => {
+    if (value === undefined || holds) return;
+    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+    throw new SessionError("argument_invalid", { name, value: shown, expected });
+  };
+  const timerMax = 2 ** 31 - 1;
+  const isWhole = (value: number | undefined, min: number): boolean =>
+    Number.isSafeInteger(value) && value! >= min && value! <= timerMax;
+  check("baseURL", baseURL, URL.canParse(baseURL ?? ""), "an address such as http://127.0.0.1:11434/v1");
+  check("timeoutMs", timeoutMs, isWhole(timeoutMs, 1), `a whole number of milliseconds from 1 to ${timerMax}`);
+  check("maxRetries", maxRetries, isWhole(maxRetries, 0), "a whole number, 0 or more");
+}
+
 async function loadClient({ baseURL, apiKey }: OpenaiOptions): Promise<OpenaiClient> {
   const { OpenAI } = await import("openai").catch((error: unknown) => {
     const reason = "the package openai is not installed; run npm install openai";
     throw new SessionError("model_refused", { reason }, { cause: error });
   });
-  const endpoint = baseURL ?? process.env["OPENAI_BASE_URL"];
-  const key = apiKey ?? process.env["OPENAI_API_KEY"] ?? (endpoint === undefined ? undefined : "none");
-  return new OpenAI({
-    // It would print pieces of answers to the console.
-    logLevel: "off",
-    ...(endpoint === undefined ? {} : { baseURL: endpoint }),
-    ...(key === undefined ? {} : { apiKey: key }),
-  });
+  // An empty variable is one that is not set, as the client sees it too.
+  const endpoint = baseURL ?? (process.env["OPENAI_BASE_URL"]?.trim() || undefined);
+  const key =
+    apiKey ?? (process.env["OPENAI_API_KEY"]?.trim() || undefined) ?? (endpoint === undefined ? undefined : "none");
+  try {
+    return new OpenAI({
+      // It would print pieces of answers to the console.
+      logLevel: "off",
+      ...(endpoint === undefined ? {} : { baseURL: endpoint }),
+      ...(key === undefined ? {} : { apiKey: key }),
+    });
+  } catch (error) {
+    // No key for OpenAI's own endpoint.
+    throw new SessionError("model_refused", { reason: (error as Error).message }, { cause: error });
+  }
 }
 
 async function* stream(
@@ -84,15 +118,19 @@ async function* stream(
   request: ModelRequest,
   options: OpenaiOptions,
 ): AsyncGenerator<ModelEvent, void, undefined> {
-  const { maxRetries = 2, timeoutMs = 120_000 } = options;
+  const { maxRetries, timeoutMs = 120_000 } = options;
   const model = request.model ?? options.model;
   if (model === undefined) {
     throw new SessionError("model_refused", { reason: "no model is named; name one for the agent or in the call" });
   }
   const silence = new AbortController();
   const signal = AbortSignal.any([request.signal, silence.signal]);
-  let timer = setTimeout(() => silence.abort(), timeoutMs);
+  let timer: NodeJS.Timeout | undefined;
+  const listen = (): void => {
+    timer = setTimeout(() => silence.abort(), timeoutMs);
+  };
   const calls = new ToolCalls();
+  let begun = false;
   let finished = false;
   try {
     const { completions } = client.chat;
@@ -104,10 +142,16 @@ async function* stream(
       stream_options: { include_usage: true },
     };
     let answeredBy: string | undefined;
-    for await (const chunk of await create(body, { signal, maxRetries })) {
+    // Until the answer begins the client keeps the time, of each try by itself.
+    const retries = maxRetries === undefined ? {} : { maxRetries };
+    const chunks = await create(body, { signal, timeout: timeoutMs, ...retries });
+    begun = true;
+    listen();
+    for await (const chunk of chunks) {
+      // The time that the caller takes over an event is no silence of the endpoint's.
       clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(), timeoutMs);
-      if (chunk.model !== undefined && chunk.model !== "" && answeredBy === undefined) {
+      if (typeof chunk !== "object" || chunk === null) throw new TypeError("a chunk is not an object");
+      if (typeof chunk.model === "string" && chunk.model !== "" && answeredBy === undefined) {
         answeredBy = chunk.model;
         yield { type: "model", model: chunk.model };
       }
@@ -116,14 +160,15 @@ async function* stream(
       if (typeof text === "string" && text !== "") yield { type: "text", text };
       calls.add(choice?.delta?.tool_calls ?? []);
       if (typeof choice?.finish_reason === "string") finished = true;
-      if (chunk.usage != null) {
-        const { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens } = chunk.usage;
-        yield { type: "usage", usage: { inputTokens, outputTokens, totalTokens } };
-      }
+      const usage = usageOf(chunk);
+      if (usage !== undefined) yield { type: "usage", usage };
+      listen();
     }
   } catch (error) {
     request.signal.throwIfAborted();
-    throw silence.signal.aborted ? failure(`nothing came for ${timeoutMs} ms`, error) : modelError(error);
+    throw silence.signal.aborted
+      ? failure(`nothing came for ${timeoutMs} ms`, error)
+      : modelError(error, { client, begun });
   } finally {
     clearTimeout(timer);
   }
@@ -139,24 +184,44 @@ function toWire(message: Message): Record<string, unknown> {
   return {
     role,
     content: content ?? null,
-    ...(name === undefined ? {} : { name }),
+    ...(name == null ? {} : { name }),
     ...(toolCalls === undefined || toolCalls === null || toolCalls.length === 0
       ? {}
       : { tool_calls: toolCalls.map(({ id, function: called }) => ({ id, type: "function", function: called })) }),
-    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
+    ...(toolCallId == null ? {} : { tool_call_id: toolCallId }),
   };
 }
 
-/** Tool calls arrive in pieces, each with the index of its call. */
-class ToolCalls {
-  readonly #calls: { id: string; name: string; arguments: string }[] = [];
+/** What the endpoint counted, where it counted: some say nothing, some send an empty object. */
+function usageOf({ usage }: CompletionChunk): Usage | undefined {
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens } = usage ?? {};
+  if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined;
+  return { inputTokens, outputTokens, totalTokens: isCount(totalTokens) ? totalTokens : inputTokens + outputTokens };
+}
 
-  add(pieces: NonNullable<NonNullable<NonNullable<CompletionChunk["choices"]>[number]["delta"]>["tool_calls"]>): void {
-    for (const piece of pieces) {
-      const call = (this.#calls[piece.index] ??= { id: "", name: "", arguments: "" });
-      if (piece.id !== undefined) call.id = piece.id;
-      call.name += piece.function?.name ?? "";
-      call.arguments += piece.function?.arguments ?? "";
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/**
+ * Tool calls arrive in pieces. A piece belongs to the call with its index; but some servers leave the index out, or
+ * give every call the same, so another id is always another call.
+ */
+class ToolCalls {
+  readonly #calls: { readonly index: number | undefined; id: string; name: string; arguments: string }[] = [];
+
+  add(pieces: readonly ToolCallPiece[]): void {
+    for (const { index, id, function: called } of pieces) {
+      let call =
+        typeof index === "number" ? this.#calls.findLast((known) => known.index === index) : this.#calls.at(-1);
+      const isOther = id != null && id !== "" && call?.id !== "" && call?.id !== id;
+      if (call === undefined || isOther) {
+        call = { index: index ?? undefined, id: "", name: "", arguments: "" };
+        this.#calls.push(call);
+      }
+      if (id != null && id !== "") call.id = id;
+      call.name += called?.name ?? "";
+      call.arguments += called?.arguments ?? "";
     }
   }
 
@@ -174,17 +239,36 @@ class ToolCalls {
   }
 }
 
-function modelError(error: unknown): SessionError {
-  const { status, message } = error as { status?: unknown; message?: unknown };
-  const reason = typeof message === "string" ? message.slice(0, 300) : "unknown";
-  if (typeof status !== "number") {
+function modelError(error: unknown, { client, begun }: { client: OpenaiClient; begun: boolean }): SessionError {
+  const { status, code, message } = error as { status?: unknown; code?: unknown; message?: unknown };
+  const { reason, cause } = withoutKey(typeof message === "string" ? message : "unknown", error, client);
+  // Within a stream the HTTP status was 200; there vLLM and others say in `code` what it would have been.
+  const isStatus = (value: unknown): value is number => isCount(value) && value >= 400 && value <= 599;
+  const httpStatus = [status, code].find(isStatus);
+  if (httpStatus === undefined && begun) return failure(`the stream broke off: ${reason}`, cause);
+  if (httpStatus === undefined) {
     const { code } = ((error as { cause?: { cause?: unknown } }).cause?.cause ?? {}) as { code?: unknown };
-    return failure(typeof code === "string" ? `${reason} (${code})` : reason, error);
+    // No answer at all: where it was sought is what there is to check.
+    return failure(typeof code === "string" ? `${reason} (${code}${hostOf(client)})` : reason, cause);
   }
   // 408, 409, 429 and 5xx may pass; the other 4xx say that this request will never do.
-  const passing = status >= 500 || status === 408 || status === 409 || status === 429;
-  const details = { reason, httpStatus: status };
-  return new SessionError(passing ? "model_failed" : "model_refused", details, { cause: error });
+  const passing = httpStatus >= 500 || [408, 409, 429].includes(httpStatus);
+  return new SessionError(passing ? "model_failed" : "model_refused", { reason, httpStatus }, { cause });
+}
+
+/** A short reason on one line. An endpoint that repeats the key it was given must not bring it into a log. */
+function withoutKey(message: string, error: unknown, client: OpenaiClient): { reason: string; cause: unknown } {
+  const { apiKey } = client as { apiKey?: unknown };
+  const isSecret = typeof apiKey === "string" && apiKey.length >= 8;
+  const safe = isSecret ? message.replaceAll(apiKey, "[key]") : message;
+  const reason = safe.replace(/[\s\p{Cc}]+/gu, " ").slice(0, 300);
+  return { reason, cause: safe === message ? error : undefined };
+}
+
+/** Where the client calls, without what else stands in its address. */
+function hostOf(client: OpenaiClient): string {
+  const { baseURL } = client as { baseURL?: unknown };
+  return typeof baseURL === "string" && URL.canParse(baseURL) ? ` at ${new URL(baseURL).host}` : "";
 }
 
 function failure(reason: string, cause: unknown): SessionError {

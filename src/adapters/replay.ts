@@ -2,7 +2,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SessionError, type Message, type Model, type Usage } from "../index.ts";
+import { isDeepStrictEqual } from "node:util";
+import { SessionError, type Message, type Model, type ModelEvent, type Usage } from "../index.ts";
 
 /** What was asked and what was answered, tool calls and their results included. */
 export interface Exchange {
@@ -13,6 +14,8 @@ export interface Exchange {
 /** A recorded conversation. */
 export interface Conversation {
   readonly id: string;
+  /** Where it comes from, if its file says so. */
+  readonly source?: string;
   /** The system messages ahead of the first exchange, joined. */
   readonly instructions: string | undefined;
   readonly exchanges: readonly Exchange[];
@@ -20,39 +23,65 @@ export interface Conversation {
 
 /**
  * The conversations of a `.jsonl` file, or of all such files in a folder, by name: one
- * `{"id", "messages": [{"role", "content", …}]}` a line, the messages as OpenAI's chat format has them.
- * @throws SessionError `message_invalid` with file and line
+ * `{"id", "source", "messages": [{"role", "content", …}]}` a line, the messages as OpenAI's chat format has them.
+ * @throws SessionError `argument_invalid` for a path that is not there, `message_invalid` with file and line
  */
 export async function readConversations(path: string): Promise<Conversation[]> {
-  const isFolder = (await stat(path)).isDirectory();
+  const found = await stat(path).catch((error: unknown) => {
+    const details = { name: "path", value: JSON.stringify(path), expected: "a .jsonl file or a folder of such files" };
+    throw new SessionError("argument_invalid", details, { cause: error });
+  });
+  const isFolder = found.isDirectory();
   const names = isFolder ? (await readdir(path)).filter((name) => name.endsWith(".jsonl")).toSorted() : [""];
   const files = names.map((name) => (name === "" ? path : join(path, name)));
   const read = await Promise.all(files.map(async (file) => parseConversations(await readFile(file, "utf8"), file)));
   return read.flat();
 }
 
-/** The conversations of a text in that form; `file` is for the messages of errors. */
+/**
+ * The conversations of a text in that form; `file` is for the messages of errors.
+ * @throws SessionError `message_invalid` with file and line
+ */
 export function parseConversations(text: string, file: string): Conversation[] {
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "") return [];
-    const place = `${file}:${index + 1}`;
-    let parsed: { id?: unknown; messages?: unknown };
-    try {
-      parsed = JSON.parse(line);
-    } catch (error) {
-      throw new SessionError("message_invalid", { path: place, reason: "is not JSON" }, { cause: error });
-    }
-    if (typeof parsed?.id !== "string" || !Array.isArray(parsed.messages)) {
-      throw new SessionError("message_invalid", { path: place, reason: "has no id or no messages" });
-    }
-    return [{ id: parsed.id, ...split(parsed.messages) }];
+    return [parseConversation(line, `${file}:${index + 1}`)];
   });
+}
+
+function parseConversation(line: string, place: string): Conversation {
+  const invalid = (path: string, reason: string, cause?: unknown): SessionError =>
+    new SessionError("message_invalid", { path, reason }, { cause });
+  let parsed: { id?: unknown; source?: unknown; messages?: unknown } | null;
+  try {
+    parsed = JSON.parse(line);
+  } catch (error) {
+    throw invalid(place, "is not JSON", error);
+  }
+  const { id, source, messages } = parsed ?? {};
+  if (typeof id !== "string" || !Array.isArray(messages)) throw invalid(place, "has no id or no messages");
+  for (const [index, message] of messages.entries()) {
+    const flaw = flawOf(message);
+    if (flaw !== undefined) throw invalid(`${place} messages[${index}]`, flaw);
+  }
+  return { id, ...(typeof source === "string" ? { source } : {}), ...split(messages) };
+}
+
+const roles = ["system", "developer", "user", "assistant", "tool", "function"];
+
+/** What keeps a value from being a message. The rest is judged where it is stored. */
+function flawOf(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return "is not { role, content }";
+  const { role, tool_calls: calls } = value as { role?: unknown; tool_calls?: unknown };
+  if (!roles.includes(role as string)) return `has no role of ${roles.join(", ")}`;
+  if (calls !== undefined && calls !== null && !Array.isArray(calls)) return "has tool_calls that are not a list";
+  return undefined;
 }
 
 /** An exchange begins with a message of the user and goes on to the next one. */
 function split(messages: readonly Message[]): Pick<Conversation, "instructions" | "exchanges"> {
   const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
-  const leading = messages.slice(0, Math.max(first, 0));
+  const leading = first < 0 ? messages : messages.slice(0, first);
   const exchanges: { input: Message[]; output: Message[] }[] = [];
   for (const message of messages.slice(leading.length)) {
     let current = exchanges.at(-1);
@@ -72,44 +101,78 @@ export interface ReplayOptions {
   readonly conversation: Conversation;
   /** The pause before each piece, ms. @default 0 */
   readonly delayMs?: number;
-  /** The characters of a piece. @default 24 */
+  /** The characters of a piece, as code points. @default 24 */
   readonly pieceLength?: number;
 }
 
 /**
  * A model that answers from a recorded conversation: the last question of the request is looked up in it, and among
  * equal questions the one whose past is most like the request's.
- * @throws SessionError at the call: `model_refused` for a question that was not recorded
+ * @throws SessionError `argument_invalid`; at the call `model_refused` for a question that was not recorded
  */
 export function replayModel({ conversation, delayMs = 0, pieceLength = 24 }: ReplayOptions): Model {
+  const check = (name: string, value: number, min: number): void => {
+    if (Number.isSafeInteger(value) && value >= min) return;
+    throw new SessionError("argument_invalid", {
+      name,
+      value: String(value),
+      expected: `a whole number from ${min} on`,
+    });
+  };
+  check("delayMs", delayMs, 0);
+  check("pieceLength", pieceLength, 1);
   return async function* answer({ messages, signal }) {
+    signal.throwIfAborted();
     const { output } = lookUp(conversation, messages);
     yield { type: "model", model: "replay" };
-    for (const message of output) {
-      const { role, content, tool_calls: calls } = message;
-      if (role !== "assistant" || typeof content !== "string" || (calls?.length ?? 0) > 0) {
-        yield { type: "message", message };
-        continue;
-      }
-      for (let start = 0; start < content.length; start += pieceLength) {
-        if (delayMs > 0) await sleep(delayMs, undefined, { signal });
-        signal.throwIfAborted();
-        yield { type: "text", text: content.slice(start, start + pieceLength) };
-      }
+    for (const event of eventsOf(output, pieceLength)) {
+      // An abort ends the pause; the signal's own reason is thrown below.
+      if (delayMs > 0 && event.type === "text") await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
+      yield event;
     }
-    yield { type: "usage", usage: countedAs(messages, output) };
+    yield { type: "usage", usage: estimate(messages, output) };
   };
 }
 
+/** The recorded messages as an endpoint would send them, such that the pieces make up the same messages again. */
+function* eventsOf(output: readonly Message[], pieceLength: number): Generator<ModelEvent, void, undefined> {
+  for (const [index, message] of output.entries()) {
+    const { role, content, tool_calls: calls, ...rest } = message;
+    const isText = role === "assistant" && typeof content === "string" && content !== "";
+    // Texts in a row would be one message, and so would a text and the calls that follow it.
+    const standsAlone =
+      calls === undefined && Object.keys(rest).length === 0 && output[index + 1]?.role !== "assistant";
+    if (!isText || (!standsAlone && calls == null)) {
+      yield { type: "message", message };
+      continue;
+    }
+    // By code points: no emoji is cut in two.
+    for (const text of content.match(new RegExp(`[^]{1,${pieceLength}}`, "gu")) ?? []) yield { type: "text", text };
+    if (calls != null) yield { type: "message", message: { ...message, content: null } };
+  }
+}
+
 function lookUp({ id, exchanges }: Conversation, messages: readonly Message[]): Exchange {
-  let best: { exchange: Exchange; likeness: number } | undefined;
-  for (const [index, exchange] of exchanges.entries()) {
-    const past = exchanges.slice(0, index).flatMap(({ input, output }) => [...input, ...output]);
-    const likeness = commonTail([...past, ...exchange.input], messages);
-    if (likeness >= exchange.input.length && likeness > (best?.likeness ?? 0)) best = { exchange, likeness };
+  const asked = messages.filter(isQuestion);
+  const past: Message[] = [];
+  let best: { exchange: Exchange; likeness: readonly [questions: number, messages: number] } | undefined;
+  for (const exchange of exchanges) {
+    past.push(...exchange.input);
+    // Questions first: an answer that was broken off is part of the request's past, but of no recording.
+    const questions = commonTail(past.filter(isQuestion), asked);
+    const likeness = [questions, commonTail(past, messages)] as const;
+    const [bestQuestions, bestMessages] = best?.likeness ?? [0, 0];
+    const isCloser = questions > bestQuestions || (questions === bestQuestions && likeness[1] > bestMessages);
+    if (questions >= exchange.input.length && isCloser) best = { exchange, likeness };
+    past.push(...exchange.output);
   }
   if (best !== undefined) return best.exchange;
   throw new SessionError("model_refused", { reason: `the conversation ${id} has no such question` });
+}
+
+function isQuestion({ role }: Message): boolean {
+  return role === "user";
 }
 
 /** How many messages from the end on are the same, by role and content. */
@@ -118,15 +181,15 @@ function commonTail(a: readonly Message[], b: readonly Message[]): number {
   for (;;) {
     const left = a.at(-1 - length);
     const right = b.at(-1 - length);
-    const same = left !== undefined && left.role === right?.role && left.content === right.content;
+    const same = left !== undefined && left.role === right?.role && isDeepStrictEqual(left.content, right.content);
     if (!same) return length;
     length++;
   }
 }
 
-/** Tokens as a provider might count them: one for each four characters. */
-function countedAs(input: readonly Message[], output: readonly Message[]): Usage {
+/** Nobody counted: a token for each four characters, and marked so. */
+function estimate(input: readonly Message[], output: readonly Message[]): Usage {
   const count = (messages: readonly Message[]): number => Math.ceil(JSON.stringify(messages).length / 4);
   const [inputTokens, outputTokens] = [count(input), count(output)];
-  return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
+  return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, estimated: true };
 }

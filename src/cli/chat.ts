@@ -1,24 +1,93 @@
-import { createInterface, type Interface } from "node:readline";
-import { hasCode, type Session, SessionError } from "../index.ts";
-import { consultOptions, noteTurn, openConversation, type ConversationOptions } from "./conversation.ts";
+import type { Command } from "commander";
+import { hasCode, SessionError, type Session } from "../index.ts";
+import { examples } from "./command.ts";
+import {
+  consultOptions,
+  conversationCommand,
+  endpointHelp,
+  noteTurn,
+  openConversation,
+  sayAnswer,
+  type ConversationOptions,
+} from "./conversation.ts";
+import { complain } from "./failure.ts";
 import { note } from "./output.ts";
+import { questionsOfPipe } from "./pipe.ts";
+import { untilSignalled } from "./signals.ts";
+import { Terminal } from "./terminal.ts";
 
-const help = `A line is a question; end it with \\ to go on in the next line. Arrow keys bring back earlier ones.
-Ctrl-C stops a running answer and keeps what came; at the prompt, twice, it leaves, as Ctrl-D does.
-/help this text · /exit leave`;
+const help = `A line is a question. End it with \\ to go on in the next line; pasted lines stay together.
+The arrow keys bring back earlier questions, also those of earlier days.
+Ctrl-C stops a running answer and keeps what came; at an empty prompt, twice, it leaves, as Ctrl-D and /exit do.
+/help  this text
+/exit  leave; the session goes on whenever you want`;
 
 /** `perdure chat`: a conversation at a prompt, or line by line from a pipe. */
-export async function chat(agent: string, options: ConversationOptions): Promise<void> {
+export function chatCommand(): Command {
+  return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps what came")
+    .addHelpText(
+      "after",
+      examples(["perdure chat ceo", "perdure chat ceo --session ceo_01m7…", "perdure chat ceo < questions.txt"]) +
+        `\nAt the prompt:\n${help.replaceAll(/^/gm, "  ")}\n${endpointHelp}`,
+    )
+    .action(chat);
+}
+
+async function chat(agent: string, options: ConversationOptions): Promise<void> {
+  if (process.stdin.isTTY)
+    await untilSignalled((signal) => chatAtPrompt(agent, options, signal), ["SIGTERM", "SIGHUP"]);
+  else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
+}
+
+/** A script must hear of a failure: the first one ends it. */
+async function chatThroughPipe(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
   const { sessions, session } = await openConversation(agent, options);
   await using _ = sessions;
-  note(`session ${session.id} · /help for help`);
-  const terminal = process.stdin.isTTY;
-  // The prompt is for people: it must not end up in a pipe beside the answers.
-  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal, prompt: "> " });
-  const chatting = new Chatting(session, lines, (question, signal) =>
-    ask(session, question, { agent, options, signal }),
-  );
-  await chatting.run();
+  for await (const question of questionsOfPipe(signal)) {
+    if (question.trim() === "/exit") return;
+    if (question.trim() !== "") await ask(session, question, { agent, options, signal });
+  }
+}
+
+/** One answer that failed is no reason to lose the conversation at a prompt. */
+async function chatAtPrompt(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
+  const { sessions, session } = await openConversation(agent, options);
+  await using _ = sessions;
+  const { turn } = session.info;
+  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help for help`);
+  const terminal = new Terminal({
+    history: await questionsSoFar(session),
+    onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session goes on whenever you want"),
+    signal,
+  });
+  for (let question = await terminal.next(); question !== undefined; question = await terminal.next()) {
+    const asked = question;
+    if (asked.trim() === "/exit") break;
+    if (asked.trim() === "/help") note(help);
+    else if (asked.trim() !== "") {
+      await terminal.during(async (stop) => {
+        try {
+          await ask(session, asked, { agent, options, signal: stop });
+        } catch (error) {
+          if (hasCode(error, "interrupted")) note(`stopped; what came is kept as turn ${error.details.turn}`);
+          else if (error instanceof SessionError) complain(error, { json: false });
+          else if (!stop.aborted) throw error;
+        }
+      });
+    }
+  }
+  terminal.close();
+}
+
+/** The newest first. */
+async function questionsSoFar(session: Session): Promise<string[]> {
+  const questions: string[] = [];
+  for await (const { input } of session.turns({ last: 100 })) {
+    for (const { role, content } of input) {
+      if (role === "user" && typeof content === "string" && !content.includes("\n")) questions.unshift(content);
+    }
+  }
+  return questions;
 }
 
 async function ask(
@@ -26,89 +95,13 @@ async function ask(
   question: string,
   { agent, options, signal }: { agent: string; options: ConversationOptions; signal: AbortSignal },
 ): Promise<void> {
-  await session.refresh();
+  const before = session.info.turn;
+  const { turn } = await session.refresh();
+  if (turn > before) note(`the session went on elsewhere: ${countOf(turn - before)} more`);
   const answer = await session.consult(question, consultOptions(agent, options, signal));
-  for await (const text of answer) process.stdout.write(text);
-  process.stdout.write("\n");
-  noteTurn(session, await answer.done);
+  noteTurn(session, await sayAnswer(answer));
 }
 
-type Ask = (question: string, signal: AbortSignal) => Promise<void>;
-
-/** The prompt: idle, in the middle of a question, or listening to an answer. */
-class Chatting {
-  readonly #session: Session;
-  readonly #lines: Interface;
-  readonly #ask: Ask;
-  #answering: AbortController | undefined;
-  #interruptedAtPrompt = false;
-  #question = "";
-
-  constructor(session: Session, lines: Interface, ask: Ask) {
-    this.#session = session;
-    this.#lines = lines;
-    this.#ask = ask;
-    const onInterrupt = (): void => this.#onInterrupt();
-    lines.on("SIGINT", onInterrupt);
-    process.on("SIGINT", onInterrupt);
-    lines.on("close", () => {
-      process.removeListener("SIGINT", onInterrupt);
-      // Left in the middle of an answer: it stops, and what came is kept.
-      if (process.stdin.isTTY) this.#answering?.abort();
-    });
-  }
-
-  async run(): Promise<void> {
-    this.#prompt();
-    for await (const line of this.#lines) {
-      this.#interruptedAtPrompt = false;
-      if (line.endsWith("\\")) {
-        this.#question += `${line.slice(0, -1)}\n`;
-        this.#prompt();
-        continue;
-      }
-      const question = this.#question + line;
-      this.#question = "";
-      if (question.trim() === "/exit") break;
-      if (question.trim() === "/help") note(help);
-      else if (question.trim() !== "") await this.#answer(question);
-      this.#prompt();
-    }
-    this.#lines.close();
-  }
-
-  #prompt(): void {
-    if (!process.stdin.isTTY) return;
-    this.#lines.setPrompt(this.#question === "" ? "> " : "… ");
-    this.#lines.prompt();
-  }
-
-  async #answer(question: string): Promise<void> {
-    this.#answering = new AbortController();
-    try {
-      await this.#ask(question, this.#answering.signal);
-    } catch (error) {
-      // One answer that failed is no reason to lose the conversation at a prompt; a script must hear of it.
-      const stopped = hasCode(error, "interrupted");
-      if (!process.stdin.isTTY && !stopped) throw error;
-      process.stdout.write("\n");
-      if (!(error instanceof SessionError)) throw error;
-      note(stopped ? "stopped; what came is kept" : `perdure: ${error.message}`);
-    } finally {
-      this.#answering = undefined;
-    }
-  }
-
-  #onInterrupt(): void {
-    if (this.#answering !== undefined) {
-      this.#answering.abort();
-    } else if (this.#interruptedAtPrompt || !process.stdin.isTTY) {
-      this.#lines.close();
-    } else {
-      this.#interruptedAtPrompt = true;
-      this.#question = "";
-      note(`\nCtrl-C again, Ctrl-D or /exit leaves; session ${this.#session.id} goes on whenever you want`);
-      this.#prompt();
-    }
-  }
+function countOf(turns: number): string {
+  return turns === 1 ? "1 turn" : `${turns} turns`;
 }

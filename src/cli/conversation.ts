@@ -1,24 +1,59 @@
+/** What `consult` and `chat` have in common. */
+import { Option, type Command } from "commander";
 import {
   SessionError,
+  type Answer,
   type BusyPolicy,
   type ConsultOptions,
+  type EnsureOptions,
   type Session,
   type Sessions,
   type Turn,
 } from "../index.ts";
 import { readAgentsFile } from "./agents-file.ts";
+import { wholeNumber } from "./arguments.ts";
+import { storeCommand } from "./command.ts";
 import { modelOfEnvironment, openFor, type StoreOptions } from "./environment.ts";
-import { note, span } from "./output.ts";
+import { harmless, note, span } from "./output.ts";
 
-/** What `consult` and `chat` have in common. */
 export interface ConversationOptions extends StoreOptions {
   readonly session?: string;
+  readonly onExpired: NonNullable<EnsureOptions["onExpired"]>;
   readonly agents?: string;
   readonly instructions?: string;
   readonly model?: string;
   readonly window: number;
-  readonly busy?: BusyPolicy;
+  readonly busy: BusyPolicy;
 }
+
+export function conversationCommand(name: string, summary: string): Command {
+  return storeCommand(name, summary)
+    .argument("<agent>", "who answers")
+    .option("--session <id>", "go on with this session (default: start a new one)")
+    .addOption(
+      new Option("--on-expired <policy>", "what to do where that session's time is up")
+        .choices(["fail", "revive", "restart"])
+        .default("fail"),
+    )
+    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
+    .addOption(
+      new Option("--instructions <text>", "the startup context of a new session (default: the agent's)").conflicts(
+        "session",
+      ),
+    )
+    .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
+    .option("--window <turns>", "how many past turns the model is shown", wholeNumber, 20)
+    .addOption(
+      new Option("--busy <policy>", "what to do where the session is answering already")
+        .choices(["reject", "queue", "interrupt", "take-over"])
+        .default("reject"),
+    );
+}
+
+export const endpointHelp = `
+The model's endpoint is any that speaks OpenAI's API. Set OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1),
+OPENAI_API_KEY, or both, and PERDURE_MODEL.
+`;
 
 /** Open the store and the session that the options name, or start one for the agent. */
 export async function openConversation(
@@ -29,30 +64,55 @@ export async function openConversation(
   if (agents !== undefined && !Object.hasOwn(agents, agent)) {
     throw new SessionError("agent_unknown", { agent, known: Object.keys(agents) });
   }
-  const sessions = await openFor(options, { agents, model: modelOfEnvironment() });
+  const model = modelOfEnvironment(options.model ?? agents?.[agent]?.model);
+  const sessions = await openFor(options, { agents, model });
   try {
-    const { instructions } = options;
-    const session =
-      options.session === undefined
-        ? await sessions.create({ agent, ...(instructions === undefined ? {} : { instructions }) })
-        : await sessions.get(options.session);
-    return { sessions, session };
+    return { sessions, session: await openSession(sessions, agent, options) };
   } catch (error) {
     await sessions.close();
     throw error;
   }
 }
 
+async function openSession(
+  sessions: Sessions,
+  agent: string,
+  { session: id, instructions, onExpired }: ConversationOptions,
+): Promise<Session> {
+  if (id === undefined)
+    return await sessions.create({ agent, ...(instructions === undefined ? {} : { instructions }) });
+  // Only one that exists: a mistyped id must not start another conversation.
+  const session = await sessions.get(id);
+  if (onExpired === "fail" || session.info.state !== "expired") return session;
+  return await sessions.ensure(id, { agent: session.info.agent, onExpired });
+}
+
 /** How a question of this conversation is asked. */
 export function consultOptions(agent: string, options: ConversationOptions, signal: AbortSignal): ConsultOptions {
   const { window, model, busy } = options;
-  return { agent, window, signal, ...(model === undefined ? {} : { model }), ...(busy === undefined ? {} : { busy }) };
+  return { agent, window, busy, signal, ...(model === undefined ? {} : { model }) };
+}
+
+/** Print an answer as it streams; its last line is ended whatever happens. */
+export async function sayAnswer(answer: Answer): Promise<Turn> {
+  let last = "\n";
+  try {
+    for await (const text of answer) {
+      last = text;
+      process.stdout.write(process.stdout.isTTY ? harmless(text) : text);
+    }
+  } finally {
+    if (!last.endsWith("\n")) process.stdout.write("\n");
+  }
+  return await answer.done;
 }
 
 /** The one line that follows an answer, for whoever watches. */
 export function noteTurn(session: Session, turn: Turn): void {
-  const { usage } = turn;
+  const { usage, seq, durationMs = 0 } = turn;
   const about = usage?.estimated === true ? "about " : "";
   const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
-  note(`session ${session.id} · turn ${turn.seq} · ${tokens} · ${span(turn.durationMs ?? 0)}`);
+  const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
+  const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(harmless).join(", ")}`;
+  note(`session ${session.id} · turn ${seq} · ${tokens} · ${span(durationMs)}${asks}`);
 }

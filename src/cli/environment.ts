@@ -10,11 +10,10 @@ export interface StoreOptions {
 /** Open the sessions of the store that option or environment name. Commands live too briefly to sweep. */
 export async function openFor(
   { store, tenant }: StoreOptions,
-  extra: { agents?: Record<string, Agent> | undefined; model?: Model } = {},
+  extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model } = {},
 ): Promise<Sessions> {
-  const { PERDURE_STORE, DATABASE_URL } = process.env;
   return await openSessions({
-    store: store ?? PERDURE_STORE ?? DATABASE_URL ?? "sqlite:perdure.db",
+    store: store ?? variable("PERDURE_STORE") ?? variable("DATABASE_URL") ?? "sqlite:perdure.db",
     sweep: false,
     ...(tenant === undefined ? {} : { tenant }),
     ...(extra.agents === undefined ? {} : { agents: extra.agents }),
@@ -22,19 +21,36 @@ export async function openFor(
   });
 }
 
-/** The model at the endpoint that the environment names. */
-export function modelOfEnvironment(): Model {
-  const { OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL } = process.env;
-  if (!OPENAI_BASE_URL && !OPENAI_API_KEY) {
+/**
+ * The model at the endpoint that the environment names. `named` is what option or agent call it.
+ * @throws SessionError `argument_invalid` that says what to set, before anything is written
+ */
+export function modelOfEnvironment(named: string | undefined): Model {
+  const baseURL = variable("OPENAI_BASE_URL");
+  const apiKey = variable("OPENAI_API_KEY");
+  const model = variable("PERDURE_MODEL");
+  if (baseURL === undefined && apiKey === undefined) {
     throw new SessionError("argument_invalid", {
       name: "the model's endpoint",
       value: "not set",
       expected: "OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1) or OPENAI_API_KEY in the environment",
     });
   }
+  if (named === undefined && model === undefined) {
+    throw new SessionError("argument_invalid", {
+      name: "the model",
+      value: "not named",
+      expected: "--model NAME, a model in the agents file, or PERDURE_MODEL in the environment",
+    });
+  }
   return openaiModel({
-    ...(OPENAI_BASE_URL ? { baseURL: OPENAI_BASE_URL } : {}),
-    ...(OPENAI_API_KEY ? { apiKey: OPENAI_API_KEY } : {}),
-    ...(PERDURE_MODEL ? { model: PERDURE_MODEL } : {}),
+    ...(baseURL === undefined ? {} : { baseURL }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+    ...(model === undefined ? {} : { model }),
   });
+}
+
+/** A variable of the environment; one that is empty is one that is not set. */
+function variable(name: string): string | undefined {
+  return process.env[name] || undefined;
 }

@@ -17,17 +17,40 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** What a command that changes something has done: data for programs, a remark for people. */
+export function report(data: object, text: string, { json }: { json: boolean | undefined }): void {
+  if (json === true) writeJson(data);
+  else note(text);
+}
+
 /** Rows under a heading, each column as wide as its widest cell. Cells of others' making lose their control characters. */
 export function writeTable(heading: readonly string[], rows: readonly (readonly string[])[]): void {
   const clean = rows.map((row) => row.map(printable));
-  const widths = heading.map((name, column) => Math.max(name.length, ...clean.map((row) => row[column]?.length ?? 0)));
+  const widths = heading.map((_, column) => Math.max(...[heading, ...clean].map((row) => widthOf(row[column] ?? ""))));
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell))))
       .join("  ")
       .trimEnd();
   process.stdout.write(`${styleText("bold", line(heading), { stream: process.stdout })}\n`);
   for (const row of clean) process.stdout.write(`${line(row)}\n`);
+}
+
+const graphemes = new Intl.Segmenter();
+const wide =
+  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
+
+/** The columns that a text takes on a terminal, near enough for a table. */
+function widthOf(text: string): number {
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
+  return width;
+}
+
+/** A text without the control characters that could move a terminal's cursor or hide what it says; lines stay lines. */
+export function harmless(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is taken out
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 
 /** A text on one line of a terminal, harmless. */

@@ -1,16 +1,26 @@
-/** The first SIGINT or SIGTERM stops the work in good order; a second one ends the process where it stands. */
-export async function untilSignalled(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+import { CliError } from "./cli-error.ts";
+
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+type StopSignal = keyof typeof exitCodes;
+
+/**
+ * Run `work`, which stops in good order at the first of these signals; a second one ends the process where it stands.
+ * A signal decides what the process exits with.
+ */
+export async function untilSignalled(
+  work: (signal: AbortSignal) => Promise<void>,
+  names: readonly StopSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"],
+): Promise<void> {
   const stop = new AbortController();
-  const onSignal = (name: NodeJS.Signals): void => {
-    process.exitCode = name === "SIGINT" ? 130 : 143;
-    stop.abort();
+  const onSignal = (name: StopSignal): void => {
+    process.exitCode = exitCodes[name];
+    stop.abort(new CliError("interrupted", `stopped by ${name} before anything was asked`));
   };
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
+  for (const name of names) process.once(name, onSignal as NodeJS.SignalsListener);
   try {
     await work(stop.signal);
   } finally {
-    process.removeListener("SIGINT", onSignal);
-    process.removeListener("SIGTERM", onSignal);
+    for (const name of names) process.removeListener(name, onSignal as NodeJS.SignalsListener);
   }
 }

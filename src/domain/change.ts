@@ -29,6 +29,7 @@ export type Transaction = readonly Change[];
 /** A change in the making: rules edit the draft, {@link changeOf} closes it. */
 export interface Draft {
   readonly base: SessionRecord;
+  /** The base itself until something is set; from then on the draft's own copy, which moves on with every `set`. */
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
   readonly claims: Claim[];
@@ -38,9 +39,10 @@ export function draftOf(record: SessionRecord): Draft {
   return { base: record, record, splices: new Map(), claims: [] };
 }
 
-/** Set fields of the record. */
+/** Set fields of the record, in one copy of the base however often it is called: a write sets some four times. */
 export function set(draft: Draft, fields: Partial<SessionRecord>): void {
-  draft.record = { ...draft.record, ...fields };
+  if (draft.record === draft.base) draft.record = { ...draft.base, ...fields };
+  else Object.assign(draft.record, fields);
 }
 
 /** The last seq of a log as the draft has it; 0 where nothing stands. */
@@ -66,15 +68,16 @@ export function nextVersion({ base }: Draft): number {
   return base.version === 0 ? Math.max(1, base.createdAt) : base.version + 1;
 }
 
-/** Close the draft: the next version, and the mark of a changed `turns` log. */
+/** Close the draft, which is not to be used any more: the next version, and the mark of a changed `turns` log. */
 export function changeOf(draft: Draft): Change {
   const { base, splices, claims } = draft;
   const version = nextVersion(draft);
   const turnsVersion = splices.has("turns") || base.version === 0 ? version : draft.record.turnsVersion;
+  set(draft, { version, turnsVersion });
   return {
     key: { tenant: base.tenant, id: base.id },
     expected: base.version,
-    record: { ...draft.record, version, turnsVersion },
+    record: draft.record,
     splices: [...splices.values()],
     claims,
   };

@@ -36,8 +36,9 @@ export function encode(value: unknown, name = "value"): string {
 /** The value of a text that {@link encode} made. */
 export function decode(text: string): Value {
   const plain = JSON.parse(text) as Value;
-  // A tag always shows in the text; without one there is nothing to walk.
-  return text.includes('"$type"') ? fromPlain(plain) : plain;
+  // A tag always shows in the text; without one there is nothing to walk. Looking for it from its rarest character on is
+  // many times faster than from a quotation mark, of which the text is full.
+  return text.includes('$type"') ? fromPlain(plain) : plain;
 }
 
 interface Walk {

@@ -64,15 +64,18 @@ export interface Acquisition {
   readonly ttlMs: number | null;
   /** The caller's place in the queue, if it waited. */
   readonly ticket: string | null;
+  /** Go ahead of those who wait. @default false */
+  readonly ahead?: boolean;
 }
 
 /** Take the lease of a free session; the draft may have been through {@link recover}. */
-export function grant(draft: Draft, { instance, ttlMs, ticket }: Acquisition, context: Context): void {
+export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: Acquisition, context: Context): void {
   const { record } = draft;
   if (record.lease !== null) throw busy(record, record.lease, context.now);
   const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
   const first = waiters[0];
-  if (first !== undefined && first.ticket !== ticket) {
+  const isFirst = first !== undefined && first.ticket === ticket;
+  if (first !== undefined && !isFirst && !ahead) {
     throw busy(
       record,
       { instance: first.instance, fence: record.fence, acquiredAt: context.now, expiresAt: null },
@@ -91,7 +94,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket }: Acquisition, co
       acquiredAt: context.now,
       expiresAt: ttlMs === null ? null : context.now + ttlMs,
     },
-    waiters: waiters.slice(first === undefined ? 0 : 1),
+    waiters: waiters.slice(isFirst ? 1 : 0),
   });
 }
 

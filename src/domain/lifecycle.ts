@@ -4,6 +4,7 @@ import { changeOf, draftOf, set, splice, type Change, type Draft } from "./chang
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
 
@@ -18,7 +19,7 @@ export interface NewSession {
   readonly instructions: string | null;
 }
 
-/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are too long */
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
   return changeOf(draftOfNew(session, 0, context));
 }
@@ -30,6 +31,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     tenant: session.key.tenant,
     id: session.key.id,
     version,
+    mark: "",
     state: "active",
     agent: session.agent,
     user: session.user,
@@ -61,14 +63,18 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
 export function activity(record: SessionRecord, now: number, kind: "use" | "continue" = "use"): Partial<SessionRecord> {
   // What was begun in time may go on to its end, also where the session's time ran out meanwhile.
   const state = kind === "use" ? nextState(record, "use", now) : record.state;
-  const moved = { ...record, lastActivityAt: Math.max(now, record.lastActivityAt) };
   const stateSince = state === record.state ? record.stateSince : now;
-  return { state, stateSince, lastActivityAt: moved.lastActivityAt, ...deadlines(moved) };
+  const lastActivityAt = Math.max(now, record.lastActivityAt);
+  const { expiresAt, sweepAt } = deadlines(record, lastActivityAt);
+  return { state, stateSince, lastActivityAt, expiresAt, sweepAt };
 }
 
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
-function deadlines(record: SessionRecord): { expiresAt: number; sweepAt: number } {
-  const sliding = record.lastActivityAt + record.ttlMs;
+function deadlines(
+  record: SessionRecord,
+  lastActivityAt = record.lastActivityAt,
+): { expiresAt: number; sweepAt: number } {
+  const sliding = lastActivityAt + record.ttlMs;
   const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
@@ -120,6 +126,10 @@ function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
 }
 
 function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
+  if (typeof instructions !== "string") {
+    const value = show(instructions);
+    throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
+  }
   if (instructions.length > limits.instructionsLengthMax) {
     throw new SessionError("argument_invalid", {
       name: "instructions",

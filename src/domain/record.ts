@@ -67,6 +67,8 @@ export interface SessionRecord {
   readonly id: string;
   /** Grows by one with every change; the first is the time of birth. */
   readonly version: number;
+  /** Names the commit that wrote this version, so that who lost the store's answer can tell their own from another's. */
+  readonly mark: string;
   /** As last written; what holds now also depends on the clock, see `stateAt`. */
   readonly state: SessionState;
   /** The agent the session was opened for. */

@@ -65,12 +65,13 @@ export type TurnData = Omit<Turn, "seq" | "key" | "at">;
 
 export function turnOf(entry: Entry): Turn {
   const data = decode(entry.data) as unknown as TurnData;
-  return { seq: entry.seq, key: entry.key, at: entry.at, ...data };
+  return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
 }
 
 /** The entry that stores a turn. */
 export function entryOfTurn(turn: Turn): Entry {
-  const { seq, key, at, ...data } = turn;
+  const { seq, key, at, status, agent, model, input, output, usage, requests, durationMs, error } = turn;
+  const data = { status, agent, model, input, output, usage, requests, durationMs, error };
   return { seq, key, at, data: encode(data, "turn") };
 }
 

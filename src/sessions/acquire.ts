@@ -54,19 +54,26 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
         await handle.write(({ record }, context) => joinQueue(record, waiter, context));
       }
       try {
-        return await attempt(ticket, { recovers: "dead" });
+        const taken = await attempt(ticket, { recovers: "dead" });
+        // Who found an earlier try's turn took no lease, and must not stand in the way of those behind.
+        await leave(handle, ticket);
+        return taken;
       } catch (error) {
         if (!isOccupied(error) || clock.now() >= deadline) throw error;
       }
       await core.pause(pollMs, signal);
     }
   } catch (error) {
-    await handle
-      .write(({ record }) => leaveQueue(record, ticket))
-      .catch(() => {
-        // The place falls away by itself after `placeMs`; why the wait failed matters more.
-      });
+    await leave(handle, ticket);
     throw error;
+  }
+}
+
+async function leave(handle: Handle, ticket: string): Promise<void> {
+  try {
+    await handle.write(({ record }) => leaveQueue(record, ticket));
+  } catch {
+    // The place falls away by itself after `placeMs`; what the wait came to matters more.
   }
 }
 

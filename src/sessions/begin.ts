@@ -1,4 +1,4 @@
-import { changeOf, type Change } from "../domain/change.ts";
+import type { Change } from "../domain/change.ts";
 import { encode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
@@ -27,15 +27,20 @@ export async function beginOn(
   if (turn.key !== null) parseId(turn.key, "key");
   const brings = handle.fence === null;
   if (brings) await core.instance.ensureAlive();
-  const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket } : null;
+  const ahead = options.recovers === "any";
+  const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
   const rule: Rule = (draft, context, writer) => beginTurn(draft, { turn, writer, lease }, context);
   const written = await writeOnce(handle, turn.key, rule, options);
   if (written.status === "duplicate") return { status: "repeated", turn: await repeated(handle, turn, written.entry) };
   if (written.status === "unchanged") throw new Error("a begin changes something");
   const open = turnOf(lastTurn(written.change));
-  if (brings) handle.fence = handle.record.fence;
-  const ended = (): void => {
-    if (brings) handle.fence = null;
+  const { fence } = handle.record;
+  if (brings) handle.fence = fence;
+  const ended = (settled: boolean): void => {
+    if (!brings) return;
+    if (settled) core.instance.disuse(handle.key, fence);
+    else handle.abandon(fence);
+    handle.fence = null;
   };
   return {
     status: "begun",
@@ -48,9 +53,7 @@ async function repeated(handle: Handle, turn: OpenTurn, entry: Entry): Promise<T
   let earlier = turnOf(entry);
   guardSameContent(handle, earlier, { ...earlier, agent: turn.agent, input: turn.input });
   if (earlier.status === "open") {
-    await handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
-      recovers: "dead",
-    });
+    await handle.putInOrder();
     earlier = turnOf((await handle.entryByKey(entry.key ?? "")) ?? entry);
   }
   if (earlier.status !== "open") return earlier;

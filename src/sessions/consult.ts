@@ -1,15 +1,17 @@
 import { decode } from "../domain/codec.ts";
+import type { SessionKey } from "../domain/entry.ts";
+import { parseId } from "../domain/ids.ts";
 import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
 import { acquire, type Patience } from "./acquire.ts";
 import { Answer } from "./answer.ts";
 import { beginOn } from "./begin.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
-import type { BusyPolicy } from "./options.ts";
+import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
@@ -33,7 +35,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
-  const agent = options.agent ?? owner.record.agent;
+  const agent = options.agent === undefined ? owner.record.agent : parseId(options.agent, "agent");
   const profile = core.agent(agent);
   const model = typeof options.model === "function" ? options.model : core.options.model;
   const modelName = typeof options.model === "string" ? options.model : profile.model;
@@ -43,7 +45,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
 
   const key = options.key ?? null;
   const patience: Patience = {
-    busy: options.busy ?? core.options.busy,
+    busy: options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy),
     waitMs: core.options.waitMs,
     signal: options.signal,
   };
@@ -84,7 +86,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const request = { messages, agent, ...(modelName === undefined ? {} : { model: modelName }) };
   return new Answer(turn.inProgress.seq, async (say) => {
     try {
-      return await run(turn.inProgress, { model, request, say, signal: options.signal });
+      return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal });
     } finally {
       owner.follow(handle);
     }
@@ -103,14 +105,14 @@ function repeat(owner: Handle, turn: Turn): Answer {
     }
     if (turn.status === "done") return turn;
     const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, turn: turn.seq };
-    const reason = turn.error?.message ?? turn.status;
-    throw turn.status === "failed"
-      ? new SessionError("model_failed", { ...ids, reason })
-      : new SessionError("interrupted", { ...ids, reason });
+    const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
+    if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
+    throw new SessionError(code === "model_refused" ? code : "model_failed", { ...ids, reason });
   });
 }
 
 interface Run {
+  readonly session: SessionKey;
   readonly model: Model;
   readonly request: Omit<ModelRequest, "signal">;
   readonly say: (text: string) => void;
@@ -118,7 +120,7 @@ interface Run {
 }
 
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
-async function run(turn: TurnInProgress, { model, request, say, signal }: Run): Promise<Turn> {
+async function run(turn: TurnInProgress, { session, model, request, say, signal }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   let usage: Usage | undefined;
   let modelName = request.model;
@@ -145,29 +147,40 @@ async function run(turn: TurnInProgress, { model, request, say, signal }: Run): 
       : stop.aborted
         ? turn.interruption("it was aborted")
         : failure;
-    throw await sealBroken(turn, error, cost());
+    throw await sealBroken(turn, identified(error, session, turn.seq), cost());
   }
   return await turn.seal(cost());
+}
+
+/** The error of a broken answer, with the ids needed to act on it. */
+function identified(error: unknown, { id, tenant }: SessionKey, turn: number): SessionError {
+  const ids = { sessionId: id, tenant, turn };
+  for (const code of ["model_failed", "model_refused"] as const) {
+    if (hasCode(error, code))
+      return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
+  }
+  if (error instanceof SessionError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SessionError("model_failed", { ...ids, reason }, { cause: error });
 }
 
 /** Seal what broke off, and answer with the error its caller is to see. */
 async function sealBroken(
   turn: TurnInProgress,
-  error: unknown,
+  error: SessionError,
   cost: { usage: Usage; model?: string },
 ): Promise<unknown> {
-  const code = error instanceof SessionError ? error.code : "model_failed";
+  const { code, details } = error;
   // Superseded: the turn is no longer ours to seal.
   if (code === "fenced" || code === "session_not_found") return error;
-  const status = code === "interrupted" ? "interrupted" : "failed";
-  const message = error instanceof Error ? error.message : String(error);
+  // The reason alone: the turn it stands in says the rest.
+  const message = "reason" in details ? details.reason : error.message;
   try {
-    await turn.seal({ status, ...cost, error: { code, message } });
+    await turn.seal({ status: code === "interrupted" ? "interrupted" : "failed", ...cost, error: { code, message } });
   } catch (failure) {
     return failure;
   }
-  if (error instanceof SessionError) return error;
-  return new SessionError("model_failed", { reason: message, turn: turn.seq }, { cause: error });
+  return error;
 }
 
 /** The events, until the signal aborts: a model that does not listen to its signal must not hold the session. */

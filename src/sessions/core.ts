@@ -1,8 +1,10 @@
+import type { Transaction } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import type { Context } from "../domain/writer.ts";
-import { SessionError } from "../errors.ts";
+import { sortableId } from "../domain/ids.ts";
+import { SessionError, type ErrorCode } from "../errors.ts";
 import { CommitQueue } from "../store/commit-queue.ts";
-import type { Loaded, LoadRequest, Store } from "../store/store.ts";
+import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { InstanceKeeper } from "./instance.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
@@ -12,7 +14,12 @@ import type { TurnInProgress } from "./turn-in-progress.ts";
 export class Core {
   readonly store: Store;
   readonly options: ResolvedOptions;
-  readonly queue: CommitQueue;
+  readonly #queue: CommitQueue;
+  /** What the marks of this process begin with, and how many it has given. */
+  readonly #markPrefix: string;
+  #marks = 0;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
   /** Turns in progress and leases held, to be settled before the store is closed. */
   readonly turns: Set<TurnInProgress> = new Set();
@@ -24,7 +31,8 @@ export class Core {
   constructor(store: Store, options: ResolvedOptions) {
     this.store = store;
     this.options = options;
-    this.queue = new CommitQueue(store);
+    this.#queue = new CommitQueue(store);
+    this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.instance = new InstanceKeeper({
       store,
       clock: options.clock,
@@ -76,6 +84,46 @@ export class Core {
     throw new SessionError("session_not_found", { sessionId: key.id, tenant: key.tenant });
   }
 
+  /**
+   * Commit as one, and where the store's answer was lost, ask it what became of the commit.
+   * @throws SessionError the store's; nothing was written then, or it was and others have written upon it since
+   */
+  async commit(transaction: Transaction): Promise<Outcome> {
+    const mark = `${this.#markPrefix}.${++this.#marks}`;
+    const marked = transaction.map((change) =>
+      change.record === null ? change : { ...change, record: { ...change.record, mark } },
+    );
+    try {
+      return await this.#queue.commit(marked);
+    } catch (error) {
+      if (!isAnswerLost(error) || !(await this.#landed(marked, mark))) throw error;
+      return { status: "ok" };
+    }
+  }
+
+  /** Changes of a transaction land together: one of them speaks for all. */
+  async #landed([change]: Transaction, mark: string): Promise<boolean> {
+    if (change === undefined) return true;
+    try {
+      const loaded = await this.find(change.key);
+      return change.record === null ? loaded === undefined : loaded?.record.mark === mark;
+    } catch {
+      // The store is away for longer: the error of the commit says so.
+      return false;
+    }
+  }
+
+  /** Do it after `ms`, unless closed by then. Holds no process open. */
+  later(ms: number, chore: () => Promise<void>): void {
+    if (this.#closing !== undefined) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      const running = chore().finally(() => this.#chores.delete(running));
+      this.#chores.add(running);
+    }, ms).unref();
+    this.#timers.add(timer);
+  }
+
   /** Settle what is owed, let commits land, say goodbye, close the store. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -83,14 +131,22 @@ export class Core {
   }
 
   async #close(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
     const results = [
       ...(await Promise.allSettled([...this.turns].map((turn) => turn.settle()))),
       ...(await Promise.allSettled([...this.leases].map((lease) => lease.release()))),
     ];
-    await this.queue.drain();
+    await Promise.allSettled(this.#chores);
+    await this.#queue.drain();
     results.push(...(await Promise.allSettled([this.instance.leave()])));
     await this.store.close();
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
+}
+
+/** False where the store's error itself says that nothing was written. */
+function isAnswerLost(error: unknown): boolean {
+  const nothingWritten: readonly ErrorCode[] = ["store_busy", "store_full", "store_read_only", "closed"];
+  return !(error instanceof SessionError) || !nothingWritten.includes(error.code);
 }

@@ -1,12 +1,12 @@
-import { draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
+import { changeOf, draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
 import { chunkOf, type Chunk } from "../domain/chunk.ts";
 import type { Entry, SessionKey } from "../domain/entry.ts";
 import { recover, type Remains } from "../domain/leases.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { turnOf } from "../domain/turn.ts";
 import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
-import { SessionError } from "../errors.ts";
-import type { Loaded, LoadRequest } from "../store/store.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
@@ -26,6 +26,8 @@ export type Written =
 
 /** A write that meets a newer record each time gives up after so many tries. */
 const attemptsMax = 100;
+/** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
+const retryMs = 2000;
 
 /**
  * One view of one session: the newest record it knows, the turns its owner has seen, and the fence it writes under.
@@ -140,7 +142,7 @@ export class Handle {
       }
       if (change === null) return { status: "unchanged" };
 
-      const outcome = await this.core.queue.commit([change]);
+      const outcome = await this.#commit(change);
       if (outcome.status === "duplicate") return outcome;
       if (outcome.status === "ok") {
         this.#applied(change);
@@ -151,6 +153,47 @@ export class Handle {
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }
     throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
+  }
+
+  /** Clear a dead holder's lease, seal the turn it left open, and nothing else. */
+  async putInOrder(options: WriteOptions = { recovers: "dead" }): Promise<Written> {
+    return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
+  }
+
+  async #commit(change: Change): Promise<Outcome> {
+    const { instance } = this.core;
+    const lease = change.record?.lease;
+    const granted = lease?.instance === instance.id && lease.fence === change.record?.version;
+    // Known from before it lands, or another handle of this process could take it for a stray.
+    if (granted) instance.use(change.key, lease.fence);
+    try {
+      const outcome = await this.core.commit([change]);
+      if (granted && outcome.status !== "ok") instance.disuse(change.key, lease.fence);
+      return outcome;
+    } catch (error) {
+      if (granted) this.abandon(lease.fence);
+      throw error;
+    }
+  }
+
+  /**
+   * Nobody here will use this lease, and the store could not be told. It must not hold anybody up for as long as this
+   * process lives: whoever comes next in this process clears it, or a chore does once the store is there again.
+   */
+  abandon(fence: number): void {
+    this.core.instance.disuse(this.key, fence);
+    this.fork().#putInOrderLater();
+  }
+
+  #putInOrderLater(): void {
+    this.core.later(retryMs, async () => {
+      try {
+        await this.peek();
+        await this.putInOrder();
+      } catch (error) {
+        if (!hasCode(error, "session_not_found") && !hasCode(error, "closed")) this.#putInOrderLater();
+      }
+    });
   }
 
   #applied(change: Change): void {
@@ -183,7 +226,7 @@ export class Handle {
     const { lease, openTurn } = draft.record;
     const abandoned = lease === null ? openTurn !== null : lease.fence !== this.fence;
     if (!abandoned) return;
-    if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(lease))) return;
+    if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
     recover(draft, remains, reason, this.core.context());
   }

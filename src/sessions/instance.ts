@@ -1,3 +1,4 @@
+import { keyText, type SessionKey } from "../domain/entry.ts";
 import type { Instance, Lease } from "../domain/record.ts";
 import { sortableId } from "../domain/ids.ts";
 import { leaseRuns } from "../domain/leases.ts";
@@ -19,6 +20,8 @@ export class InstanceKeeper {
   #beating: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** How many in this process use a lease or are about to take it, by session and fence. */
+  readonly #uses = new Map<string, number>();
 
   constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
     this.#store = store;
@@ -55,11 +58,28 @@ export class InstanceKeeper {
     }
   }
 
-  /** Whether a lease still stands for somebody at work. Its own instance's always does: it knows when it gives one back. */
-  async isAlive(lease: Lease): Promise<boolean> {
+  /** A lease is about to be taken: from here on it is no stray one. */
+  use(key: SessionKey, fence: number): void {
+    const text = leaseText(key, fence);
+    this.#uses.set(text, (this.#uses.get(text) ?? 0) + 1);
+  }
+
+  /** Nobody here uses a lease any more, whether it was given back, lost, or never granted. */
+  disuse(key: SessionKey, fence: number): void {
+    const text = leaseText(key, fence);
+    const uses = (this.#uses.get(text) ?? 0) - 1;
+    if (uses > 0) this.#uses.set(text, uses);
+    else this.#uses.delete(text);
+  }
+
+  /**
+   * Whether a lease still stands for somebody at work. Of its own leases an instance knows that: one that nobody here uses
+   * is a stray, of a commit whose answer was lost.
+   */
+  async isAlive(key: SessionKey, lease: Lease): Promise<boolean> {
     const { now, instances } = await this.#store.instances([lease.instance]);
     if (!leaseRuns(lease, now)) return false;
-    if (lease.instance === this.id) return true;
+    if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence));
     const holder = instances[0];
     return holder !== undefined && now - holder.seenAt <= this.#staleAfterMs && mayLive(holder);
   }
@@ -71,4 +91,8 @@ export class InstanceKeeper {
     await this.#beating?.catch(() => undefined);
     if (this.#beatAt !== Number.NEGATIVE_INFINITY) await this.#store.heartbeat(this.#self, { leaving: true });
   }
+}
+
+function leaseText(key: SessionKey, fence: number): string {
+  return `${keyText(key)} ${fence}`;
 }

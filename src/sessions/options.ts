@@ -115,7 +115,7 @@ export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
 
 function parseLimits(limits: Partial<Limits>): Limits {
   for (const [name, value] of Object.entries(limits)) {
-    if (!(name in defaultLimits) || !Number.isSafeInteger(value) || value < 1) {
+    if (!Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1) {
       throw new SessionError("argument_invalid", {
         name: `limits.${name}`,
         value: show(value),

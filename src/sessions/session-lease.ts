@@ -43,9 +43,13 @@ export class SessionLease implements AsyncDisposable {
     try {
       for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
       await this.#handle.write(({ record }) => releaseLease(record, this.fence));
+      core.instance.disuse(this.key, this.fence);
     } catch (error) {
       // Superseded or removed: there is nothing left to give back, and every write under it has said so.
-      if (!hasCode(error, "fenced") && !hasCode(error, "session_not_found")) throw error;
+      const lost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
+      if (lost) core.instance.disuse(this.key, this.fence);
+      else this.#handle.abandon(this.fence);
+      if (!lost) throw error;
     } finally {
       core.leases.delete(this);
       if (this.#handle.fence === this.fence) this.#handle.fence = null;

@@ -6,6 +6,7 @@ import { grant, requestCancel } from "../domain/leases.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
@@ -13,6 +14,7 @@ import type { Answer } from "./answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
 import type { Handle } from "./handle.ts";
+import { parseMetadata } from "./metadata.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
@@ -48,7 +50,7 @@ export interface SessionPatch {
   readonly metadata?: Metadata;
   /** Life after the last activity. */
   readonly ttl?: Duration;
-  /** Life after creation; null lifts the cap. */
+  /** Life after creation, or after the last revival; null lifts the cap. */
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
   readonly instructions?: string;
@@ -193,15 +195,15 @@ export class Session {
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
     await handle.inOrder(async () => {
+      // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
+      await handle.putInOrder();
       const head = handle.seenTurn;
       if (!Number.isInteger(after) || after < 0 || after > head) {
         throw new SessionError("range_invalid", { from: after, to: head });
       }
       if (after === head) return;
       const messages = await countMessages(handle, { from: after + 1, to: head });
-      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context), {
-        recovers: "dead",
-      });
+      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context));
     });
   }
 
@@ -266,7 +268,7 @@ export class Session {
     if (lease === null) return null;
     const { core } = this.#handle;
     const { instances } = await core.store.instances([lease.instance]);
-    const alive = await core.instance.isAlive(lease);
+    const alive = await core.instance.isAlive(record, lease);
     const acquiredAt = new Date(lease.acquiredAt);
     const { host = null, pid = null } = instances[0] ?? {};
     return {
@@ -284,10 +286,7 @@ export class Session {
   async unlock(): Promise<boolean> {
     return await this.#handle.inOrder(async () => {
       await this.#handle.peek();
-      const written = await this.#handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
-        recovers: "any",
-        reason: "its lease was broken",
-      });
+      const written = await this.#handle.putInOrder({ recovers: "any", reason: "its lease was broken" });
       return written.status === "ok";
     });
   }
@@ -326,43 +325,60 @@ async function takeLease(
   await core.instance.ensureAlive();
   await acquire(handle, { busy, waitMs }, (ticket, options) =>
     handle.write((draft, context) => {
-      grant(draft, { instance: core.instance.id, ttlMs, ticket }, context);
+      const ahead = options.recovers === "any";
+      grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
       return changeOf(draft);
     }, options),
   );
   return new SessionLease(handle);
 }
 
+const sealedStatuses = ["done", "failed", "interrupted"] as const;
+
 function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | undefined }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
+  const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
+  if (!sealedStatuses.includes(status)) {
+    const expected = sealedStatuses.join(", ");
+    throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
+  }
   return {
     key: key === undefined ? null : parseId(key, "key"),
-    status: turn.status ?? "done",
+    status,
     agent,
     ...(turn.model === undefined ? {} : { model: turn.model }),
     input: parseMessages(turn.input, "user", "input"),
     output,
     ...(turn.usage === undefined ? {} : { usage: parseUsage(turn.usage) }),
-    requests: turn.requests ?? (output.length > 0 ? 1 : 0),
-    ...(turn.durationMs === undefined ? {} : { durationMs: turn.durationMs }),
+    requests: parseCount(requests, "requests", "a count of calls"),
+    ...(durationMs === undefined ? {} : { durationMs: parseDurationMs(durationMs) }),
   };
 }
 
 function parseUsage(usage: Usage): Usage {
   for (const [name, value] of Object.entries(usage)) {
-    if (name === "estimated" || (Number.isSafeInteger(value) && (value as number) >= 0)) continue;
-    throw new SessionError("argument_invalid", {
-      name: `usage.${name}`,
-      value: String(value),
-      expected: "a count of tokens",
-    });
+    if (name !== "estimated") parseCount(value, `usage.${name}`, "a count of tokens");
   }
   return usage;
 }
 
+function parseDurationMs(ms: number): number {
+  if (Number.isFinite(ms) && ms >= 0) return ms;
+  throw new SessionError("argument_invalid", {
+    name: "durationMs",
+    value: show(ms),
+    expected: "0 or more milliseconds",
+  });
+}
+
+function parseCount(value: unknown, name: string, expected: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw new SessionError("argument_invalid", { name, value: show(value), expected: `${expected}, 0 or more` });
+}
+
 function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch): Patch {
   return {
-    ...(metadata === undefined ? {} : { metadata }),
+    ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
     ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
     ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),

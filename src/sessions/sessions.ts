@@ -1,5 +1,5 @@
 import { createSession, restartSession, reviveSession, type Logs, type NewSession } from "../domain/lifecycle.ts";
-import { changeOf, headOf, type Transaction } from "../domain/change.ts";
+import { headOf, type Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";
@@ -10,6 +10,7 @@ import { SessionError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { parseMetadata } from "./metadata.ts";
 import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
@@ -209,7 +210,7 @@ export class Sessions implements AsyncDisposable {
       key: this.#key(id ?? `${agent}_${sortableId(core.now(), clock.random(16))}`),
       agent,
       user,
-      metadata: options.metadata ?? {},
+      metadata: parseMetadata(options.metadata ?? {}),
       ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
       maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
       instructions: options.instructions ?? profile.instructions ?? null,
@@ -219,7 +220,7 @@ export class Sessions implements AsyncDisposable {
   /** Undefined where a session of this id exists. */
   async #create(session: NewSession): Promise<Session | undefined> {
     const change = createSession(session, this.#core.context());
-    const outcome = await this.#core.queue.commit([change]);
+    const outcome = await this.#core.commit([change]);
     if (outcome.status !== "ok" || change.record === null) return undefined;
     return new Session(new Handle(this.#core, change.record));
   }
@@ -227,9 +228,7 @@ export class Sessions implements AsyncDisposable {
   /** False where the session changed meanwhile and must be looked at again. */
   async #restart(handle: Handle, session: NewSession): Promise<boolean> {
     // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
-    await handle.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), {
-      recovers: "dead",
-    });
+    await handle.putInOrder();
     const { record } = handle;
     const context = this.#core.context();
     const archiveId = parseId(
@@ -238,7 +237,7 @@ export class Sessions implements AsyncDisposable {
     );
     const logs = await this.#wholeLogs(record);
     const transaction: Transaction = restartSession(record, { session, archiveId, logs }, context);
-    return (await this.#core.queue.commit(transaction)).status === "ok";
+    return (await this.#core.commit(transaction)).status === "ok";
   }
 
   async #wholeLogs(record: SessionRecord): Promise<Logs> {

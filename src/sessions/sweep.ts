@@ -1,7 +1,8 @@
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
-import { hasCode } from "../errors.ts";
+import { show } from "../domain/show.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
@@ -31,18 +32,23 @@ export interface SweepReport {
 
 const pageSize = 100;
 
-/** One bounded pass: first marks what has expired, then removes what is past its retention. */
+/**
+ * One bounded pass: first marks what has expired, then removes what is past its retention.
+ * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
+ *   were looked at
+ */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
-  const rows = request.rows ?? 10_000;
+  const rows = parseRows(request.rows ?? 10_000);
   const report = { expired: 0, removed: 0, looked: 0, complete: true };
   const mayGoOn = (): boolean => {
     report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
   };
+  let broken: SessionError | undefined;
   const scope = tenant === undefined ? {} : { tenant };
   // The store's time, not this machine's, says what is due.
   const { now } = await core.store.instances([]);
@@ -52,27 +58,44 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
     mayGoOn,
     async visit(record) {
       report.looked++;
-      if (await mark(core, record)) report.expired++;
+      try {
+        if (await mark(core, record)) report.expired++;
+      } catch (error) {
+        // It would stand at the head of every sweep: the others must not wait for its repair.
+        if (!hasCode(error, "store_invalid")) throw error;
+        broken ??= error;
+      }
     },
   });
-  if (retentionMs === null) return report;
-  await eachRecord({
-    find: (after) =>
-      core.store.find({
-        order: "settled",
-        ...scope,
-        states: ["expired", "ended"],
-        before: now - retentionMs,
-        limit: pageSize,
-        ...after,
-      }),
-    mayGoOn,
-    async visit(record) {
-      report.looked++;
-      if (await purge(core, record)) report.removed++;
-    },
-  });
+  if (retentionMs !== null) {
+    await eachRecord({
+      find: (after) =>
+        core.store.find({
+          order: "settled",
+          ...scope,
+          states: ["expired", "ended"],
+          before: now - retentionMs,
+          limit: pageSize,
+          ...after,
+        }),
+      mayGoOn,
+      async visit(record) {
+        report.looked++;
+        if (await purge(core, record)) report.removed++;
+      },
+    });
+  }
+  if (broken !== undefined) throw broken;
   return report;
+}
+
+function parseRows(rows: number): number {
+  if (Number.isSafeInteger(rows) && rows >= 1) return rows;
+  throw new SessionError("argument_invalid", {
+    name: "rows",
+    value: show(rows),
+    expected: "a whole number, 1 or more",
+  });
 }
 
 async function eachRecord({
@@ -112,7 +135,7 @@ async function mark(core: Core, record: SessionRecord): Promise<boolean> {
 
 async function purge(core: Core, record: SessionRecord): Promise<boolean> {
   // Compared with the version that was found: a session that was revived meanwhile stays.
-  const outcome = await core.queue.commit([removeSession(record)]);
+  const outcome = await core.commit([removeSession(record)]);
   return outcome.status === "ok";
 }
 

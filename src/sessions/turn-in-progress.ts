@@ -2,7 +2,7 @@ import { assemble, encodeChunk, type Chunk } from "../domain/chunk.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
 import { closeToolCalls, type Message, type Turn, type Usage } from "../domain/turn.ts";
 import { addChunks, sealTurn, type Sealing } from "../domain/turns.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 
 /** How a turn in progress is sealed; what is left out follows from what was written. */
@@ -25,6 +25,13 @@ const flushLength = 8192;
 const retryMs = 2000;
 /** How often a writer that writes nothing looks whether it was cancelled or superseded. */
 const lookMs = 1000;
+/** Refusals of a seal after which nothing is left to seal here: the turn is another's, or was sealed smaller. */
+const settlingCodes: ReadonlySet<string> = new Set([
+  "fenced",
+  "turn_not_open",
+  "session_not_found",
+  "turn_too_large",
+] satisfies ErrorCode[]);
 
 /**
  * A turn between its question and its answer. The question is durable already; what is written goes to the log in
@@ -36,7 +43,7 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #handle: Handle;
   readonly #fence: number;
   readonly #releases: boolean;
-  readonly #ended: () => void;
+  readonly #ended: (settled: boolean) => void;
   readonly #stop = new AbortController();
   readonly #written: Chunk[] = [];
   #buffer: Chunk[] = [];
@@ -47,9 +54,15 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #lookTimer: NodeJS.Timeout;
   #retryTimer: NodeJS.Timeout | undefined;
   #sealing: Promise<Turn> | undefined;
+  /** How it was to be sealed when the store could not take it. */
+  #owed: Seal | undefined;
 
-  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end. */
-  constructor(handle: Handle, open: Turn, { releases, ended }: { releases: boolean; ended: () => void }) {
+  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. */
+  constructor(
+    handle: Handle,
+    open: Turn,
+    { releases, ended }: { releases: boolean; ended: (settled: boolean) => void },
+  ) {
     if (handle.fence === null) throw new Error("a turn in progress needs a lease");
     this.#handle = handle;
     this.#fence = handle.fence;
@@ -167,15 +180,16 @@ export class TurnInProgress implements AsyncDisposable {
     await this.#flushing.catch(() => undefined);
     try {
       const sealed = await this.#commitSeal(seal);
-      this.#end();
+      this.#end(true);
       return sealed;
     } catch (error) {
       if (error instanceof SessionError && error.retryable) {
         // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
         this.#sealing = undefined;
+        this.#owed = seal;
         this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
       } else {
-        this.#end();
+        this.#end(error instanceof SessionError && settlingCodes.has(error.code));
       }
       throw error;
     }
@@ -208,9 +222,9 @@ export class TurnInProgress implements AsyncDisposable {
     return { ...this.open, ...sealing };
   }
 
-  #end(): void {
+  #end(settled: boolean): void {
     this.#handle.core.turns.delete(this);
-    this.#ended();
+    this.#ended(settled);
   }
 
   /** Seal as interrupted what is not sealed yet. */
@@ -221,11 +235,9 @@ export class TurnInProgress implements AsyncDisposable {
     }
     const error = this.interruption("its process closed the session");
     this.#stop.abort(error);
+    const interrupted: Seal = { status: "interrupted", error: { code: error.code, message: error.details.reason } };
     try {
-      await this.seal({
-        status: "interrupted",
-        error: { code: error.code, message: error.details.reason },
-      });
+      await this.seal(this.#owed ?? interrupted);
     } catch (failure) {
       // Superseded: the turn is another's to seal, and has been.
       if (!hasCode(failure, "fenced") && !hasCode(failure, "session_not_found")) throw failure;

@@ -17,8 +17,15 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   const { readMax } = handle.core.options.limits;
   guardRange(range);
   if (last !== undefined && last <= readMax) {
-    const { tails } = await handle.peek([{ log: "turns", last }]);
-    yield* (tails[0] ?? []).map(turnOf);
+    const page = await handle.core.store.read(handle.key, {
+      log: "turns",
+      from: 1,
+      to: Number.MAX_SAFE_INTEGER,
+      order: "descending",
+      limit: last,
+    });
+    if (page.length === 0) await handle.peek(); // no turns, or no session any more, which is an error
+    for (const entry of page.toReversed()) yield turnOf(entry);
     return;
   }
   const { record } = await handle.peek();
@@ -33,7 +40,7 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
       limit: readMax,
     });
     if (page.length === 0) return;
-    yield* page.map(turnOf);
+    for (const entry of page) yield turnOf(entry);
     next += page.length;
   }
 }

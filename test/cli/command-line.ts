@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../model-server.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -14,17 +15,23 @@ export interface Finished {
   readonly stderr: string;
 }
 
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** The user to be. @default the one who runs the tests */
+  readonly uid?: number;
+}
+
 /** A folder of its own, with the store `perdure.db` in it, and an environment that points at a model's endpoint. */
 export class Workplace implements AsyncDisposable {
   readonly folder: string;
-  readonly #environment: Record<string, string>;
+  readonly #environment: Readonly<Record<string, string>>;
 
-  private constructor(folder: string, environment: Record<string, string>) {
+  private constructor(folder: string, environment: Readonly<Record<string, string>>) {
     this.folder = folder;
     this.#environment = environment;
   }
 
-  static async open(environment: Record<string, string> = {}): Promise<Workplace> {
+  static async open(environment: Readonly<Record<string, string>> = {}): Promise<Workplace> {
     return new Workplace(await mkdtemp(join(tmpdir(), "perdure-cli-")), environment);
   }
 
@@ -32,17 +39,33 @@ export class Workplace implements AsyncDisposable {
     return `sqlite:${join(this.folder, "perdure.db")}`;
   }
 
-  start(args: readonly string[], environment: Record<string, string> = {}): ChildProcess {
-    return spawn(process.execPath, [main, ...args], {
-      cwd: this.folder,
-      env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...environment },
+  start(args: readonly string[], { env = {}, ...rest }: StartOptions = {}): ChildProcess {
+    return this.#spawn([process.execPath, main, ...args], { env, ...rest });
+  }
+
+  /** On a terminal of its own, as a person sees it: stdout and stderr come together. */
+  startOnTerminal(args: readonly string[]): ChildProcess {
+    const command = [process.execPath, main, ...args].map((part) => `'${part.replaceAll("'", "'\\''")}'`).join(" ");
+    return this.#spawn(["script", "--quiet", "--return", "--command", command, "/dev/null"], {
+      env: { TERM: "xterm" },
     });
   }
 
-  async run(args: readonly string[], { input = "", ...environment }: Record<string, string> = {}): Promise<Finished> {
-    const child = this.start(args, environment);
+  async run(
+    args: readonly string[],
+    { input = "", ...rest }: StartOptions & { input?: string } = {},
+  ): Promise<Finished> {
+    const child = this.start(args, rest);
     child.stdin?.end(input);
     return await finish(child);
+  }
+
+  #spawn([program = "", ...args]: readonly string[], { env = {}, uid }: StartOptions): ChildProcess {
+    return spawn(program, args, {
+      cwd: this.folder,
+      env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...env },
+      ...(uid === undefined ? {} : { uid }),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -56,4 +79,40 @@ export async function finish(child: ChildProcess): Promise<Finished> {
   child.stderr?.on("data", (data: Buffer) => (parts.stderr += data.toString()));
   const [code] = (await once(child, "close")) as [number | null];
   return { code, ...parts };
+}
+
+/** Wait until the child has said this on stdout. */
+export async function outputUntil(child: ChildProcess, sign: string): Promise<void> {
+  let seen = "";
+  while (!seen.includes(sign)) seen += String((await once(child.stdout ?? child, "data"))[0]);
+}
+
+/** Says how many messages it was shown, so that a test can see what a session remembers. */
+export function counting({ messages }: Pick<ChatRequest, "messages">): Reply {
+  return { kind: "answer", texts: ["saw ", String(messages.length)], usage: [10, 2] };
+}
+
+/** These replies to these questions, and {@link counting} to all others. */
+export function answers(replies: Readonly<Record<string, Reply>>): (request: ChatRequest) => Reply {
+  return (request) => replies[request.messages.at(-1)?.content ?? ""] ?? counting(request);
+}
+
+/** A workplace with a model's endpoint. */
+export async function setUp(
+  respond: (request: ChatRequest, index: number) => Reply = counting,
+): Promise<AsyncDisposable & { place: Workplace; server: ModelServer }> {
+  const server = await startModelServer(respond);
+  const place = await Workplace.open({
+    OPENAI_BASE_URL: server.baseURL,
+    OPENAI_API_KEY: "secret-key",
+    PERDURE_MODEL: "m",
+  });
+  return {
+    place,
+    server,
+    async [Symbol.asyncDispose]() {
+      await place[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
 }

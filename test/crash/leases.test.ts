@@ -50,6 +50,16 @@ test("8 processes with leases on 20 sessions under SIGKILL and SIGSTOP: fences g
       `the fences of ${id} grow with the log`,
     );
     const marks = turns.map(({ input }) => String(input[0]?.content));
+    const holders = new Map(fences.map((fence, index) => [fence, marks[index]?.split(" ")[0]]));
+    for (const [index, fence] of fences.entries()) {
+      assert.equal(marks[index]?.split(" ")[0], holders.get(fence), `fence ${fence} of ${id} was given out once`);
+    }
+    for (const { leased, seen } of heard.filter((said) => said["id"] === id && said["leased"] !== undefined)) {
+      assert(
+        fences.slice(Number(seen)).every((fence) => fence >= Number(leased)),
+        `nobody wrote to ${id} under an older fence after ${leased} was given out`,
+      );
+    }
     assert.equal(new Set(marks).size, marks.length, "no write landed twice");
     for (const { mark, seq, fence } of acknowledged.filter((said) => said["id"] === id)) {
       assert.equal(marks[Number(seq) - 1], mark, "an acknowledged write is where it was said to be");

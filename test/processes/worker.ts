@@ -1,6 +1,15 @@
 /** A program that tests run in processes of their own, to be raced, stopped and killed. It says on stdout what was acknowledged. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode, openSessions, SessionError, type Model, type Session, type Sessions } from "../../src/index.ts";
+import {
+  hasCode,
+  openSessions,
+  SessionError,
+  type BusyPolicy,
+  type Limits,
+  type Model,
+  type Session,
+  type Sessions,
+} from "../../src/index.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -8,7 +17,13 @@ export type Task =
   /** Begin, write and seal turns, without end. */
   | { readonly kind: "stream"; readonly session: string }
   /** Ask a model that answers slowly, once. */
-  | { readonly kind: "consult"; readonly session: string; readonly question: string; readonly pieces: number }
+  | {
+      readonly kind: "consult";
+      readonly session: string;
+      readonly question: string;
+      readonly pieces: number;
+      readonly busy?: BusyPolicy;
+    }
   /** Append so many turns to a session that others append to. */
   | { readonly kind: "race"; readonly session: string; readonly name: string; readonly times: number }
   /** Write under leases on random sessions, without end. */
@@ -19,6 +34,7 @@ export type Task =
 export interface WorkerInput {
   readonly store: string;
   readonly staleAfter?: string;
+  readonly limits?: Partial<Limits>;
   readonly task: Task;
 }
 
@@ -46,6 +62,8 @@ async function append(session: Session, from: number): Promise<never> {
       { input: `question ${index}`, output: `answer ${index}` },
       { key: `k${index}` },
     );
+    // Long enough to be killed between what landed and saying so, which is when a retry must not double it.
+    await sleep(Math.random() * 4);
     say({ seq, key: `k${index}` });
   }
 }
@@ -78,15 +96,16 @@ async function race(session: Session, name: string, times: number): Promise<void
 }
 
 async function lease(sessions: Sessions, ids: readonly string[], name: string): Promise<never> {
-  for (let count = 0; ;) {
+  for (let count = 0; ; count++) {
     const id = ids[Math.floor(Math.random() * ids.length)] ?? "";
     try {
       await (
         await sessions.get(id)
       ).exclusive(async (session) => {
         const fence = session.info.lease?.fence;
+        say({ id, leased: fence, seen: session.info.turn });
         for (let index = 0; index < 3; index++) {
-          const mark = `${name}-${count++}`;
+          const mark = `${name}-${count} ${index}`;
           const { seq } = await session.append({ input: mark, output: String(fence) });
           say({ id, seq, mark, fence });
           await sleep(Math.random() * 10);
@@ -114,10 +133,10 @@ async function hold(session: Session): Promise<void> {
   }
 }
 
-async function consult(session: Session, question: string): Promise<void> {
-  const answer = await session.consult(question);
-  say({ asked: answer.seq });
+async function consult(session: Session, question: string, busy: BusyPolicy = "reject"): Promise<void> {
   try {
+    const answer = await session.consult(question, { busy });
+    say({ asked: answer.seq });
     const turn = await answer.done;
     say({ status: turn.status });
   } catch (error) {
@@ -125,15 +144,15 @@ async function consult(session: Session, question: string): Promise<void> {
   }
 }
 
-async function work({ store, staleAfter = "10s", task }: WorkerInput): Promise<void> {
-  await using sessions = await openSessions({ store, staleAfter, sweep: false, model: slowModel });
+async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
+  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, model: slowModel });
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);
     case "stream":
       return await stream(await sessions.ensure(task.session));
     case "consult":
-      return await consult(await sessions.ensure(task.session), `${task.question} ${task.pieces}`);
+      return await consult(await sessions.ensure(task.session), `${task.question} ${task.pieces}`, task.busy);
     case "race":
       return await race(await sessions.ensure(task.session), task.name, task.times);
     case "lease":

@@ -1,16 +1,17 @@
-import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseDuration, type Duration } from "../../domain/duration.ts";
 import { show } from "../../domain/show.ts";
 import { SessionError } from "../../errors.ts";
-import { stepsFrom } from "../migrations.ts";
+import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
+import { guardFile } from "./database-file.ts";
 import { Patience } from "./patience.ts";
 import { applicationId, migrations } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";
+import { Transactions } from "./transactions.ts";
 
 export interface SqliteOptions {
   /**
@@ -33,26 +34,26 @@ export interface SqliteOptions {
 /**
  * Open a store in one SQLite file, which any number of processes of this machine may share.
  * @throws SessionError `store_unavailable` (no such folder), `store_read_only`, `store_invalid` (not a database, damaged,
- *   of another program), `store_schema_newer`, `store_busy`, `argument_invalid`
+ *   of another program), `store_schema_newer`, `store_full`, `store_busy`, `argument_invalid`, `duration_invalid`
  */
 export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const { path, synchronous, busyTimeoutMs, clock } = parseOptions(options);
   const inMemory = path === ":memory:";
   const file = inMemory ? path : resolve(path);
-  if (!inMemory && !existsSync(dirname(file))) {
-    const reason = `the folder ${dirname(file)} does not exist; create it first`;
-    throw new SessionError("store_unavailable", { store: file, reason });
-  }
+  if (!inMemory) guardFile(file);
   const patience = new Patience({ store: file, busyTimeoutMs });
   let database: DatabaseSync | undefined;
   try {
     const opened = new DatabaseSync(file, { timeout: 0 });
     database = opened;
+    const transactions = new Transactions(opened);
+    // Looked at before anything is written: a file that is not ours to use stays as it is, byte for byte.
+    const outdated = await patience.when(() => transactions.reading(() => missingSteps(opened, file).length > 0));
     // Several processes may start on an empty file at once; each step waits for the others and then finds it done.
     await patience.when(() => opened.exec("pragma journal_mode = wal"));
     opened.exec(`pragma synchronous = ${synchronous}`);
-    await patience.when(() => migrate(opened, file));
-    return new SqliteStore(opened, { name: file, patience, clock, durable: !inMemory });
+    if (outdated) await patience.when(() => transactions.writing(() => migrate(opened, file)));
+    return new SqliteStore(opened, { transactions, name: file, patience, clock, durable: !inMemory });
   } catch (error) {
     database?.close();
     throw sessionErrorOf(error, file);
@@ -60,31 +61,26 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
 }
 
 function migrate(database: DatabaseSync, store: string): void {
-  database.exec("begin immediate");
-  try {
-    guardOurs(database, store);
-    for (const { sql, version } of stepsFrom(pragma(database, "user_version"), migrations, store)) {
-      database.exec(sql);
-      database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
-    }
-    database.exec("commit");
-  } catch (error) {
-    database.exec("rollback");
-    throw error;
+  // Another process may have done it since we looked; under the write lock nobody can.
+  for (const { sql, version } of missingSteps(database, store)) {
+    database.exec(sql);
+    database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
   }
 }
 
-/** @throws SessionError `store_invalid` for a database that has tables but not our mark */
-function guardOurs(database: DatabaseSync, store: string): void {
-  if (pragma(database, "application_id") === applicationId) return;
-  const tables = database.prepare("select count(*) as count from sqlite_schema").get() as {
-    count: number;
-  };
-  if (tables.count === 0) return;
-  throw new SessionError("store_invalid", {
-    store,
-    reason: "the database belongs to another program; name another file",
-  });
+/**
+ * What the schema lacks. To be asked within a transaction, or another process's migration may fall between its looks.
+ * @throws SessionError `store_invalid` for a database that has tables but not our mark, `store_schema_newer`
+ */
+function missingSteps(database: DatabaseSync, store: string): readonly Migration[] {
+  if (pragma(database, "application_id") !== applicationId) {
+    const { count } = database.prepare("select count(*) as count from sqlite_schema").get() as { count: number };
+    if (count > 0) {
+      const reason = "the database belongs to another program; name another file";
+      throw new SessionError("store_invalid", { store, reason });
+    }
+  }
+  return stepsFrom(pragma(database, "user_version"), migrations, store);
 }
 
 function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
@@ -98,7 +94,8 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   clock: Clock;
 } {
   const [path = "", query = ""] = url.replace(/^sqlite:(\/\/(?=\/))?/i, "").split(/\?(.*)/s);
-  if (path === "") {
+  // A NUL would end the name early for the operating system.
+  if (path === "" || path.includes("\0")) {
     throw new SessionError("argument_invalid", {
       name: "store",
       value: show(url),

@@ -1,13 +1,18 @@
 import { SessionError } from "../../errors.ts";
+import { hasNoSpace, whyReadOnly } from "./database-file.ts";
 
 /** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
 const busy = 5;
 const locked = 6;
 const readOnly = 8;
+const ioError = 10;
 const corrupt = 11;
 const full = 13;
 const cantOpen = 14;
 const notADatabase = 26;
+
+/** What SQLite answers to a wrong statement or a broken constraint: a fault in this program, not of the store. */
+const ourFaults: readonly number[] = [1, 19, 20, 21, 25];
 
 /** The primary result code of an error of node:sqlite; undefined for any other error. */
 function resultCode(error: unknown): number | undefined {
@@ -24,24 +29,24 @@ export function isBusy(error: unknown): boolean {
 /** What an error of SQLite means to a caller; anything else comes back as it is. */
 export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);
-  if (code === undefined || error instanceof SessionError) return error;
+  if (code === undefined || ourFaults.includes(code)) return error;
   const cause = { cause: error };
   const text = error instanceof Error ? error.message : String(error);
   switch (code) {
-    case readOnly:
-      return new SessionError(
-        "store_read_only",
-        { store, reason: `${text}; check the rights of file and folder` },
-        cause,
-      );
     case full:
       return new SessionError("store_full", { store }, cause);
-    case cantOpen:
-      return new SessionError(
-        "store_unavailable",
-        { store, reason: `${text}; check that file and folder can be written` },
-        cause,
-      );
+    case ioError:
+      // The shared memory of the log cannot grow on a full disk; SQLite calls that an I/O error.
+      if (hasNoSpace(store)) return new SessionError("store_full", { store }, cause);
+      return new SessionError("store_unavailable", { store, reason: text }, cause);
+    case readOnly:
+      return new SessionError("store_read_only", { store, reason: whyReadOnly(store) ?? text }, cause);
+    case cantOpen: {
+      // SQLite says no more than that it cannot open the file or the log beside it; the file system knows why.
+      const reason = whyReadOnly(store);
+      if (reason !== undefined) return new SessionError("store_read_only", { store, reason }, cause);
+      return new SessionError("store_unavailable", { store, reason: text }, cause);
+    }
     case notADatabase:
       return new SessionError("store_invalid", { store, reason: "the file is not an SQLite database" }, cause);
     case corrupt:

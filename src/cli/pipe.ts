@@ -1,0 +1,15 @@
+import { createInterface } from "node:readline";
+
+/** The questions of a pipe or a file, a line each; a line that ends in a backslash goes on in the next one. */
+export async function* questionsOfPipe(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+  let begun = "";
+  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY, signal })) {
+    if (line.endsWith("\\")) {
+      begun += `${line.slice(0, -1)}\n`;
+    } else {
+      yield begun + line;
+      begun = "";
+    }
+  }
+  if (begun !== "" && !signal.aborted) yield begun;
+}

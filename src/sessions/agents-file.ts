@@ -1,0 +1,77 @@
+import { parseDuration } from "../domain/duration.ts";
+import { parseId } from "../domain/ids.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
+import type { Agent } from "./options.ts";
+
+const settings = ["instructions", "model", "ttl"];
+
+/**
+ * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
+ * Names are ordinary text, `__proto__` and `constructor` included.
+ * @throws SessionError `agents_file_invalid` with the line
+ */
+export function parseAgentsFile(text: string, file: string): Readonly<Record<string, Agent>> {
+  const invalid = ({ line, column }: Place, reason: string): SessionError =>
+    new SessionError("agents_file_invalid", { file, line, reason: `${reason} (column ${column})` });
+
+  let root: LocatedValue;
+  try {
+    root = parseLocatedJson(text);
+  } catch (error) {
+    if (error instanceof JsonError) throw invalid(error.place, `not JSON: ${error.message}`);
+    throw error;
+  }
+  if (root.kind !== "object") throw invalid(root, 'expected an object of agents: {"ceo":{"instructions":"…"}}');
+  const agents = [...root.members].map(([name, member]) => [name, parseAgent(name, member, invalid)] as const);
+  // Unlike an assignment, this makes `__proto__` a member like any other.
+  return Object.fromEntries(agents);
+}
+
+type Invalid = (place: Place, reason: string) => SessionError;
+
+function parseAgent(name: string, { name: place, value }: LocatedMember, invalid: Invalid): Agent {
+  checked(place, invalid, () => parseId(name, "the agent's name"));
+  const called = `agent ${show(name)}`;
+  if (value.kind !== "object") throw invalid(value, `${called} is ${kindOf(value)}; expected an object`);
+  const agent: { instructions?: string; model?: string; ttl?: string | number } = {};
+  for (const [setting, member] of value.members) {
+    if (setting === "instructions") {
+      agent.instructions = text(member.value, `instructions of ${called}`, invalid);
+    } else if (setting === "model") {
+      agent.model = text(member.value, `model of ${called}`, invalid);
+    } else if (setting === "ttl") {
+      agent.ttl = duration(member.value, `ttl of ${called}`, invalid);
+    } else {
+      throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
+    }
+  }
+  return agent;
+}
+
+function text(value: LocatedValue, name: string, invalid: Invalid): string {
+  if (value.kind === "plain" && typeof value.value === "string" && value.value.trim() !== "") return value.value;
+  throw invalid(value, `${name} is ${kindOf(value)}; expected a text that is not empty`);
+}
+
+function duration(value: LocatedValue, name: string, invalid: Invalid): string | number {
+  if (value.kind !== "plain" || value.value === null || typeof value.value === "boolean")
+    throw invalid(value, `${name} is ${kindOf(value)}; expected a text like "1h" or milliseconds`);
+  const ttl = value.value;
+  checked(value, invalid, () => parseDuration(ttl, name));
+  return ttl;
+}
+
+/** What the rule says against it, at the place where it stands. */
+function checked(place: Place, invalid: Invalid, rule: () => unknown): void {
+  try {
+    rule();
+  } catch (error) {
+    throw error instanceof SessionError ? invalid(place, error.message) : error;
+  }
+}
+
+function kindOf(value: LocatedValue): string {
+  return value.kind === "plain" ? show(value.value) : `an ${value.kind}`;
+}

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasCode, openSessions, SessionError, type Model, type Session, type Sessions } from "../index.ts";
+
+async function open(model: Model): Promise<{ sessions: Sessions; session: Session }> {
+  const sessions = await openSessions({ store: "memory:", sweep: false, model });
+  return { sessions, session: await sessions.create({ id: "s", agent: "ceo" }) };
+}
+
+/** A model that says so much and then fails so. */
+function failing(text: string, error: Error): Model {
+  return async function* () {
+    yield { type: "text", text };
+    throw error;
+  };
+}
+
+test("a model's error tells session and turn, whoever threw it", async () => {
+  for (const thrown of [
+    new SessionError("model_refused", { reason: "no key", httpStatus: 401 }),
+    new SessionError("model_failed", { reason: "no key" }),
+    new Error("no key"),
+  ]) {
+    const { sessions, session } = await open(failing("half", thrown));
+    await using _ = sessions;
+    const code = thrown instanceof SessionError ? (thrown.code as "model_refused" | "model_failed") : "model_failed";
+    const answer = await session.consult("q");
+    await assert.rejects(answer.done, (error) => {
+      assert.ok(hasCode(error, code));
+      const { sessionId, turn, reason } = error.details;
+      assert.deepEqual([sessionId, turn, reason], ["s", 1, "no key"]);
+      return true;
+    });
+    const [turn] = await Array.fromAsync(session.turns());
+    assert.deepEqual([turn?.status, turn?.error], ["failed", { code, message: "no key" }]);
+  }
+});
+
+test("a retry of a question that failed or was stopped hears the same, not a message in a message", async () => {
+  const refused = new SessionError("model_refused", { reason: "no key" });
+  const { sessions, session } = await open(failing("half", refused));
+  await using _ = sessions;
+  const first = await (await session.consult("q", { key: "k" })).done.catch((error: unknown) => error as Error);
+  const second = await (await session.consult("q", { key: "k" })).done.catch((error: unknown) => error as Error);
+  assert.ok(hasCode(second, "model_refused"));
+  assert.equal(second.message, (first as Error).message);
+
+  const stop = new AbortController();
+  const silent: Model = async function* () {
+    stop.abort();
+    await new Promise(() => undefined);
+    yield { type: "text", text: "never" };
+  };
+  const asked = { key: "k2", model: silent, signal: stop.signal };
+  const stopped = await (await session.consult("q", asked)).done.catch((error: unknown) => error as Error);
+  const { signal: _signal, ...again } = asked;
+  const repeated = await (await session.consult("q", again)).done.catch((error: unknown) => error as Error);
+  assert.ok(hasCode(repeated, "interrupted"));
+  assert.equal(repeated.message, (stopped as Error).message);
+});
+
+test("a wrong busy policy or agent of a question is refused before anything is written", async () => {
+  const { sessions, session } = await open(failing("", new Error("never asked")));
+  await using _ = sessions;
+  await assert.rejects(session.consult("q", { busy: "wait" as "queue" }), { code: "argument_invalid" });
+  await assert.rejects(session.consult("q", { agent: "" }), { code: "id_invalid" });
+  assert.equal((await session.refresh()).turn, 0);
+});

@@ -1,0 +1,69 @@
+/** What the file system knows of a database's file; SQLite itself only says that it cannot open or write it. */
+import { accessSync, constants, statfsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { SessionError } from "../../errors.ts";
+
+/** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` where no database can be opened there */
+export function guardFile(file: string): void {
+  const folder = dirname(file);
+  const kind = kindOf(folder);
+  if (kind !== "folder") {
+    const reason =
+      kind === undefined ? `the folder ${folder} does not exist; create it first` : `${folder} is no folder`;
+    throw new SessionError("store_unavailable", { store: file, reason });
+  }
+  if (kindOf(file) === "folder") {
+    throw new SessionError("store_invalid", { store: file, reason: "it is a folder; name a file in it" });
+  }
+  // A folder that cannot be written may hold a database that can; only SQLite can tell.
+  const reason = kindOf(file) === undefined ? undefined : whyNotWritable(file);
+  if (reason !== undefined) throw new SessionError("store_read_only", { store: file, reason });
+}
+
+/** Why the file, or its folder, where the log is kept beside it, cannot be written; undefined where both can. */
+export function whyReadOnly(file: string): string | undefined {
+  return (kindOf(file) === undefined ? undefined : whyNotWritable(file)) ?? whyNotWritable(dirname(file));
+}
+
+/** True where not even the smallest growth of the log and its shared memory (32 KiB) is left. */
+export function hasNoSpace(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file));
+    return bavail * bsize < 65_536;
+  } catch {
+    // The folder has gone: whatever else is wrong then, it is not the space.
+    return false;
+  }
+}
+
+function kindOf(path: string): "folder" | "file" | undefined {
+  const stat = statOf(path);
+  if (stat === undefined) return undefined;
+  return stat.isDirectory() ? "folder" : "file";
+}
+
+function statOf(path: string): ReturnType<typeof statSync> {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // Behind a folder that may not be entered, or under a file: not there for us. Opening it will say the rest.
+    return undefined;
+  }
+}
+
+function whyNotWritable(path: string): string | undefined {
+  try {
+    accessSync(path, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    switch ((error as NodeJS.ErrnoException).code) {
+      case "EROFS":
+        return `${path} is on a read-only file system`;
+      case "EACCES":
+      case "EPERM":
+        return `${path} may not be written by this user`;
+      default:
+        return undefined;
+    }
+  }
+}

@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { openSessions } from "../../src/index.ts";
+import { setUp, Workplace } from "./command-line.ts";
+
+const brokenFiles: readonly (readonly [title: string, text: string, message: RegExp])[] = [
+  [
+    "a misplaced word",
+    '{\n  "ceo": {\n    "instructions": oops\n  }\n}',
+    /agents\.json:3: not JSON: there is oops .*column 21/,
+  ],
+  ["an end too early", '{\n  "ceo": {', /agents\.json:2: not JSON: the file ends/],
+  ["a list", "[]", /agents\.json:1: expected/],
+  [
+    "a wrong ttl",
+    '{\n  "a": {},\n  "ceo": { "ttl": "tomorrow" }\n}',
+    /agents\.json:3: ttl of agent "ceo" is "tomorrow"/,
+  ],
+  ["an unknown field", '{\n\n  "ceo": { "modle": "m" }\n}', /agents\.json:3: agent "ceo" has no setting "modle"/],
+];
+
+for (const [title, text, message] of brokenFiles) {
+  test(`an agents file with ${title} is named with its line`, async () => {
+    await using context = await setUp();
+    await writeFile(join(context.place.folder, "agents.json"), text);
+    const { code, stderr } = await context.place.run(["consult", "ceo", "hi", "--agents", "agents.json"]);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  });
+}
+
+const refused: readonly (readonly [title: string, args: readonly string[], code: number, message: RegExp])[] = [
+  ["an empty question", ["consult", "ceo", "  "], 2, /question is empty/],
+  ["an unknown session", ["consult", "ceo", "hi", "--session", "nope"], 3, /there is no session nope/],
+  ["an empty session id", ["sessions", "show", ""], 2, /session id "" is empty/],
+  [
+    "an unknown store",
+    ["sessions", "list", "--store", "mongodb://u:pw@h/d"],
+    2,
+    /no store opens mongodb:\/\/\*\*\*@h\/d; known/,
+  ],
+  [
+    "a folder that is missing",
+    ["sessions", "list", "--store", "sqlite:no/such/x.db"],
+    1,
+    /no\/such does not exist; create it first/,
+  ],
+  ["an unknown command", ["sessoins"], 2, /Did you mean sessions/],
+  ["a wrong number", ["sessions", "list", "--limit", "-1"], 2, /whole number/],
+  ["a wrong duration", ["sessions", "sweep", "--retention", "soon"], 2, /retention is "soon"/],
+  ["a wrong cursor", ["sessions", "list", "--after", "x"], 2, /after is "x"/],
+  ["removing what is not there", ["sessions", "remove", "nope"], 3, /there is no session nope/],
+];
+
+for (const [title, args, code, message] of refused) {
+  test(`${title}: exit ${code}, one clear line, no stack`, async () => {
+    await using context = await setUp();
+    const result = await context.place.run(args);
+    assert.match(result.stderr, message);
+    assert.equal(result.code, code);
+    assert.equal(result.stdout, "");
+    assert.doesNotMatch(result.stderr, /^\s+at /m);
+    assert.doesNotMatch(result.stderr, /pw|secret-key/);
+  });
+}
+
+test("without an endpoint the variables to set are named", async () => {
+  await using place = await Workplace.open();
+  const { code, stderr } = await place.run(["consult", "ceo", "hi"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /OPENAI_BASE_URL .* OPENAI_API_KEY/);
+});
+
+test("an error with --json is one JSON object on stderr", async () => {
+  await using context = await setUp();
+  const { stderr } = await context.place.run(["consult", "ceo", "hi", "--session", "nope", "--json"]);
+  const { error } = JSON.parse(stderr) as { error: { code: string; details: object } };
+  assert.deepEqual([error.code, error.details], ["session_not_found", { sessionId: "nope", tenant: "default" }]);
+});
+
+test("an agents file that is named must be there, and must be a file", async () => {
+  await using context = await setUp();
+  const missing = await context.place.run(["consult", "ceo", "hi", "--agents", "no.json"]);
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /no\.json: there is no such file \[agents_file_invalid\]/);
+  const folder = await context.place.run(["consult", "ceo", "hi", "--agents", "."]);
+  assert.equal(folder.code, 2);
+  assert.match(folder.stderr, /it cannot be read \(EISDIR\)/);
+});
+
+test("without a model's name the ways to give one are named", async () => {
+  await using place = await Workplace.open({ OPENAI_API_KEY: "secret-key", OPENAI_BASE_URL: "" });
+  const { code, stderr } = await place.run(["consult", "ceo", "hi"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /--model NAME, a model in the agents file, or PERDURE_MODEL/);
+});
+
+test("wrong usage with --json is one JSON object, too", async () => {
+  await using place = await Workplace.open();
+  const { code, stdout, stderr } = await place.run(["sessions", "list", "--json", "--stat", "active"]);
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.deepEqual(JSON.parse(stderr), {
+    error: { code: "usage", message: "unknown option '--stat' (Did you mean --state?)", details: {} },
+  });
+});
+
+test("what is refused for its arguments has not touched the store", async () => {
+  await using context = await setUp();
+  const { place, server } = context;
+  await writeFile(join(place.folder, "agents.json"), '{"ceo":{}}');
+  for (const args of [
+    ["consult", "ceo", ""],
+    ["consult", "cto", "hi", "--agents", "agents.json"],
+    ["consult", "ceo", "hi", "--window", "-1"],
+    ["consult", "ceo", "hi", "--window", ""],
+    ["consult", "ceo", "hi", "--busy", "later"],
+    ["consult", "ceo", "hi", "there"],
+    ["consult", "ceo"],
+    ["sessions", "list", "--since", "yesterday"],
+    ["sessions", "list", "--state", "asleep"],
+    ["sessions", "show"],
+  ]) {
+    const { code, stderr } = await place.run(args);
+    assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);
+    assert.match(stderr, /^perdure: [^\n]+\n$/, args.join(" "));
+  }
+  assert.equal(existsSync(join(place.folder, "perdure.db")), false);
+  assert.equal(server.requests.length, 0);
+});
+
+for (const [title, id, message] of [
+  ["over 256 characters", "x".repeat(257), /has 257 characters, the limit is 256/],
+  ["with a control character", "a\u001bb", /holds a control character/],
+] as const) {
+  test(`an id ${title} is refused wherever one is taken`, async () => {
+    await using context = await setUp();
+    for (const args of [
+      ["consult", "ceo", "hi", "--session", id],
+      ["consult", id, "hi"],
+      ["sessions", "show", id],
+      ["sessions", "list", "--tenant", id],
+    ]) {
+      const { code, stderr } = await context.place.run(args);
+      assert.match(stderr, message);
+      assert.equal(code, 2);
+      assert.ok(!stderr.includes("\u001b"), "nothing moves the terminal's cursor");
+    }
+  });
+}
+
+test("names such as __proto__ and constructor are ordinary text", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  await writeFile(join(place.folder, "perdure.agents.json"), '{"__proto__":{"instructions":"I am."}}');
+  const { stdout, stderr } = await place.run(["consult", "__proto__", "hi", "--json"]);
+  assert.match(stdout, /"session":"__proto___[0-9a-z]{26}"/, stderr);
+  assert.equal(context.server.requests[0]?.messages[0]?.content, "I am.");
+  assert.equal((await place.run(["consult", "toString", "hi"])).code, 2);
+});
+
+const stores: readonly (readonly [title: string, spoil: (file: string) => Promise<void>, says: RegExp])[] = [
+  ["is not a database", (file) => writeFile(file, "dear diary ".repeat(1000)), /\[store_invalid\]/],
+  [
+    "is cut short",
+    async (file) => {
+      await (await openSessions(`sqlite:${file}`)).close();
+      const handle = await open(file, "r+");
+      await handle.truncate(5000);
+      await handle.close();
+    },
+    /\[store_invalid\]/,
+  ],
+  [
+    "belongs to another program",
+    async (file) => {
+      const database = new DatabaseSync(file);
+      database.exec("create table diary (day text)");
+      database.close();
+    },
+    /another program; name another file \[store_invalid\]/,
+  ],
+  [
+    "has a newer schema",
+    async (file) => {
+      await (await openSessions(`sqlite:${file}`)).close();
+      const database = new DatabaseSync(file);
+      database.exec("pragma user_version = 99");
+      database.close();
+    },
+    /schema 99.*upgrade perdure \[store_schema_newer\]/,
+  ],
+  ["is a folder", (file) => mkdir(file), /\[store_\w+\]/],
+];
+
+for (const [title, spoil, says] of stores) {
+  test(`a store file that ${title}: exit 1, and it stays as it is`, async () => {
+    await using context = await setUp();
+    const { place } = context;
+    const file = join(place.folder, "perdure.db");
+    await spoil(file);
+    const before = await readFile(file).catch(() => undefined);
+    const { code, stdout, stderr } = await place.run(["consult", "ceo", "hi"]);
+    assert.match(stderr, says);
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.deepEqual(await readFile(file).catch(() => undefined), before);
+    assert.equal(context.server.requests.length, 0);
+  });
+}
+
+test("a store file that may not be written: exit 1, and nothing is asked", async (t) => {
+  await using context = await setUp();
+  const { place } = context;
+  // Nothing is read-only to the superuser: there, nobody asks.
+  const uid = process.getuid?.() === 0 ? 65534 : undefined;
+  const file = join(place.folder, "perdure.db");
+  await (await openSessions(`sqlite:${file}`)).close();
+  await chmod(file, 0o444);
+  await chmod(place.folder, 0o555);
+  try {
+    const canStart = await place.run(["--version"], uid === undefined ? {} : { uid });
+    if (canStart.code !== 0) return t.skip("nobody may not read this checkout");
+    const { code, stderr } = await place.run(["consult", "ceo", "hi"], uid === undefined ? {} : { uid });
+    assert.match(stderr, /\[store_read_only\]/);
+    assert.equal(code, 1);
+    assert.equal(context.server.requests.length, 0);
+  } finally {
+    await chmod(place.folder, 0o755);
+  }
+});
+
+test("a model's address without a model behind it is an error that says so, and the question is kept", async () => {
+  await using context = await setUp();
+  const { place, server } = context;
+  await server[Symbol.asyncDispose]();
+  const { code, stderr } = await place.run(["consult", "ceo", "hi"]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /perdure: the model failed: .*\(ECONNREFUSED at 127\.0\.0\.1:\d+\) \(turn 1 of session ceo_\w+\) \[model_failed\]/,
+  );
+  await using sessions = await openSessions(place.storeUrl);
+  assert.equal((await sessions.list()).sessions[0]?.turn, 1);
+});
+
+test("PERDURE_DEBUG adds the stack", async () => {
+  await using place = await Workplace.open({ PERDURE_DEBUG: "1" });
+  assert.match((await place.run(["sessions", "show", "nope"])).stderr, /\n {4}at .*\n/);
+});

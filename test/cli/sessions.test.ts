@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { openSessions } from "../../src/index.ts";
+import { answers, finish, setUp, Workplace } from "./command-line.ts";
+
+test("a session that answers elsewhere is busy: exit 4, its holder shown, its lease broken on request", async () => {
+  await using context = await setUp(answers({ "long?": { kind: "hang", texts: ["…"] } }));
+  const { place } = context;
+  const setup = await openSessions(place.storeUrl);
+  await setup.create({ id: "s", agent: "ceo" });
+  await setup.close();
+  const child = place.start(["consult", "ceo", "long?", "--session", "s"]);
+  const finished = finish(child);
+  await once(child.stdout ?? child, "data");
+
+  const busy = await place.run(["consult", "ceo", "me?", "--session", "s"]);
+  assert.equal(busy.code, 4, busy.stderr);
+  assert.match(busy.stderr, /is held by i_.*perdure sessions unlock/);
+  const shown = await place.run(["sessions", "show", "s"]);
+  assert.match(shown.stdout, new RegExp(`held by +i_\\w+ \\(process ${child.pid} on .*\\) for `));
+  assert.equal((await place.run(["sessions", "unlock", "s"])).code, 0);
+  assert.equal((await place.run(["consult", "ceo", "me?", "--session", "s"])).stdout, "saw 3\n");
+  child.kill("SIGINT");
+  await finished;
+  const { turns } = JSON.parse((await place.run(["sessions", "show", "s", "--json"])).stdout) as {
+    turns: { status: string }[];
+  };
+  assert.deepEqual(
+    turns.map(({ status }) => status),
+    ["interrupted", "done"],
+  );
+});
+
+test("list, show, end, remove and sweep, for people and for programs", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  await place.run(["consult", "ceo", "hi"]);
+  await place.run(["consult", "cto", "hi"]);
+  const lines = (await place.run(["sessions", "list", "--json"])).stdout.trim().split("\n");
+  const infos = lines.map(
+    (line) => JSON.parse(line) as { id: string; agent: string; createdAt: string; state: string },
+  );
+  assert.deepEqual(new Set(infos.map(({ agent }) => agent)), new Set(["ceo", "cto"]));
+  assert.match(infos[0]?.createdAt ?? "", /^\d{4}-\d\d-\d\dT.*Z$/);
+  const id = infos.find(({ agent }) => agent === "ceo")?.id ?? "";
+
+  const table = (await place.run(["sessions", "list", "--agent", "ceo"])).stdout;
+  assert.match(table, new RegExp(`^SESSION .*\\n${id} +ceo .* active +1 +12 `));
+  assert.match((await place.run(["sessions", "show", id])).stdout, /user: hi\n {2}assistant: saw 1/);
+  assert.equal((await place.run(["sessions", "end", id])).code, 0);
+  assert.equal((await place.run(["consult", "ceo", "more", "--session", id])).code, 1);
+  assert.equal(JSON.parse((await place.run(["sessions", "list", "--state", "ended", "--json"])).stdout).id, id);
+  const swept = JSON.parse((await place.run(["sessions", "sweep", "--retention", "1ms", "--json"])).stdout) as object;
+  assert.deepEqual(swept, { expired: 0, removed: 1, looked: 1, complete: true });
+  const other = infos.find(({ agent }) => agent === "cto")?.id ?? "";
+  assert.equal((await place.run(["sessions", "remove", other])).code, 0);
+  assert.equal((await place.run(["sessions", "list"])).stdout, "");
+});
+
+/** A store with sessions of several agents, users and days, made through the library. */
+async function stocked(): Promise<Workplace> {
+  const place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await sessions.create({ id: "a", agent: "ceo", user: "ada", metadata: { big: 10n, when: new Date(0) } });
+  await sessions.create({ id: "b", agent: "cto", user: "ada" });
+  await sessions.create({ id: "c", agent: "cto", user: "bob", ttl: 1 });
+  await sessions.end("b");
+  return place;
+}
+
+async function idsOf(place: Workplace, filter: readonly string[]): Promise<string[]> {
+  const { stdout, stderr, code } = await place.run(["sessions", "list", "--json", ...filter]);
+  assert.equal(code, 0, stderr);
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  return lines.map((line) => (JSON.parse(line) as { id: string }).id).sort();
+}
+
+test("list filters by agent, user, state and activity", async () => {
+  await using place = await stocked();
+  assert.deepEqual(await idsOf(place, []), ["a", "b", "c"]);
+  assert.deepEqual(await idsOf(place, ["--agent", "cto"]), ["b", "c"]);
+  assert.deepEqual(await idsOf(place, ["--user", "ada"]), ["a", "b"]);
+  assert.deepEqual(await idsOf(place, ["--state", "expired"]), ["c"]);
+  assert.deepEqual(await idsOf(place, ["--state", "ended", "--agent", "cto", "--user", "ada"]), ["b"]);
+  assert.deepEqual(await idsOf(place, ["--since", "1h"]), ["a", "b", "c"]);
+  assert.deepEqual(await idsOf(place, ["--before", "1h"]), []);
+  assert.deepEqual(await idsOf(place, ["--before", "2020-01-01"]), []);
+  assert.deepEqual(await idsOf(place, ["--since", "2020-01-01T10:00", "--tenant", "other"]), []);
+});
+
+test("a page that is not the last names the cursor of the next, on stderr", async () => {
+  await using place = await stocked();
+  const first = await place.run(["sessions", "list", "--json", "--limit", "2"]);
+  assert.equal(first.stdout.trim().split("\n").length, 2);
+  const cursor = /^more: --after (\S+)\n$/.exec(first.stderr)?.[1] ?? "";
+  const rest = await idsOf(place, ["--limit", "2", "--after", cursor]);
+  assert.equal(rest.length, 1);
+  assert.ok(!first.stdout.includes(`"id":"${rest[0]}"`));
+});
+
+test("a date on the command line is local, as the dates of the table are", async () => {
+  await using place = await stocked();
+  // At one instant it is still yesterday in Honolulu and already tomorrow in Kiritimati.
+  for (const TZ of ["Pacific/Honolulu", "Pacific/Kiritimati"]) {
+    const now = new Date();
+    const today = new Intl.DateTimeFormat("sv-SE", { timeZone: TZ }).format(now);
+    const { stdout } = await place.run(["sessions", "list", "--since", today], { env: { TZ } });
+    assert.match(stdout, new RegExp(`^a .* ${today} \\d\\d:\\d\\d:\\d\\d`, "m"));
+  }
+});
+
+test("every value a session can hold shows as JSON", async () => {
+  await using place = await stocked();
+  const { stdout } = await place.run(["sessions", "show", "a", "--json"]);
+  const shown = JSON.parse(stdout) as Record<string, unknown>;
+  assert.deepEqual(shown["metadata"], { big: "10", when: "1970-01-01T00:00:00.000Z" });
+  assert.deepEqual([shown["id"], shown["user"], shown["lease"], shown["turns"]], ["a", "ada", null, []]);
+});
+
+test("what others wrote cannot move the terminal's cursor", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: "\u001b[2Jgone\nnext", output: "\u009b31mred" });
+  const { stdout } = await place.run(["sessions", "show", "s"]);
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be there
+  assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  assert.match(stdout, /user: gone next/);
+});
+
+test("a table keeps its columns where a name is wider than its characters", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await sessions.create({ id: "會議", agent: "ceo" });
+  await sessions.create({ id: "abcd", agent: "ceo" });
+  const { stdout } = await place.run(["sessions", "list"]);
+  assert.match(stdout, /^會議 {5}ceo/m);
+  assert.match(stdout, /^abcd {5}ceo/m);
+});
+
+test("changing a session answers with one object, and again is no failure where it is done already", async () => {
+  await using place = await stocked();
+  const json = async (args: readonly string[]): Promise<unknown> =>
+    JSON.parse((await place.run(["sessions", ...args, "--json"])).stdout);
+  assert.deepEqual(await json(["end", "a"]), { session: "a", state: "ended" });
+  assert.deepEqual(await json(["end", "a"]), { session: "a", state: "ended" });
+  assert.deepEqual(await json(["unlock", "a"]), { session: "a", unlocked: false });
+  assert.deepEqual(await json(["remove", "a"]), { session: "a", removed: true });
+  assert.equal((await place.run(["sessions", "remove", "a"])).code, 3);
+  assert.deepEqual(await json(["sweep"]), { expired: 1, removed: 0, looked: 1, complete: true });
+});
+
+test("a session at work is not ended under its writer", async () => {
+  await using place = await stocked();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const lease = await (await sessions.get("a")).lease();
+  const { code, stderr } = await place.run(["sessions", "end", "a"]);
+  assert.equal(code, 4, stderr);
+  await lease.release();
+});
+
+test("the store is the one of --store, PERDURE_STORE or DATABASE_URL, in this order", async () => {
+  await using place = await stocked();
+  const env = { DATABASE_URL: place.storeUrl };
+  assert.equal((await place.run(["sessions", "show", "a"], { env })).code, 0);
+  assert.equal((await place.run(["sessions", "show", "a"], { env: { ...env, PERDURE_STORE: "memory:" } })).code, 3);
+  const chosen = await place.run(["sessions", "show", "a", "--store", place.storeUrl], {
+    env: { PERDURE_STORE: "memory:" },
+  });
+  assert.equal(chosen.code, 0);
+});
+
+test("a reader that has seen enough of a list is no failure", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const metadata = { text: "x".repeat(5000) };
+  await Promise.all(Array.from({ length: 200 }, (_, index) => sessions.create({ id: `s${index}`, metadata })));
+  const child = place.start(["sessions", "list", "--json", "--limit", "200"]);
+  child.stdout?.once("data", () => child.stdout?.destroy());
+  const { code, stderr } = await finish(child);
+  assert.deepEqual([code, stderr], [0, ""]);
+});

@@ -1,0 +1,195 @@
+/** The package as its users get it: packed, installed in an empty project without the network, every door opened. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { checkPackage, createPackageFromTarballData, type Problem } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const run = promisify(execFile);
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly bin: Readonly<Record<string, string>>;
+  readonly engines: { readonly node: string };
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+const doors = Object.keys(manifest.exports)
+  .filter((path) => path !== "./package.json")
+  .map((path) => manifest.name + path.slice(1));
+
+/** npm tells the scripts it runs where it stands and how it was set up; the project made here is another one. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|node)_/i.test(name)));
+
+interface Packed {
+  readonly name: string;
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+async function npm(args: readonly string[], cwd: string): Promise<string> {
+  return (await run("npm", [...args, "--offline", "--no-audit", "--no-fund"], { cwd, env: environment })).stdout;
+}
+
+async function pack(folders: readonly string[], destination: string): Promise<Packed[]> {
+  const options = ["--json", "--foreground-scripts=false", "--pack-destination", destination];
+  return JSON.parse(await npm(["pack", ...options, ...folders], destination)) as Packed[];
+}
+
+async function node(args: readonly string[], cwd: string): Promise<string> {
+  return (await run(process.execPath, args, { cwd, env: environment })).stdout;
+}
+
+describe("the package", () => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-package-"));
+  const project = join(folder, "project");
+  const installed = join(project, "node_modules", manifest.name);
+  let packed: Packed;
+
+  before(async () => {
+    // What it depends on at run time is packed from where it is installed here, so that nothing is downloaded.
+    const dependencies = Object.keys(manifest.dependencies ?? {}).map((name) => join(root, "node_modules", name));
+    const tarballs = await pack([root, ...dependencies], folder);
+    packed = tarballs.find(({ name }) => name === manifest.name) ?? assert.fail("not packed");
+
+    mkdirSync(project);
+    writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module", private: true }));
+    await npm(["install", ...tarballs.map(({ filename }) => join(folder, filename))], project);
+  });
+
+  after(() => rmSync(folder, { recursive: true }));
+
+  test("every door opens, without any optional peer installed", async () => {
+    const opened = await node(
+      [
+        "--input-type=module",
+        "--eval",
+        `for (const door of process.argv.slice(1)) {
+           const { length } = Object.keys(await import(door));
+           if (length > 0) console.log(door);
+         }`,
+        ...doors,
+      ],
+      project,
+    );
+    assert.deepEqual(opened.trim().split("\n"), doors);
+  });
+
+  test("the program of the README goes on where its first run stopped", async () => {
+    copyFileSync(join(root, "examples/quickstart.ts"), join(project, "quickstart.ts"));
+    assert.match(await node(["quickstart.ts"], project), /^1 turns, 23 tokens so far$/m);
+    assert.match(await node(["quickstart.ts"], project), /^2 turns, 46 tokens so far$/m);
+  });
+
+  const projects = [
+    // Only what is for test files may need the types of Node.
+    {
+      title: "a strict project for browsers",
+      lib: ["dom"],
+      types: [],
+      opens: doors.filter((door) => !door.endsWith("/testing")),
+    },
+    { title: "a strict project for Node", lib: [], types: ["node"], opens: doors },
+  ];
+  for (const { title, lib, types, opens } of projects) {
+    test(`the types of its doors hold in ${title} that checks its libraries too`, async () => {
+      const typesOnly = mkdtempSync(join(project, "types-"));
+      const doorsFile = opens.map((door, index) => `export * as door${index} from ${JSON.stringify(door)};\n`);
+      writeFileSync(join(typesOnly, "doors.ts"), doorsFile.join(""));
+      const compilerOptions = {
+        target: "es2024",
+        lib: ["es2024", "esnext.disposable", ...lib],
+        module: "nodenext",
+        types,
+        typeRoots: [join(root, "node_modules/@types")],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: false,
+        noEmit: true,
+      };
+      writeFileSync(join(typesOnly, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["doors.ts"] }));
+      const compiler = join(root, "node_modules/typescript/bin/tsc");
+      const said = await node([compiler, "--project", typesOnly], project).catch(
+        (error: { stdout: string }) => error.stdout,
+      );
+      assert.equal(said, "");
+    });
+  }
+
+  test("the command line starts and tells its commands", async () => {
+    const perdure = join(project, "node_modules/.bin/perdure");
+    const help = await node([perdure, "--help"], project);
+    for (const command of ["consult", "chat", "sessions"]) assert.match(help, new RegExp(`^ {2}${command}\\b`, "m"));
+    assert.equal(await node([perdure, "sessions", "list", "--json", "--store", "memory:"], project), "");
+  });
+
+  test("it holds what it needs and nothing of the tests", () => {
+    const paths = packed.files.map(({ path }) => path);
+    for (const needed of ["LICENSE", "README.md", "package.json", ...Object.values(manifest.bin)]) {
+      assert(paths.includes(needed), `${needed} is missing`);
+    }
+    const strange = paths.filter((path) => /\.test\.|^(src|test|bench|demo|examples)\/|\.db/.test(path));
+    assert.deepEqual(strange, []);
+    const compiled = paths.filter((path) => /^dist\/.*\.js$/.test(path));
+    const stale = compiled.filter(
+      (path) => !existsSync(join(root, path.replace("dist/", "src/").replace(/js$/, "ts"))),
+    );
+    assert.deepEqual(stale, [], "compiled from a source that is no longer there");
+  });
+
+  test("publint has nothing to say", async () => {
+    const { messages, pkg } = await publint({ pkgDir: installed, strict: true, pack: false });
+    assert.deepEqual(
+      messages.map((message) => formatMessage(message, pkg, { color: false })),
+      [],
+    );
+  });
+
+  test("its types resolve as its code does, for every ES module resolution", async () => {
+    const tarball = readFileSync(join(folder, packed.filename));
+    const result = await checkPackage(createPackageFromTarballData(tarball));
+    assert(result.types !== false, "no types are packed");
+    // The package is ES modules only: what only CommonJS and the resolution before `exports` would miss is not promised.
+    const promised = (problem: Problem): boolean =>
+      !("resolutionKind" in problem) || ["node16-esm", "bundler"].includes(problem.resolutionKind);
+    assert.deepEqual(result.problems.filter(promised), []);
+    assert.deepEqual(Object.keys(result.entrypoints).sort(), Object.keys(manifest.exports).sort());
+  });
+});
+
+describe("started by a Node that is too old, the command line says which it needs, in one line", () => {
+  const launcher = join(root, manifest.bin["perdure"] ?? "");
+  const needed = /\d+\.\d+/.exec(manifest.engines.node)?.[0] ?? "";
+  const refusal = (version: string): string => `perdure needs Node ${needed} or newer; this is Node ${version}\n`;
+
+  for (const version of ["0.10.48", "20.20.2", "22.17.1"]) {
+    test(`Node ${version}, pretended`, async () => {
+      const pretend = `Object.defineProperty(process, "versions", { value: { node: "${version}" } })`;
+      const started = run(process.execPath, ["--import", `data:text/javascript,${pretend}`, launcher, "--help"]);
+      await assert.rejects(started, { code: 1, stdout: "", stderr: refusal(version) });
+    });
+  }
+
+  test("a real one, where this machine has one", async (context) => {
+    const [major = 0, minor = 0] = needed.split(".").map(Number);
+    for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
+      const other = join(directory, "node");
+      if (!existsSync(other)) continue;
+      const version = (await run(other, ["--version"])).stdout.trim().slice(1);
+      const [otherMajor = 0, otherMinor = 0] = version.split(".").map(Number);
+      if (otherMajor > major || (otherMajor === major && otherMinor >= minor)) continue;
+      await assert.rejects(run(other, [launcher, "--help"]), { code: 1, stdout: "", stderr: refusal(version) });
+      return;
+    }
+    context.skip(`no Node older than ${needed} is on the path`);
+  });
+});
