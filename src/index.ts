@@ -13,6 +13,7 @@ export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./sessions/answer.ts";
 export type { ConsultOptions } from "./sessions/consult.ts";
+export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
 export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";

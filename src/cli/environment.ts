@@ -7,15 +7,20 @@ export interface StoreOptions {
   readonly tenant?: string;
 }
 
+/** The store that option or environment name. */
+export function storeUrl({ store }: StoreOptions): string {
+  return store ?? variable("PERDURE_STORE") ?? variable("DATABASE_URL") ?? "sqlite:perdure.db";
+}
+
 /** Open the sessions of the store that option or environment name. Commands live too briefly to sweep. */
 export async function openFor(
-  { store, tenant }: StoreOptions,
+  options: StoreOptions,
   extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model } = {},
 ): Promise<Sessions> {
   return await openSessions({
-    store: store ?? variable("PERDURE_STORE") ?? variable("DATABASE_URL") ?? "sqlite:perdure.db",
+    store: storeUrl(options),
     sweep: false,
-    ...(tenant === undefined ? {} : { tenant }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
     ...(extra.agents === undefined ? {} : { agents: extra.agents }),
     ...(extra.model === undefined ? {} : { model: extra.model }),
   });

@@ -5,8 +5,8 @@ import { SessionError, type ErrorCode } from "../index.ts";
 import { CliError } from "./cli-error.ts";
 import { printable } from "./output.ts";
 
-/** 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy. */
-const exitCodes = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4 } as const;
+/** 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema. */
+const exitCodes = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4, newerSchema: 5 } as const;
 
 const ofCode: Partial<Record<ErrorCode, number>> = {
   argument_invalid: exitCodes.usage,
@@ -27,6 +27,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   queue_full: exitCodes.conflict,
   turn_open: exitCodes.conflict,
   store_busy: exitCodes.conflict,
+  store_schema_newer: exitCodes.newerSchema,
 };
 
 export function exitCodeOf(error: unknown): number {

@@ -3,6 +3,7 @@ import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { migrateCommand } from "./migrate.ts";
 import { sessionsCommand } from "./sessions.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
@@ -15,9 +16,10 @@ export async function main(args: readonly string[]): Promise<void> {
       .addHelpText(
         "after",
         examples(["perdure consult ceo 'Shall we buy a second oven?'", "perdure chat ceo", "perdure sessions list"]) +
-          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy.\n",
+          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema.\n",
       );
-    for (const command of [consultCommand(), chatCommand(), sessionsCommand()]) perdure.addCommand(command);
+    for (const command of [consultCommand(), chatCommand(), sessionsCommand(), migrateCommand()])
+      perdure.addCommand(command);
     await perdure.parseAsync(args, { from: "user" });
   } catch (error) {
     complain(error, { json: args.includes("--json") });

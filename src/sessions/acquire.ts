@@ -1,6 +1,6 @@
 import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
 import { sortableId } from "../domain/ids.ts";
-import { hasCode, type SessionError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import type { Handle, WriteOptions } from "./handle.ts";
 import type { BusyPolicy } from "./options.ts";
 
@@ -31,7 +31,7 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   try {
     return await attempt(null, { recovers: "dead" });
   } catch (error) {
-    if (patience.busy === "reject" || !isOccupied(error)) throw error;
+    if (patience.busy === "reject" || !mayPass(error)) throw error;
   }
   if (patience.busy === "interrupt") {
     await handle.write(({ record }, context) => requestCancel(record, context));
@@ -59,7 +59,7 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
         await leave(handle, ticket);
         return taken;
       } catch (error) {
-        if (!isOccupied(error) || clock.now() >= deadline) throw error;
+        if (!mayPass(error) || clock.now() >= deadline) throw error;
       }
       await core.pause(pollMs, signal);
     }
@@ -77,7 +77,10 @@ async function leave(handle: Handle, ticket: string): Promise<void> {
   }
 }
 
-/** Somebody is at work: the lease is taken, or a turn of the caller's own lease is in progress. */
-function isOccupied(error: unknown): error is SessionError {
-  return hasCode(error, "busy") || hasCode(error, "turn_open");
+/**
+ * Somebody is at work: the lease is taken, or a turn of the caller's own lease is in progress; or somebody's answer was
+ * finished between our look and our write, which who waits has said is fine.
+ */
+function mayPass(error: unknown): boolean {
+  return hasCode(error, "busy") || hasCode(error, "turn_open") || hasCode(error, "conflict");
 }

@@ -6,6 +6,7 @@ import { SessionError, type ErrorCode } from "../errors.ts";
 import { CommitQueue } from "../store/commit-queue.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { InstanceKeeper } from "./instance.ts";
+import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -21,6 +22,7 @@ export class Core {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
+  readonly lookout: Lookout;
   /** Turns in progress and leases held, to be settled before the store is closed. */
   readonly turns: Set<TurnInProgress> = new Set();
   readonly leases: Set<SessionLease> = new Set();
@@ -33,6 +35,7 @@ export class Core {
     this.options = options;
     this.#queue = new CommitQueue(store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
+    this.lookout = new Lookout(store);
     this.instance = new InstanceKeeper({
       store,
       clock: options.clock,
@@ -132,6 +135,7 @@ export class Core {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
+    this.lookout.close();
     const results = [
       ...(await Promise.allSettled([...this.turns].map((turn) => turn.settle()))),
       ...(await Promise.allSettled([...this.leases].map((lease) => lease.release()))),

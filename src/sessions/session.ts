@@ -20,6 +20,7 @@ import { infoOf, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
 import { countMessages, readTurns, type TurnRange } from "./turn-reader.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
+import { watchSession, type SessionNews, type WatchOptions } from "./watch.ts";
 
 /** A finished exchange, as its writer brings it. */
 export interface TurnInput {
@@ -179,6 +180,15 @@ export class Session {
    */
   turns(range: TurnRange = {}): AsyncIterable<Turn> {
     return readTurns(this.#handle, range);
+  }
+
+  /**
+   * What any process commits to the session from here on, turns and pieces of answers, as it is committed; ends with the
+   * session's life. Nobody's writes are delayed by who watches.
+   * @throws SessionError `session_not_found` once it is removed, `argument_invalid`, `closed`
+   */
+  watch(options: WatchOptions = {}): AsyncIterable<SessionNews> {
+    return watchSession(this.#handle, options);
   }
 
   /** The startup context the session was created with, or was last given. */

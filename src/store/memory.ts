@@ -10,6 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import { Watchers } from "./watchers.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
 
 export interface MemoryOptions {
@@ -35,6 +36,7 @@ class MemoryStore implements Store {
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
   readonly #instances = new Map<string, Instance>();
+  readonly #watchers = new Watchers();
   #closed = false;
 
   constructor(clock: Clock) {
@@ -58,6 +60,7 @@ class MemoryStore implements Store {
       if (kept === undefined) this.#sessions.delete(text);
       else this.#sessions.set(text, kept);
     }
+    this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
   }
 
@@ -148,6 +151,11 @@ class MemoryStore implements Store {
     this.#guardOpen();
     const instances = [...this.#instances.values()].filter(({ id }) => ids.includes(id));
     return { now: this.#clock.now(), instances };
+  }
+
+  watch(key: SessionKey, wake: () => void): () => void {
+    this.#guardOpen();
+    return this.#watchers.watch(key, wake);
   }
 
   async close(): Promise<void> {

@@ -56,6 +56,14 @@ export interface Store {
   /** These instances as the store knows them, and the store's time. Unknown ones are absent. */
   instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
 
+  /**
+   * Call `wake` when this session may have changed, until the returned function is called: a hint, never the truth.
+   * Unknown sessions may be watched.
+   * INVARIANT own-changes-wake: what was committed through this object wakes before `commit` resolves. What comes from
+   *   elsewhere may wake or not, and a call may come for nothing.
+   */
+  watch(key: SessionKey, wake: () => void): () => void;
+
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
 }

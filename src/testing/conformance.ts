@@ -14,6 +14,7 @@ import { scopeCases } from "./conformance/scope-cases.ts";
 import { sharingCases } from "./conformance/sharing-cases.ts";
 import { spliceCases } from "./conformance/splice-cases.ts";
 import { valueCases } from "./conformance/value-cases.ts";
+import { watchCases } from "./conformance/watch-cases.ts";
 
 export type { StoreHarness } from "./conformance/bench.ts";
 
@@ -41,5 +42,6 @@ export function conformanceCases(check: Check): void {
   scopeCases(check);
   sharingCases(check);
   instanceCases(check);
+  watchCases(check);
   closingCases(check);
 }

@@ -60,6 +60,7 @@ export function failingStore(
     find: (query) => store.find(query),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
+    watch: (key, wake) => store.watch(key, wake),
     close: () => store.close(),
   };
 }

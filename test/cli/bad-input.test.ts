@@ -163,7 +163,12 @@ test("names such as __proto__ and constructor are ordinary text", async () => {
   assert.equal((await place.run(["consult", "toString", "hi"])).code, 2);
 });
 
-const stores: readonly (readonly [title: string, spoil: (file: string) => Promise<void>, says: RegExp])[] = [
+const stores: readonly (readonly [
+  title: string,
+  spoil: (file: string) => Promise<void>,
+  says: RegExp,
+  exit?: number,
+])[] = [
   ["is not a database", (file) => writeFile(file, "dear diary ".repeat(1000)), /\[store_invalid\]/],
   [
     "is cut short",
@@ -193,12 +198,13 @@ const stores: readonly (readonly [title: string, spoil: (file: string) => Promis
       database.close();
     },
     /schema 99.*upgrade perdure \[store_schema_newer\]/,
+    5,
   ],
   ["is a folder", (file) => mkdir(file), /\[store_\w+\]/],
 ];
 
-for (const [title, spoil, says] of stores) {
-  test(`a store file that ${title}: exit 1, and it stays as it is`, async () => {
+for (const [title, spoil, says, exit = 1] of stores) {
+  test(`a store file that ${title}: exit ${exit}, and it stays as it is`, async () => {
     await using context = await setUp();
     const { place } = context;
     const file = join(place.folder, "perdure.db");
@@ -206,7 +212,7 @@ for (const [title, spoil, says] of stores) {
     const before = await readFile(file).catch(() => undefined);
     const { code, stdout, stderr } = await place.run(["consult", "ceo", "hi"]);
     assert.match(stderr, says);
-    assert.deepEqual([code, stdout], [1, ""]);
+    assert.deepEqual([code, stdout], [exit, ""]);
     assert.deepEqual(await readFile(file).catch(() => undefined), before);
     assert.equal(context.server.requests.length, 0);
   });

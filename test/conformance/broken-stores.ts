@@ -226,6 +226,12 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     }),
   ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
+  ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
+  [
+    "goes on telling",
+    "own-changes-wake: not those",
+    (store) => ({ watch: (key, wake) => (store.watch(key, wake), () => undefined) }),
+  ],
   ["goes on after it is closed", "close", () => ({ close: async () => {} })],
   ["throws when it is closed twice", "close: calling it again", closesOnce],
 ];
@@ -240,6 +246,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     find: (query) => store.find(query),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
+    watch: (key, wake) => store.watch(key, wake),
     close: () => store.close(),
     ...breakage(store),
   };

@@ -1,6 +1,6 @@
 import { connect } from "./open.ts";
 import { layoutOf, migrate, migrationScript, schemaState } from "./migrate.ts";
-import { resolveOptions, type PostgresOptions } from "./options.ts";
+import { parsePartitions, resolveOptions, type PostgresOptions } from "./options.ts";
 import { parseSchemaName } from "./names.ts";
 
 /** What a migration did, or would do. */
@@ -37,5 +37,5 @@ export function postgresSchemaScript({
   schema = "perdure",
   partitions = 1,
 }: Pick<PostgresOptions, "schema" | "partitions"> = {}): string {
-  return migrationScript(layoutOf({ schema: parseSchemaName(schema), partitions }));
+  return migrationScript(layoutOf({ schema: parseSchemaName(schema), partitions: parsePartitions(partitions) }));
 }

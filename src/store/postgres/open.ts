@@ -3,6 +3,8 @@ import { Database, type Connections } from "./database.ts";
 import { layoutOf, migrate, schemaState } from "./migrate.ts";
 import { resolveOptions, type PostgresOptions, type ResolvedOptions } from "./options.ts";
 import { importDriver, openPool } from "./pool.ts";
+import { Hints } from "./hints.ts";
+import { Watchers } from "../watchers.ts";
 import { PostgresStore } from "./postgres-store.ts";
 import { SessionError } from "../../errors.ts";
 
@@ -30,7 +32,21 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
   }
   // Half of the connections are left to reads, which would otherwise wait behind full batches.
   const lanes = Math.max(1, Math.floor((database.connectionsMax ?? resolved.max) / 2));
-  return new PostgresStore(database, { schema: layoutOf(resolved).schema, lanes, ensureSchema });
+  const { schema } = layoutOf(resolved);
+  const watchers = new Watchers();
+  const hints = await hintsOf(database, { options: resolved, watchers });
+  return new PostgresStore(database, { schema, lanes, ensureSchema, watchers, hints });
+}
+
+async function hintsOf(
+  database: Database,
+  { options, watchers }: { options: ResolvedOptions; watchers: Watchers },
+): Promise<Hints | undefined> {
+  const { source, listen, name, schema, applicationName } = options;
+  if (!listen || "pool" in source) return undefined;
+  const { Client } = await importDriver(name);
+  const config = { connectionString: source.url, application_name: applicationName, keepAlive: true };
+  return new Hints({ database, schema, watchers, openClient: () => new Client(config) });
 }
 
 /** A database as these options say; nothing is connected yet. */

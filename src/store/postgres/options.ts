@@ -8,7 +8,7 @@ import type { PostgresPool } from "./pool.ts";
 export interface PostgresOptions {
   /**
    * `postgres://user:password@host:port/database`, SSL and all as `pg` reads it. Options may follow a question mark:
-   * `?schema=agents&max=8&prepare=true&serverless=true`.
+   * `?schema=agents&max=8&prepare=true&serverless=true&listen=true`.
    */
   readonly url?: string;
   /** A pool of your own: `pg.Pool`, Neon's, Vercel's, PGlite. It is not closed with the store. */
@@ -28,6 +28,13 @@ export interface PostgresOptions {
   readonly serverless?: boolean;
   /** Let the server keep statements under names: a little faster on direct connections, an error behind most poolers. @default false */
   readonly prepare?: boolean;
+  /**
+   * Tell other instances of changes by `notify`, and hear of theirs by `listen` on a connection of its own, so that who
+   * watches a session sees them at once rather than within a quarter of a second. Not behind a pooler that shares
+   * connections out by transaction, where nothing would be heard.
+   * @default false
+   */
+  readonly listen?: boolean;
   /** How long a call tries, over restarts and cut connections. @default "30s" */
   readonly deadline?: Duration;
   /** How long one try may take. @default "10s" */
@@ -53,6 +60,7 @@ export interface ResolvedOptions {
   readonly max: number;
   readonly lazy: boolean;
   readonly prepare: boolean;
+  readonly listen: boolean;
   readonly deadlineMs: number;
   readonly attemptMs: number;
   readonly connectTimeoutMs: number;
@@ -91,10 +99,11 @@ export function resolveOptions(given: PostgresOptions): ResolvedOptions {
     name: `${url === undefined ? "behind the given pool" : redact(url)}${schema === defaults.schema ? "" : ` (schema ${schema})`}`,
     schema,
     migrate: options.migrate ?? true,
-    partitions: parseCount(options.partitions, { name: "partitions", most: partitionsMax }),
+    partitions: parsePartitions(options.partitions),
     max,
     lazy: serverless,
     prepare: options.prepare ?? false,
+    listen: parseListen(options.listen ?? false, given.pool),
     deadlineMs: parseDuration(options.deadline, "deadline"),
     attemptMs: parseDuration(options.attempt, "attempt"),
     connectTimeoutMs: parseDuration(options.connectTimeout, "connectTimeout"),
@@ -103,6 +112,11 @@ export function resolveOptions(given: PostgresOptions): ResolvedOptions {
       serverless && given.idleTimeout === undefined ? undefined : parseDuration(options.idleTimeout, "idleTimeout"),
     applicationName: options.applicationName,
   };
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parsePartitions(partitions: number): number {
+  return parseCount(partitions, { name: "partitions", most: partitionsMax });
 }
 
 function sourceOf(url: string | undefined, pool: PostgresPool | undefined): ResolvedOptions["source"] {
@@ -115,7 +129,16 @@ function sourceOf(url: string | undefined, pool: PostgresPool | undefined): Reso
   });
 }
 
-type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless">;
+function parseListen(listen: boolean, pool: PostgresPool | undefined): boolean {
+  if (!listen || pool === undefined) return listen;
+  throw new SessionError("argument_invalid", {
+    name: "listen",
+    value: "true, with a pool of yours",
+    expected: "a url, for it needs a connection of its own",
+  });
+}
+
+type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless" | "listen">;
 
 /** Our own options out of a URL; the rest is for `pg`. */
 function parseUrl(text: string): OfUrl {
@@ -130,9 +153,10 @@ function parseUrl(text: string): OfUrl {
   const max = take("max");
   const prepare = parseFlag(take("prepare"), "prepare");
   const serverless = parseFlag(take("serverless"), "serverless");
+  const listen = parseFlag(take("listen"), "listen");
   return {
     url: parameters.size === 0 ? address : `${address}?${parameters.toString()}`,
-    ...definedOnly({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless }),
+    ...definedOnly({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless, listen }),
   };
 }
 

@@ -37,6 +37,18 @@ export interface NamedQuery {
 /** The members of `pg` that are used here. */
 interface Driver {
   readonly Pool: new (config: Readonly<Record<string, unknown>>) => OwnPool;
+  readonly Client: new (config: Readonly<Record<string, unknown>>) => ListeningClient;
+}
+
+/** A connection of its own, for notifications. */
+export interface ListeningClient {
+  connect(): Promise<unknown>;
+  query(text: string): Promise<unknown>;
+  on(event: "notification", listener: (message: { readonly payload?: string }) => void): unknown;
+  on(event: "error" | "end", listener: () => void): unknown;
+  /** Hold no process open. */
+  unref(): void;
+  end(): Promise<void>;
 }
 
 /** What the connections of a pool are to be like. */

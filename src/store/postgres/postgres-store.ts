@@ -7,6 +7,8 @@ import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, Sessio
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
+import type { Watchers } from "../watchers.ts";
+import type { Hints } from "./hints.ts";
 import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
@@ -18,6 +20,9 @@ interface Options {
   readonly lanes: number;
   /** Called where a table or a function is missing: brings what is not there yet, or throws what is wrong. */
   readonly ensureSchema: () => Promise<void>;
+  readonly watchers: Watchers;
+  /** Undefined: other instances are neither told nor heard. */
+  readonly hints: Hints | undefined;
 }
 
 /** Sessions in a PostgreSQL database. What a statement does, and which races it settles, stands beside its text. */
@@ -26,28 +31,37 @@ export class PostgresStore implements Store {
   readonly #database: Database;
   readonly #schema: string;
   readonly #ensureSchema: () => Promise<void>;
+  readonly #watchers: Watchers;
+  readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
 
-  constructor(database: Database, { schema, lanes, ensureSchema }: Options) {
+  constructor(database: Database, { schema, lanes, ensureSchema, watchers, hints }: Options) {
     this.#database = database;
     this.#schema = schema;
     this.#ensureSchema = ensureSchema;
+    this.#watchers = watchers;
+    this.#hints = hints;
     this.capabilities = { durable: true, shared: true, batchMax: 128, lanes };
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#database.guardOpen();
-    return await this.#lanes.within(async (lane) => {
-      const outcomes = new Map<Transaction, Outcome>();
-      for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
-        const judged = outcomesOf(await this.#send(lane, pending), pending.length);
-        pending.forEach((transaction, n) => {
-          const outcome = judged[n];
-          if (outcome !== undefined) outcomes.set(transaction, outcome);
-        });
-      }
-      return batch.map((transaction) => outcomes.get(transaction) as Outcome);
-    });
+    const outcomes = await this.#lanes.within((lane) => this.#commitIn(lane, batch));
+    this.#watchers.wakeLanded(batch, outcomes);
+    this.#hints?.say(batch, outcomes);
+    return outcomes;
+  }
+
+  async #commitIn(lane: Lane, batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    const outcomes = new Map<Transaction, Outcome>();
+    for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
+      const judged = outcomesOf(await this.#send(lane, pending), pending.length);
+      pending.forEach((transaction, n) => {
+        const outcome = judged[n];
+        if (outcome !== undefined) outcomes.set(transaction, outcome);
+      });
+    }
+    return batch.map((transaction) => outcomes.get(transaction) as Outcome);
   }
 
   /** Send a batch under the lane's next number, as often as it takes to learn what became of it. */
@@ -185,7 +199,14 @@ export class PostgresStore implements Store {
     return { now: Number(row?.["now"]), instances: (parsed(row?.["instances"]) ?? []) as Instance[] };
   }
 
+  watch(key: SessionKey, wake: () => void): () => void {
+    this.#database.guardOpen();
+    this.#hints?.listen();
+    return this.#watchers.watch(key, wake);
+  }
+
   async close(): Promise<void> {
+    await this.#hints?.close();
     await this.#database.close();
   }
 

@@ -5,6 +5,7 @@ import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import { Watchers } from "../watchers.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
 import { findPage } from "./find.ts";
 import type { Patience } from "./patience.ts";
@@ -40,6 +41,7 @@ export class SqliteStore implements Store {
   readonly #patience: Patience;
   readonly #clock: Clock;
   readonly #sql: Statements;
+  readonly #watchers = new Watchers();
   #closed = false;
 
   constructor(database: DatabaseSync, { transactions, name, patience, clock, durable }: Options) {
@@ -53,7 +55,9 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    return await this.#write(() => batch.map((transaction) => this.#apply(transaction)));
+    const outcomes = await this.#write(() => batch.map((transaction) => this.#apply(transaction)));
+    this.#watchers.wakeLanded(batch, outcomes);
+    return outcomes;
   }
 
   /** Judge a whole transaction, then write it: nothing can come between, for the file's one write lock is ours. */
@@ -192,6 +196,11 @@ export class SqliteStore implements Store {
     });
   }
 
+  watch(key: SessionKey, wake: () => void): () => void {
+    this.#guardOpen();
+    return this.#watchers.watch(key, wake);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -206,9 +215,13 @@ export class SqliteStore implements Store {
   /** Run `work`, again where another process is in its way; the store may be closed while it waits. */
   #run<T>(work: () => T): Promise<T> {
     return this.#patience.when(() => {
-      if (this.#closed) throw new SessionError("closed", { name: `the store ${this.#name}` });
+      this.#guardOpen();
       return work();
     });
+  }
+
+  #guardOpen(): void {
+    if (this.#closed) throw new SessionError("closed", { name: `the store ${this.#name}` });
   }
 }
 
