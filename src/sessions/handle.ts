@@ -149,6 +149,7 @@ export class Handle {
         return { status: "ok", change };
       }
       if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
+      guardForward(record, outcome.current);
       this.#record = outcome.current;
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }
@@ -270,4 +271,14 @@ export class Handle {
     const [entry] = await this.core.store.read(this.key, { log: "turns", keys: [key] });
     return entry;
   }
+}
+
+/**
+ * What was committed stands before what comes later: a record that is older now was put there by somebody else.
+ * @throws SessionError `store_invalid`
+ */
+function guardForward(known: SessionRecord, current: SessionRecord): void {
+  if (current.version >= known.version) return;
+  const reason = `its version went back from ${known.version} to ${current.version}; if the store was restored from a backup, open the session again`;
+  throw new SessionError("store_invalid", { store: `of session ${known.id} of tenant ${known.tenant}`, reason });
 }

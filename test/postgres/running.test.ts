@@ -153,6 +153,15 @@ test("a log with a gap is named and not served", async () => {
   );
 });
 
+test("a record whose version went back is named, and nothing is written upon it", async () => {
+  await using sessions = await openSessions({ store: server.url(), sweep: false });
+  const session = await sessions.create({ id: "back" });
+  await session.append({ input: "one" });
+  await query(server.url(), "update perdure.sessions set version = version - 1 where id = 'back'");
+  await assert.rejects(session.append({ input: "two" }), { code: "store_invalid", message: /went back/ });
+  assert.equal((await Array.fromAsync(session.turns())).length, 1);
+});
+
 test("instances and lanes that ended long ago are forgotten", async () => {
   const beat = (id: string): Promise<void> => store.heartbeat({ id, host: "h", pid: 1, machine: "m", startedAt: "0" });
   for (const id of ["dead", "drowsy"]) await beat(id);
