@@ -7,8 +7,15 @@ export {
   type NewSessionOptions,
   type SessionPage,
 } from "./sessions/sessions.ts";
-export { Session, type Holder, type SessionPatch, type TurnInput, type WriteKey } from "./sessions/session.ts";
-export type { SessionInfo } from "./sessions/session-info.ts";
+export {
+  Session,
+  type HandOffOptions,
+  type Holder,
+  type SessionPatch,
+  type TurnInput,
+  type WriteKey,
+} from "./sessions/session.ts";
+export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./sessions/answer.ts";
@@ -19,8 +26,9 @@ export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest } from "./sessions/model.ts";
 export type { Message, MessageInput, ToolCall, Turn, TurnStatus, Usage } from "./domain/turn.ts";
+export type { EventData, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
-export type { Counters, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
+export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
 export type { SessionState } from "./domain/states.ts";
 export type { Duration } from "./domain/duration.ts";
 export type { Value } from "./domain/codec.ts";

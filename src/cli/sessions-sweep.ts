@@ -23,8 +23,12 @@ async function sweep({ retention, json, ...options }: SweepOptions): Promise<voi
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const swept = await sessions.sweep({ signal, ...(retention === undefined ? {} : { retention }) });
-    const { expired, removed, looked, complete } = swept;
+    const { expired, floors, removed, looked, complete } = swept;
     const rest = complete ? "" : "; there is more to do, sweep again";
-    report(swept, `${expired} marked as expired, ${removed} removed, ${looked} looked at${rest}`, { json });
+    report(
+      swept,
+      `${expired} marked as expired, ${floors} floors taken back, ${removed} removed, ${looked} looked at${rest}`,
+      { json },
+    );
   });
 }

@@ -49,6 +49,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     turnsVersion: version + 1, // a restart makes all turns seen before stale
     openTurn: null,
     cancel: null,
+    floor: null,
     fence: 0,
     lease: null,
     waiters: [],
@@ -171,13 +172,14 @@ export function expireSession(draft: Draft, context: Context): Change | null {
 }
 
 /**
- * Look again later: the sweep came by and found nothing due, or somebody still at work in a session whose time is up.
- * Null where the session is no longer one to look at.
+ * Look again later: the sweep came by and found nothing due but perhaps an expired floor, or somebody still at work in a
+ * session whose time is up. Null where the session is no longer one to look at.
  */
-export function postponeSweep(record: SessionRecord, { now }: Context): Change | null {
+export function postponeSweep(draft: Draft, { now }: Context): Change | null {
+  const { record } = draft;
   if (record.state !== "active" && record.state !== "inactive") return null;
-  const draft = draftOf(record);
-  set(draft, { sweepAt: Math.max(record.expiresAt, now + 60_000) });
+  const due = Math.min(record.expiresAt, record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER);
+  set(draft, { sweepAt: Math.max(due, now + 60_000) });
   return changeOf(draft);
 }
 
@@ -223,6 +225,7 @@ export function restartSession(
     lease: null,
     waiters: [],
     cancel: null,
+    floor: null,
   });
   const fresh = draftOfNew(session, record.version, context);
   for (const log of Object.keys(record.heads)) {

@@ -6,6 +6,8 @@ export interface Limits {
   readonly metadataBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
   readonly instructionsLengthMax: number;
+  /** The characters of the note that goes with a handoff. @default 4000 */
+  readonly noteLengthMax: number;
   /** How many may queue for the lease of one session. @default 32 */
   readonly waitersMax: number;
   /** Sessions on one page of a list. @default 1000 */
@@ -21,6 +23,7 @@ export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
   metadataBytesMax: 64 * 1024,
   instructionsLengthMax: 1024 * 1024,
+  noteLengthMax: 4000,
   waitersMax: 32,
   pageMax: 1000,
   readMax: 500,

@@ -61,6 +61,17 @@ export interface Cancel {
   readonly at: number;
 }
 
+/** The floor of a session: the agent it was handed to, for a time. */
+export interface Floor {
+  readonly agent: string;
+  /** When it was handed over, epoch ms. */
+  readonly lockedAt: number;
+  /** From when on it is nobody's, epoch ms. */
+  readonly expiresAt: number;
+  /** What who handed it over wants the agent to know. */
+  readonly note: string | null;
+}
+
 /** The small, typed header of a session. Every change replaces it as a whole and raises `version` by one. */
 export interface SessionRecord {
   readonly tenant: string;
@@ -99,6 +110,8 @@ export interface SessionRecord {
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;
+  /** As last written; whether it still holds depends on the clock, see `floorAt`. */
+  readonly floor: Floor | null;
   /** The greatest fence ever given out, 0 before the first: the version of the change that gave it. */
   readonly fence: number;
   readonly lease: Lease | null;

@@ -284,7 +284,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "expire":
       return expireSession(draft, context);
     case "postpone":
-      return postponeSweep(record, context);
+      return postponeSweep(draftOf(record), context);
     case "revive":
       return stateAt(record, life.now) === "expired" ? reviveSession(draft, context) : null;
     case "end":

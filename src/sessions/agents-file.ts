@@ -5,7 +5,7 @@ import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
 import type { Agent } from "./options.ts";
 
-const settings = ["instructions", "model", "ttl"];
+const settings = ["instructions", "model", "ttl", "floorTtl", "description", "keywords", "default"];
 
 /**
  * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
@@ -35,14 +35,20 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
   checked(place, invalid, () => parseId(name, "the agent's name"));
   const called = `agent ${show(name)}`;
   if (value.kind !== "object") throw invalid(value, `${called} is ${kindOf(value)}; expected an object`);
-  const agent: { instructions?: string; model?: string; ttl?: string | number } = {};
+  const agent: { -readonly [Setting in keyof Agent]: Agent[Setting] } = {};
   for (const [setting, member] of value.members) {
     if (setting === "instructions") {
       agent.instructions = text(member.value, `instructions of ${called}`, invalid);
     } else if (setting === "model") {
       agent.model = text(member.value, `model of ${called}`, invalid);
-    } else if (setting === "ttl") {
-      agent.ttl = duration(member.value, `ttl of ${called}`, invalid);
+    } else if (setting === "ttl" || setting === "floorTtl") {
+      agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
+    } else if (setting === "description") {
+      agent.description = text(member.value, `description of ${called}`, invalid);
+    } else if (setting === "keywords") {
+      agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
+    } else if (setting === "default") {
+      agent.default = flag(member.value, `default of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -53,6 +59,16 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
 function text(value: LocatedValue, name: string, invalid: Invalid): string {
   if (value.kind === "plain" && typeof value.value === "string" && value.value.trim() !== "") return value.value;
   throw invalid(value, `${name} is ${kindOf(value)}; expected a text that is not empty`);
+}
+
+function texts(value: LocatedValue, name: string, invalid: Invalid): readonly string[] {
+  if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of texts`);
+  return value.items.map((item, index) => text(item, `${name}[${index}]`, invalid));
+}
+
+function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {
+  if (value.kind === "plain" && typeof value.value === "boolean") return value.value;
+  throw invalid(value, `${name} is ${kindOf(value)}; expected true or false`);
 }
 
 function duration(value: LocatedValue, name: string, invalid: Invalid): string | number {

@@ -16,12 +16,13 @@ export type Begun =
 
 /**
  * Begin a turn on this handle, whose own fence it writes under; without one it takes a lease in the same commit.
+ * `named` says whether the caller chose the agent: then a repetition must name the same.
  * @throws SessionError `busy` also where the same key's turn is still being answered
  */
 export async function beginOn(
   handle: Handle,
   turn: OpenTurn,
-  { ticket, ...options }: WriteOptions & { readonly ticket: string | null },
+  { ticket, named, ...options }: WriteOptions & { readonly ticket: string | null; readonly named: boolean },
 ): Promise<Begun> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
@@ -31,7 +32,8 @@ export async function beginOn(
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
   const rule: Rule = (draft, context, writer) => beginTurn(draft, { turn, writer, lease }, context);
   const written = await writeOnce(handle, turn.key, rule, options);
-  if (written.status === "duplicate") return { status: "repeated", turn: await repeated(handle, turn, written.entry) };
+  if (written.status === "duplicate")
+    return { status: "repeated", turn: await repeated(handle, turn, named, written.entry) };
   if (written.status === "unchanged") throw new Error("a begin changes something");
   const open = turnOf(lastTurn(written.change));
   const { fence } = handle.record;
@@ -49,9 +51,9 @@ export async function beginOn(
 }
 
 /** What came of the turn that bears the key already. @throws SessionError `turn_open` while it is being answered */
-async function repeated(handle: Handle, turn: OpenTurn, entry: Entry): Promise<Turn> {
+async function repeated(handle: Handle, turn: OpenTurn, named: boolean, entry: Entry): Promise<Turn> {
   let earlier = turnOf(entry);
-  guardSameContent(handle, earlier, { ...earlier, agent: turn.agent, input: turn.input });
+  guardSameContent(handle, earlier, { ...earlier, agent: named ? turn.agent : earlier.agent, input: turn.input });
   if (earlier.status === "open") {
     await handle.putInOrder();
     earlier = turnOf((await handle.entryByKey(entry.key ?? "")) ?? entry);

@@ -1,6 +1,8 @@
 import { decode } from "../domain/codec.ts";
-import type { SessionKey } from "../domain/entry.ts";
+import type { Entry, SessionKey } from "../domain/entry.ts";
+import { floorAt } from "../domain/floor.ts";
 import { parseId } from "../domain/ids.ts";
+import type { SessionRecord } from "../domain/record.ts";
 import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
@@ -9,6 +11,7 @@ import type { LoadRequest } from "../store/store.ts";
 import { acquire, type Patience } from "./acquire.ts";
 import { Answer } from "./answer.ts";
 import { beginOn } from "./begin.ts";
+import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
@@ -24,7 +27,7 @@ export interface ConsultOptions {
   readonly signal?: AbortSignal;
   /** Makes a retry of the same question the same turn. */
   readonly key?: string;
-  /** Who answers. @default the session's agent */
+  /** Who answers. @default who has the floor, else the session's agent */
   readonly agent?: string;
   /** What to do where the session is already answering. @default that of `openSessions` */
   readonly busy?: BusyPolicy;
@@ -35,10 +38,8 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
-  const agent = options.agent === undefined ? owner.record.agent : parseId(options.agent, "agent");
-  const profile = core.agent(agent);
+  if (options.agent !== undefined) core.agent(parseId(options.agent, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
-  const modelName = typeof options.model === "string" ? options.model : profile.model;
   if (model === undefined)
     throw new SessionError("model_missing", { sessionId: owner.key.id, tenant: owner.key.tenant });
   options.signal?.throwIfAborted();
@@ -61,17 +62,16 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const handle = owner.fork();
   handle.fence = owner.fence;
   let past: readonly Turn[] = [];
-  let instructions: string | undefined;
+  let asked: Asked = { agent: "", system: [] };
   const turn = await acquire(handle, patience, async (ticket, writeOptions) => {
     // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
     const [turnEntries = [], [instructionsEntry] = []] = loaded.tails;
     past = turnEntries.map(turnOf);
-    // What is kept with the session was meant for its own agent.
-    const kept = agent === loaded.record.agent ? instructionsEntry : undefined;
-    instructions = kept === undefined ? profile.instructions : (decode(kept.data) as string);
-    const newTurn = { key, agent, input, ...(modelName === undefined ? {} : { model: modelName }) };
-    return await beginOn(handle, newTurn, { ticket, ...writeOptions });
+    asked = whoIsAsked(core, loaded.record, options, instructionsEntry);
+    const newTurn = { key, input, agent: asked.agent, ...modelOf(asked) };
+    const named = options.agent !== undefined;
+    return await beginOn(handle, newTurn, { ticket, named, ...writeOptions });
   });
   owner.follow(handle);
   if (turn.status === "repeated") return repeat(owner, turn.turn);
@@ -82,8 +82,8 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     past = entries.map(turnOf);
   }
   const window = past.filter(({ seq }) => seq < turn.inProgress.seq).slice(-last);
-  const messages = [...systemMessages(instructions), ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
-  const request = { messages, agent, ...(modelName === undefined ? {} : { model: modelName }) };
+  const messages = [...asked.system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
+  const request = { messages, agent: asked.agent, ...modelOf(asked) };
   return new Answer(turn.inProgress.seq, async (say) => {
     try {
       return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal });
@@ -93,8 +93,31 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   });
 }
 
-function systemMessages(instructions: string | undefined): Message[] {
-  return instructions === undefined ? [] : [{ role: "system", content: instructions }];
+/** Who answers, with which model, and what it is told ahead of everything else. */
+interface Asked {
+  readonly agent: string;
+  readonly model?: string | undefined;
+  readonly system: readonly Message[];
+}
+
+/** Who was named, else who has the floor, else the session's own agent. @throws SessionError `agent_unknown` */
+function whoIsAsked(core: Core, record: SessionRecord, options: ConsultOptions, instructions?: Entry): Asked {
+  const floor = floorAt(record, core.now());
+  const agent = options.agent ?? floor?.agent ?? record.agent;
+  const profile = core.agent(agent);
+  // What is kept with the session was meant for its own agent.
+  const kept = agent === record.agent && instructions !== undefined;
+  const texts = [kept ? (decode(instructions.data) as string) : profile.instructions];
+  if (floor?.agent === agent && floor.note !== null) texts.push(`The conversation was handed to you: ${floor.note}`);
+  return {
+    agent,
+    model: typeof options.model === "string" ? options.model : profile.model,
+    system: texts.flatMap((content) => (content === undefined ? [] : [{ role: "system", content }])),
+  };
+}
+
+function modelOf({ model }: Asked): { model?: string } {
+  return model === undefined ? {} : { model };
 }
 
 /** The answer of a turn that an earlier try with the same key brought to its end. */

@@ -1,4 +1,5 @@
 import type { Transaction } from "../domain/change.ts";
+import { parseDuration } from "../domain/duration.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import type { Context } from "../domain/writer.ts";
 import { sortableId } from "../domain/ids.ts";
@@ -71,6 +72,13 @@ export class Core {
     const agent = agents.get(name);
     if (agent !== undefined) return agent;
     throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
+  }
+
+  /** How long this agent keeps the floor of this user's sessions, ms. @throws SessionError `duration_invalid` */
+  floorTtlMs(agent: string, user: string | null): number {
+    const { agents, floorTtlMs, floorTtlOfUser } = this.options;
+    const ttl = (user === null ? undefined : floorTtlOfUser(user)) ?? agents?.get(agent)?.floorTtl;
+    return ttl === undefined ? floorTtlMs : parseDuration(ttl, "floorTtl");
   }
 
   /** One session, or undefined where there is none. */

@@ -6,12 +6,13 @@ import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { Sessions } from "./sessions.ts";
 
 test("what is left out has the documented default", () => {
-  const { clock: _, ttlOfUser, ...resolved } = resolveOptions({});
+  const { clock: _, ttlOfUser, floorTtlOfUser, ...resolved } = resolveOptions({});
   assert.deepEqual(resolved, {
     agents: undefined,
     model: undefined,
     ttlMs: 86_400_000,
     maxAgeMs: null,
+    floorTtlMs: 86_400_000,
     busy: "reject",
     waitMs: 60_000,
     staleAfterMs: 10_000,
@@ -19,6 +20,7 @@ test("what is left out has the documented default", () => {
     limits: defaultLimits,
   });
   assert.equal(ttlOfUser("anybody"), undefined);
+  assert.equal(floorTtlOfUser("anybody"), undefined);
 });
 
 test("options are frozen, limits of one's own stand beside the defaults", () => {

@@ -12,8 +12,16 @@ export interface Agent {
   readonly instructions?: string;
   /** The name of its model, as the provider knows it. */
   readonly model?: string;
+  /** What it is for, for who chooses among agents. */
+  readonly description?: string;
+  /** Words of a message that speak for it. */
+  readonly keywords?: readonly string[];
+  /** It answers where no agent fits. At most one is. @default false */
+  readonly default?: boolean;
   /** Life of its sessions after their last activity. */
   readonly ttl?: Duration;
+  /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
+  readonly floorTtl?: Duration;
 }
 
 /** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
@@ -33,6 +41,10 @@ export interface SessionsOptions {
   readonly maxAge?: Duration;
   /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
   readonly ttlOfUser?: (user: string) => Duration | undefined;
+  /** How long an agent keeps the floor. @default "24h" */
+  readonly floorTtl?: Duration;
+  /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
+  readonly floorTtlOfUser?: (user: string) => Duration | undefined;
   /** What a message does that meets a running answer. @default "reject" */
   readonly busy?: BusyPolicy;
   /** How long a message waits for its turn under the policies that wait. @default "60s" */
@@ -62,6 +74,8 @@ export interface ResolvedOptions {
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly ttlOfUser: (user: string) => Duration | undefined;
+  readonly floorTtlMs: number;
+  readonly floorTtlOfUser: (user: string) => Duration | undefined;
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
@@ -79,6 +93,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     ttlMs: parseDuration(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
+    floorTtlMs: parseDuration(options.floorTtl ?? "24h", "floorTtl"),
+    floorTtlOfUser: options.floorTtlOfUser ?? (() => undefined),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),
@@ -99,8 +115,15 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
   }
-  return new Map(entries);
+  const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);
+  if (defaults.length <= 1) return new Map(entries);
+  throw new SessionError("argument_invalid", {
+    name: "agents",
+    value: `${defaults.map(show).join(" and ")} as default`,
+    expected: "at most one default agent",
+  });
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {

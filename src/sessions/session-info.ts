@@ -1,6 +1,18 @@
 import { headOf } from "../domain/change.ts";
+import { floorAt } from "../domain/floor.ts";
 import type { Counters, Lease, Metadata, SessionRecord } from "../domain/record.ts";
 import { stateAt, type SessionState } from "../domain/states.ts";
+
+/** The agent that has the floor. */
+export interface ActiveAgent {
+  readonly agent: string;
+  /** When the floor was handed to it. */
+  readonly lockedAt: Date;
+  /** From when on the floor is nobody's. */
+  readonly expiresAt: Date;
+  /** What who handed it over wants the agent to know. */
+  readonly note: string | null;
+}
 
 /** What is known of a session without reading its logs. */
 export interface SessionInfo {
@@ -14,6 +26,8 @@ export interface SessionInfo {
   readonly createdAt: Date;
   readonly lastActivityAt: Date;
   readonly expiresAt: Date;
+  /** Who has the floor, as it holds at the moment of asking; null: nobody. */
+  readonly floor: ActiveAgent | null;
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
@@ -36,10 +50,17 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     createdAt: new Date(record.createdAt),
     lastActivityAt: new Date(record.lastActivityAt),
     expiresAt: new Date(record.expiresAt),
+    floor: activeAgentOf(record, now),
     turn: headOf(record, "turns"),
     counters: record.counters,
     version: record.version,
     lease: record.lease,
     waiting: record.waiters.filter(({ until }) => until > now).length,
   };
+}
+
+export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent | null {
+  const floor = floorAt(record, now);
+  if (floor === null) return null;
+  return { ...floor, lockedAt: new Date(floor.lockedAt), expiresAt: new Date(floor.expiresAt) };
 }

@@ -2,7 +2,9 @@ import { changeOf, headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
+import { eventOf, type SessionEvent } from "../domain/event.ts";
 import { grant, requestCancel } from "../domain/leases.ts";
+import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
@@ -16,7 +18,7 @@ import { consult, type ConsultOptions } from "./consult.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
-import { infoOf, type SessionInfo } from "./session-info.ts";
+import { activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
 import { countMessages, readTurns, type TurnRange } from "./turn-reader.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -28,7 +30,7 @@ export interface TurnInput {
   readonly input: MessageInput;
   /** What came out; a text is one message of the assistant. @default nothing yet */
   readonly output?: MessageInput;
-  /** Who answered. @default the session's agent */
+  /** Who answered. @default who has the floor, else the session's agent */
   readonly agent?: string;
   readonly model?: string;
   readonly usage?: Usage;
@@ -37,6 +39,14 @@ export interface TurnInput {
   readonly requests?: number;
   /** @default "done" */
   readonly status?: "done" | "failed" | "interrupted";
+}
+
+/** How the floor is handed over. */
+export interface HandOffOptions {
+  /** How long the agent keeps it. @default that of the user, the agent, or `openSessions`, in this order */
+  readonly ttl?: Duration;
+  /** What the agent should know. */
+  readonly note?: string;
 }
 
 /** Makes a write happen once. */
@@ -115,7 +125,7 @@ export class Session {
       );
       if (written.status === "duplicate") {
         const earlier = turnOf(written.entry);
-        guardSameContent(handle, earlier, { ...earlier, ...wanted });
+        guardSameContent(handle, earlier, { ...earlier, ...wanted, agent: turn.agent ?? earlier.agent });
         await this.#seeOwn(earlier.seq);
         return earlier;
       }
@@ -148,7 +158,7 @@ export class Session {
       ...(model === undefined ? {} : { model }),
     };
     return await handle.inOrder(async () => {
-      const begun = await beginOn(handle, open, { ticket: null, recovers: "dead" });
+      const begun = await beginOn(handle, open, { ticket: null, named: agent !== undefined, recovers: "dead" });
       if (begun.status === "begun") return begun.inProgress;
       throw new SessionError("turn_not_open", { ...this.#ids(), turn: begun.turn.seq });
     });
@@ -223,6 +233,51 @@ export class Session {
     await this.#handle.inOrder(() =>
       this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
     );
+  }
+
+  /**
+   * Hand the floor to an agent, for a time: whoever serves the session next lets it answer. Handing it to who has it
+   * prolongs its time.
+   * @throws SessionError `agent_unknown`, `duration_invalid`, `argument_invalid` for a note that is too long,
+   *   `session_expired` …
+   */
+  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
+    const handle = this.#handle;
+    const named = this.#agent(agent);
+    const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
+    const parsedNote = note === undefined ? null : parseNote(note, handle.core.options.limits.noteLengthMax);
+    return await handle.inOrder(async () => {
+      await handle.write(({ record }, context) => {
+        const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
+        return handOff(record, { agent: named, ttlMs, note: parsedNote }, context);
+      });
+      const active = activeAgentOf(handle.record, handle.core.now());
+      if (active === null) throw new Error("a handoff gives the floor to somebody");
+      return active;
+    });
+  }
+
+  /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
+  async activeAgent(): Promise<ActiveAgent | null> {
+    const { record, now } = await this.#handle.peek();
+    return activeAgentOf(record, now);
+  }
+
+  /** Give the floor back; false where nobody has it. */
+  async release(): Promise<boolean> {
+    return await this.#handle.inOrder(async () => {
+      await this.#handle.peek();
+      const had = floorAt(this.#handle.record, this.#handle.core.now()) !== null;
+      await this.#handle.write(({ record }, context) => releaseFloor(record, context));
+      return had;
+    });
+  }
+
+  /** What happened to the session beside its turns, oldest first: handoffs, claims and the like. @default the last 100 */
+  async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
+    const limit = Math.min(parseCount(last, "last", "a count of events"), this.#handle.core.options.limits.readMax);
+    const { tails } = await this.#handle.peek([{ log: "events", last: limit }]);
+    return (tails[0] ?? []).map(eventOf);
   }
 
   /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
@@ -316,8 +371,9 @@ export class Session {
   }
 
   #agent(name: string | undefined): string {
-    if (name === undefined) return this.#handle.record.agent;
-    this.#handle.core.agent(parseId(name, "agent"));
+    const { core, record } = this.#handle;
+    if (name === undefined) return floorAt(record, core.now())?.agent ?? record.agent;
+    core.agent(parseId(name, "agent"));
     return name;
   }
 
@@ -379,6 +435,12 @@ function parseDurationMs(ms: number): number {
     value: show(ms),
     expected: "0 or more milliseconds",
   });
+}
+
+function parseNote(note: string, lengthMax: number): string {
+  if (typeof note === "string" && note.length <= lengthMax) return note;
+  const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
+  throw new SessionError("argument_invalid", { name: "note", value, expected: `a text of at most ${lengthMax}` });
 }
 
 function parseCount(value: unknown, name: string, expected: string): number {

@@ -1,4 +1,5 @@
 import { parseDuration, type Duration } from "../domain/duration.ts";
+import { clearFloor } from "../domain/floor.ts";
 import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
@@ -22,6 +23,8 @@ export interface SweepRequest {
 export interface SweepReport {
   /** Sessions newly marked as expired. */
   readonly expired: number;
+  /** Expired floors taken back. */
+  readonly floors: number;
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
   /** Sessions looked at. */
@@ -33,7 +36,7 @@ export interface SweepReport {
 const pageSize = 100;
 
 /**
- * One bounded pass: first marks what has expired, then removes what is past its retention.
+ * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention.
  * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
  *   were looked at
  */
@@ -43,7 +46,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, removed: 0, looked: 0, complete: true };
+  const report = { expired: 0, floors: 0, removed: 0, looked: 0, complete: true };
   const mayGoOn = (): boolean => {
     report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
@@ -59,7 +62,9 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
     async visit(record) {
       report.looked++;
       try {
-        if (await mark(core, record)) report.expired++;
+        const { expires, clearsFloor } = await mark(core, record);
+        if (expires) report.expired++;
+        if (clearsFloor) report.floors++;
       } catch (error) {
         // It would stand at the head of every sweep: the others must not wait for its repair.
         if (!hasCode(error, "store_invalid")) throw error;
@@ -116,21 +121,23 @@ async function eachRecord({
   }
 }
 
-/** Mark one session if its time is up and nobody is at work in it; else look again when it may be. */
-async function mark(core: Core, record: SessionRecord): Promise<boolean> {
+/** Take back an expired floor, and mark the session if its time is up and nobody is at work in it; else look again later. */
+async function mark(core: Core, record: SessionRecord): Promise<{ expires: boolean; clearsFloor: boolean }> {
   const handle = new Handle(core, record);
   let expires = false;
+  let clearsFloor = false;
   await tolerant(() =>
     handle.write(
       (draft, context) => {
+        clearsFloor = clearFloor(draft, context);
         const change = expireSession(draft, context);
         expires = change !== null;
-        return change ?? postponeSweep(draft.base, context);
+        return change ?? postponeSweep(draft, context);
       },
       { recovers: "dead", reason: "its writer is gone and the session expired" },
     ),
   );
-  return expires;
+  return { expires, clearsFloor };
 }
 
 async function purge(core: Core, record: SessionRecord): Promise<boolean> {

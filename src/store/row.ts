@@ -26,6 +26,8 @@ export interface RecordRow {
 
 /** What has no column of its own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
+/** What a row may hold that was written before there was a floor. */
+type StoredRest = Omit<Rest, "floor"> & Partial<Pick<Rest, "floor">>;
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
@@ -40,6 +42,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     turnsVersion: record.turnsVersion,
     openTurn: record.openTurn,
     cancel: record.cancel,
+    floor: record.floor,
     fence: record.fence,
     lease: record.lease,
     waiters: record.waiters,
@@ -62,7 +65,7 @@ export function rowOf(record: SessionRecord): RecordRow {
 }
 
 export function recordOf(row: RecordRow): SessionRecord {
-  const rest = decode(row.data) as unknown as Rest;
+  const rest = decode(row.data) as unknown as StoredRest;
   return {
     tenant: row.tenant,
     id: row.id,
@@ -85,6 +88,7 @@ export function recordOf(row: RecordRow): SessionRecord {
     turnsVersion: rest.turnsVersion,
     openTurn: rest.openTurn,
     cancel: rest.cancel,
+    floor: rest.floor ?? null,
     fence: rest.fence,
     lease: rest.lease,
     waiters: rest.waiters,

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/in-memory.ts";
+import type { Model, ModelRequest } from "./model.ts";
+
+const hour = 3_600_000;
+
+test("the floor is the agent's for its time and nobody's from then on, on every handle", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const elsewhere = await place.another().get("s");
+  assert.equal(await session.activeAgent(), null);
+  const given = await session.handOff("scheduling", { ttl: "1h", note: "wants a date" });
+  assert.deepEqual(await elsewhere.activeAgent(), given);
+  assert.equal(given.expiresAt.getTime() - given.lockedAt.getTime(), hour);
+  await place.clock.advance(hour - 1);
+  assert.equal((await elsewhere.activeAgent())?.agent, "scheduling");
+  await place.clock.advance(1);
+  assert.equal(await elsewhere.activeAgent(), null);
+  assert.equal(session.info.floor, null, "also where nobody asked the store");
+});
+
+test("handing the floor on, prolonging and releasing it are told in the events, in order, in the same commit", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const elsewhere = await place.another().get("s");
+  await session.handOff("a", { ttl: "1h" });
+  await elsewhere.handOff("b", { ttl: "1h", note: "yours" });
+  await elsewhere.handOff("b", { ttl: "2h" });
+  assert.equal(await session.release(), true);
+  assert.equal(await session.release(), false);
+  await session.handOff("c", { ttl: "1h" });
+  await place.clock.advance(2 * hour);
+  await session.handOff("d");
+  const told = (await elsewhere.events()).map((event) => {
+    if (event.type === "handed_off") return [event.type, event.agent, event.from];
+    return event.type === "released" ? [event.type, event.agent, event.reason] : [event.type];
+  });
+  assert.deepEqual(told, [
+    ["handed_off", "a", null],
+    ["handed_off", "b", "a"],
+    ["handed_off", "b", "b"],
+    ["released", "b", "released"],
+    ["handed_off", "c", null],
+    ["released", "c", "expired"],
+    ["handed_off", "d", null],
+  ]);
+  assert.deepEqual(
+    (await session.events({ last: 2 })).map(({ seq }) => seq),
+    [6, 7],
+  );
+});
+
+test("a change of the floor whose commit fails leaves neither state nor history", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.handOff("a");
+  place.store.plan(() => ({ fails: "before" }));
+  await assert.rejects(session.handOff("b"));
+  const elsewhere = await place.another().get("s");
+  assert.equal((await elsewhere.activeAgent())?.agent, "a");
+  assert.equal((await elsewhere.events()).length, 1);
+});
+
+test("how long the floor is kept: the handoff says, else the user, else the agent, else the options, else a day", async () => {
+  await using place = inMemory({
+    agents: { assistant: {}, long: { floorTtl: "7d" } },
+    floorTtl: "2h",
+    floorTtlOfUser: (user) => (user === "vip" ? "30d" : undefined),
+  });
+  const heldFor = async (user: string, agent: string, ttl?: string): Promise<number> => {
+    const session = await place.sessions.create({ user });
+    const { lockedAt, expiresAt } = await session.handOff(agent, ttl === undefined ? {} : { ttl });
+    return (expiresAt.getTime() - lockedAt.getTime()) / hour;
+  };
+  assert.equal(await heldFor("vip", "long", "5m"), 1 / 12);
+  assert.equal(await heldFor("vip", "long"), 30 * 24);
+  assert.equal(await heldFor("u", "long"), 7 * 24);
+  assert.equal(await heldFor("u", "assistant"), 2);
+  const plain = await place.another().create();
+  const { lockedAt, expiresAt } = await plain.handOff("any");
+  assert.equal((expiresAt.getTime() - lockedAt.getTime()) / hour, 24);
+});
+
+test("whoever has the floor answers, with its own instructions, model and the note; then the session's agent again", async () => {
+  const asked: ModelRequest[] = [];
+  // oxlint-disable-next-line require-yield
+  const model: Model = async function* (request) {
+    asked.push(request);
+  };
+  await using place = inMemory({
+    agents: { ceo: { instructions: "You lead." }, scheduling: { instructions: "You plan.", model: "small" } },
+    model,
+  });
+  const session = await place.sessions.create({ id: "s", agent: "ceo" });
+  const elsewhere = await place.another({ model }).get("s");
+  await (
+    await session.consult("hello")
+  ).done;
+  await elsewhere.handOff("scheduling", { note: "before Friday" });
+  const { done } = await session.consult("when?", { key: "k" });
+  assert.equal((await done).agent, "scheduling", "also where this handle has not heard of the handoff");
+  await session.release();
+  await (
+    await session.consult("bye")
+  ).done;
+  assert.equal(
+    (await (await session.consult("when?", { key: "k" })).done).seq,
+    2,
+    "a retry is the turn of who answered",
+  );
+  assert.deepEqual(
+    asked.map(({ agent, model: name, messages }) => [
+      agent,
+      name,
+      messages.filter(({ role }) => role === "system").map(({ content }) => content),
+    ]),
+    [
+      ["ceo", undefined, ["You lead."]],
+      ["scheduling", "small", ["You plan.", "The conversation was handed to you: before Friday"]],
+      ["ceo", undefined, ["You lead."]],
+    ],
+  );
+});
+
+test("the sweep takes back expired floors, page by page, and looks again when the next one is due", async () => {
+  await using place = inMemory({ ttl: "7d" });
+  const sessions = await Promise.all(Array.from({ length: 250 }, () => place.sessions.create()));
+  await Promise.all(sessions.map((session) => session.handOff("a", { ttl: "1h" })));
+  assert.equal((await place.sessions.sweep()).floors, 0);
+  await place.clock.advance(hour);
+  const report = await place.sessions.sweep();
+  assert.deepEqual(report, { expired: 0, floors: 250, removed: 0, looked: 250, complete: true });
+  assert.equal((await sessions[7]?.events())?.at(-1)?.type, "released");
+  assert.equal((await place.sessions.sweep()).looked, 0);
+  await place.clock.advance(7 * 24 * hour);
+  assert.equal((await place.sessions.sweep()).expired, 250, "the sessions' own deadlines are not forgotten");
+});
+
+test("bad handoffs are refused before anything is written", async () => {
+  await using place = inMemory({ agents: { assistant: {} } });
+  const session = await place.sessions.create();
+  await assert.rejects(session.handOff("nobody"), { code: "agent_unknown" });
+  await assert.rejects(session.handOff(""), { code: "id_invalid" });
+  await assert.rejects(session.handOff("assistant", { ttl: -1 }), { code: "duration_invalid" });
+  await assert.rejects(session.handOff("assistant", { note: "x".repeat(4001) }), { code: "argument_invalid" });
+  await assert.rejects(session.events({ last: -1 }), { code: "argument_invalid" });
+  await place.clock.advance(25 * hour);
+  await assert.rejects(session.handOff("assistant"), { code: "session_expired" });
+  assert.deepEqual(await session.events(), []);
+});
