@@ -1,12 +1,6 @@
 export { openSessions, type OpenOptions } from "./open.ts";
-export {
-  Sessions,
-  type CreateOptions,
-  type EnsureOptions,
-  type ListQuery,
-  type NewSessionOptions,
-  type SessionPage,
-} from "./sessions/sessions.ts";
+export { Sessions, type ListQuery, type SessionPage } from "./sessions/sessions.ts";
+export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
 export {
   Session,
   type HandOffOptions,

@@ -1,0 +1,159 @@
+/** How a session comes to be: made anew, found, brought back to life, or started afresh. */
+import { headOf, type Transaction } from "../domain/change.ts";
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import type { Entry, LogName } from "../domain/entry.ts";
+import { parseId, sortableId } from "../domain/ids.ts";
+import { createSession, restartSession, reviveSession, type Logs, type NewSession } from "../domain/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../domain/record.ts";
+import { stateAt } from "../domain/states.ts";
+import { sessionIds } from "../domain/writer.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import type { Core } from "./core.ts";
+import { Handle } from "./handle.ts";
+import { parseMetadata } from "./metadata.ts";
+
+/** How a new session begins. */
+export interface NewSessionOptions {
+  /** Whom the session is for. @default "assistant" */
+  readonly agent?: string;
+  readonly user?: string;
+  readonly metadata?: Metadata;
+  /** The startup context, kept with the session. @default the agent's */
+  readonly instructions?: string;
+  /** Life after the last activity. @default that of the user, the agent, or `openSessions`, in this order */
+  readonly ttl?: Duration;
+  /** Life after creation, whatever the activity. @default that of `openSessions` */
+  readonly maxAge?: Duration;
+}
+
+/** What `create` takes. */
+export interface CreateOptions extends NewSessionOptions {
+  /** 1 to 256 characters, no control characters. @default the agent's name and a sortable id */
+  readonly id?: string;
+}
+
+/** What `ensure` takes. */
+export interface EnsureOptions extends NewSessionOptions {
+  /**
+   * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
+   * its own. @default "fail"
+   */
+  readonly onExpired?: "fail" | "revive" | "restart";
+}
+
+/** Where a new session is to stand: in which tenant, under which id of its own choice or a fresh one. */
+interface Place {
+  readonly tenant: string;
+  readonly id: string | undefined;
+}
+
+/** @throws SessionError `agent_unknown`, `id_invalid`, `duration_invalid` */
+export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
+  core.guardOpen();
+  const agent = parseId(options.agent ?? "assistant", "agent");
+  const profile = core.agent(agent);
+  const user = options.user === undefined ? null : parseId(options.user, "user");
+  const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
+  return {
+    key: { tenant, id: parseId(id ?? `${agent}_${freshId(core)}`, "session id") },
+    agent,
+    user,
+    metadata: parseMetadata(options.metadata ?? {}),
+    ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
+    maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
+    instructions: options.instructions ?? profile.instructions ?? null,
+  };
+}
+
+/** An id that nobody has, and that sorts by time. */
+export function freshId(core: Core): string {
+  return sortableId(core.now(), core.options.clock.random(16));
+}
+
+/** Undefined where a session of this id exists. */
+export async function createOn(core: Core, session: NewSession): Promise<Handle | undefined> {
+  const change = createSession(session, core.context());
+  const outcome = await core.commit([change]);
+  if (outcome.status !== "ok" || change.record === null) return undefined;
+  return new Handle(core, change.record);
+}
+
+/** What is to become of a session that is found closed. */
+interface Closed {
+  readonly onExpired: "fail" | "revive" | "restart";
+  readonly onEnded: "fail" | "restart";
+}
+
+/**
+ * Find the session or create it. `known` is its record as somebody has just loaded it.
+ * @throws SessionError `session_expired`, `session_ended`, `session_archived`
+ */
+export async function ensureOn(
+  core: Core,
+  fresh: NewSession,
+  { onExpired, onEnded }: Closed,
+  known?: SessionRecord,
+): Promise<Handle> {
+  for (let record = known; ; record = undefined) {
+    record ??= (await core.find(fresh.key))?.record;
+    if (record === undefined) {
+      const created = await createOn(core, fresh);
+      if (created !== undefined) return created;
+      continue; // somebody else created it between our look and our write
+    }
+    const handle = new Handle(core, record);
+    const state = stateAt(record, core.now());
+    if (state === "active" || state === "inactive") return handle;
+    if (state === "archived") throw new SessionError("session_archived", sessionIds(record));
+    if (state === "ended" && onEnded === "fail") throw new SessionError("session_ended", sessionIds(record));
+    if (state === "expired" && onExpired === "fail") {
+      throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
+    }
+    if (state === "expired" && onExpired === "revive") {
+      await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
+      return handle;
+    }
+    if (await restart(handle, fresh)) {
+      await handle.refresh();
+      return handle;
+    }
+  }
+}
+
+/** False where the session changed meanwhile and must be looked at again. */
+async function restart(handle: Handle, session: NewSession): Promise<boolean> {
+  const { core } = handle;
+  // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
+  await handle.putInOrder();
+  const { record } = handle;
+  const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
+  const logs = await wholeLogs(core, record);
+  const transaction: Transaction = restartSession(record, { session, archiveId, logs }, core.context());
+  return (await core.commit(transaction)).status === "ok";
+}
+
+async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
+  const logs = new Map<LogName, readonly Entry[]>();
+  for (const log of Object.keys(record.heads)) {
+    const entries: Entry[] = [];
+    for (const to = headOf(record, log); entries.length < to;) {
+      const range = { log, from: entries.length + 1, to, order: "ascending", limit: 500 } as const;
+      const page = await core.store.read(record, range);
+      if (page.length === 0) break; // it changed meanwhile: the commit will say so
+      entries.push(...page);
+    }
+    logs.set(log, entries);
+  }
+  return logs;
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseOnExpired(value: Closed["onExpired"]): Closed["onExpired"] {
+  if (["fail", "revive", "restart"].includes(value)) return value;
+  throw new SessionError("argument_invalid", {
+    name: "onExpired",
+    value: show(value),
+    expected: "fail, revive or restart",
+  });
+}
