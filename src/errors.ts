@@ -35,6 +35,11 @@ export interface ErrorDetails {
   readonly session_ended: InSession;
   readonly session_archived: InSession;
 
+  // Devices
+  readonly secret_missing: { name: string };
+  readonly link_code_invalid: { tenant: string };
+  readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
+
   // Concurrency
   readonly conflict: InSession & { seenTurn: number; storedTurn: number };
   readonly key_reused: InSession & { key: string; seq: number };
@@ -159,6 +164,26 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 409,
     retryable: false,
     message: (d) => `session ${d.sessionId} is archived; it can be read, but not written to`,
+  },
+
+  // Devices
+  secret_missing: {
+    status: 500,
+    retryable: false,
+    message: (d) =>
+      `${d.name} need a secret that is not in the store; give openSessions({ secret }) a random text of 16 characters or more, or the server PERDURE_SECRET`,
+  },
+  link_code_invalid: {
+    status: 404,
+    retryable: false,
+    message: () =>
+      "this link code is not valid; codes work once, for ten minutes and five tries; ask the other device for a new one",
+  },
+  claim_undecided: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `the user already has session ${d.userSession}, and the device comes with session ${d.deviceSession}; say which goes on: keep "user" or "device"`,
   },
 
   // Concurrency

@@ -23,7 +23,7 @@ export interface Change {
   readonly claims: readonly Claim[];
 }
 
-/** Changes of different sessions of one tenant that land together or not at all; nearly always just one. */
+/** Changes of different sessions that land together or not at all; nearly always just one. */
 export type Transaction = readonly Change[];
 
 /** A change in the making: rules edit the draft, {@link changeOf} closes it. */

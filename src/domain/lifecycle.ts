@@ -71,9 +71,9 @@ export function activity(record: SessionRecord, now: number, kind: "use" | "cont
 }
 
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
-function deadlines(
+export function deadlines(
   record: SessionRecord,
-  lastActivityAt = record.lastActivityAt,
+  lastActivityAt: number = record.lastActivityAt,
 ): { expiresAt: number; sweepAt: number } {
   const sliding = lastActivityAt + record.ttlMs;
   const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);

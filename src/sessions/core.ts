@@ -1,6 +1,7 @@
 import type { Transaction } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { SessionKey } from "../domain/entry.ts";
+import type { SessionRecord } from "../domain/record.ts";
 import type { Context } from "../domain/writer.ts";
 import { sortableId } from "../domain/ids.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
@@ -83,9 +84,21 @@ export class Core {
 
   /** One session, or undefined where there is none. */
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
-    const [loaded] = await this.store.load([{ key, tails }]);
-    if (loaded !== undefined) this.#aheadMs = loaded.now - this.options.clock.now();
+    const [loaded] = await this.#load([{ key, tails }]);
     return loaded;
+  }
+
+  /** Several records, in order, from one look. */
+  async findAll(keys: readonly SessionKey[]): Promise<readonly (SessionRecord | undefined)[]> {
+    if (keys.length === 0) return [];
+    return (await this.#load(keys.map((key) => ({ key, tails: [] })))).map((loaded) => loaded?.record);
+  }
+
+  async #load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+    const found = await this.store.load(requests);
+    const now = found.find((loaded) => loaded !== undefined)?.now;
+    if (now !== undefined) this.#aheadMs = now - this.options.clock.now();
+    return found;
   }
 
   /** @throws SessionError `session_not_found` */

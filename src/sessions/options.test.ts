@@ -10,6 +10,7 @@ test("what is left out has the documented default", () => {
   assert.deepEqual(resolved, {
     agents: undefined,
     model: undefined,
+    secret: undefined,
     ttlMs: 86_400_000,
     maxAgeMs: null,
     floorTtlMs: 86_400_000,

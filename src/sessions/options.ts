@@ -35,6 +35,11 @@ export interface SessionsOptions {
   readonly agents?: Readonly<Record<string, Agent>>;
   /** What `consult` calls. */
   readonly model?: Model;
+  /**
+   * Keys the hashes of device ids, users and link codes, at least 16 characters. Keep it out of the store, the same in all
+   * instances; with another one, devices meet new sessions. @default none, and devices are refused
+   */
+  readonly secret?: string;
   /** Life after the last activity. @default "24h" */
   readonly ttl?: Duration;
   /** Life after creation whatever the activity. @default no cap */
@@ -71,6 +76,7 @@ export interface SweepOptions {
 export interface ResolvedOptions {
   readonly agents: ReadonlyMap<string, Agent> | undefined;
   readonly model: Model | undefined;
+  readonly secret: string | undefined;
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly ttlOfUser: (user: string) => Duration | undefined;
@@ -90,6 +96,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
     model: options.model,
+    secret: options.secret === undefined ? undefined : parseSecret(options.secret),
     ttlMs: parseDuration(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
@@ -124,6 +131,12 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     value: `${defaults.map(show).join(" and ")} as default`,
     expected: "at most one default agent",
   });
+}
+
+function parseSecret(secret: string): string {
+  if (typeof secret === "string" && secret.length >= 16) return secret;
+  const value = typeof secret === "string" ? `a text of ${secret.length} characters` : show(secret);
+  throw new SessionError("argument_invalid", { name: "secret", value, expected: "a text of 16 characters or more" });
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {

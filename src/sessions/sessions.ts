@@ -7,6 +7,9 @@ import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
+import { Devices } from "./devices.ts";
+import type { DeviceOptions } from "./device-way.ts";
+import { parseLimit } from "./page-limit.ts";
 import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
@@ -40,12 +43,15 @@ export interface SessionPage {
 /** The sessions of one tenant in one store. */
 export class Sessions implements AsyncDisposable {
   readonly tenant: string;
+  /** Devices of this tenant: link codes, claims, and many at once. */
+  readonly devices: Devices;
   readonly #core: Core;
   readonly #timer: SweepTimer | undefined;
 
   private constructor(core: Core, tenant: string, timer: SweepTimer | undefined) {
     this.#core = core;
     this.tenant = tenant;
+    this.devices = new Devices(core, tenant);
     this.#timer = timer;
   }
 
@@ -82,6 +88,15 @@ export class Sessions implements AsyncDisposable {
     const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
     const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
     return new Session(await ensureOn(this.#core, fresh, closed));
+  }
+
+  /**
+   * The session of a device, an anonymous client known by a UUID: created where there is none, begun afresh where its time
+   * is up or it was ended. The options shape a new one only.
+   * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
+   */
+  async device(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
+    return await this.devices.open(deviceId, options);
   }
 
   /** The session with this id, whatever its state. @throws SessionError `session_not_found` */
@@ -144,15 +159,6 @@ export class Sessions implements AsyncDisposable {
   #key(id: string): SessionKey {
     return { tenant: this.tenant, id: parseId(id, "session id") };
   }
-}
-
-function parseLimit(limit: number, limitMax: number): number {
-  if (Number.isSafeInteger(limit) && limit >= 1 && limit <= limitMax) return limit;
-  throw new SessionError("argument_invalid", {
-    name: "limit",
-    value: show(limit),
-    expected: `1 to ${limitMax}`,
-  });
 }
 
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {

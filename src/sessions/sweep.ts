@@ -2,6 +2,8 @@ import { parseDuration, type Duration } from "../domain/duration.ts";
 import { clearFloor } from "../domain/floor.ts";
 import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { innerScope, isInnerScope } from "../domain/scope.ts";
+import { stateAt } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Page } from "../store/store.ts";
@@ -53,25 +55,32 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
   };
   let broken: SessionError | undefined;
   const scope = tenant === undefined ? {} : { tenant };
+  const scopes = tenant === undefined ? [{}] : [scope, { tenant: innerScope(tenant, "devices") }];
   // The store's time, not this machine's, says what is due.
   const { now } = await core.store.instances([]);
 
-  await eachRecord({
-    find: (after) => core.store.find({ order: "due", ...scope, before: now, limit: pageSize, ...after }),
-    mayGoOn,
-    async visit(record) {
-      report.looked++;
-      try {
-        const { expires, clearsFloor } = await mark(core, record);
-        if (expires) report.expired++;
-        if (clearsFloor) report.floors++;
-      } catch (error) {
-        // It would stand at the head of every sweep: the others must not wait for its repair.
-        if (!hasCode(error, "store_invalid")) throw error;
-        broken ??= error;
-      }
-    },
-  });
+  for (const one of scopes) {
+    await eachRecord({
+      find: (after) => core.store.find({ order: "due", ...one, before: now, limit: pageSize, ...after }),
+      mayGoOn,
+      async visit(record) {
+        report.looked++;
+        try {
+          if (isInnerScope(record.tenant)) {
+            await removeExpired(core, record);
+            return;
+          }
+          const { expires, clearsFloor } = await mark(core, record);
+          if (expires) report.expired++;
+          if (clearsFloor) report.floors++;
+        } catch (error) {
+          // It would stand at the head of every sweep: the others must not wait for its repair.
+          if (!hasCode(error, "store_invalid")) throw error;
+          broken ??= error;
+        }
+      },
+    });
+  }
   if (retentionMs !== null) {
     await eachRecord({
       find: (after) =>
@@ -138,6 +147,15 @@ async function mark(core: Core, record: SessionRecord): Promise<{ expires: boole
     ),
   );
   return { expires, clearsFloor };
+}
+
+/** What is no conversation goes with its time; in use meanwhile, it is looked at again later. */
+async function removeExpired(core: Core, record: SessionRecord): Promise<void> {
+  await tolerant(() =>
+    new Handle(core, record).write((draft, context) =>
+      stateAt(draft.record, context.now) === "expired" ? removeSession(draft.base) : postponeSweep(draft, context),
+    ),
+  );
 }
 
 async function purge(core: Core, record: SessionRecord): Promise<boolean> {

@@ -251,6 +251,22 @@ function pairCases(check: Check): void {
     assert.equal(await refuse(store, stepOf(bench.record({ id: "c" })), stale(a)), undefined);
   });
 
+  check("changes-land-together: four changes, of two tenants, are one like two of one are", async (bench) => {
+    const { store } = bench;
+    const a = await land(store, creationOf(bench.record({ id: "a" })));
+    const b = await land(store, creationOf(bench.record({ id: "b", tenant: `${bench.tenant} other` })));
+    const c = await land(store, creationOf(bench.record({ id: "c" })));
+    const d = bench.record({ id: "d", tenant: `${bench.tenant}\u0001inner` });
+    const unfit = [stepOf(a), removeSession(b), { ...stepOf(c), expected: 5 }, creationOf(d)];
+    assert.deepEqual(await commitOne(store, ...unfit), { status: "conflict", current: c });
+    assert.deepEqual(await see(store, keyOf(b), []), { record: b, logs: {} });
+    assert.equal(await see(store, keyOf(d), []), undefined);
+    assert.deepEqual(await commitOne(store, stepOf(a), removeSession(b), stepOf(c), creationOf(d)), { status: "ok" });
+    assert.equal(await see(store, keyOf(b), []), undefined);
+    assert.equal((await see(store, keyOf(d), []))?.record.tenant, d.tenant);
+    assert.equal((await see(store, keyOf(a), []))?.record.version, a.version + 1);
+  });
+
   check("changes-land-together: a batch mixes pairs with single changes", async (bench) => {
     const { store } = bench;
     const [a, b, c, d, e] = await Promise.all(

@@ -1,0 +1,34 @@
+/** A guest's session becomes a user's, and the one that goes on instead of another. */
+import { changeOf, draftOf, set, type Change } from "./change.ts";
+import { tell } from "./event.ts";
+import { activity, deadlines, endSession } from "./lifecycle.ts";
+import type { SessionRecord } from "./record.ts";
+import type { Context } from "./writer.ts";
+
+/** From here on the session is this user's. @throws SessionError that of the session's state */
+export function claimSession(
+  record: SessionRecord,
+  { user, ttlMs }: { readonly user: string; readonly ttlMs: number },
+  context: Context,
+): Change {
+  const draft = draftOf(record);
+  set(draft, activity(record, context.now));
+  set(draft, { user, ttlMs });
+  set(draft, deadlines(draft.record));
+  tell(draft, { type: "claimed", user }, context);
+  return changeOf(draft);
+}
+
+/** End the session because its user's conversation goes on in another. @throws SessionError `busy`, `turn_open` */
+export function supersedeSession(record: SessionRecord, by: string, context: Context): Change | null {
+  const draft = draftOf(record);
+  tell(draft, { type: "superseded", by }, context);
+  return endSession(draft, null, context);
+}
+
+/** Another device shares the session from here on. */
+export function tellLinked(record: SessionRecord, context: Context): Change {
+  const draft = draftOf(record);
+  tell(draft, { type: "device_linked" }, context);
+  return changeOf(draft);
+}

@@ -1,0 +1,51 @@
+import { changeOf, type Change } from "../domain/change.ts";
+import type { SessionKey } from "../domain/entry.ts";
+import { draftOfNew } from "../domain/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../domain/record.ts";
+import { innerScope } from "../domain/scope.ts";
+import { stateAt } from "../domain/states.ts";
+import type { Core } from "./core.ts";
+
+/**
+ * Whom a device speaks for, where that is not simply itself: a user; another device's session, by a link code; or a
+ * session of its own other than its first, after it was unlinked.
+ */
+export type Pointer =
+  | { readonly kind: "user"; readonly user: string }
+  | { readonly kind: "linked"; readonly session: string }
+  | { readonly kind: "own"; readonly session: string };
+
+/** Kept so long after it was last of use; in use, it is prolonged at half of that. */
+export const pointerTtlMs: number = 365 * 86_400_000;
+
+/** The place of such a record: beside the tenant's sessions, where no session id leads. */
+export function innerKey(tenant: string, id: string): SessionKey {
+  return { tenant: innerScope(tenant, "devices"), id };
+}
+
+/** A small record that is no conversation, in the place of the one that was found there, or of none. */
+export function innerChange(
+  core: Core,
+  key: SessionKey,
+  found: SessionRecord | undefined,
+  content: { readonly user?: string; readonly metadata: Metadata; readonly ttlMs: number },
+): Change {
+  const { user = null, metadata, ttlMs } = content;
+  const session = { key, agent: "perdure", user, metadata, ttlMs, maxAgeMs: null, instructions: null };
+  return changeOf(draftOfNew(session, found?.version ?? 0, core.context()));
+}
+
+/** What a record that was found says, if its time is not up. */
+export function liveMetadata(core: Core, record: SessionRecord | undefined): Metadata | undefined {
+  return record !== undefined && stateAt(record, core.now()) === "active" ? record.metadata : undefined;
+}
+
+/** A device speaks for whom the pointer says, from here on. */
+export function pointerChange(core: Core, key: SessionKey, found: SessionRecord | undefined, pointer: Pointer): Change {
+  const user = pointer.kind === "user" ? { user: pointer.user } : {};
+  return innerChange(core, key, found, { ...user, metadata: { ...pointer }, ttlMs: pointerTtlMs });
+}
+
+export function pointerOf(core: Core, record: SessionRecord | undefined): Pointer | undefined {
+  return liveMetadata(core, record) as Pointer | undefined;
+}

@@ -1,0 +1,338 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { openSessions } from "../open.ts";
+import type { Session } from "./session.ts";
+
+const secret = "a secret for tests only";
+const minute = 60_000;
+const day = 24 * 60 * minute;
+
+function place(options = {}): InMemory {
+  return inMemory({ secret, ...options });
+}
+
+async function said(session: Session): Promise<unknown[]> {
+  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+}
+
+test("a device finds its session again, in any process, and no other device's", async () => {
+  await using here = place();
+  const [one, other] = [randomUUID(), randomUUID()];
+  await (await here.sessions.device(one)).append({ input: "mine" });
+  await (await here.sessions.device(other)).append({ input: "theirs" });
+  const elsewhere = here.another({ secret });
+  assert.deepEqual(await said(await elsewhere.device(one)), ["mine"]);
+  assert.deepEqual(await said(await elsewhere.device(one.toUpperCase())), ["mine"]);
+  assert.deepEqual(await said(await elsewhere.device(other)), ["theirs"]);
+  assert.deepEqual(await said(await elsewhere.for("another tenant").device(one)), []);
+  assert.deepEqual(await said(await here.another({ secret: "another secret entirely" }).device(one)), []);
+});
+
+test("twenty processes that meet a device at once make one session", async () => {
+  await using here = place();
+  const device = randomUUID();
+  const sessions = await Promise.all(Array.from({ length: 20 }, () => here.another({ secret }).device(device)));
+  assert.equal(new Set(sessions.map(({ id }) => id)).size, 1);
+  assert.equal((await here.sessions.list()).sessions.length, 1);
+});
+
+test("what is no UUID opens nothing, and no error repeats it", async () => {
+  await using here = place();
+  const bad = [
+    "",
+    "guessed-by-hand",
+    `${randomUUID()} `,
+    randomUUID().replaceAll("-", ""),
+    `{${randomUUID()}}`,
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    7,
+    null,
+    undefined,
+    {},
+    [randomUUID()],
+  ];
+  for (const id of bad) {
+    await assert.rejects(here.sessions.device(id as string), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "id_invalid");
+      if (typeof id === "string" && id.length > 10)
+        assert(!error.message.includes(id.trim().slice(0, 10)), error.message);
+      return true;
+    });
+  }
+  for (const version of [1, 3, 4, 5, 6, 7, 8]) {
+    await here.sessions.device(`0191e7c2-0000-${version}000-8000-0000000000${version}0`);
+  }
+  await assert.rejects(inMemory().sessions.device(randomUUID()), { code: "secret_missing" });
+});
+
+test("a stolen store tells neither device ids nor codes nor users' hashes", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-devices-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const [one, other] = [randomUUID(), randomUUID()];
+  const sessions = await openSessions({ store: `sqlite:${join(folder, "s.db")}`, secret, sweep: false });
+  await (await sessions.device(one)).append({ input: "hello" });
+  const { code } = await sessions.devices.linkCode(one);
+  await sessions.devices.link(other, code);
+  const pending = await sessions.devices.linkCode(one);
+  const files = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), "latin1")));
+  await sessions.close();
+  const raw = files.join("\n").toLowerCase();
+  assert(raw.includes("hello"), "the test reads what is stored");
+  for (const secretText of [one, other, code, code.slice(5), pending.code, secret]) {
+    assert(!raw.includes(secretText.toLowerCase()), "found in the files");
+  }
+});
+
+test("a device whose session expired, ended or was archived goes on with a fresh one, and the old one is kept", async () => {
+  await using here = place();
+  const device = randomUUID();
+  await (await here.sessions.device(device)).append({ input: "long ago" });
+  await here.clock.advance(2 * day);
+  assert.deepEqual(await said(await here.sessions.device(device)), []);
+  const second = await here.sessions.device(device);
+  await second.append({ input: "then" });
+  await second.end();
+  const third = await here.sessions.device(device);
+  assert.deepEqual(await said(third), []);
+  await third.append({ input: "now" });
+  assert.deepEqual(await said(await here.sessions.device(device)), ["now"]);
+  const { sessions } = await here.sessions.list();
+  assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
+});
+
+test("a device that redeems a code shares the session, on both sides, until it is unlinked", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [phone, laptop] = [randomUUID(), randomUUID()];
+  await (await sessions.device(phone)).append({ input: "from the phone" });
+  await (await sessions.device(laptop)).append({ input: "before" });
+  const { code, expiresAt } = await sessions.devices.linkCode(phone);
+  assert.match(code, /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
+  assert.equal(expiresAt.getTime() - here.clock.now(), 10 * minute);
+  const shared = await sessions.devices.link(laptop, ` ${code.toLowerCase().replace("-", " ")}`);
+  assert.deepEqual(await said(shared), ["from the phone"]);
+  await shared.append({ input: "from the laptop" });
+  assert.deepEqual(await said(await sessions.device(phone)), ["from the phone", "from the laptop"]);
+  assert.deepEqual(
+    (await shared.events()).map(({ type }) => type),
+    ["device_linked"],
+  );
+  assert.equal(await sessions.devices.unlink(laptop), true);
+  assert.equal(await sessions.devices.unlink(laptop), false);
+  assert.deepEqual(await said(await sessions.device(laptop)), [], "a fresh session of its own");
+  assert.equal((await said(await sessions.device(phone))).length, 2);
+});
+
+test("a code works once, for ten minutes, five tries and one device; whatever is wrong with it, the answer is the same", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [one, other] = [randomUUID(), randomUUID()];
+  const refused = async (code: unknown, why: string): Promise<void> => {
+    await assert.rejects(
+      sessions.devices.link(other, code as string),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, "link_code_invalid");
+        assert.deepEqual({ ...(error as { details?: object }).details }, { tenant: "default" });
+        return true;
+      },
+      why,
+    );
+  };
+  const wrong = (code: string): string => `${code.slice(0, 5)}${code.endsWith("0") ? "1111" : "0000"}`;
+
+  const used = await sessions.devices.linkCode(one);
+  await sessions.devices.link(other, used.code);
+  await refused(used.code, "used");
+
+  const late = await sessions.devices.linkCode(one);
+  await here.clock.advance(10 * minute);
+  await refused(late.code, "expired");
+
+  const replaced = await sessions.devices.linkCode(one);
+  const current = await sessions.devices.linkCode(one);
+  await refused(replaced.code, "replaced");
+  for (let tries = 0; tries < 3; tries++) await refused(wrong(current.code), "wrong");
+  await sessions.devices.link(randomUUID(), current.code);
+
+  const dead = await sessions.devices.linkCode(one);
+  await Promise.all(Array.from({ length: 5 }, () => refused(wrong(dead.code), "wrong")));
+  await refused(dead.code, "dead after five tries, at once or not");
+
+  const mine = await sessions.devices.linkCode(other);
+  await refused(mine.code, "one's own");
+  const elsewhere = here.another({ secret }).for("another tenant").devices;
+  await assert.rejects(elsewhere.link(randomUUID(), mine.code), { code: "link_code_invalid" });
+  for (const nonsense of ["", "ABCD", "ABCD-ABCU", "ABCD-ABCD-ABCD", "\u0000".repeat(8), 7, null]) {
+    await refused(nonsense, "nonsense");
+  }
+});
+
+test("tries do not prolong a code, and a code redeemed by two at once is one's", async () => {
+  await using here = place();
+  const { devices } = here.sessions;
+  const { code } = await devices.linkCode(randomUUID());
+  await here.clock.advance(9 * minute);
+  const wrong = `${code.slice(0, 5)}${code.endsWith("0") ? "1111" : "0000"}`;
+  await assert.rejects(devices.link(randomUUID(), wrong), { code: "link_code_invalid" });
+  await here.clock.advance(minute);
+  await assert.rejects(devices.link(randomUUID(), code), { code: "link_code_invalid" });
+
+  const again = await devices.linkCode(randomUUID());
+  const all = await Promise.allSettled(
+    Array.from({ length: 8 }, () => here.another({ secret }).devices.link(randomUUID(), again.code)),
+  );
+  assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
+});
+
+test("a guest's session becomes the user's with one event, and every device of the user goes on with it", async () => {
+  await using here = place({ ttlOfUser: (user: string) => (user === "ada" ? "30d" : undefined) });
+  const { sessions } = here;
+  const [phone, laptop, guest] = [randomUUID(), randomUUID(), randomUUID()];
+  await (await sessions.device(phone)).append({ input: "as a guest" });
+  const claimed = await sessions.devices.claim(phone, "ada");
+  assert.equal(claimed.info.user, "ada");
+  assert.equal(claimed.info.expiresAt.getTime() - here.clock.now(), 30 * day);
+  assert.deepEqual(await said(claimed), ["as a guest"]);
+  assert.deepEqual(
+    (await claimed.events()).map((event) => (event.type === "claimed" ? event.user : event.type)),
+    ["ada"],
+  );
+  assert.deepEqual(await said(await sessions.devices.claim(laptop, "ada")), ["as a guest"]);
+  assert.deepEqual(
+    await said(await sessions.devices.claim(phone, "ada")),
+    ["as a guest"],
+    "claiming again is harmless",
+  );
+  assert.deepEqual(await said(await sessions.device(laptop)), ["as a guest"]);
+  assert.deepEqual(await said(await sessions.device(guest)), []);
+
+  const { devices } = await sessions.devices.list("ada");
+  assert.equal(devices.length, 2);
+  assert(devices.every(({ id, linkedAt }) => id.startsWith("device_") && linkedAt.getTime() === here.clock.now()));
+  assert.deepEqual((await sessions.devices.list("bob")).devices, []);
+  assert.equal(await sessions.devices.signOut("bob", devices[0]?.id ?? ""), false, "not bob's to sign out");
+  for (const { id } of devices) assert.equal(await sessions.devices.signOut("ada", id), true);
+  assert.deepEqual(
+    await said(await sessions.device(phone)),
+    [],
+    "the session that was claimed is no longer the device's",
+  );
+  assert.deepEqual(await said(await sessions.device(laptop)), []);
+  assert.deepEqual((await sessions.devices.list("ada")).devices, []);
+});
+
+test("where the user has a session already, the caller says which goes on; the other is kept as ended", async () => {
+  for (const keep of ["user", "device"] as const) {
+    await using here = place();
+    const { sessions } = here;
+    const [home, phone] = [randomUUID(), randomUUID()];
+    await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
+    const guest = await sessions.device(phone);
+    await guest.append({ input: "on the phone" });
+    await assert.rejects(sessions.devices.claim(phone, "ada"), { code: "claim_undecided" });
+    assert.equal((await guest.refresh()).user, null, "nothing was written");
+    const session = await sessions.devices.claim(phone, "ada", { keep });
+    const expected = keep === "user" ? ["at home"] : ["on the phone"];
+    assert.deepEqual(await said(session), expected);
+    assert.deepEqual(await said(await sessions.device(home)), expected);
+    assert.deepEqual(await said(await sessions.device(phone)), expected);
+    const [other] = (await sessions.list({ state: "ended" })).sessions;
+    const events = await (await sessions.get(other?.id ?? "")).events();
+    const last = events.at(-1);
+    assert.equal(last?.type === "superseded" ? last.by : undefined, session.id);
+  }
+});
+
+test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {
+  await using here = place();
+  const devices = Array.from({ length: 10 }, () => randomUUID());
+  for (const device of devices) await (await here.sessions.device(device)).append({ input: device });
+  const results = await Promise.allSettled(
+    devices.map((device) => here.another({ secret }).devices.claim(device, "ada", { keep: "user" })),
+  );
+  assert(results.every(({ status }) => status === "fulfilled"));
+  const { sessions } = await here.sessions.list({ user: "ada", state: "active" });
+  assert.equal(sessions.length, 1);
+  assert.equal((await here.sessions.list({ state: "ended" })).sessions.length, 9);
+  const opened = await Promise.all(devices.map((device) => here.sessions.device(device)));
+  assert.deepEqual(new Set(opened.map(({ id }) => id)), new Set([sessions[0]?.id]));
+});
+
+test("a claim whose answer is lost is not done twice, and one that fails changes nothing", async () => {
+  await using here = place();
+  const device = randomUUID();
+  await (await here.sessions.device(device)).append({ input: "mine" });
+  here.store.plan({ [here.store.commits + 1]: { fails: "before" } });
+  await assert.rejects(here.sessions.devices.claim(device, "ada"));
+  assert.equal((await here.sessions.device(device)).info.user, null);
+  assert.deepEqual((await here.sessions.devices.list("ada")).devices, []);
+  here.store.plan({ [here.store.commits + 1]: { fails: "after" } });
+  const session = await here.sessions.devices.claim(device, "ada");
+  assert.equal((await session.events()).length, 1);
+});
+
+test("a session shared by code that its owner claims is the user's alone; the other device gets one of its own", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [owner, friend] = [randomUUID(), randomUUID()];
+  await (await sessions.device(owner)).append({ input: "shared" });
+  await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
+  assert.deepEqual(
+    await said(await sessions.devices.claim(friend, "mallory")),
+    [],
+    "a shared session is not theirs to claim",
+  );
+  await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
+  await sessions.devices.claim(owner, "ada");
+  assert.deepEqual(await said(await sessions.device(friend)), []);
+  assert.deepEqual(await said(await sessions.device(owner)), ["shared"]);
+  const joined = await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
+  assert.deepEqual(await said(joined), ["shared"], "a code of a user's device brings the other to the user");
+  assert.equal((await sessions.devices.list("ada")).devices.length, 2);
+});
+
+test("many devices at once: hand the floor, ask who has it, give it back, in a few round trips", async () => {
+  await using here = place();
+  const { devices } = here.sessions;
+  const ids = Array.from({ length: 200 }, () => randomUUID());
+  assert.deepEqual(
+    await devices.activeAgents(ids),
+    ids.map(() => null),
+  );
+  const before = here.store.commits;
+  await devices.handOff(ids, "scheduling", { ttl: "1h" });
+  assert(here.store.commits - before < 20, `${here.store.commits - before} commits`);
+  assert((await devices.activeAgents(ids)).every((active) => active?.agent === "scheduling"));
+  await devices.release(ids.slice(0, 50));
+  assert.equal((await devices.activeAgents(ids)).filter((active) => active === null).length, 50);
+  assert.deepEqual(await devices.release([ids[0] ?? "", randomUUID(), ids[60] ?? ""]), [false, false, true]);
+  await assert.rejects(devices.activeAgents(Array.from({ length: 1001 }, () => randomUUID())), {
+    code: "argument_invalid",
+  });
+  await assert.rejects(devices.handOff([randomUUID(), "no uuid"], "scheduling"), { code: "id_invalid" });
+});
+
+test("pointers in use outlive a year, codes and pointers out of use are swept away, and none shows in a list", async () => {
+  await using here = place({ ttl: "1000d" });
+  const { sessions } = here;
+  const [one, other] = [randomUUID(), randomUUID()];
+  await (await sessions.device(one)).append({ input: "kept" });
+  await sessions.devices.claim(one, "ada");
+  await sessions.devices.claim(other, "ada");
+  await sessions.devices.linkCode(one);
+  await here.clock.advance(200 * day);
+  await sessions.device(one);
+  await here.clock.advance(200 * day);
+  const { looked, expired, removed } = await sessions.sweep();
+  assert.deepEqual([expired, removed], [0, 0]);
+  assert(looked >= 2, `looked at ${looked}`);
+  assert.deepEqual(await said(await sessions.device(one)), ["kept"]);
+  assert.deepEqual(await said(await sessions.device(other)), [], "unlinked by a year of silence");
+  assert.equal((await sessions.list()).sessions.length, 2);
+});

@@ -1,0 +1,261 @@
+import { claimSession, supersedeSession } from "../domain/claim.ts";
+import type { Change } from "../domain/change.ts";
+import { parseDuration } from "../domain/duration.ts";
+import { parseDeviceId } from "../domain/device.ts";
+import { parseId } from "../domain/ids.ts";
+import { innerScope } from "../domain/scope.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import type { Core } from "./core.ts";
+import { innerKey, pointerChange, pointerOf, type Pointer } from "./device-pointer.ts";
+import {
+  deviceName,
+  openWay,
+  ownSession,
+  userName,
+  wayOf,
+  waysOf,
+  type DeviceOptions,
+  type Way,
+} from "./device-way.ts";
+import { Handle } from "./handle.ts";
+import { makeLinkCode, redeemLinkCode, type LinkCode } from "./link-code.ts";
+import { freshId } from "./opening.ts";
+import { parseLimit } from "./page-limit.ts";
+import { Session, type HandOffOptions } from "./session.ts";
+import { activeAgentOf, type ActiveAgent } from "./session-info.ts";
+
+/** Which session goes on where both the user and the device come with one. */
+export interface ClaimOptions extends DeviceOptions {
+  /** The other is kept, as `ended`. @default none, and `claim_undecided` where there is a choice */
+  readonly keep?: "user" | "device";
+}
+
+/** A device that speaks for a user. */
+export interface UserDevice {
+  /** A name for the device; its own id is not kept. */
+  readonly id: string;
+  readonly linkedAt: Date;
+}
+
+/** One page of a user's devices. */
+export interface DevicePage {
+  readonly devices: readonly UserDevice[];
+  /** Pass it as `after` for the next page; absent on the last one. */
+  readonly next?: string;
+}
+
+const attemptsMax = 20;
+
+/**
+ * Anonymous clients, each known by a UUID that it keeps to itself: who knows the id has the device's session, so the store
+ * holds a keyed hash of it only. A device may speak for a user, whose session it then has.
+ */
+export class Devices {
+  readonly #core: Core;
+  readonly #tenant: string;
+
+  /** Made by `Sessions`. */
+  constructor(core: Core, tenant: string) {
+    this.#core = core;
+    this.#tenant = tenant;
+  }
+
+  /**
+   * The session of a device, created where there is none, started afresh where its time is up or it was ended.
+   * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
+   */
+  async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
+    return await this.#open(this.#name(deviceId), options);
+  }
+
+  /** A code by which another device comes to share this one's session: good once, for ten minutes and five tries. */
+  async linkCode(deviceId: string): Promise<LinkCode> {
+    return await makeLinkCode(this.#core, this.#tenant, this.#name(deviceId));
+  }
+
+  /**
+   * Redeem the code of another device: from here on this one shares its session, or joins its user.
+   * @throws SessionError `link_code_invalid`, the same for a wrong, a used, a dead and an expired one
+   */
+  async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
+    const name = this.#name(deviceId);
+    await redeemLinkCode(this.#core, this.#tenant, name, code);
+    return await this.#open(name, options);
+  }
+
+  /** The device is for itself again, with a fresh session; false where it was linked to nobody. */
+  async unlink(deviceId: string): Promise<boolean> {
+    return await this.#unlink(this.#name(deviceId), (pointer) => pointer.kind !== "own");
+  }
+
+  /** Unlink one of a user's devices by the name that `list` gives it; false where it is none of theirs. */
+  async signOut(user: string, id: string): Promise<boolean> {
+    parseId(user, "user");
+    const isTheirs = (pointer: Pointer): boolean => pointer.kind === "user" && pointer.user === user;
+    return await this.#unlink(parseId(id, "device"), isTheirs);
+  }
+
+  /** The devices that speak for a user. */
+  async list(user: string, { limit = 100, after }: { limit?: number; after?: string } = {}): Promise<DevicePage> {
+    this.#core.guardOpen();
+    const { now } = await this.#core.store.instances([]);
+    const { records, next } = await this.#core.store.find({
+      order: "recent",
+      tenant: innerScope(this.#tenant, "devices"),
+      user: parseId(user, "user"),
+      states: ["active"],
+      now,
+      limit: parseLimit(limit, this.#core.options.limits.pageMax),
+      ...(after === undefined ? {} : { after }),
+    });
+    const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
+    return next === undefined ? { devices } : { devices, next };
+  }
+
+  /**
+   * The device speaks for this user from here on, as after a login, and its own session becomes the user's, in one commit
+   * with its event. A session that it shares by a link code stays with the device that it is from.
+   * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not say which goes on;
+   *   `busy` or `turn_open` while the one that is to end is answering
+   */
+  async claim(deviceId: string, user: string, { keep, ...options }: ClaimOptions = {}): Promise<Session> {
+    const core = this.#core;
+    const name = this.#name(deviceId);
+    parseId(user, "user");
+    parseKeep(keep);
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
+      if (device === undefined || owner === undefined) throw new Error("each name has a way");
+      const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
+      if (isTheirs) return await this.#open(name, options);
+      const changes = await this.#claimed({ device, owner, user, keep });
+      if ((await core.commit(changes)).status === "ok") return await this.#open(name, options);
+    }
+    throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+  }
+
+  async #claimed({ device, owner, user, keep }: Claim): Promise<readonly Change[]> {
+    const core = this.#core;
+    const pointer = pointerChange(core, innerKey(this.#tenant, device.name), device.found, { kind: "user", user });
+    const guests = device.pointer === undefined || device.pointer.kind === "own" ? ownSession(core, device) : undefined;
+    const theirs = ownSession(core, owner, user);
+    if (guests === undefined) return [pointer];
+    if (theirs === undefined) return [pointer, ...this.#moved(guests, owner, user)];
+    if (keep === undefined && guests.counters.turns > 0 && theirs.counters.turns > 0) {
+      const ids = { userSession: theirs.id, deviceSession: guests.id };
+      throw new SessionError("claim_undecided", { tenant: this.#tenant, ...ids });
+    }
+    const goesOn = keep ?? (theirs.counters.turns > 0 || guests.counters.turns === 0 ? "user" : "device");
+    if (goesOn === "user") return [pointer, await this.#superseded(guests, theirs.id)];
+    return [pointer, await this.#superseded(theirs, guests.id), ...this.#moved(guests, owner, user)];
+  }
+
+  /** The session becomes the user's, and the user's way leads to it. */
+  #moved(session: SessionRecord, owner: Way, user: string): readonly Change[] {
+    const core = this.#core;
+    const ttl = core.options.ttlOfUser(user);
+    const ttlMs = ttl === undefined ? session.ttlMs : parseDuration(ttl, "ttlOfUser");
+    return [
+      claimSession(session, { user, ttlMs }, core.context()),
+      pointerChange(core, innerKey(this.#tenant, owner.name), owner.found, { kind: "own", session: session.id }),
+    ];
+  }
+
+  async #superseded(session: SessionRecord, by: string): Promise<Change> {
+    const handle = new Handle(this.#core, session);
+    await handle.putInOrder();
+    const change = supersedeSession(handle.record, by, this.#core.context());
+    if (change === null) throw new Error("a live session can be ended");
+    return change;
+  }
+
+  /** Who has the floor of each device's session, in order, in at most three round trips; null: nobody. */
+  async activeAgents(deviceIds: readonly string[]): Promise<readonly (ActiveAgent | null)[]> {
+    const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
+    return ways.map((way) => {
+      const session = ownSession(this.#core, way);
+      return session === undefined ? null : activeAgentOf(session, this.#core.now());
+    });
+  }
+
+  /**
+   * Hand the floor of many devices' sessions to an agent; sessions that do not exist yet are created. Fails with the first
+   * failure once all have been tried: trying again does no harm.
+   */
+  async handOff(
+    deviceIds: readonly string[],
+    agent: string,
+    options: HandOffOptions = {},
+  ): Promise<readonly ActiveAgent[]> {
+    return await this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options));
+  }
+
+  /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
+  async release(deviceIds: readonly string[]): Promise<readonly boolean[]> {
+    return await this.#each(deviceIds, async (way) => {
+      const record = ownSession(this.#core, way);
+      return record === undefined ? false : await new Session(new Handle(this.#core, record)).release();
+    });
+  }
+
+  /** All at once, so that their commits share batches. */
+  async #each<T>(deviceIds: readonly string[], work: (way: Way) => Promise<T>): Promise<readonly T[]> {
+    const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
+    const results = await Promise.allSettled(ways.map(work));
+    return results.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
+  }
+
+  async #unlink(name: string, isLinked: (pointer: Pointer) => boolean): Promise<boolean> {
+    const core = this.#core;
+    const key = innerKey(this.#tenant, name);
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const found = (await core.find(key))?.record;
+      const pointer = pointerOf(core, found);
+      if (pointer === undefined || !isLinked(pointer)) return false;
+      // Never back to its first session, which may be somebody else's by now.
+      const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
+      if ((await core.commit([pointerChange(core, key, found, own)])).status === "ok") return true;
+    }
+    throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+  }
+
+  async #open(name: string, options: DeviceOptions): Promise<Session> {
+    return await this.#openOn(await wayOf(this.#core, this.#tenant, name), options);
+  }
+
+  async #openOn(way: Way, options: DeviceOptions = {}): Promise<Session> {
+    return new Session(await openWay(this.#core, this.#tenant, way, options));
+  }
+
+  #name(deviceId: string): string {
+    const device = parseDeviceId(deviceId);
+    this.#core.guardOpen();
+    return deviceName(this.#core, this.#tenant, device);
+  }
+
+  #names(deviceIds: readonly string[]): readonly string[] {
+    const { pageMax } = this.#core.options.limits;
+    if (deviceIds.length > pageMax) {
+      const expected = `at most ${pageMax} at once`;
+      throw new SessionError("argument_invalid", { name: "deviceIds", value: `${deviceIds.length} ids`, expected });
+    }
+    return deviceIds.map((deviceId) => this.#name(deviceId));
+  }
+}
+
+interface Claim {
+  readonly device: Way;
+  readonly owner: Way;
+  readonly user: string;
+  readonly keep: "user" | "device" | undefined;
+}
+
+function parseKeep(keep: string | undefined): void {
+  if (keep === undefined || keep === "user" || keep === "device") return;
+  throw new SessionError("argument_invalid", { name: "keep", value: show(keep), expected: "user or device" });
+}
