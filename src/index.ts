@@ -1,6 +1,11 @@
 export { openSessions, type OpenOptions } from "./open.ts";
 export { Sessions, type ListQuery, type SessionPage } from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
+export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
+export type { DeviceOptions } from "./sessions/device-way.ts";
+export type { LinkCode } from "./sessions/link-code.ts";
+export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
+export type { Seen } from "./sessions/handle.ts";
 export {
   Session,
   type HandOffOptions,

@@ -1,10 +1,9 @@
-import { changeOf, type Change } from "../domain/change.ts";
+import type { Change } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
-import { draftOfNew } from "../domain/lifecycle.ts";
-import type { Metadata, SessionRecord } from "../domain/record.ts";
+import type { SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
-import { stateAt } from "../domain/states.ts";
 import type { Core } from "./core.ts";
+import { innerChange, liveMetadata } from "./inner-record.ts";
 
 /**
  * Whom a device speaks for, where that is not simply itself: a user; another device's session, by a link code; or a
@@ -21,23 +20,6 @@ export const pointerTtlMs: number = 365 * 86_400_000;
 /** The place of such a record: beside the tenant's sessions, where no session id leads. */
 export function innerKey(tenant: string, id: string): SessionKey {
   return { tenant: innerScope(tenant, "devices"), id };
-}
-
-/** A small record that is no conversation, in the place of the one that was found there, or of none. */
-export function innerChange(
-  core: Core,
-  key: SessionKey,
-  found: SessionRecord | undefined,
-  content: { readonly user?: string; readonly metadata: Metadata; readonly ttlMs: number },
-): Change {
-  const { user = null, metadata, ttlMs } = content;
-  const session = { key, agent: "perdure", user, metadata, ttlMs, maxAgeMs: null, instructions: null };
-  return changeOf(draftOfNew(session, found?.version ?? 0, core.context()));
-}
-
-/** What a record that was found says, if its time is not up. */
-export function liveMetadata(core: Core, record: SessionRecord | undefined): Metadata | undefined {
-  return record !== undefined && stateAt(record, core.now()) === "active" ? record.metadata : undefined;
 }
 
 /** A device speaks for whom the pointer says, from here on. */

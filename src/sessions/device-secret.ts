@@ -3,7 +3,7 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 
 /** What a keyed hash is for: the same text under another purpose gives another hash. */
-type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle";
+type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "cookie";
 
 /**
  * The keyed hash of a text, of one tenant and for one purpose. Without the key, which is not in the store, nobody gets from

@@ -336,3 +336,29 @@ test("pointers in use outlive a year, codes and pointers out of use are swept aw
   assert.deepEqual(await said(await sessions.device(other)), [], "unlinked by a year of silence");
   assert.equal((await sessions.list()).sessions.length, 2);
 });
+
+test("finding a device's session writes nothing, and a sealed id that was altered or made up is none", async () => {
+  await using here = place();
+  const { devices } = here.sessions;
+  const device = randomUUID();
+  assert.equal(await devices.find(device), undefined);
+  assert.equal(here.store.commits, 0);
+  await here.sessions.device(device);
+  assert.equal((await devices.find(device))?.id, (await here.sessions.device(device)).id);
+  const sealed = devices.seal(device);
+  assert.equal(devices.unseal(sealed), device);
+  const seal = sealed.slice(37);
+  for (const text of [
+    device,
+    "",
+    `${device}.`,
+    `${randomUUID()}.${seal}`,
+    `${sealed}A`,
+    sealed.slice(0, -2),
+    `.${seal}`,
+  ]) {
+    assert.equal(devices.unseal(text), null, text);
+  }
+  assert.equal(here.another({ secret: "another secret entirely" }).devices.unseal(sealed), null);
+  assert.equal(here.sessions.for("another").devices.unseal(sealed), null);
+});

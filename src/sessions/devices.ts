@@ -6,7 +6,7 @@ import { parseId } from "../domain/ids.ts";
 import { innerScope } from "../domain/scope.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerKey, pointerChange, pointerOf, type Pointer } from "./device-pointer.ts";
 import {
@@ -19,6 +19,7 @@ import {
   type DeviceOptions,
   type Way,
 } from "./device-way.ts";
+import { isSame, keyedHash } from "./device-secret.ts";
 import { Handle } from "./handle.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./link-code.ts";
 import { freshId } from "./opening.ts";
@@ -68,6 +69,29 @@ export class Devices {
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#open(this.#name(deviceId), options);
+  }
+
+  /** The session of a device, or undefined where `open` would begin a fresh one; nothing is written. */
+  async find(deviceId: string): Promise<Session | undefined> {
+    const record = ownSession(this.#core, await wayOf(this.#core, this.#tenant, this.#name(deviceId)));
+    return record === undefined ? undefined : new Session(new Handle(this.#core, record));
+  }
+
+  /** The device id with a seal, for a cookie: nobody makes one up or alters it. */
+  seal(deviceId: string): string {
+    const device = parseDeviceId(deviceId);
+    return `${device}.${keyedHash(this.#core, this.#tenant, "cookie", device).toString("base64url")}`;
+  }
+
+  /** The device id that was sealed; null for what was not sealed here, or was altered. */
+  unseal(sealed: string): string | null {
+    const [device = ""] = sealed.split(".", 1);
+    try {
+      return isSame(Buffer.from(this.seal(device)), Buffer.from(sealed)) ? device : null;
+    } catch (error) {
+      if (hasCode(error, "id_invalid")) return null;
+      throw error;
+    }
   }
 
   /** A code by which another device comes to share this one's session: good once, for ten minutes and five tries. */

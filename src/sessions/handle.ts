@@ -12,6 +12,12 @@ import type { Core } from "./core.ts";
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
 
+/** What somebody has seen of a session: a version of its record, and the number of turns it had then. */
+export interface Seen {
+  readonly version: number;
+  readonly turn: number;
+}
+
 export interface WriteOptions {
   /** Clear a dead holder's lease on the way, and seal the turn it left open. */
   readonly recovers?: "dead" | "any";
@@ -43,11 +49,13 @@ export class Handle {
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
-  constructor(core: Core, record: SessionRecord) {
+  /** `seen`: what its owner has seen of the session, where that is less than this record. */
+  constructor(core: Core, record: SessionRecord, seen?: Seen) {
+    const isBehind = seen !== undefined && seen.version < record.turnsVersion;
     this.core = core;
     this.#record = record;
-    this.#seen = record.turnsVersion;
-    this.#seenTurn = headOf(record, "turns");
+    this.#seen = isBehind ? seen.version : record.turnsVersion;
+    this.#seenTurn = isBehind ? seen.turn : headOf(record, "turns");
   }
 
   /** The newest record this handle knows; the store may be ahead. */

@@ -11,9 +11,10 @@ import { removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
-import { innerChange, innerKey, liveMetadata, pointerChange, type Pointer } from "./device-pointer.ts";
+import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
 import { isSame, keyedHash, keyedName } from "./device-secret.ts";
 import { ownSession, waysOf, type Way } from "./device-way.ts";
+import { innerChange, liveMetadata } from "./inner-record.ts";
 
 /** A code as it is shown to somebody who types it into another device. */
 export interface LinkCode {

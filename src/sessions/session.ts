@@ -347,6 +347,14 @@ export class Session {
     };
   }
 
+  /** Seal what a writer that is gone left open; false where its writer lives, or nothing was left. */
+  async recover(): Promise<boolean> {
+    return await this.#handle.inOrder(async () => {
+      await this.#handle.peek();
+      return (await this.#handle.putInOrder()).status === "ok";
+    });
+  }
+
   /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
   async unlock(): Promise<boolean> {
     return await this.#handle.inOrder(async () => {

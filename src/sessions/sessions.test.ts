@@ -296,3 +296,16 @@ test("after close everything says closed, and closing again does nothing", async
   await assert.rejects(place.sessions.for("other").create(), closed);
   assert.equal((await place.another().get("s")).info.turn, 2);
 });
+
+test("a handle opened with what was seen writes turns only where none came since", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "one" });
+  const { version, turn } = session.info;
+  await session.touch();
+  const same = await place.sessions.get("s", { seen: { version, turn } });
+  await same.append({ input: "two" }, { key: "k" });
+  const stale = await place.sessions.get("s", { seen: { version, turn } });
+  await assert.rejects(stale.append({ input: "three" }), { code: "conflict" });
+  assert.equal((await stale.append({ input: "two" }, { key: "k" })).seq, 2, "a retry is still the same turn");
+});

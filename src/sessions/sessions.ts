@@ -5,7 +5,8 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
-import { Handle } from "./handle.ts";
+import { Handle, type Seen } from "./handle.ts";
+import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
@@ -45,6 +46,8 @@ export class Sessions implements AsyncDisposable {
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;
+  /** Keys of operators, for all tenants of the store. */
+  readonly keys: Keys;
   readonly #core: Core;
   readonly #timer: SweepTimer | undefined;
 
@@ -52,6 +55,7 @@ export class Sessions implements AsyncDisposable {
     this.#core = core;
     this.tenant = tenant;
     this.devices = new Devices(core, tenant);
+    this.keys = new Keys(core);
     this.#timer = timer;
   }
 
@@ -99,11 +103,15 @@ export class Sessions implements AsyncDisposable {
     return await this.devices.open(deviceId, options);
   }
 
-  /** The session with this id, whatever its state. @throws SessionError `session_not_found` */
-  async get(id: string): Promise<Session> {
+  /**
+   * The session with this id, whatever its state. With `seen`, the `version` and `turn` of an earlier look at it, turns are
+   * written only where none came since.
+   * @throws SessionError `session_not_found`
+   */
+  async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {
     this.#core.guardOpen();
     const { record } = await this.#core.load(this.#key(id));
-    return new Session(new Handle(this.#core, record));
+    return new Session(new Handle(this.#core, record, seen));
   }
 
   /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */

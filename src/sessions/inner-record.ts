@@ -1,0 +1,23 @@
+import { changeOf, type Change } from "../domain/change.ts";
+import type { SessionKey } from "../domain/entry.ts";
+import { draftOfNew } from "../domain/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../domain/record.ts";
+import { stateAt } from "../domain/states.ts";
+import type { Core } from "./core.ts";
+
+/** A small record that is no conversation, in the place of the one that was found there, or of none. */
+export function innerChange(
+  core: Core,
+  key: SessionKey,
+  found: SessionRecord | undefined,
+  content: { readonly user?: string; readonly metadata: Metadata; readonly ttlMs: number },
+): Change {
+  const { user = null, metadata, ttlMs } = content;
+  const session = { key, agent: "perdure", user, metadata, ttlMs, maxAgeMs: null, instructions: null };
+  return changeOf(draftOfNew(session, found?.version ?? 0, core.context()));
+}
+
+/** What a record that was found says, if its time is not up. */
+export function liveMetadata(core: Core, record: SessionRecord | undefined): Metadata | undefined {
+  return record !== undefined && stateAt(record, core.now()) === "active" ? record.metadata : undefined;
+}

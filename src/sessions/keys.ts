@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import type { SessionKey } from "../domain/entry.ts";
+import { parseId, sortableId } from "../domain/ids.ts";
+import { removeSession } from "../domain/lifecycle.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { innerScope } from "../domain/scope.ts";
+import { show } from "../domain/show.ts";
+import { SessionError } from "../errors.ts";
+import type { Core } from "./core.ts";
+import { innerChange, liveMetadata } from "./inner-record.ts";
+import { isSame } from "./device-secret.ts";
+
+/** What a key allows: `write` includes `read`, and `admin` both. */
+export type KeyRight = "read" | "write" | "admin";
+
+/** A key without its secret. */
+export interface KeyInfo {
+  readonly id: string;
+  /** What it is for. */
+  readonly name: string;
+  /** The only tenant whose sessions it opens. */
+  readonly tenant: string;
+  readonly right: KeyRight;
+  readonly createdAt: Date;
+}
+
+/** What `create` takes. */
+export interface NewKey {
+  readonly name: string;
+  /** @default "default" */
+  readonly tenant?: string;
+  /** @default "write" */
+  readonly right?: KeyRight;
+}
+
+type Content = { readonly name: string; readonly tenant: string; readonly right: KeyRight; readonly hash: string };
+
+/** The keys of all tenants stand in one place: who shows one has not said yet which tenant it is of. */
+const scope = innerScope("", "keys");
+/** A key holds until it is revoked. */
+const ttlMs = 100 * 365 * 86_400_000;
+const rights: readonly KeyRight[] = ["read", "write", "admin"];
+
+/** Keys by which operators and programs reach a tenant's sessions over HTTP. The store has a hash of each. */
+export class Keys {
+  readonly #core: Core;
+
+  /** Made by `Sessions`. */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** A fresh key; its `token` is told this once. @throws SessionError `id_invalid`, `argument_invalid` */
+  async create({ name, tenant = "default", right = "write" }: NewKey): Promise<KeyInfo & { readonly token: string }> {
+    const core = this.#core;
+    core.guardOpen();
+    parseId(name, "name");
+    parseId(tenant, "tenant");
+    if (!rights.includes(right)) {
+      throw new SessionError("argument_invalid", { name: "right", value: show(right), expected: rights.join(", ") });
+    }
+    const { clock } = core.options;
+    const id = sortableId(core.now(), clock.random(16));
+    const secret = Buffer.from(clock.random(32)).toString("base64url");
+    const token = `pdk_${id}_${secret}`;
+    const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
+    const change = innerChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
+    await core.commit([change]);
+    return { id, name, tenant, right, createdAt: new Date(core.now()), token };
+  }
+
+  /** All keys, the newest first. */
+  async list(): Promise<readonly KeyInfo[]> {
+    const core = this.#core;
+    core.guardOpen();
+    const { now } = await core.store.instances([]);
+    const keys: KeyInfo[] = [];
+    for (let after: { after?: string } = {}; ;) {
+      const page = await core.store.find({ order: "recent", tenant: scope, now, limit: 100, ...after });
+      for (const record of page.records) {
+        const content = contentOf(core, record);
+        if (content !== undefined) keys.push(infoOf(record, content));
+      }
+      if (page.next === undefined) return keys;
+      after = { after: page.next };
+    }
+  }
+
+  /** The key opens nothing any more; false where there is none of this id. */
+  async revoke(id: string): Promise<boolean> {
+    const found = (await this.#core.find(keyOf(parseId(id, "key"))))?.record;
+    return found !== undefined && (await this.#core.commit([removeSession(found)])).status === "ok";
+  }
+
+  /** The key that this token is of; null for what is none, or was revoked. */
+  async verify(token: string): Promise<KeyInfo | null> {
+    const id = /^pdk_([0-9a-z]{26})_[\w-]{43}$/.exec(token)?.[1];
+    if (id === undefined) return null;
+    const found = (await this.#core.find(keyOf(id)))?.record;
+    const content = contentOf(this.#core, found);
+    if (found === undefined || content === undefined) return null;
+    return isSame(Buffer.from(content.hash, "hex"), hashOf(token)) ? infoOf(found, content) : null;
+  }
+}
+
+/** A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
+function hashOf(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+function keyOf(id: string): SessionKey {
+  return { tenant: scope, id };
+}
+
+function contentOf(core: Core, record: SessionRecord | undefined): Content | undefined {
+  return liveMetadata(core, record) as Content | undefined;
+}
+
+function infoOf(record: SessionRecord, { name, tenant, right }: Content): KeyInfo {
+  return { id: record.id, name, tenant, right, createdAt: new Date(record.createdAt) };
+}
