@@ -77,10 +77,19 @@ async function* followed(
       length += text.length;
       if (unheard !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unheard } };
     } else if (news.turn.seq === seq && news.turn.status !== "open") {
-      yield endOf(session, news.turn, Math.max(length, heardLength));
+      const sent = Math.max(length, heardLength);
+      const unheard = unheardOf(news.turn, sent);
+      if (unheard !== "") yield { event: "text", id: `${seq}-${sent + unheard.length}`, data: { text: unheard } };
+      yield endOf(session, news.turn, sent + unheard.length);
       return;
     }
   }
+}
+
+/** What of a finished answer was not in any piece seen; between calls of tools, the turn as a whole tells it. */
+function unheardOf({ output }: Turn, sent: number): string {
+  const isPlain = output.every(({ role, content }) => role === "assistant" && typeof content === "string");
+  return isPlain ? textOf(output).slice(sent) : "";
 }
 
 function endOf(session: Session, turn: Turn, length: number): StreamEvent {

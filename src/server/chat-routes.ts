@@ -165,7 +165,7 @@ export const lockBody: z.ZodType<LockBody> = z.object({
   agent: agentName,
   ttlSeconds: z
     .number()
-    .positive()
+    .min(0.001)
     .max(3_153_600_000)
     .optional()
     .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" }),

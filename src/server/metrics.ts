@@ -64,14 +64,20 @@ export class ServerMetrics {
     help: "1 where the store answered when it was last asked",
     registers: [this.#registry],
   });
-  #look: () => Promise<void> = () => Promise.resolve();
+  readonly #gauges = {
+    sessions: this.#byAgent("perdure_active_sessions", "Active sessions, by agent; the most recent ten thousand"),
+    floors: this.#byAgent("perdure_active_floors", "Sessions whose floor an agent has, by agent"),
+    oldestSession: this.#byAgent("perdure_oldest_active_session_seconds", "Age of the oldest active session, by agent"),
+    oldestFloor: this.#byAgent("perdure_oldest_floor_seconds", "Age of the oldest floor, by agent"),
+  };
+  readonly #sessions: Sessions;
   #looked = Number.NEGATIVE_INFINITY;
 
   constructor(sessions: Sessions) {
     this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:sweep", (report: SweepReport) => this.#onSweep(report));
     this.#listen("perdure:lease-wait", ({ ms }: { ms: number }) => this.#leaseWaits.observe(ms / 1000));
-    this.#addGauges(sessions);
+    this.#sessions = sessions;
   }
 
   get contentType(): string {
@@ -85,7 +91,6 @@ export class ServerMetrics {
       this.#storeUp.set(1);
     } catch {
       // A store that is down is what the gauge tells.
-      this.#looked = Number.NEGATIVE_INFINITY;
       this.#storeUp.set(0);
     }
     return await this.#registry.metrics();
@@ -122,29 +127,22 @@ export class ServerMetrics {
     for (const [what, count] of Object.entries({ expired, floors, removed })) this.#swept.inc({ what }, count);
   }
 
-  /** Gauges of what stands in the store, of the server's own tenant. */
-  #addGauges(sessions: Sessions): void {
-    const gauge = (name: string, help: string): Gauge<"agent"> =>
-      new Gauge({ name, help, labelNames: ["agent"], registers: [this.#registry] });
-    const active = gauge("perdure_active_sessions", "Active sessions, by agent; the most recent ten thousand");
-    const floors = gauge("perdure_active_floors", "Sessions whose floor an agent has, by agent");
-    const oldestSession = gauge("perdure_oldest_active_session_seconds", "Age of the oldest active session, by agent");
-    const oldestFloor = gauge("perdure_oldest_floor_seconds", "Age of the oldest floor, by agent");
-    const gauges = [active, floors, oldestSession, oldestFloor];
+  /** Look at what stands in the store, in the server's own tenant, if the last look is old. */
+  async #look(): Promise<void> {
+    if (performance.now() - this.#looked < freshMs) return;
+    const counts = await countByAgent(this.#sessions);
+    this.#looked = performance.now();
+    for (const gauge of Object.values(this.#gauges)) gauge.reset();
+    for (const [agent, { sessions, floors, oldestSessionMs, oldestFloorMs }] of counts) {
+      this.#gauges.sessions.set({ agent }, sessions);
+      this.#gauges.floors.set({ agent }, floors);
+      this.#gauges.oldestSession.set({ agent }, oldestSessionMs / 1000);
+      this.#gauges.oldestFloor.set({ agent }, oldestFloorMs / 1000);
+    }
+  }
 
-    const look = async (): Promise<void> => {
-      if (performance.now() - this.#looked < freshMs) return;
-      this.#looked = performance.now();
-      const counts = await countByAgent(sessions);
-      for (const one of gauges) one.reset();
-      for (const [agent, count] of counts) {
-        active.set({ agent }, count.sessions);
-        floors.set({ agent }, count.floors);
-        oldestSession.set({ agent }, count.oldestSessionMs / 1000);
-        oldestFloor.set({ agent }, count.oldestFloorMs / 1000);
-      }
-    };
-    this.#look = look;
+  #byAgent(name: string, help: string): Gauge<"agent"> {
+    return new Gauge({ name, help, labelNames: ["agent"], registers: [this.#registry] });
   }
 }
 
