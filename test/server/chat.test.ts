@@ -119,7 +119,7 @@ test("a code makes two devices share a session; a wrong, used or foreign one is 
 });
 
 /** Says what it is told to say, a piece at a time. */
-function slowModel(): { model: Model; say(text: string): void; end(): void } {
+function slowModel(): { model: Model; say: (text: string) => void; end: () => void } {
   let texts: string[] = [];
   let over = false;
   let wake = Promise.withResolvers<void>();

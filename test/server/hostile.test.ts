@@ -1,7 +1,7 @@
 /** Every route against what no honest client sends: made from the schemas, near them, and from nothing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { serve, type Serving } from "./serving.ts";
 
 interface Schema {
