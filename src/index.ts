@@ -17,7 +17,7 @@ export {
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
-export { Answer } from "./sessions/answer.ts";
+export { Answer } from "./domain/answer.ts";
 export type { ConsultOptions } from "./sessions/consult.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";

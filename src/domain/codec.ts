@@ -71,10 +71,7 @@ function objectToPlain(value: object, walk: Walk): unknown {
     return { $type: "date", value: value.toISOString() };
   }
   if (value instanceof Uint8Array) {
-    return {
-      $type: "bytes",
-      value: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"),
-    };
+    return { $type: "bytes", value: base64Of(value) };
   }
   if (walk.ancestors.includes(value)) throw unstorable(walk, "it contains itself");
   if (walk.ancestors.length >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
@@ -170,7 +167,7 @@ function untag(record: Record<string, Value>): Value {
     case "date":
       return new Date(value);
     case "bytes":
-      return new Uint8Array(Buffer.from(value, "base64"));
+      return bytesOf(value);
     case "bigint":
       return BigInt(value);
     case "number":
@@ -178,6 +175,19 @@ function untag(record: Record<string, Value>): Value {
     default:
       throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
   }
+}
+
+/** Browsers, which read what comes over HTTP, have no Buffer. */
+const hasBuffer = typeof Buffer !== "undefined";
+
+function base64Of(bytes: Uint8Array): string {
+  if (hasBuffer) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+function bytesOf(base64: string): Uint8Array {
+  if (hasBuffer) return new Uint8Array(Buffer.from(base64, "base64"));
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 function mapOwn(record: Record<string, Value>): Value {

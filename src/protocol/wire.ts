@@ -4,6 +4,7 @@
  */
 import type {
   ActiveAgent,
+  Chunk,
   Counters,
   Metadata,
   Message,
@@ -121,6 +122,44 @@ export function textOf(messages: readonly Message[]): string {
   return messages
     .map(({ role, content }) => (role === "assistant" && typeof content === "string" ? content : ""))
     .join("");
+}
+
+export function infoOfWire(wire: WireSession): SessionInfo {
+  const { floor, createdAt, lastActivityAt, expiresAt, ...rest } = wire;
+  return {
+    ...rest,
+    floor: floor === null ? null : floorOfWire(floor),
+    createdAt: new Date(createdAt),
+    lastActivityAt: new Date(lastActivityAt),
+    expiresAt: new Date(expiresAt),
+    lease: null,
+  };
+}
+
+export function floorOfWire({ agent, lockedAt, expiresAt, note }: WireFloor): ActiveAgent {
+  return { agent, lockedAt: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
+}
+
+export function turnOfWire(wire: WireTurn): Turn {
+  return { ...wire, at: Date.parse(wire.at) };
+}
+
+export function eventOfWire(wire: WireEvent): SessionEvent {
+  return { ...wire, at: Date.parse(wire.at) } as SessionEvent;
+}
+
+/** News as {@link wireNews} sent them; undefined for an event of another kind. */
+export function newsOfWire(event: string | undefined, data: unknown): SessionNews | undefined {
+  switch (event) {
+    case "turn":
+      return { type: "turn", turn: turnOfWire((data as { turn: WireTurn }).turn) };
+    case "chunk":
+      return { type: "chunk", ...(data as { turn: number; seq: number; chunk: Chunk }) };
+    case "truncated":
+      return { type: "truncated", after: (data as { after: number }).after };
+    default:
+      return undefined;
+  }
 }
 
 /** A session as one has seen it, for `ETag` and `If-Match`: the version of the record and the number of turns. */

@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../errors.ts";
 import type { Answer, Session, Turn } from "../index.ts";
-import { textOf, wireTurn } from "../protocol/wire.ts";
+import { textOf, wireEtag, wireTurn } from "../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
 
 /** What of an answer somebody has heard. */
@@ -35,7 +35,18 @@ export async function* spokenAnswer(session: Session, answer: Answer): AsyncGene
     length += text.length;
     yield { event: "text", id: `${answer.seq}-${length}`, data: { text } };
   }
-  yield doneEvent(session, await answer.done, length);
+  const { id, data } = doneEvent(session, await answer.done, length);
+  yield { event: "done", id, data: { ...data, etag: wireEtag(session.info) } };
+}
+
+/** An answer that somebody else began, from its beginning. */
+export async function* attachedAnswer(
+  session: Session,
+  turn: number,
+  signal: AbortSignal,
+): AsyncGenerator<StreamEvent, void, void> {
+  yield { event: "turn", id: `${turn}-0`, data: { session: session.id, turn } };
+  yield* resumedAnswer(session, { turn, length: 0 }, signal);
 }
 
 /** An answer from where somebody lost it, whoever speaks it, to its end. */
@@ -100,7 +111,7 @@ function endOf(session: Session, turn: Turn, length: number): StreamEvent {
   throw new SessionError(turn.error?.code === "model_refused" ? "model_refused" : "model_failed", { ...ids, reason });
 }
 
-function doneEvent(session: Session, turn: Turn, length: number): StreamEvent {
+function doneEvent(session: Session, turn: Turn, length: number): StreamEvent & { readonly id: string } {
   const data = { session: session.id, text: textOf(turn.output), turn: wireTurn(turn) };
   return { event: "done", id: `${turn.seq}-${length}`, data };
 }

@@ -1,14 +1,21 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import { textOf, wireEtag, wireFloor, wireSession, wireTurn } from "../protocol/wire.ts";
-import { parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
+import { attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
 
-/** The key under which a repeated request is the same write. */
+/** The key under which a repeated request is the same write; percent-encoded where a header could not hold it. */
 export function idempotencyKey(c: RequestContext): { key?: string } {
-  const key = c.req.header("idempotency-key");
-  return key === undefined ? {} : { key };
+  const sent = c.req.header("idempotency-key");
+  if (sent === undefined) return {};
+  try {
+    return { key: decodeURIComponent(sent) };
+  } catch {
+    // A percent sign that encodes nothing is a percent sign.
+    return { key: sent };
+  }
 }
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
@@ -70,10 +77,25 @@ export async function answerReply(
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
-  const answer = await ask();
+  let answer: Answer;
+  try {
+    answer = await ask();
+  } catch (error) {
+    // An earlier try with the same key is being answered: its answer is this one's.
+    if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
+    return await attachReply(c, session, error.details.turn, stop);
+  }
   if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer), stop);
   const turn = await answer.done;
+  c.header("etag", wireEtag(session.info));
   return jsonAnswer(c, { session: session.id, text: textOf(turn.output), turn: wireTurn(turn) });
+}
+
+async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
+  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, signal), stop);
+  for await (const { event, data } of attachedAnswer(session, turn, stop))
+    if (event === "done") return jsonAnswer(c, data);
+  throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "the server is stopping" });
 }
 
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {

@@ -9,7 +9,7 @@ import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
 import { acquire, type Patience } from "./acquire.ts";
-import { Answer } from "./answer.ts";
+import { Answer } from "../domain/answer.ts";
 import { beginOn } from "./begin.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";

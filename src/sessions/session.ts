@@ -12,7 +12,7 @@ import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
-import type { Answer } from "./answer.ts";
+import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
 import type { Handle } from "./handle.ts";

@@ -1,4 +1,4 @@
-import type { Turn } from "../domain/turn.ts";
+import type { Turn } from "./turn.ts";
 
 /**
  * A streamed answer. Iterate it for the text as it arrives, from its beginning, as often as you like; `done` resolves

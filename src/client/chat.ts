@@ -1,0 +1,140 @@
+import type { Answer } from "../domain/answer.ts";
+import { parseDuration } from "../domain/duration.ts";
+import type { Turn } from "../domain/turn.ts";
+import type { ActiveAgent, BusyPolicy, HandOffOptions, LinkCode, MessageInput, SessionInfo } from "../index.ts";
+import { hasCode } from "../errors.ts";
+import {
+  floorOfWire,
+  infoOfWire,
+  turnOfWire,
+  type WireFloor,
+  type WireSession,
+  type WireTurn,
+} from "../protocol/wire.ts";
+import { askOver } from "./answer.ts";
+import { Http, type HttpOptions } from "./http.ts";
+import { encodeKey } from "./remote-session.ts";
+
+/** Where the server is, and which device asks. */
+export interface ChatOptions extends Omit<HttpOptions, "headers"> {
+  /** A UUID that the device keeps to itself: who knows it has its chat. @default the one that this browser keeps */
+  readonly device?: string;
+}
+
+/** How something is said. */
+export interface SayOptions {
+  /** Who answers. @default who has the floor, else the server's choice */
+  readonly agent?: string;
+  /** What to do where an answer is running. @default that of the server */
+  readonly busy?: BusyPolicy;
+  /** Makes a repetition the same turn. @default a fresh one, so that a lost request is safely repeated */
+  readonly key?: string;
+}
+
+/** The chat of one device, over HTTP. */
+export function chat({ device = browserDevice(), ...options }: ChatOptions): Chat {
+  return new Chat(new Http({ ...options, headers: { "x-device-id": device } }));
+}
+
+/** A device's conversation. */
+export class Chat {
+  readonly #http: Http;
+
+  /** Made by `chat`. */
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /**
+   * Say something. Resolves once it is durable; the answer streams from there, and goes on where a connection was lost.
+   * @throws SessionError `busy`, `agent_unknown`, `rate_limited` … ; what goes wrong later, the answer throws
+   */
+  async say(message: MessageInput, { key = crypto.randomUUID(), ...options }: SayOptions = {}): Promise<Answer> {
+    const headers = { "idempotency-key": encodeKey(key) };
+    const request = { method: "POST", path: "/v1/chat", body: { message, ...options }, headers } as const;
+    return await askOver(this.#http, request, async () => undefined);
+  }
+
+  /** What was said last, oldest first; empty for a device that has not said anything. */
+  async turns({ last = 20 }: { last?: number } = {}): Promise<readonly Turn[]> {
+    const { body } = await this.#http.ask({ method: "GET", path: "/v1/chat/turns", query: { last } });
+    return (body as { turns: WireTurn[] }).turns.map(turnOfWire);
+  }
+
+  /** The device's session; undefined where it has not said anything yet. */
+  async session(): Promise<SessionInfo | undefined> {
+    try {
+      const { body } = await this.#http.ask({ method: "GET", path: "/v1/chat/session" });
+      return infoOfWire(body as WireSession);
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Stop the running answer; false where none runs. */
+  async cancel(): Promise<boolean> {
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/chat/cancel" });
+    return (body as { cancelled: boolean }).cancelled;
+  }
+
+  /** Who has the floor; null: nobody. */
+  async activeAgent(): Promise<ActiveAgent | null> {
+    const { status, body } = await this.#http.ask({ method: "GET", path: "/v1/chat/lock" });
+    return status === 204 ? null : floorOfWire(body as WireFloor);
+  }
+
+  /** Hand the floor to an agent, for a time. */
+  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
+    const body = {
+      agent,
+      ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }),
+      ...(note === undefined ? {} : { note }),
+    };
+    const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/lock", body });
+    return floorOfWire(answer.body as WireFloor);
+  }
+
+  /** Give the floor back. */
+  async release(): Promise<void> {
+    await this.#http.ask({ method: "DELETE", path: "/v1/chat/lock" });
+  }
+
+  /** A code by which another device comes to share this chat. */
+  async linkCode(): Promise<LinkCode> {
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/devices/link-codes" });
+    const { code, expiresAt } = body as { code: string; expiresAt: string };
+    return { code, expiresAt: new Date(expiresAt) };
+  }
+
+  /** Share the chat of the device that showed this code. @throws SessionError `link_code_invalid` */
+  async link(code: string): Promise<void> {
+    await this.#http.ask({ method: "POST", path: "/v1/devices/link", body: { code }, once: true });
+  }
+
+  /** Be for oneself again; false where it was linked to nobody. */
+  async unlink(): Promise<boolean> {
+    const { body } = await this.#http.ask({ method: "DELETE", path: "/v1/devices/link" });
+    return (body as { unlinked: boolean }).unlinked;
+  }
+}
+
+/** Where a browser keeps things, as `localStorage` does. */
+export interface Keeper {
+  getItem(name: string): string | null;
+  setItem(name: string, value: string): void;
+}
+
+const keptAs = "perdure-device";
+
+/** The device id that this browser keeps, made where there is none. @throws Error where there is no such place */
+export function browserDevice(
+  keeper: Keeper | undefined = (globalThis as { localStorage?: Keeper }).localStorage,
+): string {
+  if (keeper === undefined) throw new Error("there is no localStorage here; pass the device's id");
+  const kept = keeper.getItem(keptAs);
+  if (kept !== null) return kept;
+  const device = crypto.randomUUID();
+  keeper.setItem(keptAs, device);
+  return device;
+}

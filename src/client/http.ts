@@ -1,0 +1,144 @@
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import pRetry, { AbortError } from "p-retry";
+import { SessionError } from "../errors.ts";
+import { fromJson, toJson } from "../protocol/json.ts";
+import { errorOf } from "../protocol/problem.ts";
+
+/** Where the server is, and who asks. */
+export interface HttpOptions {
+  /** The server's address, such as `https://chat.example`; what it is mounted under belongs to it. */
+  readonly url: string;
+  /** Sent with every request: a key, or a device's id. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** How often a request is tried again that was lost or refused for now. @default 4 */
+  readonly retries?: number;
+  /** @default the platform's */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** One request. It is tried again where it was lost, so it must do no harm when it arrives twice. */
+export interface HttpRequest {
+  /** It would do harm, or look like a failure: it is sent once. */
+  readonly once?: true;
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly body?: object;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What came. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly etag: string | null;
+  readonly body: unknown;
+}
+
+/** One event of a stream. */
+export interface HttpEvent {
+  readonly event: string | undefined;
+  readonly id: string | undefined;
+  readonly data: unknown;
+}
+
+/** Requests to one server, by one who asks. */
+export class Http {
+  readonly #options: HttpOptions;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SessionError what the server says; `store_unavailable` where it cannot be reached, or it is no such server */
+  async ask(request: HttpRequest): Promise<HttpAnswer> {
+    return await this.#retried(request, async () => {
+      const response = await this.#send(request, "application/json");
+      const text = await response.text();
+      return { status: response.status, etag: response.headers.get("etag"), body: text === "" ? null : fromJson(text) };
+    });
+  }
+
+  /** The events of a stream, until it ends or breaks. @throws as `ask`, and what the network throws in the middle */
+  async *events(request: HttpRequest): AsyncGenerator<HttpEvent, void, void> {
+    const response = await this.#retried(request, () => this.#send(request, "text/event-stream"));
+    if (response.body === null) return;
+    const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+    for await (const { event, id, data } of readableOf(events)) yield { event, id, data: fromJson(data) };
+  }
+
+  async #send(
+    { method, path, query = {}, body, headers = {}, signal }: HttpRequest,
+    accept: string,
+  ): Promise<Response> {
+    const { url, headers: own, fetch = globalThis.fetch } = this.#options;
+    const target = new URL(`${url.replace(/\/+$/, "")}${path}`);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) target.searchParams.set(name, String(value));
+    }
+    const response = await fetch(target, {
+      method,
+      headers: { accept, ...(body === undefined ? {} : { "content-type": "application/json" }), ...own, ...headers },
+      ...(body === undefined ? {} : { body: toJson(body, "request") }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (response.ok) return response;
+    throw (await refusalOf(response)) ?? unreachable(url, `it answered ${response.status} without a reason`);
+  }
+
+  async #retried<T>({ signal, once }: HttpRequest, work: () => Promise<T>): Promise<T> {
+    const { url, retries = 4 } = this.#options;
+    const attempt = async (): Promise<T> => {
+      try {
+        return await work();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof SessionError) {
+          if (mayRetry(error)) throw error;
+          throw new AbortError(error);
+        }
+        throw unreachable(url, error instanceof Error ? error.message : String(error), error);
+      }
+    };
+    return await pRetry(attempt, {
+      retries: once === true ? 0 : retries,
+      minTimeout: 100,
+      maxTimeout: 5000,
+      randomize: true,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+}
+
+/** Busy sessions are the caller's to wait for; what the server cannot do just now is tried again. */
+function mayRetry({ code }: SessionError): boolean {
+  return code === "store_unavailable" || code === "store_busy" || code === "rate_limited" || code === "contended";
+}
+
+async function refusalOf(response: Response): Promise<SessionError | undefined> {
+  try {
+    return errorOf(JSON.parse(await response.text()));
+  } catch {
+    // No problem of ours: something between here and the server answered.
+    return undefined;
+  }
+}
+
+function unreachable(url: string, reason: string, cause?: unknown): SessionError {
+  return new SessionError("store_unavailable", { store: new URL(url).host, reason }, { cause });
+}
+
+/** Not every browser iterates over streams. */
+async function* readableOf<T>(stream: ReadableStream<T>): AsyncGenerator<T, void, void> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // What broke the stream is told by the read; a reader that leaves has no use for what closing it says.
+    await reader.cancel().catch(() => undefined);
+  }
+}

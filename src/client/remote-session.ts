@@ -1,0 +1,327 @@
+import type { Answer } from "../domain/answer.ts";
+import { parseDuration } from "../domain/duration.ts";
+import type { Turn } from "../domain/turn.ts";
+import { hasCode } from "../errors.ts";
+import type {
+  ActiveAgent,
+  ConsultOptions,
+  HandOffOptions,
+  MessageInput,
+  Metadata,
+  Session,
+  SessionEvent,
+  SessionInfo,
+  SessionNews,
+  SessionPatch,
+  TurnInput,
+  TurnRange,
+  WatchOptions,
+  WriteKey,
+} from "../index.ts";
+import {
+  eventOfWire,
+  floorOfWire,
+  infoOfWire,
+  newsOfWire,
+  parseEtag,
+  turnOfWire,
+  wireEtag,
+  type WireEvent,
+  type WireFloor,
+  type WireSession,
+  type WireTurn,
+} from "../protocol/wire.ts";
+import { askOver } from "./answer.ts";
+import type { Http, HttpAnswer } from "./http.ts";
+
+/** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
+type OverHttp = Pick<
+  Session,
+  | "id"
+  | "info"
+  | "refresh"
+  | "append"
+  | "cancel"
+  | "turns"
+  | "watch"
+  | "instructions"
+  | "truncate"
+  | "update"
+  | "touch"
+  | "handOff"
+  | "activeAgent"
+  | "release"
+  | "events"
+  | "end"
+  | "remove"
+>;
+
+/** How a question is asked over HTTP: with a model by its name only. */
+export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "route"> & {
+  readonly model?: string;
+  /** How many past turns the model is shown. @default 20 */
+  readonly window?: number;
+};
+
+const pageSize = 500;
+
+/**
+ * A session over HTTP, with the same promises as one at hand: turns are written onto what this object has seen, a lost
+ * request is repeated under its key, operations run in the order of their calls.
+ */
+export class RemoteSession implements OverHttp {
+  readonly #http: Http;
+  readonly #path: string;
+  #info: SessionInfo;
+  /** What this object has seen: a version of the record, and the number of turns it had then. */
+  #seen: { readonly version: number; readonly turn: number };
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Made by `RemoteSessions`. */
+  constructor(http: Http, wire: WireSession) {
+    this.#http = http;
+    this.#path = `/v1/sessions/${encodeURIComponent(wire.id)}`;
+    this.#info = infoOfWire(wire);
+    this.#seen = this.#info;
+  }
+
+  get id(): string {
+    return this.#info.id;
+  }
+
+  /** As last told by the server; `refresh` asks it. Who holds a lease is not told. */
+  get info(): SessionInfo {
+    return this.#info;
+  }
+
+  /** Catch up, and count its turns as seen. @throws SessionError `session_not_found` */
+  async refresh(): Promise<SessionInfo> {
+    return await this.#inOrder(async () => {
+      const info = await this.#look();
+      this.#seen = info;
+      return info;
+    });
+  }
+
+  /** Append a finished turn. @throws SessionError as a session at hand */
+  async append(turn: TurnInput, { key = crypto.randomUUID() }: WriteKey = {}): Promise<Turn> {
+    return await this.#inOrder(async () => {
+      const headers = { "idempotency-key": encodeKey(key), "if-match": wireEtag(this.#seen) };
+      const answer = await this.#http.ask({ method: "POST", path: `${this.#path}/turns`, body: turn, headers });
+      const appended = turnOfWire(answer.body as WireTurn);
+      this.#wrote(appended, answer);
+      return appended;
+    });
+  }
+
+  /** Ask the model, with the session's memory. Resolves once the question is durable. @throws SessionError as a session at hand */
+  async consult(
+    question: MessageInput,
+    { signal, key = crypto.randomUUID(), ...options }: RemoteConsultOptions = {},
+  ): Promise<Answer> {
+    signal?.throwIfAborted();
+    return await this.#inOrder(async () => {
+      const answer = await askOver(
+        this.#http,
+        {
+          method: "POST",
+          path: `${this.#path}/consult`,
+          body: { message: question, ...options },
+          headers: { "idempotency-key": encodeKey(key), ...this.#ifMatch(options) },
+        },
+        async ({ turn, etag }) => this.#wrote(turn, { etag: etag ?? wireEtag(await this.#look()) }),
+      );
+      const stop = (): void => void this.cancel().catch(() => undefined);
+      signal?.addEventListener("abort", stop, { once: true });
+      void answer.done.catch(() => undefined).finally(() => signal?.removeEventListener("abort", stop));
+      return answer;
+    });
+  }
+
+  /** Who waits or pushes in has said that what happens meanwhile is fine. */
+  #ifMatch({ busy = "reject" }: RemoteConsultOptions): Record<string, string> {
+    return busy === "reject" ? { "if-match": wireEtag(this.#seen) } : {};
+  }
+
+  /** Stop the running answer, wherever it runs; false where none does. */
+  async cancel(): Promise<boolean> {
+    const { body } = await this.#http.ask({ method: "POST", path: `${this.#path}/cancel` });
+    return (body as { cancelled: boolean }).cancelled;
+  }
+
+  /** The turns, oldest first. @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid` */
+  async *turns(range: TurnRange = {}): AsyncGenerator<Turn, void, undefined> {
+    const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
+    const isPage = last === undefined ? !(to >= from) : last <= pageSize || Object.keys(range).length > 1;
+    if (isPage) {
+      // Also what is no range, of which the server says why.
+      yield* await this.#page(range);
+      return;
+    }
+    const { turn: head } = await this.#look();
+    const end = Math.min(to, head);
+    for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
+      const page = await this.#page({ from: next, to: Math.min(end, next + pageSize - 1) });
+      if (page.length === 0) return;
+      yield* page;
+      next += page.length;
+    }
+  }
+
+  async #page({ ...query }: TurnRange): Promise<readonly Turn[]> {
+    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/turns`, query });
+    return (body as { turns: WireTurn[] }).turns.map(turnOfWire);
+  }
+
+  /** What is committed to the session from here on; a stream that breaks is taken up where it was lost. */
+  async *watch(options: WatchOptions = {}): AsyncGenerator<SessionNews, void, void> {
+    const { signal, after = this.#seen.turn, afterChunk = 0 } = options;
+    let lastId = `${after}.${afterChunk}`;
+    while (signal?.aborted !== true) {
+      const request = {
+        method: "GET",
+        path: `${this.#path}/watch`,
+        headers: { "last-event-id": lastId },
+        signal,
+      } as const;
+      try {
+        for await (const { event, id, data } of this.#http.events(request)) {
+          lastId = id ?? lastId;
+          const news = newsOfWire(event, data);
+          if (news !== undefined) yield news;
+        }
+      } catch (error) {
+        if (isAborted(signal)) return;
+        if (hasCode(error, "session_not_found")) throw error;
+      }
+      const { state } = await this.#look();
+      if (state !== "active" && state !== "inactive") return;
+    }
+  }
+
+  /** The startup context. */
+  async instructions(): Promise<string | undefined> {
+    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/instructions` });
+    return (body as { instructions: string | null }).instructions ?? undefined;
+  }
+
+  /** Forget the turns after a number. @throws SessionError `range_invalid`, `conflict`, `busy` */
+  async truncate(after: number): Promise<void> {
+    await this.#inOrder(async () => {
+      const headers = { "if-match": wireEtag(this.#seen) };
+      const answer = await this.#http.ask({
+        method: "POST",
+        path: `${this.#path}/truncate`,
+        body: { after },
+        headers,
+        once: true,
+      });
+      this.#info = infoOfWire(answer.body as WireSession);
+      this.#seen = this.#info;
+    });
+  }
+
+  /** Change metadata, deadlines, user or instructions. @throws SessionError as a session at hand */
+  async update({ metadata, ...patch }: SessionPatch): Promise<void> {
+    await this.#inOrder(async () => {
+      const body = { ...patch, ...(metadata === undefined ? {} : metadataPatch(metadata)) };
+      const answer = await this.#http.ask({ method: "PATCH", path: this.#path, body });
+      this.#info = infoOfWire(answer.body as WireSession);
+    });
+  }
+
+  /** A sign of life. */
+  async touch(): Promise<void> {
+    await this.#told("POST", "touch");
+  }
+
+  /** Hand the floor to an agent, for a time. */
+  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
+    return await this.#inOrder(async () => {
+      const body = {
+        agent,
+        ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }),
+        ...(note === undefined ? {} : { note }),
+      };
+      const answer = await this.#http.ask({ method: "PUT", path: `${this.#path}/lock`, body });
+      return floorOfWire(answer.body as WireFloor);
+    });
+  }
+
+  /** Who has the floor; null: nobody. */
+  async activeAgent(): Promise<ActiveAgent | null> {
+    const { status, body } = await this.#http.ask({ method: "GET", path: `${this.#path}/lock` });
+    return status === 204 ? null : floorOfWire(body as WireFloor);
+  }
+
+  /** Give the floor back; false where nobody has it. */
+  async release(): Promise<boolean> {
+    return await this.#inOrder(async () => {
+      const had = (await this.activeAgent()) !== null;
+      await this.#http.ask({ method: "DELETE", path: `${this.#path}/lock` });
+      return had;
+    });
+  }
+
+  /** What happened beside the turns. */
+  async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
+    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/events`, query: { last } });
+    return (body as { events: WireEvent[] }).events.map(eventOfWire);
+  }
+
+  /** End the session for good. */
+  async end(): Promise<void> {
+    await this.#told("POST", "end");
+  }
+
+  /** Remove the session with everything in it. Needs a key with the right `admin`. */
+  async remove(): Promise<void> {
+    await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
+  }
+
+  async #told(method: "POST", what: string): Promise<void> {
+    await this.#inOrder(async () => {
+      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}` });
+      this.#info = infoOfWire(answer.body as WireSession);
+    });
+  }
+
+  async #look(): Promise<SessionInfo> {
+    const { body } = await this.#http.ask({ method: "GET", path: this.#path });
+    this.#info = infoOfWire(body as WireSession);
+    return this.#info;
+  }
+
+  /** A turn of ours stands: where it followed what was seen, we have now seen all there is. */
+  #wrote(turn: Turn, { etag }: Pick<HttpAnswer, "etag"> | { etag: string }): void {
+    const stands = etag === null ? null : parseEtag(etag);
+    if (stands === null || turn.seq !== this.#seen.turn + 1 || stands.turn !== turn.seq) return;
+    this.#seen = stands;
+    this.#info = { ...this.#info, ...stands };
+  }
+
+  async #inOrder<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(operation, operation);
+    this.#last = result;
+    return await result;
+  }
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+/** Keys of metadata that go are named apart: JSON has no `undefined`. */
+function metadataPatch(metadata: Metadata): object {
+  const entries = Object.entries(metadata);
+  const removed = entries.filter(([, value]) => value === undefined).map(([key]) => key);
+  return {
+    metadata: Object.fromEntries(entries.filter(([, value]) => value !== undefined)),
+    ...(removed.length === 0 ? {} : { removeMetadata: removed }),
+  };
+}
+
+/** A header holds no other characters than these. */
+export function encodeKey(key: string): string {
+  return encodeURIComponent(key);
+}

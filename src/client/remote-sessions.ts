@@ -1,0 +1,94 @@
+import { sortableId } from "../domain/ids.ts";
+import { hasCode } from "../errors.ts";
+import type { CreateOptions, EnsureOptions, ListQuery, SessionPage, SweepReport, SweepRequest } from "../index.ts";
+import { infoOfWire, type WireSession } from "../protocol/wire.ts";
+import { Http, type HttpOptions } from "./http.ts";
+import { RemoteSession } from "./remote-session.ts";
+
+/** Where the server is, and the key to it. */
+export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
+  /** As `perdure keys create` made it. It opens one tenant's sessions. */
+  readonly key: string;
+}
+
+/** The sessions that a key opens, over HTTP. Nothing is sent before it is asked for, and there is nothing to close. */
+export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
+  return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
+}
+
+/** The sessions of one tenant, over HTTP. */
+export class RemoteSessions {
+  readonly #http: Http;
+
+  /** Made by `connect`. */
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Create a session. @throws SessionError `session_exists`, `agent_unknown`, `id_invalid` … */
+  async create(options: CreateOptions = {}): Promise<RemoteSession> {
+    // An id of our own making makes a repeated request find what the lost one created.
+    const id =
+      options.id ??
+      `${options.agent ?? "assistant"}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
+    try {
+      const { body } = await this.#http.ask({ method: "POST", path: "/v1/sessions", body: { ...options, id } });
+      return this.#session(body);
+    } catch (error) {
+      if (options.id === undefined && hasCode(error, "session_exists")) return await this.get(id);
+      throw error;
+    }
+  }
+
+  /** The session with this id, created where there is none. @throws SessionError `session_expired`, `session_ended` … */
+  async ensure(id: string, options: EnsureOptions = {}): Promise<RemoteSession> {
+    const { body } = await this.#http.ask({ method: "PUT", path: pathOf(id), body: options });
+    return this.#session(body);
+  }
+
+  /** The session with this id, whatever its state. @throws SessionError `session_not_found` */
+  async get(id: string): Promise<RemoteSession> {
+    const { body } = await this.#http.ask({ method: "GET", path: pathOf(id) });
+    return this.#session(body);
+  }
+
+  /** One page of sessions, the most recently active first. */
+  async list({
+    activeSince,
+    activeBefore,
+    state,
+    ...query
+  }: ListQuery & { readonly state?: string } = {}): Promise<SessionPage> {
+    const { body } = await this.#http.ask({
+      method: "GET",
+      path: "/v1/sessions",
+      query: { ...query, state, activeSince: activeSince?.toISOString(), activeBefore: activeBefore?.toISOString() },
+    });
+    const page = body as { sessions: WireSession[]; next?: string };
+    return { ...page, sessions: page.sessions.map(infoOfWire) };
+  }
+
+  /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
+  async end(id: string): Promise<void> {
+    await (await this.get(id)).end();
+  }
+
+  /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */
+  async remove(id: string): Promise<void> {
+    await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
+  }
+
+  /** One bounded pass of the sweep. Needs a key with the right `admin`. */
+  async sweep({ signal, ...request }: SweepRequest = {}): Promise<SweepReport> {
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/sweep", body: request, signal });
+    return body as SweepReport;
+  }
+
+  #session(body: unknown): RemoteSession {
+    return new RemoteSession(this.#http, body as WireSession);
+  }
+}
+
+function pathOf(id: string): string {
+  return `/v1/sessions/${encodeURIComponent(id)}`;
+}

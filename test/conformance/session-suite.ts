@@ -1,0 +1,277 @@
+/** What a session promises, wherever it is: at hand on any store, or over HTTP. One suite for all of them. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RemoteSessions } from "../../src/client/index.ts";
+import type { Model, Sessions, SessionsOptions, Turn } from "../../src/index.ts";
+import { oddIds } from "../../src/testing/conformance/odd-texts.ts";
+
+/** Sessions of a fresh, empty store. */
+export type OpenedSessions = AsyncDisposable & { readonly sessions: Sessions | RemoteSessions };
+
+/** Answers with how much it was shown, in two pieces; fails or hangs when it is told to. */
+const model: Model = async function* ({ messages, signal }) {
+  const question = messages.at(-1)?.content;
+  if (question === "fail") throw new Error("the model is ill");
+  yield { type: "text", text: "shown " };
+  if (question === "hang") await sleep(60_000, undefined, { signal });
+  yield { type: "text", text: String(messages.length) };
+};
+
+const agents = { assistant: {}, ceo: { instructions: "You lead." } };
+
+export function sessionSuite(name: string, open: (options: SessionsOptions) => Promise<OpenedSessions>): void {
+  const check = (title: string, body: (sessions: Sessions | RemoteSessions) => Promise<void>): void => {
+    test(title, async () => {
+      await using opened = await open({ model, agents, sweep: false, secret: "a secret for tests only" });
+      await body(opened.sessions);
+    });
+  };
+  const inputs = async (turns: AsyncIterable<Turn>): Promise<unknown[]> =>
+    (await Array.fromAsync(turns)).map(({ input }) => input[0]?.content);
+
+  describe(name, () => {
+    check("what goes in comes out", async (sessions) => {
+      const values = [
+        ...oddIds,
+        -0,
+        1e308,
+        5e-324,
+        2 ** 53,
+        null,
+        true,
+        12_345_678_901_234_567_890n,
+        new Date("2026-01-01T00:00:00.001Z"),
+        new Uint8Array([0, 255, 10]),
+        { $type: "date", value: "not one" },
+        JSON.parse('{"__proto__":{"x":1},"b":1,"a":2}'),
+        [[], {}, [[null]]],
+        "x".repeat(1_000_000),
+      ];
+      const session = await sessions.create({ id: "s", metadata: { values: values.slice(0, -1) } });
+      assert.deepEqual(session.info.metadata, { values: values.slice(0, -1) });
+      for (const value of values) await session.append({ input: { role: "user", content: value }, output: "ok" });
+      const again = await sessions.get("s");
+      assert.deepEqual(again.info.metadata, { values: values.slice(0, -1) });
+      const kept = await inputs(again.turns());
+      assert.deepEqual(kept, values);
+      assert.equal(JSON.stringify(Object.keys(kept.at(-3) as object)), '["__proto__","b","a"]');
+    });
+
+    check("what cannot be kept is refused with its place, and nothing is written", async (sessions) => {
+      const session = await sessions.create();
+      const bad = { role: "user", content: { deep: [Number.NaN] } } as const;
+      await assert.rejects(session.append({ input: bad }), { code: "value_unstorable" });
+      await assert.rejects(session.append({ input: "" }), { code: "message_invalid" });
+      await assert.rejects(session.append({ input: "x".repeat(8 * 1024 * 1024) }), (error: { code?: string }) =>
+        ["turn_too_large", "body_too_large"].includes(error.code ?? ""),
+      );
+      assert.deepEqual(await inputs(session.turns()), []);
+      assert.equal((await session.append({ input: "fine" })).seq, 1);
+    });
+
+    check(
+      "a turn is written onto what was seen, and another's turn is a conflict until it is refreshed",
+      async (sessions) => {
+        const mine = await sessions.create({ id: "s" });
+        const theirs = await sessions.get("s");
+        await mine.append({ input: "one" });
+        await mine.append({ input: "two" });
+        await theirs.touch();
+        await theirs.update({ metadata: { seen: true } });
+        await assert.rejects(theirs.append({ input: "three" }), { code: "conflict" });
+        await assert.rejects(theirs.consult("three"), { code: "conflict" });
+        await assert.rejects(
+          theirs.append({ input: "three" }),
+          { code: "conflict" },
+          "nothing is merged behind one's back",
+        );
+        await theirs.refresh();
+        assert.equal((await theirs.append({ input: "three" })).seq, 3);
+        assert.deepEqual(await inputs(mine.turns({ last: 1 })), ["three"]);
+        await assert.rejects(mine.append({ input: "four" }), { code: "conflict" }, "reading is not having seen");
+      },
+    );
+
+    check("what is no turn is folded in without a conflict", async (sessions) => {
+      const mine = await sessions.create({ id: "s", metadata: { a: 1, b: 2 } });
+      const theirs = await sessions.get("s");
+      await theirs.update({ metadata: { b: undefined, c: null } });
+      await theirs.handOff("ceo");
+      assert.equal((await mine.append({ input: "mine" })).seq, 1);
+      const { metadata, floor } = await mine.refresh();
+      assert.deepEqual(metadata, { a: 1, c: null });
+      assert.equal(floor?.agent, "ceo");
+    });
+
+    check("a retry with the same key and content is the same turn; other content is refused", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      const key = "ключ 100%, 🦩";
+      const first = await session.append({ input: "one", output: "1" }, { key });
+      assert.equal(first.key, key);
+      assert.deepEqual(await session.append({ input: "one", output: "1" }, { key }), first);
+      await assert.rejects(session.append({ input: "other" }, { key }), { code: "key_reused" });
+      assert.equal((await session.append({ input: "two" })).seq, 2);
+      const asked = await session.consult("three", { key: "k3" });
+      const done = await asked.done;
+      assert.deepEqual((await (await session.consult("three", { key: "k3" })).done).output, done.output);
+      assert.equal((await session.refresh()).turn, 3);
+    });
+
+    check("operations run in the order of their calls", async (sessions) => {
+      const session = await sessions.create();
+      const turns = await Promise.all(Array.from({ length: 20 }, (_, index) => session.append({ input: `${index}` })));
+      assert.deepEqual(
+        turns.map(({ seq }) => seq),
+        Array.from({ length: 20 }, (_, index) => index + 1),
+      );
+    });
+
+    check("turns are read in pages, by range, and by the last so many", async (sessions) => {
+      const session = await sessions.create();
+      await Promise.all(Array.from({ length: 620 }, (_, index) => session.append({ input: `${index + 1}` })));
+      assert.deepEqual(await inputs(session.turns({ last: 2 })), ["619", "620"]);
+      assert.deepEqual(await inputs(session.turns({ from: 499, to: 502 })), ["499", "500", "501", "502"]);
+      assert.equal((await inputs(session.turns())).length, 620);
+      assert.equal((await inputs(session.turns({ last: 610 })))[0], "11");
+      await assert.rejects(inputs(session.turns({ from: 3, to: 2 })), (error: { code?: string }) =>
+        ["range_invalid", "request_invalid"].includes(error.code ?? ""),
+      );
+    });
+
+    check("truncate takes back what was seen, and nothing else", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      for (const input of ["1", "2", "3"]) await session.append({ input });
+      const stale = await sessions.get("s");
+      await session.truncate(1);
+      assert.deepEqual(await inputs(session.turns()), ["1"]);
+      await assert.rejects(stale.truncate(0), { code: "conflict" });
+      assert.equal((await session.append({ input: "2 again" })).seq, 2);
+    });
+
+    check("an answer streams, is sealed with its cost, and is the memory of the next", async (sessions) => {
+      const session = await sessions.create({ agent: "ceo" });
+      const answer = await session.consult("hello");
+      assert.equal(answer.seq, 1);
+      const pieces = await Array.fromAsync(answer);
+      assert.equal(pieces.join(""), "shown 2");
+      const turn = await answer.done;
+      assert.deepEqual([turn.seq, turn.status, turn.agent], [1, "done", "ceo"]);
+      assert.equal(turn.output[0]?.content, "shown 2");
+      assert.equal(await (await session.consult("again")).text(), "shown 4");
+      assert.equal((await session.refresh()).counters.turns, 2);
+      assert.equal((await session.append({ input: "after" })).seq, 3, "one's own answers have been seen");
+    });
+
+    check("an answer that fails says why, and its turn is kept", async (sessions) => {
+      const session = await sessions.create();
+      const answer = await session.consult("fail");
+      await assert.rejects(answer.done, { code: "model_failed" });
+      const [turn] = await Array.fromAsync(session.turns());
+      assert.equal(turn?.status, "failed");
+      await session.refresh();
+      assert.equal(await (await session.consult("fine")).text(), "shown 2");
+    });
+
+    check("an answer is stopped by cancel and by its signal, with what had arrived", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      const first = await session.consult("hang");
+      for await (const text of first) {
+        assert.equal(text, "shown ");
+        break;
+      }
+      await assert.rejects((await sessions.get("s")).consult("me too"), { code: "busy" });
+      assert.equal(await (await sessions.get("s")).cancel(), true);
+      await assert.rejects(first.done, { code: "interrupted" });
+      await session.refresh();
+      const stop = new AbortController();
+      const second = await session.consult("hang", { signal: stop.signal });
+      stop.abort();
+      await assert.rejects(second.done, { code: "interrupted" });
+      assert.equal(await session.cancel(), false);
+      const turns = await Array.fromAsync(session.turns());
+      assert.deepEqual(
+        turns.map(({ status }) => status),
+        ["interrupted", "interrupted"],
+      );
+    });
+
+    check("watching tells turns and pieces as they come, and ends with the session", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      await session.append({ input: "known" });
+      const watcher = await sessions.get("s");
+      const told: string[] = [];
+      const watching = (async () => {
+        for await (const news of watcher.watch()) {
+          if (news.type === "turn") told.push(`${news.turn.seq} ${news.turn.status}`);
+        }
+      })();
+      await sleep(100);
+      await (
+        await session.consult("hello")
+      ).done;
+      await session.append({ input: "three" });
+      await sleep(600);
+      await session.end();
+      await watching;
+      assert.deepEqual(
+        told.filter((line) => !line.endsWith("open")),
+        ["2 done", "3 done"],
+      );
+    });
+
+    check("the floor and its events", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      assert.equal(await session.activeAgent(), null);
+      const given = await session.handOff("ceo", { ttl: "1h", note: "a note" });
+      assert.equal(given.expiresAt.getTime() - given.lockedAt.getTime(), 3_600_000);
+      assert.deepEqual(await (await sessions.get("s")).activeAgent(), given);
+      assert.equal((await (await session.consult("hello")).done).agent, "ceo");
+      assert.equal(await session.release(), true);
+      assert.equal(await session.release(), false);
+      const events = await session.events();
+      assert.deepEqual(
+        events.map(({ seq, type }) => [seq, type]),
+        [
+          [1, "handed_off"],
+          [2, "released"],
+        ],
+      );
+      assert(events.every(({ at }) => Number.isFinite(at)));
+      await assert.rejects(session.handOff("nobody"), { code: "agent_unknown" });
+      await assert.rejects(session.handOff("ceo", { ttl: "never" }), { code: "duration_invalid" });
+    });
+
+    check("sessions are listed by pages, ended and removed, and what is not there is named", async (sessions) => {
+      for (const id of ["a", "b/ä ?#%", "c"]) await sessions.create({ id, user: "ada" });
+      const first = await sessions.list({ limit: 2 });
+      const rest = await sessions.list({ limit: 2, after: first.next ?? "" });
+      const ids = [...first.sessions, ...rest.sessions].map(({ id }) => id);
+      assert.deepEqual(ids.toSorted(), ["a", "b/ä ?#%", "c"]);
+      assert.equal(rest.next, undefined);
+      await sessions.end("b/ä ?#%");
+      assert.equal((await sessions.list({ state: "ended" })).sessions[0]?.id, "b/ä ?#%");
+      await assert.rejects(sessions.ensure("b/ä ?#%"), {
+        code: "session_ended",
+        details: { sessionId: "b/ä ?#%", tenant: "default" },
+      });
+      await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
+      await sessions.remove("a");
+      await assert.rejects(sessions.get("a"), { code: "session_not_found" });
+      await assert.rejects(sessions.create({ id: "c" }), { code: "session_exists" });
+      await assert.rejects(sessions.create({ agent: "nobody" }), { code: "agent_unknown" });
+      assert.equal((await sessions.ensure("c")).info.user, "ada");
+      assert.equal((await sessions.sweep()).complete, true);
+    });
+
+    check("instructions are kept, and changed", async (sessions) => {
+      const session = await sessions.create({ instructions: "Be brief." });
+      assert.equal(await session.instructions(), "Be brief.");
+      await session.update({ instructions: "Be kind.", ttl: "1h", user: "ada" });
+      assert.equal(await session.instructions(), "Be kind.");
+      const { user, expiresAt, lastActivityAt } = await session.refresh();
+      assert.deepEqual([user, expiresAt.getTime() - lastActivityAt.getTime()], ["ada", 3_600_000]);
+      assert.equal(await (await sessions.create()).instructions(), undefined);
+    });
+  });
+}
