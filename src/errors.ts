@@ -56,6 +56,9 @@ export interface ErrorDetails {
   readonly model_failed: FromModel;
   readonly model_refused: FromModel;
 
+  readonly agent_not_routed: InSession & { known: readonly string[] };
+  readonly router_failed: InSession & { reason: string };
+
   // The store
   readonly store_scheme_unknown: { url: string; known: readonly string[] };
   readonly store_unavailable: { store: string; reason: string };
@@ -258,6 +261,19 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) =>
       `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
+  },
+
+  agent_not_routed: {
+    status: 422,
+    retryable: false,
+    message: (d) =>
+      `no agent fits the message for session ${d.sessionId}; nothing was written; name a default agent or one of ${d.known.join(", ")}`,
+  },
+  router_failed: {
+    status: 502,
+    retryable: true,
+    message: (d) =>
+      `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
   },
 
   // The store
