@@ -56,6 +56,7 @@ export interface ErrorDetails {
   readonly model_failed: FromModel;
   readonly model_refused: FromModel;
 
+  readonly tool_steps_exceeded: Partial<InSession> & { reason: string; stepsMax: number; turn?: number };
   readonly agent_not_routed: InSession & { known: readonly string[] };
   readonly router_failed: InSession & { reason: string };
 
@@ -263,6 +264,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
   },
 
+  tool_steps_exceeded: {
+    status: 502,
+    retryable: false,
+    message: (d) =>
+      `the answer was given up: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; what had arrived is kept; raise stepsMax, or see why the model keeps calling`,
+  },
   agent_not_routed: {
     status: 422,
     retryable: false,

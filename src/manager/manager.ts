@@ -13,8 +13,11 @@ import type { Model } from "../sessions/model.ts";
 import type { Agent } from "../sessions/options.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import { floorTools } from "./floor-tools.ts";
 import { routeByKeywords } from "./keyword-router.ts";
 import { routedText, type Router } from "./router.ts";
+import { parseTools, type Tool } from "./tool.ts";
+import { parseStepsMax, withTools } from "./tool-loop.ts";
 import { within } from "./within.ts";
 
 /** What a manager is made of. */
@@ -27,6 +30,12 @@ export interface ManagerOptions {
   readonly routerTimeout?: Duration;
   /** Who answers where the router finds nobody, names nobody known, or fails. @default the agent with `default: true` */
   readonly default?: string;
+  /** The tools of each agent, by its name. @default none of its own */
+  readonly tools?: Readonly<Record<string, readonly Tool[]>>;
+  /** Offer `hand_off` and `release` to the model; false for models that take no tools. @default true */
+  readonly offersFloor?: boolean;
+  /** Calls of the model within one answer. @default 10 */
+  readonly stepsMax?: number;
 }
 
 /** How a message is sent: as `consult`, with the model itself where it is to be another. */
@@ -48,6 +57,9 @@ export function createManager(options: ManagerOptions): Manager {
   const { sessions, router = routeByKeywords() } = options;
   const agents = parseAgents(sessions);
   const fallback = parseDefault(options.default, agents);
+  const { offersFloor = true, stepsMax = 10 } = options;
+  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersFloor ? floorTools(agents) : []);
+  parseStepsMax(stepsMax);
   const routerTimeoutMs = parseDuration(options.routerTimeout ?? "10s", "routerTimeout");
 
   async function route(
@@ -77,12 +89,21 @@ export function createManager(options: ManagerOptions): Manager {
     return { agent: fallback, takesFloor: false };
   }
 
+  /** The model, with the tools of whichever agent answers. */
+  function equipped(model: Model, session: Session): Model {
+    return (request) => {
+      const tools = toolsOf.get(request.agent) ?? [];
+      return (tools.length === 0 ? model : withTools(model, tools, { session, stepsMax }))(request);
+    };
+  }
+
   return {
     async send(session, message, sending = {}) {
       const text = routedText(parseMessages(message, "user", "message"));
       const model = sending.model ?? sessions.model;
       return await session.consult(message, {
         ...sending,
+        ...(model === undefined ? {} : { model: equipped(model, session) }),
         route: () => route(session, text, model, sending.signal),
       });
     },
@@ -99,4 +120,23 @@ function parseDefault(name: string | undefined, agents: ReadonlyMap<string, Agen
   if (name === undefined) return [...agents].find(([, agent]) => agent.default === true)?.[0];
   if (agents.has(name)) return name;
   throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
+}
+
+/** What each agent may call: the tools of the floor and its own. @throws SessionError `agent_unknown`, `argument_invalid` */
+function toolsByAgent(
+  own: Readonly<Record<string, readonly Tool[]>>,
+  agents: ReadonlyMap<string, Agent>,
+  common: readonly Tool[],
+): ReadonlyMap<string, readonly Tool[]> {
+  const given = new Map(Object.entries(own));
+  for (const name of given.keys()) {
+    if (!agents.has(name)) throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
+  }
+  return new Map(
+    [...agents.keys()].map((name) => {
+      const tools = [...common, ...(given.get(name) ?? [])];
+      parseTools(tools);
+      return [name, tools] as const;
+    }),
+  );
 }

@@ -180,13 +180,22 @@ interface Run {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What an answer took, as far as it came. */
+interface Cost {
+  readonly usage: Usage;
+  readonly requests: number;
+  readonly model?: string;
+}
+
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
 async function run(turn: TurnInProgress, { session, model, request, say, signal }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   let usage: Usage | undefined;
+  let requests = 1;
   let modelName = request.model;
-  const cost = (): { usage: Usage; model?: string } => ({
+  const cost = (): Cost => ({
     usage: usage ?? estimateUsage(request.messages, turn.output),
+    requests,
     ...(modelName === undefined ? {} : { model: modelName }),
   });
   try {
@@ -198,6 +207,8 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
         usage = event.usage;
+      } else if (event.type === "requests") {
+        requests = event.requests;
       } else {
         modelName = event.model;
       }
@@ -216,7 +227,7 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
 /** The error of a broken answer, with the ids needed to act on it. */
 function identified(error: unknown, { id, tenant }: SessionKey, turn: number): SessionError {
   const ids = { sessionId: id, tenant, turn };
-  for (const code of ["model_failed", "model_refused"] as const) {
+  for (const code of ["model_failed", "model_refused", "tool_steps_exceeded"] as const) {
     if (hasCode(error, code))
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
   }
@@ -226,11 +237,7 @@ function identified(error: unknown, { id, tenant }: SessionKey, turn: number): S
 }
 
 /** Seal what broke off, and answer with the error its caller is to see. */
-async function sealBroken(
-  turn: TurnInProgress,
-  error: SessionError,
-  cost: { usage: Usage; model?: string },
-): Promise<unknown> {
+async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
   const { code, details } = error;
   // Superseded: the turn is no longer ours to seal.
   if (code === "fenced" || code === "session_not_found") return error;
