@@ -211,4 +211,6 @@ test("a manager of nobody, or with an unknown default, is refused before anythin
   assert.throws(() => createManager({ sessions: place.sessions, routerTimeout: 0 }), { code: "duration_invalid" });
   const session = await place.sessions.create({ agent: "front" });
   await assert.rejects(createManager({ sessions: place.sessions }).send(session, " "), { code: "message_invalid" });
+  const speechless = createManager({ sessions: place.another({ agents }) });
+  await assert.rejects(speechless.send(session, "hm"), { code: "model_missing" });
 });

@@ -47,7 +47,7 @@ export interface Manager {
    * Have a message answered: by the agent that is named, which changes nothing about the floor; else by who has the
    * floor; else by whom the router chooses, who has the floor from then on. A retry with the same key is the same turn,
    * whoever has the floor by then.
-   * @throws SessionError `agent_not_routed`, `router_failed`, `agent_unknown`, and as `session.consult`
+   * @throws SessionError `agent_not_routed`, `router_failed`, `agent_unknown`, `model_missing`, and as `session.consult`
    */
   send(session: Session, message: MessageInput, options?: SendOptions): Promise<Answer>;
 }
@@ -62,12 +62,7 @@ export function createManager(options: ManagerOptions): Manager {
   parseStepsMax(stepsMax);
   const routerTimeoutMs = parseDuration(options.routerTimeout ?? "10s", "routerTimeout");
 
-  async function route(
-    session: Session,
-    text: string,
-    model: Model | undefined,
-    signal?: AbortSignal,
-  ): Promise<Routed> {
+  async function route(session: Session, text: string, model: Model, signal?: AbortSignal): Promise<Routed> {
     const ids = { sessionId: session.id, tenant: session.info.tenant };
     const known = [...agents.keys()];
     let error: SessionError;
@@ -101,9 +96,11 @@ export function createManager(options: ManagerOptions): Manager {
     async send(session, message, sending = {}) {
       const text = routedText(parseMessages(message, "user", "message"));
       const model = sending.model ?? sessions.model;
+      if (model === undefined)
+        throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
       return await session.consult(message, {
         ...sending,
-        ...(model === undefined ? {} : { model: equipped(model, session) }),
+        model: equipped(model, session),
         route: () => route(session, text, model, sending.signal),
       });
     },

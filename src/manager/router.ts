@@ -14,8 +14,8 @@ export interface RouterContext {
   /** The agents by name, in their order. */
   readonly agents: ReadonlyMap<string, Agent>;
   readonly session: Session;
-  /** The model of `openSessions`, or the one that was given with the message. */
-  readonly model: Model | undefined;
+  /** The one that will answer. */
+  readonly model: Model;
   /** Aborts when the message was withdrawn or the router's time is up. */
   readonly signal: AbortSignal;
 }
