@@ -56,7 +56,7 @@ export interface ErrorDetails {
   readonly model_failed: FromModel;
   readonly model_refused: FromModel;
 
-  readonly tool_steps_exceeded: Partial<InSession> & { reason: string; stepsMax: number; turn?: number };
+  readonly tool_steps_exceeded: Partial<InSession> & { reason: string; turn?: number };
   readonly agent_not_routed: InSession & { known: readonly string[] };
   readonly router_failed: InSession & { reason: string };
 

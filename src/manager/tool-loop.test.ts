@@ -45,7 +45,7 @@ async function ask(
   tools: readonly Tool[],
   stepsMax = 10,
 ): ReturnType<Session["consult"]> {
-  return await session.consult("go", { model: withTools(model, tools, { session, stepsMax }) });
+  return await session.consult("go", { key: "k", model: withTools(model, tools, { session, stepsMax }) });
 }
 
 test("calls and results are messages of the turn, in order; calls of the model and tokens add up", async () => {
@@ -182,10 +182,12 @@ test("a model that never stops calling is given up at its last step, and what ha
     assert.equal(error.code, "tool_steps_exceeded");
     assert.deepEqual(
       { ...error.details, reason: undefined },
-      { sessionId: "s", tenant: "default", turn: 1, stepsMax: 3, reason: undefined },
+      { sessionId: "s", tenant: "default", turn: 1, reason: undefined },
     );
     return true;
   });
+  const retry = await ask(session, again, [tool("f", () => ++runs)], 3);
+  await assert.rejects(retry.done, { code: "tool_steps_exceeded" }, "a retry hears the same");
   assert.equal(runs, 2, "what the last step asked for is not done: nobody would read what came of it");
   const [turn] = await Array.fromAsync(session.turns());
   assert.equal(turn?.status, "failed");

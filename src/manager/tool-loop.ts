@@ -43,7 +43,7 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
       if (step >= stepsMax) {
         const asked = calls.map((call) => show(call.function.name)).slice(0, 5);
         const reason = `at step ${step} of ${stepsMax} the model still called ${asked.join(", ")}`;
-        throw new SessionError("tool_steps_exceeded", { reason, stepsMax });
+        throw new SessionError("tool_steps_exceeded", { reason });
       }
       const results: Message[] = [];
       for (const call of calls) {

@@ -168,7 +168,8 @@ function repeat(owner: Handle, turn: Turn): Answer {
     const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, turn: turn.seq };
     const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
     if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-    throw new SessionError(code === "model_refused" ? code : "model_failed", { ...ids, reason });
+    const known = modelCodes.find((one) => one === code) ?? "model_failed";
+    throw new SessionError(known, { ...ids, reason });
   });
 }
 
@@ -224,10 +225,13 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
   return await turn.seal(cost());
 }
 
+/** What a model throws, not knowing whom it answers. */
+const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
+
 /** The error of a broken answer, with the ids needed to act on it. */
 function identified(error: unknown, { id, tenant }: SessionKey, turn: number): SessionError {
   const ids = { sessionId: id, tenant, turn };
-  for (const code of ["model_failed", "model_refused", "tool_steps_exceeded"] as const) {
+  for (const code of modelCodes) {
     if (hasCode(error, code))
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
   }
