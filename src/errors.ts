@@ -55,10 +55,20 @@ export interface ErrorDetails {
   readonly model_missing: InSession;
   readonly model_failed: FromModel;
   readonly model_refused: FromModel;
-
   readonly tool_steps_exceeded: Partial<InSession> & { reason: string; turn?: number };
   readonly agent_not_routed: InSession & { known: readonly string[] };
   readonly router_failed: InSession & { reason: string };
+
+  // HTTP
+  readonly request_invalid: { path: string; reason: string };
+  readonly route_unknown: { method: string; path: string };
+  readonly body_too_large: { bytesMax: number };
+  readonly key_missing: { scheme: string };
+  readonly key_forbidden: { right: string; needed: string };
+  readonly device_missing: { header: string };
+  readonly rate_limited: { retryAfterMs: number };
+  readonly deadline_passed: { deadlineMs: number };
+  readonly internal: { requestId: string };
 
   // The store
   readonly store_scheme_unknown: { url: string; known: readonly string[] };
@@ -263,7 +273,6 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     message: (d) =>
       `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
   },
-
   tool_steps_exceeded: {
     status: 502,
     retryable: false,
@@ -281,6 +290,55 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     message: (d) =>
       `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
+  },
+
+  // HTTP
+  request_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `${d.path} ${d.reason}`,
+  },
+  route_unknown: {
+    status: 404,
+    retryable: false,
+    message: (d) => `nothing answers ${d.method} ${d.path}; /openapi.json and /docs list what does`,
+  },
+  body_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) => `the body is larger than ${d.bytesMax} bytes`,
+  },
+  key_missing: {
+    status: 401,
+    retryable: false,
+    message: (d) => `this needs a valid key: send "Authorization: ${d.scheme} pdk_…"; "perdure keys create" makes one`,
+  },
+  key_forbidden: {
+    status: 403,
+    retryable: false,
+    message: (d) => `the key has the right "${d.right}", this needs "${d.needed}"`,
+  },
+  device_missing: {
+    status: 401,
+    retryable: false,
+    message: (d) =>
+      `this needs a device: send ${d.header} with a UUID, or the cookie that POST /v1/chat gave out, unaltered`,
+  },
+  rate_limited: {
+    status: 429,
+    retryable: true,
+    message: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
+  },
+  deadline_passed: {
+    status: 504,
+    retryable: true,
+    message: (d) =>
+      `there was no answer within ${d.deadlineMs} ms; an answer that was begun goes on and is kept: read it from the turns, or follow it as a stream`,
+  },
+  internal: {
+    status: 500,
+    retryable: false,
+    message: (d) => `something went wrong that should not; the server's log tells more under request ${d.requestId}`,
   },
 
   // The store

@@ -1,9 +1,9 @@
-/** A failure that only a command line knows: wrong usage, or a signal. */
+/** A failure that only a command line knows: wrong usage, a signal, or a thing that is not there. */
 export class CliError extends Error {
   override readonly name = "CliError";
-  readonly code: "usage" | "interrupted";
+  readonly code: "usage" | "interrupted" | "not_found";
 
-  constructor(code: "usage" | "interrupted", message: string) {
+  constructor(code: "usage" | "interrupted" | "not_found", message: string) {
     super(message);
     this.code = code;
   }

@@ -34,7 +34,7 @@ export function modelOfEnvironment(named: string | undefined): Model {
   const baseURL = variable("OPENAI_BASE_URL");
   const apiKey = variable("OPENAI_API_KEY");
   const model = variable("PERDURE_MODEL");
-  if (baseURL === undefined && apiKey === undefined) {
+  if (!hasModelEndpoint()) {
     throw new SessionError("argument_invalid", {
       name: "the model's endpoint",
       value: "not set",
@@ -55,7 +55,24 @@ export function modelOfEnvironment(named: string | undefined): Model {
   });
 }
 
+/** Whether the environment names a model's endpoint. */
+export function hasModelEndpoint(): boolean {
+  return variable("OPENAI_BASE_URL") !== undefined || variable("OPENAI_API_KEY") !== undefined;
+}
+
+/** How long an agent keeps the floor: `DEFAULT_SESSION_TTL`, in seconds, ms here. @throws SessionError `argument_invalid` */
+export function floorTtlOfEnvironment(): number | undefined {
+  const text = variable("DEFAULT_SESSION_TTL");
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text) * 1000;
+  throw new SessionError("argument_invalid", {
+    name: "DEFAULT_SESSION_TTL",
+    value: JSON.stringify(text.slice(0, 40)),
+    expected: "a whole number of seconds, such as 3600 for an hour",
+  });
+}
+
 /** A variable of the environment; one that is empty is one that is not set. */
-function variable(name: string): string | undefined {
+export function variable(name: string): string | undefined {
   return process.env[name] || undefined;
 }

@@ -1,10 +1,12 @@
-import { readFileSync } from "node:fs";
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
+import { version } from "./version.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -18,7 +20,14 @@ export async function main(args: readonly string[]): Promise<void> {
         examples(["perdure consult ceo 'Shall we buy a second oven?'", "perdure chat ceo", "perdure sessions list"]) +
           "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema.\n",
       );
-    for (const command of [consultCommand(), chatCommand(), sessionsCommand(), migrateCommand()])
+    for (const command of [
+      consultCommand(),
+      chatCommand(),
+      sessionsCommand(),
+      serveCommand(),
+      keysCommand(),
+      migrateCommand(),
+    ])
       perdure.addCommand(command);
     await perdure.parseAsync(args, { from: "user" });
   } catch (error) {
@@ -39,12 +48,6 @@ function quietExperimentalWarnings(): void {
 /** A reader that has seen enough (`| head`) or a terminal that is gone is no failure, and no reason to lose an answer. */
 function forgiveGoneReader(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-}
-
-function version(): string {
-  // Two folders up stands package.json, from `src/cli` as from `dist/cli`.
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -192,6 +192,19 @@ test("a named agent answers the message, and the floor stays whose it is", async
   await assert.rejects(manager.send(session, "when?", { agent: "nobody" }), { code: "agent_unknown" });
 });
 
+test("a model that is named in the call is the one that is asked, and the turn says so", async () => {
+  const asked: (string | undefined)[] = [];
+  await using place = open({
+    model: async function* (request) {
+      asked.push(request.model);
+      yield { type: "text", text: "ok" };
+    },
+  });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const turn = await (await createManager({ sessions: place.sessions }).send(session, "hm", { model: "m7" })).done;
+  assert.deepEqual([asked, turn.model], [["m7"], "m7"]);
+});
+
 test("a floor that was an agent's who is no longer known is routed again", async () => {
   await using place = open();
   const session = await place.sessions.create({ id: "s", agent: "front" });

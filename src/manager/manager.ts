@@ -38,8 +38,8 @@ export interface ManagerOptions {
   readonly stepsMax?: number;
 }
 
-/** How a message is sent: as `consult`, with the model itself where it is to be another. */
-export type SendOptions = Omit<ConsultOptions, "route" | "model"> & { readonly model?: Model };
+/** How a message is sent: as by `consult`. */
+export type SendOptions = Omit<ConsultOptions, "route">;
 
 /** One entry for messages. */
 export interface Manager {
@@ -95,7 +95,7 @@ export function createManager(options: ManagerOptions): Manager {
   return {
     async send(session, message, sending = {}) {
       const text = routedText(parseMessages(message, "user", "message"));
-      const model = sending.model ?? sessions.model;
+      const model = modelOf(sending, sessions);
       if (model === undefined)
         throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
       return await session.consult(message, {
@@ -104,6 +104,17 @@ export function createManager(options: ManagerOptions): Manager {
         route: () => route(session, text, model, sending.signal),
       });
     },
+  };
+}
+
+/** The model itself; a name is told to the one of `openSessions`. */
+function modelOf({ model }: SendOptions, sessions: Sessions): Model | undefined {
+  if (typeof model !== "string") return model ?? sessions.model;
+  const { model: own } = sessions;
+  if (own === undefined) return undefined;
+  return async function* namedModel(request) {
+    yield { type: "model", model };
+    yield* own({ ...request, model });
   };
 }
 

@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
 import { sortableId } from "../domain/ids.ts";
 import { hasCode } from "../errors.ts";
@@ -18,6 +19,8 @@ export type Attempt<T> = (ticket: string | null, options: WriteOptions) => Promi
 /** A place in the queue is kept this long without a sign of life from who waits in it. */
 const placeMs = 5000;
 const pollMs = 150;
+/** Tells who listens how long a writer waited for a session. */
+const waits = channel("perdure:lease-wait");
 
 /**
  * Take a session under a busy policy. Who waits holds a place in the session's own durable queue, so that order holds
@@ -43,7 +46,8 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
-  const deadline = clock.now() + waitMs;
+  const began = clock.now();
+  const deadline = began + waitMs;
   let placeUntil = 0;
   try {
     for (;;) {
@@ -57,6 +61,7 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
         const taken = await attempt(ticket, { recovers: "dead" });
         // Who found an earlier try's turn took no lease, and must not stand in the way of those behind.
         await leave(handle, ticket);
+        waits.publish({ ms: clock.now() - began });
         return taken;
       } catch (error) {
         if (!mayPass(error) || clock.now() >= deadline) throw error;

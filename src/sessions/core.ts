@@ -6,6 +6,7 @@ import type { Context } from "../domain/writer.ts";
 import { sortableId } from "../domain/ids.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
 import { CommitQueue } from "../store/commit-queue.ts";
+import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { Lookout } from "./lookout.ts";
@@ -33,13 +34,13 @@ export class Core {
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: ResolvedOptions) {
-    this.store = store;
+    this.store = observed(store);
     this.options = options;
-    this.#queue = new CommitQueue(store);
+    this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
-    this.lookout = new Lookout(store);
+    this.lookout = new Lookout(this.store);
     this.instance = new InstanceKeeper({
-      store,
+      store: this.store,
       clock: options.clock,
       staleAfterMs: options.staleAfterMs,
     });

@@ -1,6 +1,6 @@
 import { headOf } from "../domain/change.ts";
 import { floorAt } from "../domain/floor.ts";
-import type { Counters, Lease, Metadata, SessionRecord } from "../domain/record.ts";
+import type { Counters, Floor, Lease, Metadata, SessionRecord } from "../domain/record.ts";
 import { stateAt, type SessionState } from "../domain/states.ts";
 
 /** The agent that has the floor. */
@@ -61,6 +61,9 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
 
 export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent | null {
   const floor = floorAt(record, now);
-  if (floor === null) return null;
+  return floor === null ? null : activeAgent(floor);
+}
+
+export function activeAgent(floor: Floor): ActiveAgent {
   return { ...floor, lockedAt: new Date(floor.lockedAt), expiresAt: new Date(floor.expiresAt) };
 }

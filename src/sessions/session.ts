@@ -18,7 +18,7 @@ import { consult, type ConsultOptions } from "./consult.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
-import { activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
+import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
 import { countMessages, readTurns, type TurnRange } from "./turn-reader.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -251,9 +251,9 @@ export class Session {
         const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
         return handOff(record, { agent: named, ttlMs, note: parsedNote }, context);
       });
-      const active = activeAgentOf(handle.record, handle.core.now());
-      if (active === null) throw new Error("a handoff gives the floor to somebody");
-      return active;
+      const { floor } = handle.record;
+      if (floor === null) throw new Error("a handoff gives the floor to somebody");
+      return activeAgent(floor);
     });
   }
 

@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { clearFloor } from "../domain/floor.ts";
 import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
@@ -36,6 +37,8 @@ export interface SweepReport {
 }
 
 const pageSize = 100;
+/** Tells who listens what each sweep did. */
+const sweeps = channel("perdure:sweep");
 
 /**
  * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention.
@@ -99,6 +102,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       },
     });
   }
+  sweeps.publish(report);
   if (broken !== undefined) throw broken;
   return report;
 }

@@ -1,0 +1,30 @@
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { SessionError } from "../index.ts";
+import { variable } from "./environment.ts";
+
+/**
+ * The secret that keys the hashes of devices: `PERDURE_SECRET`, else that of a file beside the SQLite file, made where there
+ * is none and readable to its owner only. A store that several machines share has no place beside it.
+ * @throws SessionError `secret_missing`
+ */
+export function serverSecret(storeUrl: string): string {
+  const given = variable("PERDURE_SECRET");
+  if (given !== undefined) return given;
+  if (/^memory:/i.test(storeUrl)) return randomBytes(32).toString("base64url");
+  const file = /^sqlite:(?:\/\/)?([^?]+)/i.exec(storeUrl)?.[1];
+  if (file === undefined) throw new SessionError("secret_missing", { name: "devices" });
+  return secretOfFile(`${decodeURIComponent(file)}.secret`);
+}
+
+function secretOfFile(path: string): string {
+  try {
+    const descriptor = openSync(path, "wx", 0o600);
+    writeSync(descriptor, `${randomBytes(32).toString("base64url")}\n`);
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  return readFileSync(path, "utf8").trim();
+}

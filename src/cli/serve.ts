@@ -1,0 +1,116 @@
+import { InvalidArgumentError, type Command } from "commander";
+import { openSessions, SessionError, type Model } from "../index.ts";
+import type { LogEntry } from "../server/index.ts";
+import { readAgentsFile } from "./agents-file.ts";
+import { wholeNumber } from "./arguments.ts";
+import { examples, storeCommand } from "./command.ts";
+import { serverSecret } from "./device-secret.ts";
+import {
+  floorTtlOfEnvironment,
+  hasModelEndpoint,
+  modelOfEnvironment,
+  storeUrl,
+  type StoreOptions,
+} from "./environment.ts";
+import { note } from "./output.ts";
+import { untilSignalled } from "./signals.ts";
+import { version } from "./version.ts";
+
+interface ServeOptions extends StoreOptions {
+  readonly port: number;
+  readonly host: string;
+  readonly agents?: string;
+  readonly model?: string;
+  readonly cors: readonly string[];
+  readonly grace: number;
+  readonly quiet?: boolean;
+}
+
+export function serveCommand(): Command {
+  return storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key")
+    .option("--port <number>", "where to listen; 0 for any that is free", port, 8080)
+    .option("--host <address>", "on which address; any but loopback needs a key", "127.0.0.1")
+    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
+    .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
+    .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
+    .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
+    .option("--quiet", "log what went wrong only")
+    .addHelpText(
+      "after",
+      examples([
+        "perdure keys create --name backend",
+        "perdure serve --agents perdure.agents.json",
+        "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
+        "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
+      ]) +
+        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long an agent keeps the floor, in seconds.\nThe log goes to stderr, one JSON object a line.\n",
+    )
+    .action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const store = storeUrl(options);
+  const agents = readAgentsFile(options.agents);
+  const floorTtl = floorTtlOfEnvironment();
+  const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
+  const [{ createServer, listen }, sessions] = await Promise.all([
+    import("../server/index.ts"),
+    openSessions({
+      store,
+      secret: serverSecret(store),
+      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+      ...(agents === undefined ? {} : { agents }),
+      ...(model === undefined ? {} : { model }),
+      ...(floorTtl === undefined ? {} : { floorTtl }),
+    }),
+  ]);
+  try {
+    const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/i.test(options.host);
+    const hasKey = (await sessions.keys.list()).length > 0;
+    if (!isLoopback && !hasKey) {
+      throw new SessionError("argument_invalid", {
+        name: "--host",
+        value: `${options.host}, and there is no key`,
+        expected: 'a loopback address, or a key first: "perdure keys create --name operator"',
+      });
+    }
+    const server = createServer({
+      sessions,
+      cors: options.cors,
+      secureCookies: !isLoopback,
+      openMetrics: isLoopback,
+      version: version(),
+      log: (entry) => writeLog(entry, options),
+    });
+    await untilSignalled(async (signal) => {
+      const listening = await listen(server, options);
+      note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
+      if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
+      if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      await listening.close(options.grace * 1000);
+    });
+  } finally {
+    await sessions.close();
+  }
+  // Stopped as asked is done, not failed.
+  process.exitCode = 0;
+}
+
+function writeLog({ error, ...entry }: LogEntry, { quiet = false }: ServeOptions): void {
+  if (quiet && entry.level === "info") return;
+  const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
+  process.stderr.write(
+    `${JSON.stringify({ time: new Date().toISOString(), ...entry, ms: Math.round(entry.ms * 100) / 100, ...cause })}\n`,
+  );
+}
+
+function port(text: string): number {
+  const value = wholeNumber(text);
+  if (value <= 65_535) return value;
+  throw new InvalidArgumentError("Expected a port, 0 to 65535.");
+}
+
+function collect(value: string, values: readonly string[]): readonly string[] {
+  return [...values, value];
+}

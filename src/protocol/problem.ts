@@ -1,0 +1,43 @@
+import { errorCodes, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";
+
+/** An error as it travels, after RFC 9457. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** What callers branch on. */
+  readonly code: ErrorCode;
+  /** The ids and limits needed to act on it. */
+  readonly details?: object;
+  /** The request that met it, as the server's log names it. */
+  readonly instance?: string;
+}
+
+/** The media type of a {@link Problem}. */
+export const problemType = "application/problem+json";
+
+/** What goes wrong inside is for the log: outside, only its code tells of it. */
+export function problemOf(error: SessionError, requestId: string): Problem {
+  const isInner = error.status === 500 || error.status === 503 || error.status === 507;
+  return {
+    type: `urn:perdure:error:${error.code}`,
+    title: error.code.replaceAll("_", " "),
+    status: error.status,
+    detail: isInner ? `the service cannot do this now; its log tells more under request ${requestId}` : error.message,
+    code: error.code,
+    ...(isInner ? {} : { details: error.details }),
+    instance: requestId,
+  };
+}
+
+/** The error that a problem tells of; undefined where it is none of ours. */
+export function errorOf(problem: unknown): SessionError | undefined {
+  if (typeof problem !== "object" || problem === null) return undefined;
+  const { code, details = {}, detail } = problem as Partial<Problem>;
+  if (code === undefined || !Object.hasOwn(errorCodes, code)) return undefined;
+  const error = new SessionError(code, details as ErrorDetails[ErrorCode]);
+  // The server knew more than its details tell.
+  if (detail !== undefined) error.message = detail;
+  return error;
+}

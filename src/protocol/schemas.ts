@@ -1,0 +1,97 @@
+/**
+ * The parts that requests and answers are made of. They check what comes in and describe both in `/openapi.json`. What may
+ * be kept (messages, metadata, ids) the library judges: here it only passes.
+ */
+import { z } from "zod";
+import type { BusyPolicy, Metadata, MessageInput } from "../index.ts";
+
+export const agentName: z.ZodType<string> = z.string().min(1).max(256).meta({ description: "the name of an agent" });
+
+export const duration: z.ZodType<string | number> = z.union([z.string().max(40), z.number()]).meta({
+  description: 'milliseconds, or a text such as "15m", "24h" or "7d"',
+  examples: ["24h"],
+});
+
+export const metadata: z.ZodType<Metadata> = anything<Metadata>({
+  type: "object",
+  description: "free data of the application",
+});
+
+export const message: z.ZodType<MessageInput> = anything<MessageInput>({
+  type: ["string", "object", "array"],
+  description: "a text, a message {role, content, …} as model providers know it, or several",
+  examples: ["Shall we buy a second oven?"],
+});
+
+/** A value that passes as it is, described by hand: a schema of its own would copy it, and not every key survives that. */
+function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
+  return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
+}
+
+export const busyPolicy: z.ZodType<BusyPolicy> = z
+  .enum(["reject", "queue", "interrupt", "take-over"])
+  .meta({ description: "what to do where the session is answering already" });
+
+/** A number in a query, which is a text there. */
+export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
+
+export const instant: z.ZodType<string> = z.iso.datetime({ offset: true });
+
+/** An id as a path holds it; the library says what is wrong with one that is none. */
+export const idInPath: z.ZodType<{ id: string }> = z.object({ id: z.string().min(1).max(4096) });
+
+export const turnAnswer: z.ZodType = z
+  .object({
+    seq: z.number(),
+    key: z.string().nullable(),
+    at: instant,
+    status: z.enum(["open", "done", "failed", "interrupted"]),
+    agent: agentName,
+    model: z.string().optional(),
+    input: z.array(z.unknown()),
+    output: z.array(z.unknown()),
+    usage: z.unknown().optional(),
+    requests: z.number(),
+    durationMs: z.number().optional(),
+    error: z.object({ code: z.string(), message: z.string() }).optional(),
+  })
+  .meta({ id: "Turn" });
+
+export const floorAnswer: z.ZodType = z
+  .object({ agent: agentName, lockedAt: instant, expiresAt: instant, note: z.string().nullable() })
+  .meta({ id: "Floor", description: "the agent that has the floor" });
+
+export const sessionAnswer: z.ZodType = z
+  .object({
+    id: z.string(),
+    tenant: z.string(),
+    state: z.enum(["active", "inactive", "expired", "ended", "archived"]),
+    agent: agentName,
+    user: z.string().nullable(),
+    metadata: z.looseObject({}),
+    createdAt: instant,
+    lastActivityAt: instant,
+    expiresAt: instant,
+    floor: floorAnswer.nullable(),
+    turn: z.number().meta({ description: "the number of the last turn" }),
+    counters: z.looseObject({}),
+    version: z.number(),
+    waiting: z.number(),
+  })
+  .meta({ id: "Session" });
+
+export const chatAnswer: z.ZodType = z
+  .object({ session: z.string(), text: z.string(), turn: turnAnswer })
+  .meta({ id: "Answer" });
+
+export const problemAnswer: z.ZodType = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    detail: z.string(),
+    code: z.string(),
+    details: z.looseObject({}).optional(),
+    instance: z.string().optional(),
+  })
+  .meta({ id: "Problem", description: "an error after RFC 9457; callers branch on its code" });

@@ -1,0 +1,135 @@
+/**
+ * Sessions and turns as they travel: what they are inside, with instants as ISO 8601. Values that JSON has no word for
+ * are tagged as the codec tags them.
+ */
+import type {
+  ActiveAgent,
+  Counters,
+  Metadata,
+  Message,
+  SessionEvent,
+  SessionInfo,
+  SessionNews,
+  Turn,
+} from "../index.ts";
+
+/** A session. */
+export interface WireSession {
+  readonly id: string;
+  readonly tenant: string;
+  readonly state: SessionInfo["state"];
+  readonly agent: string;
+  readonly user: string | null;
+  readonly metadata: Metadata;
+  readonly createdAt: string;
+  readonly lastActivityAt: string;
+  readonly expiresAt: string;
+  /** Who has the floor; null: nobody. */
+  readonly floor: WireFloor | null;
+  /** The number of the last turn. */
+  readonly turn: number;
+  readonly counters: Counters;
+  readonly version: number;
+  readonly waiting: number;
+}
+
+/** The agent that has the floor. */
+export interface WireFloor {
+  readonly agent: string;
+  readonly lockedAt: string;
+  readonly expiresAt: string;
+  readonly note: string | null;
+}
+
+/** A turn. */
+export interface WireTurn extends Omit<Turn, "at"> {
+  readonly at: string;
+}
+
+/** An event of a session. */
+export type WireEvent = Omit<SessionEvent, "at"> & { readonly at: string };
+
+/** What an answer comes to. */
+export interface WireAnswer {
+  readonly session: string;
+  /** The text of the answer. */
+  readonly text: string;
+  readonly turn: WireTurn;
+}
+
+export function wireSession(info: SessionInfo): WireSession {
+  const { lease: _, floor, createdAt, lastActivityAt, expiresAt, ...rest } = info;
+  return {
+    ...rest,
+    floor: floor === null ? null : wireFloor(floor),
+    createdAt: createdAt.toISOString(),
+    lastActivityAt: lastActivityAt.toISOString(),
+    expiresAt: expiresAt.toISOString(),
+  };
+}
+
+export function wireFloor({ agent, lockedAt, expiresAt, note }: ActiveAgent): WireFloor {
+  return { agent, lockedAt: lockedAt.toISOString(), expiresAt: expiresAt.toISOString(), note };
+}
+
+export function wireTurn(turn: Turn): WireTurn {
+  return { ...turn, at: new Date(turn.at).toISOString() };
+}
+
+export function wireEvent(event: SessionEvent): WireEvent {
+  return { ...event, at: new Date(event.at).toISOString() };
+}
+
+/** News of a session as one event of a stream, and the id to go on from. */
+export function wireNews(news: SessionNews): { readonly id: string; readonly data: object } {
+  switch (news.type) {
+    case "turn": {
+      const { seq, status } = news.turn;
+      return {
+        id: newsId(status === "open" ? { after: seq - 1, afterChunk: 0 } : { after: seq, afterChunk: 0 }),
+        data: { turn: wireTurn(news.turn) },
+      };
+    }
+    case "chunk":
+      return {
+        id: newsId({ after: news.turn - 1, afterChunk: news.seq }),
+        data: { turn: news.turn, seq: news.seq, chunk: news.chunk },
+      };
+    case "truncated":
+      return { id: newsId({ after: news.after, afterChunk: 0 }), data: { after: news.after } };
+  }
+}
+
+/** What of a session somebody has heard: all turns up to one, and so many pieces of the next. */
+export interface Heard {
+  readonly after: number;
+  readonly afterChunk: number;
+}
+
+function newsId({ after, afterChunk }: Heard): string {
+  return `${after}.${afterChunk}`;
+}
+
+/** Null for what is no id of news. */
+export function parseNewsId(id: string): Heard | null {
+  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(id);
+  return match === null ? null : { after: Number(match[1]), afterChunk: Number(match[2]) };
+}
+
+/** The text that an assistant says in these messages. */
+export function textOf(messages: readonly Message[]): string {
+  return messages
+    .map(({ role, content }) => (role === "assistant" && typeof content === "string" ? content : ""))
+    .join("");
+}
+
+/** A session as one has seen it, for `ETag` and `If-Match`: the version of the record and the number of turns. */
+export function wireEtag({ version, turn }: { readonly version: number; readonly turn: number }): string {
+  return `"${version}-${turn}"`;
+}
+
+/** Null for what is no such tag. */
+export function parseEtag(tag: string): { readonly version: number; readonly turn: number } | null {
+  const match = /^(?:W\/)?"(\d{1,16})-(\d{1,15})"$/.exec(tag.trim());
+  return match === null ? null : { version: Number(match[1]), turn: Number(match[2]) };
+}

@@ -1,0 +1,210 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { routePath } from "hono/route";
+import { secureHeaders } from "hono/secure-headers";
+import { parseDuration } from "../domain/duration.ts";
+import { SessionError } from "../errors.ts";
+import type { Duration, Sessions } from "../index.ts";
+import { deviceHeader, guardRight, keyOf } from "./authority.ts";
+import { addChatRoutes } from "./chat-routes.ts";
+import { addDeviceRoutes } from "./device-routes.ts";
+import { ServerMetrics } from "./metrics.ts";
+import { addOperationRoutes } from "./operation-routes.ts";
+import { asSessionError, problemResponse } from "./problem-response.ts";
+import { RateLimits, type Rates } from "./rate-limits.ts";
+import type { Env, RequestContext, Scope } from "./route.ts";
+import { addSessionRoutes } from "./session-routes.ts";
+import type { Converse, Shared } from "./shared.ts";
+
+/** How a server behaves; all but `sessions` is optional. */
+export interface ServerOptions {
+  /** What it serves: devices belong to its tenant, keys reach the tenants they are of. Closed by whoever opened it. */
+  readonly sessions: Sessions;
+  /** How a message is answered, such as a manager's `send`. @default `session.consult` */
+  readonly converse?: Converse;
+  /** Origins whose pages may call it. @default none */
+  readonly cors?: readonly string[];
+  /** The largest body, bytes. @default 8 MiB */
+  readonly bodyBytesMax?: number;
+  /** How long a request may take that is no stream. @default "2m" */
+  readonly deadline?: Duration;
+  readonly rates?: Rates;
+  /** Cookies only over HTTPS. @default true */
+  readonly secureCookies?: boolean;
+  /** Whether `/metrics` needs no key. @default false */
+  readonly openMetrics?: boolean;
+  /** Told of each request, and of what went wrong inside. @default nobody */
+  readonly log?: (entry: LogEntry) => void;
+  /** Of the program, for its documents. @default "0.0.0" */
+  readonly version?: string;
+}
+
+/** One line of the server's log. It holds no message and no device id. */
+export interface LogEntry {
+  readonly level: "info" | "warn" | "error";
+  readonly event: "request" | "failure";
+  readonly requestId: string;
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly ms: number;
+  readonly code?: string;
+  readonly session?: string;
+  /** What went wrong inside. */
+  readonly error?: unknown;
+}
+
+/** A server as a `fetch` function, for whatever listens: Node, Bun, Next.js, Vercel, Lambda, or another Hono app. */
+export interface Server {
+  readonly fetch: (request: Request, env?: unknown) => Response | Promise<Response>;
+  /** The same as a Hono app, to be mounted: `app.route("/", server.app)`. */
+  readonly app: Hono<Env>;
+  /** End the streams, refuse what comes, wait for what runs. The sessions stay open. */
+  stop(): Promise<void>;
+}
+
+/** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
+export function createServer(options: ServerOptions): Server {
+  const {
+    sessions,
+    cors: origins = [],
+    bodyBytesMax = 8 * 1024 * 1024,
+    secureCookies = true,
+    version = "0.0.0",
+  } = options;
+  const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
+  const limits = new RateLimits(options.rates ?? {});
+  const metrics = new ServerMetrics(sessions);
+  const stopping = new AbortController();
+  const running = new Set<Promise<void>>();
+  const app = new Hono<Env>();
+
+  app.use(async (c, next) => {
+    const started = performance.now();
+    c.set("requestId", requestIdOf(c));
+    c.header("x-request-id", c.get("requestId"));
+    const work = next();
+    running.add(work);
+    try {
+      await work;
+    } finally {
+      running.delete(work);
+    }
+    const route = routeOf(c);
+    const request = { method: c.req.method, route, status: c.res.status, ms: performance.now() - started };
+    metrics.countRequest(request);
+    options.log?.({
+      level: c.res.status >= 500 ? "error" : "info",
+      event: "request",
+      requestId: c.get("requestId"),
+      ...request,
+    });
+  });
+  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin", xFrameOptions: "DENY" }));
+  if (origins.length > 0) {
+    app.use(
+      cors({
+        origin: [...origins],
+        credentials: true,
+        allowHeaders: ["content-type", "authorization", deviceHeader, "idempotency-key", "if-match", "last-event-id"],
+        exposeHeaders: ["etag", "retry-after", "x-request-id"],
+        maxAge: 600,
+      }),
+    );
+  }
+  app.use(
+    bodyLimit({
+      maxSize: bodyBytesMax,
+      onError: (c) =>
+        problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
+    }),
+  );
+  app.use(async (_, next) => await within(deadlineMs, next()));
+  app.onError((thrown, c) => {
+    const error = asSessionError(thrown, c.get("requestId"));
+    metrics.countError(error.code);
+    if (error.status >= 500) logFailure(options, c, error);
+    return problemResponse(c, error);
+  });
+  app.notFound((c) => {
+    throw new SessionError("route_unknown", { method: c.req.method, path: c.req.path.slice(0, 100) });
+  });
+
+  const shared: Shared = {
+    app,
+    table: [],
+    admit: async (c, scope) => await admit(c, scope),
+    sessions,
+    converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
+    cookies: { secure: secureCookies },
+    limits,
+    stop: stopping.signal,
+  };
+  addChatRoutes(shared);
+  addDeviceRoutes(shared);
+  addSessionRoutes(shared);
+  addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
+
+  async function admit(c: RequestContext, scope: Scope): Promise<void> {
+    if (scope === "open") return;
+    if (scope === "device") {
+      const device = c.req.header(deviceHeader) ?? c.req.header("cookie");
+      await (device === undefined ? limits.count("newDevices", "all") : limits.count("device", device.slice(0, 200)));
+      return;
+    }
+    const key = await keyOf(c, sessions);
+    await limits.count("key", key.id);
+    guardRight(key, scope);
+    c.set("sessions", sessions.for(key.tenant));
+  }
+
+  return {
+    app,
+    fetch: (request, env) => app.fetch(request, env),
+    async stop() {
+      stopping.abort();
+      await Promise.allSettled(running);
+      metrics.close();
+    },
+  };
+}
+
+/** The caller's own id of the request where it is a plain one, so that logs of both sides can be laid side by side. */
+function requestIdOf(c: RequestContext): string {
+  const given = c.req.header("x-request-id") ?? "";
+  return /^[\w.-]{8,80}$/.test(given) ? given : crypto.randomUUID();
+}
+
+/** The route's own path, never the request's: ids do not belong into logs and labels. */
+function routeOf(c: RequestContext): string {
+  const path = routePath(c, -1);
+  return path === "" || path === "/*" || path === "*" ? "unknown" : path;
+}
+
+function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionError): void {
+  const details = error.details as { sessionId?: string };
+  log?.({
+    level: "error",
+    event: "failure",
+    requestId: c.get("requestId"),
+    method: c.req.method,
+    route: routeOf(c),
+    status: error.status,
+    ms: 0,
+    code: error.code,
+    ...(details.sessionId === undefined ? {} : { session: details.sessionId }),
+    error: error.cause ?? error,
+  });
+}
+
+/** @throws SessionError `deadline_passed`; what was begun goes on */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new SessionError("deadline_passed", { deadlineMs: ms })), ms);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

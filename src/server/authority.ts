@@ -1,0 +1,64 @@
+/** Who may do what: keys of operators, and devices by header or cookie. */
+import { getCookie, setCookie } from "hono/cookie";
+import { SessionError } from "../errors.ts";
+import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
+import type { RequestContext } from "./route.ts";
+
+const ranks: Readonly<Record<KeyRight, number>> = { read: 1, write: 2, admin: 3 };
+
+/** The key that the request shows. @throws SessionError `key_missing`, the same for none, an unknown and a revoked one */
+export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyInfo> {
+  const token = /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  const key = token === undefined ? null : await sessions.keys.verify(token);
+  if (key !== null) return key;
+  throw new SessionError("key_missing", { scheme: "Bearer" });
+}
+
+/** @throws SessionError `key_forbidden` */
+export function guardRight({ right }: KeyInfo, needed: KeyRight): void {
+  if (ranks[right] >= ranks[needed]) return;
+  throw new SessionError("key_forbidden", { right, needed });
+}
+
+/** The header by which a device says who it is. */
+export const deviceHeader = "X-Device-ID";
+const cookieName = "perdure_device";
+/** As long as browsers keep a cookie at most (RFC 6265bis): 400 days. */
+const cookieSeconds = 400 * 86_400;
+
+/** How cookies are given out. */
+export interface CookieOptions {
+  /** Only over HTTPS. */
+  readonly secure: boolean;
+}
+
+/**
+ * The device that the request is from, by its header, or else by its sealed cookie.
+ * @throws SessionError `device_missing` where there is neither, or the cookie was altered
+ */
+export function deviceOf(c: RequestContext, sessions: Sessions): string {
+  const device = shownDevice(c, sessions);
+  if (device !== null) return device;
+  throw new SessionError("device_missing", { header: deviceHeader });
+}
+
+/** As {@link deviceOf}; who comes with nothing is given a cookie with a fresh id. */
+export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: CookieOptions): string {
+  if (c.req.header(deviceHeader) !== undefined || getCookie(c, cookieName) !== undefined) return deviceOf(c, sessions);
+  const device = crypto.randomUUID();
+  setCookie(c, cookieName, sessions.devices.seal(device), {
+    httpOnly: true,
+    sameSite: "Lax",
+    secure,
+    path: "/",
+    maxAge: cookieSeconds,
+  });
+  return device;
+}
+
+function shownDevice(c: RequestContext, sessions: Sessions): string | null {
+  const header = c.req.header(deviceHeader);
+  if (header !== undefined) return header;
+  const cookie = getCookie(c, cookieName);
+  return cookie === undefined ? null : sessions.devices.unseal(cookie);
+}

@@ -1,0 +1,173 @@
+/** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
+import { z } from "zod";
+import { SessionError } from "../errors.ts";
+import type { Session } from "../index.ts";
+import {
+  agentName,
+  busyPolicy,
+  chatAnswer,
+  count,
+  floorAnswer,
+  message,
+  sessionAnswer,
+  turnAnswer,
+} from "../protocol/schemas.ts";
+import { deviceOf, deviceOrNew } from "./authority.ts";
+import {
+  answerReply,
+  floorReply,
+  given,
+  handOffReply,
+  idempotencyKey,
+  resumeReply,
+  sessionReply,
+  turnsReply,
+} from "./reply.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
+import type { Shared } from "./shared.ts";
+
+export function addChatRoutes(shared: Shared): void {
+  const { sessions, converse, cookies, stop } = shared;
+  const found = async (c: RequestContext): Promise<Session | undefined> =>
+    await sessions.devices.find(deviceOf(c, sessions));
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/chat",
+      summary: "Say something, and have the answer as JSON or as a stream",
+      scope: "device",
+      headers: ["Idempotency-Key", "Last-Event-ID"],
+      body: z.object({ message, agent: agentName.optional(), busy: busyPolicy.optional() }),
+      answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { body: { message: question, agent, busy } }) => {
+      const session = await sessions.device(deviceOrNew(c, sessions, cookies));
+      const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+      return await answerReply(c, session, { ask, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/stream",
+      summary: "Go on with a stream that was lost, from Last-Event-ID on",
+      scope: "device",
+      headers: ["Last-Event-ID"],
+      query: z.object({ lastEventId: z.string().max(40).optional() }),
+      answers: { 200: { description: "the rest of the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { query: { lastEventId } }) => {
+      const lost = c.req.header("last-event-id") ?? lastEventId;
+      if (lost === undefined)
+        throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is missing" });
+      const session = await found(c);
+      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      return resumeReply(c, session, lost, stop);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/session",
+      summary: "The device's session",
+      scope: "device",
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c) => {
+      const session = await found(c);
+      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/turns",
+      summary: "What was said last, oldest first",
+      scope: "device",
+      query: z.object({ last: count.default(20) }),
+      answers: { 200: { description: "the turns", schema: z.object({ turns: z.array(turnAnswer) }) } },
+    },
+    async (c, { query }) => {
+      const session = await found(c);
+      return session === undefined ? jsonAnswer(c, { turns: [] }) : await turnsReply(c, session, query);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/chat/cancel",
+      summary: "Stop the running answer, at whichever instance it runs",
+      scope: "device",
+      answers: { 200: { description: "whether one ran", schema: z.object({ cancelled: z.boolean() }) } },
+    },
+    async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel()) ?? false }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/lock",
+      summary: "Who has the floor",
+      scope: "device",
+      answers: { 200: { description: "the agent", schema: floorAnswer }, 204: { description: "nobody" } },
+    },
+    async (c) => await floorReply(c, await found(c)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path: "/v1/chat/lock",
+      summary: "Hand the floor to an agent, for a time",
+      scope: "device",
+      body: lockBody,
+      answers: { 200: { description: "the agent", schema: floorAnswer } },
+    },
+    async (c, { body }) => await handOffReply(c, await sessions.device(deviceOf(c, sessions)), body),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/chat/lock",
+      summary: "Give the floor back",
+      scope: "device",
+      answers: { 204: { description: "nobody has the floor" } },
+    },
+    async (c) => {
+      await (await found(c))?.release();
+      return c.body(null, 204);
+    },
+  );
+}
+
+interface LockBody {
+  agent: string;
+  ttlSeconds?: number | undefined;
+  note?: string | undefined;
+}
+
+export const lockBody: z.ZodType<LockBody> = z.object({
+  agent: agentName,
+  ttlSeconds: z
+    .number()
+    .min(0.001)
+    .max(3_153_600_000)
+    .optional()
+    .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" }),
+  note: z.string().optional().meta({ description: "what the agent should know" }),
+});

@@ -1,0 +1,55 @@
+import { streamSSE, type SSEStreamingApi } from "hono/streaming";
+import { toJson } from "../protocol/json.ts";
+import { problemOf } from "../protocol/problem.ts";
+import { asSessionError } from "./problem-response.ts";
+import type { RequestContext } from "./route.ts";
+
+/** One event of a stream. */
+export interface StreamEvent {
+  readonly event: string;
+  readonly data: object;
+  /** Where to go on after it. */
+  readonly id?: string;
+}
+
+/** Proxies close what is silent for a minute; a comment keeps them waiting. */
+const keepAliveMs = 15_000;
+
+/** True where the request would rather have server-sent events than JSON. */
+export function wantsStream(c: RequestContext): boolean {
+  return /\btext\/event-stream\b/i.test(c.req.header("accept") ?? "");
+}
+
+/**
+ * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts. What goes wrong on the way is the
+ * last event, `error`, with the problem.
+ */
+export function eventStream(
+  c: RequestContext,
+  events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
+  stop: AbortSignal,
+): Response {
+  const requestId = c.get("requestId");
+  c.header("x-accel-buffering", "no"); // nginx would gather the events
+  return streamSSE(c, async (stream) => {
+    const left = new AbortController();
+    stream.onAbort(() => left.abort());
+    const signal = AbortSignal.any([left.signal, stop]);
+    const keepAlive = setInterval(() => void stream.write(": keep-alive\n\n"), keepAliveMs);
+    try {
+      for await (const event of events(signal)) {
+        if (signal.aborted) break;
+        await write(stream, event);
+      }
+    } catch (error) {
+      const problem = problemOf(asSessionError(error, requestId), requestId);
+      if (!left.signal.aborted) await write(stream, { event: "error", data: problem });
+    } finally {
+      clearInterval(keepAlive);
+    }
+  });
+}
+
+async function write(stream: SSEStreamingApi, { event, data, id }: StreamEvent): Promise<void> {
+  await stream.writeSSE({ event, data: toJson(data), ...(id === undefined ? {} : { id }) });
+}

@@ -1,0 +1,4 @@
+export { createServer, type LogEntry, type Server, type ServerOptions } from "./app.ts";
+export { listen, type Listening, type ListenOptions } from "./listen.ts";
+export type { Rates } from "./rate-limits.ts";
+export type { Converse } from "./shared.ts";

@@ -1,0 +1,47 @@
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import type { Server } from "./app.ts";
+
+/** Where to listen. */
+export interface ListenOptions {
+  /** 0: any that is free. @default 8080 */
+  readonly port?: number;
+  /** @default "127.0.0.1" */
+  readonly host?: string;
+}
+
+/** A server that listens. */
+export interface Listening {
+  readonly url: string;
+  /** Take no more connections, let what runs come to its end for so long, then cut it. Nothing acknowledged is lost. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Listen with Node's own HTTP server. @throws the system's error, such as `EADDRINUSE` */
+export async function listen(
+  server: Server,
+  { port = 8080, host = "127.0.0.1" }: ListenOptions = {},
+): Promise<Listening> {
+  const http = createAdaptorServer({ fetch: (request) => server.fetch(request) });
+  await new Promise<void>((resolve, reject) => {
+    http.once("error", reject);
+    http.listen(port, host, resolve);
+  });
+  const { port: bound } = http.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  const close = async (graceMs: number): Promise<void> => {
+    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    const stopped = Promise.allSettled([server.stop(), closed]);
+    if ("closeIdleConnections" in http) http.closeIdleConnections();
+    const { promise: graceOver, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, graceMs);
+    await Promise.race([stopped, graceOver]);
+    clearTimeout(timer);
+    if ("closeAllConnections" in http) http.closeAllConnections();
+    await closed;
+  };
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
+    close: (graceMs = 10_000) => (closing ??= close(graceMs)),
+  };
+}

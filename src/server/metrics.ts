@@ -1,0 +1,182 @@
+import { channel } from "node:diagnostics_channel";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Sessions, SweepReport } from "../index.ts";
+import type { StoreCall } from "../store/observed.ts";
+
+/** The list of sessions behind the gauges is read at most so often, and so far. */
+const freshMs = 15_000;
+const sessionsMax = 10_000;
+/** More agents than this are counted as "other": each is a time series of its own. */
+const agentsMax = 100;
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** What the server counts, and Prometheus collects. */
+export class ServerMetrics {
+  readonly #registry = new Registry();
+  readonly #requests = new Histogram({
+    name: "perdure_http_request_duration_seconds",
+    help: "Time until the answer begins, by route and status",
+    labelNames: ["method", "route", "status"],
+    buckets: seconds,
+    registers: [this.#registry],
+  });
+  readonly #errors = new Counter({
+    name: "perdure_errors_total",
+    help: "Errors answered, by code",
+    labelNames: ["code"],
+    registers: [this.#registry],
+  });
+  readonly #store = new Histogram({
+    name: "perdure_store_call_duration_seconds",
+    help: "Calls of the store, by operation",
+    labelNames: ["operation", "outcome"],
+    buckets: seconds,
+    registers: [this.#registry],
+  });
+  readonly #batches = new Histogram({
+    name: "perdure_commit_batch_size",
+    help: "Transactions per commit",
+    buckets: [1, 2, 5, 10, 25, 50, 100, 200],
+    registers: [this.#registry],
+  });
+  readonly #conflicts = new Counter({
+    name: "perdure_conflicts_total",
+    help: "Transactions that met a newer version",
+    registers: [this.#registry],
+  });
+  readonly #leaseWaits = new Histogram({
+    name: "perdure_lease_wait_seconds",
+    help: "Waits for a session that was in use",
+    buckets: seconds,
+    registers: [this.#registry],
+  });
+  readonly #swept = new Counter({
+    name: "perdure_swept_total",
+    help: "What sweeps did: sessions marked as expired, floors taken back, sessions removed",
+    labelNames: ["what"],
+    registers: [this.#registry],
+  });
+  readonly #sweeps = new Counter({ name: "perdure_sweeps_total", help: "Sweeps", registers: [this.#registry] });
+  readonly #unsubscribe: (() => void)[] = [];
+  readonly #storeUp = new Gauge({
+    name: "perdure_store_up",
+    help: "1 where the store answered when it was last asked",
+    registers: [this.#registry],
+  });
+  readonly #gauges = {
+    sessions: this.#byAgent("perdure_active_sessions", "Active sessions, by agent; the most recent ten thousand"),
+    floors: this.#byAgent("perdure_active_floors", "Sessions whose floor an agent has, by agent"),
+    oldestSession: this.#byAgent("perdure_oldest_active_session_seconds", "Age of the oldest active session, by agent"),
+    oldestFloor: this.#byAgent("perdure_oldest_floor_seconds", "Age of the oldest floor, by agent"),
+  };
+  readonly #sessions: Sessions;
+  #looked = Number.NEGATIVE_INFINITY;
+
+  constructor(sessions: Sessions) {
+    this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
+    this.#listen("perdure:sweep", (report: SweepReport) => this.#onSweep(report));
+    this.#listen("perdure:lease-wait", ({ ms }: { ms: number }) => this.#leaseWaits.observe(ms / 1000));
+    this.#sessions = sessions;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All of it, as text. */
+  async exposition(): Promise<string> {
+    try {
+      await this.#look();
+      this.#storeUp.set(1);
+    } catch {
+      // A store that is down is what the gauge tells.
+      this.#storeUp.set(0);
+    }
+    return await this.#registry.metrics();
+  }
+
+  countRequest(request: { method: string; route: string; status: number; ms: number }): void {
+    const { method, route, status, ms } = request;
+    this.#requests.observe({ method, route, status: String(status) }, ms / 1000);
+  }
+
+  countError(code: string): void {
+    this.#errors.inc({ code });
+  }
+
+  /** Hear no more of what happens. */
+  close(): void {
+    for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe();
+  }
+
+  #listen(name: string, heard: (message: never) => void): void {
+    const listener = (message: unknown): void => heard(message as never);
+    channel(name).subscribe(listener);
+    this.#unsubscribe.push(() => channel(name).unsubscribe(listener));
+  }
+
+  #onStoreCall({ operation, ms, transactions, conflicts = 0, error }: StoreCall): void {
+    this.#store.observe({ operation, outcome: error === undefined ? "ok" : "failed" }, ms / 1000);
+    if (transactions !== undefined) this.#batches.observe(transactions);
+    this.#conflicts.inc(conflicts);
+  }
+
+  #onSweep({ expired, floors, removed }: SweepReport): void {
+    this.#sweeps.inc();
+    for (const [what, count] of Object.entries({ expired, floors, removed })) this.#swept.inc({ what }, count);
+  }
+
+  /** Look at what stands in the store, in the server's own tenant, if the last look is old. */
+  async #look(): Promise<void> {
+    if (performance.now() - this.#looked < freshMs) return;
+    const counts = await countByAgent(this.#sessions);
+    this.#looked = performance.now();
+    for (const gauge of Object.values(this.#gauges)) gauge.reset();
+    for (const [agent, { sessions, floors, oldestSessionMs, oldestFloorMs }] of counts) {
+      this.#gauges.sessions.set({ agent }, sessions);
+      this.#gauges.floors.set({ agent }, floors);
+      this.#gauges.oldestSession.set({ agent }, oldestSessionMs / 1000);
+      this.#gauges.oldestFloor.set({ agent }, oldestFloorMs / 1000);
+    }
+  }
+
+  #byAgent(name: string, help: string): Gauge<"agent"> {
+    return new Gauge({ name, help, labelNames: ["agent"], registers: [this.#registry] });
+  }
+}
+
+interface AgentCount {
+  sessions: number;
+  floors: number;
+  oldestSessionMs: number;
+  oldestFloorMs: number;
+}
+
+async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, AgentCount>> {
+  const counts = new Map<string, AgentCount>();
+  const of = (agent: string): AgentCount => {
+    const name = counts.has(agent) || counts.size < agentsMax ? agent : "other";
+    const count = counts.get(name) ?? { sessions: 0, floors: 0, oldestSessionMs: 0, oldestFloorMs: 0 };
+    counts.set(name, count);
+    return count;
+  };
+  const now = Date.now();
+  let seen = 0;
+  for (let after: { after?: string } = {}; seen < sessionsMax;) {
+    const page = await sessions.list({ state: "active", limit: 1000, ...after });
+    for (const { agent, createdAt, floor } of page.sessions) {
+      const count = of(agent);
+      count.sessions++;
+      count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());
+      if (floor === null) continue;
+      const held = of(floor.agent);
+      held.floors++;
+      held.oldestFloorMs = Math.max(held.oldestFloorMs, now - floor.lockedAt.getTime());
+    }
+    seen += page.sessions.length;
+    if (page.next === undefined) break;
+    after = { after: page.next };
+  }
+  return counts;
+}

@@ -1,0 +1,89 @@
+/** What several routes answer alike. */
+import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
+import { textOf, wireEtag, wireFloor, wireSession, wireTurn } from "../protocol/wire.ts";
+import { parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
+import { eventStream, wantsStream } from "./event-stream.ts";
+import { jsonAnswer, type RequestContext } from "./route.ts";
+
+/** The key under which a repeated request is the same write. */
+export function idempotencyKey(c: RequestContext): { key?: string } {
+  const key = c.req.header("idempotency-key");
+  return key === undefined ? {} : { key };
+}
+
+export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
+  c.header("etag", wireEtag(info));
+  return jsonAnswer(c, wireSession(info), status);
+}
+
+/** Who has the floor, or 204 where nobody has it. */
+export async function floorReply(c: RequestContext, session: Session | undefined): Promise<Response> {
+  const active = (await session?.activeAgent()) ?? null;
+  return active === null ? c.body(null, 204) : jsonAnswer(c, wireFloor(active));
+}
+
+/** What `PUT …/lock` takes. */
+export interface Lock {
+  readonly agent: string;
+  readonly ttlSeconds?: number | undefined;
+  readonly note?: string | undefined;
+}
+
+export async function handOffReply(c: RequestContext, session: Session, lock: Lock): Promise<Response> {
+  const { agent, ttlSeconds, note } = lock;
+  const active = await session.handOff(agent, {
+    ...(ttlSeconds === undefined ? {} : { ttl: Math.max(1, Math.round(ttlSeconds * 1000)) }),
+    ...(note === undefined ? {} : { note }),
+  });
+  return jsonAnswer(c, wireFloor(active));
+}
+
+/** The last turns, or a range of them, never more than a page. */
+export async function turnsReply(
+  c: RequestContext,
+  session: Session,
+  range: { last?: number | undefined; from?: number | undefined; to?: number | undefined },
+): Promise<Response> {
+  const { from, to } = range;
+  const last = range.last === undefined && from === undefined && to === undefined ? 20 : range.last;
+  const turns = await Array.fromAsync(
+    session.turns(
+      last === undefined
+        ? { from: from ?? 1, to: Math.min(to ?? Number.MAX_SAFE_INTEGER, (from ?? 1) + turnsMax - 1) }
+        : {
+            last: Math.min(last, turnsMax),
+            ...(from === undefined ? {} : { from }),
+            ...(to === undefined ? {} : { to }),
+          },
+    ),
+  );
+  return jsonAnswer(c, { turns: turns.map(wireTurn) });
+}
+
+const turnsMax = 500;
+
+/** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */
+export async function answerReply(
+  c: RequestContext,
+  session: Session,
+  { ask, stop }: { readonly ask: () => Promise<Answer>; readonly stop: AbortSignal },
+): Promise<Response> {
+  const lost = c.req.header("last-event-id");
+  if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
+  const answer = await ask();
+  if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer), stop);
+  const turn = await answer.done;
+  return jsonAnswer(c, { session: session.id, text: textOf(turn.output), turn: wireTurn(turn) });
+}
+
+export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
+  const heard = parseAnswerId(lost);
+  return eventStream(c, (signal) => resumedAnswer(session, heard, signal), stop);
+}
+
+/** Options of a question that were given. */
+export function given(options: {
+  readonly [Name in keyof ConsultOptions]?: ConsultOptions[Name] | undefined;
+}): ConsultOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,18 @@
+import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../index.ts";
+import type { CookieOptions } from "./authority.ts";
+import type { RateLimits } from "./rate-limits.ts";
+import type { Routes } from "./route.ts";
+
+/** How a message of a chat is answered. */
+export type Converse = (session: Session, message: MessageInput, options: ConsultOptions) => Promise<Answer>;
+
+/** What all routes of a server share. */
+export interface Shared extends Routes {
+  /** The sessions that devices belong to. */
+  readonly sessions: Sessions;
+  readonly converse: Converse;
+  readonly cookies: CookieOptions;
+  readonly limits: RateLimits;
+  /** Ends the streams: the server stops. */
+  readonly stop: AbortSignal;
+}

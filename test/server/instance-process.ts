@@ -1,0 +1,37 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export interface InstanceOptions {
+  readonly store: string;
+  readonly port?: number;
+  /** How long the model takes for each of its three pieces. @default 0 */
+  readonly delayMs?: number;
+}
+
+/** A server in a process of its own. */
+export class InstanceProcess {
+  readonly child: ChildProcess;
+  readonly url: string;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.child = child;
+    this.url = url;
+  }
+
+  static async start(options: InstanceOptions): Promise<InstanceProcess> {
+    const program = fileURLToPath(new URL("instance.ts", import.meta.url));
+    const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "inherit"] });
+    const [url] = (await once(createInterface(child.stdout ?? process.stdin), "line")) as [string];
+    return new InstanceProcess(child, url);
+  }
+
+  /** With SIGKILL as where the power fails, with SIGTERM in good order. */
+  async stop(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, "exit");
+    this.child.kill(signal);
+    await exited;
+  }
+}

@@ -1,0 +1,34 @@
+/** One instance of a server, as a program: says its URL on a line, stops in good order at SIGTERM. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions, type Model } from "../../src/index.ts";
+import { createServer, listen } from "../../src/server/index.ts";
+
+const {
+  store,
+  port = 0,
+  delayMs = 0,
+} = JSON.parse(process.argv[2] ?? "{}") as {
+  store: string;
+  port?: number;
+  delayMs?: number;
+};
+
+/** Counts the questions that it was shown, and says the last one back in pieces. */
+const model: Model = async function* ({ messages, signal }) {
+  const asked = messages.filter(({ role }) => role === "user");
+  for (const word of [`${asked.length}`, " ", String(asked.at(-1)?.content)]) {
+    if (delayMs > 0) await sleep(delayMs, undefined, { signal });
+    yield { type: "text", text: word };
+  }
+};
+
+const sessions = await openSessions({ store, model, secret: "the same in all instances", staleAfter: "1s" });
+const unlimited = { device: 1e9, newDevices: 1e9, key: 1e9 };
+const listening = await listen(createServer({ sessions, rates: unlimited }), { port });
+process.stdout.write(`${listening.url}\n`);
+process.once("SIGTERM", () => {
+  void (async () => {
+    await listening.close(5000);
+    await sessions.close();
+  })();
+});

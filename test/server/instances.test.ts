@@ -1,0 +1,170 @@
+/** Several server processes on one PostgreSQL, and what happens to chats as they come and go. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PostgresServer } from "../postgres/server.ts";
+import { InstanceProcess, type InstanceOptions } from "./instance-process.ts";
+import { eventsOf } from "./serving.ts";
+
+let postgres: PostgresServer;
+before(async () => {
+  postgres = await PostgresServer.start();
+});
+after(async () => {
+  await postgres[Symbol.asyncDispose]();
+});
+
+const start = (options: Partial<InstanceOptions> = {}): Promise<InstanceProcess> =>
+  InstanceProcess.start({ store: postgres.url(), ...options });
+
+interface Said {
+  readonly turn: {
+    readonly seq: number;
+    readonly status: string;
+    readonly input: readonly { readonly content: string }[];
+  };
+  readonly text: string;
+}
+
+/** Say something until it is answered, as a patient front end does: every try with the same key, at the next instance. */
+async function say(urls: () => readonly string[], device: string, message: string): Promise<Said> {
+  const key = `${device} ${message}`;
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const all = urls();
+    const url = all[attempt % all.length] ?? assert.fail("no instance");
+    try {
+      const response = await fetch(`${url}/v1/chat`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-device-id": device, "idempotency-key": key },
+        body: JSON.stringify({ message }),
+      });
+      const body = (await response.json()) as Said & { code?: string };
+      if (response.ok) return body;
+      // Busy with the try before, whose instance may be gone: its turn is found out soon.
+      const maySucceed = ["busy", "turn_open", "conflict", "interrupted", "store_unavailable", "closed"];
+      assert(maySucceed.includes(body.code ?? ""), `${response.status} ${JSON.stringify(body)}`);
+      if (body.code === "interrupted") return body;
+    } catch (error) {
+      // A connection to an instance that is gone: the next one.
+      if (error instanceof assert.AssertionError) throw error;
+    }
+    await sleep(20 + Math.random() * 50);
+  }
+  assert.fail(`${message} of ${device} was never answered`);
+}
+
+async function turnsOf(url: string, device: string): Promise<Said["turn"][]> {
+  const response = await fetch(`${url}/v1/chat/turns?last=100`, { headers: { "x-device-id": device } });
+  return ((await response.json()) as { turns: Said["turn"][] }).turns;
+}
+
+for (const count of [100, 1000]) {
+  test(`${count} devices at once, ten messages each, at two instances in turn: every conversation whole and its own`, async () => {
+    const instances = await Promise.all([start(), start()]);
+    const urls = instances.map(({ url }) => url);
+    try {
+      const devices = Array.from({ length: count }, () => randomUUID());
+      await Promise.all(
+        devices.map(async (device) => {
+          for (let index = 1; index <= 10; index++) {
+            // Message one here, message two there.
+            const turned = () => (index % 2 === 0 ? urls : urls.toReversed());
+            const { text, turn } = await say(turned, device, `${device} ${index}`);
+            assert.equal(turn.seq, index);
+            assert.equal(text, `${index} ${device} ${index}`, "the model was shown all that was said before");
+          }
+        }),
+      );
+      for (const device of devices.slice(0, 100)) {
+        const said = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
+        assert.deepEqual(
+          said,
+          Array.from({ length: 10 }, (_, index) => `${device} ${index + 1}`),
+        );
+      }
+    } finally {
+      await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
+    }
+  });
+}
+
+for (const [how, signal] of [
+  ["killed and restarted again and again", "SIGKILL"],
+  ["replaced one after another, in good order", "SIGTERM"],
+] as const) {
+  test(`servers ${how} under load lose no message and double none`, async () => {
+    let instances = await Promise.all([start({ delayMs: 5 }), start({ delayMs: 5 })]);
+    const urls = (): string[] => instances.map(({ url }) => url);
+    const devices = Array.from({ length: 40 }, () => randomUUID());
+    let running = true;
+    const replacing = (async () => {
+      for (let round = 0; running; round++) {
+        await sleep(400);
+        const fresh = await start({ delayMs: 5 });
+        const [oldest, ...others] = instances;
+        if (signal === "SIGKILL") await oldest?.stop(signal);
+        instances = [...others, fresh];
+        await oldest?.stop(signal);
+      }
+    })();
+    try {
+      const interrupted = new Map<string, number>();
+      await Promise.all(
+        devices.map(async (device) => {
+          for (let index = 1; index <= 10; index++) {
+            const { turn } = await say(urls, device, `${index}`);
+            if (turn === undefined) interrupted.set(device, (interrupted.get(device) ?? 0) + 1);
+          }
+        }),
+      );
+      running = false;
+      await replacing;
+      for (const device of devices) {
+        const turns = await turnsOf(urls()[0] ?? "", device);
+        assert.deepEqual(
+          turns.map(({ input }) => input[0]?.content),
+          Array.from({ length: 10 }, (_, index) => `${index + 1}`),
+          "each message is there once, in order",
+        );
+        const cut = turns.filter(({ status }) => status === "interrupted").length;
+        assert.equal(cut, interrupted.get(device) ?? 0, "who was not told of an interruption has a whole answer");
+        assert.equal(turns.filter(({ status }) => status === "done").length, 10 - cut);
+        if (signal === "SIGTERM") assert.equal(cut, 0, "in good order, running answers come to their end");
+      }
+    } finally {
+      running = false;
+      await replacing.catch(() => undefined);
+      await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
+    }
+  });
+}
+
+test("a stream whose instance is killed goes on at another one with what had arrived, and ends", async () => {
+  const [doomed, other] = await Promise.all([start({ delayMs: 400 }), start()]);
+  try {
+    const device = randomUUID();
+    const response = await fetch(`${doomed.url}/v1/chat`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-device-id": device, accept: "text/event-stream" },
+      body: JSON.stringify({ message: "Hello" }),
+    });
+    const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+    let heard = "";
+    while (!heard.includes("event: text")) heard += (await reader.read()).value ?? assert.fail("it ended early");
+    await sleep(300); // until the piece is in the log
+    await doomed.stop("SIGKILL");
+    await reader.cancel().catch(() => undefined);
+    const resumed = await fetch(`${other.url}/v1/chat/stream`, {
+      headers: { "x-device-id": device, "last-event-id": "1-0" },
+      signal: AbortSignal.timeout(15_000),
+    });
+    const events = eventsOf(await resumed.text());
+    assert.equal(events[0]?.data["text"], "1", "what had arrived");
+    assert.equal(events.at(-1)?.data["code"], "interrupted", "and an end, though its writer is gone");
+    const next = await say(() => [other.url], device, "Again");
+    assert.equal(next.turn.seq, 2);
+  } finally {
+    await Promise.all([doomed.stop("SIGKILL"), other.stop("SIGTERM")]);
+  }
+});

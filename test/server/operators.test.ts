@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
+
+test("sessions over HTTP: create, ensure, read, list, change, end and remove", async () => {
+  await using here = serve();
+  const key = await here.key("admin");
+  const made = await here.call("POST", "/v1/sessions", {
+    key,
+    body: { id: "a/b c", agent: "ceo", user: "ada", metadata: { x: null } },
+  });
+  assert.equal(made.status, 201);
+  assert.deepEqual(made.json.metadata, { x: null });
+  assertProblem(await here.call("POST", "/v1/sessions", { key, body: { id: "a/b c" } }), 409, "session_exists");
+  const path = `/v1/sessions/${encodeURIComponent("a/b c")}`;
+  assert.equal((await here.call("PUT", path, { key, body: {} })).json.version, made.json.version);
+  assert.equal((await here.call("GET", path, { key })).json.user, "ada");
+  const patched = await here.call("PATCH", path, {
+    key,
+    body: { metadata: { y: { $type: "date", value: "2026-01-01T00:00:00.000Z" } }, removeMetadata: ["x"], ttl: "1h" },
+  });
+  assert.deepEqual(patched.json.metadata, { y: { $type: "date", value: "2026-01-01T00:00:00.000Z" } });
+  assert.deepEqual((await here.sessions.get("a/b c")).info.metadata, { y: new Date("2026-01-01") });
+  await here.call("POST", "/v1/sessions", { key, body: { agent: "cfo" } });
+  const page = await here.call("GET", "/v1/sessions?limit=1", { key });
+  const next = await here.call("GET", `/v1/sessions?limit=1&after=${encodeURIComponent(page.json.next)}`, { key });
+  assert.notEqual(page.json.sessions[0].id, next.json.sessions[0].id);
+  assert.equal((await here.call("GET", "/v1/sessions?agent=cfo&state=active", { key })).json.sessions.length, 1);
+  assert.equal((await here.call("POST", `${path}/end`, { key })).json.state, "ended");
+  assertProblem(await here.call("PUT", path, { key, body: {} }), 409, "session_ended");
+  assert.equal((await here.call("DELETE", path, { key })).status, 204);
+  assertProblem(await here.call("GET", path, { key }), 404, "session_not_found");
+});
+
+test("turns over HTTP: appended once by key, onto what was seen by ETag, read in ranges, taken back", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const made = await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  const etag = made.headers.get("etag") ?? "";
+  const append = (input: string, headers: Record<string, string> = {}) =>
+    here.call("POST", "/v1/sessions/s/turns", { key, body: { input, output: "ok" }, headers });
+  const first = await append("one", { "idempotency-key": "k", "if-match": etag });
+  assert.equal(first.status, 201);
+  assert.equal(
+    (await append("one", { "idempotency-key": "k", "if-match": etag })).json.seq,
+    1,
+    "a retry is the same turn",
+  );
+  assertProblem(await append("two", { "if-match": etag }), 409, "conflict");
+  assert.equal((await append("two", { "if-match": first.headers.get("etag") ?? "" })).json.seq, 2);
+  await here.call("PATCH", "/v1/sessions/s", { key, body: { metadata: { touched: true } } });
+  const seen = (await here.call("GET", "/v1/sessions/s", { key })).headers.get("etag") ?? "";
+  await here.call("POST", "/v1/sessions/s/touch", { key });
+  assert.equal((await append("three", { "if-match": seen })).json.seq, 3, "a touch since is no conflict");
+  assertProblem(await append("x", { "if-match": '"nonsense"' }), 400, "request_invalid");
+  const seqs = async (query: string): Promise<number[]> =>
+    (await here.call("GET", `/v1/sessions/s/turns?${query}`, { key })).json.turns.map(
+      (turn: { seq: number }) => turn.seq,
+    );
+  assert.deepEqual(await seqs("last=2"), [2, 3]);
+  assert.deepEqual(await seqs("from=1&to=2"), [1, 2]);
+  assert.equal((await here.call("POST", "/v1/sessions/s/truncate", { key, body: { after: 1 } })).json.turn, 1);
+  assert.deepEqual(await seqs(""), [1]);
+  const consulted = await here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "Hi", window: 1 } });
+  assert.equal(consulted.json.text, "you said: Hi");
+});
+
+test("the floor and its events over HTTP", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  assert.equal((await here.call("GET", "/v1/sessions/s/lock", { key })).status, 204);
+  await here.call("PUT", "/v1/sessions/s/lock", { key, body: { agent: "ceo" } });
+  assert.equal((await here.call("GET", "/v1/sessions/s/lock", { key })).json.agent, "ceo");
+  await here.call("DELETE", "/v1/sessions/s/lock", { key });
+  const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
+  assert.deepEqual(
+    events.map((event: { type: string }) => event.type),
+    ["handed_off", "released"],
+  );
+});
+
+test("a key reaches its own tenant only, and what is not there and what is not yours are the same answer", async () => {
+  await using here = serve();
+  const [mine, theirs] = [await here.key("admin", "mine"), await here.key("admin", "theirs")];
+  await here.call("POST", "/v1/sessions", { key: mine, body: { id: "secret", metadata: { word: "swordfish" } } });
+  const routes: [string, string, unknown?][] = [
+    ["GET", ""],
+    ["PATCH", "", { metadata: {} }],
+    ["POST", "/end"],
+    ["POST", "/touch"],
+    ["DELETE", ""],
+    ["GET", "/instructions"],
+    ["GET", "/turns"],
+    ["POST", "/turns", { input: "x" }],
+    ["POST", "/truncate", { after: 0 }],
+    ["POST", "/consult", { message: "x" }],
+    ["POST", "/cancel"],
+    ["GET", "/watch"],
+    ["GET", "/lock"],
+    ["PUT", "/lock", { agent: "x" }],
+    ["DELETE", "/lock"],
+    ["GET", "/events"],
+  ];
+  for (const [method, path, body] of routes) {
+    const how = body === undefined ? { key: theirs } : { key: theirs, body };
+    const foreign = await here.call(method, `/v1/sessions/secret${path}`, how);
+    const absent = await here.call(method, `/v1/sessions/absent${path}`, how);
+    assertProblem(foreign, 404, "session_not_found");
+    const { instance: _, ...one } = foreign.json;
+    const { instance: __, ...other } = absent.json;
+    assert.deepEqual(JSON.parse(JSON.stringify(one).replaceAll("secret", "absent")), other);
+  }
+  assert.deepEqual((await here.call("GET", "/v1/sessions", { key: theirs })).json.sessions, []);
+  assert.equal((await here.sessions.for("mine").get("secret")).info.state, "active");
+});
+
+test("a key's right decides what it may do; none, an altered and a revoked one are the same refusal", async () => {
+  await using here = serve();
+  const [read, write, admin] = [await here.key("read"), await here.key("write"), await here.key("admin")];
+  assertProblem(await here.call("POST", "/v1/sessions", { key: read, body: {} }), 403, "key_forbidden");
+  assert.equal((await here.call("POST", "/v1/sessions", { key: write, body: { id: "s" } })).status, 201);
+  assert.equal((await here.call("GET", "/v1/sessions/s", { key: read })).status, 200);
+  assertProblem(await here.call("DELETE", "/v1/sessions/s", { key: write }), 403, "key_forbidden");
+  assertProblem(await here.call("POST", "/v1/sweep", { key: write, body: {} }), 403, "key_forbidden");
+  assert.equal((await here.call("POST", "/v1/sweep", { key: admin, body: {} })).json.complete, true);
+  const [newest] = await here.sessions.keys.list();
+  await here.sessions.keys.revoke(newest?.id ?? "");
+  const revoked = [read, write, admin];
+  const answers = [];
+  for (const key of revoked) {
+    const answered = await here.call("GET", "/v1/sessions/s", { key });
+    if (answered.status !== 200) answers.push(answered);
+  }
+  answers.push(await here.call("GET", "/v1/sessions/s"));
+  answers.push(await here.call("GET", "/v1/sessions/s", { key: `${admin.slice(0, -2)}xx` }));
+  answers.push(await here.call("GET", "/v1/sessions/s", { headers: { authorization: "Basic YTpi" } }));
+  assert.equal(answers.length, 4);
+  for (const answered of answers) {
+    assertProblem(answered, 401, "key_missing");
+    assert.equal(answered.headers.get("www-authenticate"), "Bearer");
+  }
+});
+
+test("watching tells turns as they are committed, and goes on after the last one heard", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  const session = await here.sessions.get("s");
+  await session.append({ input: "one" });
+  const heardUntilEnd = async (headers: Record<string, string>): Promise<string> =>
+    await (await here.server.fetch(requestOf("GET", "/v1/sessions/s/watch", { key, headers }))).text();
+  const [all, later] = [heardUntilEnd({ "last-event-id": "0.0" }), heardUntilEnd({ "last-event-id": "1.0" })];
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await session.append({ input: "two" });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await session.end();
+  assert.deepEqual(
+    eventsOf(await all).map(({ event, id }) => [event, id]),
+    [
+      ["turn", "1.0"],
+      ["turn", "2.0"],
+    ],
+  );
+  assert.deepEqual(
+    eventsOf(await later).map(({ id }) => id),
+    ["2.0"],
+  );
+  assertProblem(
+    await here.call("GET", "/v1/sessions/s/watch", { key, headers: { "last-event-id": "x" } }),
+    400,
+    "request_invalid",
+  );
+});
+
+test("health, readiness, metrics and documents", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  assert.deepEqual((await here.call("GET", "/healthz")).json, { status: "ok" });
+  assert.deepEqual((await here.call("GET", "/readyz")).json, { ready: true, store: "up" });
+  assertProblem(await here.call("GET", "/metrics"), 401, "key_missing");
+  await (await here.sessions.create({ agent: "ceo" })).handOff("cfo");
+  assertProblem(await here.call("GET", "/absent"), 404, "route_unknown");
+  const { text } = await here.call("GET", "/metrics", { key });
+  for (const line of [
+    'perdure_active_sessions{agent="ceo"} 1',
+    'perdure_active_floors{agent="cfo"} 1',
+    'perdure_errors_total{code="route_unknown"} 1',
+    "perdure_store_up 1",
+    "perdure_commit_batch_size_count",
+    'perdure_store_call_duration_seconds_count{operation="commit",outcome="ok"}',
+    'perdure_http_request_duration_seconds_count{method="GET",route="/healthz",status="200"} 1',
+  ]) {
+    assert(text.includes(line), `${line} in\n${text}`);
+  }
+  const document = (await here.call("GET", "/openapi.json")).json;
+  assert.equal(document.openapi, "3.1.0");
+  assert(Object.keys(document.paths).length >= 20);
+  const references = JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g);
+  for (const [, name = ""] of references) assert(Object.hasOwn(document.components.schemas, name), name);
+  const docs = await here.call("GET", "/docs");
+  assert.match(docs.headers.get("content-security-policy") ?? "", /^default-src 'none'; style-src 'sha256-/);
+  for (const path of Object.keys(document.paths)) assert(docs.text.includes(path), path);
+});
+
+test("a stopping server is not ready, ends its streams and lets what runs come to its end", async () => {
+  const here = serve();
+  const key = await here.key("write");
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  const watching = here.call("GET", "/v1/sessions/s/watch", { key });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await here.server.stop();
+  assert.equal((await watching).status, 200);
+  assert.equal((await here.call("GET", "/readyz")).status, 503);
+  await here.sessions.close();
+});
+
+test("what goes wrong inside is told by its code only", async () => {
+  const here = serve({
+    // oxlint-disable-next-line require-yield
+    model: async function* () {
+      throw new Error("postgres://admin:hunter2@db.internal/app");
+    },
+  });
+  const device = crypto.randomUUID();
+  await here.sessions.close();
+  const closed = await here.call("POST", "/v1/chat", { device, body: { message: "x" } });
+  assert(!closed.text.includes("    at "));
+  await here.server.stop();
+});
