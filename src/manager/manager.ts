@@ -10,7 +10,7 @@ import { SessionError } from "../errors.ts";
 import type { Answer } from "../sessions/answer.ts";
 import type { ConsultOptions, Routed } from "../sessions/consult.ts";
 import type { Model } from "../sessions/model.ts";
-import type { Agent } from "../sessions/options.ts";
+import { defaultAgent, type Agent } from "../sessions/options.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { floorTools } from "./floor-tools.ts";
@@ -49,7 +49,7 @@ export interface Manager {
    * whoever has the floor by then.
    * @throws SessionError `agent_not_routed`, `router_failed`, `agent_unknown`, `model_missing`, and as `session.consult`
    */
-  send(session: Session, message: MessageInput, options?: SendOptions): Promise<Answer>;
+  readonly send: (session: Session, message: MessageInput, options?: SendOptions) => Promise<Answer>;
 }
 
 /** A manager of the agents that `sessions` knows. @throws SessionError `argument_invalid`, `agent_unknown`, `duration_invalid` */
@@ -125,7 +125,7 @@ function parseAgents({ agents }: Sessions): ReadonlyMap<string, Agent> {
 }
 
 function parseDefault(name: string | undefined, agents: ReadonlyMap<string, Agent>): string | undefined {
-  if (name === undefined) return [...agents].find(([, agent]) => agent.default === true)?.[0];
+  if (name === undefined) return defaultAgent(agents);
   if (agents.has(name)) return name;
   throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
 }
