@@ -182,6 +182,28 @@ test("a floor that runs out between look and write: who had it answers, and does
   assert.equal(await session.activeAgent(), null);
 });
 
+test("a floor that is handed on between look and write: who has it by then answers, with its note", async () => {
+  const asked: (readonly [agent: string, first: unknown])[] = [];
+  await using place = open({
+    model: async function* ({ agent, messages }) {
+      asked.push([agent, messages[0]?.content]);
+      yield { type: "text", text: "ok" };
+    },
+  });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const elsewhere = await place.another({ agents }).get("s");
+  const { store } = place;
+  const heartbeat = store.heartbeat.bind(store);
+  store.heartbeat = async (...given) => {
+    await elsewhere.handOff("scheduling", { note: "soon" });
+    await heartbeat(...given);
+  };
+  const manager = createManager({ sessions: place.sessions, router: () => "billing" });
+  assert.equal((await (await manager.send(session, "hm")).done).agent, "scheduling");
+  assert.deepEqual(asked, [["scheduling", "The conversation was handed to you: soon"]]);
+  assert.equal((await session.activeAgent())?.agent, "scheduling");
+});
+
 test("a named agent answers the message, and the floor stays whose it is", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions });

@@ -225,6 +225,28 @@ test("cancelling stops a tool that does not listen, and leaves no call without a
   );
 });
 
+test("an answer that is stopped while a tool runs throws the reason, and no result is made up", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const stop = new AbortController();
+  const { model, requests } = scripted([callsFor(["1", "f", "{}"])]);
+  const stops = tool("f", () => {
+    stop.abort(new Error("enough"));
+    return new Promise(() => undefined);
+  });
+  const events: ModelEvent[] = [];
+  const answering = async (): Promise<void> => {
+    const request = { messages: [], agent: "a", signal: stop.signal };
+    for await (const event of withTools(model, [stops], { session })(request)) events.push(event);
+  };
+  await assert.rejects(answering(), /enough/);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["message", "usage"],
+  );
+  assert.equal(requests.length, 1);
+});
+
 test("calls that the model's side has answered already are not run again", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
