@@ -10,6 +10,7 @@ import { headingOf, machine, tableOf } from "./report.ts";
 const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   sqlite: () => import("./sqlite.ts"),
   postgres: () => import("./postgres.ts"),
+  server: () => import("./server.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -17,6 +17,8 @@ export interface Listening {
   close(graceMs?: number): Promise<void>;
 }
 
+const idleMs = 50;
+
 /** Listen with Node's own HTTP server. @throws the system's error, such as `EADDRINUSE` */
 export async function listen(
   server: Server,
@@ -31,14 +33,16 @@ export async function listen(
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-    const stopped = Promise.allSettled([server.stop(), closed]);
-    if ("closeIdleConnections" in http) http.closeIdleConnections();
-    const { promise: graceOver, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, graceMs);
-    await Promise.race([stopped, graceOver]);
-    clearTimeout(timer);
+    // A connection whose last answer is out would be kept for another request.
+    const idle = setInterval(() => "closeIdleConnections" in http && http.closeIdleConnections(), idleMs);
+    const graceOver = Promise.withResolvers<void>();
+    const cut = setTimeout(graceOver.resolve, graceMs);
+    // What still runs then is for the closing of the sessions to seal.
+    await Promise.race([Promise.allSettled([server.stop(), closed]), graceOver.promise]);
     if ("closeAllConnections" in http) http.closeAllConnections();
     await closed;
+    clearInterval(idle);
+    clearTimeout(cut);
   };
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,

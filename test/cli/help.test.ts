@@ -9,7 +9,9 @@ test("every command explains itself by example", async () => {
     [],
     ["consult"],
     ["chat"],
-    ["sessions"],
+    ["serve"],
+    ["migrate"],
+    ...["create", "list", "revoke"].map((name) => ["keys", name]),
     ...["list", "show", "end", "remove", "unlock", "sweep"].map((name) => ["sessions", name]),
   ];
   for (const command of commands) {

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { answers, setUp, type Workplace } from "./command-line.ts";
+
+/** Start the server and read its address from what it says. */
+async function serve(
+  place: Workplace,
+  args: readonly string[] = [],
+): Promise<{ child: ChildProcess; url: string; log: () => string }> {
+  const child = place.start(["serve", "--port", "0", ...args]);
+  let log = "";
+  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
+  for (;;) {
+    const url = /listens on (http:\S+)/.exec(log)?.[1];
+    if (url !== undefined) return { child, url, log: () => log };
+    await once(child.stderr ?? child, "data");
+  }
+}
+
+async function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  child.kill(signal);
+  return (await exited)[0];
+}
+
+async function chat(url: string, device: string, message: string) {
+  const response = await fetch(`${url}/v1/chat`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-device-id": device },
+    body: JSON.stringify({ message }),
+  });
+  // oxlint-disable-next-line typescript/no-unsafe-return -- a body is whatever came
+  return { status: response.status, body: await response.json() } as { status: number; body: Record<string, unknown> };
+}
+
+test("a new process for every request, as on a serverless host: the chat goes on", async () => {
+  await using context = await setUp();
+  const device = randomUUID();
+  for (let index = 1; index <= 3; index++) {
+    const { child, url } = await serve(context.place, ["--quiet"]);
+    const { body } = await chat(url, device, "hello");
+    assert.equal(body["text"], `saw ${2 * index - 1}`, "all that was said before");
+    assert.equal(await stop(child), 0, "stopped as asked is done");
+  }
+});
+
+test("the secret stands beside the file, for its owner only, unless the environment has one", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const { child } = await serve(place);
+  await stop(child);
+  const file = join(place.folder, "perdure.db.secret");
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  const first = await readFile(file, "utf8");
+  assert.match(first, /^[\w-]{43}\n$/);
+  await stop((await serve(place)).child);
+  assert.equal(await readFile(file, "utf8"), first);
+});
+
+test("a running answer comes to its end when the server is stopped; one that takes longer is sealed with what had arrived", async () => {
+  const slow = { kind: "answer", texts: Array.from({ length: 10 }, (_, index) => `${index} `), delayMs: 100 } as const;
+  await using context = await setUp(answers({ "slow?": slow, "hang?": { kind: "hang", texts: ["half "] } }));
+  const { place } = context;
+  const device = randomUUID();
+  const first = await serve(place, ["--quiet"]);
+  const answer = chat(first.url, device, "slow?");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(await stop(first.child), 0);
+  assert.equal((await answer).body["text"], "0 1 2 3 4 5 6 7 8 9 ");
+
+  const second = await serve(place, ["--quiet", "--grace", "1"]);
+  const cut = chat(second.url, device, "hang?").catch((error: unknown) => error);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(await stop(second.child, "SIGINT"), 0);
+  await cut;
+  const third = await serve(place, ["--quiet"]);
+  const turns = (await (await fetch(`${third.url}/v1/chat/turns`, { headers: { "x-device-id": device } })).json()) as {
+    turns: { status: string; output: { content: string }[] }[];
+  };
+  assert.deepEqual(
+    turns.turns.map(({ status }) => status),
+    ["done", "interrupted"],
+  );
+  assert.equal(turns.turns[1]?.output[0]?.content, "half ");
+  await stop(third.child);
+});
+
+test("keys are made, listed without their secret, used and revoked; without one, only the loopback is served", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const refused = await place.run(["serve", "--host", "0.0.0.0", "--port", "0"]);
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.match(refused.stderr, /there is no key.*perdure keys create/);
+
+  const made = await place.run(["keys", "create", "--name", "backend", "--right", "admin"]);
+  assert.match(made.stdout, /^pdk_\w{26}_[\w-]{43}\n$/, "the key alone goes to a pipe");
+  const token = made.stdout.trim();
+  const listed = await place.run(["keys", "list", "--json"]);
+  assert(!listed.stdout.includes(token.slice(31)));
+  const { id, right } = JSON.parse(listed.stdout) as { id: string; right: string };
+  assert.equal(right, "admin");
+  assert.match((await place.run(["keys", "list"])).stdout, /backend +default +admin/);
+
+  const { child, url } = await serve(place, ["--host", "0.0.0.0"]);
+  const local = url.replace("0.0.0.0", "127.0.0.1");
+  const list = () => fetch(`${local}/v1/sessions`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await list()).status, 200);
+  assert.equal((await place.run(["keys", "revoke", id])).code, 0);
+  assert.equal((await list()).status, 401, "from this moment on");
+  assert.equal((await place.run(["keys", "revoke", id])).code, 3);
+  await stop(child);
+});
+
+test("the log is one JSON object a line, and holds no message, no device and no key", async () => {
+  await using context = await setUp();
+  const device = randomUUID();
+  const { child, url, log } = await serve(context.place);
+  await chat(url, device, "a very private question");
+  await fetch(`${url}/v1/sessions/some-session`, { headers: { authorization: "Bearer pdk_guess" } });
+  await stop(child);
+  const lines = log()
+    .trim()
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map(({ method, route, status }) => [method, route, status]),
+    [
+      ["POST", "/v1/chat", 200],
+      ["GET", "/v1/sessions/:id", 401],
+    ],
+  );
+  for (const secret of ["private", device, "pdk_guess"]) assert(!log().includes(secret), secret);
+});
+
+test("wrong usage is said before anything is opened", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const port = await place.run(["serve", "--port", "70000"]);
+  assert.equal(port.code, 2);
+  const ttl = await place.run(["serve", "--port", "0"], { env: { DEFAULT_SESSION_TTL: "1h" } });
+  assert.match(ttl.stderr, /DEFAULT_SESSION_TTL is "1h"; expected a whole number of seconds/);
+  const secret = await place.run(["serve", "--store", "postgres://nobody@127.0.0.1:1/none"]);
+  assert.match(secret.stderr, /PERDURE_SECRET/);
+  const { child, url } = await serve(place);
+  const taken = await place.run(["serve", "--port", new URL(url).port]);
+  assert.equal(taken.code, 1);
+  assert.match(taken.stderr, /EADDRINUSE/);
+  await stop(child);
+});
