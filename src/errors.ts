@@ -55,6 +55,9 @@ export interface ErrorDetails {
   readonly model_missing: InSession;
   readonly model_failed: FromModel;
   readonly model_refused: FromModel;
+  readonly tool_steps_exceeded: Partial<InSession> & { reason: string; turn?: number };
+  readonly agent_not_routed: InSession & { known: readonly string[] };
+  readonly router_failed: InSession & { reason: string };
 
   // HTTP
   readonly request_invalid: { path: string; reason: string };
@@ -269,6 +272,24 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) =>
       `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
+  },
+  tool_steps_exceeded: {
+    status: 502,
+    retryable: false,
+    message: (d) =>
+      `the answer was given up: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; what had arrived is kept; raise stepsMax, or see why the model keeps calling`,
+  },
+  agent_not_routed: {
+    status: 422,
+    retryable: false,
+    message: (d) =>
+      `no agent fits the message for session ${d.sessionId}; nothing was written; name a default agent or one of ${d.known.join(", ")}`,
+  },
+  router_failed: {
+    status: 502,
+    retryable: true,
+    message: (d) =>
+      `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
   },
 
   // HTTP

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
-import { openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
+import { createManager, openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
 import { startModelServer, type Reply } from "../../test/model-server.ts";
 import { OpenAI } from "openai";
 import { openaiModel } from "./openai.ts";
@@ -69,6 +69,38 @@ test("only fields that providers know are sent", async () => {
     },
     { role: "tool", content: "?", tool_call_id: "c" },
   ]);
+});
+
+test("tools are offered to the endpoint, their results go back to it, and the turn holds it all", async () => {
+  await using server = await startModelServer((_request, index) =>
+    index === 0
+      ? {
+          kind: "answer",
+          texts: [],
+          usage: [5, 1],
+          toolCalls: [[{ index: 0, id: "c1", function: { name: "hour", arguments: '{"in":"Ghent"}' } }]],
+        }
+      : { kind: "answer", texts: ["Nine."], usage: [9, 2] },
+  );
+  await using sessions = await openSessions({
+    store: "memory:",
+    model: openaiModel({ baseURL: server.baseURL, model: "m1" }),
+    agents: { clock: {} },
+  });
+  const parameters = { type: "object", properties: { in: { type: "string" } }, required: ["in"] };
+  const hour = { name: "hour", description: "The hour in a place", parameters, run: () => 9 };
+  const manager = createManager({ sessions, tools: { clock: [hour] }, offersFloor: false, router: () => "clock" });
+  const session = await sessions.create({ agent: "clock" });
+  const turn = await (await manager.send(session, "How late is it in Ghent?")).done;
+  const bodies = server.requests as unknown as { tools: unknown; messages: unknown[] }[];
+  for (const { tools } of bodies) {
+    assert.deepEqual(tools, [
+      { type: "function", function: { name: "hour", description: hour.description, parameters } },
+    ]);
+  }
+  assert.deepEqual(bodies[1]?.messages.at(-1), { role: "tool", content: "9", tool_call_id: "c1" });
+  assert.equal(turn.output.at(-1)?.content, "Nine.");
+  assert.deepEqual([turn.requests, turn.usage?.totalTokens], [2, 17]);
 });
 
 const failures: readonly (readonly [title: string, reply: Reply, code: ErrorCode])[] = [

@@ -138,6 +138,10 @@ async function* stream(
     const body = {
       model,
       messages: request.messages.map(toWire),
+      // An empty list is refused by some endpoints.
+      ...(request.tools === undefined || request.tools.length === 0
+        ? {}
+        : { tools: request.tools.map((tool) => ({ type: "function", function: tool })) }),
       stream: true,
       stream_options: { include_usage: true },
     };

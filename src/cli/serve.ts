@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { openSessions, SessionError, type Model } from "../index.ts";
+import { createManager, openSessions, SessionError, type Agent, type Model } from "../index.ts";
 import type { LogEntry } from "../server/index.ts";
 import { readAgentsFile } from "./agents-file.ts";
 import { wholeNumber } from "./arguments.ts";
@@ -22,6 +22,7 @@ interface ServeOptions extends StoreOptions {
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
+  readonly tools: boolean;
   readonly grace: number;
   readonly quiet?: boolean;
 }
@@ -32,6 +33,7 @@ export function serveCommand(): Command {
     .option("--host <address>", "on which address; any but loopback needs a key", "127.0.0.1")
     .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
+    .option("--no-tools", "offer the model no tools to hand the floor on, for endpoints that take none")
     .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
     .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
     .option("--quiet", "log what went wrong only")
@@ -43,7 +45,7 @@ export function serveCommand(): Command {
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
-        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long an agent keeps the floor, in seconds.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long an agent keeps the floor, in seconds.\nWhere agents of the file have keywords or a description, messages are routed to them; see docs/manager.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(serve);
 }
@@ -76,6 +78,7 @@ async function serve(options: ServeOptions): Promise<void> {
     }
     const server = createServer({
       sessions,
+      ...(isRouted(agents) ? { converse: createManager({ sessions, offersFloor: options.tools }).send } : {}),
       cors: options.cors,
       secureCookies: !isLoopback,
       openMetrics: isLoopback,
@@ -95,6 +98,12 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   // Stopped as asked is done, not failed.
   process.exitCode = 0;
+}
+
+/** Several agents, and something to choose among them by; else whoever a session is for answers. */
+function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
+  const all = Object.values(agents);
+  return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);
 }
 
 function writeLog({ error, ...entry }: LogEntry, { quiet = false }: ServeOptions): void {

@@ -24,17 +24,22 @@ export interface HandOff {
 }
 
 /** Hand the floor to an agent, or prolong it. @throws SessionError that of the session's state */
-export function handOff(record: SessionRecord, { agent, ttlMs, note }: HandOff, context: Context): Change {
-  const { now } = context;
+export function handOff(record: SessionRecord, handed: HandOff, context: Context): Change {
   const draft = draftOf(record);
+  giveFloor(draft, handed, context);
+  return changeOf(draft);
+}
+
+/** Give the floor to an agent, in the draft. @throws SessionError that of the session's state */
+export function giveFloor(draft: Draft, { agent, ttlMs, note }: HandOff, context: Context): void {
+  const { now } = context;
   clearFloor(draft, context);
   const from = draft.record.floor?.agent ?? null;
   const expiresAt = now + ttlMs;
-  set(draft, activity(record, now));
+  set(draft, activity(draft.record, now));
   set(draft, { floor: { agent, lockedAt: now, expiresAt, note } });
   set(draft, { sweepAt: Math.min(draft.record.sweepAt, expiresAt) });
   tell(draft, { type: "handed_off", agent, from, ttlMs, note }, context);
-  return changeOf(draft);
 }
 
 /** Give the floor back; null where nobody has it. */

@@ -249,7 +249,7 @@ function addLifeRoutes(shared: Shared): void {
 }
 
 function addTurnRoutes(shared: Shared): void {
-  const { converse, stop } = shared;
+  const { stop } = shared;
 
   addRoute(
     shared,
@@ -340,7 +340,7 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, body: { message: question, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const ask = () => converse(session, question, { ...given(options), ...idempotencyKey(c) });
+      const ask = () => session.consult(question, { ...given(options), ...idempotencyKey(c) });
       return await answerReply(c, session, { ask, stop });
     },
   );

@@ -16,6 +16,11 @@ test("an agents file is read, in its order", () => {
   ]);
 });
 
+test("what routes to an agent, and how long it keeps the floor, is read", () => {
+  const agent = { description: "Money.", keywords: ["invoice", "refund"], default: true, floorTtl: "7d" };
+  assert.deepEqual(parseAgentsFile(JSON.stringify({ billing: agent }), "a.json"), { billing: agent });
+});
+
 test("names such as __proto__ and constructor are ordinary names", () => {
   const agents = parseAgentsFile('\uFEFF{"__proto__":{"model":"m1"},"constructor":{"model":"m2"}}', "a.json");
   assert.deepEqual(Object.keys(agents), ["__proto__", "constructor"]);
@@ -48,6 +53,16 @@ const broken: readonly (readonly [title: string, text: string, line: number, say
   ["a time that is none", '{"ceo": {\n"ttl": "tomorrow"}}', 2, /ttl of agent "ceo" is "tomorrow"/],
   ["a time that is null", '{"ceo": {"ttl": null}}', 1, /ttl of agent "ceo" is null/],
   ["a time of zero", '{"ceo": {"ttl": 0}}', 1, /expected a positive number/],
+  ["a floor's time that is none", '{"ceo": {\n"floorTtl": "soon"}}', 2, /floorTtl of agent "ceo" is "soon"/],
+  ["an empty description", '{"ceo": {"description": ""}}', 1, /description of agent "ceo" is ""; expected a text/],
+  [
+    "keywords in one text",
+    '{"ceo": {\n"keywords": "a, b"}}',
+    2,
+    /keywords of agent "ceo" is "a, b"; expected an array/,
+  ],
+  ["a keyword that is a number", '{"ceo": {"keywords": ["a",\n1]}}', 2, /keywords of agent "ceo"\[1\] is 1; expected/],
+  ["a default that is a text", '{"ceo": {\n"default": "yes"}}', 2, /default of agent "ceo" is "yes"; expected true/],
   ["an empty name", '{\n"": {}}', 2, /the agent's name "" is empty/],
   ["an agent named twice", '{"ceo": {},\n"ceo": {}}', 2, /"ceo" stands twice/],
   ["endless nesting", "[".repeat(100_000), 1, /nested deeper/],

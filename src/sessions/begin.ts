@@ -1,10 +1,10 @@
-import type { Change } from "../domain/change.ts";
+import type { Change, Draft } from "../domain/change.ts";
 import { encode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { beginTurn, type OpenTurn } from "../domain/turns.ts";
-import { sessionIds } from "../domain/writer.ts";
+import { sessionIds, type Context } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle, Rule, WriteOptions, Written } from "./handle.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
@@ -14,15 +14,23 @@ export type Begun =
   /** An earlier try with the same key did it. */
   | { readonly status: "repeated"; readonly turn: Turn };
 
+/** How a turn is begun. */
+export interface BeginOptions extends WriteOptions {
+  readonly ticket: string | null;
+  /** The caller chose the agent: then a repetition must name the same. */
+  readonly named: boolean;
+  /** Who answers, judged on the very record that the turn is put on; it may give the floor on the way. @default the turn's */
+  readonly choose?: (draft: Draft, context: Context) => Pick<OpenTurn, "agent" | "model">;
+}
+
 /**
  * Begin a turn on this handle, whose own fence it writes under; without one it takes a lease in the same commit.
- * `named` says whether the caller chose the agent: then a repetition must name the same.
  * @throws SessionError `busy` also where the same key's turn is still being answered
  */
 export async function beginOn(
   handle: Handle,
   turn: OpenTurn,
-  { ticket, named, ...options }: WriteOptions & { readonly ticket: string | null; readonly named: boolean },
+  { ticket, named, choose, ...options }: BeginOptions,
 ): Promise<Begun> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
@@ -30,7 +38,8 @@ export async function beginOn(
   if (brings) await core.instance.ensureAlive();
   const ahead = options.recovers === "any";
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
-  const rule: Rule = (draft, context, writer) => beginTurn(draft, { turn, writer, lease }, context);
+  const rule: Rule = (draft, context, writer) =>
+    beginTurn(draft, { turn: { ...turn, ...choose?.(draft, context) }, writer, lease }, context);
   const written = await writeOnce(handle, turn.key, rule, options);
   if (written.status === "duplicate")
     return { status: "repeated", turn: await repeated(handle, turn, named, written.entry) };

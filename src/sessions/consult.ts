@@ -1,11 +1,13 @@
+import type { Draft } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry, SessionKey } from "../domain/entry.ts";
-import { floorAt } from "../domain/floor.ts";
+import { floorAt, giveFloor } from "../domain/floor.ts";
 import { parseId } from "../domain/ids.ts";
-import type { SessionRecord } from "../domain/record.ts";
+import type { Floor, SessionRecord } from "../domain/record.ts";
 import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
+import type { Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
 import { acquire, type Patience } from "./acquire.ts";
@@ -31,6 +33,18 @@ export interface ConsultOptions {
   readonly agent?: string;
   /** What to do where the session is already answering. @default that of `openSessions` */
   readonly busy?: BusyPolicy;
+  /**
+   * Called where nobody is named and nobody known has the floor, and no earlier try with the same key is kept: says who
+   * answers. What it throws is thrown on, with nothing written. @default the session's agent answers
+   */
+  readonly route?: () => Promise<Routed>;
+}
+
+/** Who was chosen to answer where nobody had the floor. */
+export interface Routed {
+  readonly agent: string;
+  /** Give it the floor too, in the same commit as the question, unless somebody has it by then. */
+  readonly takesFloor: boolean;
 }
 
 /** Ask, with the session's memory. `owner` is the handle of the caller; the answer is written through one of its own. */
@@ -62,16 +76,32 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const handle = owner.fork();
   handle.fence = owner.fence;
   let past: readonly Turn[] = [];
-  let asked: Asked = { agent: "", system: [] };
+  let instructions: Entry | undefined;
+  let routed: Routed | undefined;
   const turn = await acquire(handle, patience, async (ticket, writeOptions) => {
     // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
-    const [turnEntries = [], [instructionsEntry] = []] = loaded.tails;
+    const [turnEntries = [], instructionsEntries] = loaded.tails;
     past = turnEntries.map(turnOf);
-    asked = whoIsAsked(core, loaded.record, options, instructionsEntry);
-    const newTurn = { key, input, agent: asked.agent, ...modelOf(asked) };
+    instructions = instructionsEntries?.[0];
     const named = options.agent !== undefined;
-    return await beginOn(handle, newTurn, { ticket, named, ...writeOptions });
+    const found = knownFloor(core, loaded.record, options);
+    if (!named && found === null && options.route !== undefined && !(await isKept(handle, key)))
+      routed ??= await options.route();
+    // Who is asked is judged again on the record that is written: the floor may change between look and write.
+    const agent = options.agent ?? found?.agent ?? routed?.agent ?? loaded.record.agent;
+    const choose = (draft: Draft, context: Context): { agent: string; model?: string } => {
+      const floor = knownFloor(core, draft.record, options, context.now);
+      if (!named && floor === null && routed?.takesFloor === true)
+        giveFloor(
+          draft,
+          { agent: routed.agent, ttlMs: core.floorTtlMs(routed.agent, draft.record.user), note: null },
+          context,
+        );
+      const chosen = named ? agent : (floor?.agent ?? agent);
+      return { agent: chosen, ...modelOf(core, chosen, options) };
+    };
+    return await beginOn(handle, { key, input, agent }, { ticket, named, choose, ...writeOptions });
   });
   owner.follow(handle);
   if (turn.status === "repeated") return repeat(owner, turn.turn);
@@ -82,8 +112,10 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     past = entries.map(turnOf);
   }
   const window = past.filter(({ seq }) => seq < turn.inProgress.seq).slice(-last);
-  const messages = [...asked.system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
-  const request = { messages, agent: asked.agent, ...modelOf(asked) };
+  const { agent } = turn.inProgress.open;
+  const system = systemMessages(core, handle.record, agent, instructions);
+  const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
+  const request = { messages, agent, ...modelOf(core, agent, options) };
   return new Answer(turn.inProgress.seq, async (say) => {
     try {
       return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal });
@@ -93,31 +125,37 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   });
 }
 
-/** Who answers, with which model, and what it is told ahead of everything else. */
-interface Asked {
-  readonly agent: string;
-  readonly model?: string | undefined;
-  readonly system: readonly Message[];
+/** True where an earlier try with this key began its turn. */
+async function isKept(handle: Handle, key: string | null): Promise<boolean> {
+  return key !== null && (await handle.entryByKey(parseId(key, "key"))) !== undefined;
 }
 
-/** Who was named, else who has the floor, else the session's own agent. @throws SessionError `agent_unknown` */
-function whoIsAsked(core: Core, record: SessionRecord, options: ConsultOptions, instructions?: Entry): Asked {
-  const floor = floorAt(record, core.now());
-  const agent = options.agent ?? floor?.agent ?? record.agent;
-  const profile = core.agent(agent);
+/** Who has the floor. Where another can be chosen, an agent that is not known here any more has lost it. */
+function knownFloor(
+  core: Core,
+  record: SessionRecord,
+  { route }: ConsultOptions,
+  now: number = core.now(),
+): Floor | null {
+  const floor = floorAt(record, now);
+  const isKnown = floor === null || core.options.agents?.has(floor.agent) !== false;
+  return isKnown || route === undefined ? floor : null;
+}
+
+/** What the agent is told ahead of everything else. @throws SessionError `agent_unknown` */
+function systemMessages(core: Core, record: SessionRecord, agent: string, instructions?: Entry): readonly Message[] {
   // What is kept with the session was meant for its own agent.
   const kept = agent === record.agent && instructions !== undefined;
-  const texts = [kept ? (decode(instructions.data) as string) : profile.instructions];
+  const texts = [kept ? (decode(instructions.data) as string) : core.agent(agent).instructions];
+  const floor = floorAt(record, core.now());
   if (floor?.agent === agent && floor.note !== null) texts.push(`The conversation was handed to you: ${floor.note}`);
-  return {
-    agent,
-    model: typeof options.model === "string" ? options.model : profile.model,
-    system: texts.flatMap((content) => (content === undefined ? [] : [{ role: "system", content }])),
-  };
+  return texts.flatMap((content) => (content === undefined ? [] : [{ role: "system", content }]));
 }
 
-function modelOf({ model }: Asked): { model?: string } {
-  return model === undefined ? {} : { model };
+/** The name of the model that was asked for, else that of the agent. @throws SessionError `agent_unknown` */
+function modelOf(core: Core, agent: string, { model }: ConsultOptions): { model?: string } {
+  const name = typeof model === "string" ? model : core.agent(agent).model;
+  return name === undefined ? {} : { model: name };
 }
 
 /** The answer of a turn that an earlier try with the same key brought to its end. */
@@ -130,7 +168,8 @@ function repeat(owner: Handle, turn: Turn): Answer {
     const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, turn: turn.seq };
     const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
     if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-    throw new SessionError(code === "model_refused" ? code : "model_failed", { ...ids, reason });
+    const known = modelCodes.find((one) => one === code) ?? "model_failed";
+    throw new SessionError(known, { ...ids, reason });
   });
 }
 
@@ -142,13 +181,22 @@ interface Run {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What an answer took, as far as it came. */
+interface Cost {
+  readonly usage: Usage;
+  readonly requests: number;
+  readonly model?: string;
+}
+
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
 async function run(turn: TurnInProgress, { session, model, request, say, signal }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   let usage: Usage | undefined;
+  let requests = 1;
   let modelName = request.model;
-  const cost = (): { usage: Usage; model?: string } => ({
+  const cost = (): Cost => ({
     usage: usage ?? estimateUsage(request.messages, turn.output),
+    requests,
     ...(modelName === undefined ? {} : { model: modelName }),
   });
   try {
@@ -160,6 +208,8 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
         usage = event.usage;
+      } else if (event.type === "requests") {
+        requests = event.requests;
       } else {
         modelName = event.model;
       }
@@ -175,10 +225,13 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
   return await turn.seal(cost());
 }
 
+/** What a model throws, not knowing whom it answers. */
+const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
+
 /** The error of a broken answer, with the ids needed to act on it. */
 function identified(error: unknown, { id, tenant }: SessionKey, turn: number): SessionError {
   const ids = { sessionId: id, tenant, turn };
-  for (const code of ["model_failed", "model_refused"] as const) {
+  for (const code of modelCodes) {
     if (hasCode(error, code))
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
   }
@@ -188,11 +241,7 @@ function identified(error: unknown, { id, tenant }: SessionKey, turn: number): S
 }
 
 /** Seal what broke off, and answer with the error its caller is to see. */
-async function sealBroken(
-  turn: TurnInProgress,
-  error: SessionError,
-  cost: { usage: Usage; model?: string },
-): Promise<unknown> {
+async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
   const { code, details } = error;
   // Superseded: the turn is no longer ours to seal.
   if (code === "fenced" || code === "session_not_found") return error;

@@ -1,3 +1,4 @@
+import type { Value } from "../domain/codec.ts";
 import type { Message, Usage } from "../domain/turn.ts";
 
 /**
@@ -14,7 +15,19 @@ export interface ModelRequest {
   readonly model?: string;
   /** The agent that answers. */
   readonly agent: string;
+  /** What the model may call. @default nothing */
+  readonly tools?: readonly ToolDescription[];
   readonly signal: AbortSignal;
+}
+
+/** A tool, as a model is told of it. */
+export interface ToolDescription {
+  /** 1 to 64 of the characters a-z, A-Z, 0-9, _ and -. */
+  readonly name: string;
+  /** What it does, and when to call it. */
+  readonly description: string;
+  /** A JSON Schema of its arguments: an object. */
+  readonly parameters: { readonly [keyword: string]: Value };
 }
 
 /** What a model says, piece by piece. */
@@ -25,5 +38,7 @@ export type ModelEvent =
   | { readonly type: "message"; readonly message: Message }
   /** What it cost, as the provider counted. */
   | { readonly type: "usage"; readonly usage: Usage }
+  /** How many calls of a model the answer has taken so far, where it takes more than one. */
+  | { readonly type: "requests"; readonly requests: number }
   /** Which model answered. */
   | { readonly type: "model"; readonly model: string };

@@ -12,10 +12,11 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
+import { defaultAgent } from "./options.ts";
 
 /** How a new session begins. */
 export interface NewSessionOptions {
-  /** Whom the session is for. @default "assistant" */
+  /** Whom the session is for. @default the agent with `default: true`, else "assistant" */
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: Metadata;
@@ -51,7 +52,7 @@ interface Place {
 /** @throws SessionError `agent_unknown`, `id_invalid`, `duration_invalid` */
 export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
   core.guardOpen();
-  const agent = parseId(options.agent ?? "assistant", "agent");
+  const agent = parseId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
   const profile = core.agent(agent);
   const user = options.user === undefined ? null : parseId(options.user, "user");
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;

@@ -16,7 +16,7 @@ export interface Agent {
   readonly description?: string;
   /** Words of a message that speak for it. */
   readonly keywords?: readonly string[];
-  /** It answers where no agent fits. At most one is. @default false */
+  /** It answers where no agent fits, and has the sessions that name nobody. At most one is. @default false */
   readonly default?: boolean;
   /** Life of its sessions after their last activity. */
   readonly ttl?: Duration;
@@ -137,6 +137,11 @@ function parseSecret(secret: string): string {
   if (typeof secret === "string" && secret.length >= 16) return secret;
   const value = typeof secret === "string" ? `a text of ${secret.length} characters` : show(secret);
   throw new SessionError("argument_invalid", { name: "secret", value, expected: "a text of 16 characters or more" });
+}
+
+/** Who answers where no agent fits, and whom a session is for that names nobody; undefined where none is marked so. */
+export function defaultAgent(agents: ReadonlyMap<string, Agent> | undefined): string | undefined {
+  return [...(agents ?? [])].find(([, agent]) => agent.default === true)?.[0];
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {

@@ -309,3 +309,9 @@ test("a handle opened with what was seen writes turns only where none came since
   await assert.rejects(stale.append({ input: "three" }), { code: "conflict" });
   assert.equal((await stale.append({ input: "two" }, { key: "k" })).seq, 2, "a retry is still the same turn");
 });
+
+test("a session that names nobody is the default agent's, else the assistant's", async () => {
+  await using place = inMemory({ agents: { a: {}, b: { default: true } } });
+  assert.equal((await place.sessions.create()).info.agent, "b");
+  assert.equal((await place.another().create()).info.agent, "assistant");
+});

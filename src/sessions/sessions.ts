@@ -11,7 +11,8 @@ import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, typ
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
 import { parseLimit } from "./page-limit.ts";
-import { resolveOptions, type SessionsOptions } from "./options.ts";
+import type { Model } from "./model.ts";
+import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
@@ -66,6 +67,16 @@ export class Sessions implements AsyncDisposable {
     const core = new Core(store, resolved);
     const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
     return new Sessions(core, tenant, timer);
+  }
+
+  /** The known agents by name, in their order; undefined where none were named. */
+  get agents(): ReadonlyMap<string, Agent> | undefined {
+    return this.#core.options.agents;
+  }
+
+  /** What `consult` calls where no other model is named. */
+  get model(): Model | undefined {
+    return this.#core.options.model;
   }
 
   /** The same store, seen by another tenant. Closing either closes both. */

@@ -1,0 +1,85 @@
+/**
+ * Routing by rules. Words are compared whole, without case and accents, as Unicode tells words apart. Each keyword found
+ * speaks for its agent with as many words as it has; where keywords do not decide, the long words do that only one
+ * agent's description has. The earlier agent wins a tie.
+ */
+import type { Agent } from "../sessions/options.ts";
+import type { Router } from "./router.ts";
+
+interface Profile {
+  readonly name: string;
+  /** Each keyword as its words. */
+  readonly keywords: readonly (readonly string[])[];
+  readonly described: ReadonlySet<string>;
+}
+
+/** Shorter words of a description are mostly those that every sentence has. */
+const describedLengthMin = 5;
+
+/** A router that looks for keywords, then for words of the descriptions; it asks nobody and waits for nothing. */
+export function routeByKeywords(): Router {
+  let known: { agents: ReadonlyMap<string, Agent>; profiles: readonly Profile[] } | undefined;
+  return (text, { agents }) => {
+    if (known?.agents !== agents) known = { agents, profiles: profilesOf(agents) };
+    const words = wordsOf(text);
+    const spoken = ` ${words.join(" ")} `;
+    let best: { name: string; keywords: number; described: number } | undefined;
+    for (const { name, keywords, described } of known.profiles) {
+      const found = keywords.filter((keyword) => spoken.includes(` ${keyword.join(" ")} `));
+      const score = {
+        name,
+        keywords: found.reduce((sum, keyword) => sum + keyword.length, 0),
+        described: [...described].filter((word) => spoken.includes(` ${word} `)).length,
+      };
+      if (score.keywords + score.described > 0 && (best === undefined || isBetter(score, best))) best = score;
+    }
+    return best?.name ?? null;
+  };
+}
+
+interface Score {
+  readonly keywords: number;
+  readonly described: number;
+}
+
+function isBetter(score: Score, best: Score): boolean {
+  if (score.keywords !== best.keywords) return score.keywords > best.keywords;
+  return score.described > best.described;
+}
+
+function profilesOf(agents: ReadonlyMap<string, Agent>): readonly Profile[] {
+  const profiles = [...agents].map(([name, { description = "", keywords = [] }]) => ({
+    name,
+    // One that is written twice, or in two ways, is one keyword.
+    keywords: [...new Map(keywords.map(wordsOf).map((words) => [words.join(" "), words])).values()].filter(
+      (words) => words.length > 0,
+    ),
+    described: new Set(wordsOf(description).filter((word) => word.length >= describedLengthMin)),
+  }));
+  const owners = new Map<string, number>();
+  for (const { described } of profiles) for (const word of described) owners.set(word, (owners.get(word) ?? 0) + 1);
+  return profiles.map((profile) => ({
+    ...profile,
+    described: new Set([...profile.described].filter((word) => owners.get(word) === 1)),
+  }));
+}
+
+// A fixed language, so that the same message goes the same way on every machine.
+const segmenter = new Intl.Segmenter("en", { granularity: "word" });
+
+/** The words of a text, folded; a pictogram is a word too. */
+function wordsOf(text: string): readonly string[] {
+  const words: string[] = [];
+  for (const { segment, isWordLike } of segmenter.segment(text.normalize("NFC"))) {
+    if (isWordLike === true || /\p{Extended_Pictographic}/u.test(segment)) words.push(fold(segment));
+  }
+  return words;
+}
+
+/** The accents of Latin, Greek and Cyrillic, and the vowel points of Hebrew and Arabic, which writers leave out. */
+const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0670]/g;
+
+function fold(word: string): string {
+  // Through upper case, so that "ß" is "ss" and both small sigmas are one.
+  return word.normalize("NFKD").replace(accents, "").toUpperCase().toLowerCase().normalize("NFC");
+}

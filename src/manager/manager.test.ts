@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import type { Model } from "../sessions/model.ts";
+import type { Session } from "../sessions/session.ts";
+import type { SessionsOptions } from "../sessions/options.ts";
+import { createManager, type ManagerOptions } from "./manager.ts";
+
+const agents = {
+  front: { keywords: ["hello"], default: true },
+  billing: { keywords: ["invoice", "refund"], floorTtl: "1h" },
+  scheduling: { keywords: ["appointment"] },
+};
+const model: Model = async function* (request) {
+  yield { type: "text", text: `${request.agent} here` };
+};
+const withoutDefault = { billing: agents.billing, scheduling: agents.scheduling };
+
+function open(options: SessionsOptions = {}): InMemory {
+  return inMemory({ agents, model, ...options });
+}
+
+async function told(session: Session): Promise<readonly string[]> {
+  return (await session.events()).map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
+}
+
+test("the router's choice answers and has the floor, for its agent's time; then whoever has the floor answers unrouted", async () => {
+  await using place = open();
+  const manager = createManager({ sessions: place.sessions });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const answer = await manager.send(session, "Where is my invoice?");
+  assert.equal((await answer.done).agent, "billing");
+  assert.equal((await (await manager.send(session, "An appointment, please")).done).agent, "billing");
+  assert.deepEqual(await told(session), ["handed_off billing"]);
+  await place.clock.advance(3_600_000);
+  assert.equal((await (await manager.send(session, "An appointment, please")).done).agent, "scheduling");
+  assert.deepEqual(await told(session), ["handed_off billing", "released billing", "handed_off scheduling"]);
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    turns.map(({ agent }) => agent),
+    ["billing", "billing", "scheduling"],
+  );
+});
+
+test("the floor and the question are one commit: where it fails, neither is there", async () => {
+  await using place = open();
+  const manager = createManager({ sessions: place.sessions });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  place.store.plan(() => ({ fails: "before" }));
+  await assert.rejects(manager.send(session, "my invoice"));
+  place.store.plan({});
+  assert.equal(await session.activeAgent(), null);
+  assert.deepEqual(await told(session), []);
+  assert.equal((await session.refresh()).turn, 0);
+});
+
+test("where nobody fits, somebody unknown is named, or the router fails, the default agent answers and takes no floor", async () => {
+  await using place = open({ agents });
+  const routers: ManagerOptions["router"][] = [
+    () => null,
+    () => "nobody",
+    () => undefined as unknown as null,
+    () => {
+      throw new Error("out of order");
+    },
+    () => Promise.reject(new Error("later too")),
+  ];
+  const session = await place.sessions.create({ id: "s", agent: "scheduling" });
+  for (const router of routers) {
+    const manager = createManager({ sessions: place.sessions, ...(router === undefined ? {} : { router }) });
+    assert.equal((await (await manager.send(session, "what?")).done).agent, "front");
+  }
+  const manager = createManager({ sessions: place.sessions, router: () => null, default: "billing" });
+  assert.equal((await (await manager.send(session, "what?")).done).agent, "billing");
+  assert.deepEqual(await told(session), []);
+  assert.equal(session.info.turn, 6, "it is one conversation");
+});
+
+test("without a default agent a message that cannot be routed is a typed error, and nothing is written", async () => {
+  await using place = open({ agents: withoutDefault });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s", agent: "billing" });
+  const { version } = await session.refresh();
+  const hangs = (): Promise<null> => new Promise(() => undefined);
+  const fails = (): never => {
+    throw new Error("out of order");
+  };
+  const rejected = async (options: Omit<ManagerOptions, "sessions">, code: string): Promise<void> => {
+    await assert.rejects(createManager({ sessions, ...options }).send(session, "hm"), { code }, code);
+  };
+  await rejected({}, "agent_not_routed");
+  await rejected({ router: () => "nobody" }, "agent_unknown");
+  await rejected({ router: fails }, "router_failed");
+  await rejected({ router: hangs, routerTimeout: 20 }, "router_failed");
+  assert.equal((await session.refresh()).version, version);
+});
+
+test("a withdrawn message ends the routing, and is answered by nobody", async () => {
+  await using place = open();
+  const stop = new AbortController();
+  let heard: AbortSignal | undefined;
+  const manager = createManager({
+    sessions: place.sessions,
+    router: (_text, { signal }) => {
+      heard = signal;
+      stop.abort(new Error("never mind"));
+      return new Promise(() => undefined);
+    },
+  });
+  const session = await place.sessions.create({ agent: "front" });
+  await assert.rejects(manager.send(session, "hm", { signal: stop.signal }), /never mind/);
+  assert.equal(heard?.aborted, true);
+  assert.equal((await session.refresh()).turn, 0);
+});
+
+test("two instances that route one session at once come to one floor, and both messages are its agent's", async () => {
+  await using place = open({ busy: "queue" });
+  const here = await place.sessions.create({ id: "s", agent: "front" });
+  const elsewhere = place.another({ agents, model, busy: "queue" });
+  const there = await elsewhere.get("s");
+  const both = Promise.withResolvers<void>();
+  let waiting = 0;
+  const meeting = (agent: string) => async () => {
+    // Both have found the floor to be nobody's before either goes on.
+    if (++waiting === 2) both.resolve();
+    await both.promise;
+    return agent;
+  };
+  const sending = Promise.all([
+    createManager({ sessions: place.sessions, router: meeting("billing") }).send(here, "one"),
+    createManager({ sessions: elsewhere, router: meeting("scheduling") }).send(there, "two"),
+  ]);
+  await both.promise;
+  let isSent = false;
+  const sent = sending.finally(() => (isSent = true));
+  while (!isSent) {
+    await new Promise(setImmediate);
+    await place.clock.advance(200);
+  }
+  const turns = await Promise.all((await sent).map(({ done }) => done));
+  assert.equal((await told(here)).length, 1, "the floor was given once");
+  assert.equal(new Set(turns.map(({ agent }) => agent)).size, 1);
+});
+
+test("a retry with the same key is the same turn and is not routed anew, whoever has the floor by then", async () => {
+  await using place = open();
+  let routed = 0;
+  const router = (): string => {
+    if (++routed > 1) throw new Error("out of order");
+    return "billing";
+  };
+  const manager = createManager({ sessions: place.sessions, router });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const first = await (await manager.send(session, "my invoice", { key: "k" })).done;
+  const again = async (): Promise<void> => {
+    const turn = await (await manager.send(session, "my invoice", { key: "k" })).done;
+    assert.deepEqual([turn.seq, turn.agent, turn.output], [first.seq, "billing", first.output]);
+  };
+  await again();
+  await session.handOff("scheduling");
+  await again();
+  await session.release();
+  await again();
+  assert.equal(routed, 1);
+  assert.equal(await session.activeAgent(), null, "a repetition gives the floor to nobody");
+});
+
+test("a floor that runs out between look and write: who had it answers, and does not keep it", async () => {
+  await using place = open();
+  const manager = createManager({ sessions: place.sessions, router: () => "scheduling" });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  await session.handOff("billing", { ttl: 1000 });
+  const { store, clock } = place;
+  const heartbeat = store.heartbeat.bind(store);
+  // Being known as alive comes between the two.
+  store.heartbeat = async (...given) => {
+    await clock.advance(1000);
+    await heartbeat(...given);
+  };
+  const turn = await (await manager.send(session, "my invoice")).done;
+  assert.equal(turn.agent, "billing");
+  assert.equal(await session.activeAgent(), null);
+});
+
+test("a floor that is handed on between look and write: who has it by then answers, with its note", async () => {
+  const asked: (readonly [agent: string, first: unknown])[] = [];
+  await using place = open({
+    model: async function* ({ agent, messages }) {
+      asked.push([agent, messages[0]?.content]);
+      yield { type: "text", text: "ok" };
+    },
+  });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const elsewhere = await place.another({ agents }).get("s");
+  const { store } = place;
+  const heartbeat = store.heartbeat.bind(store);
+  store.heartbeat = async (...given) => {
+    await elsewhere.handOff("scheduling", { note: "soon" });
+    await heartbeat(...given);
+  };
+  const manager = createManager({ sessions: place.sessions, router: () => "billing" });
+  assert.equal((await (await manager.send(session, "hm")).done).agent, "scheduling");
+  assert.deepEqual(asked, [["scheduling", "The conversation was handed to you: soon"]]);
+  assert.equal((await session.activeAgent())?.agent, "scheduling");
+});
+
+test("a named agent answers the message, and the floor stays whose it is", async () => {
+  await using place = open();
+  const manager = createManager({ sessions: place.sessions });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  await manager.send(session, "my invoice").then(({ done }) => done);
+  assert.equal((await (await manager.send(session, "when?", { agent: "scheduling" })).done).agent, "scheduling");
+  assert.equal((await session.activeAgent())?.agent, "billing");
+  await assert.rejects(manager.send(session, "when?", { agent: "nobody" }), { code: "agent_unknown" });
+});
+
+test("a model that is named in the call is the one that is asked, and the turn says so", async () => {
+  const asked: (string | undefined)[] = [];
+  await using place = open({
+    model: async function* (request) {
+      asked.push(request.model);
+      yield { type: "text", text: "ok" };
+    },
+  });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const turn = await (await createManager({ sessions: place.sessions }).send(session, "hm", { model: "m7" })).done;
+  assert.deepEqual([asked, turn.model], [["m7"], "m7"]);
+});
+
+test("a floor that was an agent's who is no longer known is routed again", async () => {
+  await using place = open();
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  await session.handOff("billing");
+  const later = place.another({ agents: { front: agents.front, scheduling: agents.scheduling }, model });
+  const same = await later.get("s");
+  await assert.rejects(same.consult("an appointment"), { code: "agent_unknown" });
+  const turn = await (await createManager({ sessions: later }).send(same, "an appointment")).done;
+  assert.equal(turn.agent, "scheduling");
+  assert.equal((await same.activeAgent())?.agent, "scheduling");
+});
+
+test("a manager of nobody, or with an unknown default, is refused before anything else", async () => {
+  await using place = open();
+  assert.throws(() => createManager({ sessions: place.another() }), { code: "argument_invalid" });
+  assert.throws(() => createManager({ sessions: place.sessions, default: "nobody" }), { code: "agent_unknown" });
+  assert.throws(() => createManager({ sessions: place.sessions, routerTimeout: 0 }), { code: "duration_invalid" });
+  const session = await place.sessions.create({ agent: "front" });
+  await assert.rejects(createManager({ sessions: place.sessions }).send(session, " "), { code: "message_invalid" });
+  const speechless = createManager({ sessions: place.another({ agents }) });
+  await assert.rejects(speechless.send(session, "hm"), { code: "model_missing" });
+});

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/in-memory.ts";
+import type { Model, ModelRequest } from "../sessions/model.ts";
+import { createManager } from "./manager.ts";
+import { routeByModel } from "./model-router.ts";
+
+const agents = {
+  front: { default: true },
+  billing: { description: "Payments and refunds", keywords: ["invoice"] },
+};
+
+function saying(...texts: readonly string[]): { model: Model; requests: ModelRequest[]; said: () => number } {
+  const requests: ModelRequest[] = [];
+  let said = 0;
+  const model: Model = async function* (request) {
+    requests.push(request);
+    for (const text of texts) {
+      said++;
+      yield { type: "text", text };
+    }
+  };
+  return { model, requests, said: () => said };
+}
+
+const quiet = saying("ok").model;
+
+for (const [said, agent] of [
+  [["billing"], "billing"],
+  [["\n bil", "ling\n"], "billing"],
+  [["Billing"], "front"],
+  [["billing."], "front"],
+  [["front or billing"], "front"],
+  [["none"], "front"],
+  [["nobody"], "front"],
+  [[], "front"],
+] as const) {
+  test(`a model that says ${JSON.stringify(said)} routes to ${agent}`, async () => {
+    await using place = inMemory({ agents, model: quiet });
+    const router = routeByModel({ model: saying(...said).model });
+    const session = await place.sessions.create({ agent: "front" });
+    const turn = await (await createManager({ sessions: place.sessions, router }).send(session, "hm")).done;
+    assert.equal(turn.agent, agent);
+    const floor = await session.activeAgent();
+    assert.equal(floor?.agent, agent === "front" ? undefined : agent, "what is no name gives the floor to nobody");
+  });
+}
+
+test("the model is shown the agents and the beginning of the message, and it is the session's unless named", async () => {
+  const { model, requests } = saying("billing");
+  await using place = inMemory({ agents, model });
+  const manager = createManager({ sessions: place.sessions, router: routeByModel(), offersFloor: false });
+  const session = await place.sessions.create({ agent: "front" });
+  const turn = await (await manager.send(session, `refund! ${"x".repeat(10_000)}`)).done;
+  const [system, user] = requests[0]?.messages ?? [];
+  assert.match(String(system?.content), /^- front\n- billing: Payments and refunds, invoice$/m);
+  assert.equal(String(user?.content).length, 4001);
+  assert.equal(requests.length, 2);
+  assert.equal(turn.requests, 1, "routing is not the turn's");
+});
+
+test("a model that talks on is not listened to", async () => {
+  const talks = saying(...Array.from({ length: 1000 }, () => "well, "));
+  await using place = inMemory({ agents, model: quiet });
+  const router = routeByModel({ model: talks.model });
+  const session = await place.sessions.create({ agent: "front" });
+  assert.equal(
+    (await (await createManager({ sessions: place.sessions, router }).send(session, "hm")).done).agent,
+    "front",
+  );
+  assert(talks.said() < 10);
+});
+
+test("a model that fails or hangs is a router that failed, and nothing is written", async () => {
+  const billing = { billing: agents.billing };
+  await using place = inMemory({ agents: billing, model: quiet });
+  const { sessions } = place;
+  const session = await sessions.create({ agent: "billing" });
+  const { version } = await session.refresh();
+  // oxlint-disable-next-line require-yield
+  const fails: Model = async function* () {
+    throw new Error("overloaded");
+  };
+  // oxlint-disable-next-line require-yield
+  const hangs: Model = async function* () {
+    await new Promise(() => undefined);
+  };
+  const routers = [routeByModel({ model: fails }), routeByModel({ model: hangs })];
+  for (const router of routers) {
+    const manager = createManager({ sessions, router, routerTimeout: 50 });
+    await assert.rejects(manager.send(session, "hm"), { code: "router_failed" });
+  }
+  assert.equal((await session.refresh()).version, version);
+});

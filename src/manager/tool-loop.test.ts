@@ -1,0 +1,328 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/in-memory.ts";
+import type { Message, ToolCall } from "../domain/turn.ts";
+import { SessionError } from "../errors.ts";
+import type { Model, ModelEvent, ModelRequest } from "../sessions/model.ts";
+import type { Session } from "../sessions/session.ts";
+import { createManager } from "./manager.ts";
+import type { Tool } from "./tool.ts";
+import { withTools } from "./tool-loop.ts";
+
+/** A model that says one of these lists of events at each call, and remembers what it was asked. */
+function scripted(...steps: readonly (readonly ModelEvent[])[]): { model: Model; requests: ModelRequest[] } {
+  const requests: ModelRequest[] = [];
+  const model: Model = async function* scriptedModel(request) {
+    requests.push(request);
+    yield* steps[requests.length - 1] ?? [];
+  };
+  return { model, requests };
+}
+
+const text = (said: string): ModelEvent => ({ type: "text", text: said });
+const counted = (inputTokens: number, outputTokens: number): ModelEvent => ({
+  type: "usage",
+  usage: { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens },
+});
+function callsFor(...wanted: readonly (readonly [id: string, name: string, args: string])[]): ModelEvent {
+  const calls = wanted.map(([id, name, args]): ToolCall => ({ id, function: { name, arguments: args } }));
+  return { type: "message", message: { role: "assistant", content: null, tool_calls: calls } };
+}
+const parameters = { type: "object", properties: {} };
+function tool(name: string, run: Tool["run"], rest: Partial<Tool> = {}): Tool {
+  return { name, description: `does ${name}`, parameters, run, ...rest };
+}
+
+/** The results that the model read, by call. */
+function results(messages: readonly Message[]): Record<string, unknown> {
+  const read = messages.filter(({ role }) => role === "tool");
+  return Object.fromEntries(read.map(({ tool_call_id: id = "", content }) => [id, content]));
+}
+
+async function ask(
+  session: Session,
+  model: Model,
+  tools: readonly Tool[],
+  stepsMax = 10,
+): ReturnType<Session["consult"]> {
+  return await session.consult("go", { key: "k", model: withTools(model, tools, { session, stepsMax }) });
+}
+
+test("calls and results are messages of the turn, in order; calls of the model and tokens add up", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "a" });
+  const { model, requests } = scripted(
+    [text("Let me see. "), callsFor(["1", "add", '{"a":1,"b":2}'], ["2", "who", ""]), counted(10, 5)],
+    [callsFor(["1", "add", '{"a":3,"b":4}']), counted(20, 5)],
+    [text("Seven."), counted(30, 2)],
+  );
+  const seen: unknown[] = [];
+  const tools = [
+    tool("add", ({ a, b }) => ({ sum: Number(a) + Number(b) })),
+    tool("who", (args, { session: of, agent, callId }) => {
+      seen.push([args, of.id, agent, callId]);
+      return Promise.resolve("you");
+    }),
+  ];
+  const turn = await (await ask(session, model, tools)).done;
+  const shape = turn.output.map(({ role, content, tool_calls: calls }) => [role, content, calls?.map(({ id }) => id)]);
+  assert.deepEqual(shape, [
+    ["assistant", "Let me see. ", ["1", "2"]],
+    ["tool", '{"sum":3}', undefined],
+    ["tool", "you", undefined],
+    ["assistant", null, ["1"]],
+    ["tool", '{"sum":7}', undefined],
+    ["assistant", "Seven.", undefined],
+  ]);
+  assert.deepEqual(seen, [[{}, "s", "a", "2"]]);
+  assert.equal(turn.requests, 3);
+  assert.deepEqual(turn.usage, { inputTokens: 60, outputTokens: 12, totalTokens: 72 });
+  assert.deepEqual(
+    requests.map(({ messages }) => messages.length),
+    [1, 4, 6],
+  );
+  assert.deepEqual(requests[2]?.messages.slice(1), turn.output.slice(0, 5), "the model reads what is kept");
+  assert.deepEqual(requests[0]?.tools, [
+    { name: "add", description: "does add", parameters },
+    { name: "who", description: "does who", parameters },
+  ]);
+  const { counters } = await session.refresh();
+  assert.deepEqual([counters.requests, counters.totalTokens, counters.messages], [3, 72, 7]);
+  const [kept] = await Array.fromAsync(session.turns());
+  assert.deepEqual(kept, turn);
+});
+
+test("steps that were not counted are estimated, and the sum says so", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const { model } = scripted([callsFor(["1", "f", "{}"])], [text("done"), counted(100, 1)]);
+  const { usage } = await (await ask(session, model, [tool("f", () => "")])).done;
+  assert.equal(usage?.estimated, true);
+  assert(usage.totalTokens > 101);
+});
+
+test("whatever goes wrong with a tool is a marked result that the model reads, not the end of the turn", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  let aborted: unknown;
+  const { model, requests } = scripted(
+    [
+      callsFor(
+        ["throws", "throws", "{}"],
+        ["rejects", "rejects", "{}"],
+        ["unknown", "nothing", "{}"],
+        ["text", "fine", "not json"],
+        ["list", "fine", "[1]"],
+        ["null", "fine", "null"],
+        ["hangs", "hangs", "{}"],
+        ["circle", "circle", "{}"],
+        ["fine", "fine", '{"__proto__":1}'],
+      ),
+    ],
+    [text("ok")],
+  );
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  const turn = await (
+    await ask(session, model, [
+      tool("throws", () => {
+        throw new Error("no ink");
+      }),
+      tool("rejects", () => Promise.reject(new Error("x".repeat(5000)))),
+      tool(
+        "hangs",
+        (_args, { signal }) => {
+          signal.addEventListener("abort", () => (aborted = signal.reason));
+          return new Promise(() => undefined);
+        },
+        { timeout: 20 },
+      ),
+      tool("circle", () => circle),
+      tool("fine", (args) => Object.keys(args).join()),
+    ])
+  ).done;
+  const read = results(requests[1]?.messages ?? []);
+  assert.equal(turn.status, "done");
+  assert.equal(read["throws"], "Error: no ink");
+  assert.equal(String(read["rejects"]).length, "Error: ".length + 1000 + 1);
+  assert.match(String(read["unknown"]), /^Error: there is no tool "nothing"; known: throws, rejects/);
+  assert.match(String(read["text"]), /^Error: the arguments are not JSON/);
+  assert.match(String(read["list"]), /^Error: the arguments are an array; expected an object/);
+  assert.match(String(read["null"]), /^Error: the arguments are null/);
+  assert.match(String(read["hangs"]), /^Error: nothing came for 20 ms/);
+  assert.equal((aborted as DOMException).name, "TimeoutError");
+  assert.match(String(read["circle"]), /^Error: /);
+  assert.equal(read["fine"], "__proto__");
+  const marked = turn.output.filter(({ is_error: isError }) => isError === true).map(({ tool_call_id: id }) => id);
+  assert.deepEqual(marked, ["throws", "rejects", "unknown", "text", "list", "null", "hangs", "circle"]);
+});
+
+test("a result is cut after 64 KiB, between characters", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const { model, requests } = scripted([callsFor(["1", "long", "{}"])], []);
+  await (
+    await ask(session, model, [tool("long", () => "€".repeat(1_000_000))])
+  ).done;
+  const content = String(results(requests[1]?.messages ?? [])["1"]);
+  assert.equal(content, `${"€".repeat(Math.floor(65_536 / 3))}\n[cut: the first 65536 of 3000000 bytes]`);
+});
+
+test("a model that never stops calling is given up at its last step, and what had arrived is kept", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  let runs = 0;
+  const again: Model = async function* (request) {
+    yield text(`${request.messages.length} `);
+    yield callsFor(["1", "f", "{}"]);
+  };
+  const answer = await ask(session, again, [tool("f", () => ++runs)], 3);
+  await assert.rejects(answer.done, (error) => {
+    assert(error instanceof SessionError);
+    assert.equal(error.code, "tool_steps_exceeded");
+    assert.deepEqual(
+      { ...error.details, reason: undefined },
+      { sessionId: "s", tenant: "default", turn: 1, reason: undefined },
+    );
+    return true;
+  });
+  const retry = await ask(session, again, [tool("f", () => ++runs)], 3);
+  await assert.rejects(retry.done, { code: "tool_steps_exceeded" }, "a retry hears the same");
+  assert.equal(runs, 2, "what the last step asked for is not done: nobody would read what came of it");
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "failed");
+  assert.equal(turn.error?.code, "tool_steps_exceeded");
+  assert.equal(turn.requests, 3);
+  assert.deepEqual(
+    turn.output.map(({ role, synthetic }) => (synthetic === true ? "closed" : role)),
+    ["assistant", "tool", "assistant", "tool", "assistant", "closed"],
+  );
+});
+
+test("cancelling stops a tool that does not listen, and leaves no call without a result", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const { model } = scripted([callsFor(["1", "hangs", "{}"])]);
+  const running = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const hangs = tool("hangs", () => {
+    running.resolve();
+    return new Promise(() => undefined);
+  });
+  const equipped = withTools(model, [hangs], { session });
+  const answer = await session.consult("go", { model: equipped, signal: stop.signal });
+  await running.promise;
+  stop.abort();
+  await assert.rejects(answer.done, { code: "interrupted" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "interrupted");
+  assert.deepEqual(
+    turn.output.map(({ role, synthetic }) => [role, synthetic]),
+    [
+      ["assistant", undefined],
+      ["tool", true],
+    ],
+  );
+});
+
+test("an answer that is stopped while a tool runs throws the reason, and no result is made up", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const stop = new AbortController();
+  const { model, requests } = scripted([callsFor(["1", "f", "{}"])]);
+  const stops = tool("f", () => {
+    stop.abort(new Error("enough"));
+    return new Promise(() => undefined);
+  });
+  const events: ModelEvent[] = [];
+  const answering = async (): Promise<void> => {
+    const request = { messages: [], agent: "a", signal: stop.signal };
+    for await (const event of withTools(model, [stops], { session })(request)) events.push(event);
+  };
+  await assert.rejects(answering(), /enough/);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["message", "usage"],
+  );
+  assert.equal(requests.length, 1);
+});
+
+test("calls that the model's side has answered already are not run again", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const result: ModelEvent = { type: "message", message: { role: "tool", tool_call_id: "1", content: "there" } };
+  const { model, requests } = scripted([callsFor(["1", "f", "{}"]), result, text("so")]);
+  const run = (): never => assert.fail("it has been run");
+  assert.equal((await (await ask(session, model, [tool("f", run)])).done).requests, 1);
+  assert.equal(requests.length, 1);
+});
+
+test("the model hands the floor on: this answer is finished by who began it, the next message is the other's", async () => {
+  const agents = { front: { default: true }, billing: { description: "money" } };
+  const note = '{"agent":"billing","note":"wants it back"}';
+  const { model, requests } = scripted(
+    [callsFor(["1", "hand_off", note])],
+    [text("My colleague takes over.")],
+    [callsFor(["2", "release", "{}"], ["3", "release", ""])],
+    [text("Bye.")],
+    [callsFor(["4", "hand_off", '{"agent":"nobody"}'], ["5", "hand_off", "{}"])],
+    [text("Hm.")],
+  );
+  await using place = inMemory({ agents, model });
+  const manager = createManager({ sessions: place.sessions });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  const send = async (): Promise<readonly [string, readonly Message[]]> => {
+    const { agent, output } = await (await manager.send(session, "hm")).done;
+    return [agent, output];
+  };
+  assert.equal((await send())[0], "front");
+  assert.equal((await (await place.another().get("s")).activeAgent())?.agent, "billing");
+  const [second, output] = await send();
+  assert.equal(second, "billing");
+  assert.equal(requests[2]?.messages[0]?.content, "The conversation was handed to you: wants it back");
+  assert.deepEqual(results(output), { "2": "released", "3": "nobody had the floor" });
+  const [third, refused] = await send();
+  assert.equal(third, "front");
+  assert.match(String(results(refused)["4"]), /^Error: no agent is named "nobody"; known: front, billing/);
+  assert.match(String(results(refused)["5"]), /^Error: agent is undefined; expected a text/);
+  const events = await session.events();
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["handed_off", "released"],
+  );
+});
+
+test("each agent is offered the tools of the floor and its own; a model that takes no tools is offered none", async () => {
+  const agents = { front: { default: true }, billing: { description: "money" } };
+  const { model, requests } = scripted();
+  await using place = inMemory({ agents, model });
+  const { sessions } = place;
+  const tools = { billing: [tool("refund", () => "done")] };
+  const session = await sessions.create({ id: "s", agent: "front" });
+  const offered = async (agent: string, offersFloor?: boolean): Promise<readonly string[] | undefined> => {
+    const manager = createManager({ sessions, tools, ...(offersFloor === undefined ? {} : { offersFloor }) });
+    await (
+      await manager.send(session, "hm", { agent })
+    ).done;
+    return requests.at(-1)?.tools?.map(({ name }) => name);
+  };
+  assert.deepEqual(await offered("front"), ["hand_off", "release"]);
+  assert.deepEqual(await offered("billing"), ["hand_off", "release", "refund"]);
+  assert.deepEqual(await offered("billing", false), ["refund"]);
+  assert.equal(await offered("front", false), undefined);
+});
+
+test("wrong tools are refused before any message is taken", async () => {
+  await using place = inMemory({ agents: { front: {} } });
+  const { sessions } = place;
+  const run = (): string => "";
+  const refused = (tools: Readonly<Record<string, readonly Tool[]>>, code: string): void =>
+    assert.throws(() => createManager({ sessions, tools }), { code });
+  refused({ nobody: [] }, "agent_unknown");
+  refused({ front: [tool("release", run)] }, "argument_invalid");
+  refused({ front: [tool("a", run), tool("a", run)] }, "argument_invalid");
+  refused({ front: [tool("a b", run)] }, "argument_invalid");
+  refused({ front: [tool("a", run, { timeout: -1 })] }, "duration_invalid");
+  for (const stepsMax of [0, 1.5, 1001])
+    assert.throws(() => createManager({ sessions, stepsMax }), { code: "argument_invalid" });
+});

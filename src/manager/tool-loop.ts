@@ -1,0 +1,96 @@
+import { assemble, type Chunk } from "../domain/chunk.ts";
+import { show } from "../domain/show.ts";
+import { danglingToolCalls, type Message, type Usage } from "../domain/turn.ts";
+import { estimateUsage } from "../domain/usage.ts";
+import { SessionError } from "../errors.ts";
+import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/model.ts";
+import type { Session } from "../sessions/session.ts";
+import { parseTools, runTool, type Tool } from "./tool.ts";
+
+/** What the tools of an answer are called with, and how often. */
+export interface ToolLoopOptions {
+  /** What the tools are told they are called in. */
+  readonly session: Session;
+  /** Calls of the model within one answer. @default 10 */
+  readonly stepsMax?: number;
+}
+
+/**
+ * The model, with tools: it is called, the tools it asks for are run one after another, and it is called again with their
+ * results, until it answers without asking. Calls and results are messages of the turn; tokens and calls of the model
+ * add up.
+ * @throws SessionError `argument_invalid`, `duration_invalid`; in the answer: `tool_steps_exceeded`, and the model's
+ */
+export function withTools(model: Model, tools: readonly Tool[], { session, stepsMax = 10 }: ToolLoopOptions): Model {
+  const known = parseTools(tools);
+  parseStepsMax(stepsMax);
+  const descriptions = tools.map(({ name, description, parameters }): ToolDescription => ({
+    name,
+    description,
+    parameters,
+  }));
+  return async function* answer(request) {
+    let { messages } = request;
+    let spent: Usage | undefined;
+    for (let step = 1; ; step++) {
+      if (step > 1) yield { type: "requests", requests: step };
+      const { output, usage } = yield* oneStep(model, { ...request, messages, tools: descriptions }, spent);
+      const calls = danglingToolCalls(output);
+      if (calls.length === 0 && usage === undefined && spent === undefined) return;
+      spent = sum(spent, usage ?? estimateUsage(messages, output));
+      yield { type: "usage", usage: spent };
+      if (calls.length === 0) return;
+      if (step >= stepsMax) {
+        const asked = calls.map((call) => show(call.function.name)).slice(0, 5);
+        const reason = `at step ${step} of ${stepsMax} the model still called ${asked.join(", ")}`;
+        throw new SessionError("tool_steps_exceeded", { reason });
+      }
+      const results: Message[] = [];
+      for (const call of calls) {
+        const { agent, signal } = request;
+        const message = await runTool(known, call, { session, agent, signal });
+        yield { type: "message", message };
+        results.push(message);
+      }
+      messages = [...messages, ...output, ...results];
+    }
+  };
+}
+
+/** One call of the model: what it said, passed on, and what it counted, on top of what the earlier steps took. */
+async function* oneStep(
+  model: Model,
+  request: ModelRequest,
+  spent: Usage | undefined,
+): AsyncGenerator<ModelEvent, { output: readonly Message[]; usage: Usage | undefined }, undefined> {
+  const chunks: Chunk[] = [];
+  let usage: Usage | undefined;
+  for await (const event of model(request)) {
+    if (event.type === "usage") {
+      usage = event.usage;
+      yield { type: "usage", usage: sum(spent, usage) };
+      continue;
+    }
+    if (event.type === "text") chunks.push({ text: event.text });
+    if (event.type === "message") chunks.push({ message: event.message });
+    yield event;
+  }
+  return { output: assemble(chunks), usage };
+}
+
+function sum(spent: Usage | undefined, usage: Usage): Usage {
+  if (spent === undefined) return usage;
+  const estimated = spent.estimated === true || usage.estimated === true;
+  return {
+    inputTokens: spent.inputTokens + usage.inputTokens,
+    outputTokens: spent.outputTokens + usage.outputTokens,
+    totalTokens: spent.totalTokens + usage.totalTokens,
+    ...(estimated ? { estimated } : {}),
+  };
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseStepsMax(stepsMax: number): void {
+  if (Number.isSafeInteger(stepsMax) && stepsMax >= 1 && stepsMax <= 1000) return;
+  throw new SessionError("argument_invalid", { name: "stepsMax", value: show(stepsMax), expected: "1 to 1000" });
+}

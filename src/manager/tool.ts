@@ -1,0 +1,98 @@
+import type { Value } from "../domain/codec.ts";
+import { parseDuration, type Duration } from "../domain/duration.ts";
+import { clip, show } from "../domain/show.ts";
+import type { Message, ToolCall } from "../domain/turn.ts";
+import { SessionError } from "../errors.ts";
+import type { ToolDescription } from "../sessions/model.ts";
+import type { Session } from "../sessions/session.ts";
+import { within } from "./within.ts";
+
+/** Something of yours that a model may call. */
+export interface Tool extends ToolDescription {
+  /**
+   * Do it. A text is what the model reads; anything else it reads as JSON. What this throws the model reads as an error,
+   * and goes on. The arguments are an object, but nothing holds a model to the schema.
+   */
+  readonly run: (args: Readonly<Record<string, Value>>, context: ToolContext) => unknown;
+  /** How long it may take; after that its signal aborts and the model reads an error. @default "60s" */
+  readonly timeout?: Duration;
+}
+
+/** In what a tool is called. */
+export interface ToolContext {
+  readonly session: Session;
+  /** Who calls it. */
+  readonly agent: string;
+  /** The call's own id, as the model's side gave it. */
+  readonly callId: string;
+  /** Aborts when the answer was stopped or the tool's time is up. */
+  readonly signal: AbortSignal;
+}
+
+/** The model reads no more of a result: the rest would crowd out the conversation. */
+const resultBytesMax = 64 * 1024;
+const errorLengthMax = 1000;
+
+/** The tools by name. @throws SessionError `argument_invalid`, `duration_invalid` */
+export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
+  const known = new Map<string, Tool>();
+  for (const tool of tools) {
+    const { name, timeout } = tool;
+    if (!/^[\w-]{1,64}$/.test(name)) throw nameInvalid(name, "1 to 64 of the characters a-z, A-Z, 0-9, _ and -");
+    if (known.has(name)) throw nameInvalid(name, "a name that no other tool of the agent has");
+    if (timeout !== undefined) parseDuration(timeout, `timeout of tool ${show(name)}`);
+    known.set(name, tool);
+  }
+  return known;
+}
+
+function nameInvalid(name: string, expected: string): SessionError {
+  return new SessionError("argument_invalid", { name: "the tool's name", value: show(name), expected });
+}
+
+/**
+ * Run the tool that was asked for. Whatever goes wrong with it is its result, marked, so that the model can go on.
+ * @throws the reason of `context.signal` where the answer was stopped
+ */
+export async function runTool(
+  tools: ReadonlyMap<string, Tool>,
+  { id, function: { name, arguments: text } }: ToolCall,
+  { signal, ...context }: Omit<ToolContext, "callId">,
+): Promise<Message> {
+  try {
+    const tool = tools.get(name);
+    if (tool === undefined)
+      throw new Error(`there is no tool ${show(name)}; known: ${[...tools.keys()].join(", ") || "none"}`);
+    const args = parseArguments(text);
+    const ms = parseDuration(tool.timeout ?? "60s", "timeout");
+    const work = (stop: AbortSignal): unknown => tool.run(args, { ...context, callId: id, signal: stop });
+    const result = await within(work, { ms, signal });
+    return { role: "tool", tool_call_id: id, content: resultText(result) };
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = clip(error instanceof Error ? error.message : String(error), errorLengthMax);
+    return { role: "tool", tool_call_id: id, content: `Error: ${reason}`, is_error: true };
+  }
+}
+
+function parseArguments(text: string): Readonly<Record<string, Value>> {
+  // What some models write where there is nothing to say.
+  if (text.trim() === "") return {};
+  let args: unknown;
+  try {
+    args = JSON.parse(text);
+  } catch (error) {
+    throw new Error("the arguments are not JSON", { cause: error });
+  }
+  if (typeof args === "object" && args !== null && !Array.isArray(args)) return args as Record<string, Value>;
+  throw new Error(`the arguments are ${show(args)}; expected an object`);
+}
+
+function resultText(result: unknown): string {
+  const text = typeof result === "string" ? result : (JSON.stringify(result) ?? "");
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= resultBytesMax) return text;
+  // Decoding as a stream leaves out a character that was cut in two.
+  const head = new TextDecoder().decode(Buffer.from(text).subarray(0, resultBytesMax), { stream: true });
+  return `${head}\n[cut: the first ${resultBytesMax} of ${bytes} bytes]`;
+}
