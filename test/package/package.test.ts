@@ -45,6 +45,19 @@ async function pack(folders: readonly string[], destination: string): Promise<Pa
   return JSON.parse(await npm(["pack", ...options, ...folders], destination)) as Packed[];
 }
 
+/** What a package depends on at run time, and what that depends on. */
+function needs(
+  { dependencies = {} }: Pick<Manifest, "dependencies">,
+  known: Set<string> = new Set<string>(),
+): Set<string> {
+  for (const name of Object.keys(dependencies)) {
+    if (known.has(name)) continue;
+    known.add(name);
+    needs(JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")) as Manifest, known);
+  }
+  return known;
+}
+
 async function node(args: readonly string[], cwd: string): Promise<string> {
   return (await run(process.execPath, args, { cwd, env: environment })).stdout;
 }
@@ -57,9 +70,10 @@ describe("the package", () => {
 
   before(async () => {
     // What it depends on at run time is packed from where it is installed here, so that nothing is downloaded.
-    const dependencies = Object.keys(manifest.dependencies ?? {}).map((name) => join(root, "node_modules", name));
-    const tarballs = await pack([root, ...dependencies], folder);
-    packed = tarballs.find(({ name }) => name === manifest.name) ?? assert.fail("not packed");
+    const dependencies = [...needs(manifest)].map((name) => join(root, "node_modules", name));
+    const [own = assert.fail("not packed")] = await pack([root], folder);
+    packed = own;
+    const tarballs = [own, ...(await pack(["--ignore-scripts", ...dependencies], folder))];
 
     mkdirSync(project);
     writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module", private: true }));
