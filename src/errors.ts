@@ -77,6 +77,8 @@ export interface ErrorDetails {
   readonly store_full: { store: string };
   readonly store_read_only: { store: string; reason: string };
   readonly store_invalid: { store: string; reason: string };
+  readonly outbox_full: { bytes: number; bytesMax: number };
+  readonly outbox_unsent: { turns: number };
   readonly store_schema_newer: { store: string; found: number; known: number };
   readonly closed: { name: string };
 }
@@ -372,6 +374,18 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 500,
     retryable: false,
     message: (d) => `the store ${d.store}: ${d.reason}`,
+  },
+  outbox_full: {
+    status: 503,
+    retryable: true,
+    message: (d) =>
+      `the store is away, and the outbox would hold ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was kept; try again once the store is there`,
+  },
+  outbox_unsent: {
+    status: 503,
+    retryable: false,
+    message: (d) =>
+      `closed while the store was away: ${d.turns} turns were in memory only and are lost; an outbox in a file keeps them`,
   },
   store_schema_newer: {
     status: 500,

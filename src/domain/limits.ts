@@ -8,6 +8,8 @@ export interface Limits {
   readonly instructionsLengthMax: number;
   /** The characters of the note that goes with a handoff. @default 4000 */
   readonly noteLengthMax: number;
+  /** The bytes said while the store is away, until it is told of them. @default 64 MiB */
+  readonly outboxBytesMax: number;
   /** How many may queue for the lease of one session. @default 32 */
   readonly waitersMax: number;
   /** Sessions on one page of a list. @default 1000 */
@@ -24,6 +26,7 @@ export const defaultLimits: Limits = {
   metadataBytesMax: 64 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,
+  outboxBytesMax: 64 * 1024 * 1024,
   waitersMax: 32,
   pageMax: 1000,
   readMax: 500,

@@ -15,6 +15,8 @@ import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Write
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
   readonly status: "done" | "failed" | "interrupted";
+  /** When it began, epoch ms, where it is brought later. @default now */
+  readonly at?: number;
 };
 
 /**
@@ -29,7 +31,7 @@ export function appendTurn(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  const placed = place(draft, { ...turn, at: context.now }, context);
+  const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
   set(draft, { counters: tallySeal(tallyBegin(record.counters, placed), placed) });
   return changeOf(draft);
 }

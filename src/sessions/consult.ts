@@ -58,7 +58,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     throw new SessionError("model_missing", { sessionId: owner.key.id, tenant: owner.key.tenant });
   options.signal?.throwIfAborted();
 
-  const key = options.key ?? null;
+  const key = core.turnKey(options.key);
   const patience: Patience = {
     busy: options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy),
     waitMs: core.options.waitMs,

@@ -6,6 +6,7 @@ import type { Context } from "../domain/writer.ts";
 import { sortableId } from "../domain/ids.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
 import { CommitQueue } from "../store/commit-queue.ts";
+import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { InstanceKeeper } from "./instance.ts";
@@ -14,10 +15,22 @@ import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
+/** What a core is for. */
+export interface CoreOptions {
+  /** It stands in for another store. @default false */
+  readonly isFallback?: boolean;
+  /** So many calls in a row that do not reach the store, and it is left alone for a while. @default 3 */
+  readonly failuresMax?: number;
+}
+
 /** What all sessions of one open store share. */
 export class Core {
   readonly store: Store;
+  readonly breaker: Breaker;
+  /** False where what is said is kept for this process, or until another store is there again. */
+  readonly durable: boolean;
   readonly options: ResolvedOptions;
+  readonly #isFallback: boolean;
   readonly #queue: CommitQueue;
   /** What the marks of this process begin with, and how many it has given. */
   readonly #markPrefix: string;
@@ -33,8 +46,11 @@ export class Core {
   #aheadMs = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(store: Store, options: ResolvedOptions) {
-    this.store = observed(store);
+  constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3 }: CoreOptions = {}) {
+    this.breaker = new Breaker(observed(store), { clock: options.clock, failuresMax });
+    this.store = this.breaker;
+    this.durable = store.capabilities.durable && !isFallback;
+    this.#isFallback = isFallback;
     this.options = options;
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
@@ -53,6 +69,12 @@ export class Core {
 
   context(): Context {
     return { now: this.now(), limits: this.options.limits };
+  }
+
+  /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
+  turnKey(key: string | undefined): string | null {
+    if (key !== undefined) return key;
+    return this.#isFallback ? `fallback_${sortableId(this.now(), this.options.clock.random(16))}` : null;
   }
 
   /** Sleep for a random time up to `ms`, so that those who wait for the same thing do not come back at once. */

@@ -21,6 +21,7 @@ import {
 } from "./device-way.ts";
 import { isSame, keyedHash } from "./device-secret.ts";
 import { Handle } from "./handle.ts";
+import type { Reach } from "./reach.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./link-code.ts";
 import { freshId } from "./opening.ts";
 import { parseLimit } from "./page-limit.ts";
@@ -55,11 +56,13 @@ const attemptsMax = 20;
  */
 export class Devices {
   readonly #core: Core;
+  readonly #reach: Reach;
   readonly #tenant: string;
 
   /** Made by `Sessions`. */
-  constructor(core: Core, tenant: string) {
-    this.#core = core;
+  constructor(reach: Reach, tenant: string) {
+    this.#reach = reach;
+    this.#core = reach.core;
     this.#tenant = tenant;
   }
 
@@ -73,8 +76,12 @@ export class Devices {
 
   /** The session of a device, or undefined where `open` would begin a fresh one; nothing is written. */
   async find(deviceId: string): Promise<Session | undefined> {
-    const record = ownSession(this.#core, await wayOf(this.#core, this.#tenant, this.#name(deviceId)));
-    return record === undefined ? undefined : new Session(new Handle(this.#core, record));
+    const name = this.#name(deviceId);
+    const handle = await this.#reach.open(async (core) => {
+      const record = ownSession(core, await wayOf(core, this.#tenant, name));
+      return record === undefined ? undefined : new Handle(core, record);
+    });
+    return handle === undefined ? undefined : new Session(handle);
   }
 
   /** The device id with a seal, for a cookie: nobody makes one up or alters it. */
@@ -249,11 +256,13 @@ export class Devices {
   }
 
   async #open(name: string, options: DeviceOptions): Promise<Session> {
-    return await this.#openOn(await wayOf(this.#core, this.#tenant, name), options);
+    const open = async (core: Core) =>
+      await openWay(core, this.#tenant, await wayOf(core, this.#tenant, name), options);
+    return new Session(await this.#reach.open(open));
   }
 
-  async #openOn(way: Way, options: DeviceOptions = {}): Promise<Session> {
-    return new Session(await openWay(this.#core, this.#tenant, way, options));
+  async #openOn(way: Way): Promise<Session> {
+    return new Session(await openWay(this.#core, this.#tenant, way, {}));
   }
 
   #name(deviceId: string): string {

@@ -153,6 +153,7 @@ test("a lease of unknown fate holds no other process up either, once the store i
   place.loadsFail = false;
   await other.refresh();
   await assert.rejects(other.append({ input: "two" }), { code: "busy" });
+  await place.clock.advance(1000); // the breaker lets it try
   context.mock.timers.tick(2000);
   await place.clock.advance(1);
   await other.refresh();

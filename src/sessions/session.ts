@@ -97,6 +97,11 @@ export class Session {
     return this.#handle.record.id;
   }
 
+  /** False where what is said here outlives this process only once the store is there again, or not at all. */
+  get durable(): boolean {
+    return this.#handle.core.durable;
+  }
+
   /** State, counters, deadlines and lease, as last known here; `refresh` asks the store. */
   get info(): SessionInfo {
     return infoOf(this.#handle.record, this.#handle.core.now());
@@ -115,7 +120,7 @@ export class Session {
    */
   async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
     const handle = this.#handle;
-    const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key });
+    const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
     return await handle.inOrder(async () => {
       const written = await writeOnce(
         handle,
@@ -152,7 +157,7 @@ export class Session {
   ): Promise<TurnInProgress> {
     const handle = this.#handle;
     const open = {
-      key: key ?? null,
+      key: handle.core.turnKey(key),
       agent: this.#agent(agent),
       input: parseMessages(input, "user", "input"),
       ...(model === undefined ? {} : { model }),
@@ -409,7 +414,7 @@ async function takeLease(
 
 const sealedStatuses = ["done", "failed", "interrupted"] as const;
 
-function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | undefined }): NewTurn {
+function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | null }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
   const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
   if (!sealedStatuses.includes(status)) {
@@ -417,7 +422,7 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
     throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
   }
   return {
-    key: key === undefined ? null : parseId(key, "key"),
+    key: key === null ? null : parseId(key, "key"),
     status,
     agent,
     ...(turn.model === undefined ? {} : { model: turn.model }),

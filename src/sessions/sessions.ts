@@ -3,6 +3,7 @@ import { parseId } from "../domain/ids.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
+import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle, type Seen } from "./handle.ts";
@@ -12,6 +13,7 @@ import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
+import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
@@ -50,23 +52,34 @@ export class Sessions implements AsyncDisposable {
   /** Keys of operators, for all tenants of the store. */
   readonly keys: Keys;
   readonly #core: Core;
+  readonly #reach: Reach;
   readonly #timer: SweepTimer | undefined;
 
-  private constructor(core: Core, tenant: string, timer: SweepTimer | undefined) {
+  private constructor(reach: Reach, tenant: string, timer: SweepTimer | undefined) {
+    const { core } = reach;
+    this.#reach = reach;
     this.#core = core;
     this.tenant = tenant;
-    this.devices = new Devices(core, tenant);
+    this.devices = new Devices(reach, tenant);
     this.keys = new Keys(core);
     this.#timer = timer;
   }
 
-  /** Sessions on a store; closing them closes it. @throws SessionError for wrong options */
-  static on(store: Store, options: SessionsOptions = {}): Sessions {
+  /**
+   * Sessions on a store; closing them closes it. With an `outbox`, another store, they go on without memory where the first
+   * one cannot be reached, and tell it later what was said.
+   * @throws SessionError for wrong options
+   */
+  static on(store: Store, options: SessionsOptions = {}, outbox?: Store): Sessions {
     const resolved = resolveOptions(options);
     const tenant = parseId(options.tenant ?? "default", "tenant");
-    const core = new Core(store, resolved);
+    // With something to fall back on, the first call that does not reach the store is one too many.
+    const core = new Core(store, resolved, outbox === undefined ? {} : { failuresMax: 1 });
     const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
-    return new Sessions(core, tenant, timer);
+    const { outboxBytesMax } = resolved.limits;
+    const bounded = outbox === undefined ? undefined : boundedStore(outbox, outboxBytesMax);
+    const fallback = bounded === undefined ? undefined : new Core(bounded, resolved, { isFallback: true });
+    return new Sessions(new Reach(core, fallback), tenant, timer);
   }
 
   /** The known agents by name, in their order; undefined where none were named. */
@@ -81,7 +94,7 @@ export class Sessions implements AsyncDisposable {
 
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
-    return new Sessions(this.#core, parseId(tenant, "tenant"), this.#timer);
+    return new Sessions(this.#reach, parseId(tenant, "tenant"), this.#timer);
   }
 
   /**
@@ -90,7 +103,7 @@ export class Sessions implements AsyncDisposable {
    */
   async create({ id, ...options }: CreateOptions = {}): Promise<Session> {
     const session = newSession(this.#core, { tenant: this.tenant, id }, options);
-    const created = await createOn(this.#core, session);
+    const created = await this.#reach.open((core) => createOn(core, session));
     if (created !== undefined) return new Session(created);
     throw new SessionError("session_exists", { sessionId: session.key.id, tenant: this.tenant });
   }
@@ -102,7 +115,7 @@ export class Sessions implements AsyncDisposable {
   async ensure(id: string, { onExpired = "fail", ...options }: EnsureOptions = {}): Promise<Session> {
     const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
     const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
-    return new Session(await ensureOn(this.#core, fresh, closed));
+    return new Session(await this.#reach.open((core) => ensureOn(core, fresh, closed)));
   }
 
   /**
@@ -121,8 +134,13 @@ export class Sessions implements AsyncDisposable {
    */
   async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {
     this.#core.guardOpen();
-    const { record } = await this.#core.load(this.#key(id));
-    return new Session(new Handle(this.#core, record, seen));
+    const key = this.#key(id);
+    const handle = await this.#reach.open(async (core) => {
+      const found = await core.find(key);
+      return found === undefined ? undefined : new Handle(core, found.record, seen);
+    });
+    if (handle !== undefined) return new Session(handle);
+    throw new SessionError("session_not_found", { sessionId: id, tenant: this.tenant });
   }
 
   /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */
@@ -165,10 +183,15 @@ export class Sessions implements AsyncDisposable {
     return await sweep(this.#core, this.tenant, request);
   }
 
+  /** Whether the store is there, and what waits for it. Asks the store nothing. */
+  async health(): Promise<Health> {
+    return await this.#reach.health();
+  }
+
   /** Seal what is in progress, give back leases, let writes land and close the store. Calling it again does nothing. */
   async close(): Promise<void> {
     await this.#timer?.stop();
-    await this.#core.close();
+    await this.#reach.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

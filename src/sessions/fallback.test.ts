@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SessionError } from "../errors.ts";
+import { openMemory } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
+import { scriptedClock } from "../testing/scripted-clock.ts";
+import type { Model } from "./model.ts";
+import type { SessionsOptions } from "./options.ts";
+import type { Session } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+
+const model: Model = async function* ({ messages }) {
+  yield { type: "text", text: `shown ${messages.length}` };
+};
+
+/** Two programs on one store that can go away, the first with an outbox. */
+function place(options: SessionsOptions = {}) {
+  const clock = scriptedClock();
+  const memory = openMemory({ clock });
+  const state = { away: false, commits: 0, fails: (_: number): boolean => false };
+  const guard = (): void => {
+    if (state.away) throw new SessionError("store_unavailable", { store: "of the test", reason: "it is away" });
+  };
+  const store: Store = {
+    capabilities: { ...memory.capabilities, durable: true },
+    async commit(batch) {
+      guard();
+      if (state.fails(++state.commits)) throw new SessionError("store_unavailable", { store: "s", reason: "cut" });
+      return await memory.commit(batch);
+    },
+    async load(requests) {
+      guard();
+      return await memory.load(requests);
+    },
+    async read(key, range) {
+      guard();
+      return await memory.read(key, range);
+    },
+    async find(query) {
+      guard();
+      return await memory.find(query);
+    },
+    async heartbeat(instance, how) {
+      guard();
+      await memory.heartbeat(instance, how);
+    },
+    async instances(ids) {
+      guard();
+      return await memory.instances(ids);
+    },
+    watch: (key, wake) => memory.watch(key, wake),
+    close: async () => undefined,
+  };
+  const outbox = openMemory({ clock });
+  const all = { clock, model, sweep: false, secret: "a secret for tests only", ...options } as const;
+  const sessions = Sessions.on(store, all, outbox);
+  const witness = Sessions.on(memory, all);
+  return {
+    state,
+    clock,
+    sessions,
+    witness,
+    outbox,
+    store,
+    /** Until the breaker lets a call through again. */
+    back: async () => {
+      state.away = false;
+      await clock.advance(20_000);
+    },
+    async [Symbol.asyncDispose]() {
+      state.away = false;
+      await clock.advance(20_000);
+      await sessions.close().catch(() => undefined);
+      await witness.close();
+    },
+  };
+}
+
+async function said(session: Session): Promise<unknown[]> {
+  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+}
+
+test("without a fallback, a store that is away is a typed error", async () => {
+  await using here = place();
+  const plain = Sessions.on(here.store, { clock: here.clock, sweep: false });
+  here.state.away = true;
+  await assert.rejects(plain.ensure("s"), { code: "store_unavailable" });
+  assert.equal((await plain.health()).store, "down");
+  await assert.rejects(plain.create(), { code: "store_unavailable" });
+});
+
+test("with one, a session works for the request, says that it is not durable, and health tells", async () => {
+  await using here = place();
+  const device = randomUUID();
+  const before = await here.sessions.device(device);
+  await before.append({ input: "before" });
+  assert.equal(before.durable, true);
+  assert.equal((await here.sessions.health()).degraded, false);
+  here.state.away = true;
+  const session = await here.sessions.device(device);
+  assert.equal(session.durable, false);
+  assert.equal(await (await session.consult("hello")).text(), "shown 1", "it remembers nothing from before");
+  const again = await here.sessions.device(device);
+  assert.equal(await (await again.consult("and?")).text(), "shown 3", "and all since");
+  const { store, degraded, fallbackSessions, outbox, breaker } = await here.sessions.health();
+  assert.deepEqual([store, degraded, fallbackSessions], ["down", true, 2]);
+  assert.deepEqual([outbox?.waiting, outbox?.sessions, outbox?.parked], [2, 1, []]);
+  assert.notEqual(breaker.since, null);
+});
+
+test("when the store is back it is told what was said, in order, once, and before what is said next", async () => {
+  await using here = place();
+  const device = randomUUID();
+  await (await here.sessions.device(device)).append({ input: "1" });
+  here.state.away = true;
+  for (const input of ["2", "3", "4"])
+    await (await here.sessions.device(device)).append({ input, output: `re ${input}` });
+  await here.back();
+  const session = await here.sessions.device(device);
+  assert.equal(session.durable, true);
+  await session.append({ input: "5" });
+  assert.deepEqual(await said(await here.witness.device(device)), ["1", "2", "3", "4", "5"]);
+  const { store, degraded, outbox } = await here.sessions.health();
+  assert.deepEqual([store, degraded, outbox?.waiting], ["up", false, 0]);
+  const turns = await Array.fromAsync((await here.witness.device(device)).turns());
+  assert.equal(turns[1]?.output[0]?.content, "re 2");
+  assert(turns.slice(1, 4).every(({ key }) => key?.startsWith("fallback_")));
+  assert((turns[1]?.at ?? 0) < (turns[4]?.at ?? 0) - 10_000, "with the time at which it was said");
+});
+
+test("each try that is cut off in the middle goes on where it was, and nothing is told twice", async () => {
+  await using here = place();
+  const device = randomUUID();
+  here.state.away = true;
+  for (let index = 1; index <= 10; index++) {
+    await (await here.sessions.device(device)).append({ input: `${index}` }, { key: `mine ${index}` });
+  }
+  await here.back();
+  // Every other commit is cut, some of them after they landed.
+  here.state.fails = (commit) => commit % 2 === 0;
+  for (let attempt = 0; attempt < 40; attempt++) {
+    await here.clock.advance(20_000);
+    await (await here.sessions.device(device)).refresh().catch(() => undefined);
+  }
+  here.state.fails = () => false;
+  await here.clock.advance(20_000);
+  await here.sessions.device(device);
+  assert.deepEqual(
+    await said(await here.witness.device(device)),
+    Array.from({ length: 10 }, (_, index) => `${index + 1}`),
+  );
+});
+
+test("another process that tells the same outbox again, as after a crash, doubles nothing", async () => {
+  await using here = place();
+  const device = randomUUID();
+  here.state.away = true;
+  for (const input of ["1", "2"]) await (await here.sessions.device(device)).append({ input });
+  await here.back();
+  await here.sessions.device(device);
+  const successor = Sessions.on(
+    here.store,
+    { clock: here.clock, sweep: false, secret: "a secret for tests only" },
+    here.outbox,
+  );
+  await successor.device(device);
+  await (await successor.device(device)).append({ input: "3" });
+  assert.deepEqual(await said(await here.witness.device(device)), ["1", "2", "3"]);
+});
+
+test("what others said meanwhile stays, and the floor that was handed over is told too", async () => {
+  await using here = place();
+  const session = await here.sessions.ensure("s");
+  await session.append({ input: "before" });
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await stateless.append({ input: "in the dark" });
+  await stateless.handOff("scheduling", { ttl: "1h", note: "n" });
+  await (await here.witness.get("s")).append({ input: "elsewhere" });
+  await here.back();
+  const back = await here.sessions.ensure("s");
+  assert.deepEqual(await said(back), ["before", "elsewhere", "in the dark"]);
+  const active = await back.activeAgent();
+  assert.deepEqual([active?.agent, active?.note], ["scheduling", "n"]);
+});
+
+test("what the store refuses for good is parked and told in health, and the others do not wait for it", async () => {
+  await using here = place();
+  await (await here.sessions.ensure("ended")).append({ input: "1" });
+  here.state.away = true;
+  await (await here.sessions.ensure("ended")).append({ input: "2" });
+  await (await here.sessions.ensure("fine")).append({ input: "3" });
+  await (await here.witness.get("ended")).end();
+  await here.back();
+  await here.sessions.ensure("fine");
+  await assert.rejects(here.sessions.ensure("ended"), { code: "session_ended" });
+  const parked = async () => (await here.sessions.health()).outbox?.parked ?? [];
+  for (let look = 0; look < 50 && (await parked()).length === 0; look++) await sleep(100);
+  assert.deepEqual(await parked(), [{ session: "ended", tenant: "default", code: "session_ended" }]);
+  assert.deepEqual(await said(await here.witness.get("fine")), ["3"]);
+  assert.deepEqual(await said(await here.witness.get("ended")), ["1"]);
+});
+
+test("the outbox takes no more than its limit, and says so", async () => {
+  await using here = place({ limits: { outboxBytesMax: 20_000 } });
+  here.state.away = true;
+  const session = await here.sessions.ensure("s");
+  await assert.rejects(
+    async () => {
+      for (let index = 0; index < 100; index++) await session.append({ input: "x".repeat(500) });
+    },
+    { code: "outbox_full" },
+  );
+  const kept = (await session.refresh()).turn;
+  assert(kept > 5 && kept < 20, `${kept} turns were kept`);
+  await here.back();
+  assert.equal((await here.sessions.ensure("s")).info.turn, kept);
+});
+
+test("closing tells the store what waits; where it stays away, what was in memory is lost with a typed error", async () => {
+  const here = place();
+  here.state.away = true;
+  await (await here.sessions.ensure("s")).append({ input: "1" });
+  const closing = here.sessions.close();
+  const rejected = assert.rejects(closing, { code: "outbox_unsent", details: { turns: 1 } });
+  await here.clock.advance(6000);
+  await rejected;
+  await here.witness.close();
+});
+
+test("what is not there in the fallback either, nobody can tell: the store's error stands", async () => {
+  await using here = place();
+  await here.sessions.create({ id: "s" });
+  here.state.away = true;
+  await assert.rejects(here.sessions.get("s"), { code: "store_unavailable" });
+  await assert.rejects(here.sessions.devices.find(randomUUID()), { code: "store_unavailable" });
+  await here.sessions.ensure("t");
+  assert.equal((await here.sessions.get("t")).durable, false);
+  await assert.rejects(here.sessions.devices.linkCode(randomUUID()), { code: "store_unavailable" });
+});

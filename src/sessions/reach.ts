@@ -1,0 +1,119 @@
+/** Which store a session is opened on: the one it belongs to, or the fallback while that one cannot be reached. */
+import { channel } from "node:diagnostics_channel";
+import { hasCode, SessionError } from "../errors.ts";
+import type { BreakerState } from "../store/breaker.ts";
+import type { Core } from "./core.ts";
+import type { Handle } from "./handle.ts";
+import { Outbox, type OutboxState } from "./outbox.ts";
+
+/** How the sessions of a process stand. */
+export interface Health {
+  /** `down`: the store could not be reached when it was last asked. */
+  readonly store: "up" | "down";
+  readonly breaker: BreakerState;
+  /** Sessions are stateless now, or something said in one is not in the store yet. */
+  readonly degraded: boolean;
+  /** Sessions opened without the store since the process began. */
+  readonly fallbackSessions: number;
+  /** What waits for the store; null where there is no fallback. */
+  readonly outbox: OutboxState | null;
+}
+
+/** How often the store is tried while something waits for it. */
+const retryMs = 1000;
+/** How long a closing process tries to tell the store what waits. */
+const lastTryMs = 5000;
+
+const opened = channel("perdure:fallback");
+
+export class Reach {
+  readonly core: Core;
+  readonly #fallback: Core | undefined;
+  readonly #outbox: Outbox | undefined;
+  #fallbackSessions = 0;
+  #telling: Promise<boolean> | undefined;
+  #scheduled = false;
+
+  constructor(core: Core, fallback: Core | undefined) {
+    this.core = core;
+    this.#fallback = fallback;
+    if (fallback === undefined) return;
+    this.#outbox = new Outbox({ fallback, store: core });
+    // A file may hold what an earlier process could not tell.
+    this.#schedule();
+  }
+
+  /** Open a session on the store, or on the fallback where the store is away. @throws SessionError what `open` throws */
+  async open<Opened extends Handle | undefined>(open: (core: Core) => Promise<Opened>): Promise<Opened> {
+    const fallback = this.#fallback;
+    try {
+      const handle = await open(this.core);
+      if (handle !== undefined) await this.#tellFirst(handle);
+      return handle;
+    } catch (error) {
+      if (fallback === undefined || !hasCode(error, "store_unavailable")) throw error;
+      const handle = await open(fallback);
+      // Nobody knows whether there is none: the store is away.
+      if (handle === undefined) throw error;
+      this.#fallbackSessions++;
+      opened.publish({ session: handle.key.id, tenant: handle.key.tenant, reason: error.details.reason });
+      this.#schedule();
+      return handle;
+    }
+  }
+
+  /** What was said in it while the store was away comes before what is said now. */
+  async #tellFirst(handle: Handle): Promise<void> {
+    try {
+      if ((await this.#outbox?.tellOf(handle.key)) === true) await handle.refresh();
+    } catch (error) {
+      // It cannot be told just now, and goes on waiting; that keeps nobody from going on with the session.
+      if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
+    }
+  }
+
+  async health(): Promise<Health> {
+    const breaker = this.core.breaker.breaker;
+    const outbox = (await this.#outbox?.state()) ?? null;
+    const store = breaker.since === null ? "up" : "down";
+    const isStateless = store === "down" && this.#fallback !== undefined;
+    const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parked.length > 0));
+    return { store, breaker, degraded, fallbackSessions: this.#fallbackSessions, outbox };
+  }
+
+  /**
+   * Tell the store what waits, one last time, and close both.
+   * @throws SessionError `outbox_unsent` where something would be lost with this process
+   */
+  async close(): Promise<void> {
+    const fallback = this.#fallback;
+    if (fallback === undefined) {
+      await this.core.close();
+      return;
+    }
+    await Promise.race([this.#tell().catch(() => undefined), this.core.options.clock.sleep(lastTryMs)]);
+    const { waiting = 0 } = (await this.#outbox?.state()) ?? {};
+    const isLost = waiting > 0 && !fallback.store.capabilities.durable;
+    await fallback.close();
+    await this.core.close();
+    if (isLost) throw new SessionError("outbox_unsent", { turns: waiting });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.core.later(retryMs, async () => {
+      this.#scheduled = false;
+      try {
+        if (await this.#tell()) this.#schedule();
+      } catch (error) {
+        if (!hasCode(error, "closed")) this.#schedule();
+      }
+    });
+  }
+
+  #tell(): Promise<boolean> {
+    this.#telling ??= (this.#outbox?.tell() ?? Promise.resolve(false)).finally(() => (this.#telling = undefined));
+    return this.#telling;
+  }
+}
