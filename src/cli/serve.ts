@@ -1,5 +1,14 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { createManager, openSessions, SessionError, type Agent, type Model } from "../index.ts";
+import {
+  createManager,
+  hasCode,
+  openSessions,
+  SessionError,
+  type Agent,
+  type Model,
+  type OpenOptions,
+  type Sessions,
+} from "../index.ts";
 import type { LogEntry } from "../server/index.ts";
 import { readAgentsFile } from "./agents-file.ts";
 import { wholeNumber } from "./arguments.ts";
@@ -24,6 +33,7 @@ interface ServeOptions extends StoreOptions {
   readonly cors: readonly string[];
   readonly tools: boolean;
   readonly grace: number;
+  readonly fallback?: string;
   readonly quiet?: boolean;
 }
 
@@ -35,6 +45,7 @@ export function serveCommand(): Command {
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
     .option("--no-tools", "offer the model no tools to hand the floor on, for endpoints that take none")
     .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
+    .option("--fallback <how>", "go on without a store that is away: stateless, or an outbox such as sqlite:outbox.db")
     .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
     .option("--quiet", "log what went wrong only")
     .addHelpText(
@@ -64,11 +75,12 @@ async function serve(options: ServeOptions): Promise<void> {
       ...(agents === undefined ? {} : { agents }),
       ...(model === undefined ? {} : { model }),
       ...(floorTtl === undefined ? {} : { floorTtl }),
+      ...(options.fallback === undefined ? {} : { fallback: fallbackOf(options.fallback) }),
     }),
   ]);
   try {
     const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/i.test(options.host);
-    const hasKey = (await sessions.keys.list()).length > 0;
+    const hasKey = await knowsKeys(sessions);
     if (!isLoopback && !hasKey) {
       throw new SessionError("argument_invalid", {
         name: "--host",
@@ -100,6 +112,20 @@ async function serve(options: ServeOptions): Promise<void> {
   process.exitCode = 0;
 }
 
+/** A store that is away, where there is a fallback, may hold keys. */
+async function knowsKeys(sessions: Sessions): Promise<boolean> {
+  try {
+    return (await sessions.keys.list()).length > 0;
+  } catch (error) {
+    if (hasCode(error, "store_unavailable")) return true;
+    throw error;
+  }
+}
+
+function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
+  return how === "stateless" ? how : { outbox: how };
+}
+
 /** Several agents, and something to choose among them by; else whoever a session is for answers. */
 function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
   const all = Object.values(agents);
@@ -108,10 +134,9 @@ function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
 
 function writeLog({ error, ...entry }: LogEntry, { quiet = false }: ServeOptions): void {
   if (quiet && entry.level === "info") return;
+  const took = entry.ms === undefined ? {} : { ms: Math.round(entry.ms * 100) / 100 };
   const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
-  process.stderr.write(
-    `${JSON.stringify({ time: new Date().toISOString(), ...entry, ms: Math.round(entry.ms * 100) / 100, ...cause })}\n`,
-  );
+  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
 }
 
 function port(text: string): number {

@@ -81,7 +81,7 @@ export const sessionAnswer: z.ZodType = z
   .meta({ id: "Session" });
 
 export const chatAnswer: z.ZodType = z
-  .object({ session: z.string(), text: z.string(), turn: turnAnswer })
+  .object({ session: z.string(), durable: z.boolean(), text: z.string(), turn: turnAnswer })
   .meta({ id: "Answer" });
 
 export const problemAnswer: z.ZodType = z

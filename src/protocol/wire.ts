@@ -53,6 +53,8 @@ export type WireEvent = Omit<SessionEvent, "at"> & { readonly at: string };
 /** What an answer comes to. */
 export interface WireAnswer {
   readonly session: string;
+  /** False where the store is away: it is told later. */
+  readonly durable: boolean;
   /** The text of the answer. */
   readonly text: string;
   readonly turn: WireTurn;

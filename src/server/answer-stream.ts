@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../errors.ts";
 import type { Answer, Session, Turn } from "../index.ts";
-import { textOf, wireEtag, wireTurn } from "../protocol/wire.ts";
+import { textOf, wireEtag, wireTurn, type WireAnswer } from "../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
 
 /** What of an answer somebody has heard. */
@@ -29,7 +29,7 @@ export function parseAnswerId(id: string): HeardAnswer {
 
 /** An answer from its beginning, as it is spoken. */
 export async function* spokenAnswer(session: Session, answer: Answer): AsyncGenerator<StreamEvent, void, void> {
-  yield { event: "turn", id: `${answer.seq}-0`, data: { session: session.id, turn: answer.seq } };
+  yield turnEvent(session, answer.seq);
   let length = 0;
   for await (const text of answer) {
     length += text.length;
@@ -45,7 +45,7 @@ export async function* attachedAnswer(
   turn: number,
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent, void, void> {
-  yield { event: "turn", id: `${turn}-0`, data: { session: session.id, turn } };
+  yield turnEvent(session, turn);
   yield* resumedAnswer(session, { turn, length: 0 }, signal);
 }
 
@@ -111,7 +111,15 @@ function endOf(session: Session, turn: Turn, length: number): StreamEvent {
   throw new SessionError(turn.error?.code === "model_refused" ? "model_refused" : "model_failed", { ...ids, reason });
 }
 
+function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {
+  return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
+}
+
+/** What an answer comes to. */
+export function answerOf({ id: session, durable }: Session, turn: Turn): WireAnswer {
+  return { session, durable, text: textOf(turn.output), turn: wireTurn(turn) };
+}
+
 function doneEvent(session: Session, turn: Turn, length: number): StreamEvent & { readonly id: string } {
-  const data = { session: session.id, text: textOf(turn.output), turn: wireTurn(turn) };
-  return { event: "done", id: `${turn.seq}-${length}`, data };
+  return { event: "done", id: `${turn.seq}-${length}`, data: answerOf(session, turn) };
 }

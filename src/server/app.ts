@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
@@ -43,14 +44,16 @@ export interface ServerOptions {
 /** One line of the server's log. It holds no message and no device id. */
 export interface LogEntry {
   readonly level: "info" | "warn" | "error";
-  readonly event: "request" | "failure";
-  readonly requestId: string;
-  readonly method: string;
-  readonly route: string;
-  readonly status: number;
-  readonly ms: number;
+  /** `fallback`: a session was opened without the store; `told`: the store has got what was said; `parked`: it refused. */
+  readonly event: "request" | "failure" | "fallback" | "told" | "parked";
+  readonly requestId?: string;
+  readonly method?: string;
+  readonly route?: string;
+  readonly status?: number;
+  readonly ms?: number;
   readonly code?: string;
   readonly session?: string;
+  readonly reason?: string;
   /** What went wrong inside. */
   readonly error?: unknown;
 }
@@ -78,6 +81,7 @@ export function createServer(options: ServerOptions): Server {
   const metrics = new ServerMetrics(sessions);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
+  const unheard = options.log === undefined ? () => undefined : logFallback(options.log);
   const app = new Hono<Env>();
 
   app.use(async (c, next) => {
@@ -166,6 +170,7 @@ export function createServer(options: ServerOptions): Server {
       stopping.abort();
       await Promise.allSettled(running);
       metrics.close();
+      unheard();
     },
   };
 }
@@ -182,6 +187,25 @@ function routeOf(c: RequestContext): string {
   return path === "" || path === "/*" || path === "*" ? "unknown" : path;
 }
 
+/** Going on without the store must not pass in silence. */
+function logFallback(log: (entry: LogEntry) => void): () => void {
+  const onFallback = (message: unknown): void => {
+    const { session, reason } = message as { session: string; reason: string };
+    log({ level: "warn", event: "fallback", session, reason });
+  };
+  const onTold = (message: unknown): void => {
+    const { session, parked } = message as { session: string; parked?: string };
+    if (parked === undefined) log({ level: "info", event: "told", session });
+    else log({ level: "error", event: "parked", session, code: parked });
+  };
+  subscribe("perdure:fallback", onFallback);
+  subscribe("perdure:replay", onTold);
+  return () => {
+    unsubscribe("perdure:fallback", onFallback);
+    unsubscribe("perdure:replay", onTold);
+  };
+}
+
 function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionError): void {
   const details = error.details as { sessionId?: string };
   log?.({
@@ -191,7 +215,6 @@ function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionErr
     method: c.req.method,
     route: routeOf(c),
     status: error.status,
-    ms: 0,
     code: error.code,
     ...(details.sessionId === undefined ? {} : { session: details.sessionId }),
     error: error.cause ?? error,

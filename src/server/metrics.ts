@@ -57,6 +57,21 @@ export class ServerMetrics {
     labelNames: ["what"],
     registers: [this.#registry],
   });
+  readonly #fallbackSessions = new Counter({
+    name: "perdure_fallback_sessions_total",
+    help: "Sessions opened while the store was away",
+    registers: [this.#registry],
+  });
+  readonly #waiting = new Gauge({
+    name: "perdure_outbox_waiting_turns",
+    help: "Turns that the store has not got yet",
+    registers: [this.#registry],
+  });
+  readonly #parked = new Gauge({
+    name: "perdure_outbox_parked_sessions",
+    help: "Sessions that the store refused to be told of",
+    registers: [this.#registry],
+  });
   readonly #sweeps = new Counter({ name: "perdure_sweeps_total", help: "Sweeps", registers: [this.#registry] });
   readonly #unsubscribe: (() => void)[] = [];
   readonly #storeUp = new Gauge({
@@ -76,6 +91,7 @@ export class ServerMetrics {
   constructor(sessions: Sessions) {
     this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:sweep", (report: SweepReport) => this.#onSweep(report));
+    this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
     this.#listen("perdure:lease-wait", ({ ms }: { ms: number }) => this.#leaseWaits.observe(ms / 1000));
     this.#sessions = sessions;
   }
@@ -93,6 +109,9 @@ export class ServerMetrics {
       // A store that is down is what the gauge tells.
       this.#storeUp.set(0);
     }
+    const { outbox } = await this.#sessions.health();
+    this.#waiting.set(outbox?.waiting ?? 0);
+    this.#parked.set(outbox?.parked.length ?? 0);
     return await this.#registry.metrics();
   }
 

@@ -35,14 +35,27 @@ export function addOperationRoutes(
       summary: "Whether it can serve: the store answers, its schema is current, and the server is not stopping",
       scope: "open",
       answers: {
-        200: { description: "it can", schema: z.object({ ready: z.boolean(), store: z.string() }) },
+        200: {
+          description: "it can; degraded where it serves without its store",
+          schema: z.object({
+            ready: z.boolean(),
+            store: z.string(),
+            degraded: z.boolean(),
+            waiting: z.number().meta({ description: "turns that the store has not got yet" }),
+          }),
+        },
         503: { description: "it cannot" },
       },
     },
     async (c) => {
       const store = await storeState();
-      const ready = store === "up" && !stop.aborted;
-      return c.json({ ready, store, ...(stop.aborted ? { stopping: true } : {}) }, ready ? 200 : 503);
+      const { degraded, outbox } = await sessions.health();
+      const ready = (store === "up" || outbox !== null) && !stop.aborted;
+      const waiting = outbox?.waiting ?? 0;
+      return c.json(
+        { ready, store, degraded, waiting, ...(stop.aborted ? { stopping: true } : {}) },
+        ready ? 200 : 503,
+      );
     },
   );
 

@@ -1,8 +1,8 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { textOf, wireEtag, wireFloor, wireSession, wireTurn } from "../protocol/wire.ts";
-import { attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
+import { wireEtag, wireFloor, wireSession, wireTurn } from "../protocol/wire.ts";
+import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
 
@@ -88,7 +88,7 @@ export async function answerReply(
   if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer), stop);
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
-  return jsonAnswer(c, { session: session.id, text: textOf(turn.output), turn: wireTurn(turn) });
+  return jsonAnswer(c, answerOf(session, turn));
 }
 
 async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {

@@ -8,6 +8,7 @@ export interface InstanceOptions {
   readonly port?: number;
   /** How long the model takes for each of its three pieces. @default 0 */
   readonly delayMs?: number;
+  readonly fallback?: "stateless" | { readonly outbox: string };
 }
 
 /** A server in a process of its own. */

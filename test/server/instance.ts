@@ -7,10 +7,12 @@ const {
   store,
   port = 0,
   delayMs = 0,
+  fallback,
 } = JSON.parse(process.argv[2] ?? "{}") as {
   store: string;
   port?: number;
   delayMs?: number;
+  fallback?: "stateless" | { outbox: string };
 };
 
 /** Counts the questions that it was shown, and says the last one back in pieces. */
@@ -22,7 +24,13 @@ const model: Model = async function* ({ messages, signal }) {
   }
 };
 
-const sessions = await openSessions({ store, model, secret: "the same in all instances", staleAfter: "1s" });
+const sessions = await openSessions({
+  ...(fallback === undefined ? {} : { fallback }),
+  store,
+  model,
+  secret: "the same in all instances",
+  staleAfter: "1s",
+});
 const unlimited = { device: 1e9, newDevices: 1e9, key: 1e9 };
 const listening = await listen(createServer({ sessions, rates: unlimited }), { port });
 process.stdout.write(`${listening.url}\n`);

@@ -177,7 +177,7 @@ test("health, readiness, metrics and documents", async () => {
   await using here = serve();
   const key = await here.key("read");
   assert.deepEqual((await here.call("GET", "/healthz")).json, { status: "ok" });
-  assert.deepEqual((await here.call("GET", "/readyz")).json, { ready: true, store: "up" });
+  assert.deepEqual((await here.call("GET", "/readyz")).json, { ready: true, store: "up", degraded: false, waiting: 0 });
   assertProblem(await here.call("GET", "/metrics"), 401, "key_missing");
   await (await here.sessions.create({ agent: "ceo" })).handOff("cfo");
   assertProblem(await here.call("GET", "/absent"), 404, "route_unknown");
