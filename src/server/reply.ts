@@ -19,6 +19,7 @@ export function idempotencyKey(c: RequestContext): { key?: string } {
 }
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
+  c.set("session", info.id);
   c.header("etag", wireEtag(info));
   return jsonAnswer(c, wireSession(info), status);
 }
