@@ -87,6 +87,11 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (c, next) => {
     const started = performance.now();
     c.set("requestId", requestIdOf(c));
+    c.set("audience", "device");
+    c.set("report", (error) => {
+      metrics.countError(error.code);
+      if (error.status >= 500) logFailure(options, c, error);
+    });
     c.header("x-request-id", c.get("requestId"));
     const work = next();
     running.add(work);
@@ -129,8 +134,7 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (_, next) => await within(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
-    metrics.countError(error.code);
-    if (error.status >= 500) logFailure(options, c, error);
+    c.get("report")(error);
     return problemResponse(c, error);
   });
   app.notFound((c) => {

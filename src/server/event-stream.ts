@@ -42,8 +42,10 @@ export function eventStream(
         await write(stream, event);
       }
     } catch (error) {
-      const problem = problemOf(asSessionError(error, requestId), requestId);
-      if (!left.signal.aborted) await write(stream, { event: "error", data: problem });
+      if (left.signal.aborted) return;
+      const known = asSessionError(error, requestId);
+      c.get("report")(known);
+      await write(stream, { event: "error", data: problemOf(known, { requestId, audience: c.get("audience") }) });
     } finally {
       clearInterval(keepAlive);
     }

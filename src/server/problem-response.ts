@@ -14,7 +14,7 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
 
 export function problemResponse(c: RequestContext, error: SessionError): Response {
   const requestId = c.get("requestId");
-  const problem = problemOf(error, requestId);
+  const problem = problemOf(error, { requestId, audience: c.get("audience") });
   if (error.code === "rate_limited") {
     const { retryAfterMs } = error.details as { retryAfterMs: number };
     c.header("retry-after", String(Math.ceil(retryAfterMs / 1000)));

@@ -2,12 +2,17 @@ import type { Context, Hono } from "hono";
 import type { z } from "zod";
 import { SessionError } from "../errors.ts";
 import type { KeyInfo, Sessions } from "../index.ts";
+import type { Audience } from "../protocol/problem.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 
 /** What travels with a request inside the server. */
 export interface Env {
   readonly Variables: {
     requestId: string;
+    /** How much of what goes wrong the caller may read. */
+    audience: Audience;
+    /** Log and count what went wrong. */
+    report: (error: SessionError) => void;
     /** The session that the request is about, for the log, once it is known who asks. */
     session: string | undefined;
     /** The sessions of the tenant that the request may reach. */
@@ -71,6 +76,7 @@ export function addRoute<Params, Query, Body>(
 ): void {
   table.push(route);
   app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
+    c.set("audience", route.scope === "device" ? "device" : "operator");
     await admit(c, route.scope);
     const params = checked(route.params, c.req.param(), "path");
     // Every `{id}` in a path is a session's.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import type { LogEntry } from "../../src/server/index.ts";
-import { assertProblem, requestOf, serve } from "./serving.ts";
+import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
 
 test("a device is counted as itself, however its id is written and whatever cookies of others come along", async () => {
   await using here = serve({ server: { rates: { device: 2 } } });
@@ -62,4 +62,33 @@ test("the log names the session of a request, and neither the device nor what wa
   );
   const text = JSON.stringify(log);
   for (const hidden of [device, "a secret of mine", key]) assert(!text.includes(hidden), text);
+});
+
+test("what a model said when it failed is told to keys and the log, and to no device", async () => {
+  const log: LogEntry[] = [];
+  const secret = "postgres://admin:hunter2@db.internal/app";
+  await using here = serve({
+    // oxlint-disable-next-line require-yield
+    model: async function* () {
+      throw new Error(secret);
+    },
+    server: { log: (entry) => log.push(entry) },
+  });
+  const device = randomUUID();
+  const ask = { device, body: { message: "x" } };
+  const plain = await here.call("POST", "/v1/chat", ask);
+  assertProblem(plain, 502, "model_failed");
+  const streamed = await here.call("POST", "/v1/chat", { ...ask, headers: { accept: "text/event-stream" } });
+  const resumed = await here.call("GET", "/v1/chat/stream?lastEventId=1-0", { device });
+  for (const { text } of [streamed, resumed]) {
+    const failure = eventsOf(text).at(-1);
+    assert.deepEqual([failure?.event, failure?.data["code"]], ["error", "model_failed"]);
+  }
+  const turns = await here.call("GET", "/v1/chat/turns", { device });
+  assert.deepEqual(turns.json.turns[0].error, { code: "model_failed", message: "model failed" });
+  for (const { text } of [plain, streamed, resumed, turns]) assert(!text.includes("hunter2"), text);
+  assert.equal(log.filter(({ event, code }) => event === "failure" && code === "model_failed").length, 3);
+  const key = await here.key("read");
+  const seen = await here.call("GET", `/v1/sessions/${log[0]?.session}/turns`, { key });
+  assert.equal(seen.json.turns[0].error.message, secret);
 });
