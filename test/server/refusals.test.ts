@@ -92,3 +92,15 @@ test("what a model said when it failed is told to keys and the log, and to no de
   const seen = await here.call("GET", `/v1/sessions/${log[0]?.session}/turns`, { key });
   assert.equal(seen.json.turns[0].error.message, secret);
 });
+
+test("metrics have as many series as there are routes, whatever is asked, and scrapes at once look at the store once", async () => {
+  await using here = serve({ server: { openMetrics: true } });
+  for (let index = 0; index < 20; index++) await here.call(`ODD${index}`, `/v1/chat`);
+  const scrapes = await Promise.all(Array.from({ length: 5 }, async () => await here.call("GET", "/metrics")));
+  const { text } = scrapes[0] ?? { text: "" };
+  assert.match(text, /_count\{method="other",route="\/v1\/chat",status="405"\} 20/);
+  assert(!text.includes("ODD"), text);
+  const { text: after } = await here.call("GET", "/metrics");
+  const looks = /store_call_duration_seconds_count\{operation="find",outcome="ok"\} (\d+)/.exec(after)?.[1];
+  assert.equal(looks, "1", after);
+});
