@@ -56,6 +56,11 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: C
   return device;
 }
 
+/** The device as it is counted: its id in one way of writing, whatever else came along; null for one that showed none of ours. */
+export function countedDevice(c: RequestContext, sessions: Sessions): string | null {
+  return shownDevice(c, sessions)?.toLowerCase().slice(0, 200) ?? null;
+}
+
 function shownDevice(c: RequestContext, sessions: Sessions): string | null {
   const header = c.req.header(deviceHeader);
   if (header !== undefined) return header;

@@ -45,8 +45,10 @@ export function eventStream(
         await write(event);
       }
     } catch (error) {
-      const problem = problemOf(asSessionError(error, requestId), requestId);
-      if (!left.signal.aborted) await write({ event: "error", data: problem });
+      if (left.signal.aborted) return;
+      const known = asSessionError(error, requestId);
+      c.get("report")(known);
+      await write({ event: "error", data: problemOf(known, { requestId, audience: c.get("audience") }) });
     } finally {
       clearInterval(keepAlive);
     }

@@ -52,7 +52,7 @@ async function questionsOf(sessions: Sessions): Promise<string[]> {
 }
 
 test("four processes that wait for an answer are served in the order they came", async () => {
-  await using queue = await queueing({ pieces: 50000 });
+  await using queue = await queueing({ pieces: 5000 });
   const waiting: WorkerProcess[] = [];
   for (const name of ["first", "second", "third", "fourth"]) waiting.push(await queue.ask(name));
   await (await queue.sessions.get("s")).cancel();
@@ -75,7 +75,7 @@ test("no more processes wait than the limit: the next one is told that the queue
 });
 
 test("a waiter that was killed holds up those behind it no longer than its place lasts", async () => {
-  await using queue = await queueing({ pieces: 50000 });
+  await using queue = await queueing({ pieces: 5000 });
   const first = await queue.ask("killed");
   const second = await queue.ask("second");
   await first.kill();
