@@ -31,7 +31,7 @@ export interface ServerOptions {
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
-  /** Cookies only over HTTPS. @default true */
+  /** Cookies only over HTTPS, also where the request came without. @default true */
   readonly secureCookies?: boolean;
   /** Whether `/metrics` needs no key. @default false */
   readonly openMetrics?: boolean;

@@ -28,7 +28,7 @@ const cookieSeconds = 400 * 86_400;
 
 /** How cookies are given out. */
 export interface CookieOptions {
-  /** Only over HTTPS. */
+  /** Only over HTTPS, also where the request came without. */
   readonly secure: boolean;
 }
 
@@ -49,7 +49,8 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: C
   setCookie(c, cookieName, sessions.devices.seal(device), {
     httpOnly: true,
     sameSite: "Lax",
-    secure,
+    // Behind a proxy that speaks HTTPS for us, the browser's side is what counts.
+    secure: secure || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https",
     path: "/",
     maxAge: cookieSeconds,
   });
