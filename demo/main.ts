@@ -12,6 +12,7 @@ import { readConversations, type Conversation } from "../src/adapters/replay.ts"
 import { openSessions } from "../src/index.ts";
 import { Ledger, spokenText } from "./ledger.ts";
 import type { Part, Said } from "./player.ts";
+import { serverlessChat } from "./serverless.ts";
 import { PlayerProcess } from "./process.ts";
 
 const folder =
@@ -26,6 +27,7 @@ try {
   for (const told of conversations.long) await tellStory(told);
   for (const told of conversations.short) await tellShort(told);
   await allAtOnce(conversations.long.concat(conversations.short));
+  await serverless(conversations.long[0] ?? conversations.short[0]);
   await conclude();
 } finally {
   await rm(workplace, { recursive: true });
@@ -118,6 +120,13 @@ async function allAtOnce(told: readonly Told[]): Promise<void> {
   if (ended.includes(false)) throw new Error("a process failed");
   const { turn } = await look("shared");
   say(processes.map(({ pid }) => pid).join(" "), `are done; the shared session has ${turn} turns`);
+}
+
+/** A chat over HTTP, a new process for each request. */
+async function serverless(told: Told | undefined): Promise<void> {
+  if (told === undefined) throw new Error("no conversations to play");
+  heading("a chat on a serverless host: a new process for each request");
+  await serverlessChat({ store, file: told.file, conversation: told.id }, told, say);
 }
 
 async function conclude(): Promise<void> {

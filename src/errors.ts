@@ -62,6 +62,7 @@ export interface ErrorDetails {
   // HTTP
   readonly request_invalid: { path: string; reason: string };
   readonly route_unknown: { method: string; path: string };
+  readonly method_not_allowed: { method: string; allowed: readonly string[] };
   readonly body_too_large: { bytesMax: number };
   readonly key_missing: { scheme: string };
   readonly key_forbidden: { right: string; needed: string };
@@ -304,6 +305,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 404,
     retryable: false,
     message: (d) => `nothing answers ${d.method} ${d.path}; /openapi.json and /docs list what does`,
+  },
+  method_not_allowed: {
+    status: 405,
+    retryable: false,
+    message: (d) => `this path does not answer ${d.method}, but ${d.allowed.join(", ")}`,
   },
   body_too_large: {
     status: 413,

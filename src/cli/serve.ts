@@ -34,6 +34,7 @@ interface ServeOptions extends StoreOptions {
   readonly tools: boolean;
   readonly grace: number;
   readonly fallback?: string;
+  readonly openMetrics?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -47,6 +48,7 @@ export function serveCommand(): Command {
     .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
     .option("--fallback <how>", "go on without a store that is away: stateless, or an outbox such as sqlite:outbox.db")
     .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
+    .option("--open-metrics", "answer /metrics without a key")
     .option("--quiet", "log what went wrong only")
     .addHelpText(
       "after",
@@ -93,7 +95,7 @@ async function serve(options: ServeOptions): Promise<void> {
       ...(isRouted(agents) ? { converse: createManager({ sessions, offersFloor: options.tools }).send } : {}),
       cors: options.cors,
       secureCookies: !isLoopback,
-      openMetrics: isLoopback,
+      openMetrics: options.openMetrics === true,
       version: version(),
       log: (entry) => writeLog(entry, options),
     });

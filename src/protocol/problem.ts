@@ -17,9 +17,18 @@ export interface Problem {
 /** The media type of a {@link Problem}. */
 export const problemType = "application/problem+json";
 
-/** What goes wrong inside is for the log: outside, only its code tells of it. */
-export function problemOf(error: SessionError, requestId: string): Problem {
-  const isInner = error.status === 500 || error.status === 503 || error.status === 507;
+/** Who reads a problem or a turn: a program with a key, or whoever has a device. */
+export type Audience = "operator" | "device";
+
+/**
+ * What goes wrong inside is for the log: outside, only its code tells of it. What a model's endpoint or a tool said when it
+ * failed may hold addresses and credentials of theirs, so that devices are not told it either.
+ */
+export function problemOf(
+  error: SessionError,
+  { requestId, audience }: { readonly requestId: string; readonly audience: Audience },
+): Problem {
+  const isInner = [500, 503, 507].includes(error.status) || (audience === "device" && error.status === 502);
   return {
     type: `urn:perdure:error:${error.code}`,
     title: error.code.replaceAll("_", " "),

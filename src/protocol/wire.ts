@@ -79,6 +79,13 @@ export function wireTurn(turn: Turn): WireTurn {
   return { ...turn, at: new Date(turn.at).toISOString() };
 }
 
+/** A turn as a device may see it: that it failed, not what a model or a tool said then. */
+export function wireTurnForDevice(turn: Turn): WireTurn {
+  const { error } = turn;
+  if (error === undefined) return wireTurn(turn);
+  return wireTurn({ ...turn, error: { code: error.code, message: error.code.replaceAll("_", " ") } });
+}
+
 export function wireEvent(event: SessionEvent): WireEvent {
   return { ...event, at: new Date(event.at).toISOString() };
 }

@@ -7,14 +7,14 @@ import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
 import type { Duration, Sessions } from "../index.ts";
-import { deviceHeader, guardRight, keyOf } from "./authority.ts";
+import { countedDevice, deviceHeader, guardRight, keyOf } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
-import type { Env, RequestContext, Scope } from "./route.ts";
+import { addMethodRefusals, type Env, type RequestContext, type Scope } from "./route.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import type { Converse, Shared } from "./shared.ts";
 
@@ -31,7 +31,7 @@ export interface ServerOptions {
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
-  /** Cookies only over HTTPS. @default true */
+  /** Cookies only over HTTPS, also where the request came without. @default true */
   readonly secureCookies?: boolean;
   /** Whether `/metrics` needs no key. @default false */
   readonly openMetrics?: boolean;
@@ -87,6 +87,11 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (c, next) => {
     const started = performance.now();
     c.set("requestId", requestIdOf(c));
+    c.set("audience", "device");
+    c.set("report", (error) => {
+      metrics.countError(error.code);
+      if (error.status >= 500) logFailure(options, c, error);
+    });
     c.header("x-request-id", c.get("requestId"));
     const work = next();
     running.add(work);
@@ -97,12 +102,14 @@ export function createServer(options: ServerOptions): Server {
     }
     const route = routeOf(c);
     const request = { method: c.req.method, route, status: c.res.status, ms: performance.now() - started };
+    const session = c.get("session");
     metrics.countRequest(request);
     options.log?.({
       level: c.res.status >= 500 ? "error" : "info",
       event: "request",
       requestId: c.get("requestId"),
       ...request,
+      ...(session === undefined ? {} : { session }),
     });
   });
   app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin", xFrameOptions: "DENY" }));
@@ -127,8 +134,7 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (_, next) => await within(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
-    metrics.countError(error.code);
-    if (error.status >= 500) logFailure(options, c, error);
+    c.get("report")(error);
     return problemResponse(c, error);
   });
   app.notFound((c) => {
@@ -149,12 +155,13 @@ export function createServer(options: ServerOptions): Server {
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
+  addMethodRefusals(shared);
 
   async function admit(c: RequestContext, scope: Scope): Promise<void> {
     if (scope === "open") return;
     if (scope === "device") {
-      const device = c.req.header(deviceHeader) ?? c.req.header("cookie");
-      await (device === undefined ? limits.count("newDevices", "all") : limits.count("device", device.slice(0, 200)));
+      const device = countedDevice(c, sessions);
+      await (device === null ? limits.count("newDevices", "all") : limits.count("device", device));
       return;
     }
     const key = await keyOf(c, sessions);

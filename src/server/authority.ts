@@ -28,7 +28,7 @@ const cookieSeconds = 400 * 86_400;
 
 /** How cookies are given out. */
 export interface CookieOptions {
-  /** Only over HTTPS. */
+  /** Only over HTTPS, also where the request came without. */
   readonly secure: boolean;
 }
 
@@ -49,11 +49,17 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: C
   setCookie(c, cookieName, sessions.devices.seal(device), {
     httpOnly: true,
     sameSite: "Lax",
-    secure,
+    // Behind a proxy that speaks HTTPS for us, the browser's side is what counts.
+    secure: secure || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https",
     path: "/",
     maxAge: cookieSeconds,
   });
   return device;
+}
+
+/** The device as it is counted: its id in one way of writing, whatever else came along; null for one that showed none of ours. */
+export function countedDevice(c: RequestContext, sessions: Sessions): string | null {
+  return shownDevice(c, sessions)?.toLowerCase().slice(0, 200) ?? null;
 }
 
 function shownDevice(c: RequestContext, sessions: Sessions): string | null {

@@ -28,8 +28,11 @@ import type { Shared } from "./shared.ts";
 
 export function addChatRoutes(shared: Shared): void {
   const { sessions, converse, cookies, stop } = shared;
-  const found = async (c: RequestContext): Promise<Session | undefined> =>
-    await sessions.devices.find(deviceOf(c, sessions));
+  const found = async (c: RequestContext): Promise<Session | undefined> => {
+    const session = await sessions.devices.find(deviceOf(c, sessions));
+    c.set("session", session?.id);
+    return session;
+  };
 
   addRoute(
     shared,
@@ -44,6 +47,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c, { body: { message: question, agent, busy } }) => {
       const session = await sessions.device(deviceOrNew(c, sessions, cookies));
+      c.set("session", session.id);
       const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
       return await answerReply(c, session, { ask, stop });
     },
@@ -136,7 +140,11 @@ export function addChatRoutes(shared: Shared): void {
       body: lockBody,
       answers: { 200: { description: "the agent", schema: floorAnswer } },
     },
-    async (c, { body }) => await handOffReply(c, await sessions.device(deviceOf(c, sessions)), body),
+    async (c, { body }) => {
+      const session = await sessions.device(deviceOf(c, sessions));
+      c.set("session", session.id);
+      return await handOffReply(c, session, body);
+    },
   );
 
   addRoute(

@@ -58,4 +58,27 @@ export function addDeviceRoutes(shared: Shared): void {
     },
     async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(deviceOf(c, sessions)) }),
   );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/devices/claim",
+      summary: "A device speaks for a user from here on, as after a login, and its session becomes the user's",
+      scope: "write",
+      body: z.object({
+        device: z.string().meta({ description: "the device's id" }),
+        user: z.string(),
+        keep: z
+          .enum(["user", "device"])
+          .optional()
+          .meta({ description: "which session goes on where both have one; the other is kept as ended" }),
+      }),
+      answers: { 200: { description: "the user's session", schema: sessionAnswer } },
+    },
+    async (c, { body: { device, user, keep } }) => {
+      const session = await c.get("sessions").devices.claim(device, user, keep === undefined ? {} : { keep });
+      return sessionReply(c, session.info);
+    },
+  );
 }

@@ -14,6 +14,8 @@ export interface StreamEvent {
 
 /** Proxies close what is silent for a minute; a comment keeps them waiting. */
 const keepAliveMs = 15_000;
+/** A reader that takes nothing for so long is gone, whatever its connection says. */
+const stalledMs = 60_000;
 
 /** True where the request would rather have server-sent events than JSON. */
 export function wantsStream(c: RequestContext): boolean {
@@ -35,21 +37,40 @@ export function eventStream(
     const left = new AbortController();
     stream.onAbort(() => left.abort());
     const signal = AbortSignal.any([left.signal, stop]);
+    const write = async (event: StreamEvent): Promise<void> => await taken(stream, event, left, signal);
     const keepAlive = setInterval(() => void stream.write(": keep-alive\n\n"), keepAliveMs);
     try {
       for await (const event of events(signal)) {
         if (signal.aborted) break;
-        await write(stream, event);
+        await write(event);
       }
     } catch (error) {
-      const problem = problemOf(asSessionError(error, requestId), requestId);
-      if (!left.signal.aborted) await write(stream, { event: "error", data: problem });
+      if (left.signal.aborted) return;
+      const known = asSessionError(error, requestId);
+      c.get("report")(known);
+      await write({ event: "error", data: problemOf(known, { requestId, audience: c.get("audience") }) });
     } finally {
       clearInterval(keepAlive);
     }
   });
 }
 
-async function write(stream: SSEStreamingApi, { event, data, id }: StreamEvent): Promise<void> {
-  await stream.writeSSE({ event, data: toJson(data), ...(id === undefined ? {} : { id }) });
+/** Write an event; a reader that takes nothing for a while, or is not waited for any more, has left. */
+async function taken(
+  stream: SSEStreamingApi,
+  { event, data, id }: StreamEvent,
+  left: AbortController,
+  signal: AbortSignal,
+): Promise<void> {
+  const writing = stream.writeSSE({ event, data: toJson(data), ...(id === undefined ? {} : { id }) });
+  const given = Promise.withResolvers<void>();
+  const stalled = setTimeout(() => left.abort(), stalledMs);
+  const onAbort = (): void => given.resolve();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await Promise.race([writing, given.promise]);
+  } finally {
+    clearTimeout(stalled);
+    signal.removeEventListener("abort", onAbort);
+  }
 }

@@ -9,6 +9,9 @@ const sessionsMax = 10_000;
 /** More agents than this are counted as "other": each is a time series of its own. */
 const agentsMax = 100;
 
+/** Any other is counted as "other": where no parser of Node's stands in front, a method may be any word. */
+const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** What the server counts, and Prometheus collects. */
@@ -87,6 +90,7 @@ export class ServerMetrics {
   };
   readonly #sessions: Sessions;
   #looked = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
 
   constructor(sessions: Sessions) {
     this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
@@ -103,7 +107,9 @@ export class ServerMetrics {
   /** All of it, as text. */
   async exposition(): Promise<string> {
     try {
-      await this.#look();
+      // Those who ask at once share one look.
+      this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+      await this.#looking;
       this.#storeUp.set(1);
     } catch {
       // A store that is down is what the gauge tells.
@@ -116,7 +122,8 @@ export class ServerMetrics {
   }
 
   countRequest(request: { method: string; route: string; status: number; ms: number }): void {
-    const { method, route, status, ms } = request;
+    const { route, status, ms } = request;
+    const method = methods.has(request.method) ? request.method : "other";
     this.#requests.observe({ method, route, status: String(status) }, ms / 1000);
   }
 

@@ -1,5 +1,5 @@
 import { HTTPException } from "hono/http-exception";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import { problemOf, problemType } from "../protocol/problem.ts";
 import type { RequestContext } from "./route.ts";
 
@@ -14,11 +14,12 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
 
 export function problemResponse(c: RequestContext, error: SessionError): Response {
   const requestId = c.get("requestId");
-  const problem = problemOf(error, requestId);
+  const problem = problemOf(error, { requestId, audience: c.get("audience") });
   if (error.code === "rate_limited") {
     const { retryAfterMs } = error.details as { retryAfterMs: number };
     c.header("retry-after", String(Math.ceil(retryAfterMs / 1000)));
   }
+  if (hasCode(error, "method_not_allowed")) c.header("allow", error.details.allowed.join(", "));
   if (error.code === "key_missing") c.header("www-authenticate", "Bearer");
   // 499 is what proxies write into their logs; an answer that was interrupted is a conflict to who asked.
   const status = problem.status === 499 ? 409 : problem.status;

@@ -1,7 +1,7 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { wireEtag, wireFloor, wireSession, wireTurn } from "../protocol/wire.ts";
+import { wireEtag, wireFloor, wireSession, wireTurn, wireTurnForDevice } from "../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
@@ -19,6 +19,7 @@ export function idempotencyKey(c: RequestContext): { key?: string } {
 }
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
+  c.set("session", info.id);
   c.header("etag", wireEtag(info));
   return jsonAnswer(c, wireSession(info), status);
 }
@@ -64,7 +65,7 @@ export async function turnsReply(
           },
     ),
   );
-  return jsonAnswer(c, { turns: turns.map(wireTurn) });
+  return jsonAnswer(c, { turns: turns.map(c.get("audience") === "device" ? wireTurnForDevice : wireTurn) });
 }
 
 const turnsMax = 500;

@@ -2,12 +2,19 @@ import type { Context, Hono } from "hono";
 import type { z } from "zod";
 import { SessionError } from "../errors.ts";
 import type { KeyInfo, Sessions } from "../index.ts";
+import type { Audience } from "../protocol/problem.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 
 /** What travels with a request inside the server. */
 export interface Env {
   readonly Variables: {
     requestId: string;
+    /** How much of what goes wrong the caller may read. */
+    audience: Audience;
+    /** Log and count what went wrong. */
+    report: (error: SessionError) => void;
+    /** The session that the request is about, for the log, once it is known who asks. */
+    session: string | undefined;
     /** The sessions of the tenant that the request may reach. */
     sessions: Sessions;
     key: KeyInfo;
@@ -68,13 +75,36 @@ export function addRoute<Params, Query, Body>(
   answer: (c: RequestContext, input: Input<Params, Query, Body>) => Promise<Response>,
 ): void {
   table.push(route);
-  app.on(route.method.toUpperCase(), route.path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+  app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
+    c.set("audience", route.scope === "device" ? "device" : "operator");
     await admit(c, route.scope);
     const params = checked(route.params, c.req.param(), "path");
+    // Every `{id}` in a path is a session's.
+    c.set("session", c.req.param("id")?.slice(0, 256));
     const query = checked(route.query, c.req.query(), "query");
     const body = route.body === undefined ? (undefined as Body) : checked(route.body, await jsonOf(c), "body");
     return await answer(c, { params, query, body });
   });
+}
+
+/** After all routes: what they have a path for, but no such method, is told which there are. */
+export function addMethodRefusals({ app, table }: Routes): void {
+  const methods = new Map<string, string[]>();
+  for (const route of table) {
+    const path = pathOf(route);
+    methods.set(path, [...(methods.get(path) ?? []), route.method.toUpperCase()]);
+  }
+  for (const [path, known] of methods) {
+    // Who answers GET answers HEAD, without the body.
+    const allowed = known.includes("GET") ? [...known, "HEAD"] : known;
+    app.all(path, (c) => {
+      throw new SessionError("method_not_allowed", { method: c.req.method.slice(0, 100), allowed });
+    });
+  }
+}
+
+function pathOf({ path }: { readonly path: string }): string {
+  return path.replace(/\{(\w+)\}/g, ":$1");
 }
 
 function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: string): T {

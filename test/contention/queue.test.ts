@@ -52,12 +52,13 @@ async function questionsOf(sessions: Sessions): Promise<string[]> {
 }
 
 test("four processes that wait for an answer are served in the order they came", async () => {
-  await using queue = await queueing({ pieces: 100 });
+  await using queue = await queueing({ pieces: 5000 });
   const waiting: WorkerProcess[] = [];
   for (const name of ["first", "second", "third", "fourth"]) waiting.push(await queue.ask(name));
+  await (await queue.sessions.get("s")).cancel();
   for (const worker of waiting) assert.equal((await worker.hear("status"))["status"], "done");
   assert.deepEqual(await questionsOf(queue.sessions), [
-    "running 100 done",
+    "running 5000 interrupted",
     "first 2 done",
     "second 2 done",
     "third 2 done",
@@ -66,7 +67,7 @@ test("four processes that wait for an answer are served in the order they came",
 });
 
 test("no more processes wait than the limit: the next one is told that the queue is full, at once", async () => {
-  await using queue = await queueing({ pieces: 500, limits: { waitersMax: 2 } });
+  await using queue = await queueing({ pieces: 5000, limits: { waitersMax: 2 } });
   await queue.ask("first");
   await queue.ask("second");
   assert.equal((await queue.start("third", 2).hear("code"))["code"], "queue_full");
@@ -74,18 +75,19 @@ test("no more processes wait than the limit: the next one is told that the queue
 });
 
 test("a waiter that was killed holds up those behind it no longer than its place lasts", async () => {
-  await using queue = await queueing({ pieces: 60 });
+  await using queue = await queueing({ pieces: 5000 });
   const first = await queue.ask("killed");
   const second = await queue.ask("second");
   await first.kill();
+  await (await queue.sessions.get("s")).cancel();
   assert.equal((await second.hear("status"))["status"], "done");
-  assert.deepEqual(await questionsOf(queue.sessions), ["running 60 done", "second 2 done"]);
+  assert.deepEqual(await questionsOf(queue.sessions), ["running 5000 interrupted", "second 2 done"]);
 });
 
 test("a running process that is killed makes room for who waits, and its turn is sealed", async () => {
-  await using queue = await queueing({ pieces: 500 });
+  await using queue = await queueing({ pieces: 5000 });
   const next = await queue.ask("next");
   await queue.running.kill();
   assert.equal((await next.hear("status"))["status"], "done");
-  assert.deepEqual(await questionsOf(queue.sessions), ["running 500 interrupted", "next 2 done"]);
+  assert.deepEqual(await questionsOf(queue.sessions), ["running 5000 interrupted", "next 2 done"]);
 });

@@ -252,3 +252,12 @@ test("more requests than a device may send are refused with the time to wait, an
   assertProblem(await here.call("GET", "/v1/chat/turns", { device }), 429, "rate_limited");
   assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).status, 200);
 });
+
+test("a cookie is secure wherever the browser's side is, also behind a proxy", async () => {
+  await using here = serve({ server: { secureCookies: false } });
+  const cookie = async (headers: Record<string, string>): Promise<string> =>
+    (await here.call("POST", "/v1/chat", { body: { message: "x" }, headers })).headers.get("set-cookie") ?? "";
+  assert.doesNotMatch(await cookie({}), /Secure/);
+  assert.match(await cookie({ "x-forwarded-proto": "https" }), /Secure/);
+  assert.doesNotMatch(await cookie({ "x-forwarded-proto": "http" }), /Secure/);
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
 
@@ -215,16 +216,27 @@ test("a stopping server is not ready, ends its streams and lets what runs come t
   await here.sessions.close();
 });
 
-test("what goes wrong inside is told by its code only", async () => {
-  const here = serve({
-    // oxlint-disable-next-line require-yield
-    model: async function* () {
-      throw new Error("postgres://admin:hunter2@db.internal/app");
-    },
-  });
-  const device = crypto.randomUUID();
-  await here.sessions.close();
-  const closed = await here.call("POST", "/v1/chat", { device, body: { message: "x" } });
-  assert(!closed.text.includes("    at "));
-  await here.server.stop();
+test("a backend makes a guest's session its user's after a login; who has only a device cannot", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const [phone, laptop] = [randomUUID(), randomUUID()];
+  for (const device of [phone, laptop]) {
+    await here.call("POST", "/v1/chat", { device, body: { message: device } });
+  }
+  const claim = (device: string, keep?: string) =>
+    here.call("POST", "/v1/devices/claim", {
+      key,
+      body: { device, user: "ada", ...(keep === undefined ? {} : { keep }) },
+    });
+  assertProblem(
+    await here.call("POST", "/v1/devices/claim", { device: phone, body: { device: phone, user: "ada" } }),
+    401,
+    "key_missing",
+  );
+  assert.equal((await claim(phone)).json.user, "ada");
+  assertProblem(await claim(laptop), 409, "claim_undecided");
+  assert.equal((await claim(laptop, "user")).json.turn, 1);
+  const { turns } = (await here.call("GET", "/v1/chat/turns", { device: laptop })).json;
+  assert.equal(turns[0].input[0].content, phone);
+  assertProblem(await claim("no uuid"), 400, "id_invalid");
 });

@@ -1,0 +1,201 @@
+/** The clients against real servers, and the servers mounted where people mount them. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { getRequestListener } from "@hono/node-server";
+import { Hono } from "hono";
+import { browserDevice, chat, connect, hasCode } from "../../src/client/index.ts";
+import { openSessions } from "../../src/index.ts";
+import { createServer, listen } from "../../src/server/index.ts";
+import { InstanceProcess } from "./instance-process.ts";
+import { serve } from "./serving.ts";
+
+async function onFile<T>(work: (store: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-clients-"));
+  try {
+    return await work(`sqlite:${join(folder, "s.db")}`);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Each request to the next of these servers, as a proxy in front of them does. */
+function roundRobin(urls: () => readonly string[]): typeof fetch {
+  let requests = 0;
+  return async (input, init) => {
+    const all = urls();
+    const { pathname, search } = new URL(input instanceof Request ? input.url : input);
+    return await fetch(`${all[requests++ % all.length]}${pathname}${search}`, init);
+  };
+}
+
+test("a chat through a round-robin proxy: message one here, message two there, no reset", async () => {
+  await onFile(async (store) => {
+    const instances = await Promise.all([InstanceProcess.start({ store }), InstanceProcess.start({ store })]);
+    try {
+      const mine = chat({
+        url: "http://chat.test",
+        device: randomUUID(),
+        fetch: roundRobin(() => instances.map(({ url }) => url)),
+      });
+      for (let index = 1; index <= 6; index++) {
+        const answer = await mine.say(`${index}`);
+        assert.equal((await Array.fromAsync(answer)).join(""), `${index} ${index}`);
+      }
+      assert.equal((await mine.turns()).length, 6);
+      assert.equal((await mine.session())?.turn, 6);
+    } finally {
+      await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
+    }
+  });
+});
+
+test("a client whose instance is killed in the middle of an answer hears its end from another one, and goes on", async () => {
+  await onFile(async (store) => {
+    const [doomed, other] = await Promise.all([
+      InstanceProcess.start({ store, delayMs: 400 }),
+      InstanceProcess.start({ store }),
+    ]);
+    try {
+      let urls = [doomed.url];
+      const mine = chat({ url: "http://chat.test", device: randomUUID(), fetch: roundRobin(() => urls) });
+      const answer = await mine.say("Hello");
+      const heard: string[] = [];
+      const hearing = (async () => {
+        for await (const text of answer) {
+          heard.push(text);
+          urls = [other.url];
+          setTimeout(() => void doomed.stop("SIGKILL"), 300);
+        }
+      })();
+      await assert.rejects(hearing, { code: "interrupted" });
+      assert.equal(heard[0], "1");
+      assert.equal(await (await mine.say("Again")).text(), "2 Again");
+    } finally {
+      await Promise.all([doomed.stop("SIGKILL"), other.stop("SIGTERM")]);
+    }
+  });
+});
+
+test("the floor, link codes and cancel from the client, and what it has not said yet", async () => {
+  await using here = serve();
+  const listening = await listen(here.server, { port: 0 });
+  try {
+    const [phone, laptop] = [randomUUID(), randomUUID()].map((device) => chat({ url: listening.url, device }));
+    assert(phone !== undefined && laptop !== undefined);
+    assert.equal(await phone.session(), undefined);
+    assert.deepEqual(await phone.turns(), []);
+    assert.equal(await phone.activeAgent(), null);
+    await (
+      await phone.say("from the phone")
+    ).done;
+    const given = await phone.handOff("scheduling", { ttl: "1h", note: "n" });
+    assert.deepEqual(await phone.activeAgent(), given);
+    const { code, expiresAt } = await phone.linkCode();
+    assert(expiresAt.getTime() > Date.now());
+    await laptop.link(code);
+    assert.equal((await laptop.turns())[0]?.input[0]?.content, "from the phone");
+    await assert.rejects(laptop.link(code), { code: "link_code_invalid" });
+    await laptop.release();
+    assert.equal(await phone.activeAgent(), null);
+    assert.equal(await laptop.unlink(), true);
+    assert.deepEqual(await laptop.turns(), []);
+    assert.equal(await phone.cancel(), false);
+    await assert.rejects(chat({ url: listening.url, device: "no uuid" }).turns(), { code: "id_invalid" });
+  } finally {
+    await listening.close(1000);
+  }
+});
+
+test("a browser keeps its device id", () => {
+  const kept = new Map<string, string>();
+  const keeper = {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => void kept.set(name, value),
+  };
+  const device = browserDevice(keeper);
+  assert.match(device, /^[0-9a-f-]{36}$/);
+  assert.equal(browserDevice(keeper), device);
+  assert.throws(() => browserDevice(undefined), /localStorage/);
+});
+
+test("lost requests are tried again under their key, refusals are not, and who cannot be reached is named", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  let requests = 0;
+  const lossy: typeof fetch = async (input, init) => {
+    requests++;
+    const answered = await here.server.fetch(new Request(input, init));
+    // Every other answer is lost after the server has done its work.
+    if (requests % 2 === 1) throw new TypeError("fetch failed");
+    return answered;
+  };
+  const sessions = connect({ url: "http://server.test", key, fetch: lossy });
+  const session = await sessions.create({ agent: "assistant" });
+  for (let index = 1; index <= 5; index++) assert.equal((await session.append({ input: `${index}` })).seq, index);
+  assert.equal(await (await session.consult("six")).text(), "you said: six");
+  assert.equal((await (await here.sessions.get(session.id)).refresh()).turn, 6);
+
+  requests = 0;
+  const refused = connect({
+    url: "http://server.test",
+    key: "pdk_wrong",
+    fetch: async (input, init) => {
+      requests++;
+      return await here.server.fetch(new Request(input, init));
+    },
+  });
+  await assert.rejects(refused.get("s"), { code: "key_missing" });
+  assert.equal(requests, 1);
+  const nobody = connect({ url: "http://127.0.0.1:1", key, retries: 1 });
+  await assert.rejects(
+    nobody.get("s"),
+    (error) => hasCode(error, "store_unavailable") && error.message.includes("127.0.0.1:1"),
+  );
+});
+
+async function over(listener: RequestListener, work: (url: string) => Promise<void>): Promise<void> {
+  const http: HttpServer = createHttpServer(listener);
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  try {
+    await work(`http://127.0.0.1:${(http.address() as AddressInfo).port}`);
+  } finally {
+    http.closeAllConnections();
+    http.close();
+  }
+}
+
+test("it mounts in another Hono app, beside another server's routes, and as a plain fetch function", async () => {
+  const sessions = await openSessions({ store: "memory:", secret: "a secret for tests only", model: echo });
+  const server = createServer({ sessions });
+  const body = JSON.stringify({ message: "Hello" });
+  const init = { method: "POST", headers: { "content-type": "application/json", "x-device-id": randomUUID() }, body };
+
+  const outer = new Hono().get("/", (c) => c.text("outer")).route("/agents", server.app);
+  const mounted = (await (await outer.request("http://x.test/agents/v1/chat", init)).json()) as { text: string };
+  assert.equal(mounted.text, "hi");
+  assert.equal(await (await outer.request("http://x.test/")).text(), "outer");
+
+  const perdure = getRequestListener((request) => server.fetch(request));
+  const beside: RequestListener = (incoming, outgoing) => {
+    if (incoming.url?.startsWith("/v1/") === true) void perdure(incoming, outgoing);
+    else outgoing.end("express");
+  };
+  await over(beside, async (url) => {
+    const answered = (await (await fetch(`${url}/v1/chat`, init)).json()) as { text: string; turn: { seq: number } };
+    assert.deepEqual([answered.text, answered.turn.seq], ["hi", 2]);
+    assert.equal(await (await fetch(`${url}/`)).text(), "express");
+  });
+  assert.equal((await server.fetch(new Request("http://x.test/v1/chat", init))).status, 200);
+  await server.stop();
+  await sessions.close();
+});
+
+async function* echo() {
+  yield { type: "text", text: "hi" } as const;
+}
