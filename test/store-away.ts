@@ -6,14 +6,27 @@ import type { Session } from "../src/sessions/session.ts";
 import { Sessions } from "../src/sessions/sessions.ts";
 import { openMemory } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
-import { scriptedClock } from "../src/testing/scripted-clock.ts";
+import { scriptedClock, type ScriptedClock } from "../src/testing/scripted-clock.ts";
 
 const model: Model = async function* ({ messages }) {
   yield { type: "text", text: `shown ${messages.length}` };
 };
 
+interface StoreAwayPlace extends AsyncDisposable {
+  readonly state: { away: boolean; readOnly: boolean; commits: number; fails: (commit: number) => boolean };
+  readonly clock: ScriptedClock;
+  /** The program with an outbox. */
+  readonly sessions: Sessions;
+  /** One that always reaches the store. */
+  readonly witness: Sessions;
+  readonly outbox: Store;
+  readonly store: Store;
+  /** Until the breaker lets a call through again. */
+  back(): Promise<void>;
+}
+
 /** Two programs on one store that can go away, the first with an outbox. */
-export function place(options: SessionsOptions = {}) {
+export function place(options: SessionsOptions = {}): StoreAwayPlace {
   const clock = scriptedClock();
   const memory = openMemory({ clock });
   const state = { away: false, readOnly: false, commits: 0, fails: (_: number): boolean => false };
@@ -63,7 +76,6 @@ export function place(options: SessionsOptions = {}) {
     witness,
     outbox,
     store,
-    /** Until the breaker lets a call through again. */
     back: async () => {
       state.away = false;
       await clock.advance(20_000);
