@@ -46,6 +46,7 @@ export class Handle {
   #seen: number;
   #seenTurn: number;
   fence: number | null = null;
+  #retired = false;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -67,9 +68,15 @@ export class Handle {
     return { tenant: this.#record.tenant, id: this.#record.id };
   }
 
+  /** From here on nothing is written through this view: its owner is over, whether or not its code still runs. */
+  retire(): void {
+    this.#retired = true;
+  }
+
   /** Another view of the same session, with a fence of its own. */
   fork(): Handle {
     const handle = new Handle(this.core, this.#record);
+    handle.#retired = this.#retired;
     handle.#seen = this.#seen;
     handle.#seenTurn = this.#seenTurn;
     return handle;
@@ -138,6 +145,13 @@ export class Handle {
   async write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions = {}): Promise<Written> {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
+      if (this.#retired) {
+        throw new SessionError("fenced", {
+          ...sessionIds(record),
+          fence: this.fence ?? 0,
+          storedFence: record.fence,
+        });
+      }
       let change: Change | null;
       try {
         const draft = draftOf(record);

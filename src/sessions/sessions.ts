@@ -44,8 +44,16 @@ export interface SessionPage {
   readonly next?: string;
 }
 
+/** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
+export let coreOf: (sessions: Sessions) => Core;
+
 /** The sessions of one tenant in one store. */
 export class Sessions implements AsyncDisposable {
+  static {
+    coreOf = (sessions) => sessions.#core;
+  }
+
+
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;
