@@ -34,7 +34,7 @@ export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
 export type { Message, MessageInput, ToolCall, Turn, TurnStatus, Usage } from "./domain/turn.ts";
-export type { EventData, SessionEvent } from "./domain/event.ts";
+export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
 export type { SessionState } from "./domain/states.ts";
