@@ -4,17 +4,28 @@
  */
 import type { SessionKey } from "../domain/entry.ts";
 import type { RuntimeFailure } from "../errors.ts";
+import { reasonOf } from "./runtime.ts";
 
 export interface Cell {
   /**
    * Take the session in, and wake its runtime.
-   * @throws SessionError where it cannot be had; RuntimeEnd where its runtime fails
+   * @throws SessionError where it cannot be had; RuntimeEnd where its runtime fails; the signal's reason
    */
-  open(key: SessionKey): Promise<Tenant>;
+  open(key: SessionKey, opening: Opening): Promise<Tenant>;
   /** All that lives here is over, now; resolves once that is certain. */
   close(): Promise<void>;
   /** Bytes that it holds; undefined where nobody can tell. */
   memoryBytes(): number | undefined;
+}
+
+/** How a session is taken in. */
+export interface Opening {
+  /** For its events. */
+  readonly reason: string;
+  /** Breaks it off; nothing of it is left when `open` rejects. */
+  readonly signal: AbortSignal;
+  /** Called when its code comes to its end by itself, from the taking in on until it leaves or is dropped. */
+  readonly ended: (end: RuntimeEnd) => void;
 }
 
 /** One session in its cell. */
@@ -31,9 +42,12 @@ export interface Tenant {
   /** Nobody spoke to it for its idle timeout. @throws RuntimeEnd */
   idle(): Promise<void>;
   /** Let its runtime finish, and put it to sleep. @throws RuntimeEnd, SessionError */
-  leave(): Promise<void>;
-  /** It is over, now; resolves once its code runs no more, or can write no more. */
-  drop(): Promise<void>;
+  leave(reason: string): Promise<void>;
+  /**
+   * It is over, now; resolves once its code runs no more, or can write no more, and what it left is put in order in the
+   * store, or will be.
+   */
+  drop(reason: string): Promise<void>;
 }
 
 /** What the host knows of a session without asking. */
@@ -45,9 +59,21 @@ export interface Profile {
 /** The code of a session came to its end. */
 export class RuntimeEnd extends Error {
   readonly how: RuntimeFailure;
+  /** By its own doing, not that of another with which it shares a thread. */
+  readonly isItsOwn: boolean;
 
-  constructor(how: RuntimeFailure, reason: string, options?: ErrorOptions) {
-    super(reason, options);
+  constructor(
+    how: RuntimeFailure,
+    reason: string,
+    { isItsOwn = true, cause }: { isItsOwn?: boolean; cause?: unknown } = {},
+  ) {
+    super(reason, { cause });
     this.how = how;
+    this.isItsOwn = isItsOwn;
   }
+}
+
+/** The end that something thrown brings about. */
+export function endOf(cause: unknown): RuntimeEnd {
+  return cause instanceof RuntimeEnd ? cause : new RuntimeEnd("threw", reasonOf(cause), { cause });
 }

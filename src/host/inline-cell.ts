@@ -1,8 +1,8 @@
 import type { SessionKey } from "../domain/entry.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import type { Core } from "../sessions/core.ts";
 import { Residence } from "../sessions/residence.ts";
-import { RuntimeEnd, type Cell, type Profile, type Tenant } from "./cell.ts";
+import { endOf, type Cell, type Opening, type Profile, type Tenant } from "./cell.ts";
 import { Lifetime } from "./lifetime.ts";
 import { LiveSession } from "./live-session.ts";
 import { reasonOf, type Runtime } from "./runtime.ts";
@@ -18,21 +18,22 @@ export class InlineCell implements Cell {
     this.#runtime = runtime;
   }
 
-  async open(key: SessionKey): Promise<InlineTenant> {
-    const residence = await Residence.take(this.#core, key);
+  async open(key: SessionKey, { reason, signal }: Opening): Promise<InlineTenant> {
+    signal.throwIfAborted();
+    const residence = await Residence.take(this.#core, key, reason);
     const tenant = new InlineTenant(residence, this.#runtime, () => this.#tenants.delete(tenant));
     this.#tenants.add(tenant);
     try {
-      await tenant.activate();
+      await unlessAborted(tenant.activate(), signal);
       return tenant;
     } catch (error) {
-      await tenant.drop();
+      await tenant.drop(reasonOf(error));
       throw error;
     }
   }
 
   async close(): Promise<void> {
-    for (const tenant of this.#tenants) await tenant.drop();
+    for (const tenant of this.#tenants) await tenant.drop("its host was closed");
   }
 
   memoryBytes(): undefined {
@@ -47,8 +48,11 @@ class InlineTenant implements Tenant {
   readonly #lifetime = new Lifetime();
   readonly #session: LiveSession;
   readonly #gone: () => void;
+  /** How often its process had gone unheard when it was last known to stand. */
+  #lapses: number;
 
   constructor(residence: Residence, runtime: Runtime, gone: () => void) {
+    this.#lapses = residence.handle.core.instance.lapses;
     this.#residence = residence;
     this.#runtime = runtime;
     this.#session = new LiveSession(residence, this.#lifetime, runtime.model);
@@ -70,8 +74,18 @@ class InlineTenant implements Tenant {
   }
 
   async deliver(message: unknown): Promise<unknown> {
+    await this.#guardLapse();
     const answer = await this.#run(() => this.#runtime.onMessage(this.#session, message as never));
     return isStream(answer) ? this.#guarded(answer) : answer;
+  }
+
+  /** After a time in which nobody heard of this process, others may have taken its sessions for abandoned. */
+  async #guardLapse(): Promise<void> {
+    const { instance } = this.#residence.handle.core;
+    const { lapses } = instance;
+    if (this.#lapses === lapses && !instance.isLate) return;
+    if (!(await this.#residence.stands())) throw this.#residence.fenced();
+    this.#lapses = lapses;
   }
 
   async activeAt(): Promise<number> {
@@ -86,15 +100,15 @@ class InlineTenant implements Tenant {
     if (this.#runtime.onIdle !== undefined) await this.#run(() => this.#runtime.onIdle?.(this.#session));
   }
 
-  async leave(): Promise<void> {
+  async leave(reason: string): Promise<void> {
     if (this.#runtime.deactivate !== undefined) await this.#run(() => this.#runtime.deactivate?.(this.#session));
-    await this.#residence.leave(this.#session.state);
+    await this.#residence.leave(this.#session.state, reason);
     this.#end("the session was put to sleep");
   }
 
-  async drop(): Promise<void> {
-    this.#residence.drop();
-    this.#end("this life of the session is over");
+  async drop(reason: string): Promise<void> {
+    this.#end(reason);
+    await this.#residence.abandon(reason);
   }
 
   #end(reason: string): void {
@@ -107,7 +121,7 @@ class InlineTenant implements Tenant {
     try {
       return await call();
     } catch (error) {
-      throw endOf(error);
+      throw hasCode(error, "fenced") ? error : endOf(error);
     }
   }
 
@@ -115,20 +129,23 @@ class InlineTenant implements Tenant {
     try {
       yield* parts;
     } catch (error) {
-      throw endOf(error);
+      throw hasCode(error, "fenced") ? error : endOf(error);
     }
   }
 }
 
-function endOf(error: unknown): Error {
-  if (hasCode(error, "fenced")) return error;
-  if (error instanceof RuntimeEnd) return error;
-  return new RuntimeEnd("threw", reasonOf(error), { cause: error });
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 export function isStream(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
-
-/** What the host throws for a session of which another is the owner. */
-export type Lost = SessionError<"fenced">;

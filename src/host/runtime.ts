@@ -37,7 +37,11 @@ export async function loadRuntime(module: string | URL): Promise<Runtime> {
   try {
     loaded = (await import(address)) as typeof loaded;
   } catch (cause) {
-    throw new SessionError("runtime_invalid", { module: address, reason: `it cannot be imported: ${reasonOf(cause)}` }, { cause });
+    throw new SessionError(
+      "runtime_invalid",
+      { module: address, reason: `it cannot be imported: ${reasonOf(cause)}` },
+      { cause },
+    );
   }
   return parseRuntime(loaded.default, address);
 }

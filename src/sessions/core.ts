@@ -156,6 +156,11 @@ export class Core {
     }
   }
 
+  /** Commit what a `Core` in another thread of this program made ready, in the same batches as what is committed here. */
+  async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
+  }
+
   /** Changes of a transaction land together: one of them speaks for all. */
   async #landed([change]: Transaction, mark: string): Promise<boolean> {
     if (change === undefined) return true;

@@ -53,7 +53,6 @@ export class Sessions implements AsyncDisposable {
     coreOf = (sessions) => sessions.#core;
   }
 
-
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;

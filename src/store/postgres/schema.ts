@@ -96,4 +96,10 @@ ${commitChange(schema)}
 ${loadSessions(schema)}
 ${views(schema)}`,
   },
+  {
+    version: 2,
+    title: "addresses of hosts",
+    breaking: false,
+    sql: ({ schema }) => `alter table ${schema}.instances add column address text collate "C";`,
+  },
 ];

@@ -56,4 +56,9 @@ export const migrations: readonly Migration[] = [
       ) strict, without rowid;
     `,
   },
+  {
+    version: 2,
+    title: "addresses of hosts",
+    sql: "alter table instances add column address text",
+  },
 ];
