@@ -15,7 +15,7 @@ import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
 import { reasonOf } from "./runtime.ts";
 import { hostEvents, type HostEvent, type Surroundings } from "./surroundings.ts";
-import { TimerWheel, type Alarm } from "./timer-wheel.ts";
+import { TimerWheel } from "./timer-wheel.ts";
 
 /** One session as its host has it. */
 export interface LiveInfo {
@@ -124,7 +124,7 @@ export class Host implements AsyncDisposable {
   };
   readonly #onLapse = (): void => void this.#verify().catch(() => undefined); // asked again before each message
   #rejected = 0;
-  #hostWatch: Alarm | undefined;
+  #watchesHosts = false;
   /** Dead hosts whose sessions have been taken over. */
   #buried: ReadonlySet<string> = new Set();
   #closing: Promise<void> | undefined;
@@ -311,12 +311,13 @@ export class Host implements AsyncDisposable {
 
   /** Look now and then whether a host has died, and take over what it had. */
   #watchHosts(): void {
-    const { staleAfterMs } = this.#core.options;
-    this.#hostWatch ??= this.#wheel.after(staleAfterMs, () => {
-      this.#hostWatch = undefined;
+    if (this.#watchesHosts) return;
+    this.#watchesHosts = true;
+    const look = (): void => {
       void this.#takeOverFromDead().catch(() => undefined); // the store is away: the next look tries again
-      this.#watchHosts();
-    });
+      this.#wheel.after(this.#core.options.staleAfterMs, look);
+    };
+    this.#wheel.after(this.#core.options.staleAfterMs, look);
   }
 
   async #takeOverFromDead(): Promise<void> {
