@@ -5,6 +5,7 @@ export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./
 export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
+export { correlated } from "./sessions/correlation.ts";
 export type { Health } from "./sessions/reach.ts";
 export type { OutboxState } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";

@@ -233,11 +233,12 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual(
         events.map(({ seq, type }) => [seq, type]),
         [
-          [1, "handed_off"],
-          [2, "released"],
+          [1, "created"],
+          [2, "handed_off"],
+          [3, "released"],
         ],
       );
-      assert(events.every(({ at }) => Number.isFinite(at)));
+      assert(events.every(({ at, severity }) => Number.isFinite(at) && severity === "info"));
       await assert.rejects(session.handOff("nobody"), { code: "agent_unknown" });
       await assert.rejects(session.handOff("ceo", { ttl: "never" }), { code: "duration_invalid" });
     });

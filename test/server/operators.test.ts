@@ -77,7 +77,7 @@ test("the floor and its events over HTTP", async () => {
   const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
-    ["handed_off", "released"],
+    ["created", "handed_off", "released"],
   );
 });
 
