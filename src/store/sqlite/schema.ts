@@ -56,4 +56,9 @@ export const migrations: readonly Migration[] = [
       ) strict, without rowid;
     `,
   },
+  {
+    version: 2,
+    title: "events by time",
+    sql: `create index entries_of_events on entries (at, session, seq) where log = 'events'`,
+  },
 ];
