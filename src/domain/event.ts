@@ -78,6 +78,9 @@ export interface EventKind {
 
 const info = (category: EventCategory): EventKind => ({ category, severity: "info", status: "ok" });
 
+/** From the least grave on. */
+export const eventSeverities: readonly EventSeverity[] = ["info", "warning", "error"];
+
 /** Every type of event, the only place that says what it is about and how grave it is. */
 export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   created: info("lifecycle"),
@@ -110,10 +113,16 @@ export type SessionEvent = EventData &
     readonly correlation: string | null;
   };
 
+/** How the text of an event of this type begins, and no other's: stores find by it what they cannot read. */
+export function eventBeginning(type: EventType): string {
+  return `{"type":"${type}"`;
+}
+
 /** Add an event to the log, in the draft. */
 export function tell(draft: Draft, event: EventData, { now, correlation }: Context): void {
   const seq = headOf(draft.record, "events") + 1;
-  const told = correlation === undefined ? event : { ...event, correlation };
+  const { type, ...data } = event;
+  const told = { type, ...data, ...(correlation !== undefined && { correlation }) };
   splice(draft, "events", seq, [{ seq, key: null, at: now, data: encode(told, "event") }]);
 }
 

@@ -238,7 +238,9 @@ export function restartSession(
 ): readonly [Change, Change] {
   const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
   for (const [log, entries] of logs) {
-    splice(archived, log, 1, entries);
+    // A log of events may have lost its beginning; a new log begins with 1.
+    const renumbered = entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
+    splice(archived, log, 1, renumbered);
   }
   set(archived, {
     state: nextState(record, "archive", context.now),

@@ -10,6 +10,7 @@ import { correlated, type Duration, type Sessions } from "../index.ts";
 import { countedDevice, deviceHeader, guardRight, keyOf } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
@@ -154,6 +155,7 @@ export function createServer(options: ServerOptions): Server {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);
 

@@ -13,7 +13,7 @@ import { recordOf, rowOf, type RecordRow } from "./row.ts";
 import { Watchers } from "./watchers.ts";
 import type {
   Capabilities,
-  EventPage,
+  FoundEvents,
   EventScan,
   FoundEvent,
   Loaded,
@@ -147,7 +147,7 @@ class MemoryStore implements Store {
     };
   }
 
-  async events(scan: EventScan): Promise<EventPage> {
+  async events(scan: EventScan): Promise<FoundEvents> {
     this.#guardOpen();
     const turned = scan.order === "ascending" ? 1 : -1;
     const after = scan.after === undefined ? undefined : decodeCursor(scan.after, eventCursor);

@@ -53,7 +53,7 @@ export interface Store {
    *   the agent of its session's record; what is no event never does.
    * INVARIANT scope-is-in-the-key: a scan of one tenant never shows another's.
    */
-  events(scan: EventScan): Promise<EventPage>;
+  events(scan: EventScan): Promise<FoundEvents>;
 
   /**
    * Remove entries of logs `events` from before a time, at most `limit`, of one tenant, the oldest first, or of all; how
@@ -208,7 +208,7 @@ export interface FoundEvent {
 }
 
 /** One page of events. */
-export interface EventPage {
+export interface FoundEvents {
   /** As many as the scan's limit, fewer only on the last page. */
   readonly events: readonly FoundEvent[];
   /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */

@@ -1,10 +1,10 @@
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
-import type { EventPage, EventScan, FoundEvent } from "../store.ts";
+import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
 import type { Database, Row } from "./database.ts";
 import { sqlInto, type Sql } from "./sql.ts";
 
 /** One page of events; one row more than asked for tells whether another page follows. */
-export async function eventPage(ask: Database["ask"], schema: string, scan: EventScan): Promise<EventPage> {
+export async function eventPage(ask: Database["ask"], schema: string, scan: EventScan): Promise<FoundEvents> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
   const conditions = conditionsOf(sql, scan);

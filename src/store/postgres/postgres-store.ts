@@ -5,7 +5,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type {
   Capabilities,
-  EventPage,
+  FoundEvents,
   EventScan,
   Loaded,
   LoadRequest,
@@ -174,7 +174,7 @@ export class PostgresStore implements Store {
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
   }
 
-  async events(scan: EventScan): Promise<EventPage> {
+  async events(scan: EventScan): Promise<FoundEvents> {
     this.#database.guardOpen();
     return await eventPage((text, values) => this.#ask(text, values), this.#schema, scan);
   }

@@ -1,13 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
-import type { EventPage, EventScan, FoundEvent } from "../store.ts";
+import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
 import { Where } from "./where.ts";
 
 /** Goes along the events as they happened; its condition on the log must stand in the statement, word for word. */
 const byTheClock = "indexed by entries_of_events";
 
 /** One page of events; one row more than asked for tells whether another page follows. */
-export function eventPage(database: DatabaseSync, scan: EventScan): EventPage {
+export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents {
   const where = whereOf(scan);
   const direction = scan.order === "ascending" ? "asc" : "desc";
   // Left to itself, SQLite would read all events of the tenant, session by session, and sort them for one page.

@@ -8,7 +8,7 @@ import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import { Watchers } from "../watchers.ts";
 import type {
   Capabilities,
-  EventPage,
+  FoundEvents,
   EventScan,
   Loaded,
   LoadRequest,
@@ -188,7 +188,7 @@ export class SqliteStore implements Store {
     return await this.#run(() => findPage(this.#database, query));
   }
 
-  async events(scan: EventScan): Promise<EventPage> {
+  async events(scan: EventScan): Promise<FoundEvents> {
     return await this.#run(() => eventPage(this.#database, scan));
   }
 
