@@ -5,6 +5,7 @@ export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./
 export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
+export { correlated } from "./sessions/correlation.ts";
 export type { Health } from "./sessions/reach.ts";
 export type { OutboxState } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
@@ -30,6 +31,7 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
@@ -44,6 +46,18 @@ export type { Window } from "./domain/window.ts";
 export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
-export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  FoundEvent,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "./store/store.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

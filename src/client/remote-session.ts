@@ -32,7 +32,7 @@ import {
   type WireTurn,
 } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
-import type { Http, HttpAnswer } from "./http.ts";
+import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 
 /** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -269,9 +269,9 @@ export class RemoteSession implements OverHttp {
     return (body as { events: WireEvent[] }).events.map(eventOfWire);
   }
 
-  /** End the session for good. */
-  async end(): Promise<void> {
-    await this.#told("POST", "end");
+  /** End the session for good; its events say why. */
+  async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
+    await this.#told("POST", "end", { reason });
   }
 
   /** Remove the session with everything in it. Needs a key with the right `admin`. */
@@ -279,9 +279,9 @@ export class RemoteSession implements OverHttp {
     await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
   }
 
-  async #told(method: "POST", what: string): Promise<void> {
+  async #told(method: "POST", what: string, query: HttpRequest["query"] = {}): Promise<void> {
     await this.#inOrder(async () => {
-      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}` });
+      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, query });
       this.#info = infoOfWire(answer.body as WireSession);
     });
   }

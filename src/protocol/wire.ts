@@ -9,6 +9,7 @@ import type {
   Metadata,
   Message,
   SessionEvent,
+  TenantEvent,
   SessionInfo,
   SessionNews,
   Turn,
@@ -50,6 +51,9 @@ export interface WireTurn extends Omit<Turn, "at"> {
 /** An event of a session. */
 export type WireEvent = Omit<SessionEvent, "at"> & { readonly at: string };
 
+/** An event, and whose it is. */
+export type WireTenantEvent = Omit<TenantEvent, "at"> & { readonly at: string };
+
 /** What an answer comes to. */
 export interface WireAnswer {
   readonly session: string;
@@ -87,6 +91,10 @@ export function wireTurnForDevice(turn: Turn): WireTurn {
 }
 
 export function wireEvent(event: SessionEvent): WireEvent {
+  return { ...event, at: new Date(event.at).toISOString() };
+}
+
+export function wireTenantEvent(event: TenantEvent): WireTenantEvent {
   return { ...event, at: new Date(event.at).toISOString() };
 }
 
@@ -155,6 +163,10 @@ export function turnOfWire(wire: WireTurn): Turn {
 
 export function eventOfWire(wire: WireEvent): SessionEvent {
   return { ...wire, at: Date.parse(wire.at) } as SessionEvent;
+}
+
+export function tenantEventOfWire(wire: WireTenantEvent): TenantEvent {
+  return { ...wire, at: Date.parse(wire.at) } as TenantEvent;
 }
 
 /** News as {@link wireNews} sent them; undefined for an event of another kind. */

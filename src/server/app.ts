@@ -6,10 +6,11 @@ import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
-import type { Duration, Sessions } from "../index.ts";
+import { correlated, type Duration, type Sessions } from "../index.ts";
 import { countedDevice, deviceHeader, guardRight, keyOf } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
@@ -93,7 +94,7 @@ export function createServer(options: ServerOptions): Server {
       if (error.status >= 500) logFailure(options, c, error);
     });
     c.header("x-request-id", c.get("requestId"));
-    const work = next();
+    const work = correlated(c.get("requestId"), next);
     running.add(work);
     try {
       await work;
@@ -154,6 +155,7 @@ export function createServer(options: ServerOptions): Server {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);
 

@@ -28,6 +28,7 @@ import {
 } from "../protocol/wire.ts";
 import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "./event-stream.ts";
+import { present } from "./present.ts";
 import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply, turnsReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
@@ -45,11 +46,6 @@ export function addSessionRoutes(shared: Shared): void {
   addLifeRoutes(shared);
   addTurnRoutes(shared);
   addFloorRoutes(shared);
-}
-
-/** Fields without those that were not given, as options are written. */
-function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
 
 function addLifeRoutes(shared: Shared): void {
@@ -161,11 +157,12 @@ function addLifeRoutes(shared: Shared): void {
       summary: "End a session for good; it stays readable",
       scope: "write",
       params: idInPath,
+      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "kept in its events" }) }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
-    async (c, { params }) => {
+    async (c, { params, query }) => {
       const session = await c.get("sessions").get(params.id);
-      await session.end();
+      await session.end(present(query));
       return sessionReply(c, session.info);
     },
   );
@@ -224,12 +221,13 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sweep",
-      summary: "Mark what has expired, take back expired floors and, past the retention, remove",
+      summary: "Mark what has expired, take back expired floors and, past the retention, remove and forget",
       scope: "admin",
       body: z.object({
         rows: z.number().int().min(1).max(1_000_000).optional(),
         time: duration.optional(),
         retention: duration.optional(),
+        eventRetention: duration.optional(),
       }),
       answers: {
         200: {
@@ -238,6 +236,7 @@ function addLifeRoutes(shared: Shared): void {
             expired: z.number(),
             floors: z.number(),
             removed: z.number(),
+            forgotten: z.number(),
             looked: z.number(),
             complete: z.boolean(),
           }),

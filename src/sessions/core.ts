@@ -9,6 +9,7 @@ import { CommitQueue } from "../store/commit-queue.ts";
 import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
+import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
@@ -69,7 +70,8 @@ export class Core {
   }
 
   context(): Context {
-    return { now: this.now(), limits: this.options.limits };
+    const correlation = correlationNow();
+    return { now: this.now(), limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
   }
 
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */

@@ -251,7 +251,9 @@ export class Handle {
     if (!abandoned) return;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
-    recover(draft, remains, reason, this.core.context());
+    // Whoever takes over from any holder asks nobody whether that one lives.
+    const to = recovers === "any" ? this.core.instance.id : null;
+    recover(draft, remains, { reason, to }, this.core.context());
   }
 
   /** The open turn and the pieces of its answer. @throws SessionError `store_invalid` where the record speaks of more */

@@ -5,7 +5,7 @@ import type { Outcome, Store } from "./store.ts";
 export interface StoreCall {
   /** The store that was called: a process may have several. */
   readonly store: Store;
-  readonly operation: "commit" | "load" | "read" | "find" | "heartbeat" | "instances";
+  readonly operation: "commit" | "load" | "read" | "find" | "events" | "forgetEvents" | "heartbeat" | "instances";
   readonly ms: number;
   /** Of a commit: how many transactions it held, and how many of them were conflicts. */
   readonly transactions?: number;
@@ -44,6 +44,8 @@ export function observed(store: Store): Store {
     load: (requests) => told("load", () => store.load(requests)),
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
+    events: (scan) => told("events", () => store.events(scan)),
+    forgetEvents: (past) => told("forgetEvents", () => store.forgetEvents(past)),
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),
     instances: (ids) => told("instances", () => store.instances(ids)),
     watch: (key, wake) => store.watch(key, wake),

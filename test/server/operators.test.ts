@@ -77,8 +77,30 @@ test("the floor and its events over HTTP", async () => {
   const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
-    ["handed_off", "released"],
+    ["created", "handed_off", "released"],
   );
+});
+
+test("the events of all sessions over HTTP: the key's own tenant's, each with the request it came of", async () => {
+  await using here = serve();
+  const [mine, theirs] = [await here.key("write", "mine"), await here.key("read", "theirs")];
+  const headers = { "x-request-id": "request-1" };
+  await here.call("POST", "/v1/sessions", { key: mine, body: { id: "s" }, headers });
+  await here.call("POST", "/v1/sessions/s/end?reason=enough", { key: mine });
+  const { events } = (await here.call("GET", "/v1/events?type=created,terminated", { key: mine })).json;
+  assert.deepEqual(
+    events.map(({ session, type, reason }: Record<string, string>) => [session, type, reason]),
+    [
+      ["s", "created", undefined],
+      ["s", "terminated", "enough"],
+    ],
+  );
+  assert.equal(events[0].correlation, "request-1");
+  assert.match(events[1].correlation, /^[0-9a-f-]{36}$/, "a name of the server's where the caller gave none");
+  assert.deepEqual((await here.call("GET", "/v1/events", { key: theirs })).json, { events: [] });
+  assertProblem(await here.call("GET", "/v1/events"), 401, "key_missing");
+  for (const query of ["type=born", "type=", "severity=fatal", "since=yesterday", "limit=0", "limit=1001"])
+    assertProblem(await here.call("GET", `/v1/events?${query}`, { key: mine }), 400, "request_invalid");
 });
 
 test("a key reaches its own tenant only, and what is not there and what is not yours are the same answer", async () => {
