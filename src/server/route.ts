@@ -77,6 +77,8 @@ export function addRoute<Params, Query, Body>(
   table.push(route);
   app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
     c.set("audience", route.scope === "device" ? "device" : "operator");
+    // Who asks stands in headers that no cache between here and there compares.
+    if (route.scope !== "open") c.header("cache-control", "no-store");
     await admit(c, route.scope);
     const params = checked(route.params, c.req.param(), "path");
     // Every `{id}` in a path is a session's.

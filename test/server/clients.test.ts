@@ -94,7 +94,7 @@ test("the floor, link codes and cancel from the client, and what it has not said
     await (
       await phone.say("from the phone")
     ).done;
-    const given = await phone.handOff("scheduling", { ttl: "1h", note: "n" });
+    const given = await phone.handOff("scheduling", { ttl: "1h" });
     assert.deepEqual(await phone.activeAgent(), given);
     const { code, expiresAt } = await phone.linkCode();
     assert(expiresAt.getTime() > Date.now());
