@@ -14,7 +14,7 @@ import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
-import { addMethodRefusals, type Env, type RequestContext, type Scope } from "./route.ts";
+import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./route.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import type { Converse, Shared } from "./shared.ts";
 
@@ -135,13 +135,23 @@ export function createServer(options: ServerOptions): Server {
       }),
     );
   }
-  app.use(
-    bodyLimit({
-      maxSize: bodyBytesMax,
-      onError: (c) =>
-        problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
-    }),
-  );
+  const limited = bodyLimit({
+    maxSize: bodyBytesMax,
+    onError: (c) =>
+      problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
+  });
+  app.use(async (c, next) => {
+    let isWhole = false;
+    const goOn = async (): Promise<void> => {
+      isWhole = true;
+      await next();
+    };
+    try {
+      return await limited(c, goOn);
+    } catch (error) {
+      throw isWhole ? error : brokenBody(error);
+    }
+  });
   app.use(async (_, next) => await within(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));

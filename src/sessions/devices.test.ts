@@ -249,6 +249,26 @@ test("where the user has a session already, the caller says which goes on; the o
   }
 });
 
+test("a guest's session that gives way to the user's is the user's too: who shared it by code does not go on in it", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [home, phone, friend] = [randomUUID(), randomUUID(), randomUUID()];
+  await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
+  const guest = await sessions.device(phone);
+  await guest.append({ input: "on the phone" });
+  await sessions.devices.link(friend, (await sessions.devices.linkCode(phone)).code);
+  await sessions.devices.claim(phone, "ada", { keep: "user" });
+  const { state, user } = await guest.refresh();
+  assert.deepEqual([state, user], ["ended", "ada"]);
+  const theirs = await sessions.device(friend);
+  await theirs.append({ input: "of a friend" });
+  assert.notEqual(theirs.id, guest.id);
+  // Out of use for years, the phone is for itself again.
+  await here.clock.advance(400 * day);
+  await (await sessions.device(friend)).append({ input: "of a friend" });
+  assert.deepEqual(await said(await sessions.device(phone)), []);
+});
+
 test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {
   await using here = place();
   const devices = Array.from({ length: 10 }, () => randomUUID());

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { connect } from "node:net";
 import { test } from "node:test";
 import type { LogEntry } from "../../src/server/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createManager, type Model } from "../../src/index.ts";
-import { createServer } from "../../src/server/index.ts";
+import { createServer, listen } from "../../src/server/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
@@ -206,6 +207,31 @@ test("no cache keeps what one device or key was told, and another would be told 
   ]) {
     assert.equal(headers.get("cache-control"), "no-store", text);
   }
+});
+
+test("who leaves in the middle of a body is no failure of the server", async () => {
+  const log: LogEntry[] = [];
+  await using here = serve({ server: { log: (entry) => log.push(entry) } });
+  const listening = await listen(here.server, { port: 0 });
+  try {
+    const head = `POST /v1/chat HTTP/1.1\r\nHost: x\r\nX-Device-ID: ${randomUUID()}\r\nContent-Type: application/json\r\n`;
+    for (const rest of ['Content-Length: 100\r\n\r\n{"mess', 'Transfer-Encoding: chunked\r\n\r\n5\r\n{"mes\r\n']) {
+      const socket = connect(Number(new URL(listening.url).port), "127.0.0.1");
+      socket.write(head + rest);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      socket.destroy();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  } finally {
+    await listening.close(0);
+  }
+  assert.deepEqual(
+    log.map(({ event, status }) => [event, status]),
+    [
+      ["request", 400],
+      ["request", 400],
+    ],
+  );
 });
 
 test("a cookie that is refused is taken back: a browser could not get rid of it by itself", async () => {
