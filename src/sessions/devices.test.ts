@@ -106,6 +106,23 @@ test("a device whose session expired, ended or was archived goes on with a fresh
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
 
+test("a session whose time is up in the middle of an answer begins afresh once the answer is kept", async () => {
+  await using here = place({ ttl: "1h", maxAge: "1h" });
+  const { sessions } = here;
+  const device = randomUUID();
+  const session = await sessions.device(device);
+  const answer = await session.begin("A long question");
+  await here.clock.advance(2 * 60 * minute);
+  await assert.rejects(sessions.device(device), { code: "busy" });
+  await assert.rejects(sessions.ensure(session.id, { onExpired: "restart" }), { code: "busy" });
+  await answer.write({ text: "A long answer" });
+  assert.equal((await answer.seal()).status, "done");
+  assert.deepEqual(await said(await sessions.device(device)), []);
+  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
+  assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
+});
+
 test("a device that redeems a code shares the session, on both sides, until it is unlinked", async () => {
   await using here = place();
   const { sessions } = here;
