@@ -275,7 +275,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 400,
     retryable: false,
     message: (d) =>
-      `session ${d.sessionId} has no model to consult; pass one to consult or name it in openSessions({ model })`,
+      `session ${d.sessionId} has no model to consult; pass one to consult, name it in openSessions({ model }), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   },
   model_failed: {
     status: 502,

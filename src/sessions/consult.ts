@@ -1,4 +1,5 @@
 import type { Draft } from "../domain/change.ts";
+import { saidIn } from "../domain/chunk.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry, SessionKey } from "../domain/entry.ts";
 import { floorAt, giveFloor } from "../domain/floor.ts";
@@ -205,6 +206,8 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
         say(event.text);
         await turn.write({ text: event.text });
       } else if (event.type === "message") {
+        const said = saidIn(event);
+        if (said !== "") say(said);
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
         usage = event.usage;
