@@ -1,7 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Sessions, SweepReport } from "../index.ts";
-import type { StoreCall } from "../store/observed.ts";
+import type { Operation, Sessions, StoreCall, SweepReport } from "../index.ts";
 
 /** The list of sessions behind the gauges is read at most so often, and so far. */
 const freshMs = 15_000;
@@ -93,10 +92,12 @@ export class ServerMetrics {
   #looking: Promise<void> | undefined;
 
   constructor(sessions: Sessions) {
-    this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
+    this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:sweep", (report: SweepReport) => this.#onSweep(report));
     this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
-    this.#listen("perdure:lease-wait", ({ ms }: { ms: number }) => this.#leaseWaits.observe(ms / 1000));
+    this.#listen("tracing:perdure:operation:asyncEnd", ({ operation, ms = 0 }: Operation) => {
+      if (operation === "wait") this.#leaseWaits.observe(ms / 1000);
+    });
     this.#sessions = sessions;
   }
 
@@ -142,7 +143,7 @@ export class ServerMetrics {
     this.#unsubscribe.push(() => channel(name).unsubscribe(listener));
   }
 
-  #onStoreCall({ operation, ms, transactions, conflicts = 0, error }: StoreCall): void {
+  #onStoreCall({ operation, ms = 0, transactions, conflicts = 0, error }: StoreCall): void {
     this.#store.observe({ operation, outcome: error === undefined ? "ok" : "failed" }, ms / 1000);
     if (transactions !== undefined) this.#batches.observe(transactions);
     this.#conflicts.inc(conflicts);
