@@ -5,13 +5,12 @@ export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./
 export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
-export type { Health } from "./sessions/reach.ts";
-export type { OutboxState } from "./sessions/outbox.ts";
+export type { FallbackNews, Health } from "./sessions/reach.ts";
+export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/committed.ts";
 export type { Operation, OperationName } from "./sessions/operation.ts";
-export type { StoreCall } from "./store/observed.ts";
-export type { Traced } from "./store/traced.ts";
+export type { StoreCall, Traced } from "./store/store-call.ts";
 export type { Seen } from "./sessions/handle.ts";
 export {
   Session,

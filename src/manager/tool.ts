@@ -6,7 +6,8 @@ import type { Message, ToolCall } from "../domain/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { ToolDescription } from "../sessions/model.ts";
 import type { Session } from "../sessions/session.ts";
-import { traced, type Traced } from "../store/traced.ts";
+import type { Traced } from "../store/store-call.ts";
+import { traced } from "../store/traced.ts";
 import { within } from "./within.ts";
 
 /** Something of yours that a model may call. */

@@ -20,7 +20,8 @@ import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import { sessionIds, type Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
-import { traced, type Traced } from "../store/traced.ts";
+import type { Traced } from "../store/store-call.ts";
+import { traced } from "../store/traced.ts";
 import { acquire, type Patience } from "./acquire.ts";
 import { Answer } from "../domain/answer.ts";
 import { beginOn } from "./begin.ts";
@@ -83,22 +84,40 @@ const consults = tracingChannel<unknown, Consultation>("perdure:consult");
 export async function consult(owner: Handle, question: MessageInput, options: ConsultOptions): Promise<Answer> {
   const { tenant, id: session, agent } = owner.record;
   const consultation: Consultation = { tenant, session, agent: options.agent ?? agent };
-  return await new Promise((resolve, reject) => {
-    // It is over with the answer; who asked goes on once the question is durable.
-    const whole = traced(consults, consultation, async () => {
-      const answer = await ask(owner, question, { ...options, consultation });
-      resolve(answer);
-      await answer.done;
-    });
-    whole.catch((error: unknown) => reject(inContext(error, { command: "consult", ...consultation })));
+  const asked = Promise.withResolvers<Answer>();
+  const whole: Promise<Turn> = traced(consults, consultation, async () => {
+    try {
+      const { seq, run } = await ask(owner, question, { ...options, consultation });
+      let say: Say = () => undefined;
+      // Who asked goes on from here; the answer is done once who listens has been told of it.
+      asked.resolve(
+        new Answer(seq, (heard) => {
+          say = heard;
+          return whole;
+        }),
+      );
+      return await run(say);
+    } catch (error) {
+      throw inContext(error, { command: "consult", ...consultation });
+    }
   });
+  whole.catch(asked.reject);
+  return await asked.promise;
+}
+
+type Say = (text: string) => void;
+
+/** A question that is durable, and what answers it. */
+interface Asked {
+  readonly seq: number;
+  readonly run: (say: Say) => Promise<Turn>;
 }
 
 async function ask(
   owner: Handle,
   question: MessageInput,
   { consultation, ...options }: ConsultOptions & { consultation: Consultation },
-): Promise<Answer> {
+): Promise<Asked> {
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
@@ -156,7 +175,7 @@ async function ask(
   if (turn.status === "repeated") {
     const { seq, agent } = turn.turn;
     Object.assign(consultation, { turn: seq, agent, repeated: true, answer: summaryOf(turn.turn) });
-    return repeat(owner, turn.turn);
+    return { seq, run: (say) => repeat(owner, turn.turn, say) };
   }
 
   if (past.some(({ status }) => status === "open")) {
@@ -170,15 +189,14 @@ async function ask(
   const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
   const request = { messages, agent, ...modelOf(core, agent, options) };
   Object.assign(consultation, { turn: turn.inProgress.seq, agent, ...modelOf(core, agent, options) });
-  return new Answer(turn.inProgress.seq, async (say) => {
+  const answering = async (say: Say): Promise<Turn> => {
     try {
       return await run(turn.inProgress, { consultation, model, request, say, signal: options.signal });
-    } catch (error) {
-      throw inContext(error, { command: "consult", ...consultation });
     } finally {
       owner.follow(handle);
     }
-  });
+  };
+  return { seq: turn.inProgress.seq, run: answering };
 }
 
 /** True where an earlier try with this key began its turn. */
@@ -215,25 +233,23 @@ function modelOf(core: Core, agent: string, { model }: ConsultOptions): { model?
 }
 
 /** The answer of a turn that an earlier try with the same key brought to its end. */
-function repeat(owner: Handle, turn: Turn): Answer {
-  return new Answer(turn.seq, async (say) => {
-    for (const { role, content } of turn.output) {
-      if (role === "assistant" && typeof content === "string") say(content);
-    }
-    if (turn.status === "done") return turn;
-    const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, agent: turn.agent, turn: turn.seq };
-    const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
-    if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-    const known = modelCodes.find((one) => one === code) ?? "model_failed";
-    throw new SessionError(known, { ...ids, reason });
-  });
+async function repeat(owner: Handle, turn: Turn, say: Say): Promise<Turn> {
+  for (const { role, content } of turn.output) {
+    if (role === "assistant" && typeof content === "string") say(content);
+  }
+  if (turn.status === "done") return turn;
+  const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, agent: turn.agent, turn: turn.seq };
+  const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
+  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
+  const known = modelCodes.find((one) => one === code) ?? "model_failed";
+  throw new SessionError(known, { ...ids, reason });
 }
 
 interface Run {
   readonly consultation: Consultation;
   readonly model: Model;
   readonly request: Omit<ModelRequest, "signal">;
-  readonly say: (text: string) => void;
+  readonly say: Say;
   readonly signal: AbortSignal | undefined;
 }
 

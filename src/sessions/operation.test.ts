@@ -6,7 +6,10 @@ import { setImmediate } from "node:timers/promises";
 import type { Consultation, EventNews, Operation, StoreCall, SweepNews, ToolRun, TurnNews } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { withTools } from "../manager/tool-loop.ts";
+import { openMemory } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
 import type { Model } from "./model.ts";
+import { Sessions } from "./sessions.ts";
 import { inMemory } from "../../test/in-memory.ts";
 
 /** What is heard on a tracing channel, from the end of each. */
@@ -103,7 +106,6 @@ test("a consultation is told from the question to the sealed answer, and nothing
   await answer.done;
   const repeated = await session.consult("a secret question", { model: "m", key: "k" });
   await repeated.done;
-  await setImmediate();
   const [first, again] = consultations.heard;
   const usage = { inputTokens: 7, outputTokens: 3, totalTokens: 10 };
   assert.partialDeepStrictEqual(first, { tenant: "default", session: "s", agent: "ceo", turn: 1 });
@@ -128,7 +130,6 @@ test("an answer that breaks off is told with its status and error", async () => 
     assert.partialDeepStrictEqual(error.details, context);
     return true;
   });
-  await setImmediate();
   const [consultation] = consultations.heard;
   assert(hasCode(consultation?.error, "model_failed"));
   assert.partialDeepStrictEqual(consultation?.answer, { status: "failed", code: "model_failed", requests: 1 });
@@ -201,20 +202,39 @@ test("a tool that a model asked for is told with its time and outcome", async ()
   assert.match(String(runs.heard[0]?.error), /dark/);
 });
 
-test("each call of the store is told in the context of the operation that made it, commits by many too", async () => {
-  await using place = inMemory();
-  const sessions = await Promise.all(["a", "b", "c"].map((id) => place.sessions.create({ id })));
+test("a commit is told in the context of who made it, also where it had to wait for another's", async () => {
+  const memory = openMemory();
+  const gates: (() => void)[] = [];
+  const slow: Store = {
+    capabilities: { ...memory.capabilities, lanes: 1 },
+    async commit(batch) {
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return await memory.commit(batch);
+    },
+    load: (requests) => memory.load(requests),
+    read: (key, range) => memory.read(key, range),
+    find: (query) => memory.find(query),
+    heartbeat: (instance, options) => memory.heartbeat(instance, options),
+    instances: (ids) => memory.instances(ids),
+    watch: (key, wake) => memory.watch(key, wake),
+    close: () => memory.close(),
+  };
+  await using sessions = Sessions.on(slow, { sweep: false });
   const context = new AsyncLocalStorage<string>();
   const seen: (string | undefined)[] = [];
   const started = (message: unknown): void => {
     if ((message as StoreCall).operation === "commit") seen.push(context.getStore());
   };
   subscribe("tracing:perdure:store:start", started);
-  for (let round = 1; round <= 3; round++)
-    await Promise.all(sessions.map((session) => context.run(session.id, () => session.append({ input: "x" }))));
-  await context.run("alone", () => sessions[0]?.append({ input: "y" }));
+  const first = context.run("first", () => sessions.create());
+  while (gates.length === 0) await setImmediate();
+  const second = context.run("second", () => sessions.create());
+  await setImmediate();
+  gates.shift()?.();
+  await first;
+  while (gates.length === 0) await setImmediate();
+  gates.shift()?.();
+  await second;
   unsubscribe("tracing:perdure:store:start", started);
-  assert(seen.length >= 4);
-  assert(!seen.includes(undefined));
-  assert.equal(seen.at(-1), "alone");
+  assert.deepEqual(seen, ["first", "second"]);
 });

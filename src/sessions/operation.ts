@@ -1,6 +1,7 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import { SessionError } from "../errors.ts";
-import { traced, type Traced } from "../store/traced.ts";
+import type { Traced } from "../store/store-call.ts";
+import { traced } from "../store/traced.ts";
 
 /** What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use. */
 export type OperationName =

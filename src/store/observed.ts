@@ -1,17 +1,7 @@
 import { tracingChannel, type TracingChannel } from "node:diagnostics_channel";
 import type { Store } from "./store.ts";
-import { traced, type Traced } from "./traced.ts";
-
-/** What is published on the tracing channel `perdure:store` around each call of a store. */
-export interface StoreCall extends Traced {
-  /** The store that is called: a process may have several. */
-  readonly store: Store;
-  readonly operation: "commit" | "load" | "read" | "find" | "heartbeat" | "instances";
-  /** Of a commit: how many transactions it holds. */
-  readonly transactions?: number;
-  /** Of a commit that is over: how many of its transactions met a newer version. */
-  conflicts?: number;
-}
+import type { StoreCall } from "./store-call.ts";
+import { traced } from "./traced.ts";
 
 /** Who listens to the calls of stores. */
 export const storeCalls: TracingChannel<unknown, StoreCall> = tracingChannel("perdure:store");

@@ -1,15 +1,10 @@
 import type { TracingChannel } from "node:diagnostics_channel";
+import type { Traced } from "./store-call.ts";
 
-/** What the payload of every tracing channel has: Node sets `result` and `error`, whichever it comes to. */
-export interface Traced {
-  /** How long it took; there once it is over. */
-  ms?: number;
-  readonly result?: unknown;
-  /** Why it failed. */
-  readonly error?: unknown;
-}
-
-/** Do it, telling who listens of its start and its end; where nobody does, it costs nothing. */
+/**
+ * Do it, telling who listens of its start and its end; where nobody does, it costs nothing. What it comes to is not told:
+ * it may be what was said, or a key.
+ */
 export async function traced<Payload extends Traced, T>(
   channel: TracingChannel<unknown, Payload>,
   payload: Payload,
@@ -17,12 +12,13 @@ export async function traced<Payload extends Traced, T>(
 ): Promise<T> {
   if (!channel.hasSubscribers) return await work();
   const started = performance.now();
-  const timed = async (): Promise<T> => {
+  const came = Promise.withResolvers<T>();
+  await channel.tracePromise(async () => {
     try {
-      return await work();
+      came.resolve(await work());
     } finally {
       payload.ms = performance.now() - started;
     }
-  };
-  return await channel.tracePromise(timed, payload);
+  }, payload);
+  return await came.promise;
 }
