@@ -6,7 +6,7 @@ import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
-import { correlated, type Duration, type Sessions } from "../index.ts";
+import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
 import { deviceHeader, guardRight, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
@@ -233,11 +233,11 @@ function routeOf(c: RequestContext): string {
 /** Going on without the store must not pass in silence. */
 function logFallback(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
-    const { session, reason } = message as { session: string; reason: string };
+    const { session, reason } = message as FallbackNews;
     log({ level: "warn", event: "fallback", session, reason });
   };
   const onTold = (message: unknown): void => {
-    const { session, parked } = message as { session: string; parked?: string };
+    const { session, parked } = message as ReplayNews;
     if (parked === undefined) log({ level: "info", event: "told", session });
     else log({ level: "error", event: "parked", session, code: parked });
   };
