@@ -1,7 +1,7 @@
 /** Who may do what: keys of operators, and devices by header or cookie. */
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { parseDeviceId } from "../domain/device.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
 import type { RequestContext } from "./route.ts";
 
@@ -13,6 +13,16 @@ export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyI
   const key = token === undefined ? null : await sessions.keys.verify(token);
   if (key !== null) return key;
   throw new SessionError("key_missing", { scheme: "Bearer" });
+}
+
+/** False once the key was revoked; a store that is away says nothing of that. */
+export async function holdsKey(c: RequestContext, sessions: Sessions): Promise<boolean> {
+  try {
+    await keyOf(c, sessions);
+    return true;
+  } catch (error) {
+    return !hasCode(error, "key_missing");
+  }
 }
 
 /** @throws SessionError `key_forbidden` */
