@@ -258,3 +258,11 @@ test("an origin that no browser sends is refused when the server is made", async
   const foreign = await callOn(server, "GET", "/v1/chat/turns", { headers: { origin: "https://evil.example" } });
   assert.equal(foreign.headers.get("access-control-allow-origin"), null);
 });
+
+test("a number of a million digits is refused at once, and keeps the server from nobody", async () => {
+  await using here = serve();
+  const body = `{"message":{"role":"user","content":{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}}}`;
+  const began = performance.now();
+  assertProblem(await here.call("POST", "/v1/chat", { device: randomUUID(), body }), 400, "request_invalid");
+  assert(performance.now() - began < 2000);
+});
