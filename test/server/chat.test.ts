@@ -211,6 +211,9 @@ test("a stream that was lost between the calls of tools goes on with every chara
   });
   const device = randomUUID();
   const asked = here.call("POST", "/v1/chat", chat(device, "Where?", streaming));
+  // The question is kept, and a moment later what came first.
+  const asker = async (): Promise<string> => (await here.call("GET", "/v1/chat/session", { device })).text;
+  while (!(await asker()).includes('"turn":1')) await new Promise((done) => setTimeout(done, 20));
   await new Promise((done) => setTimeout(done, 300));
   const resume = async () => await here.call("GET", "/v1/chat/stream?lastEventId=1-4", { device });
   const live = resume();
