@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly cors?: readonly string[];
   /** The largest body, bytes. @default 8 MiB */
   readonly bodyBytesMax?: number;
+  /** The largest body of a device: each later question may show it to the model again. @default 256 KiB */
+  readonly deviceBodyBytesMax?: number;
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
@@ -71,12 +73,16 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** The paths of devices, wherever the app is mounted. */
+const devicePath = /\/v1\/(chat|devices)(\/|$)/;
+
 /** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
 export function createServer(options: ServerOptions): Server {
   const {
     sessions,
     cors: origins = [],
     bodyBytesMax = 8 * 1024 * 1024,
+    deviceBodyBytesMax = 256 * 1024,
     secureCookies = true,
     version = "0.0.0",
   } = options;
@@ -144,11 +150,13 @@ export function createServer(options: ServerOptions): Server {
       }),
     );
   }
-  const limited = bodyLimit({
-    maxSize: bodyBytesMax,
-    onError: (c) =>
-      problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
-  });
+  const limitedTo = (bytesMax: number): MiddlewareHandler =>
+    bodyLimit({
+      maxSize: bytesMax,
+      onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
+    });
+  const ofOperators = limitedTo(bodyBytesMax);
+  const ofDevices = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
   app.use(async (c, next) => {
     let isWhole = false;
     const goOn = async (): Promise<void> => {
@@ -156,7 +164,7 @@ export function createServer(options: ServerOptions): Server {
       await next();
     };
     try {
-      return await limited(c, goOn);
+      return await (devicePath.test(c.req.path) ? ofDevices : ofOperators)(c, goOn);
     } catch (error) {
       throw isWhole ? error : brokenBody(error);
     }
