@@ -19,9 +19,17 @@ export function claimSession(
   return changeOf(draft);
 }
 
-/** End the session because its user's conversation goes on in another. @throws SessionError `busy`, `turn_open` */
-export function supersedeSession(record: SessionRecord, by: string, context: Context): Change | null {
+/**
+ * End the session because its user's conversation goes on in another. A guest's becomes the user's with that, so that nobody
+ * who shared it begins it anew. @throws SessionError `busy`, `turn_open`
+ */
+export function supersedeSession(
+  record: SessionRecord,
+  { by, user }: { readonly by: string; readonly user: string },
+  context: Context,
+): Change | null {
   const draft = draftOf(record);
+  set(draft, { user });
   tell(draft, { type: "superseded", by }, context);
   return endSession(draft, { fence: null, reason: "superseded" }, context);
 }

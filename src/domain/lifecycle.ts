@@ -7,7 +7,7 @@ import { tell } from "./event.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
-import { guardLease, sessionIds, type Context } from "./writer.ts";
+import { guardLease, sessionIds, turnOpen, type Context } from "./writer.ts";
 
 export interface NewSession {
   readonly key: SessionKey;
@@ -175,7 +175,7 @@ export function endSession(
   const { record } = draft;
   if (record.state === "ended") return null;
   guardLease(record, fence, context);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   set(draft, { lease: null });
   set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
   tell(draft, { type: "terminated", reason }, context);
@@ -230,12 +230,15 @@ export type Logs = ReadonlyMap<string, readonly Entry[]>;
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
  * that land together.
+ * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost
  */
 export function restartSession(
   record: SessionRecord,
   { session, archiveId, logs }: { session: NewSession; archiveId: string; logs: Logs },
   context: Context,
 ): readonly [Change, Change] {
+  guardLease(record, null, context);
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
   for (const [log, entries] of logs) {
     // A log of events may have lost its beginning; a new log begins with 1.

@@ -2,7 +2,8 @@
  * What a host tells of a session whose code it runs. The session is *live* from its activation until it is passivated or
  * given up as failed: its state says `active` or `inactive`, its events say the rest.
  */
-import { changeOf, set, type Change, type Draft } from "./change.ts";
+import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
+import { encode, type Value } from "./codec.ts";
 import { tell } from "./event.ts";
 import { nextState, stateAt, type Transition } from "./states.ts";
 import { busy, guardFence, sessionIds, type Context } from "./writer.ts";
@@ -35,18 +36,36 @@ export interface Passivation {
 }
 
 /**
- * Nobody runs the session any more, until the next message wakes it; null where it sleeps already.
- * @throws SessionError `turn_open`, `fenced`, or that of the session's state
+ * Nobody runs the session any more, until the next message wakes it; null where it sleeps already. One that expired or
+ * ended meanwhile keeps that state.
+ * @throws SessionError `turn_open`, `fenced`
  */
 export function passivateSession(draft: Draft, { reason, fence }: Passivation, context: Context): Change | null {
-  const { state, openTurn } = draft.record;
+  const { openTurn } = draft.record;
   if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
   if (fence !== undefined) giveBack(draft, fence);
-  if (state !== "inactive") {
+  if (stateAt(draft.record, context.now) === "active") {
     move(draft, "passivate", context);
     tell(draft, { type: "passivated", reason: brief(reason, context) }, context);
   }
   return draft.record === draft.base ? null : changeOf(draft);
+}
+
+/**
+ * Keep what its runtime wants to know when the session is live again, in the log `state`; undefined: nothing.
+ * @throws SessionError `state_too_large`, `value_unstorable`
+ */
+export function keepState(draft: Draft, state: Value | undefined, { now, limits }: Context): void {
+  if (state === undefined) {
+    if (headOf(draft.record, "state") > 0) splice(draft, "state", 1, []);
+    return;
+  }
+  const data = encode(state, "state");
+  const bytes = Buffer.byteLength(data);
+  if (bytes > limits.stateBytesMax) {
+    throw new SessionError("state_too_large", { ...sessionIds(draft.record), bytes, bytesMax: limits.stateBytesMax });
+  }
+  splice(draft, "state", 1, [{ seq: 1, key: null, at: now, data }]);
 }
 
 /** Why a session is given up. */

@@ -15,6 +15,8 @@ import type {
   Turn,
 } from "../index.ts";
 
+import type { Audience } from "./problem.ts";
+
 /** A session. */
 export interface WireSession {
   readonly id: string;
@@ -83,11 +85,15 @@ export function wireTurn(turn: Turn): WireTurn {
   return { ...turn, at: new Date(turn.at).toISOString() };
 }
 
-/** A turn as a device may see it: that it failed, not what a model or a tool said then. */
-export function wireTurnForDevice(turn: Turn): WireTurn {
-  const { error } = turn;
-  if (error === undefined) return wireTurn(turn);
-  return wireTurn({ ...turn, error: { code: error.code, message: error.code.replaceAll("_", " ") } });
+/** A turn as its reader may see it: a device is told that something failed, not what a model or a tool said then. */
+export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
+  if (audience === "operator") return wireTurn(turn);
+  const { error, output } = turn;
+  return wireTurn({
+    ...turn,
+    output: output.map((message) => (message["is_error"] === true ? { ...message, content: "Error" } : message)),
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.code.replaceAll("_", " ") } }),
+  });
 }
 
 export function wireEvent(event: SessionEvent): WireEvent {

@@ -1,7 +1,7 @@
 /** A tenant's sessions, for operators and programs that show a key. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { Seen, Session, TurnInput } from "../index.ts";
+import type { Metadata, Seen, Session, TurnInput } from "../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -26,6 +26,7 @@ import {
   wireTurn,
   type Heard,
 } from "../protocol/wire.ts";
+import { holdsKey } from "./authority.ts";
 import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "./event-stream.ts";
 import { present } from "./present.ts";
@@ -142,9 +143,11 @@ function addLifeRoutes(shared: Shared): void {
     },
     async (c, { params, body: { removeMetadata = [], metadata: merged, ...patch } }) => {
       const session = await c.get("sessions").get(params.id);
-      const removed = Object.fromEntries(removeMetadata.map((key) => [key, undefined]));
       const hasMetadata = merged !== undefined || removeMetadata.length > 0;
-      await session.update({ ...present(patch), ...(hasMetadata ? { metadata: { ...removed, ...merged } } : {}) });
+      await session.update({
+        ...present(patch),
+        ...(hasMetadata ? { metadata: metadataPatch(merged, removeMetadata) } : {}),
+      });
       return sessionReply(c, session.info);
     },
   );
@@ -247,8 +250,18 @@ function addLifeRoutes(shared: Shared): void {
   );
 }
 
+function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
+  // What is no object, the library refuses; spread, it would become one.
+  if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
+  return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
+}
+
+function isPlain(value: unknown): value is Metadata {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
 function addTurnRoutes(shared: Shared): void {
-  const { stop } = shared;
+  const { outlive, stop } = shared;
 
   addRoute(
     shared,
@@ -340,7 +353,7 @@ function addTurnRoutes(shared: Shared): void {
     async (c, { params, body: { message: question, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
       const ask = () => session.consult(question, { ...given(options), ...idempotencyKey(c) });
-      return await answerReply(c, session, { ask, stop });
+      return await answerReply(c, session, { ask, outlive, stop });
     },
   );
 
@@ -375,7 +388,10 @@ function addTurnRoutes(shared: Shared): void {
         ...(after === undefined ? {} : { after }),
         ...(afterChunk === undefined ? {} : { afterChunk }),
       };
-      return eventStream(c, (signal) => watched(session, from, signal), stop);
+      return eventStream(c, (signal) => watched(session, from, signal), {
+        stop,
+        admitted: async () => await holdsKey(c, shared.sessions),
+      });
     },
   );
 }

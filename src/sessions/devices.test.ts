@@ -106,6 +106,23 @@ test("a device whose session expired, ended or was archived goes on with a fresh
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
 
+test("a session whose time is up in the middle of an answer begins afresh once the answer is kept", async () => {
+  await using here = place({ ttl: "1h", maxAge: "1h" });
+  const { sessions } = here;
+  const device = randomUUID();
+  const session = await sessions.device(device);
+  const answer = await session.begin("A long question");
+  await here.clock.advance(2 * 60 * minute);
+  await assert.rejects(sessions.device(device), { code: "busy" });
+  await assert.rejects(sessions.ensure(session.id, { onExpired: "restart" }), { code: "busy" });
+  await answer.write({ text: "A long answer" });
+  assert.equal((await answer.seal()).status, "done");
+  assert.deepEqual(await said(await sessions.device(device)), []);
+  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
+  assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
+});
+
 test("a device that redeems a code shares the session, on both sides, until it is unlinked", async () => {
   await using here = place();
   const { sessions } = here;
@@ -138,7 +155,10 @@ test("a code works once, for ten minutes, five tries and one device; whatever is
       sessions.devices.link(other, code as string),
       (error: Error & { code?: string }) => {
         assert.equal(error.code, "link_code_invalid");
-        assert.deepEqual({ ...(error as { details?: object }).details }, { tenant: "default" });
+        assert.deepEqual(
+          { ...(error as { details?: object }).details },
+          { tenant: "default", command: "devices.link" },
+        );
         return true;
       },
       why,
@@ -249,6 +269,26 @@ test("where the user has a session already, the caller says which goes on; the o
       [session.id, "terminated"],
     );
   }
+});
+
+test("a guest's session that gives way to the user's is the user's too: who shared it by code does not go on in it", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [home, phone, friend] = [randomUUID(), randomUUID(), randomUUID()];
+  await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
+  const guest = await sessions.device(phone);
+  await guest.append({ input: "on the phone" });
+  await sessions.devices.link(friend, (await sessions.devices.linkCode(phone)).code);
+  await sessions.devices.claim(phone, "ada", { keep: "user" });
+  const { state, user } = await guest.refresh();
+  assert.deepEqual([state, user], ["ended", "ada"]);
+  const theirs = await sessions.device(friend);
+  await theirs.append({ input: "of a friend" });
+  assert.notEqual(theirs.id, guest.id);
+  // Out of use for years, the phone is for itself again.
+  await here.clock.advance(400 * day);
+  await (await sessions.device(friend)).append({ input: "of a friend" });
+  assert.deepEqual(await said(await sessions.device(phone)), []);
 });
 
 test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {

@@ -22,6 +22,8 @@ export interface Agent {
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly floorTtl?: Duration;
+  /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
+  readonly idleTimeout?: Duration;
 }
 
 /** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
@@ -130,6 +132,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
     if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
   }
   const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);

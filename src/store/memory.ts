@@ -193,9 +193,18 @@ class MemoryStore implements Store {
     else this.#instances.set(instance.id, { ...instance, seenAt: now });
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     this.#guardOpen();
-    const instances = [...this.#instances.values()].filter(({ id }) => ids.includes(id));
+    const all = [...this.#instances.values()];
+    const instances =
+      ids === "hosts"
+        ? all
+            .filter(({ address }) => address !== null)
+            .toSorted((a, b) => b.seenAt - a.seenAt)
+            .slice(0, 1000)
+        : all.filter(({ id }) => ids.includes(id));
     return { now: this.#clock.now(), instances };
   }
 

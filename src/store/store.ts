@@ -68,8 +68,13 @@ export interface Store {
    */
   heartbeat(instance: Omit<Instance, "seenAt">, options?: { readonly leaving?: boolean }): Promise<void>;
 
-  /** These instances as the store knows them, and the store's time. Unknown ones are absent. */
-  instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
+  /**
+   * These instances as the store knows them, and the store's time. Unknown ones are absent. `"hosts"`: those with an address,
+   * at most 1000, the ones seen last.
+   */
+  instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
 
   /**
    * Call `wake` when this session may have changed, until the returned function is called: a hint, never the truth.

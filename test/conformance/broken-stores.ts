@@ -253,7 +253,15 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     (store) => ({
       instances: async (ids) => ({
         now: (await store.instances([])).now,
-        instances: ids.map((id) => ({ id, host: "host", pid: 7, machine: "machine", startedAt: "12345", seenAt: 0 })),
+        instances: (ids === "hosts" ? [] : ids).map((id) => ({
+          id,
+          host: "host",
+          pid: 7,
+          machine: "machine",
+          startedAt: "12345",
+          address: null,
+          seenAt: 0,
+        })),
       }),
     }),
   ],

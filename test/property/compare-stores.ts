@@ -190,7 +190,7 @@ export async function compareStores(
       }
       case "beat": {
         const id = scope + one.instance;
-        const beat = { id, host: "host", pid: 1, machine: "machine", startedAt: "0" };
+        const beat = { id, host: "host", pid: 1, machine: "machine", startedAt: "0", address: null };
         await same(
           (either) => either.heartbeat(beat, { leaving: one.leaving }),
           () => undefined,

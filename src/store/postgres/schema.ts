@@ -104,4 +104,10 @@ ${views(schema)}`,
 create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';
 ${eventView(schema)}`,
   },
+  {
+    version: 3,
+    title: "addresses of hosts",
+    breaking: false,
+    sql: ({ schema }) => `alter table ${schema}.instances add column address text collate "C";`,
+  },
 ];

@@ -201,17 +201,19 @@ export class SqliteStore implements Store {
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     const now = this.#clock.now();
-    const { id, host, pid, machine, startedAt } = instance;
+    const { id, host, pid, machine, startedAt, address } = instance;
     await this.#write(() => {
       if (leaving) this.#sql.removeInstance.run(id);
-      else this.#sql.beat.run(id, host, pid, machine, startedAt, now);
+      else this.#sql.beat.run(id, host, pid, machine, startedAt, address, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
     });
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     return await this.#run(() => {
-      const rows = this.#sql.instances.all(JSON.stringify(ids));
+      const rows = ids === "hosts" ? this.#sql.hosts.all() : this.#sql.instances.all(JSON.stringify(ids));
       return { now: this.#clock.now(), instances: rows as unknown as Instance[] };
     });
   }
