@@ -5,6 +5,7 @@ import { traced } from "../store/traced.ts";
 
 /** What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use. */
 export type OperationName =
+  | "open"
   | "create"
   | "ensure"
   | "get"
@@ -13,7 +14,10 @@ export type OperationName =
   | "refresh"
   | "append"
   | "begin"
+  | "write"
   | "seal"
+  | "turns"
+  | "send"
   | "cancel"
   | "truncate"
   | "update"
@@ -24,6 +28,8 @@ export type OperationName =
   | "events"
   | "touch"
   | "lease"
+  | "lease.renew"
+  | "lease.release"
   | "exclusive"
   | "wait"
   | "holder"
@@ -45,6 +51,9 @@ export interface Operation extends Traced {
   agent?: string;
 }
 
+/** A call that failed. */
+type Befallen = Pick<Operation, "tenant" | "session" | "agent"> & { readonly command: string };
+
 const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
 /** Do what was called, telling who listens; an error is told and thrown with what it befell. */
@@ -53,6 +62,8 @@ export function perform<T>(operation: Operation, work: () => Promise<T>): Promis
     try {
       return await work();
     } catch (error) {
+      // What was called within it knows better.
+      if (error instanceof SessionError && error.details.command !== undefined) throw error;
       throw inContext(error, { command: operation.operation, ...operation });
     }
   });
@@ -64,10 +75,7 @@ export async function part<T>(operation: Operation, work: () => Promise<T>): Pro
 }
 
 /** The same error with what it befell, where it is one of ours. */
-export function inContext(
-  error: unknown,
-  { command, tenant, session, agent }: { command: string } & Pick<Operation, "tenant" | "session" | "agent">,
-): unknown {
+export function inContext(error: unknown, { command, tenant, session, agent }: Befallen): unknown {
   if (!(error instanceof SessionError)) return error;
   return error.within({
     ...(session === undefined ? {} : { sessionId: session }),
