@@ -23,6 +23,9 @@ interface FromModel extends Partial<InSession> {
   readonly turn?: number;
 }
 
+/** How the code of a live session came to its end. */
+export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
+
 /** The details that an error with each code carries. */
 export interface ErrorDetails {
   // What the caller passed
@@ -83,6 +86,16 @@ export interface ErrorDetails {
   readonly tool_steps_exceeded: Partial<InSession> & { reason: string; turn?: number };
   readonly agent_not_routed: InSession & { known: readonly string[] };
   readonly router_failed: InSession & { reason: string };
+
+  // Live sessions
+  readonly state_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly not_owner: InSession & { owner: string; address: string };
+  readonly mailbox_full: InSession & { waiting: number; waitingMax: number };
+  readonly host_full: { live: number; liveMax: number };
+  readonly runtime_invalid: { module: string; reason: string };
+  readonly runtime_failed: InSession & { how: RuntimeFailure; reason: string };
+  readonly session_failed: InSession & { failures: number; reason: string };
+  readonly session_stopped: InSession & { reason: string };
 
   // HTTP
   readonly request_invalid: { path: string; reason: string };
@@ -287,7 +300,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 400,
     retryable: false,
     message: (d) =>
-      `session ${d.sessionId} has no model to consult; pass one to consult or name it in openSessions({ model })`,
+      `session ${d.sessionId} has no model to consult; pass one to consult, name it in openSessions({ model }), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   },
   model_failed: {
     status: 502,
@@ -318,6 +331,53 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     message: (d) =>
       `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
+  },
+
+  // Live sessions
+  state_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the state that the runtime of session ${d.sessionId} leaves is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep what is large in its turns or elsewhere`,
+  },
+  not_owner: {
+    status: 421,
+    retryable: true,
+    message: (d) => `session ${d.sessionId} lives in ${d.owner}; send to ${d.address}`,
+  },
+  mailbox_full: {
+    status: 429,
+    retryable: true,
+    message: (d) =>
+      `${d.waiting} messages wait for session ${d.sessionId}, the limit is ${d.waitingMax}; wait for answers before sending more`,
+  },
+  host_full: {
+    status: 503,
+    retryable: true,
+    message: (d) =>
+      `${d.live} sessions are live, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull put others to sleep`,
+  },
+  runtime_invalid: {
+    status: 500,
+    retryable: false,
+    message: (d) => `${d.module} is no runtime: ${d.reason}`,
+  },
+  runtime_failed: {
+    status: 502,
+    retryable: false,
+    message: (d) =>
+      `the runtime of session ${d.sessionId} failed (${d.how}): ${d.reason}; it is started again from what is stored, where what the message did before it failed may be kept`,
+  },
+  session_failed: {
+    status: 503,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} is left alone after ${d.failures} failures of its runtime, the last: ${d.reason}; start it once the cause is gone`,
+  },
+  session_stopped: {
+    status: 503,
+    retryable: true,
+    message: (d) => `session ${d.sessionId} ${d.reason} before the message was handled; send it again`,
   },
 
   // HTTP

@@ -5,6 +5,7 @@ export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./
 export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
+export { correlated } from "./sessions/correlation.ts";
 export type { FallbackNews, Health } from "./sessions/reach.ts";
 export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
@@ -33,11 +34,12 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
 export type { Message, MessageInput, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
-export type { EventData, SessionEvent } from "./domain/event.ts";
+export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
 export type { SessionState } from "./domain/states.ts";
@@ -47,7 +49,19 @@ export type { Window } from "./domain/window.ts";
 export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
-export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  FoundEvent,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "./store/store.ts";
 export {
   errorCodes,
   hasCode,

@@ -12,6 +12,8 @@ export interface Context {
   /** The store's time, epoch ms. */
   readonly now: number;
   readonly limits: Limits;
+  /** Names the request or job on whose behalf something happens, for the events that tell of it. */
+  readonly correlation?: string;
 }
 
 /** Somebody who wants to write turns. */

@@ -288,7 +288,7 @@ test("the model hands the floor on: this answer is finished by who began it, the
   const events = await session.events();
   assert.deepEqual(
     events.map(({ type }) => type),
-    ["handed_off", "released"],
+    ["created", "handed_off", "released"],
   );
 });
 

@@ -149,9 +149,10 @@ export class ServerMetrics {
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, floors, removed }: SweepNews): void {
+  #onSweep({ expired, floors, removed, forgotten }: SweepNews): void {
     this.#sweeps.inc();
-    for (const [what, count] of Object.entries({ expired, floors, removed })) this.#swept.inc({ what }, count);
+    for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
+      this.#swept.inc({ what }, count);
   }
 
   /** Look at what stands in the store, in the server's own tenant, if the last look is old. */

@@ -1,5 +1,6 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import type { Draft } from "../domain/change.ts";
+import { saidIn } from "../domain/chunk.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import { floorAt, giveFloor } from "../domain/floor.ts";
@@ -279,6 +280,8 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
         say(event.text);
         await turn.write({ text: event.text });
       } else if (event.type === "message") {
+        const said = saidIn(event);
+        if (said !== "") say(said);
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
         usage = event.usage;

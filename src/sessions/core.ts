@@ -10,6 +10,7 @@ import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { tellCommitted } from "./committed.ts";
+import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
@@ -70,7 +71,8 @@ export class Core {
   }
 
   context(): Context {
-    return { now: this.now(), limits: this.options.limits };
+    const correlation = correlationNow();
+    return { now: this.now(), limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
   }
 
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
@@ -162,6 +164,11 @@ export class Core {
       if (!isAnswerLost(error) || !(await this.#landed(marked, mark))) throw error;
       return { status: "ok" };
     }
+  }
+
+  /** Commit what a `Core` in another thread of this program made ready, in the same batches as what is committed here. */
+  async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
   }
 
   /** Changes of a transaction land together: one of them speaks for all. */

@@ -7,6 +7,7 @@ import { channel } from "node:diagnostics_channel";
 import { headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
+import { eventOf } from "../domain/event.ts";
 import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { removeSession, type NewSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -103,7 +104,7 @@ export class Outbox {
       }));
       state.parked.push(...parkedTurns);
       const untold = headOf(record, "turns") - turns + parkedTurns.length;
-      if (untold === 0 && headOf(record, "events") === events) return;
+      if (untold === 0 && headOf(record, "events") <= events) return;
       state.waiting += untold;
       state.sessions++;
       const at = new Date(record.lastActivityAt);
@@ -154,7 +155,7 @@ export class Outbox {
         }
         await this.#told.keep(record);
       }
-      if (told.events < events) await this.#tellFloor(handle, record);
+      if (await this.#movedFloor(record, told.events, events)) await this.#tellFloor(handle, record);
       told.events = events;
       await this.#told.keep(record);
       replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns } satisfies ReplayNews);
@@ -230,6 +231,16 @@ export class Outbox {
       }
     }
     throw new SessionError("contended", { sessionId: handle.key.id, tenant: handle.key.tenant, attempts: attemptsMax });
+  }
+
+  /** Whether the floor changed hands since then; of what else its events tell, the store has its own. */
+  async #movedFloor(record: SessionRecord, after: number, to: number): Promise<boolean> {
+    for (let from = after + 1; from <= to; from += pageSize) {
+      const range = { log: "events", from, to, order: "ascending", limit: pageSize } as const;
+      const entries = await this.#fallback.store.read(record, range);
+      if (entries.some((entry) => eventOf(entry).category === "floor")) return true;
+    }
+    return false;
   }
 
   async #tellFloor(handle: Handle, record: SessionRecord): Promise<void> {

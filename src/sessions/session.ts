@@ -272,7 +272,7 @@ export class Session {
     const handle = this.#handle;
     const named = this.#agent(agent);
     const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
-    const parsedNote = note === undefined ? null : parseNote(note, handle.core.options.limits.noteLengthMax);
+    const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);
     return await handle.inOrder(async () => {
       await handle.write(({ record }, context) => {
         const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
@@ -406,11 +406,15 @@ export class Session {
     });
   }
 
-  /** End the session for good; it stays readable. @throws SessionError `busy` while somebody else writes, `turn_open` */
-  async end(): Promise<void> {
+  /**
+   * End the session for good; it stays readable, and its events say why.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`, `argument_invalid` for a reason that is too long
+   */
+  async end({ reason = "ended" }: { readonly reason?: string } = {}): Promise<void> {
     this.#handle.core.guardStore();
+    const parsed = parseNote(reason, "reason", this.#handle.core.options.limits.noteLengthMax);
     await this.#handle.operate("end", () =>
-      this.#handle.write((draft, context, { fence }) => endSession(draft, fence, context), {
+      this.#handle.write((draft, context, { fence }) => endSession(draft, { fence, reason: parsed }, context), {
         recovers: "dead",
       }),
     );
@@ -489,10 +493,10 @@ function parseDurationMs(ms: number): number {
   });
 }
 
-function parseNote(note: string, lengthMax: number): string {
+function parseNote(note: string, name: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
   const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
-  throw new SessionError("argument_invalid", { name: "note", value, expected: `a text of at most ${lengthMax}` });
+  throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
 }
 
 function parseCount(value: unknown, name: string, expected: string): number {

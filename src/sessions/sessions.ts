@@ -7,6 +7,7 @@ import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
@@ -19,6 +20,14 @@ import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
+import {
+  findEvents,
+  walkEvents,
+  type EventPage,
+  type EventQuery,
+  type EventWalk,
+  type TenantEvent,
+} from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
 /** Which sessions to list. */
@@ -45,8 +54,15 @@ export interface SessionPage {
   readonly next?: string;
 }
 
+/** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
+export let coreOf: (sessions: Sessions) => Core;
+
 /** The sessions of one tenant in one store. */
 export class Sessions implements AsyncDisposable {
+  static {
+    coreOf = (sessions) => sessions.#core;
+  }
+
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;
@@ -173,8 +189,8 @@ export class Sessions implements AsyncDisposable {
         ...(agent === undefined ? {} : { agent }),
         ...(user === undefined ? {} : { user }),
         ...(state === undefined ? {} : { states: parseStates(state) }),
-        ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
-        ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+        ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
+        ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
         ...(after === undefined ? {} : { after }),
       });
       const sessions = page.records.map((record) => infoOf(record, now));
@@ -182,9 +198,25 @@ export class Sessions implements AsyncDisposable {
     });
   }
 
+  /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
+  async events(query: EventQuery = {}): Promise<EventPage> {
+    this.#core.guardOpen();
+    return await findEvents(this.#core, this.tenant, query);
+  }
+
+  /**
+   * What happened in the tenant's sessions beside their turns, oldest first, never more than a page in memory; with
+   * `follow` also what happens from here on, in any process, within a second.
+   * @throws SessionError `argument_invalid`, `id_invalid`, `closed`
+   */
+  eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {
+    this.#core.guardOpen();
+    return walkEvents(this.#core, this.tenant, walk);
+  }
+
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string): Promise<void> {
-    await (await this.get(id)).end();
+  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
+    await (await this.get(id)).end(why);
   }
 
   /** Remove a session with everything in it. @throws SessionError `session_not_found` */
@@ -193,8 +225,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * One bounded pass over this tenant's sessions: marks what has expired and, past the retention time, removes it.
-   * Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
+   * One bounded pass over this tenant's sessions: marks what has expired and, past the retention time, removes it; old events
+   * are forgotten. Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
    */
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
@@ -230,10 +262,4 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
     value: show(unknown),
     expected: sessionStates.join(", "),
   });
-}
-
-function instant(date: Date, name: string): number {
-  const ms = date instanceof Date ? date.getTime() : Number.NaN;
-  if (Number.isFinite(ms)) return ms;
-  throw new SessionError("argument_invalid", { name, value: show(date), expected: "a valid Date" });
 }

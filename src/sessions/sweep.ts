@@ -14,13 +14,15 @@ import { perform } from "./operation.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
-  /** Stop after so many sessions. @default 10 000 */
+  /** Stop after so many sessions and events. @default 10 000 */
   readonly rows?: number;
   /** Stop after so long. @default "10s" */
   readonly time?: Duration;
   readonly signal?: AbortSignal;
   /** Remove sessions that long after they expired or ended. @default that of `openSessions`, else never */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default that of `openSessions`, else never */
+  readonly eventRetention?: Duration;
 }
 
 /** What one sweep did. */
@@ -31,6 +33,8 @@ export interface SweepReport {
   readonly floors: number;
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
+  /** Old events forgotten. */
+  readonly forgotten: number;
   /** Sessions looked at. */
   readonly looked: number;
   /** False where a bound or the signal stopped it before the end. */
@@ -50,7 +54,8 @@ const pageSize = 100;
 const sweeps = channel("perdure:sweep");
 
 /**
- * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention.
+ * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention, at last
+ * forgets old events.
  * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
  *   were looked at
  */
@@ -62,12 +67,17 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
+  const eventRetentionMs =
+    request.eventRetention === undefined
+      ? (defaults?.eventRetentionMs ?? null)
+      : parseDuration(request.eventRetention, "eventRetention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, floors: 0, removed: 0, looked: 0, complete: true };
+  const report = { expired: 0, floors: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
   let lagMs = 0;
   const mayGoOn = (): boolean => {
-    report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
+    report.complete =
+      report.looked + report.forgotten < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
   };
   let broken: SessionError | undefined;
@@ -116,6 +126,13 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
         if (await purge(core, record)) report.removed++;
       },
     });
+  }
+  if (eventRetentionMs !== null) {
+    const past = { ...scope, before: now - eventRetentionMs, limit: pageSize };
+    for (let forgotten = pageSize; forgotten === pageSize && mayGoOn();) {
+      forgotten = await core.store.forgetEvents(past);
+      report.forgotten += forgotten;
+    }
   }
   sweeps.publish({ ...report, tenant, lagMs } satisfies SweepNews);
   if (broken !== undefined) throw broken;

@@ -12,7 +12,7 @@ export interface Traced {
 export interface StoreCall extends Traced {
   /** The store that is called: a process may have several. */
   readonly store: Store;
-  readonly operation: "commit" | "load" | "read" | "find" | "heartbeat" | "instances";
+  readonly operation: Exclude<keyof Store, "capabilities" | "watch" | "close">;
   /** Of a commit: how many transactions it holds. */
   readonly transactions?: number;
   /** Of a commit that is over: how many of its transactions met a newer version. */
