@@ -1,9 +1,12 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import { SessionError } from "../errors.ts";
 import type { Traced } from "../store/store-call.ts";
-import { traced } from "../store/traced.ts";
+import { contextFor, traced, type Within } from "../store/traced.ts";
 
-/** What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use. */
+/**
+ * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
+ * `activate` and `message` are what a host does.
+ */
 export type OperationName =
   | "open"
   | "create"
@@ -33,6 +36,8 @@ export type OperationName =
   | "exclusive"
   | "wait"
   | "holder"
+  | "activate"
+  | "message"
   | "recover"
   | "unlock"
   | "end"
@@ -72,6 +77,11 @@ export function perform<T>(operation: Operation, work: () => Promise<T>): Promis
 /** Do a part of what was called, telling who listens. */
 export async function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
   return await traced(operations, operation, work);
+}
+
+/** The async context of a call that somebody else's loop will answer; undefined where nobody listens. */
+export function contextOfCall(): Within | undefined {
+  return contextFor(operations);
 }
 
 /** The same error with what it befell, where it is one of ours. */
