@@ -244,8 +244,8 @@ export class Actor {
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
       await this.#enterPlace(life.signal);
-      const cell = await this.#host.cell();
-      const tenant = await this.#open(cell, life.signal);
+      // Chosen and entered in one step: who wakes at the same moment finds it fuller.
+      const tenant = await this.#open(this.#host.cell(), life.signal);
       this.#tenant = tenant;
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
