@@ -1,22 +1,10 @@
 /** Sessions that come and go leave nothing behind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-
-async function heapBytes(): Promise<number> {
-  for (let pass = 0; pass < 4; pass++) {
-    await new Promise((resolve) => setImmediate(resolve));
-    collect();
-  }
-  return process.memoryUsage().heapUsed;
-}
+import { heapBytes } from "./heap.ts";
 
 interface Place extends AsyncDisposable {
   readonly sessions: Sessions;
