@@ -253,6 +253,18 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
+test("a message is not handed to one that was killed while its host, paused before, asked whose it is", async () => {
+  const heard: string[] = [];
+  await using here = await place({ runtime: { onMessage: async (_, message: string) => void heard.push(message) } });
+  await here.host.ensure("s");
+  here.clock.set(here.clock.now() + 60_000);
+  const sent = assert.rejects(here.host.send("s", "x"), { code: "session_stopped" });
+  await here.host.kill("s");
+  await sent;
+  await sleep(10);
+  assert.deepEqual(heard, []);
+});
+
 test("created, killed and created again a thousand times, there is one or none, and nothing is left over", async () => {
   await using here = await place();
   await here.sessions.create({ id: "s" });
