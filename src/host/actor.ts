@@ -34,6 +34,7 @@ export class Actor {
   readonly key: SessionKey;
   readonly #host: Surroundings;
   readonly #gone = Promise.withResolvers<void>();
+  readonly #followers: (() => void)[] = [];
   #phase: Phase = "starting";
   #tenant: Tenant | undefined;
   /** Names the present life among those before it. */
@@ -68,9 +69,9 @@ export class Actor {
     return this.#phase;
   }
 
-  /** Resolves when it is over: nothing of it runs, and nothing of it is kept. */
-  get gone(): Promise<void> {
-    return this.#gone.promise;
+  /** Call it in the moment in which it is over, in order, before anybody who comes later can speak to the session. */
+  whenGone(call: () => void): void {
+    this.#followers.push(call);
   }
 
   get isEnding(): boolean {
@@ -205,6 +206,7 @@ export class Actor {
     this.#leavePlace();
     this.#host.forget(this);
     this.#gone.resolve();
+    for (const call of this.#followers) call();
   }
 
   /** Work off what there is, unless it is being worked off. */

@@ -5,6 +5,7 @@ import { openSessions } from "../open.ts";
 import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
+import { inMemory } from "../../test/in-memory.ts";
 import { startHost, type Host } from "./host.ts";
 import type { HostOptions } from "./options.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -251,6 +252,41 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   await Promise.all([stopping, hanging]);
   assert.equal(here.host.get("s"), undefined);
   assert.equal(await here.host.send("s", "x"), 2);
+});
+
+test("messages that wait for a session to end are answered before those that come later", async () => {
+  for (let pause = 1; pause < 12; pause++) {
+    const heard: number[] = [];
+    await using here = await place({ runtime: { onMessage: (_, message: number) => void heard.push(message) } });
+    await here.sessions.create({ id: "s" });
+    const killed = assert.rejects(here.host.send("s", -1), { code: "session_stopped" });
+    const killing = here.host.kill("s");
+    const sent: Promise<unknown>[] = [];
+    for (let message = 0; message < 20; message++) {
+      sent.push(here.host.send("s", message));
+      for (let turn = 0; turn < pause; turn++) await Promise.resolve();
+    }
+    await Promise.all([killed, killing, ...sent]);
+    assert.deepEqual(heard, [...sent.keys()]);
+  }
+});
+
+test("what a killed one left is put in order once the store is there again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using here = inMemory();
+  const host = await startHost(here.sessions, { runtime: counter });
+  await host.ensure("s");
+  const last = here.store.commits + 2;
+  here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
+  await host.kill("s");
+  const others = here.another();
+  for (const isThere of [false, false, true]) {
+    const { lease, state } = (await others.get("s")).info;
+    assert.deepEqual([lease === null, state === "inactive"], [isThere, isThere]);
+    t.mock.timers.tick(2000);
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await host.close();
 });
 
 test("a message is not handed to one that was killed while its host, paused before, asked whose it is", async () => {
