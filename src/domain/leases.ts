@@ -15,7 +15,7 @@ import { nextState } from "./states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
 import { tallySeal } from "./tally.ts";
 import { estimateUsage } from "./usage.ts";
-import { busy, guardFence, sessionIds, type Context } from "./writer.ts";
+import { busy, guardFence, sessionIds, turnOpen, type Context } from "./writer.ts";
 
 /** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
 export interface Remains {
@@ -117,7 +117,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
 /** Give the lease back. An open turn must be sealed first. */
 export function releaseLease(record: SessionRecord, fence: number): Change {
   guardFence(record, fence);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const draft = draftOf(record);
   set(draft, { lease: null });
   return changeOf(draft);

@@ -7,7 +7,7 @@ import { tell } from "./event.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
-import { guardLease, sessionIds, type Context } from "./writer.ts";
+import { guardLease, sessionIds, turnOpen, type Context } from "./writer.ts";
 
 export interface NewSession {
   readonly key: SessionKey;
@@ -175,7 +175,7 @@ export function endSession(
   const { record } = draft;
   if (record.state === "ended") return null;
   guardLease(record, fence, context);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   set(draft, { lease: null });
   set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
   tell(draft, { type: "terminated", reason }, context);

@@ -10,7 +10,7 @@ import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
-import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
+import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
@@ -67,7 +67,7 @@ export function beginTurn(
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
   const entry = entryOfTurn(placed);
   guardTurnSize(record, entry.data, context);
@@ -166,7 +166,7 @@ export function truncateTurns(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const turns = headOf(record, "turns") - after;
   use(draft, context);
   set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages }) });

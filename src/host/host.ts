@@ -14,7 +14,7 @@ import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
 import { reasonOf } from "./runtime.ts";
-import { hostEvents, type HostEvent, type Surroundings } from "./surroundings.ts";
+import { publishHostEvent, type HostEvent, type Surroundings } from "./surroundings.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** One session as its host has it. */
@@ -386,7 +386,7 @@ export class Host implements AsyncDisposable {
 
   #tell(event: HostEvent): void {
     this.#counts[event.type]++;
-    if (hostEvents.hasSubscribers) hostEvents.publish(event);
+    publishHostEvent(event);
   }
 
   /** A session that somebody else has: where, if that is a host that says so. */

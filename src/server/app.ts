@@ -6,8 +6,8 @@ import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
-import { correlated, type Duration, type Sessions } from "../index.ts";
-import { deviceHeader, guardRight, keyOf, shownDevice } from "./authority.ts";
+import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
+import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
@@ -105,6 +105,7 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (c, next) => {
     const started = performance.now();
     c.set("requestId", requestIdOf(c));
+    c.set("secure", isSecure(c, secureCookies));
     c.set("audience", "device");
     c.set("report", (error) => {
       metrics.countError(error.code);
@@ -124,7 +125,14 @@ export function createServer(options: ServerOptions): Server {
       ...(session === undefined ? {} : { session }),
     });
   });
-  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin", xFrameOptions: "DENY" }));
+  app.use(
+    secureHeaders({
+      crossOriginResourcePolicy: "cross-origin",
+      xFrameOptions: "DENY",
+      // Of the hosts below, others decide.
+      strictTransportSecurity: "max-age=15552000",
+    }),
+  );
   if (origins.length > 0) {
     app.use(
       cors({
@@ -170,7 +178,6 @@ export function createServer(options: ServerOptions): Server {
     sessions,
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     outlive: (answer) => void track(answer.done).catch(() => undefined),
-    cookies: { secure: secureCookies },
     limits,
     stop: stopping.signal,
   };
@@ -233,11 +240,11 @@ function routeOf(c: RequestContext): string {
 /** Going on without the store must not pass in silence. */
 function logFallback(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
-    const { session, reason } = message as { session: string; reason: string };
+    const { session, reason } = message as FallbackNews;
     log({ level: "warn", event: "fallback", session, reason });
   };
   const onTold = (message: unknown): void => {
-    const { session, parked } = message as { session: string; parked?: string };
+    const { session, parked } = message as ReplayNews;
     if (parked === undefined) log({ level: "info", event: "told", session });
     else log({ level: "error", event: "parked", session, code: parked });
   };

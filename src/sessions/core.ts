@@ -9,6 +9,7 @@ import { CommitQueue } from "../store/commit-queue.ts";
 import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
+import { tellCommitted } from "./committed.ts";
 import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { Lookout } from "./lookout.ts";
@@ -150,6 +151,13 @@ export class Core {
     const marked = transaction.map((change) =>
       change.record === null ? change : { ...change, record: { ...change.record, mark } },
     );
+    const outcome = await this.#outcomeOf(marked, mark);
+    // What the fallback holds is told once the store has got it.
+    if (outcome.status === "ok" && !this.isFallback) tellCommitted(marked);
+    return outcome;
+  }
+
+  async #outcomeOf(marked: Transaction, mark: string): Promise<Outcome> {
     try {
       return await this.#queue.commit(marked);
     } catch (error) {

@@ -155,7 +155,10 @@ test("a code works once, for ten minutes, five tries and one device; whatever is
       sessions.devices.link(other, code as string),
       (error: Error & { code?: string }) => {
         assert.equal(error.code, "link_code_invalid");
-        assert.deepEqual({ ...(error as { details?: object }).details }, { tenant: "default" });
+        assert.deepEqual(
+          { ...(error as { details?: object }).details },
+          { tenant: "default", command: "devices.link" },
+        );
         return true;
       },
       why,

@@ -8,6 +8,7 @@ import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { perform, type Operation, type OperationName } from "./operation.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
@@ -113,6 +114,17 @@ export class Handle {
     this.#record = loaded.record;
     this.#see(loaded.record);
     return loaded;
+  }
+
+  /** Do what its owner called, behind what was called earlier. */
+  operate<T>(operation: OperationName, work: () => Promise<T>): Promise<T> {
+    return perform(this.about(operation), () => this.inOrder(work));
+  }
+
+  /** What to tell of an operation on this session. */
+  about(operation: OperationName): Operation {
+    const { tenant, id, agent } = this.#record;
+    return { operation, tenant, session: id, agent };
   }
 
   /** Queue an operation behind the earlier ones of this handle. */

@@ -45,6 +45,17 @@ const keptMs = 10 * 60_000;
 /** So often may others' turns come in between. */
 const attemptsMax = 50;
 
+/** What is published on the channel `perdure:replay` once the store was told of a session, or refused what was said in it. */
+export interface ReplayNews {
+  readonly tenant: string;
+  readonly session: string;
+  /** The number of the last turn that the store has got. */
+  readonly turns?: number;
+  /** Why it refused all that waits of the session, or the one `turn`. */
+  readonly parked?: ErrorCode;
+  readonly turn?: number;
+}
+
 const replay = channel("perdure:replay");
 
 /** Refusals that are about one turn. */
@@ -147,13 +158,13 @@ export class Outbox {
       if (await this.#movedFloor(record, told.events, events)) await this.#tellFloor(handle, record);
       told.events = events;
       await this.#told.keep(record);
-      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns });
+      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns } satisfies ReplayNews);
       return true;
     } catch (error) {
       await this.#told.keep(record);
       if (!(error instanceof SessionError) || error.retryable || ofTheStore.includes(error.code)) throw error;
       this.#parked.set(keyText(record), error.code);
-      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code });
+      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code } satisfies ReplayNews);
       return false;
     }
   }
@@ -197,7 +208,7 @@ export class Outbox {
       if (!(error instanceof SessionError) || !ofTheTurn.includes(error.code)) throw error;
       told.refused[turn.seq] = error.code;
       const { tenant, id } = handle.key;
-      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code });
+      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code } satisfies ReplayNews);
     }
   }
 

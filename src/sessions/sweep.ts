@@ -10,6 +10,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { perform } from "./operation.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
@@ -40,6 +41,14 @@ export interface SweepReport {
   readonly complete: boolean;
 }
 
+/** What is published on the channel `perdure:sweep` after each sweep. */
+export interface SweepNews extends SweepReport {
+  /** Undefined: of all tenants. */
+  readonly tenant: string | undefined;
+  /** How long the session that had waited longest was overdue, ms; 0 where none was due. */
+  readonly lagMs: number;
+}
+
 const pageSize = 100;
 /** Tells who listens what each sweep did. */
 const sweeps = channel("perdure:sweep");
@@ -51,6 +60,10 @@ const sweeps = channel("perdure:sweep");
  *   were looked at
  */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
+  return await perform({ operation: "sweep", tenant }, () => pass(core, tenant, request));
+}
+
+async function pass(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
@@ -61,6 +74,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
   const report = { expired: 0, floors: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
+  let lagMs = 0;
   const mayGoOn = (): boolean => {
     report.complete =
       report.looked + report.forgotten < rows && clock.now() < deadline && request.signal?.aborted !== true;
@@ -78,6 +92,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       mayGoOn,
       async visit(record) {
         report.looked++;
+        lagMs = Math.max(lagMs, now - record.sweepAt);
         try {
           if (isInnerScope(record.tenant)) {
             await removeExpired(core, record);
@@ -119,7 +134,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       report.forgotten += forgotten;
     }
   }
-  sweeps.publish(report);
+  sweeps.publish({ ...report, tenant, lagMs } satisfies SweepNews);
   if (broken !== undefined) throw broken;
   return report;
 }

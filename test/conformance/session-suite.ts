@@ -279,7 +279,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await sessions.list({ state: "ended" })).sessions[0]?.id, "b/ä ?#%");
       await assert.rejects(sessions.ensure("b/ä ?#%"), {
         code: "session_ended",
-        details: { sessionId: "b/ä ?#%", tenant: "default" },
+        details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
       });
       await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
       await sessions.remove("a");

@@ -59,7 +59,8 @@ const deaths: readonly [isolation: Isolation, message: string, how: string][] = 
 
 for (const [isolation, message, how] of deaths) {
   test(`${isolation}: "${message}" ends its session's life, is told as "${how}", and the others answer`, async () => {
-    await using here = await place({ isolation, turnTimeout: "1500ms" });
+    const turnTimeout = how === "deadline" ? "5s" : "1m";
+    await using here = await place({ isolation, turnTimeout, restart: { backoff: "10ms", max: 20 } });
     const others = ["a", "b", "c"];
     await Promise.all([...others, "mortal"].map((id) => here.host.ensure(id)));
     const dying = assert.rejects(
