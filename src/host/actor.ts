@@ -50,6 +50,8 @@ export class Actor {
   #restarts: Restarts | undefined;
   #restartCount = 0;
   #ending: Promise<void> | undefined;
+  /** It was to stop, and is not to finish any more. */
+  #isKilled = false;
   #failure: string | undefined;
   #alarm: Alarm | undefined;
   #activeAt: number;
@@ -170,6 +172,7 @@ export class Actor {
   /** End it now. */
   kill(reason: string): Promise<void> {
     if (this.#phase === "stopping") {
+      this.#isKilled = true;
       this.#interrupt?.(this.#stopped(reason));
       this.#reject(() => this.#stopped(reason));
     }
@@ -410,7 +413,7 @@ export class Actor {
     try {
       await this.#leave(tenant, async () => {
         await tenant.idle();
-        await tenant.leave("nobody spoke to it");
+        if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
       });
     } catch (error) {
       if (error instanceof SessionError && error.retryable && this.#tenant === tenant) return "kept";
@@ -429,7 +432,9 @@ export class Actor {
       if (this.#letters.length > 0) this.#work();
       await this.#workDone();
       const tenant = this.#tenant;
-      if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
+      // The code that was broken off may still run: it is not asked to finish beside that.
+      if (this.#isKilled) await this.#drop(reason);
+      else if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
     } catch (error) {
       await this.#left(asError(error));
     } finally {

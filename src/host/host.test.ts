@@ -254,6 +254,29 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
+test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
+  let finished = 0;
+  let wake = (): void => undefined;
+  const slow: Runtime = {
+    async onMessage(session, message: string) {
+      if (message === "wait") await new Promise<void>((resolve) => (wake = resolve));
+      session.state = message;
+      return message;
+    },
+    deactivate: () => void finished++,
+  };
+  await using here = await place({ runtime: slow });
+  await here.host.ensure("s");
+  const broken = assert.rejects(here.host.send("s", "wait"), { code: "session_stopped" });
+  const stopping = here.host.stop("s");
+  await sleep(10);
+  const killing = here.host.kill("s");
+  wake();
+  await Promise.all([broken, stopping, killing]);
+  assert.equal(finished, 0);
+  assert.equal((await here.other.get("s")).info.lease, null);
+});
+
 test("messages that wait for a session to end are answered before those that come later", async () => {
   for (let pause = 1; pause < 12; pause++) {
     const heard: number[] = [];
