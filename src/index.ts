@@ -6,6 +6,7 @@ export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export type { Health } from "./sessions/reach.ts";
+export type { HostInfo } from "./sessions/hosts.ts";
 export type { OutboxState } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
 export type { Seen } from "./sessions/handle.ts";

@@ -28,6 +28,8 @@ export interface LiveInfo {
   readonly ageMs: number;
   /** Since somebody last spoke to it, ms. */
   readonly idleMs: number;
+  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  readonly memoryBytes: number | undefined;
   /** Why it is left alone, where it failed. */
   readonly failure: string | undefined;
 }
@@ -66,6 +68,7 @@ export async function startHost(sessions: Sessions, options: HostOptions): Promi
 
 /** Live sessions of one tenant. Close it before the `Sessions` it runs on. */
 export class Host implements AsyncDisposable {
+  readonly tenant: string;
   readonly #core: Core;
   readonly #sessions: Sessions;
   readonly #options: ResolvedHostOptions;
@@ -92,6 +95,7 @@ export class Host implements AsyncDisposable {
 
   /** Made by {@link startHost}. */
   constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: Cells) {
+    this.tenant = sessions.tenant;
     this.#core = core;
     this.#sessions = sessions;
     this.#options = options;
@@ -242,7 +246,7 @@ export class Host implements AsyncDisposable {
   }
 
   #key(id: string): SessionKey {
-    return { tenant: this.#sessions.tenant, id: parseId(id, "session id") };
+    return { tenant: this.tenant, id: parseId(id, "session id") };
   }
 
   #text(id: string): string {
@@ -311,8 +315,8 @@ export class Host implements AsyncDisposable {
 }
 
 function infoOf(actor: Actor): LiveInfo {
-  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, failure } = actor;
-  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, failure };
+  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure } = actor;
+  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
 }
 
 /** So many at a time. */

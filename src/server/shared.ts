@@ -13,6 +13,8 @@ export interface Shared extends Routes {
   readonly converse: Converse;
   readonly cookies: CookieOptions;
   readonly limits: RateLimits;
+  /** How long a request may take that is no stream. */
+  readonly deadlineMs: number;
   /** Ends the streams: the server stops. */
   readonly stop: AbortSignal;
 }
