@@ -1,10 +1,19 @@
+/** What an error befell: any may carry it, beside the details of its code. */
+export interface ErrorContext {
+  readonly sessionId?: string;
+  readonly tenant?: string;
+  /** The agent that was to answer, else the one that the session is for. */
+  readonly agent?: string;
+  /** What was called, as `append` or `consult`. */
+  readonly command?: string;
+}
+
 /**
  * Every error Perdure throws on purpose is a {@link SessionError}; callers branch on its `code`, never on its text.
  * docs/errors.md explains each code for people; a test compares it with the table here.
  */
-interface InSession {
+interface InSession extends ErrorContext {
   readonly sessionId: string;
-  readonly tenant?: string;
 }
 
 interface FromModel extends Partial<InSession> {
@@ -44,12 +53,28 @@ export interface ErrorDetails {
   readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
 
   // Concurrency
-  readonly conflict: InSession & { seenTurn: number; storedTurn: number };
+  readonly conflict: InSession & {
+    seenTurn: number;
+    storedTurn: number;
+    /** The versions of the last change of the turns that the writer had seen, and that stands. */
+    seenVersion?: number;
+    storedVersion?: number;
+  };
   readonly key_reused: InSession & { key: string; seq: number };
   readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
   readonly queue_full: InSession & { waiting: number; waitingMax: number };
-  readonly fenced: InSession & { fence: number; storedFence: number };
-  readonly turn_open: InSession & { turn: number };
+  readonly fenced: InSession & {
+    fence: number;
+    storedFence: number;
+    /** The instance that holds the lease now; null: nobody. */
+    holder?: string | null;
+  };
+  readonly turn_open: InSession & {
+    turn: number;
+    /** The instance that answers it, and under which fence; null: nobody any more. */
+    holder?: string | null;
+    fence?: number;
+  };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
 
@@ -276,7 +301,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 400,
     retryable: false,
     message: (d) =>
-      `session ${d.sessionId} has no model to consult; pass one to consult or name it in openSessions({ model })`,
+      `session ${d.sessionId} has no model to consult; pass one to consult, name it in openSessions({ model }), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   },
   model_failed: {
     status: 502,
@@ -477,13 +502,26 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
 export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   override readonly name = "SessionError";
   readonly code: Code;
-  readonly details: ErrorDetails[Code];
+  readonly details: ErrorDetails[Code] & ErrorContext;
 
-  constructor(code: Code, details: ErrorDetails[Code], options?: ErrorOptions) {
+  constructor(code: Code, details: ErrorDetails[Code] & ErrorContext, options?: ErrorOptions) {
     const { message }: ErrorRule<ErrorDetails[Code]> = errorCodes[code];
     super(message(details), options);
     this.code = code;
     this.details = details;
+  }
+
+  /**
+   * The error with what it befell, unless it says so already: a copy, for one failure of a store may befall many callers.
+   * What its details hold already stands.
+   */
+  within(context: ErrorContext): SessionError<Code> {
+    if (this.details.command !== undefined) return this;
+    const details = { ...context, ...this.details };
+    const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
+    copy.message = this.message;
+    if (this.stack !== undefined) copy.stack = this.stack;
+    return copy;
   }
 
   /** True where the very same call may succeed later. */

@@ -77,15 +77,21 @@ export interface Failure {
 }
 
 /**
- * The host gave the session up; it sleeps, with the cause in its events. One that expired or ended meanwhile keeps that
- * state, and its events still say what went wrong.
+ * The host gave the session up; it sleeps, with the cause in its events. One whose time is up or that ended
+ * stays so, and its events still say what went wrong.
  * @throws SessionError `turn_open`, `fenced`
  */
 export function failSession(draft: Draft, { cause, fence }: Failure, context: Context): Change {
   const { openTurn } = draft.record;
   if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
   if (fence !== undefined) giveBack(draft, fence);
-  if (stateAt(draft.record, context.now) === "active") move(draft, "passivate", context);
+  const state = stateAt(draft.record, context.now);
+  if (state === "active") {
+    move(draft, "passivate", context);
+  } else if (state !== draft.record.state) {
+    move(draft, "expire", context);
+    tell(draft, { type: "expired" }, context);
+  }
   tell(draft, { type: "failed", code: brief(cause.code, context), message: brief(cause.message, context) }, context);
   return changeOf(draft);
 }

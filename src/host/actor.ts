@@ -157,9 +157,9 @@ export class Actor {
     this.#work();
   }
 
-  /** Another host has it. */
-  lost(): void {
-    const error = new SessionError("fenced", { ...this.#ids(), fence: this.fence ?? 0, storedFence: this.fence ?? 0 });
+  /** Another has it, under a newer fence. */
+  lost(storedFence = 0): void {
+    const error = new SessionError("fenced", { ...this.#ids(), fence: this.fence ?? 0, storedFence });
     if (this.#interrupt !== undefined) this.#interrupt(error);
     else void this.#end(() => this.#lose(error));
   }

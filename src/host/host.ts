@@ -11,7 +11,10 @@ import { Capacity } from "./capacity.ts";
 import type { Profile } from "./cell.ts";
 import { openCells, type Cells } from "./cells.ts";
 import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./options.ts";
-import { hostEvents, type HostEvent, type Surroundings } from "./surroundings.ts";
+import { inParallel } from "./in-parallel.ts";
+import { abandoned } from "./recovery.ts";
+import { reasonOf } from "./runtime.ts";
+import { publishHostEvent, type HostEvent, type Surroundings } from "./surroundings.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** One session as its host has it. */
@@ -32,6 +35,30 @@ export interface LiveInfo {
   readonly memoryBytes: number | undefined;
   /** Why it is left alone, where it failed. */
   readonly failure: string | undefined;
+}
+
+/** How a host takes over what dead ones left behind. */
+export interface RecoverOptions {
+  /**
+   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, and from here on
+   * those of each host that dies. @default "lazy"
+   */
+  readonly mode?: "lazy" | "eager";
+  /** Called after each session of an eager recovery. */
+  readonly onProgress?: (progress: Recovery) => void;
+  /** Breaks an eager recovery off; what has been woken stays awake. */
+  readonly signal?: AbortSignal;
+}
+
+/** What an eager recovery has come to. */
+export interface Recovery {
+  /** Sessions that were live in a program that is gone. */
+  readonly found: number;
+  readonly recovered: number;
+  /** Others were faster. */
+  readonly elsewhere: number;
+  /** Those that could not be woken, and why; at most a thousand of them. */
+  readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
 
 /** What a host has and has done. */
@@ -55,6 +82,12 @@ export interface HostMetrics {
   readonly workers: readonly (number | undefined)[];
 }
 
+/** Sessions woken at the same time by an eager recovery. */
+const wokenAtOnce = 16;
+/** Records in one question whether sessions are still this host's. */
+const verifiedAtOnce = 500;
+const brokenMax = 1000;
+
 /**
  * Start a host: it keeps many sessions live, each with code of its own, none able to hurt another.
  * @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`
@@ -63,7 +96,9 @@ export async function startHost(sessions: Sessions, options: HostOptions): Promi
   const core = coreOf(sessions);
   core.guardOpen();
   const resolved = resolveHostOptions(options);
-  return new Host(core, sessions, resolved, await openCells(core, sessions.tenant, resolved));
+  const cells = await openCells(core, sessions.tenant, resolved);
+  if (resolved.address !== null) await core.instance.announce(resolved.address);
+  return new Host(core, sessions, resolved, cells);
 }
 
 /** Live sessions of one tenant. Close it before the `Sessions` it runs on. */
@@ -90,7 +125,11 @@ export class Host implements AsyncDisposable {
     recovered: 0,
     untidy: 0,
   };
+  readonly #onLapse = (): void => void this.#verify().catch(() => undefined); // asked again before each message
   #rejected = 0;
+  #watchesHosts = false;
+  /** Dead hosts whose sessions have been taken over. */
+  #buried: ReadonlySet<string> = new Set();
   #closing: Promise<void> | undefined;
 
   /** Made by {@link startHost}. */
@@ -102,6 +141,8 @@ export class Host implements AsyncDisposable {
     this.#cells = cells;
     this.#wheel = new TimerWheel(core.options.clock);
     this.#capacity = new Capacity(options.maxSessions);
+    // Each session is asked again before its next message; those nobody speaks to are let go here.
+    core.instance.onLapse.add(this.#onLapse);
     this.#surroundings = {
       clock: core.options.clock,
       wheel: this.#wheel,
@@ -166,6 +207,34 @@ export class Host implements AsyncDisposable {
     await (await this.#sessions.get(id)).touch();
   }
 
+  /**
+   * Go on with the sessions that were live in programs that are gone. Those that cannot be woken are reported, and hold up
+   * none of the others.
+   * @throws SessionError the store's; the signal's reason
+   */
+  async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
+    const recovery = { found: 0, recovered: 0, elsewhere: 0, broken: [] as Recovery["broken"][number][] };
+    if (mode === "lazy") return recovery;
+    this.#watchHosts();
+    for await (const records of abandoned(this.#core, this.#sessions.tenant, { signal })) {
+      recovery.found += records.length;
+      await inParallel(wokenAtOnce, records, async ({ id, tenant, agent }) => {
+        signal?.throwIfAborted();
+        try {
+          await this.#with(id, "its host is gone", (actor) => actor.start());
+          recovery.recovered++;
+          this.#tell({ type: "recovered", session: { tenant, id }, agent });
+        } catch (cause) {
+          if (hasCode(cause, "closed")) throw cause;
+          if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
+          else if (recovery.broken.length < brokenMax) recovery.broken.push({ id, error: errorOf(cause) });
+        }
+        onProgress?.(recovery);
+      });
+    }
+    return recovery;
+  }
+
   /** A session as it lives here; undefined where it does not. */
   get(id: string): LiveInfo | undefined {
     const actor = this.#actors.get(this.#text(id));
@@ -224,9 +293,43 @@ export class Host implements AsyncDisposable {
       }
     });
     await this.#cells.close();
+    this.#core.instance.onLapse.delete(this.#onLapse);
     this.#wheel.close();
     if (failures.length > 0)
       throw new AggregateError(failures, `${failures.length} sessions did not sleep as they should`);
+  }
+
+  /** After a time in which nobody heard of this process: which sessions are still its own? */
+  async #verify(): Promise<void> {
+    const actors = [...this.#actors.values()].filter(({ fence }) => fence !== undefined);
+    for (let from = 0; from < actors.length; from += verifiedAtOnce) {
+      const some = actors.slice(from, from + verifiedAtOnce);
+      const fences = some.map(({ fence }) => fence);
+      const records = await this.#core.findAll(some.map(({ key }) => key));
+      some.forEach((actor, index) => {
+        const isSameLife = actor.fence === fences[index];
+        if (isSameLife && records[index]?.lease?.fence !== actor.fence) actor.lost(records[index]?.fence);
+      });
+    }
+  }
+
+  /** Look now and then whether a host has died, and take over what it had. */
+  #watchHosts(): void {
+    if (this.#watchesHosts) return;
+    this.#watchesHosts = true;
+    const look = (): void => {
+      void this.#takeOverFromDead().catch(() => undefined); // the store is away: the next look tries again
+      this.#wheel.after(this.#core.options.staleAfterMs, look);
+    };
+    this.#wheel.after(this.#core.options.staleAfterMs, look);
+  }
+
+  async #takeOverFromDead(): Promise<void> {
+    const { now, instances } = await this.#core.store.instances("hosts");
+    const dead = instances.filter(({ seenAt }) => now - seenAt > this.#core.options.staleAfterMs);
+    if (dead.every(({ id }) => this.#buried.has(id))) return;
+    await this.recover({ mode: "eager" });
+    this.#buried = new Set(dead.map(({ id }) => id));
   }
 
   /** Do something with the session's actor. One that is about to end takes nothing more: a new one follows it. */
@@ -288,7 +391,7 @@ export class Host implements AsyncDisposable {
 
   #tell(event: HostEvent): void {
     this.#counts[event.type]++;
-    if (hostEvents.hasSubscribers) hostEvents.publish(event);
+    publishHostEvent(event);
   }
 
   /** A session that somebody else has: where, if that is a host that says so. */
@@ -297,7 +400,8 @@ export class Host implements AsyncDisposable {
     const owner = error.details.holder;
     const { instances } = await this.#core.store.instances([owner]);
     const address = instances[0]?.address ?? null;
-    return address === null
+    // What holds it in this very program is no host's, and cannot be sent to.
+    return address === null || address === this.#options.address
       ? error
       : new SessionError("not_owner", { sessionId, tenant, owner, address }, { cause: error });
   }
@@ -308,8 +412,7 @@ export class Host implements AsyncDisposable {
     } catch (cause) {
       // Its next owner puts it in order; that it was not done now is told.
       if (hasCode(cause, "session_not_found")) return;
-      const error = cause instanceof Error ? cause : new Error(String(cause));
-      this.#tell({ type: "untidy", session, agent: undefined, cause: error });
+      this.#tell({ type: "untidy", session, agent: undefined, cause: errorOf(cause) });
     }
   }
 }
@@ -319,12 +422,6 @@ function infoOf(actor: Actor): LiveInfo {
   return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
 }
 
-/** So many at a time. */
-async function inParallel<T>(width: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (const item of queue) await work(item);
-    }),
-  );
+function errorOf(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(reasonOf(cause));
 }

@@ -1,4 +1,4 @@
-export { startHost, Host, type HostMetrics, type LiveInfo } from "./host.ts";
+export { startHost, Host, type HostMetrics, type LiveInfo, type RecoverOptions, type Recovery } from "./host.ts";
 export type { HostOptions, Isolation, WhenFull } from "./options.ts";
 export type { RestartOptions } from "./restarts.ts";
 export type { Runtime, RuntimeState } from "./runtime.ts";

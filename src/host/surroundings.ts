@@ -1,4 +1,4 @@
-import { channel, type Channel } from "node:diagnostics_channel";
+import { channel } from "node:diagnostics_channel";
 import type { Clock } from "../clock.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import type { Actor } from "./actor.ts";
@@ -29,7 +29,12 @@ export interface HostEvent {
   readonly cause?: Error;
 }
 
-export const hostEvents: Channel = channel("perdure:host");
+const events = channel("perdure:host");
+
+/** Tell who listens. */
+export function publishHostEvent(event: HostEvent): void {
+  if (events.hasSubscribers) events.publish(event);
+}
 
 /** What an actor needs of its host. */
 export interface Surroundings {

@@ -1,5 +1,6 @@
 /** Who may do what: keys of operators, and devices by header or cookie. */
-import { getCookie, setCookie } from "hono/cookie";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { parseDeviceId } from "../domain/device.ts";
 import { SessionError } from "../errors.ts";
 import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
 import type { RequestContext } from "./route.ts";
@@ -34,11 +35,13 @@ export interface CookieOptions {
 
 /**
  * The device that the request is from, by its header, or else by its sealed cookie.
- * @throws SessionError `device_missing` where there is neither, or the cookie was altered
+ * @throws SessionError `device_missing` where there is neither, or the cookie was altered; `id_invalid`
  */
 export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
   if (device !== null) return device;
+  // A browser could not get rid of it by itself, and would be refused for as long as it keeps it.
+  if (getCookie(c, cookieName) !== undefined) deleteCookie(c, cookieName, { path: "/" });
   throw new SessionError("device_missing", { header: deviceHeader });
 }
 
@@ -57,14 +60,10 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: C
   return device;
 }
 
-/** The device as it is counted: its id in one way of writing, whatever else came along; null for one that showed none of ours. */
-export function countedDevice(c: RequestContext, sessions: Sessions): string | null {
-  return shownDevice(c, sessions)?.toLowerCase().slice(0, 200) ?? null;
-}
-
-function shownDevice(c: RequestContext, sessions: Sessions): string | null {
+/** In one way of writing, so that it is counted as one; null where there is none of ours. @throws SessionError `id_invalid` */
+export function shownDevice(c: RequestContext, sessions: Sessions): string | null {
   const header = c.req.header(deviceHeader);
-  if (header !== undefined) return header;
+  if (header !== undefined) return parseDeviceId(header);
   const cookie = getCookie(c, cookieName);
   return cookie === undefined ? null : sessions.devices.unseal(cookie);
 }

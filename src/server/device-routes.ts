@@ -37,11 +37,14 @@ export function addDeviceRoutes(shared: Shared): void {
     },
     async (c, { body: { code } }) => {
       const device = deviceOrNew(c, sessions, cookies);
-      await limits.guard("wrongCodes", "all");
+      // Counted before it is tried, or many at once would all be tried.
+      await limits.count("wrongCodes", "all");
       try {
-        return sessionReply(c, (await sessions.devices.link(device, code)).info);
+        const session = await sessions.devices.link(device, code);
+        await limits.giveBack("wrongCodes", "all");
+        return sessionReply(c, session.info);
       } catch (error) {
-        if (hasCode(error, "link_code_invalid")) await limits.count("wrongCodes", "all");
+        if (!hasCode(error, "link_code_invalid")) await limits.giveBack("wrongCodes", "all");
         throw error;
       }
     },

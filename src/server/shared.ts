@@ -11,6 +11,8 @@ export interface Shared extends Routes {
   /** The sessions that devices belong to. */
   readonly sessions: Sessions;
   readonly converse: Converse;
+  /** An answer runs to its end whoever hears it: a server that stops waits for it. */
+  readonly outlive: (answer: Answer) => void;
   readonly cookies: CookieOptions;
   readonly limits: RateLimits;
   /** How long a request may take that is no stream. */

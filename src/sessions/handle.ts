@@ -8,6 +8,7 @@ import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { perform, type Operation, type OperationName } from "./operation.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
@@ -113,6 +114,17 @@ export class Handle {
     this.#record = loaded.record;
     this.#see(loaded.record);
     return loaded;
+  }
+
+  /** Do what its owner called, behind what was called earlier. */
+  operate<T>(operation: OperationName, work: () => Promise<T>): Promise<T> {
+    return perform(this.about(operation), () => this.inOrder(work));
+  }
+
+  /** What to tell of an operation on this session. */
+  about(operation: OperationName): Operation {
+    const { tenant, id, agent } = this.#record;
+    return { operation, tenant, session: id, agent };
   }
 
   /** Queue an operation behind the earlier ones of this handle. */
@@ -251,7 +263,9 @@ export class Handle {
     if (!abandoned) return;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
-    recover(draft, remains, reason, this.core.context());
+    // Whoever takes over from any holder asks nobody whether that one lives.
+    const to = recovers === "any" ? this.core.instance.id : null;
+    recover(draft, remains, { reason, to }, this.core.context());
   }
 
   /** The open turn and the pieces of its answer. @throws SessionError `store_invalid` where the record speaks of more */

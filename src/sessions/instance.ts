@@ -21,6 +21,8 @@ export class InstanceKeeper {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #lapses = 0;
+  /** Called when it is heard of again after it had been late. */
+  readonly onLapse: Set<() => void> = new Set();
   /** How many in this process use a lease or are about to take it, by session and fence. */
   readonly #uses = new Map<string, number>();
 
@@ -60,8 +62,11 @@ export class InstanceKeeper {
     this.#beating ??= this.#store
       .heartbeat(this.#self)
       .then(() => {
-        if (this.isLate && this.#beatAt !== Number.NEGATIVE_INFINITY) this.#lapses++;
+        const lapsed = this.isLate && this.#beatAt !== Number.NEGATIVE_INFINITY;
         this.#beatAt = this.#clock.now();
+        if (!lapsed) return;
+        this.#lapses++;
+        for (const tell of this.onLapse) tell();
       })
       .finally(() => {
         this.#beating = undefined;

@@ -72,6 +72,8 @@ export interface SweepOptions {
   readonly every?: Duration;
   /** Remove sessions that long after they expired or ended. @default never */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default never, but with their session */
+  readonly eventRetention?: Duration;
 }
 
 /** The options, checked, with their defaults, in milliseconds. */
@@ -87,7 +89,11 @@ export interface ResolvedOptions {
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
-  readonly sweep: { readonly everyMs: number; readonly retentionMs: number | null } | null;
+  readonly sweep: {
+    readonly everyMs: number;
+    readonly retentionMs: number | null;
+    readonly eventRetentionMs: number | null;
+  } | null;
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -113,6 +119,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
         : {
             everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
             retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
+            eventRetentionMs:
+              sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,

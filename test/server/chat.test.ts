@@ -55,7 +55,7 @@ test("the floor: given, seen and given back; whoever has it answers", async () =
   const device = randomUUID();
   const put = await here.call("PUT", "/v1/chat/lock", {
     device,
-    body: { agent: "scheduling", ttlSeconds: 3600, note: "a date" },
+    body: { agent: "scheduling", ttlSeconds: 3600 },
   });
   assert.equal(Date.parse(put.json.expiresAt) - Date.parse(put.json.lockedAt), 3_600_000);
   assert.deepEqual((await here.call("GET", "/v1/chat/lock", { device })).json, put.json);
@@ -194,6 +194,62 @@ test("a stream tells the text as it comes, and one that was lost goes on after t
     "three",
   );
   assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 1, "nothing was asked twice");
+});
+
+test("a stream that was lost between the calls of tools goes on with every character, live and when all is over", async () => {
+  const call = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } } as const;
+  const { promise: goOn, resolve } = Promise.withResolvers<void>();
+  await using here = serve({
+    model: async function* () {
+      yield { type: "text", text: "Let me look. " };
+      yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+      yield { type: "message", message: { role: "tool", tool_call_id: "c1", content: "there" } };
+      yield { type: "message", message: { role: "assistant", content: "It is " } };
+      await goOn;
+      yield { type: "text", text: "there." };
+    },
+  });
+  const device = randomUUID();
+  const asked = here.call("POST", "/v1/chat", chat(device, "Where?", streaming));
+  await new Promise((done) => setTimeout(done, 300));
+  const resume = async () => await here.call("GET", "/v1/chat/stream?lastEventId=1-4", { device });
+  const live = resume();
+  await new Promise((done) => setTimeout(done, 20));
+  resolve();
+  const texts = [await asked, await live, await resume()].map(({ text }) =>
+    eventsOf(text)
+      .filter(({ event }) => event === "text")
+      .map(({ data }) => data["text"])
+      .join(""),
+  );
+  assert.deepEqual(texts, ["Let me look. It is there.", "me look. It is there.", "me look. It is there."]);
+});
+
+test("a server that stops lets streamed answers come to their end, also those whose hearer has left", async () => {
+  const { model, say, end } = slowModel();
+  await using here = serve({ model });
+  const [hearer, left] = [randomUUID(), randomUUID()];
+  const heard = here.call("POST", "/v1/chat", chat(hearer, "Tell", streaming));
+  say("one ");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  let stopped = false;
+  const stop = here.server.stop().then(() => (stopped = true));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert(!stopped, "it waits for the answer");
+  say("two");
+  end();
+  await stop;
+  assert.equal(eventsOf((await heard).text).at(-1)?.data["text"], "one two");
+
+  const other = createServer({ sessions: here.sessions });
+  const response = await other.fetch(requestOf("POST", "/v1/chat", chat(left, "Tell", streaming)));
+  await response.body?.cancel();
+  const stopping = other.stop();
+  say("all the same");
+  end();
+  await stopping;
+  const { json } = await here.call("GET", "/v1/chat/turns", { device: left });
+  assert.equal(json.turns[0].output[0].content, "all the same");
 });
 
 test("a stream of an answer that fails or is stopped ends with the problem, live and resumed", async () => {

@@ -3,12 +3,24 @@ import type { Entry, SessionKey } from "../../domain/entry.ts";
 import type { Instance } from "../../domain/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
+import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
@@ -160,6 +172,16 @@ export class PostgresStore implements Store {
   async find(query: SessionQuery): Promise<Page> {
     this.#database.guardOpen();
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
+  }
+
+  async events(scan: EventScan): Promise<FoundEvents> {
+    this.#database.guardOpen();
+    return await eventPage((text, values) => this.#ask(text, values), this.#schema, scan);
+  }
+
+  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    this.#database.guardOpen();
+    return await forgetEvents((text, values) => this.#ask(text, values), this.#schema, past);
   }
 
   async heartbeat(

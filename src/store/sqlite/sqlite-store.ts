@@ -6,7 +6,19 @@ import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import { Watchers } from "../watchers.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "../store.ts";
+import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
 import type { Patience } from "./patience.ts";
 import { prepareAll, type Statements } from "./statements.ts";
@@ -174,6 +186,14 @@ export class SqliteStore implements Store {
 
   async find(query: SessionQuery): Promise<Page> {
     return await this.#run(() => findPage(this.#database, query));
+  }
+
+  async events(scan: EventScan): Promise<FoundEvents> {
+    return await this.#run(() => eventPage(this.#database, scan));
+  }
+
+  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    return await this.#write(() => forgetEvents(this.#database, past));
   }
 
   async heartbeat(
