@@ -1,4 +1,5 @@
 import { hasCode, SessionError } from "../errors.ts";
+import { unansweredReason } from "../protocol/unanswered.ts";
 import { wantsStream } from "./event-stream.ts";
 import type { RequestContext } from "./route.ts";
 
@@ -55,7 +56,7 @@ async function forward(
   } catch (cause) {
     if (late.signal.aborted) throw new SessionError("deadline_passed", { deadlineMs }, { cause });
     const ids = { sessionId, ...(tenant === undefined ? {} : { tenant }) };
-    throw new SessionError("owner_unreachable", { ...ids, address, reason: reasonOf(cause) }, { cause });
+    throw new SessionError("owner_unreachable", { ...ids, address, reason: unansweredReason(cause) }, { cause });
   } finally {
     clearTimeout(timer);
   }
@@ -81,11 +82,4 @@ function copy(from: Headers, to: Headers, names: readonly string[]): void {
     const value = from.get(name);
     if (value !== null) to.set(name, value);
   }
-}
-
-/** What `fetch` says is that it failed; why stands behind it. */
-function reasonOf(error: unknown): string {
-  const { message, cause } = error as Error;
-  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-  return (code ?? message).slice(0, 200);
 }
