@@ -109,6 +109,10 @@ export class Actor {
     return this.#host.clock.now() - this.#activeAt;
   }
 
+  get memoryBytes(): number | undefined {
+    return this.#tenant?.memoryBytes;
+  }
+
   get fence(): number | undefined {
     return this.#tenant?.fence;
   }

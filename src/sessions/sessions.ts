@@ -7,6 +7,7 @@ import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { hostsOn, type HostInfo } from "./hosts.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
@@ -233,6 +234,12 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
