@@ -90,6 +90,7 @@ export interface ErrorDetails {
   // Live sessions
   readonly state_too_large: InSession & { bytes: number; bytesMax: number };
   readonly not_owner: InSession & { owner: string; address: string };
+  readonly owner_unreachable: InSession & { address: string; reason: string };
   readonly mailbox_full: InSession & { waiting: number; waitingMax: number };
   readonly host_full: { live: number; liveMax: number };
   readonly runtime_invalid: { module: string; reason: string };
@@ -344,6 +345,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 421,
     retryable: true,
     message: (d) => `session ${d.sessionId} lives in ${d.owner}; send to ${d.address}`,
+  },
+  owner_unreachable: {
+    status: 502,
+    retryable: true,
+    message: (d) =>
+      `session ${d.sessionId} lives in another host, and ${d.address} did not answer: ${d.reason}; what the message did there before may be kept`,
   },
   mailbox_full: {
     status: 429,

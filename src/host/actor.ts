@@ -38,6 +38,7 @@ export class Actor {
   readonly key: SessionKey;
   readonly #host: Surroundings;
   readonly #gone = Promise.withResolvers<void>();
+  readonly #followers: (() => void)[] = [];
   #phase: Phase = "starting";
   #tenant: Tenant | undefined;
   /** Names the present life among those before it. */
@@ -53,6 +54,8 @@ export class Actor {
   #restarts: Restarts | undefined;
   #restartCount = 0;
   #ending: Promise<void> | undefined;
+  /** It was to stop, and is not to finish any more. */
+  #isKilled = false;
   #failure: string | undefined;
   #alarm: Alarm | undefined;
   #activeAt: number;
@@ -72,9 +75,9 @@ export class Actor {
     return this.#phase;
   }
 
-  /** Resolves when it is over: nothing of it runs, and nothing of it is kept. */
-  get gone(): Promise<void> {
-    return this.#gone.promise;
+  /** Call it in the moment in which it is over, in order, before anybody who comes later can speak to the session. */
+  whenGone(call: () => void): void {
+    this.#followers.push(call);
   }
 
   get isEnding(): boolean {
@@ -104,6 +107,10 @@ export class Actor {
 
   get idleMs(): number {
     return this.#host.clock.now() - this.#activeAt;
+  }
+
+  get memoryBytes(): number | undefined {
+    return this.#tenant?.memoryBytes;
   }
 
   get fence(): number | undefined {
@@ -173,6 +180,7 @@ export class Actor {
   /** End it now. */
   kill(reason: string): Promise<void> {
     if (this.#phase === "stopping") {
+      this.#isKilled = true;
       this.#interrupt?.(this.#stopped(reason));
       this.#reject(() => this.#stopped(reason));
     }
@@ -209,6 +217,7 @@ export class Actor {
     this.#leavePlace();
     this.#host.forget(this);
     this.#gone.resolve();
+    for (const call of this.#followers) call();
   }
 
   /** Work off what there is, unless it is being worked off. */
@@ -248,8 +257,10 @@ export class Actor {
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
       await this.#enterPlace(life.signal);
-      const cell = await this.#host.cell();
-      const tenant = await this.#part("activate", this.#letters[0], () => this.#open(cell, life.signal));
+      const tenant = await this.#part("activate", this.#letters[0], () =>
+        // Chosen and entered in one step: who wakes at the same moment finds it fuller.
+        this.#open(this.#host.cell(), life.signal),
+      );
       this.#tenant = tenant;
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
@@ -423,7 +434,7 @@ export class Actor {
     try {
       await this.#leave(tenant, async () => {
         await tenant.idle();
-        await tenant.leave("nobody spoke to it");
+        if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
       });
     } catch (error) {
       if (error instanceof SessionError && error.retryable && this.#tenant === tenant) return "kept";
@@ -442,7 +453,9 @@ export class Actor {
       if (this.#letters.length > 0) this.#work();
       await this.#workDone();
       const tenant = this.#tenant;
-      if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
+      // The code that was broken off may still run: it is not asked to finish beside that.
+      if (this.#isKilled) await this.#drop(reason);
+      else if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
     } catch (error) {
       await this.#left(asError(error));
     } finally {
