@@ -1,7 +1,8 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import { SessionError } from "../errors.ts";
 import type { Traced } from "../store/store-call.ts";
-import { contextFor, traced, type Within } from "../store/traced.ts";
+import { contextFor, type Within } from "../store/async-context.ts";
+import { traced } from "../store/traced.ts";
 
 /**
  * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
