@@ -3,6 +3,7 @@ import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { hostCommand } from "./host.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
@@ -27,6 +28,7 @@ export async function main(args: readonly string[]): Promise<void> {
       sessionsCommand(),
       eventsCommand(),
       serveCommand(),
+      hostCommand(),
       keysCommand(),
       migrateCommand(),
     ])

@@ -8,6 +8,8 @@
  */
 import type { SessionKey } from "../domain/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { contextOfCall, part } from "../sessions/operation.ts";
+import type { Within } from "../store/traced.ts";
 import { isStream } from "./inline-cell.ts";
 import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -23,6 +25,8 @@ interface Letter {
   readonly message: unknown;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
+  /** The async context of who sent it: the loop that answers runs in that of whoever woke it. */
+  readonly within: Within | undefined;
 }
 
 /** A letter that asks for nothing but that the session be live. */
@@ -105,6 +109,10 @@ export class Actor {
     return this.#host.clock.now() - this.#activeAt;
   }
 
+  get memoryBytes(): number | undefined {
+    return this.#tenant?.memoryBytes;
+  }
+
   get fence(): number | undefined {
     return this.#tenant?.fence;
   }
@@ -124,7 +132,7 @@ export class Actor {
     }
     this.touch();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#letters.push({ message, resolve, reject });
+    this.#letters.push({ message, resolve, reject, within: contextOfCall() });
     this.#work();
     return promise;
   }
@@ -249,8 +257,10 @@ export class Actor {
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
       await this.#enterPlace(life.signal);
-      // Chosen and entered in one step: who wakes at the same moment finds it fuller.
-      const tenant = await this.#open(this.#host.cell(), life.signal);
+      const tenant = await this.#part("activate", this.#letters[0], () =>
+        // Chosen and entered in one step: who wakes at the same moment finds it fuller.
+        this.#open(this.#host.cell(), life.signal),
+      );
       this.#tenant = tenant;
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
@@ -302,14 +312,16 @@ export class Actor {
     const broken = this.#breakable(this.#host.options.turnTimeoutMs, reject);
     const started = performance.now();
     try {
-      const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
-      if (isStream(answer)) {
-        const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
-        letter.resolve(stream);
-        await whole;
-      } else {
-        letter.resolve(answer);
-      }
+      await this.#part("message", letter, async () => {
+        const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
+        if (isStream(answer)) {
+          const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
+          letter.resolve(stream);
+          await whole;
+        } else {
+          letter.resolve(answer);
+        }
+      });
       this.touch();
       this.#host.tell({ type: "message", ...this.#about(), ms: performance.now() - started });
       return true;
@@ -322,6 +334,15 @@ export class Actor {
     } finally {
       broken.done();
     }
+  }
+
+  /** Do what a letter brings about, telling who listens, in the context of who sent it. */
+  #part<T>(operation: "activate" | "message", letter: Letter | undefined, work: () => Promise<T>): Promise<T> {
+    const { tenant, id: session } = this.key;
+    const { agent } = this;
+    const told = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
+    const act = (): Promise<T> => part(told, work);
+    return letter?.within === undefined ? act() : letter.within(act);
   }
 
   /** Until `done`, what goes on may be broken off: by its timeout, a kill, the end of its runtime. */

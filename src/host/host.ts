@@ -31,6 +31,8 @@ export interface LiveInfo {
   readonly ageMs: number;
   /** Since somebody last spoke to it, ms. */
   readonly idleMs: number;
+  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  readonly memoryBytes: number | undefined;
   /** Why it is left alone, where it failed. */
   readonly failure: string | undefined;
 }
@@ -101,6 +103,7 @@ export async function startHost(sessions: Sessions, options: HostOptions): Promi
 
 /** Live sessions of one tenant. Close it before the `Sessions` it runs on. */
 export class Host implements AsyncDisposable {
+  readonly tenant: string;
   readonly #core: Core;
   readonly #sessions: Sessions;
   readonly #options: ResolvedHostOptions;
@@ -131,6 +134,7 @@ export class Host implements AsyncDisposable {
 
   /** Made by {@link startHost}. */
   constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: Cells) {
+    this.tenant = sessions.tenant;
     this.#core = core;
     this.#sessions = sessions;
     this.#options = options;
@@ -344,7 +348,7 @@ export class Host implements AsyncDisposable {
   }
 
   #key(id: string): SessionKey {
-    return { tenant: this.#sessions.tenant, id: parseId(id, "session id") };
+    return { tenant: this.tenant, id: parseId(id, "session id") };
   }
 
   #text(id: string): string {
@@ -413,8 +417,8 @@ export class Host implements AsyncDisposable {
 }
 
 function infoOf(actor: Actor): LiveInfo {
-  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, failure } = actor;
-  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, failure };
+  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure } = actor;
+  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
 }
 
 function errorOf(cause: unknown): Error {

@@ -63,6 +63,10 @@ class InlineTenant implements Tenant {
     return this.#residence.fence;
   }
 
+  get memoryBytes(): undefined {
+    return undefined;
+  }
+
   get profile(): Profile {
     const { agent, metadata } = this.#residence.record;
     const { timeoutMinutes } = metadata;

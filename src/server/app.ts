@@ -1,16 +1,18 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
+import type { Host } from "../host/index.ts";
 import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
 import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
+import { addHostRoutes } from "./host-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
@@ -25,10 +27,14 @@ export interface ServerOptions {
   readonly sessions: Sessions;
   /** How a message is answered, such as a manager's `send`. @default `session.consult` */
   readonly converse?: Converse;
+  /** Runs live sessions of `sessions`; closed by whoever started it. @default none */
+  readonly host?: Host;
   /** Origins whose pages may call it. @default none */
   readonly cors?: readonly string[];
   /** The largest body, bytes. @default 8 MiB */
   readonly bodyBytesMax?: number;
+  /** The largest body of a device: each later question may show it to the model again. @default 256 KiB */
+  readonly deviceBodyBytesMax?: number;
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
@@ -71,19 +77,24 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** The paths of devices, wherever the app is mounted. */
+const devicePath = /\/v1\/(chat|devices)(\/|$)/;
+
 /** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
 export function createServer(options: ServerOptions): Server {
   const {
     sessions,
+    host,
     cors: origins = [],
     bodyBytesMax = 8 * 1024 * 1024,
+    deviceBodyBytesMax = 256 * 1024,
     secureCookies = true,
     version = "0.0.0",
   } = options;
   for (const origin of origins) guardOrigin(origin);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
-  const metrics = new ServerMetrics(sessions);
+  const metrics = new ServerMetrics(sessions, host);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
   const unheard = options.log === undefined ? () => undefined : logFallback(options.log);
@@ -144,11 +155,13 @@ export function createServer(options: ServerOptions): Server {
       }),
     );
   }
-  const limited = bodyLimit({
-    maxSize: bodyBytesMax,
-    onError: (c) =>
-      problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
-  });
+  const limitedTo = (bytesMax: number): MiddlewareHandler =>
+    bodyLimit({
+      maxSize: bytesMax,
+      onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
+    });
+  const ofOperators = limitedTo(bodyBytesMax);
+  const ofDevices = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
   app.use(async (c, next) => {
     let isWhole = false;
     const goOn = async (): Promise<void> => {
@@ -156,7 +169,7 @@ export function createServer(options: ServerOptions): Server {
       await next();
     };
     try {
-      return await limited(c, goOn);
+      return await (devicePath.test(c.req.path) ? ofDevices : ofOperators)(c, goOn);
     } catch (error) {
       throw isWhole ? error : brokenBody(error);
     }
@@ -179,11 +192,13 @@ export function createServer(options: ServerOptions): Server {
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     outlive: (answer) => void track(answer.done).catch(() => undefined),
     limits,
+    deadlineMs,
     stop: stopping.signal,
   };
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);

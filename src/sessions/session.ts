@@ -74,6 +74,8 @@ export interface Holder {
   /** Where it runs; null where it has said goodbye or was forgotten. */
   readonly host: string | null;
   readonly pid: number | null;
+  /** Where it is spoken to, a URL, where it is a host of live sessions that says so. */
+  readonly address: string | null;
   readonly fence: number;
   readonly acquiredAt: Date;
   readonly heldMs: number;
@@ -377,11 +379,12 @@ export class Session {
     const { instances } = await core.store.instances([lease.instance]);
     const alive = await core.instance.isAlive(record, lease);
     const acquiredAt = new Date(lease.acquiredAt);
-    const { host = null, pid = null } = instances[0] ?? {};
+    const { host = null, pid = null, address = null } = instances[0] ?? {};
     return {
       instance: lease.instance,
       host,
       pid,
+      address,
       fence: lease.fence,
       acquiredAt,
       heldMs: core.now() - lease.acquiredAt,

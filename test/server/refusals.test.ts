@@ -268,9 +268,23 @@ test("an origin that no browser sends is refused when the server is made", async
 });
 
 test("a number of a million digits is refused at once, and keeps the server from nobody", async () => {
-  await using here = serve();
+  await using here = serve({ server: { deviceBodyBytesMax: 8 * 1024 * 1024 } });
   const body = `{"message":{"role":"user","content":{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}}}`;
   const began = performance.now();
   assertProblem(await here.call("POST", "/v1/chat", { device: randomUUID(), body }), 400, "request_invalid");
   assert(performance.now() - began < 2000);
+});
+
+test("a device sends less at once than an operator may", async () => {
+  await using here = serve({ server: { deviceBodyBytesMax: 1000 } });
+  const text = "x".repeat(2000);
+  const refused = await here.call("POST", "/v1/chat", { device: randomUUID(), body: { message: text } });
+  assert.deepEqual(
+    [refused.status, refused.json.code, refused.json.details],
+    [413, "body_too_large", { bytesMax: 1000 }],
+  );
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).json.turns?.length ?? 0, 0);
+  const key = await here.key("write");
+  const body = { id: "long", metadata: { text } };
+  assert.equal((await here.call("POST", "/v1/sessions", { key, body })).status, 201);
 });
