@@ -208,6 +208,18 @@ test("an eager host wakes what lived in one that is gone, and says what came of 
   );
 });
 
+test("on a terminal, a bar shows how far an eager recovery is", async () => {
+  await using here = await place();
+  const doomed = await here.run();
+  for (const id of ["a", "b"]) await here.send(doomed.url, id, "hi");
+  await stop(doomed, "SIGKILL");
+  const child = here.workplace.startOnTerminal(["host", "run", agent, "--port", "0", "--recover", "eager"]);
+  const finished = finish(child);
+  await outputUntil(child, "2 of 2 sessions woken");
+  child.stdin?.write("\u0003");
+  assert.match((await finished).stdout, /waking █+░+ 1 of 2/);
+});
+
 test("who stops a whole group of processes, as Ctrl-C does, stops no session in the middle of an answer", async () => {
   await using here = await place();
   const host = await here.run(["--isolation", "process"], { detached: true });
