@@ -512,12 +512,11 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 
   /**
-   * The error with what it befell, unless it says so already: a copy, for one failure of a store may befall many callers.
-   * What its details hold already stands.
+   * The error with what it befell: a copy, for one failure of a store may befall many callers. What its details hold already
+   * stands, but for the command.
    */
-  within(context: ErrorContext): SessionError<Code> {
-    if (this.details.command !== undefined) return this;
-    const details = { ...context, ...this.details };
+  within({ command, ...befallen }: ErrorContext & { readonly command: string }): SessionError<Code> {
+    const details = { ...befallen, ...this.details, command };
     const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
     copy.message = this.message;
     if (this.stack !== undefined) copy.stack = this.stack;

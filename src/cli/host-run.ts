@@ -10,7 +10,7 @@ import { serverSecret } from "./device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "./environment.ts";
 import { note } from "./output.ts";
 import { ProgressBar } from "./progress-bar.ts";
-import { aborted, guardReach, isLoopback, port, writeLog, type ListenOptions } from "./server-process.ts";
+import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
 
@@ -113,13 +113,13 @@ interface Hosting {
 }
 
 async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Hosting): Promise<void> {
-  const [{ createServer, listen }, { startHost }] = await Promise.all([
+  const [{ createServer }, { startHost }] = await Promise.all([
     import("../server/index.ts"),
     import("../host/index.ts"),
   ]);
   // The host says where it listens, and the server needs the host: requests wait until there are both.
   const server = Promise.withResolvers<Server>();
-  const listening = await listen(server.promise, options);
+  const listening = await listenOn(server.promise, options);
   let host: Host;
   try {
     host = await startHost(sessions, hostOptions(runtime, options, listening));

@@ -12,7 +12,7 @@ import {
   type StoreOptions,
 } from "./environment.ts";
 import { note } from "./output.ts";
-import { aborted, guardReach, isLoopback, port, writeLog, type ListenOptions } from "./server-process.ts";
+import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
 
@@ -57,7 +57,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const agents = readAgentsFile(options.agents);
   const floorTtl = floorTtlOfEnvironment();
   const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
-  const [{ createServer, listen }, sessions] = await Promise.all([
+  const [{ createServer }, sessions] = await Promise.all([
     import("../server/index.ts"),
     openSessions({
       store,
@@ -81,7 +81,7 @@ async function serve(options: ServeOptions): Promise<void> {
       log: (entry) => writeLog(entry, options),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listen(server, options);
+      const listening = await listenOn(server, options);
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
       if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");

@@ -336,16 +336,15 @@ export class Host implements AsyncDisposable {
   async #with<T>(id: string, reason: string, use: (actor: Actor) => Promise<T>): Promise<T> {
     const key = this.#key(id);
     const text = keyText(key);
-    for (;;) {
-      if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
-      const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
-      if (!actor.isEnding) {
-        this.#actors.delete(text);
-        this.#actors.set(text, actor); // the one spoken to last comes last
-        return await use(actor);
-      }
-      await actor.gone;
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
+    const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
+    if (actor.isEnding) {
+      // Up to `use` nothing is awaited, so those who wait for a new one come by it in their order.
+      return await new Promise((resolve) => actor.whenGone(() => resolve(this.#with(id, reason, use))));
     }
+    this.#actors.delete(text);
+    this.#actors.set(text, actor); // the one spoken to last comes last
+    return await use(actor);
   }
 
   #key(id: string): SessionKey {

@@ -79,6 +79,8 @@ class InlineTenant implements Tenant {
 
   async deliver(message: unknown): Promise<unknown> {
     await this.#guardLapse();
+    // It may have been killed while the store was asked.
+    if (this.#lifetime.isOver) throw this.#residence.fenced();
     const answer = await this.#run(() => this.#runtime.onMessage(this.#session, message as never));
     return isStream(answer) ? this.#guarded(answer) : answer;
   }

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
@@ -8,7 +8,7 @@ import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
-import { deviceHeader, guardRight, keyOf, shownDevice } from "./authority.ts";
+import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
@@ -33,6 +33,8 @@ export interface ServerOptions {
   readonly cors?: readonly string[];
   /** The largest body, bytes. @default 8 MiB */
   readonly bodyBytesMax?: number;
+  /** The largest body of a device: each later question may show it to the model again. @default 256 KiB */
+  readonly deviceBodyBytesMax?: number;
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
@@ -75,6 +77,9 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** The paths of devices, wherever the app is mounted. */
+const devicePath = /\/v1\/(chat|devices)(\/|$)/;
+
 /** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
 export function createServer(options: ServerOptions): Server {
   const {
@@ -82,6 +87,7 @@ export function createServer(options: ServerOptions): Server {
     host,
     cors: origins = [],
     bodyBytesMax = 8 * 1024 * 1024,
+    deviceBodyBytesMax = 256 * 1024,
     secureCookies = true,
     version = "0.0.0",
   } = options;
@@ -110,6 +116,7 @@ export function createServer(options: ServerOptions): Server {
   app.use(async (c, next) => {
     const started = performance.now();
     c.set("requestId", requestIdOf(c));
+    c.set("secure", isSecure(c, secureCookies));
     c.set("audience", "device");
     c.set("report", (error) => {
       metrics.countError(error.code);
@@ -129,7 +136,14 @@ export function createServer(options: ServerOptions): Server {
       ...(session === undefined ? {} : { session }),
     });
   });
-  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin", xFrameOptions: "DENY" }));
+  app.use(
+    secureHeaders({
+      crossOriginResourcePolicy: "cross-origin",
+      xFrameOptions: "DENY",
+      // Of the hosts below, others decide.
+      strictTransportSecurity: "max-age=15552000",
+    }),
+  );
   if (origins.length > 0) {
     app.use(
       cors({
@@ -141,11 +155,13 @@ export function createServer(options: ServerOptions): Server {
       }),
     );
   }
-  const limited = bodyLimit({
-    maxSize: bodyBytesMax,
-    onError: (c) =>
-      problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
-  });
+  const limitedTo = (bytesMax: number): MiddlewareHandler =>
+    bodyLimit({
+      maxSize: bytesMax,
+      onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
+    });
+  const ofOperators = limitedTo(bodyBytesMax);
+  const ofDevices = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
   app.use(async (c, next) => {
     let isWhole = false;
     const goOn = async (): Promise<void> => {
@@ -153,7 +169,7 @@ export function createServer(options: ServerOptions): Server {
       await next();
     };
     try {
-      return await limited(c, goOn);
+      return await (devicePath.test(c.req.path) ? ofDevices : ofOperators)(c, goOn);
     } catch (error) {
       throw isWhole ? error : brokenBody(error);
     }
@@ -175,7 +191,6 @@ export function createServer(options: ServerOptions): Server {
     sessions,
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     outlive: (answer) => void track(answer.done).catch(() => undefined),
-    cookies: { secure: secureCookies },
     limits,
     deadlineMs,
     stop: stopping.signal,

@@ -27,7 +27,7 @@ import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
 export function addChatRoutes(shared: Shared): void {
-  const { sessions, converse, cookies, outlive, stop } = shared;
+  const { sessions, converse, outlive, stop } = shared;
   const found = async (c: RequestContext): Promise<Session | undefined> => {
     const session = await sessions.devices.find(deviceOf(c, sessions));
     c.set("session", session?.id);
@@ -47,7 +47,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c, { body: { message: question, agent, busy } }) => {
       guardSaidByUser(question);
-      const session = await sessions.device(deviceOrNew(c, sessions, cookies));
+      const session = await sessions.device(deviceOrNew(c, sessions));
       c.set("session", session.id);
       const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
       return await answerReply(c, session, { ask, outlive, stop });

@@ -8,7 +8,7 @@ import { sessionReply } from "./reply.ts";
 import type { Shared } from "./shared.ts";
 
 export function addDeviceRoutes(shared: Shared): void {
-  const { sessions, cookies, limits } = shared;
+  const { sessions, limits } = shared;
 
   addRoute(
     shared,
@@ -36,7 +36,7 @@ export function addDeviceRoutes(shared: Shared): void {
       answers: { 200: { description: "the shared session", schema: sessionAnswer } },
     },
     async (c, { body: { code } }) => {
-      const device = deviceOrNew(c, sessions, cookies);
+      const device = deviceOrNew(c, sessions);
       // Counted before it is tried, or many at once would all be tried.
       await limits.count("wrongCodes", "all");
       try {

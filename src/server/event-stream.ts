@@ -24,12 +24,12 @@ export function wantsStream(c: RequestContext): boolean {
 
 /**
  * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts, where it is given. What goes wrong on the way is the
- * last event, `error`, with the problem.
+ * last event, `error`, with the problem. `admitted` is asked now and then: a key may be revoked while its stream runs.
  */
 export function eventStream(
   c: RequestContext,
   events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
-  stop?: AbortSignal,
+  { stop, admitted }: { readonly stop?: AbortSignal; readonly admitted?: () => Promise<boolean> } = {},
 ): Response {
   const requestId = c.get("requestId");
   c.header("x-accel-buffering", "no"); // nginx would gather the events
@@ -40,7 +40,10 @@ export function eventStream(
     stream.onAbort(() => left.abort());
     const signal = stop === undefined ? left.signal : AbortSignal.any([left.signal, stop]);
     const write = async (event: StreamEvent): Promise<void> => await taken(stream, event, left, signal);
-    const keepAlive = setInterval(() => void stream.write(": keep-alive\n\n"), keepAliveMs);
+    const keepAlive = setInterval(() => {
+      void stream.write(": keep-alive\n\n");
+      void admitted?.().then((isAdmitted) => isAdmitted || left.abort());
+    }, keepAliveMs);
     try {
       for await (const event of events(signal)) {
         if (signal.aborted) break;

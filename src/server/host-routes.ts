@@ -15,7 +15,7 @@ import type { Shared } from "./shared.ts";
 const partsBytesMax = 8 * 1024 * 1024;
 
 export function addHostRoutes(shared: Shared, host: Host): void {
-  const { deadlineMs, stop } = shared;
+  const { deadlineMs } = shared;
 
   addRoute(
     shared,
@@ -41,21 +41,17 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     async (c, { params: { id }, body: { message, create } }) => {
       if (message === undefined)
         throw new SessionError("request_invalid", { path: "body.message", reason: "is missing" });
-      return await atItsHost(
-        c,
-        { path: `/v1/sessions/${encodeURIComponent(id)}/messages`, deadlineMs, stop },
-        async () => {
-          guardTenant(c, id);
-          if (create === true) await host.ensure(id);
-          return await reply(c, await host.send(id, message));
-        },
-      );
+      return await atItsHost(c, { path: `/v1/sessions/${encodeURIComponent(id)}/messages`, deadlineMs }, async () => {
+        guardTenant(c, id);
+        if (create === true) await host.ensure(id);
+        return await reply(c, await host.send(id, message));
+      });
     },
   );
 
   async function reply(c: RequestContext, answer: unknown): Promise<Response> {
     if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
-    if (wantsStream(c)) return eventStream(c, () => told(answer), stop);
+    if (wantsStream(c)) return eventStream(c, () => told(answer));
     return jsonAnswer(c, { parts: await gathered(answer) });
   }
 
@@ -107,7 +103,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       async (c, { params: { id } }) => {
         return await atItsHost(
           c,
-          { path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}`, deadlineMs, stop },
+          { path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}`, deadlineMs },
           async () => {
             guardTenant(c, id);
             if (host.get(id) === undefined) await guardElsewhere(c, id);

@@ -98,7 +98,7 @@ export async function answerReply(
 
 async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
   const audience = c.get("audience");
-  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, { audience, signal }), stop);
+  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, { audience, signal }), { stop });
   const { signal } = new AbortController();
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal }))
     if (event === "done") return jsonAnswer(c, data);
@@ -108,7 +108,7 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
   const heard = parseAnswerId(lost);
   const audience = c.get("audience");
-  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal }), stop);
+  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal }), { stop });
 }
 
 /** Options of a question that were given. */

@@ -9,6 +9,8 @@ import { fromJson, toJson } from "../protocol/json.ts";
 export interface Env {
   readonly Variables: {
     requestId: string;
+    /** Whether the browser's side speaks HTTPS. */
+    secure: boolean;
     /** How much of what goes wrong the caller may read. */
     audience: Audience;
     /** Log and count what went wrong. */

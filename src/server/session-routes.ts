@@ -26,6 +26,7 @@ import {
   wireTurn,
   type Heard,
 } from "../protocol/wire.ts";
+import { holdsKey } from "./authority.ts";
 import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "./event-stream.ts";
 import { present } from "./present.ts";
@@ -387,7 +388,10 @@ function addTurnRoutes(shared: Shared): void {
         ...(after === undefined ? {} : { after }),
         ...(afterChunk === undefined ? {} : { afterChunk }),
       };
-      return eventStream(c, (signal) => watched(session, from, signal), stop);
+      return eventStream(c, (signal) => watched(session, from, signal), {
+        stop,
+        admitted: async () => await holdsKey(c, shared.sessions),
+      });
     },
   );
 }

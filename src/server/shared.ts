@@ -1,5 +1,4 @@
 import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../index.ts";
-import type { CookieOptions } from "./authority.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { Routes } from "./route.ts";
 
@@ -13,7 +12,6 @@ export interface Shared extends Routes {
   readonly converse: Converse;
   /** An answer runs to its end whoever hears it: a server that stops waits for it. */
   readonly outlive: (answer: Answer) => void;
-  readonly cookies: CookieOptions;
   readonly limits: RateLimits;
   /** How long a request may take that is no stream. */
   readonly deadlineMs: number;

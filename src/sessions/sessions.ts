@@ -201,8 +201,10 @@ export class Sessions implements AsyncDisposable {
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
   async events(query: EventQuery = {}): Promise<EventPage> {
-    this.#core.guardOpen();
-    return await findEvents(this.#core, this.tenant, query);
+    return await perform({ operation: "events", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await findEvents(this.#core, this.tenant, query);
+    });
   }
 
   /**

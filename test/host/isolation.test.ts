@@ -59,7 +59,8 @@ const deaths: readonly [isolation: Isolation, message: string, how: string][] = 
 
 for (const [isolation, message, how] of deaths) {
   test(`${isolation}: "${message}" ends its session's life, is told as "${how}", and the others answer`, async () => {
-    await using here = await place({ isolation, turnTimeout: "1500ms" });
+    const turnTimeout = how === "deadline" ? "5s" : "1m";
+    await using here = await place({ isolation, turnTimeout, restart: { backoff: "10ms", max: 20 } });
     const others = ["a", "b", "c"];
     await Promise.all([...others, "mortal"].map((id) => here.host.ensure(id)));
     const dying = assert.rejects(
@@ -144,6 +145,15 @@ for (const isolation of ["pool", "session", "process"] as const) {
     assert.equal((await here.sessions.get("s")).info.lease, null);
   });
 }
+
+test("pool: sessions that wake at the same moment are spread over its threads", async () => {
+  await using here = await place({ isolation: "pool" });
+  const ids = Array.from({ length: 20 }, (_, index) => `s${index}`);
+  for (const id of ids) await here.sessions.create({ id });
+  const threads = await Promise.all(ids.map((id) => here.host.send(id, "thread")));
+  const [first] = threads;
+  assert.equal(threads.filter((thread) => thread === first).length, 10);
+});
 
 test("a module that is no runtime, or ends its worker, is refused at the start", async () => {
   const sessions = await openSessions({ store: "memory:", sweep: false });

@@ -238,6 +238,21 @@ test("a stopping server is not ready, ends its streams and lets what runs come t
   await here.sessions.close();
 });
 
+test("a watch ends once its key is revoked", async (t) => {
+  await using here = serve();
+  const [key, other] = [await here.key("write"), await here.key("read")];
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const response = await here.server.fetch(requestOf("GET", "/v1/sessions/s/watch", { key: other }));
+  const text = response.text();
+  t.mock.timers.tick(15_000);
+  await here.call("POST", "/v1/sessions/s/turns", { key, body: { input: "before" } });
+  const id = (await here.sessions.keys.list()).find(({ right }) => right === "read")?.id ?? assert.fail();
+  assert.equal(await here.sessions.keys.revoke(id), true);
+  t.mock.timers.tick(15_000);
+  assert.match(await text, /keep-alive/);
+});
+
 test("metadata is an object over HTTP too", async () => {
   await using here = serve();
   const key = await here.key("write");

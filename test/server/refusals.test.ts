@@ -30,7 +30,7 @@ test("a cookie that is not ours makes nobody a known device, and ours is counted
     const { headers } = await say(`ad=${ad}`);
     sealed.push((headers.get("set-cookie") ?? "").split(";", 1)[0] ?? "");
   }
-  await say("perdure_device=altered");
+  await say("__Host-perdure_device=altered");
   assertProblem(await say("ad=4"), 429, "rate_limited");
   const long = `ad=${"x".repeat(300)}`;
   for (const cookie of sealed) {
@@ -238,10 +238,18 @@ test("a cookie that is refused is taken back: a browser could not get rid of it 
   await using here = serve();
   const say = async (cookie: string) =>
     await here.call("POST", "/v1/chat", { body: { message: "x" }, headers: { cookie } });
-  const refused = await say("perdure_device=of.another-secret");
+  const refused = await say("__Host-perdure_device=of.another-secret");
   assertProblem(refused, 401, "device_missing");
-  assert.match(refused.headers.get("set-cookie") ?? "", /^perdure_device=; Max-Age=0; Path=\/$/);
+  assert.match(refused.headers.get("set-cookie") ?? "", /^__Host-perdure_device=; Max-Age=0; Path=\/; Secure$/);
   assert.equal((await say("")).status, 200);
+});
+
+test("a cookie that another host of the domain could have set opens nothing where there is HTTPS", async () => {
+  await using here = serve();
+  const theirs = (await here.call("POST", "/v1/chat", { body: { message: "x" } })).headers.get("set-cookie") ?? "";
+  const planted = (theirs.split(";", 1)[0] ?? "").replace("__Host-", "");
+  assert.match(planted, /^perdure_device=/);
+  assertProblem(await here.call("GET", "/v1/chat/turns", { headers: { cookie: planted } }), 401, "device_missing");
 });
 
 test("an origin that no browser sends is refused when the server is made", async () => {
@@ -257,4 +265,26 @@ test("an origin that no browser sends is refused when the server is made", async
   assert.equal(refused.headers.get("access-control-allow-origin"), "https://chat.example", "errors are readable too");
   const foreign = await callOn(server, "GET", "/v1/chat/turns", { headers: { origin: "https://evil.example" } });
   assert.equal(foreign.headers.get("access-control-allow-origin"), null);
+});
+
+test("a number of a million digits is refused at once, and keeps the server from nobody", async () => {
+  await using here = serve({ server: { deviceBodyBytesMax: 8 * 1024 * 1024 } });
+  const body = `{"message":{"role":"user","content":{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}}}`;
+  const began = performance.now();
+  assertProblem(await here.call("POST", "/v1/chat", { device: randomUUID(), body }), 400, "request_invalid");
+  assert(performance.now() - began < 2000);
+});
+
+test("a device sends less at once than an operator may", async () => {
+  await using here = serve({ server: { deviceBodyBytesMax: 1000 } });
+  const text = "x".repeat(2000);
+  const refused = await here.call("POST", "/v1/chat", { device: randomUUID(), body: { message: text } });
+  assert.deepEqual(
+    [refused.status, refused.json.code, refused.json.details],
+    [413, "body_too_large", { bytesMax: 1000 }],
+  );
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).json.turns?.length ?? 0, 0);
+  const key = await here.key("write");
+  const body = { id: "long", metadata: { text } };
+  assert.equal((await here.call("POST", "/v1/sessions", { key, body })).status, 201);
 });
