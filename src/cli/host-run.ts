@@ -27,6 +27,9 @@ interface RunOptions extends StoreOptions, ListenOptions {
   readonly quiet?: boolean;
 }
 
+/** Somewhat longer than a session may take to be put to sleep: who spoke to one that was broken off is told. */
+const graceMs = 15_000;
+
 export function runCommand(): Command {
   return storeCommand(
     "run",
@@ -143,7 +146,7 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
 
 /** What runs comes to its end while one session after another goes to sleep, and others may have it from then on. */
 async function close(host: Host, listening: Listening): Promise<void> {
-  const [closed] = await Promise.allSettled([host.close(), listening.close()]);
+  const [closed] = await Promise.allSettled([host.close(), listening.close(graceMs)]);
   if (closed.status === "rejected") throw closed.reason;
 }
 
