@@ -4,6 +4,7 @@
  */
 import type {
   ActiveAgent,
+  Budget,
   Chunk,
   Counters,
   Metadata,
@@ -30,6 +31,7 @@ export interface WireSession {
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
+  readonly budget: Budget | null;
   readonly version: number;
   readonly waiting: number;
 }

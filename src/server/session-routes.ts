@@ -4,6 +4,7 @@ import { SessionError } from "../errors.ts";
 import type { Seen, Session, TurnInput } from "../index.ts";
 import {
   agentName,
+  budget,
   busyPolicy,
   chatAnswer,
   count,
@@ -39,6 +40,7 @@ const beginning = {
   instructions: z.string().optional(),
   ttl: duration.optional(),
   maxAge: duration.optional(),
+  budget: budget.optional(),
 };
 
 export function addSessionRoutes(shared: Shared): void {
@@ -131,7 +133,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "patch",
       path: "/v1/sessions/{id}",
-      summary: "Change metadata, deadlines, user or instructions",
+      summary: "Change metadata, deadlines, user, instructions or budget",
       scope: "write",
       params: idInPath,
       body: z.object({
@@ -141,6 +143,7 @@ function addLifeRoutes(shared: Shared): void {
         instructions: z.string().optional(),
         ttl: duration.optional(),
         maxAge: duration.nullable().optional(),
+        budget: budget.nullable().optional(),
       }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },

@@ -4,8 +4,7 @@ import type { Entry, SessionKey } from "../domain/entry.ts";
 import { floorAt, giveFloor } from "../domain/floor.ts";
 import { parseId } from "../domain/ids.ts";
 import type { Floor, SessionRecord } from "../domain/record.ts";
-import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
-import { estimateUsage } from "../domain/usage.ts";
+import { parseMessages, turnOf, type Message, type MessageInput, type Turn } from "../domain/turn.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import type { Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -17,6 +16,7 @@ import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
+import { Spending, type Cost } from "./spending.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
@@ -118,7 +118,8 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const request = { messages, agent, ...modelOf(core, agent, options) };
   return new Answer(turn.inProgress.seq, async (say) => {
     try {
-      return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal });
+      const now = (): number => core.now();
+      return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal, now });
     } finally {
       owner.follow(handle);
     }
@@ -179,26 +180,14 @@ interface Run {
   readonly request: Omit<ModelRequest, "signal">;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal | undefined;
-}
-
-/** What an answer took, as far as it came. */
-interface Cost {
-  readonly usage: Usage;
-  readonly requests: number;
-  readonly model?: string;
+  readonly now: () => number;
 }
 
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
-async function run(turn: TurnInProgress, { session, model, request, say, signal }: Run): Promise<Turn> {
+async function run(turn: TurnInProgress, { session, model, request, say, signal, now }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
-  let usage: Usage | undefined;
-  let requests = 1;
-  let modelName = request.model;
-  const cost = (): Cost => ({
-    usage: usage ?? estimateUsage(request.messages, turn.output),
-    requests,
-    ...(modelName === undefined ? {} : { model: modelName }),
-  });
+  const spending = new Spending({ asked: request.messages, model: request.model, now });
+  turn.cost = () => spending.cost(turn.output);
   try {
     for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
       if (event.type === "text") {
@@ -207,11 +196,13 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
       } else if (event.type === "message") {
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
-        usage = event.usage;
+        spending.report(event.usage);
       } else if (event.type === "requests") {
-        requests = event.requests;
+        spending.call(event.requests, turn.output);
+      } else if (event.type === "step") {
+        spending.step(event.usage);
       } else {
-        modelName = event.model;
+        spending.answers(event.model);
       }
     }
   } catch (failure) {
@@ -220,9 +211,9 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
       : stop.aborted
         ? turn.interruption("it was aborted")
         : failure;
-    throw await sealBroken(turn, identified(error, session, turn.seq), cost());
+    throw await sealBroken(turn, identified(error, session, turn.seq), spending.cost(turn.output));
   }
-  return await turn.seal(cost());
+  return await turn.seal(spending.cost(turn.output));
 }
 
 /** What a model throws, not knowing whom it answers. */
