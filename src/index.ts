@@ -46,5 +46,17 @@ export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
 export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export {
+  Tallying,
+  type Histogram,
+  type SessionDay,
+  type SessionFacts,
+  type EntryFacts,
+  type Tally,
+  type TallyKind,
+  type TallyQuery,
+  type TurnGroup,
+  type TurnSums,
+} from "./store/tally.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

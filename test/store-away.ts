@@ -54,6 +54,10 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.find(query);
     },
+    async tally(query) {
+      guard();
+      return await memory.tally(query);
+    },
     async heartbeat(instance, how) {
       guard();
       await memory.heartbeat(instance, how);

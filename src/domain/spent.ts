@@ -13,7 +13,7 @@ export interface Spent {
   readonly agent: string;
   readonly model?: string;
   /** Tokens of all of them. */
-  readonly usage: Usage;
+  readonly usage: Omit<Usage, "estimated">;
   /** Calls of a model. */
   readonly requests: number;
   readonly durationMs: number;
@@ -21,6 +21,10 @@ export interface Spent {
   readonly longestMs: number;
   /** How many turns it is the sum of. */
   readonly turns: number;
+  readonly failed: number;
+  readonly interrupted: number;
+  /** How many of them have tokens that are an estimate. */
+  readonly estimated: number;
   /** The hour they began in, epoch ms. */
   readonly hour: number;
 }
@@ -39,19 +43,23 @@ export class CutTally {
   #messages = 0;
   readonly #spent = new Map<string, Spent>();
 
-  add({ at, agent, model, usage, requests, durationMs = 0, input, output }: Turn): void {
+  add({ at, status, agent, model, usage, requests, durationMs = 0, input, output }: Turn): void {
     this.#messages += input.length + output.length;
     const hour = Math.floor(at / hourMs) * hourMs;
     const key = encode([hour, agent, model ?? null]);
     const before = this.#spent.get(key);
+    const { estimated: _, ...tokens } = addUsage(before?.usage ?? noUsage, usage ?? noUsage);
     this.#spent.set(key, {
       agent,
       ...(model === undefined ? {} : { model }),
-      usage: addUsage(before?.usage, usage ?? noUsage),
+      usage: tokens,
       requests: (before?.requests ?? 0) + requests,
       durationMs: (before?.durationMs ?? 0) + durationMs,
       longestMs: Math.max(before?.longestMs ?? 0, durationMs),
       turns: (before?.turns ?? 0) + 1,
+      failed: (before?.failed ?? 0) + (status === "failed" ? 1 : 0),
+      interrupted: (before?.interrupted ?? 0) + (status === "interrupted" ? 1 : 0),
+      estimated: (before?.estimated ?? 0) + (usage?.estimated === true ? 1 : 0),
       hour,
     });
   }

@@ -156,13 +156,23 @@ test("what turns took stays on the books when they are cut off, by agent, model 
   const range = { log: "spent", from: 1, to: 100, order: "ascending", limit: 100 } as const;
   const spent = (await store.read({ tenant: "default", id: "s" }, range)).map(spentOf);
   const at = { agent: "a", model: "m", hour };
-  const none = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+  const none = { failed: 0, interrupted: 0, estimated: 0 };
+  const nothing = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
   assert.deepEqual(spent, [
-    { ...at, usage: usage(10, 5), requests: 1, durationMs: 70, longestMs: 70, turns: 1 },
-    { agent: "b", hour, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1 },
-    { agent: "assistant", hour, usage: none, requests: 0, durationMs: 0, longestMs: 0, turns: 1 },
-    { ...at, hour: hour + 3_600_000, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1 },
-    { ...at, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1 },
+    { ...at, usage: usage(10, 5), requests: 1, durationMs: 70, longestMs: 70, turns: 1, ...none },
+    { agent: "b", hour, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1, ...none, failed: 1 },
+    { agent: "assistant", hour, usage: nothing, requests: 0, durationMs: 0, longestMs: 0, turns: 1, ...none },
+    {
+      ...at,
+      hour: hour + 3_600_000,
+      usage: usage(10, 5),
+      requests: 1,
+      durationMs: 50,
+      longestMs: 50,
+      turns: 1,
+      ...none,
+    },
+    { ...at, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1, ...none },
   ]);
   assert.deepEqual(tallySpent(tallyAll([]), spent), session.info.counters);
 });

@@ -63,6 +63,10 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.find(...args));
   }
 
+  async tally(...args: Parameters<Store["tally"]>): ReturnType<Store["tally"]> {
+    return await this.#through(() => this.#store.tally(...args));
+  }
+
   async heartbeat(...args: Parameters<Store["heartbeat"]>): ReturnType<Store["heartbeat"]> {
     await this.#through(() => this.#store.heartbeat(...args));
   }

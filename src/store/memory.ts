@@ -10,6 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import { headOfData, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
 
@@ -133,6 +134,21 @@ class MemoryStore implements Store {
       records: page.map(({ row }): SessionRecord => recordOf(row)),
       next: last && encodeCursor(last.position),
     };
+  }
+
+  async tally(query: TallyQuery): Promise<Tally> {
+    this.#guardOpen();
+    const tallying = new Tallying(query);
+    for (const { row, logs } of this.#sessions.values()) {
+      if (row.tenant !== query.tenant) continue;
+      const { counters, floor } = recordOf(row);
+      const bytes = Buffer.byteLength(row.data);
+      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+      for (const [log, entries] of logs)
+        for (const { at, data } of entries)
+          tallying.addEntry({ log, at, user: row.user, data: headOfData(data), bytes: Buffer.byteLength(data) });
+    }
+    return tallying.result();
   }
 
   async heartbeat(

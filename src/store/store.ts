@@ -7,6 +7,7 @@ import type { Transaction } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import type { SessionState, SettledState } from "../domain/states.ts";
+import type { Tally, TallyQuery } from "./tally.ts";
 
 /** Where sessions are kept. */
 export interface Store {
@@ -46,6 +47,15 @@ export interface Store {
    * INVARIANT scope-is-in-the-key: a query for one tenant never shows another's.
    */
   find(query: SessionQuery): Promise<Page>;
+
+  /**
+   * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
+   * `events`, in the forms that `domain/` gives their entries.
+   * INVARIANT tally-is-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off.
+   * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
+   * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
+   */
+  tally(query: TallyQuery): Promise<Tally>;
 
   /**
    * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.

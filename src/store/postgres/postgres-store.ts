@@ -7,12 +7,14 @@ import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, Sessio
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
+import type { Tally, TallyQuery } from "../tally.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
 import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
 import { isMissing } from "./postgres-error.ts";
+import { tallyCall, tallyOf } from "./tally.ts";
 
 interface Options {
   /** The schema's name, quoted. */
@@ -160,6 +162,12 @@ export class PostgresStore implements Store {
   async find(query: SessionQuery): Promise<Page> {
     this.#database.guardOpen();
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
+  }
+
+  async tally(query: TallyQuery): Promise<Tally> {
+    this.#database.guardOpen();
+    const { text, values } = tallyCall(this.#schema, query);
+    return tallyOf(await this.#withSchema(() => this.#database.administer(text, values)), query);
   }
 
   async heartbeat(

@@ -1,15 +1,18 @@
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import type { Change, Transaction } from "../../domain/change.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
 import { findPage } from "./find.ts";
 import type { Patience } from "./patience.ts";
 import { prepareAll, type Statements } from "./statements.ts";
+import { tallyIn } from "./tally.ts";
 import type { Transactions } from "./transactions.ts";
 
 interface Options {
@@ -176,6 +179,28 @@ export class SqliteStore implements Store {
     return await this.#run(() => findPage(this.#database, query));
   }
 
+  /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */
+  async tally(query: TallyQuery): Promise<Tally> {
+    if (!this.capabilities.durable) {
+      return await this.#run(() => this.#transactions.reading(() => drained(tallyIn(this.#database, query))));
+    }
+    const database = await this.#run(() => {
+      const opened = new DatabaseSync(this.#name, { readOnly: true, timeout: 0 });
+      opened.exec("begin");
+      return opened;
+    });
+    try {
+      const sums = tallyIn(database, query);
+      for (;;) {
+        const step = await this.#run(() => sums.next());
+        if (step.done === true) return step.value;
+        await turnOfTheLoop();
+      }
+    } finally {
+      database.close();
+    }
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -222,6 +247,13 @@ export class SqliteStore implements Store {
 
   #guardOpen(): void {
     if (this.#closed) throw new SessionError("closed", { name: `the store ${this.#name}` });
+  }
+}
+
+function drained<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
   }
 }
 
