@@ -6,6 +6,7 @@ import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
+import { statsCommand } from "./stats.ts";
 import { version } from "./version.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
@@ -24,6 +25,7 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      statsCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

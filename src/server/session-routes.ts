@@ -225,8 +225,29 @@ function addLifeRoutes(shared: Shared): void {
   addRoute(
     shared,
     {
+      method: "get",
+      path: "/v1/stats",
+      summary: "Sessions, turns and tokens in numbers, by agent, user, model, day or hour",
+      scope: "read",
+      query: z.object({
+        by: z.enum(["agent", "user", "model", "day", "hour"]).optional(),
+        since: instant.optional(),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+      }),
+      answers: { 200: { description: "the sums", schema: z.looseObject({ at: instant }) } },
+    },
+    async (c, { query: { by, since, limit } }) => {
+      const query = { limit, ...present({ by, since: since === undefined ? undefined : new Date(since) }) };
+      return jsonAnswer(c, await c.get("sessions").stats(query));
+    },
+  );
+
+  addRoute(
+    shared,
+    {
       method: "post",
       path: "/v1/sweep",
+
       summary: "Mark what has expired, take back expired floors and, past the retention, remove",
       scope: "admin",
       body: z.object({

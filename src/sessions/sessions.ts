@@ -17,6 +17,7 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
+import { stats, type Stats, type StatsQuery } from "./stats.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
@@ -184,6 +185,16 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /**
+   * This tenant's sessions in numbers: how many in which state, what their turns took, by agent, user, model, day or hour.
+   * Summed up by the store, from one moment, while others go on writing.
+   * @throws SessionError `argument_invalid`
+   */
+  async stats(query: StatsQuery = {}): Promise<Stats> {
+    this.#core.guardOpen();
+    return await stats(this.#core, this.tenant, query);
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
