@@ -30,6 +30,7 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { Spread } from "./domain/spread.ts";
 export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
@@ -47,7 +48,17 @@ export type { Window } from "./domain/window.ts";
 export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
-export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+  StoreFlaw,
+} from "./store/store.ts";
 export {
   Tallying,
   type Histogram,

@@ -57,6 +57,7 @@ function keptOpen(store: Store, loadsFail: () => boolean): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     heartbeat: (instance, how) => store.heartbeat(instance, how),
     watch: (key, wake) => store.watch(key, wake),
     instances: (ids) => store.instances(ids),

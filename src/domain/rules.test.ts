@@ -38,6 +38,7 @@ import type { SessionRecord } from "./record.ts";
 import { nextState, stateAt } from "./states.ts";
 import { tallyAll, tallySpent } from "./tally.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
+import { Examination } from "./examination.ts";
 import { CutTally, spentOf } from "./spent.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns.ts";
 import type { Context, Writer } from "./writer.ts";
@@ -372,6 +373,9 @@ function checkSession(life: Life): void {
   assert.equal(record.counters.turns, counted.turns);
   assert.equal(record.counters.messages, counted.messages);
   if (!life.truncated) assert.deepEqual(record.counters, counted, "counters and log agree");
+  const examination = new Examination(record);
+  for (const [log, entries] of logs) for (const entry of entries) examination.add(log, entry);
+  assert.deepEqual(examination.result(), { flaws: [], cure: null }, "who examines it finds nothing");
   const spent = tallySpent(counted, (logs.get("spent") ?? []).map(spentOf));
   assert.deepEqual(record.counters, spent, "what was cut off is counted where it was kept");
 

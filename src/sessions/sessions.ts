@@ -11,6 +11,7 @@ import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
+import { examineStore, type DoctorReport, type DoctorRequest } from "./doctor.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
 import { Reach, type Health } from "./reach.ts";
@@ -195,6 +196,16 @@ export class Sessions implements AsyncDisposable {
   async stats(query: StatsQuery = {}): Promise<Stats> {
     this.#core.guardOpen();
     return await stats(this.#core, this.tenant, query);
+  }
+
+  /**
+   * Look over the whole store, all tenants: gaps in logs, records that do not say what their logs hold, leases of instances
+   * that are gone, entries of no session, damage. Says what is wrong and what would mend it; with `repair`, mends what can
+   * be mended without deleting anything. Sessions that somebody writes to are left alone.
+   */
+  async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
+    this.#core.guardOpen();
+    return await examineStore(this.#core, request);
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */

@@ -50,6 +50,7 @@ function delegating(store: Store): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),

@@ -67,6 +67,10 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.tally(...args));
   }
 
+  async inspect(): ReturnType<Store["inspect"]> {
+    return await this.#through(() => this.#store.inspect());
+  }
+
   async heartbeat(...args: Parameters<Store["heartbeat"]>): ReturnType<Store["heartbeat"]> {
     await this.#through(() => this.#store.heartbeat(...args));
   }

@@ -25,6 +25,7 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     read: async (key, range) => await (await store()).read(key, range),
     find: async (query) => await (await store()).find(query),
     tally: async (query) => await (await store()).tally(query),
+    inspect: async () => await (await store()).inspect(),
     heartbeat: async (instance, options) => await (await store()).heartbeat(instance, options),
     instances: async (ids) => await (await store()).instances(ids),
     watch: (key, wake) => opened?.watch(key, wake) ?? (() => undefined),

@@ -12,7 +12,17 @@ import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
+import type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+  StoreFlaw,
+} from "./store.ts";
 
 export interface MemoryOptions {
   /** Where the store's time comes from. @default the machine's clock */
@@ -149,6 +159,11 @@ class MemoryStore implements Store {
           tallying.addEntry({ log, at, user: row.user, data: headOfData(data), bytes: Buffer.byteLength(data) });
     }
     return tallying.result();
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    this.#guardOpen();
+    return [];
   }
 
   async heartbeat(

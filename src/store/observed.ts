@@ -5,7 +5,7 @@ import type { Outcome, Store } from "./store.ts";
 export interface StoreCall {
   /** The store that was called: a process may have several. */
   readonly store: Store;
-  readonly operation: "commit" | "load" | "read" | "find" | "tally" | "heartbeat" | "instances";
+  readonly operation: "commit" | "load" | "read" | "find" | "tally" | "inspect" | "heartbeat" | "instances";
   readonly ms: number;
   /** Of a commit: how many transactions it held, and how many of them were conflicts. */
   readonly transactions?: number;
@@ -45,6 +45,7 @@ export function observed(store: Store): Store {
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
     tally: (query) => told("tally", () => store.tally(query)),
+    inspect: () => told("inspect", () => store.inspect()),
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),
     instances: (ids) => told("instances", () => store.instances(ids)),
     watch: (key, wake) => store.watch(key, wake),

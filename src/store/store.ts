@@ -58,6 +58,13 @@ export interface Store {
   tally(query: TallyQuery): Promise<Tally>;
 
   /**
+   * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
+   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store.
+   * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
+   */
+  inspect(): Promise<readonly StoreFlaw[]>;
+
+  /**
    * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.
    * INVARIANT dead-instances-are-forgotten: those not seen for a day are removed on the way.
    */
@@ -76,6 +83,13 @@ export interface Store {
 
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
+}
+
+/** Something that is wrong with a store. */
+export interface StoreFlaw {
+  readonly kind: "orphans" | "schema" | "damage";
+  /** For people: what is wrong, and where. */
+  readonly what: string;
 }
 
 /** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */

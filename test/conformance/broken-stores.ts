@@ -254,6 +254,11 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       return { ...(await tally(query)), sessions };
     }),
   ],
+  [
+    "finds fault with itself",
+    "inspect-finds-nothing",
+    () => ({ inspect: async () => [{ kind: "damage", what: "everything" }] }),
+  ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
   [
@@ -274,6 +279,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),

@@ -3,7 +3,17 @@ import type { Entry, SessionKey } from "../../domain/entry.ts";
 import type { Instance } from "../../domain/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+  StoreFlaw,
+} from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
@@ -170,6 +180,15 @@ export class PostgresStore implements Store {
     return tallyOf(await this.#withSchema(() => this.#database.administer(text, values)), query);
   }
 
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    this.#database.guardOpen();
+    const rows = await this.#withSchema(() => this.#database.administer(orphansText(this.#schema)));
+    return rows.map(({ tenant, session, log, count }) => ({
+      kind: "orphans",
+      what: `${String(count)} entries of the log ${String(log)} of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
+    }));
+  }
+
   async heartbeat(
     { id, host, pid, machine, startedAt }: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -236,6 +255,16 @@ export class PostgresStore implements Store {
       return await work();
     }
   }
+}
+
+/** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
+function orphansText(schema: string): string {
+  return `
+    select entry.tenant, entry.session, entry.log, count(*) as count from ${schema}.entries entry
+    where not exists (
+      select from ${schema}.sessions session where session.tenant = entry.tenant and session.id = entry.session
+    )
+    group by entry.tenant, entry.session, entry.log order by 1, 2, 3 limit 100`;
 }
 
 /** What a batch that landed has refused, as JSON; or null once its number is taken from it. */

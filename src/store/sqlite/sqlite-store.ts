@@ -8,8 +8,19 @@ import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+  StoreFlaw,
+} from "../store.ts";
 import { findPage } from "./find.ts";
+import { flawsIn } from "./inspect.ts";
 import type { Patience } from "./patience.ts";
 import { prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./tally.ts";
@@ -199,6 +210,10 @@ export class SqliteStore implements Store {
     } finally {
       database.close();
     }
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    return await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
   }
 
   async heartbeat(

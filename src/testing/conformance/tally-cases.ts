@@ -302,6 +302,15 @@ export function tallyCases(check: Check): void {
       assert.deepEqual(sessions.turns, [[turns.turns, 1]], "the record and the log are from the same moment");
   });
 
+  check("inspect-finds-nothing: whatever was written, cut off and removed", async (bench) => {
+    const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
+    await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
+    const gone = await land(bench.store, sessionOf(bench, { id: "c" }, [{}]));
+    await land(bench.store, stepOf(first, { splices: [{ log: "turns", from: 2, entries: [] }] }));
+    await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
+    assert.deepEqual(await bench.store.inspect(), []);
+  });
+
   check("tally-is-whole: of an empty tenant all is nought", async (bench) => {
     const { turns, groups, days, durationMs, sessions } = await tallied(bench, { by: kinds });
     assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
