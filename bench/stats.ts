@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { DatabaseSync } from "node:sqlite";
-import { entryOfTurn, type Turn } from "../src/domain/turn.ts";
+import { entryOfTurn, parseMessages, type Turn } from "../src/domain/turn.ts";
 import { noCounters } from "../src/domain/record.ts";
 import { Sessions } from "../src/index.ts";
 import { openSqlite } from "../src/store/sqlite/open.ts";
@@ -117,8 +117,8 @@ function turnOf(session: number, place: number, startedAt: number): Turn {
     status: "done",
     agent: `agent${session % 5}`,
     model: `model${place % 3}`,
-    input: [{ role: "user", content: String(turn.input) }],
-    output: [{ role: "assistant", content: String(turn.output) }],
+    input: parseMessages(turn.input, "user", "input"),
+    output: parseMessages(turn.output, "assistant", "output"),
     usage: { inputTokens: 212, outputTokens: 186, totalTokens: 398 },
     requests: 1,
     durationMs: (session * 7919 + place * 104_729) % 9000,
