@@ -2,6 +2,7 @@ import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { doctorCommand } from "./doctor.ts";
+import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -28,6 +29,7 @@ export async function main(args: readonly string[]): Promise<void> {
       sessionsCommand(),
       statsCommand(),
       doctorCommand(),
+      eventsCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

@@ -14,7 +14,13 @@ test("the turn that reaches the budget is kept, the next one is refused with not
   const refusal = { code: "budget_exceeded", details: { unit: "tokens", spent: 200, max: 150 } };
   await assert.rejects(session.append({ input: "a" }), (error: { code: string; details: object }) => {
     assert.equal(error.code, refusal.code);
-    assert.deepEqual(error.details, { sessionId: "s", tenant: "default", ...refusal.details });
+    assert.deepEqual(error.details, {
+      sessionId: "s",
+      tenant: "default",
+      agent: "assistant",
+      command: "append",
+      ...refusal.details,
+    });
     return true;
   });
   await assert.rejects(session.begin("a"), { code: "budget_exceeded" });

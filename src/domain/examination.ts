@@ -47,7 +47,7 @@ export class Examination {
 
   /** The next entry of a log. */
   add(log: LogName, entry: Entry): void {
-    const end = this.#ends.get(log) ?? 0;
+    const end = this.#ends.get(log) ?? (mayLackItsBeginning(log) ? entry.seq - 1 : 0);
     if (entry.seq !== end + 1) this.miss(log, `${log} has no entry ${end + 1}, but one ${entry.seq}`);
     this.#ends.set(log, entry.seq);
     try {
@@ -104,6 +104,7 @@ export class Examination {
       const head = headOf(this.#record, log);
       const end = this.#ends.get(log) ?? 0;
       if (head === end || this.#broken.has(log) || this.#isPutAway(log)) continue;
+      if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
       this.#flaw(
         "head",
         `its record says that ${log} ends with ${head}, it ends with ${end}`,
@@ -143,6 +144,11 @@ export class Examination {
     this.#flaw("open_turn", what, `the record says that ${named(this.#openTurn)} is open`);
     return this.#openTurn;
   }
+}
+
+/** Old events are forgotten. */
+function mayLackItsBeginning(log: LogName): boolean {
+  return log === "events";
 }
 
 /** Put into the record what its logs say. Who had seen it before has to look again. */

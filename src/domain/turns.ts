@@ -6,13 +6,13 @@ import { SessionError } from "../errors.ts";
 import { guardBudget } from "./budget.ts";
 import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
-import { activity } from "./lifecycle.ts";
+import { stayLive, use } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
 import { keepSpent, type Cut } from "./spent.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
-import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
+import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
@@ -70,11 +70,11 @@ export function beginTurn(
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
   const entry = entryOfTurn(placed);
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   splice(draft, "turns", placed.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return placed;
@@ -122,7 +122,7 @@ export function addChunks(
     data: encodeChunk(chunk),
   }));
   splice(draft, "chunks", from, entries);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   return changeOf(draft);
 }
 
@@ -153,7 +153,7 @@ export function sealTurn(
   const draft = draftOf(record);
   const entry = sealOver(draft, { ...open, ...sealing });
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   if (release) set(draft, { lease: null });
   return changeOf(draft);
 }
@@ -170,12 +170,10 @@ export function truncateTurns(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const turns = headOf(record, "turns") - after;
-  set(draft, {
-    ...activity(record, context.now),
-    counters: tallyTruncate(record.counters, { turns, messages: cut.messages }),
-  });
+  use(draft, context);
+  set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }) });
   splice(draft, "turns", after + 1, []);
   keepSpent(draft, cut.spent);
   return changeOf(draft);

@@ -26,6 +26,8 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     find: async (query) => await (await store()).find(query),
     tally: async (query) => await (await store()).tally(query),
     inspect: async () => await (await store()).inspect(),
+    events: async (scan) => await (await store()).events(scan),
+    forgetEvents: async (past) => await (await store()).forgetEvents(past),
     heartbeat: async (instance, options) => await (await store()).heartbeat(instance, options),
     instances: async (ids) => await (await store()).instances(ids),
     watch: (key, wake) => opened?.watch(key, wake) ?? (() => undefined),

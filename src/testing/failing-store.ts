@@ -60,6 +60,8 @@ export function failingStore(
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
     inspect: () => store.inspect(),
+    events: (scan) => store.events(scan),
+    forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),

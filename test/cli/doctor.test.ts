@@ -47,7 +47,7 @@ test("what is wrong is said, with what would mend it, and nothing is written", a
   assert.equal(code, 1);
   assert.match(
     stdout,
-    /^orphans {2}the store: 3 entries of the log turns of a session number 3.* \(nothing here mends it; a backup may\)\n/,
+    /^orphans {2}the store: 4 entries of a session number 3.* \(nothing here mends it; a backup may\)\n/,
   );
   assert.match(
     stdout,

@@ -37,7 +37,7 @@ test("gaps, lost ends and entries of no session are found; what can be mended is
         ["gap", "b", false],
       ],
     );
-    assert.match(found[0]?.what ?? "", /^3 entries of the log turns of session c of tenant default/);
+    assert.match(found[0]?.what ?? "", /^4 entries of session c of tenant default/);
     assert.deepEqual([report.sessions, report.complete], [3, true]);
     assert.equal((await (await sessions.get("a")).append({ input: "on" })).seq, 3);
   } finally {

@@ -38,9 +38,9 @@ test("a file that nobody else has written to is sound", async () => {
   assert.deepEqual(await inspected("vacuum"), []);
 });
 
-test("entries of no session are found, by log", async () => {
+test("entries of no session are found", async () => {
   assert.deepEqual(await inspected("delete from sessions where id = 'b'"), [
-    { kind: "orphans", what: "3 entries of the log turns of a session number 2, which there is not" },
+    { kind: "orphans", what: "4 entries of a session number 2, which there is not" },
   ]);
 });
 

@@ -36,12 +36,12 @@ function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {
 function orphans(database: DatabaseSync): StoreFlaw[] {
   const rows = database
     .prepare(`
-      select session, log, count(*) as count from entries
-      where session not in (select no from sessions) group by session, log order by session, log limit 100`)
+      select session, count(*) as count from entries
+      where session not in (select no from sessions) group by session order by session limit 100`)
     .all();
-  return rows.map(({ session, log, count }) => ({
+  return rows.map(({ session, count }) => ({
     kind: "orphans",
-    what: `${String(count)} entries of the log ${String(log)} of a session number ${String(session)}, which there is not`,
+    what: `${String(count)} entries of a session number ${String(session)}, which there is not`,
   }));
 }
 

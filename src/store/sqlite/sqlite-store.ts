@@ -10,6 +10,8 @@ import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import type {
   Capabilities,
+  FoundEvents,
+  EventScan,
   Loaded,
   LoadRequest,
   LogRange,
@@ -19,6 +21,7 @@ import type {
   Store,
   StoreFlaw,
 } from "../store.ts";
+import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
 import { flawsIn } from "./inspect.ts";
 import type { Patience } from "./patience.ts";
@@ -216,22 +219,32 @@ export class SqliteStore implements Store {
     return await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
   }
 
+  async events(scan: EventScan): Promise<FoundEvents> {
+    return await this.#run(() => eventPage(this.#database, scan));
+  }
+
+  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    return await this.#write(() => forgetEvents(this.#database, past));
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     const now = this.#clock.now();
-    const { id, host, pid, machine, startedAt } = instance;
+    const { id, host, pid, machine, startedAt, address } = instance;
     await this.#write(() => {
       if (leaving) this.#sql.removeInstance.run(id);
-      else this.#sql.beat.run(id, host, pid, machine, startedAt, now);
+      else this.#sql.beat.run(id, host, pid, machine, startedAt, address, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
     });
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     return await this.#run(() => {
-      const rows = this.#sql.instances.all(JSON.stringify(ids));
+      const rows = ids === "hosts" ? this.#sql.hosts.all() : this.#sql.instances.all(JSON.stringify(ids));
       return { now: this.#clock.now(), instances: rows as unknown as Instance[] };
     });
   }
