@@ -1,6 +1,7 @@
 /** Statistics as one HTML file: plots drawn here, no script, nothing loaded from anywhere. */
 import type { Spread, Stats, StatsGroup } from "../index.ts";
 import { noSums } from "../store/tally.ts";
+import { daysOf, type DayLine } from "./stats-days.ts";
 import { bytes, localTime, number, span } from "./output.ts";
 
 export function statsReport(stats: Stats): string {
@@ -56,29 +57,20 @@ ${table("user", groups.user)}
 `;
 }
 
-interface Day extends Omit<StatsGroup, "key"> {
-  readonly day: string;
-  readonly created: number;
-  readonly ended: number;
-  readonly expired: number;
-}
-
 const dayMs = 86_400_000;
 /** A plot shows no more than the last year. */
 const daysMax = 366;
 
 /** The days from the first that anything happened on to the last, those included on which nothing did. */
-function everyDay({ days, groups }: Stats): readonly Day[] {
-  const turns = new Map((groups.day ?? []).map(({ key, ...sums }) => [key ?? "", sums]));
-  const sessions = new Map(days.map(({ day, ...counts }) => [day, counts]));
-  const known = [...turns.keys(), ...sessions.keys()].map((day) => Date.parse(day)).toSorted((a, b) => a - b);
-  const last = known.at(-1);
-  if (last === undefined) return [];
-  const first = Math.max(known[0] ?? last, last - (daysMax - 1) * dayMs);
+function everyDay(stats: Stats): readonly DayLine[] {
+  const known = new Map(daysOf(stats).map((line) => [line.day, line]));
+  const [latest] = known.keys();
+  if (latest === undefined) return [];
+  const last = Date.parse(latest);
+  const first = Math.max(Date.parse([...known.keys()].at(-1) ?? latest), last - (daysMax - 1) * dayMs);
   return Array.from({ length: (last - first) / dayMs + 1 }, (_, index) => {
     const day = new Date(first + index * dayMs).toISOString().slice(0, 10);
-    const counts = sessions.get(day) ?? { created: 0, ended: 0, expired: 0 };
-    return { day, ...noSums(), ...turns.get(day), ...counts };
+    return known.get(day) ?? { day, ...noSums(), created: 0, ended: 0, expired: 0 };
   });
 }
 
@@ -91,10 +83,10 @@ function spreadFigure(name: string, spread: Spread | null, show: (value: number)
   return figure(name, show(spread.p50), [`p95 ${show(spread.p95)}`, `max ${show(spread.max)}`]);
 }
 
-type Series = readonly [name: string, value: (day: Day) => number];
+type Series = readonly [name: string, value: (day: DayLine) => number];
 
 /** Bars for each day, one series upon the other. */
-function plot(title: string, days: readonly Day[], series: readonly Series[], show = number): string {
+function plot(title: string, days: readonly DayLine[], series: readonly Series[], show = number): string {
   if (days.length === 0) return "";
   const heights = days.map((day) => series.reduce((sum, [, value]) => sum + value(day), 0));
   const most = Math.max(1, ...heights);

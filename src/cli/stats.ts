@@ -1,14 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { styleText } from "node:util";
 import { Option, type Command } from "commander";
-import type { Sessions, Spread, Stats, StatsGroup, TallyKind } from "../index.ts";
+import type { Sessions, Spread, Stats, StatsDay, StatsGroup, TallyKind } from "../index.ts";
 import { statsKinds } from "../sessions/stats.ts";
 import { sumNames } from "../store/tally.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
 import { bytes, note, number, span, writeJson, writeTable } from "./output.ts";
+import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
@@ -50,14 +50,14 @@ async function stats({ by, since, limit, json, csv, html, ...options }: StatsOpt
     return;
   }
   const found = await sessions.stats({ ...query, by });
-  const groups = found.groups[by] ?? [];
   if (json === true) {
     writeJson(found);
     return;
   }
-  if (csv === true) writeCsv(by, groups);
-  else describe(found, by, groups);
-  if (groups.length === limit) note(`the first ${limit}; --limit shows more`);
+  const lines = linesOf(found, by).slice(0, limit);
+  if (csv === true) writeCsv(by, lines);
+  else describe(found, by, lines);
+  if (lines.length === limit) note(`the first ${limit}; --limit shows more`);
 }
 
 async function writeReport(sessions: Sessions, file: string, query: { readonly since?: Date }): Promise<void> {
@@ -66,7 +66,16 @@ async function writeReport(sessions: Sessions, file: string, query: { readonly s
   note(`written to ${resolve(file)}`);
 }
 
-function describe(stats: Stats, by: TallyKind, groups: readonly StatsGroup[]): void {
+/** A line of the table: what some turns came to, and of a day, which sessions came and went on it. */
+type Line = StatsGroup & Partial<Omit<StatsDay, "day">>;
+
+function linesOf(stats: Stats, by: TallyKind): readonly Line[] {
+  return by === "day" ? daysOf(stats).map(({ day, ...sums }) => ({ key: day, ...sums })) : (stats.groups[by] ?? []);
+}
+
+const dayCounts = ["created", "ended", "expired"] as const;
+
+function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
   const { sessions, turns, floors, storage } = stats;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
   const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} cut off since`;
@@ -92,12 +101,22 @@ function describe(stats: Stats, by: TallyKind, groups: readonly StatsGroup[]): v
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
     ],
   );
-  if (groups.length === 0) return;
+  if (lines.length === 0) return;
   process.stdout.write("\n");
-  const most = Math.max(...groups.map(({ totalTokens }) => totalTokens));
+  const most = Math.max(...lines.map(({ totalTokens }) => totalTokens));
   writeTable(
-    [by.toUpperCase(), "TURNS", "FAILED", "CALLS", "TOKENS", "MEAN TIME", "TEXT", ""],
-    groups.map((group) => [
+    [
+      by.toUpperCase(),
+      "TURNS",
+      "FAILED",
+      "CALLS",
+      "TOKENS",
+      "MEAN TIME",
+      "TEXT",
+      ...(by === "day" ? ["CREATED", "ENDED", "EXPIRED"] : []),
+      "",
+    ],
+    lines.map((group) => [
       group.key ?? "-",
       number(group.turns),
       number(group.failed + group.interrupted),
@@ -105,6 +124,7 @@ function describe(stats: Stats, by: TallyKind, groups: readonly StatsGroup[]): v
       number(group.totalTokens),
       group.turns === 0 ? "-" : span(group.durationMs / group.turns),
       bytes(group.bytes),
+      ...(by === "day" ? dayCounts.map((name) => number(group[name] ?? 0)) : []),
       process.stdout.isTTY ? bar(group.totalTokens, most) : "",
     ]),
   );
@@ -124,15 +144,13 @@ const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /** A bar of at most 24 columns, to an eighth of one. */
 function bar(value: number, most: number): string {
   const length = most === 0 ? 0 : Math.round((value / most) * 24 * 8);
-  return styleText("cyan", "█".repeat(length >> 3) + (eighths[length & 7] ?? ""), { stream: process.stdout });
+  return "█".repeat(length >> 3) + (eighths[length & 7] ?? "");
 }
 
-function writeCsv(by: TallyKind, groups: readonly StatsGroup[]): void {
-  const lines = [
-    [by, ...sumNames],
-    ...groups.map((group) => [group.key ?? "", ...sumNames.map((name) => String(group[name]))]),
-  ];
-  for (const line of lines) process.stdout.write(`${line.map(cell).join(",")}\r\n`);
+function writeCsv(by: TallyKind, lines: readonly Line[]): void {
+  const names = by === "day" ? [...sumNames, ...dayCounts] : sumNames;
+  const rows = lines.map((line) => [line.key ?? "", ...names.map((name) => String(line[name] ?? 0))]);
+  for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(cell).join(",")}\r\n`);
 }
 
 /** A cell after RFC 4180. A spreadsheet must not take a user's name for a formula. */

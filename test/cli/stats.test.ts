@@ -56,6 +56,18 @@ test("stats for programs: one JSON object, or comma-separated values that no spr
   assert.equal(lines[4], "");
 });
 
+test("by day, sessions that came and went stand beside the turns, also on days without any", async () => {
+  await using place = await filled();
+  const { stdout } = await place.run(["stats"]);
+  assert.match(stdout, /\nDAY +TURNS .* CREATED +ENDED +EXPIRED\n\d{4}-\d\d-\d\d +4 .* 1 +0 +0\n$/);
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await (await sessions.get("s")).truncate(0);
+  await sessions.close();
+  const [heading, line] = (await place.run(["stats", "--csv"])).stdout.split("\r\n");
+  assert.match(heading ?? "", /^day,turns,open,failed,interrupted,cut,.*,created,ended,expired$/);
+  assert.match(line ?? "", /^\d{4}-\d\d-\d\d,4,0,1,0,4,.*,1,0,0$/);
+});
+
 test("what was before is left out on request, a limit says that there is more, a wrong kind is refused", async () => {
   await using place = await filled();
   const later = JSON.parse((await place.run(["stats", "--since", "2099-01-01", "--json"])).stdout) as Stats;
