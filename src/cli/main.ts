@@ -1,6 +1,7 @@
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { hostCommand } from "./host.ts";
@@ -8,6 +9,7 @@ import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
+import { statsCommand } from "./stats.ts";
 import { version } from "./version.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
@@ -26,6 +28,8 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      statsCommand(),
+      doctorCommand(),
       eventsCommand(),
       serveCommand(),
       hostCommand(),
