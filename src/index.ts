@@ -18,6 +18,10 @@ export {
   type WriteKey,
 } from "./sessions/session.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
+export type { RestoreOptions } from "./sessions/snapshots.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
+export type { PortableRecord } from "./domain/snapshot.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./domain/answer.ts";

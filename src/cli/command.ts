@@ -14,8 +14,10 @@ export function bareCommand(name: string, summary: string): Command {
 export function storeCommand(name: string, summary: string): Command {
   return bareCommand(name, summary)
     .option("--store <url>", "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)")
-    .option("--tenant <name>", "the scope of all ids");
+    .option(...tenantOption);
 }
+
+export const tenantOption = ["--tenant <name>", "the scope of all ids"] as const;
 
 export interface JsonOption {
   readonly json?: boolean;

@@ -4,6 +4,9 @@ import { consultCommand } from "./consult.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { restoreCommand } from "./restore.ts";
+import { saveCommand } from "./save.ts";
+import { savedCommand } from "./saved.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
 import { version } from "./version.ts";
@@ -24,6 +27,9 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      saveCommand(),
+      restoreCommand(),
+      savedCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

@@ -1,5 +1,6 @@
 import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
@@ -17,6 +18,8 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
+import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
+import type { SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
@@ -92,6 +95,11 @@ export class Sessions implements AsyncDisposable {
     return this.#core.options.model;
   }
 
+  /** The limits that hold here. */
+  get limits(): Limits {
+    return this.#core.options.limits;
+  }
+
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
     return new Sessions(this.#reach, parseId(tenant, "tenant"), this.#timer);
@@ -162,6 +170,26 @@ export class Sessions implements AsyncDisposable {
     });
     const sessions = page.records.map((record) => infoOf(record, now));
     return page.next === undefined ? { sessions } : { sessions, next: page.next };
+  }
+
+  /**
+   * One session as a document that can be kept, sent and restored: as it is at this moment, while its writers go on.
+   * @throws SessionError `session_not_found`, `snapshot_too_large`
+   */
+  async snapshot(id: string): Promise<SessionSnapshot> {
+    this.#core.guardOpen();
+    return await takeSnapshot(this.#core, this.#key(id));
+  }
+
+  /**
+   * A session from a snapshot, or from the text or the bytes of one: in this tenant, with the numbers, times and costs its
+   * turns had. It comes whole or not at all.
+   * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `session_exists`, `busy`, `id_invalid`
+   */
+  async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
+    const onExists = parseOnExists(options.onExists);
+    const portable = parseSnapshot(this.#core, snapshot);
+    return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant: this.tenant }));
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
