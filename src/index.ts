@@ -48,6 +48,16 @@ export type { Window } from "./domain/window.ts";
 export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
-export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionFilter,
+  SessionQuery,
+  Store,
+} from "./store/store.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";
