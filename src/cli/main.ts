@@ -1,7 +1,9 @@
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
 import { restoreCommand } from "./restore.ts";
@@ -30,6 +32,8 @@ export async function main(args: readonly string[]): Promise<void> {
       saveCommand(),
       restoreCommand(),
       savedCommand(),
+      exportCommand(),
+      importCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

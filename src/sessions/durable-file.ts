@@ -67,13 +67,15 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** A folder and those it stands in, kept by the disk. */
+export async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
   // A folder that was made is kept by the one it stands in.
   if (first !== undefined) await syncFolder(dirname(first));
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Let the disk keep the names in a folder. */
+export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, "r").catch(forgiveNoFolders);
   await handle?.sync().catch(forgiveNoFolders);
 }

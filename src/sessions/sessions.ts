@@ -5,9 +5,11 @@ import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionFilter, Store } from "../store/store.ts";
 import { Core } from "./core.ts";
+import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
@@ -19,12 +21,12 @@ import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
-import type { SessionSnapshot } from "./snapshot-text.ts";
+import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
-/** Which sessions to list. */
-export interface ListQuery {
+/** Which sessions. */
+export interface SessionSelection {
   readonly agent?: string;
   readonly user?: string;
   /** @default any */
@@ -33,6 +35,26 @@ export interface ListQuery {
   readonly activeSince?: Date;
   /** Last active before. */
   readonly activeBefore?: Date;
+}
+
+/** Which sessions to export. */
+export interface ExportQuery extends SessionSelection {
+  /** Go on behind the session with this id. */
+  readonly after?: string;
+  /** Called for one that is damaged and left out. @default the export fails */
+  readonly onSkipped?: (id: string, error: SessionError) => void;
+}
+
+/** A session of an export. */
+export interface ExportedSession {
+  readonly id: string;
+  readonly turns: number;
+  /** Its snapshot, on one line. */
+  readonly text: string;
+}
+
+/** Which sessions to list. */
+export interface ListQuery extends SessionSelection {
   /** Sessions on the page. @default 100 */
   readonly limit?: number;
   /** The `next` of the page before. */
@@ -154,21 +176,16 @@ export class Sessions implements AsyncDisposable {
   /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */
   async list(query: ListQuery = {}): Promise<SessionPage> {
     this.#core.guardOpen();
-    const { agent, user, state, activeSince, activeBefore, after } = query;
-    const { now } = await this.#core.store.instances([]);
+    const { after } = query;
+    const filter = await this.#filter(query);
     const page = await this.#core.store.find({
       order: "recent",
       tenant: this.tenant,
-      now,
       limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
-      ...(agent === undefined ? {} : { agent }),
-      ...(user === undefined ? {} : { user }),
-      ...(state === undefined ? {} : { states: parseStates(state) }),
-      ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
-      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+      ...filter,
       ...(after === undefined ? {} : { after }),
     });
-    const sessions = page.records.map((record) => infoOf(record, now));
+    const sessions = page.records.map((record) => infoOf(record, filter.now));
     return page.next === undefined ? { sessions } : { sessions, next: page.next };
   }
 
@@ -190,6 +207,47 @@ export class Sessions implements AsyncDisposable {
     const onExists = parseOnExists(options.onExists);
     const portable = parseSnapshot(this.#core, snapshot);
     return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant: this.tenant }));
+  }
+
+  /**
+   * The sessions that match, one after another, by id, each as it is at a moment of its own; a few are in memory. What
+   * stands throughout comes once, whatever is written meanwhile.
+   * @throws SessionError `argument_invalid`, `store_invalid` and `snapshot_too_large` of one that cannot be exported
+   */
+  async *export({ after, onSkipped, ...selection }: ExportQuery = {}): AsyncGenerator<
+    ExportedSession,
+    void,
+    undefined
+  > {
+    this.#core.guardOpen();
+    const { tenant } = this;
+    const behind = after === undefined ? undefined : { tenant, id: after };
+    const query = { ...(await this.#filter(selection)), tenant, after: behind };
+    for await (const found of portableSessions(this.#core, query)) {
+      const { id } = found.record;
+      if ("portable" in found) {
+        yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
+      } else if (onSkipped === undefined) throw found.error;
+      else onSkipped(id, found.error);
+    }
+  }
+
+  /** How many sessions match; looks at each of them. @throws SessionError `argument_invalid` */
+  async count(selection: SessionSelection = {}): Promise<number> {
+    this.#core.guardOpen();
+    return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant: this.tenant });
+  }
+
+  /**
+   * Import snapshots, as `export` gives them, and conversations of other programs: each whole or not at all, many in a commit.
+   * What stands already is left alone, so an import that was broken off is run again.
+   * @throws SessionError the store's, where it fails; what is wrong with one session stands in the report
+   */
+  async import(
+    items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
+    options: ImportOptions = {},
+  ): Promise<ImportReport> {
+    return await importAll(this.#core, items, { ...options, tenant: this.tenant });
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
@@ -224,6 +282,18 @@ export class Sessions implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #filter({ agent, user, state, activeSince, activeBefore }: SessionSelection): Promise<SessionFilter> {
+    const { now } = await this.#core.store.instances([]);
+    return {
+      now,
+      ...(agent === undefined ? {} : { agent }),
+      ...(user === undefined ? {} : { user }),
+      ...(state === undefined ? {} : { states: parseStates(state) }),
+      ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
+      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+    };
   }
 
   #key(id: string): SessionKey {

@@ -111,7 +111,7 @@ export async function restoreOn(
 }
 
 /** The record of a session that nobody is at work in; undefined where it is gone. @throws SessionError `busy` */
-async function replaceable(core: Core, record: SessionRecord): Promise<SessionRecord | undefined> {
+export async function replaceable(core: Core, record: SessionRecord): Promise<SessionRecord | undefined> {
   const handle = new Handle(core, record);
   // What a dead writer left open is sealed first; a living writer's session is not replaced under it.
   await handle.putInOrder();
