@@ -1,6 +1,7 @@
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { copyCommand } from "./copy.ts";
 import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
@@ -34,6 +35,7 @@ export async function main(args: readonly string[]): Promise<void> {
       savedCommand(),
       exportCommand(),
       importCommand(),
+      copyCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

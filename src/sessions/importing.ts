@@ -9,6 +9,7 @@ import { portableConversation, type Conversation } from "./conversation.ts";
 import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
 import { portableSession, replaceable } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
+import { inWindows, type WindowMax } from "./windows.ts";
 
 /** A session that comes from elsewhere. */
 export interface Arrival {
@@ -46,6 +47,7 @@ export function isBehind(standing: Portable, arriving: Portable): boolean {
   const earlier = standing.logs.get("turns") ?? [];
   // The last of them may have been in progress.
   const sealed = standing.record.openTurn === null ? earlier : earlier.slice(0, -1);
+  if (standing.record.lastActivityAt > arriving.record.lastActivityAt) return false;
   return (
     earlier.length <= later.length &&
     sealed.every(({ data, key }, index) => data === later[index]?.data && key === later[index].key)
@@ -123,7 +125,7 @@ export interface SkippedItem {
 }
 
 /** So many sessions, or characters of their texts, are under way at the same time. */
-const windowMax = { sessions: 128, length: 2 * 1024 * 1024 } as const;
+export const windowMax: WindowMax = { count: 128, size: 2 * 1024 * 1024 };
 const reasonsMax = 100;
 
 /**
@@ -153,34 +155,22 @@ export async function importAll(
       if (report.reasons.length < reasonsMax) report.reasons.push({ source: item.source, code, message });
     }
   };
-  let underWay: Promise<unknown> = Promise.resolve();
-  let window: ImportItem[] = [];
-  let length = 0;
-  const send = async (): Promise<void> => {
-    await underWay;
-    onProgress?.({ ...report, reasons: [...report.reasons] });
-    underWay = Promise.all(window.map(bring));
-    // It is awaited before the next one is sent; until then its failure is nobody's surprise.
-    underWay.catch(() => undefined);
-    window = [];
-    length = 0;
-  };
   let count = 0;
-  for await (const one of items) {
+  const named = (one: ImportItem | string): ImportItem => {
     count++;
-    const item = typeof one === "string" ? { source: `item ${count}`, text: one } : one;
-    window.push(item);
-    length += "text" in item ? item.text.length : 0;
-    if (window.length >= windowMax.sessions || length >= windowMax.length) await send();
-  }
-  await send();
-  await underWay;
-  onProgress?.(report);
+    return typeof one === "string" ? { source: `item ${count}`, text: one } : one;
+  };
+  const sizeOf = (one: ImportItem | string): number =>
+    (typeof one === "string" ? one : "text" in one ? one.text : "").length;
+  await inWindows(items, { max: windowMax, sizeOf }, async (window) => {
+    await Promise.all(window.map(named).map(bring));
+    onProgress?.({ ...report, reasons: [...report.reasons] });
+  });
   return report;
 }
 
 /** True where the error is about this one item, and not about the store. */
-function isOfItem({ code }: SessionError): boolean {
+export function isOfItem({ code }: SessionError): boolean {
   return !code.startsWith("store_") && code !== "closed";
 }
 

@@ -6,6 +6,7 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
+import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
 import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
@@ -248,6 +249,15 @@ export class Sessions implements AsyncDisposable {
     options: ImportOptions = {},
   ): Promise<ImportReport> {
     return await importAll(this.#core, items, { ...options, tenant: this.tenant });
+  }
+
+  /**
+   * Copy this tenant's sessions and devices into another store, or everything of all tenants. Writers may go on here; what they
+   * do meanwhile is copied, too. Copying again goes on where it stopped, and brings what changed since.
+   * @throws SessionError a store's; what is wrong with one session stands in the report
+   */
+  async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
+    return await copyAll(this.#core, target.#core, { ...options, tenant: this.tenant, into: target.tenant });
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
