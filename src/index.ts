@@ -1,5 +1,13 @@
 export { openSessions, type OpenOptions } from "./open.ts";
 export {
+  backupStore,
+  restoreStore,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupReport,
+  type RestoreStoreOptions,
+} from "./backup.ts";
+export {
   Sessions,
   type ExportedSession,
   type ExportQuery,

@@ -44,13 +44,21 @@ async function copy({ from, to, tenant, json }: CopyOptions): Promise<void> {
       },
     });
     progress.clear();
-    if (done.skipped > 0 || !done.complete) process.exitCode ||= 1;
-    if (json === true) writeJson(done);
-    else tell(done);
+    tellCopy(done, { json, verb: "copied" });
   });
 }
 
-function tell({ restored, present, replaced, skipped, reasons, complete }: CopyReport): void {
+/** What came of it, and exit code 1 where that is not everything. */
+export function tellCopy(
+  done: CopyReport,
+  { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
+): void {
+  const { restored, present, replaced, skipped, reasons, complete } = done;
+  if (skipped > 0 || !complete) process.exitCode ||= 1;
+  if (json === true) {
+    writeJson(done);
+    return;
+  }
   for (const { source, code, message } of reasons)
     note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
   if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
@@ -60,6 +68,6 @@ function tell({ restored, present, replaced, skipped, reasons, complete }: CopyR
     `${present} were there already`,
     `${skipped} skipped`,
   ];
-  note(`copied and checked: ${counts.join(", ")}`);
+  note(`${verb} and checked: ${counts.join(", ")}`);
   if (!complete) note("not complete: stopped, or the source changed faster; the same command goes on");
 }

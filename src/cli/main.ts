@@ -1,3 +1,4 @@
+import { backupCommand } from "./backup.ts";
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
@@ -7,6 +8,7 @@ import { complain, exitCodeOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { restoreAllCommand } from "./restore-all.ts";
 import { restoreCommand } from "./restore.ts";
 import { saveCommand } from "./save.ts";
 import { savedCommand } from "./saved.ts";
@@ -36,6 +38,8 @@ export async function main(args: readonly string[]): Promise<void> {
       exportCommand(),
       importCommand(),
       copyCommand(),
+      backupCommand(),
+      restoreAllCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

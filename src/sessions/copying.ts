@@ -57,53 +57,107 @@ export async function copyAll(
 ): Promise<CopyReport> {
   from.guardOpen();
   to.guardOpen();
-  const counts = { restored: 0, present: 0, replaced: 0, bytes: 0, skipped: 0 };
-  const reasons: SkippedItem[] = [];
   const scopes: readonly [found: string | undefined, into: string | undefined][] = everything
     ? [[undefined, undefined]]
     : [
         [tenant, into],
         [innerScope(tenant, "devices"), innerScope(into, "devices")],
       ];
-  const copyOne = async (found: FoundPortable, target: string | undefined, isAgain: boolean): Promise<Arrived> => {
-    try {
-      if ("error" in found) throw found.error;
-      const { arrived, bytes } = await copySession(to, found.portable, {
-        tenant: target ?? found.record.tenant,
-        id: found.record.id,
-      });
-      if (isAgain && arrived === "present") return arrived;
-      counts[arrived]++;
-      counts.bytes += bytes;
-      return arrived;
-    } catch (error) {
-      if (!(error instanceof SessionError) || !("error" in found || isOfItem(error))) throw error;
-      const { code, message } = error;
-      if (isAgain) return "present"; // it was told of already
-      counts.skipped++;
-      if (reasons.length < reasonsMax) reasons.push({ source: found.record.id, code, message });
-      return "present";
-    }
-  };
-  const isStopped = (): boolean => signal?.aborted === true;
+  const copying = new Copying(to, { signal, onProgress });
   let since: number | undefined;
   let complete = false;
-  for (let pass = 1; pass <= passesMax && !complete && !isStopped(); pass++) {
+  for (let pass = 1; pass <= passesMax && !complete && !copying.isStopped; pass++) {
     const { now } = await from.store.instances([]);
     let changed = 0;
     for (const [scope, target] of scopes) {
       const query = { now, tenant: scope, ...(since === undefined ? {} : { activeSince: since }) };
-      const found = until(signal, portableSessions(from, query));
-      await inWindows(found, { max: windowMax, sizeOf }, async (window) => {
-        const all = await Promise.all(window.map((one) => copyOne(one, target, pass > 1)));
-        changed += all.filter((arrived) => arrived !== "present").length;
-        onProgress?.({ ...counts, reasons: [...reasons], complete: false });
-      });
+      const found = arriving(portableSessions(from, query), target);
+      changed += await copying.take(found, { isAgain: pass > 1 });
     }
-    complete = changed === 0 && !isStopped();
+    complete = changed === 0 && !copying.isStopped;
     since = now;
   }
-  return { ...counts, reasons, complete };
+  return copying.report(complete);
+}
+
+async function* arriving(
+  found: AsyncIterable<FoundPortable>,
+  target: string | undefined,
+): AsyncGenerator<Arriving, void, undefined> {
+  for await (const { record, ...rest } of found) {
+    yield { key: { tenant: target ?? record.tenant, id: record.id }, ...rest };
+  }
+}
+
+/** A session on its way, or why it could not be read. */
+export type Arriving = { readonly key: SessionKey } & (
+  | { readonly portable: Portable }
+  | { readonly error: SessionError }
+);
+
+/** Sessions that are put into a store and checked there, and what became of them. */
+export class Copying {
+  readonly #to: Core;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onProgress: CopyOptions["onProgress"];
+  readonly #counts = { restored: 0, present: 0, replaced: 0, bytes: 0, skipped: 0 };
+  readonly #reasons: SkippedItem[] = [];
+
+  constructor(
+    to: Core,
+    { signal, onProgress }: { signal: AbortSignal | undefined; onProgress: CopyOptions["onProgress"] },
+  ) {
+    this.#to = to;
+    this.#signal = signal;
+    this.#onProgress = onProgress;
+  }
+
+  get isStopped(): boolean {
+    return this.#signal?.aborted === true;
+  }
+
+  report(complete: boolean): CopyReport {
+    return { ...this.#counts, reasons: [...this.#reasons], complete };
+  }
+
+  /** Take what comes, until the signal; says how many were new or changed. What comes again is counted where it changed. */
+  async take(sessions: AsyncIterable<Arriving>, { isAgain }: { readonly isAgain: boolean }): Promise<number> {
+    let changed = 0;
+    await inWindows(this.#untilStopped(sessions), { max: windowMax, sizeOf }, async (window) => {
+      const all = await Promise.all(window.map((one) => this.#takeOne(one, isAgain)));
+      changed += all.filter((arrived) => arrived !== "present").length;
+      this.#onProgress?.(this.report(false));
+    });
+    return changed;
+  }
+
+  async *#untilStopped(sessions: AsyncIterable<Arriving>): AsyncGenerator<Arriving, void, undefined> {
+    for await (const session of sessions) {
+      if (this.isStopped) return;
+      yield session;
+    }
+  }
+
+  async #takeOne(session: Arriving, isAgain: boolean): Promise<Arrived> {
+    try {
+      if ("error" in session) throw session.error;
+      const { arrived, bytes } = await copySession(this.#to, session.portable, session.key);
+      if (isAgain && arrived === "present") return arrived;
+      this.#counts[arrived]++;
+      this.#counts.bytes += bytes;
+      return arrived;
+    } catch (error) {
+      if (!(error instanceof SessionError) || !("error" in session || isOfItem(error))) throw error;
+      // One that comes again was told of already.
+      if (!isAgain) this.#skip(session.key.id, error);
+      return "present";
+    }
+  }
+
+  #skip(source: string, { code, message }: SessionError): void {
+    this.#counts.skipped++;
+    if (this.#reasons.length < reasonsMax) this.#reasons.push({ source, code, message });
+  }
 }
 
 /** @throws SessionError `session_exists`, `conflict` where it changed in the target before it could be checked */
@@ -125,19 +179,9 @@ async function copySession(
   return { arrived, bytes: text.length };
 }
 
-function sizeOf(found: FoundPortable): number {
-  if ("error" in found) return 0;
+function sizeOf(session: Arriving): number {
+  if ("error" in session) return 0;
   let size = 0;
-  for (const entries of found.portable.logs.values()) for (const { data } of entries) size += data.length;
+  for (const entries of session.portable.logs.values()) for (const { data } of entries) size += data.length;
   return size;
-}
-
-async function* until<Item>(
-  signal: AbortSignal | undefined,
-  items: AsyncIterable<Item>,
-): AsyncGenerator<Item, void, undefined> {
-  for await (const item of items) {
-    if (signal?.aborted === true) return;
-    yield item;
-  }
 }

@@ -6,7 +6,8 @@ import { SessionError } from "../errors.ts";
 
 /** What a write that was killed leaves behind is removed by a later one, once nobody can be at work in it any more. */
 const forgottenAfterMs = 3_600_000;
-const unfinished = /^\.(.*)\.[0-9a-f]{16}\.tmp$/;
+/** A database has its journal beside it. */
+const unfinished = /^\..*\.[0-9a-f]{16}\.tmp(-journal|-wal|-shm)?$/;
 
 /**
  * Write a file under a temporary name, sync it, give it its name and sync the folder: who looks finds the old one or the
@@ -14,15 +15,22 @@ const unfinished = /^\.(.*)\.[0-9a-f]{16}\.tmp$/;
  * @throws SessionError `store_full`, `store_read_only`, `store_unavailable`
  */
 export async function writeDurably(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+  await makeDurably(file, async (temporary) => {
+    await using handle = await open(temporary, "wx", 0o600);
+    await write(handle);
+  });
+}
+
+/** As {@link writeDurably}, where `make` brings about a file of this temporary name by itself. */
+export async function makeDurably(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const folder = dirname(file);
   await named(file, async () => {
     await makeFolder(folder);
     await removeForgotten(folder);
     const temporary = join(folder, `.${basename(file)}.${Buffer.from(systemClock.random(8)).toString("hex")}.tmp`);
     try {
-      await using handle = await open(temporary, "wx", 0o600);
-      await write(handle);
-      await handle.sync();
+      await make(temporary);
+      await syncFile(temporary);
       await rename(temporary, file);
     } catch (error) {
       await rm(temporary, { force: true });
@@ -30,6 +38,11 @@ export async function writeDurably(file: string, write: (handle: FileHandle) => 
     }
     await syncFolder(folder);
   });
+}
+
+async function syncFile(file: string): Promise<void> {
+  await using handle = await open(file, "r+");
+  await handle.sync();
 }
 
 /** Remove a file for good; false where there is none. @throws SessionError as {@link writeDurably} */
