@@ -21,7 +21,11 @@ export async function underWriters(url: string, work: () => Promise<void>): Prom
   try {
     await using sessions = await openSessions({ store: url, sweep: false });
     // All of them are at work.
-    while ((await sessions.list()).sessions.filter(({ turn }) => turn > 2).length < 16) await sleep(50);
+    const atWork = async (): Promise<number> => {
+      const listed = await sessions.list({ limit: 1000 });
+      return listed.sessions.filter(({ id, turn }) => /^(own|shadow)-/.test(id) && turn > 2).length;
+    };
+    while ((await atWork()) < 16) await sleep(50);
     await work();
   } finally {
     await Promise.all(

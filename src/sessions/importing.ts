@@ -86,9 +86,12 @@ async function judge(core: Core, { key, portable }: Arrival, policy: ArrivalPoli
   throw new SessionError("session_exists", { sessionId: key.id, tenant: key.tenant });
 }
 
-/** What is to be imported: a snapshot's text, a conversation of another program, or what could not be read. */
+/**
+ * What is to be imported: a snapshot's text, a conversation of another program, or what could not be read. `source` is how
+ * the report calls it.
+ */
 export type ImportItem =
-  | { readonly source: string; readonly text: string }
+  | { readonly source?: string; readonly text: string }
   | { readonly source: string; readonly conversation: Conversation }
   | { readonly source: string; readonly error: SessionError };
 
@@ -140,7 +143,7 @@ export async function importAll(
   core.guardOpen();
   const report = { restored: 0, present: 0, replaced: 0, turns: 0, skipped: 0, reasons: [] as SkippedItem[] };
   const mayReplace = (): boolean => onExists === "replace";
-  const bring = async (item: ImportItem): Promise<void> => {
+  const bring = async (item: NamedItem): Promise<void> => {
     try {
       const portable = portableOfItem(core, item, agent);
       const isSame = "checksum" in portable ? hasChecksum(portable.checksum) : saysTheSame;
@@ -156,9 +159,9 @@ export async function importAll(
     }
   };
   let count = 0;
-  const named = (one: ImportItem | string): ImportItem => {
-    count++;
-    return typeof one === "string" ? { source: `item ${count}`, text: one } : one;
+  const named = (one: ImportItem | string): NamedItem => {
+    const source = `item ${++count}`;
+    return typeof one === "string" ? { source, text: one } : { source, ...one };
   };
   const sizeOf = (one: ImportItem | string): number =>
     (typeof one === "string" ? one : "text" in one ? one.text : "").length;
@@ -169,12 +172,14 @@ export async function importAll(
   return report;
 }
 
+type NamedItem = ImportItem & { readonly source: string };
+
 /** True where the error is about this one item, and not about the store. */
 export function isOfItem({ code }: SessionError): boolean {
   return !code.startsWith("store_") && code !== "closed";
 }
 
-function portableOfItem(core: Core, item: ImportItem, agent: string | undefined): Portable | ReadSnapshot {
+function portableOfItem(core: Core, item: NamedItem, agent: string | undefined): Portable | ReadSnapshot {
   if ("error" in item) throw item.error;
   if ("text" in item) return readSnapshot(item.text, { source: item.source, limits: core.options.limits });
   return portableConversation(core, item.conversation, agent);
