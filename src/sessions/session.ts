@@ -219,6 +219,7 @@ export class Session {
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
+    this.#handle.core.guardStore();
     await handle.inOrder(async () => {
       // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
       await handle.putInOrder();
@@ -234,6 +235,7 @@ export class Session {
 
   /** Change metadata, deadlines, user or instructions. @throws SessionError `metadata_too_large`, `session_expired` … */
   async update(patch: SessionPatch): Promise<void> {
+    this.#handle.core.guardStore();
     const parsed = parsePatch(patch);
     await this.#handle.inOrder(() =>
       this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
@@ -371,6 +373,7 @@ export class Session {
 
   /** End the session for good; it stays readable. @throws SessionError `busy` while somebody else writes, `turn_open` */
   async end(): Promise<void> {
+    this.#handle.core.guardStore();
     await this.#handle.inOrder(() =>
       this.#handle.write((draft, context, { fence }) => endSession(draft, fence, context), {
         recovers: "dead",
@@ -380,6 +383,7 @@ export class Session {
 
   /** Remove the session with everything in it. */
   async remove(): Promise<void> {
+    this.#handle.core.guardStore();
     await this.#handle.inOrder(() => this.#handle.write(({ record }) => removeSession(record)));
   }
 
