@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSessions, type Sessions, type SessionSnapshot } from "../src/index.ts";
 import { unpacked } from "../src/moving/bytes.ts";
-import { ExportFile, pieceOf } from "../src/moving/export-file.ts";
+import { ExportFile, Piece } from "../src/moving/export-file.ts";
 import { importItems } from "../src/moving/import-items.ts";
 import { alternate, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
@@ -69,20 +69,15 @@ async function secondsOf(work: () => Promise<void>): Promise<number> {
 /** As `perdure export --out` does it. */
 async function exportTo(path: string, sessions: Sessions): Promise<void> {
   await using file = await ExportFile.open(path, "bench");
-  let parts: string[] = [];
-  let length = 0;
-  const flush = async (): Promise<void> => {
-    await file.write(await pieceOf(parts.join(""), { packed: false }), { after: undefined, sessions: 0, turns: 0 });
-    [parts, length] = [[], 0];
-  };
+  const piece = new Piece();
   for await (const { text } of sessions.export()) {
-    parts.push(text, "\n");
-    length += text.length;
-    if (length >= pieceLength) await flush();
+    if (piece.add(`${text}\n`)) await file.write(piece.take(), nowhere);
   }
-  await flush();
+  await file.write(piece.take(), nowhere);
   await file.finish();
 }
+
+const nowhere = { after: undefined, sessions: 0, turns: 0 };
 
 async function stringifyTo(path: string, snapshots: readonly SessionSnapshot[]): Promise<void> {
   await using file = await open(path, "w");
@@ -102,7 +97,7 @@ async function stringifyTo(path: string, snapshots: readonly SessionSnapshot[]):
 
 async function importFrom(path: string, target: Sessions): Promise<void> {
   const bytesMax = target.limits.snapshotBytesMax;
-  const stream = createReadStream(path, { highWaterMark: 256 * 1024 });
+  const stream = createReadStream(path, { highWaterMark: 128 * 1024 });
   const { restored } = await target.import(importItems(unpacked(stream, path), { file: path, bytesMax }));
   if (restored !== sessionsCount) throw new Error(`${restored} sessions were imported`);
 }
