@@ -4,6 +4,7 @@ import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { copyCommand } from "./copy.ts";
 import { exportCommand } from "./export.ts";
+import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
@@ -40,6 +41,7 @@ export async function main(args: readonly string[]): Promise<void> {
       copyCommand(),
       backupCommand(),
       restoreAllCommand(),
+      eventsCommand(),
       serveCommand(),
       keysCommand(),
       migrateCommand(),

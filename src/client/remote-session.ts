@@ -1,7 +1,7 @@
 import type { Answer } from "../domain/answer.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
-import { hasCode } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
@@ -18,6 +18,7 @@ import type {
   WatchOptions,
   WriteKey,
 } from "../index.ts";
+import { errorOf } from "../protocol/problem.ts";
 import {
   eventOfWire,
   floorOfWire,
@@ -32,7 +33,7 @@ import {
   type WireTurn,
 } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
-import type { Http, HttpAnswer } from "./http.ts";
+import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 
 /** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -64,6 +65,8 @@ export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "ro
 };
 
 const pageSize = 500;
+/** Between a stream that ended and the next one: a server that ends each at once is not to be asked without a breath. */
+const pauseMs = 300;
 
 /**
  * A session over HTTP, with the same promises as one at hand: turns are written onto what this object has seen, a lost
@@ -187,15 +190,18 @@ export class RemoteSession implements OverHttp {
       try {
         for await (const { event, id, data } of this.#http.events(request)) {
           lastId = id ?? lastId;
+          if (event === "error") throw errorOf(data) ?? new Error("the server told of an error that is unknown here");
           const news = newsOfWire(event, data);
           if (news !== undefined) yield news;
         }
       } catch (error) {
         if (isAborted(signal)) return;
-        if (hasCode(error, "session_not_found")) throw error;
+        // What the server refuses, it would refuse again; what broke on the way is taken up again.
+        if (error instanceof SessionError && !error.retryable) throw error;
       }
       const { state } = await this.#look();
       if (state !== "active" && state !== "inactive") return;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 
@@ -269,9 +275,9 @@ export class RemoteSession implements OverHttp {
     return (body as { events: WireEvent[] }).events.map(eventOfWire);
   }
 
-  /** End the session for good. */
-  async end(): Promise<void> {
-    await this.#told("POST", "end");
+  /** End the session for good; its events say why. */
+  async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
+    await this.#told("POST", "end", { reason });
   }
 
   /** Remove the session with everything in it. Needs a key with the right `admin`. */
@@ -279,9 +285,9 @@ export class RemoteSession implements OverHttp {
     await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
   }
 
-  async #told(method: "POST", what: string): Promise<void> {
+  async #told(method: "POST", what: string, query: HttpRequest["query"] = {}): Promise<void> {
     await this.#inOrder(async () => {
-      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}` });
+      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, query });
       this.#info = infoOfWire(answer.body as WireSession);
     });
   }

@@ -1,7 +1,16 @@
 import { sortableId } from "../domain/ids.ts";
 import { hasCode } from "../errors.ts";
-import type { CreateOptions, EnsureOptions, ListQuery, SessionPage, SweepReport, SweepRequest } from "../index.ts";
-import { infoOfWire, type WireSession } from "../protocol/wire.ts";
+import type {
+  CreateOptions,
+  EnsureOptions,
+  EventPage,
+  EventQuery,
+  ListQuery,
+  SessionPage,
+  SweepReport,
+  SweepRequest,
+} from "../index.ts";
+import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { RemoteSession } from "./remote-session.ts";
 
@@ -68,9 +77,25 @@ export class RemoteSessions {
     return { ...page, sessions: page.sessions.map(infoOfWire) };
   }
 
+  /** One page of what happened in the tenant's sessions beside their turns, by time. */
+  async events({ type, since, before, ...query }: EventQuery = {}): Promise<EventPage> {
+    const { body } = await this.#http.ask({
+      method: "GET",
+      path: "/v1/events",
+      query: {
+        ...query,
+        type: typeof type === "string" ? type : type?.join(","),
+        since: since?.toISOString(),
+        before: before?.toISOString(),
+      },
+    });
+    const page = body as { events: WireTenantEvent[]; next?: string };
+    return { ...page, events: page.events.map(tenantEventOfWire) };
+  }
+
   /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string): Promise<void> {
-    await (await this.get(id)).end();
+  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
+    await (await this.get(id)).end(why);
   }
 
   /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */

@@ -1,7 +1,7 @@
 /** A guest's session becomes a user's, and the one that goes on instead of another. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
 import { tell } from "./event.ts";
-import { activity, deadlines, endSession } from "./lifecycle.ts";
+import { deadlines, endSession, use } from "./lifecycle.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./writer.ts";
 
@@ -12,18 +12,26 @@ export function claimSession(
   context: Context,
 ): Change {
   const draft = draftOf(record);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   set(draft, { user, ttlMs });
   set(draft, deadlines(draft.record));
   tell(draft, { type: "claimed", user }, context);
   return changeOf(draft);
 }
 
-/** End the session because its user's conversation goes on in another. @throws SessionError `busy`, `turn_open` */
-export function supersedeSession(record: SessionRecord, by: string, context: Context): Change | null {
+/**
+ * End the session because its user's conversation goes on in another. A guest's becomes the user's with that, so that nobody
+ * who shared it begins it anew. @throws SessionError `busy`, `turn_open`
+ */
+export function supersedeSession(
+  record: SessionRecord,
+  { by, user }: { readonly by: string; readonly user: string },
+  context: Context,
+): Change | null {
   const draft = draftOf(record);
+  set(draft, { user });
   tell(draft, { type: "superseded", by }, context);
-  return endSession(draft, null, context);
+  return endSession(draft, { fence: null, reason: "superseded" }, context);
 }
 
 /** Another device shares the session from here on. */

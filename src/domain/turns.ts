@@ -5,12 +5,12 @@
 import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
-import { activity } from "./lifecycle.ts";
+import { stayLive, use } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
-import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
+import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
@@ -67,11 +67,11 @@ export function beginTurn(
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
   const entry = entryOfTurn(placed);
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   splice(draft, "turns", placed.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return placed;
@@ -119,7 +119,7 @@ export function addChunks(
     data: encodeChunk(chunk),
   }));
   splice(draft, "chunks", from, entries);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   return changeOf(draft);
 }
 
@@ -149,7 +149,7 @@ export function sealTurn(
   const draft = draftOf(record);
   const entry = sealOver(draft, { ...open, ...sealing });
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   if (release) set(draft, { lease: null });
   return changeOf(draft);
 }
@@ -166,12 +166,10 @@ export function truncateTurns(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const turns = headOf(record, "turns") - after;
-  set(draft, {
-    ...activity(record, context.now),
-    counters: tallyTruncate(record.counters, { turns, messages }),
-  });
+  use(draft, context);
+  set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages }) });
   splice(draft, "turns", after + 1, []);
   return changeOf(draft);
 }

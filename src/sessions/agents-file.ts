@@ -5,7 +5,7 @@ import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
 import type { Agent } from "./options.ts";
 
-const settings = ["instructions", "model", "ttl", "floorTtl", "description", "keywords", "default"];
+const settings = ["instructions", "model", "ttl", "floorTtl", "idleTimeout", "description", "keywords", "default"];
 
 /**
  * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
@@ -41,7 +41,7 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.instructions = text(member.value, `instructions of ${called}`, invalid);
     } else if (setting === "model") {
       agent.model = text(member.value, `model of ${called}`, invalid);
-    } else if (setting === "ttl" || setting === "floorTtl") {
+    } else if (setting === "ttl" || setting === "floorTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
     } else if (setting === "description") {
       agent.description = text(member.value, `description of ${called}`, invalid);

@@ -139,8 +139,8 @@ async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
   const logs = new Map<LogName, readonly Entry[]>();
   for (const log of Object.keys(record.heads)) {
     const entries: Entry[] = [];
-    for (const to = headOf(record, log); entries.length < to;) {
-      const range = { log, from: entries.length + 1, to, order: "ascending", limit: 500 } as const;
+    for (const to = headOf(record, log); (entries.at(-1)?.seq ?? 0) < to;) {
+      const range = { log, from: (entries.at(-1)?.seq ?? 0) + 1, to, order: "ascending", limit: 500 } as const;
       const page = await core.store.read(record, range);
       if (page.length === 0) break; // it changed meanwhile: the commit will say so
       entries.push(...page);

@@ -22,6 +22,8 @@ export interface Agent {
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly floorTtl?: Duration;
+  /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
+  readonly idleTimeout?: Duration;
 }
 
 /** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
@@ -70,6 +72,8 @@ export interface SweepOptions {
   readonly every?: Duration;
   /** Remove sessions that long after they expired or ended. @default never */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default never, but with their session */
+  readonly eventRetention?: Duration;
 }
 
 /** The options, checked, with their defaults, in milliseconds. */
@@ -85,7 +89,11 @@ export interface ResolvedOptions {
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
-  readonly sweep: { readonly everyMs: number; readonly retentionMs: number | null } | null;
+  readonly sweep: {
+    readonly everyMs: number;
+    readonly retentionMs: number | null;
+    readonly eventRetentionMs: number | null;
+  } | null;
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -111,6 +119,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
         : {
             everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
             retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
+            eventRetentionMs:
+              sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,
@@ -122,6 +132,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
     if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
   }
   const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);

@@ -10,16 +10,19 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { perform } from "./operation.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
-  /** Stop after so many sessions. @default 10 000 */
+  /** Stop after so many sessions and events. @default 10 000 */
   readonly rows?: number;
   /** Stop after so long. @default "10s" */
   readonly time?: Duration;
   readonly signal?: AbortSignal;
   /** Remove sessions that long after they expired or ended. @default that of `openSessions`, else never */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default that of `openSessions`, else never */
+  readonly eventRetention?: Duration;
 }
 
 /** What one sweep did. */
@@ -30,10 +33,20 @@ export interface SweepReport {
   readonly floors: number;
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
+  /** Old events forgotten. */
+  readonly forgotten: number;
   /** Sessions looked at. */
   readonly looked: number;
   /** False where a bound or the signal stopped it before the end. */
   readonly complete: boolean;
+}
+
+/** What is published on the channel `perdure:sweep` after each sweep. */
+export interface SweepNews extends SweepReport {
+  /** Undefined: of all tenants. */
+  readonly tenant: string | undefined;
+  /** How long the session that had waited longest was overdue, ms; 0 where none was due. */
+  readonly lagMs: number;
 }
 
 const pageSize = 100;
@@ -41,19 +54,30 @@ const pageSize = 100;
 const sweeps = channel("perdure:sweep");
 
 /**
- * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention.
+ * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention, at last
+ * forgets old events.
  * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
  *   were looked at
  */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
+  return await perform({ operation: "sweep", tenant }, () => pass(core, tenant, request));
+}
+
+async function pass(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
+  const eventRetentionMs =
+    request.eventRetention === undefined
+      ? (defaults?.eventRetentionMs ?? null)
+      : parseDuration(request.eventRetention, "eventRetention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, floors: 0, removed: 0, looked: 0, complete: true };
+  const report = { expired: 0, floors: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
+  let lagMs = 0;
   const mayGoOn = (): boolean => {
-    report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
+    report.complete =
+      report.looked + report.forgotten < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
   };
   let broken: SessionError | undefined;
@@ -68,6 +92,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       mayGoOn,
       async visit(record) {
         report.looked++;
+        lagMs = Math.max(lagMs, now - record.sweepAt);
         try {
           if (isInnerScope(record.tenant)) {
             await removeExpired(core, record);
@@ -102,7 +127,14 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       },
     });
   }
-  sweeps.publish(report);
+  if (eventRetentionMs !== null) {
+    const past = { ...scope, before: now - eventRetentionMs, limit: pageSize };
+    for (let forgotten = pageSize; forgotten === pageSize && mayGoOn();) {
+      forgotten = await core.store.forgetEvents(past);
+      report.forgotten += forgotten;
+    }
+  }
+  sweeps.publish({ ...report, tenant, lagMs } satisfies SweepNews);
   if (broken !== undefined) throw broken;
   return report;
 }

@@ -52,7 +52,7 @@ test("list, show, end, remove and sweep, for people and for programs", async () 
   assert.equal((await place.run(["consult", "ceo", "more", "--session", id])).code, 1);
   assert.equal(JSON.parse((await place.run(["sessions", "list", "--state", "ended", "--json"])).stdout).id, id);
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--retention", "1ms", "--json"])).stdout) as object;
-  assert.deepEqual(swept, { expired: 0, floors: 0, removed: 1, looked: 1, complete: true });
+  assert.deepEqual(swept, { expired: 0, floors: 0, removed: 1, forgotten: 0, looked: 1, complete: true });
   const other = infos.find(({ agent }) => agent === "cto")?.id ?? "";
   assert.equal((await place.run(["sessions", "remove", other])).code, 0);
   assert.equal((await place.run(["sessions", "list"])).stdout, "");
@@ -148,7 +148,14 @@ test("changing a session answers with one object, and again is no failure where 
   assert.deepEqual(await json(["unlock", "a"]), { session: "a", unlocked: false });
   assert.deepEqual(await json(["remove", "a"]), { session: "a", removed: true });
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 3);
-  assert.deepEqual(await json(["sweep"]), { expired: 1, floors: 0, removed: 0, looked: 1, complete: true });
+  assert.deepEqual(await json(["sweep"]), {
+    expired: 1,
+    floors: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 1,
+    complete: true,
+  });
 });
 
 test("a session at work is not ended under its writer", async () => {

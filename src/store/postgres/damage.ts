@@ -15,9 +15,9 @@ export function guardTail(
 ): void {
   const head = headOf(record, log);
   const count = Math.min(last, head);
-  const first = head - count + 1;
-  const wrong = entries.findIndex(({ seq }, index) => seq !== first + index);
-  if (wrong < 0 && entries.length === count) return;
+  const isWhole = entries.length === count || (entries.length < count && mayLackItsBeginning(log));
+  const first = head - entries.length + 1;
+  if (isWhole && entries.every(({ seq }, index) => seq === first + index)) return;
   const found = entries.map(({ seq }) => seq);
   throw damaged(
     store,
@@ -36,13 +36,18 @@ export function guardGapless(
 ): void {
   const step = order === "ascending" ? 1 : -1;
   const first = entries[0]?.seq ?? from;
-  if (order === "ascending" && first > Math.max(from, 1))
+  if (order === "ascending" && first > Math.max(from, 1) && !mayLackItsBeginning(log))
     throw damaged(store, key, `in ${log}, entry ${first} is the first from ${from} on`);
   for (let index = 1; index < entries.length; index++) {
     const before = entries[index - 1]?.seq ?? 0;
     const seq = entries[index]?.seq ?? 0;
     if (seq - before !== step) throw damaged(store, key, `in ${log}, entry ${before} has ${seq} for a neighbour`);
   }
+}
+
+/** Old events are forgotten. */
+function mayLackItsBeginning(log: string): boolean {
+  return log === "events";
 }
 
 function damaged(store: string, { tenant, id }: SessionKey, what: string): SessionError {
