@@ -65,8 +65,12 @@ export class SnapshotDirectory {
     const saved: SavedSnapshot[] = [];
     for (const name of await this.#names()) {
       const file = join(this.folder, name);
-      const id = await idIn(file);
-      if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
+      try {
+        const id = await named(file, () => idIn(file));
+        if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
+      } catch (error) {
+        if (!isMissing(error)) throw error; // else it was deleted meanwhile
+      }
     }
     return saved.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
