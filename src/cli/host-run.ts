@@ -10,7 +10,7 @@ import { serverSecret } from "./device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "./environment.ts";
 import { note } from "./output.ts";
 import { ProgressBar } from "./progress-bar.ts";
-import { aborted, guardReach, isLoopback, port, writeLog, type ListenOptions } from "./server-process.ts";
+import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
 
@@ -26,6 +26,9 @@ interface RunOptions extends StoreOptions, ListenOptions {
   readonly agents?: string;
   readonly quiet?: boolean;
 }
+
+/** Somewhat longer than a session may take to be put to sleep: who spoke to one that was broken off is told. */
+const graceMs = 15_000;
 
 export function runCommand(): Command {
   return storeCommand(
@@ -113,13 +116,13 @@ interface Hosting {
 }
 
 async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Hosting): Promise<void> {
-  const [{ createServer, listen }, { startHost }] = await Promise.all([
+  const [{ createServer }, { startHost }] = await Promise.all([
     import("../server/index.ts"),
     import("../host/index.ts"),
   ]);
   // The host says where it listens, and the server needs the host: requests wait until there are both.
   const server = Promise.withResolvers<Server>();
-  const listening = await listen(server.promise, options);
+  const listening = await listenOn(server.promise, options);
   let host: Host;
   try {
     host = await startHost(sessions, hostOptions(runtime, options, listening));
@@ -143,7 +146,7 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
 
 /** What runs comes to its end while one session after another goes to sleep, and others may have it from then on. */
 async function close(host: Host, listening: Listening): Promise<void> {
-  const [closed] = await Promise.allSettled([host.close(), listening.close()]);
+  const [closed] = await Promise.allSettled([host.close(), listening.close(graceMs)]);
   if (closed.status === "rejected") throw closed.reason;
 }
 

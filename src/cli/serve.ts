@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { createManager, openSessions, type Agent, type Model, type OpenOptions } from "../index.ts";
 import { readAgentsFile } from "./agents-file.ts";
-import { CliError } from "./cli-error.ts";
 import { wholeNumber } from "./arguments.ts";
 import { examples, storeCommand } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
@@ -13,7 +12,7 @@ import {
   type StoreOptions,
 } from "./environment.ts";
 import { note } from "./output.ts";
-import { aborted, guardReach, isLoopback, port, writeLog, type ListenOptions } from "./server-process.ts";
+import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
 
@@ -58,7 +57,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const agents = readAgentsFile(options.agents);
   const floorTtl = floorTtlOfEnvironment();
   const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
-  const [{ createServer, listen }, sessions] = await Promise.all([
+  const [{ createServer }, sessions] = await Promise.all([
     import("../server/index.ts"),
     openSessions({
       store,
@@ -82,9 +81,7 @@ async function serve(options: ServeOptions): Promise<void> {
       log: (entry) => writeLog(entry, options),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listen(server, options).catch((error: unknown) => {
-        throw portError(error, options) ?? error;
-      });
+      const listening = await listenOn(server, options);
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
       if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
@@ -110,22 +107,4 @@ function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
 
 function collect(value: string, values: readonly string[]): readonly string[] {
   return [...values, value];
-}
-
-/** A port that cannot be had is the caller's to choose. */
-function portError(
-  cause: unknown,
-  { port, host }: { readonly port: number; readonly host: string },
-): CliError | undefined {
-  const code = (cause as NodeJS.ErrnoException).code ?? "";
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: "is in use",
-    EACCES: "is not yours to use",
-    EADDRNOTAVAIL: "is no address of this machine",
-    ENOTFOUND: "is no address that is known",
-  };
-  const reason = reasons[code];
-  return reason === undefined
-    ? undefined
-    : new CliError("usage", `port ${port} of ${host} ${reason}; choose another with --port or --host`);
 }

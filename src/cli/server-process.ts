@@ -1,8 +1,9 @@
 /** What all commands have in common that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
 import { hasCode, SessionError, type Sessions } from "../index.ts";
-import type { LogEntry } from "../server/index.ts";
+import type { Listening, LogEntry, Server } from "../server/index.ts";
 import { wholeNumber } from "./arguments.ts";
+import { CliError } from "./cli-error.ts";
 
 export interface ListenOptions {
   readonly port: number;
@@ -41,6 +42,31 @@ async function knowsKeys(sessions: Sessions): Promise<boolean> {
     if (hasCode(error, "store_unavailable")) return true;
     throw error;
   }
+}
+
+/** Listen until it is closed. @throws CliError where the port cannot be had */
+export async function listenOn(server: Server | Promise<Server>, options: ListenOptions): Promise<Listening> {
+  const { listen } = await import("../server/index.ts");
+  try {
+    return await listen(server, options);
+  } catch (error) {
+    throw portError(error, options) ?? error;
+  }
+}
+
+/** A port that cannot be had is the caller's to choose. */
+function portError(cause: unknown, { port, host }: ListenOptions): CliError | undefined {
+  const code = (cause as NodeJS.ErrnoException).code ?? "";
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: "is in use",
+    EACCES: "is not yours to use",
+    EADDRNOTAVAIL: "is no address of this machine",
+    ENOTFOUND: "is no address that is known",
+  };
+  const reason = reasons[code];
+  return reason === undefined
+    ? undefined
+    : new CliError("usage", `port ${port} of ${host} ${reason}; choose another with --port or --host`);
 }
 
 /** One line of the log on stderr, for programs. */

@@ -1,6 +1,5 @@
 import { hasCode, SessionError } from "../errors.ts";
 import { unansweredReason } from "../protocol/unanswered.ts";
-import { wantsStream } from "./event-stream.ts";
 import type { RequestContext } from "./route.ts";
 
 /** Marks a request that comes from another host: it is not sent on a second time. */
@@ -14,9 +13,8 @@ const passedBack = ["content-type", "retry-after", "x-accel-buffering"] as const
 export interface Forwarding {
   /** The path of the route there, as a request has it. */
   readonly path: string;
+  /** Until the answer begins. */
   readonly deadlineMs: number;
-  /** Ends an answer that is a stream. */
-  readonly stop: AbortSignal;
 }
 
 /**
@@ -39,7 +37,7 @@ export async function atItsHost(
 async function forward(
   c: RequestContext,
   { sessionId, tenant, address }: SessionError<"not_owner">["details"],
-  { path, deadlineMs, stop }: Forwarding,
+  { path, deadlineMs }: Forwarding,
 ): Promise<Response> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), deadlineMs);
@@ -50,7 +48,7 @@ async function forward(
       headers: headersFor(c),
       // The caller's key goes to the host that the store names, and nowhere else.
       redirect: "error",
-      signal: wantsStream(c) ? AbortSignal.any([late.signal, stop]) : late.signal,
+      signal: late.signal,
       ...(c.req.method === "GET" ? {} : { body: await c.req.arrayBuffer() }),
     });
   } catch (cause) {

@@ -1,6 +1,6 @@
 /** Live sessions, for operators and programs that show a key: spoken to, looked at, started and ended. */
 import { z } from "zod";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import { isStream } from "../host/inline-cell.ts";
 import { toJson } from "../protocol/json.ts";
@@ -15,7 +15,7 @@ import type { Shared } from "./shared.ts";
 const partsBytesMax = 8 * 1024 * 1024;
 
 export function addHostRoutes(shared: Shared, host: Host): void {
-  const { deadlineMs, stop } = shared;
+  const { deadlineMs } = shared;
 
   addRoute(
     shared,
@@ -39,23 +39,39 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       },
     },
     async (c, { params: { id }, body: { message, create } }) => {
-      if (message === undefined)
+      if (message === undefined) {
         throw new SessionError("request_invalid", { path: "body.message", reason: "is missing" });
-      return await atItsHost(
-        c,
-        { path: `/v1/sessions/${encodeURIComponent(id)}/messages`, deadlineMs, stop },
-        async () => {
-          guardTenant(c, id);
-          if (create === true) await host.ensure(id);
-          return await reply(c, await host.send(id, message));
-        },
-      );
+      }
+      return await atHostOf(c, { id, path: `/v1/sessions/${encodeURIComponent(id)}/messages` }, async () => {
+        if (create === true) await host.ensure(id);
+        return await reply(c, await host.send(id, message));
+      });
     },
   );
 
+  /**
+   * Do something with a session where it lives, here or in another host. This host has one tenant's sessions; those of
+   * another are to it as none.
+   * @throws SessionError `session_not_found`, `session_stopped` where this host is stopping
+   */
+  async function atHostOf(
+    c: RequestContext,
+    { id: sessionId, path }: { readonly id: string; readonly path: string },
+    answer: () => Promise<Response>,
+  ): Promise<Response> {
+    const { tenant } = c.get("sessions");
+    if (tenant !== host.tenant) throw new SessionError("session_not_found", { sessionId, tenant });
+    try {
+      return await atItsHost(c, { path, deadlineMs }, answer);
+    } catch (cause) {
+      if (!hasCode(cause, "closed")) throw cause;
+      throw new SessionError("session_stopped", { sessionId, tenant, reason: "was stopped with its host" }, { cause });
+    }
+  }
+
   async function reply(c: RequestContext, answer: unknown): Promise<Response> {
     if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
-    if (wantsStream(c)) return eventStream(c, () => told(answer), { stop });
+    if (wantsStream(c)) return eventStream(c, () => told(answer));
     return jsonAnswer(c, { parts: await gathered(answer) });
   }
 
@@ -105,24 +121,13 @@ export function addHostRoutes(shared: Shared, host: Host): void {
         answers: { 204: { description: "it is done" } },
       },
       async (c, { params: { id } }) => {
-        return await atItsHost(
-          c,
-          { path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}`, deadlineMs, stop },
-          async () => {
-            guardTenant(c, id);
-            if (host.get(id) === undefined) await guardElsewhere(c, id);
-            await give(id);
-            return c.body(null, 204);
-          },
-        );
+        return await atHostOf(c, { id, path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}` }, async () => {
+          if (host.get(id) === undefined) await guardElsewhere(c, id);
+          await give(id);
+          return c.body(null, 204);
+        });
       },
     );
-  }
-
-  /** The host has one tenant's sessions; those of another are to it as none. @throws SessionError `session_not_found` */
-  function guardTenant(c: RequestContext, sessionId: string): void {
-    const { tenant } = c.get("sessions");
-    if (tenant !== host.tenant) throw new SessionError("session_not_found", { sessionId, tenant });
   }
 }
 

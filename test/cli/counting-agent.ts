@@ -8,6 +8,7 @@ const runtime: Runtime = {
   },
   async onMessage(session: LiveSession, message: string) {
     if (message === "slow") await sleep(700);
+    if (message === "hang") await new Promise(() => undefined);
     if (message === "throw") throw new Error("as told");
     if (message === "parts") return parts();
     await session.append({ input: message, output: "noted" });

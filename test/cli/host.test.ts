@@ -165,6 +165,38 @@ test("a host that cannot be reached is told of, and nothing but the store says w
   assert.deepEqual(details, { sessionId: "s", tenant: "default", address: "http://127.0.0.1:1/", reason: "bad port" });
 });
 
+test("hosts that are replaced one after another under load lose nothing that was acknowledged, and fail only for now", async () => {
+  await using here = await place();
+  let hosts = await Promise.all([here.run(["--quiet"]), here.run(["--quiet"])]);
+  const retryable = ["owner_unreachable", "not_owner", "session_stopped"];
+  const send = async (id: string): Promise<number> => {
+    for (let attempt = 0; attempt < 500; attempt++) {
+      const { url } = hosts[attempt % hosts.length] ?? assert.fail();
+      const said = await here.send(url, id, "hi").catch(() => undefined); // a connection to one that is gone
+      if (said?.status === 200) return (said.json as { answer: { count: number } }).answer.count;
+      if (said !== undefined) assert(retryable.includes(said.json.code as string), JSON.stringify(said.json));
+      await sleep(20);
+    }
+    assert.fail(`${id} was never answered`);
+  };
+  let rounds = 0;
+  const talking = Array.from({ length: 20 }, async (_, index) => {
+    for (let last = 0; rounds < 3;) {
+      const count = await send(`s${index}`);
+      assert(count > last, "what was acknowledged stays");
+      last = count;
+      await sleep(10);
+    }
+  });
+  for (; rounds < 3; rounds++) {
+    const fresh = await here.run(["--quiet"]);
+    const [oldest, ...others] = hosts;
+    hosts = [...others, fresh];
+    assert.equal(await stop(oldest ?? assert.fail()), 0);
+  }
+  await Promise.all(talking);
+});
+
 for (const isolation of ["inline", "process"]) {
   test(`${isolation}: the sessions of a host that is killed answer at another one, with what was acknowledged`, async () => {
     await using here = await place();
@@ -206,6 +238,18 @@ test("an eager host wakes what lived in one that is gone, and says what came of 
       ["sick", "failed"],
     ],
   );
+});
+
+test("on a terminal, a bar shows how far an eager recovery is", async () => {
+  await using here = await place();
+  const doomed = await here.run();
+  for (const id of ["a", "b"]) await here.send(doomed.url, id, "hi");
+  await stop(doomed, "SIGKILL");
+  const child = here.workplace.startOnTerminal(["host", "run", agent, "--port", "0", "--recover", "eager"]);
+  const finished = finish(child);
+  await outputUntil(child, "2 of 2 sessions woken");
+  child.stdin?.write("\u0003");
+  assert.match((await finished).stdout, /waking █+░+ 1 of 2/);
 });
 
 test("who stops a whole group of processes, as Ctrl-C does, stops no session in the middle of an answer", async () => {

@@ -135,6 +135,22 @@ test("a failure of the code is told as one, and a message that takes too long as
   assert.equal((await here.send("s", "hello")).json.answer.count, 1, "it goes on after it");
 });
 
+test("who has a key is told why a session cannot be had, though the server cannot do it now", async () => {
+  await using here = await place({ maxSessions: 1, restart: { max: 0 } });
+  await here.send("s", "hello", { create: true });
+  const full = await here.send("one more", "hello", { create: true });
+  assertProblem(full, 503, "host_full");
+  assert.deepEqual(full.json.details, { live: 1, liveMax: 1 });
+  await here.send("s", "throw");
+  const failed = await here.send("s", "hello");
+  assertProblem(failed, 503, "session_failed");
+  assert.equal(failed.json.details.reason, "as told");
+  await here.host.close();
+  const stopping = await here.send("s", "hello");
+  assertProblem(stopping, 503, "session_stopped");
+  assert.match(stopping.json.detail, /was stopped with its host before the message was handled; send it again/);
+});
+
 test("sessions are started, stopped and killed by who has the right", async () => {
   await using here = await place();
   await here.serving.sessions.create({ id: "s" });
