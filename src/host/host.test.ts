@@ -254,6 +254,20 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
+test("an answer in parts that is broken off never looks whole to who reads it later", async () => {
+  const endless: Runtime = {
+    async *onMessage() {
+      for (;;) yield "a part";
+    },
+  };
+  await using here = await place({ runtime: endless });
+  await here.host.ensure("s");
+  const parts = (await here.host.send("s", "x")) as AsyncIterableIterator<string>;
+  assert.deepEqual(await parts.next(), { done: false, value: "a part" });
+  await here.host.kill("s");
+  for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
+});
+
 test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
   let finished = 0;
   let wake = (): void => undefined;
