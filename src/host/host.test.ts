@@ -268,6 +268,26 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
 });
 
+test("what is killed while it goes to sleep is dead", async () => {
+  let tarry = (): void => undefined;
+  let finished = 0;
+  const slow: Runtime = {
+    onMessage: () => "x",
+    onIdle: () => new Promise<void>((resolve) => (tarry = resolve)),
+    deactivate: () => void finished++,
+  };
+  await using here = await place({ runtime: slow, idleTimeout: "1m" });
+  await here.host.ensure("s");
+  await here.clock.advance(61_000);
+  await until(() => here.host.get("s")?.phase === "stopping");
+  await here.host.kill("s");
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal((await here.other.get("s")).info.lease, null);
+  tarry();
+  await sleep(10);
+  assert.equal(finished, 0);
+});
+
 test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
   let finished = 0;
   let wake = (): void => undefined;
