@@ -13,6 +13,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   server: () => import("./server.ts"),
   stats: () => import("./stats.ts"),
   moving: () => import("./moving.ts"),
+  host: () => import("./host.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

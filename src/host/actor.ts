@@ -437,7 +437,8 @@ export class Actor {
         if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
       });
     } catch (error) {
-      if (error instanceof SessionError && error.retryable && this.#tenant === tenant) return "kept";
+      const mayKeep = error instanceof SessionError && error.retryable && !this.#isKilled;
+      if (mayKeep && this.#tenant === tenant) return "kept";
       await this.#left(asError(error));
     }
   }

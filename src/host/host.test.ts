@@ -254,6 +254,40 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
+test("an answer in parts that is broken off never looks whole to who reads it later", async () => {
+  const endless: Runtime = {
+    async *onMessage() {
+      for (;;) yield "a part";
+    },
+  };
+  await using here = await place({ runtime: endless });
+  await here.host.ensure("s");
+  const parts = (await here.host.send("s", "x")) as AsyncIterableIterator<string>;
+  assert.deepEqual(await parts.next(), { done: false, value: "a part" });
+  await here.host.kill("s");
+  for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
+});
+
+test("what is killed while it goes to sleep is dead", async () => {
+  let tarry = (): void => undefined;
+  let finished = 0;
+  const slow: Runtime = {
+    onMessage: () => "x",
+    onIdle: () => new Promise<void>((resolve) => (tarry = resolve)),
+    deactivate: () => void finished++,
+  };
+  await using here = await place({ runtime: slow, idleTimeout: "1m" });
+  await here.host.ensure("s");
+  await here.clock.advance(61_000);
+  await until(() => here.host.get("s")?.phase === "stopping");
+  await here.host.kill("s");
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal((await here.other.get("s")).info.lease, null);
+  tarry();
+  await sleep(10);
+  assert.equal(finished, 0);
+});
+
 test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
   let finished = 0;
   let wake = (): void => undefined;

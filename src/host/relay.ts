@@ -20,7 +20,8 @@ export function relay(
   const stream: AsyncIterableIterator<unknown> = {
     async next() {
       try {
-        const result = await Promise.race([iterator.next(), interrupted]);
+        // In this order: parts that were closed because of an interruption seem to have come to their end.
+        const result = await Promise.race([interrupted, iterator.next()]);
         if (result.done === true) whole.resolve();
         return result;
       } catch (error) {

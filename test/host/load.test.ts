@@ -159,18 +159,29 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, turnTimeo
   assert.deepEqual(warnings, []);
 }
 
-test("pool: of 1 000 sessions under traffic one dies in every way there is; the others answer, and nothing is lost", async (t) => {
+test("pool: of 1 000 sessions under traffic one throws, exits or hoards; the others answer, and nothing is lost", async (t) => {
   await underLoad(t, {
     isolation: "pool",
     others: 999,
     everyMs: 1000,
-    turnTimeout: "4s",
+    turnTimeout: "30s", // a heap fills slowly where the machine has other work
     deaths: [
       { message: "throw", how: "threw", endsThread: false },
-      { message: "hang", how: "deadline", endsThread: false },
       { message: "later", how: "exited", endsThread: true },
       { message: "exit", how: "exited", endsThread: true },
       { message: "hoard", how: "memory", endsThread: true },
+    ],
+  });
+});
+
+test("pool: of 1 000 sessions under traffic one hangs or loops; the others answer, and nothing is lost", async (t) => {
+  await underLoad(t, {
+    isolation: "pool",
+    others: 999,
+    everyMs: 1000,
+    turnTimeout: "5s",
+    deaths: [
+      { message: "hang", how: "deadline", endsThread: false },
       { message: "loop", how: "deadline", endsThread: true },
     ],
   });
@@ -181,7 +192,7 @@ test("inline: of 1 000 sessions under traffic one throws or hangs; the others an
     isolation: "inline",
     others: 999,
     everyMs: 500,
-    turnTimeout: "4s",
+    turnTimeout: "5s",
     deaths: [
       { message: "throw", how: "threw", endsThread: false },
       { message: "hang", how: "deadline", endsThread: false },

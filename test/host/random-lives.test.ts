@@ -9,11 +9,14 @@ import { inMemory, type InMemory } from "../in-memory.ts";
 
 const ids = ["a", "b", "c"];
 
-type Deed = "count" | "append" | "throw" | "slow" | "hang" | "begin and throw";
+type Deed = "count" | "append" | "throw" | "slow" | "hang" | "begin and throw" | "parts" | "a part" | "no part";
+type Hook = "activate" | "onIdle" | "deactivate";
 
 type Command =
   | { readonly kind: "send"; readonly id: string; readonly deed: Deed }
   | { readonly kind: "start" | "stop" | "kill" | "ensure" | "updateActivity"; readonly id: string }
+  /** How the session takes it when it wakes, idles or goes to sleep the next time. */
+  | { readonly kind: "mood"; readonly id: string; readonly hook: Hook; readonly deed: "throw" | "slow" | "hang" }
   /** Let what is under way go on for so many turns of the event loop. */
   | { readonly kind: "turn"; readonly turns: number }
   | { readonly kind: "advance"; readonly ms: number }
@@ -21,7 +24,17 @@ type Command =
   | { readonly kind: "trouble"; readonly how: "before" | "after"; readonly commits: number };
 
 const someId = fc.constantFrom(...ids);
-const deeds: readonly Deed[] = ["count", "append", "throw", "slow", "hang", "begin and throw"];
+const deeds: readonly Deed[] = [
+  "count",
+  "append",
+  "throw",
+  "slow",
+  "hang",
+  "begin and throw",
+  "parts",
+  "a part",
+  "no part",
+];
 const calm = fc.oneof(
   {
     weight: 8,
@@ -40,6 +53,15 @@ const calm = fc.oneof(
       id: someId,
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("mood" as const),
+      id: someId,
+      hook: fc.constantFrom("activate" as const, "onIdle" as const, "deactivate" as const),
+      deed: fc.constantFrom("throw" as const, "slow" as const, "hang" as const),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("turn" as const), turns: fc.integer({ min: 1, max: 12 }) }) },
   {
     weight: 3,
@@ -49,6 +71,20 @@ const calm = fc.oneof(
     }),
   },
 );
+
+const inParts: ReadonlySet<Deed> = new Set(["parts", "a part", "no part"]);
+
+/** Read as much of an answer as that deed is about. */
+async function read(parts: AsyncIterable<number>, number: number, deed: Deed): Promise<void> {
+  let count = 0;
+  if (deed === "no part") return;
+  for await (const part of parts) {
+    assert.equal(part, number);
+    count++;
+    if (deed === "a part") break;
+  }
+  assert.equal(count, deed === "a part" ? 1 : 3);
+}
 
 /** What a session was through, as its own code sees it. */
 interface Biography {
@@ -70,6 +106,7 @@ interface Message {
 class Witness {
   readonly #clock: ScriptedClock;
   readonly #biographies = new Map<string, Biography>();
+  readonly #moods = new Map<string, Deed>();
   /** What must never be, and was. */
   readonly wrongs: string[] = [];
 
@@ -91,12 +128,30 @@ class Witness {
 
   get runtime(): Runtime {
     return {
-      activate: (session) => this.#wakes(session),
+      activate: async (session) => {
+        this.#wakes(session);
+        await this.#feels(session, "activate");
+      },
+      onIdle: async (session) => await this.#feels(session, "onIdle"),
       onMessage: (session, message: Message) => this.#hears(session, message),
-      deactivate: (session) => {
-        this.#expect(this.#of(session.id).isAlive, `${session.id} was put to sleep without living`);
+      deactivate: async (session) => {
+        const { isAlive, isAtWork } = this.#of(session.id);
+        this.#expect(isAlive && !isAtWork, `${session.id} was put to sleep without living, or at its work`);
+        await this.#feels(session, "deactivate");
       },
     };
+  }
+
+  /** The next time only. */
+  mood(id: string, hook: Hook, deed: Deed): void {
+    this.#moods.set(`${id} ${hook}`, deed);
+  }
+
+  async #feels(session: LiveSession, hook: Hook): Promise<void> {
+    const mood = `${session.id} ${hook}`;
+    const deed = this.#moods.get(mood) ?? "count";
+    this.#moods.delete(mood);
+    await this.#does(session, -1, deed);
   }
 
   #wakes(session: LiveSession): void {
@@ -117,13 +172,14 @@ class Witness {
     });
   }
 
-  async #hears(session: LiveSession, { number, deed }: Message): Promise<number> {
+  async #hears(session: LiveSession, { number, deed }: Message): Promise<unknown> {
     const life = this.#of(session.id);
     this.#expect(life.isAlive && !session.signal.aborted, `${session.id} was spoken to without living`);
     this.#expect(!life.isAtWork, `${session.id} was at work already`);
     this.#expect(number > life.heard, `${session.id} heard ${number} after ${life.heard}`);
     life.heard = number;
     life.isAtWork = true;
+    if (inParts.has(deed)) return this.#parts(session, number);
     try {
       await this.#does(session, number, deed);
       if (!session.signal.aborted) session.state = countOf(session) + 1;
@@ -133,9 +189,24 @@ class Witness {
     }
   }
 
+  async *#parts(session: LiveSession, number: number): AsyncGenerator<number> {
+    try {
+      for (let part = 0; part < 3; part++) {
+        yield number;
+        await this.#clock.sleep(1000);
+      }
+    } finally {
+      await Promise.resolve();
+      if (!session.signal.aborted) this.#of(session.id).isAtWork = false;
+    }
+  }
+
   async #does(session: LiveSession, number: number, deed: Deed): Promise<void> {
     switch (deed) {
       case "count":
+      case "parts":
+      case "a part":
+      case "no part":
         return;
       case "append":
         await session.append({ input: `${number}` });
@@ -202,6 +273,8 @@ class World {
         return await this.advance(command.ms);
       case "trouble":
         return this.#trouble(command.how, command.commits);
+      case "mood":
+        return this.witness.mood(command.id, command.hook, command.deed);
       case "start":
       case "stop":
       case "kill":
@@ -220,7 +293,8 @@ class World {
   #send(id: string, deed: Deed): void {
     const number = this.#messages++;
     this.#watch(
-      this.host.send(id, { number, deed } satisfies Message).then((reply) => {
+      this.host.send(id, { number, deed } satisfies Message).then(async (reply) => {
+        if (inParts.has(deed)) return await read(reply as AsyncIterable<number>, number, deed);
         assert.equal(reply, number, "an answer is that to the message");
         if (deed === "append") this.acknowledged.set(id, [...(this.acknowledged.get(id) ?? []), `${number}`]);
       }),

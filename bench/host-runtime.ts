@@ -1,0 +1,4 @@
+/** The least that a runtime can do. */
+const runtime = { onMessage: async (): Promise<string> => "here" };
+
+export default runtime;
