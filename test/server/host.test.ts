@@ -184,6 +184,16 @@ test("the status has the metrics and the live sessions, page by page", async () 
   assert(first.memoryBytes > 1e6);
   const second = (await here.call("GET", `/v1/host?limit=2&after=${first.next}`)).json;
   assert.deepEqual([second.sessions.map(({ id }: { id: string }) => id), second.next], [["c"], undefined]);
+  const ids = Array.from({ length: 40 }, (_, index) => `s${(index * 17) % 40}`);
+  for (const id of ids) await here.host.ensure(id);
+  const walked: string[] = [];
+  for (let after: string | undefined = ""; after !== undefined;) {
+    const page = (await here.call("GET", `/v1/host?limit=3&after=${after}`)).json;
+    assert(page.sessions.length <= 3);
+    walked.push(...page.sessions.map(({ id }: { id: string }) => id));
+    after = page.next;
+  }
+  assert.deepEqual(walked, ["a", "b", "c", ...ids].sort(), "each once, in order");
   assertProblem(await here.call("GET", "/v1/host?limit=1001"), 400, "request_invalid");
 });
 
