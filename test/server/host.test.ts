@@ -188,10 +188,10 @@ test("the status has the metrics and the live sessions, page by page", async () 
   for (const id of ids) await here.host.ensure(id);
   const walked: string[] = [];
   for (let after: string | undefined = ""; after !== undefined;) {
-    const page = (await here.call("GET", `/v1/host?limit=3&after=${after}`)).json;
-    assert(page.sessions.length <= 3);
-    walked.push(...page.sessions.map(({ id }: { id: string }) => id));
-    after = page.next;
+    const { json }: Answered = await here.call("GET", `/v1/host?limit=3&after=${after}`);
+    assert(json.sessions.length <= 3);
+    walked.push(...json.sessions.map(({ id }: { id: string }) => id));
+    after = json.next as string | undefined;
   }
   assert.deepEqual(walked, ["a", "b", "c", ...ids].sort(), "each once, in order");
   assertProblem(await here.call("GET", "/v1/host?limit=1001"), 400, "request_invalid");
