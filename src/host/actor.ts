@@ -9,7 +9,7 @@
 import type { SessionKey } from "../domain/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { contextOfCall, part } from "../sessions/operation.ts";
-import type { Within } from "../store/traced.ts";
+import type { Within } from "../store/async-context.ts";
 import { isStream } from "./inline-cell.ts";
 import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
 import type { Surroundings } from "./surroundings.ts";

@@ -1,7 +1,8 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import { SessionError } from "../errors.ts";
 import type { Traced } from "../store/store-call.ts";
-import { contextFor, traced, type Within } from "../store/traced.ts";
+import { contextFor, type Within } from "../store/async-context.ts";
+import { traced } from "../store/traced.ts";
 
 /**
  * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
@@ -63,20 +64,22 @@ const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
 /** Do what was called, telling who listens; an error is told and thrown with what it befell. */
 export function perform<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return part(operation, async () => {
-    try {
-      return await work();
-    } catch (error) {
-      // What was called within it knows better.
-      if (error instanceof SessionError && error.details.command !== undefined) throw error;
-      throw inContext(error, { command: operation.operation, ...operation });
-    }
-  });
+  return part(operation, () => outward(operation, work));
+}
+
+async function outward<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What was called within it knows better.
+    if (error instanceof SessionError && error.details.command !== undefined) throw error;
+    throw inContext(error, { command: operation.operation, ...operation });
+  }
 }
 
 /** Do a part of what was called, telling who listens. */
-export async function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return await traced(operations, operation, work);
+export function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+  return traced(operations, operation, work);
 }
 
 /** The async context of a call that somebody else's loop will answer; undefined where nobody listens. */

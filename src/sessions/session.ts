@@ -121,8 +121,8 @@ export class Session {
    * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `session_expired`, `session_ended`
    */
-  async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return await perform(this.#handle.about("append"), () => this.#append(turn, key));
+  append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    return perform(this.#handle.about("append"), () => this.#append(turn, key));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {

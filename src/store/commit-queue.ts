@@ -2,7 +2,7 @@ import { keyText } from "../domain/entry.ts";
 import type { Transaction } from "../domain/change.ts";
 import { storeCalls } from "./observed.ts";
 import type { Outcome, Store } from "./store.ts";
-import { contextFor, type Within } from "./traced.ts";
+import { contextFor, type Within } from "./async-context.ts";
 
 interface Pending {
   readonly transaction: Transaction;
