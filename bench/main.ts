@@ -11,6 +11,8 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   sqlite: () => import("./sqlite.ts"),
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
+  stats: () => import("./stats.ts"),
+  moving: () => import("./moving.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -1,5 +1,20 @@
 export { openSessions, type OpenOptions } from "./open.ts";
-export { Sessions, type ListQuery, type SessionPage } from "./sessions/sessions.ts";
+export {
+  backupStore,
+  restoreStore,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupReport,
+  type RestoreStoreOptions,
+} from "./backup.ts";
+export {
+  Sessions,
+  type ExportedSession,
+  type ExportQuery,
+  type ListQuery,
+  type SessionPage,
+  type SessionSelection,
+} from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
 export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
 export type { DeviceOptions } from "./sessions/device-way.ts";
@@ -23,6 +38,14 @@ export {
   type WriteKey,
 } from "./sessions/session.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
+export type { RestoreOptions } from "./sessions/snapshots.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
+export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/importing.ts";
+export type { CopyOptions, CopyReport } from "./sessions/copying.ts";
+export type { Conversation } from "./sessions/conversation.ts";
+export { exchangesOf, instructionsOf, type Exchange } from "./domain/exchange.ts";
+export type { PortableRecord } from "./domain/snapshot.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./domain/answer.ts";
@@ -35,11 +58,15 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
+export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
+export type { Spread } from "./domain/spread.ts";
+export type { Budget } from "./domain/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
-export type { Message, MessageInput, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
+export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
 export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
@@ -60,9 +87,23 @@ export type {
   LogRange,
   Outcome,
   Page,
+  SessionFilter,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "./store/store.ts";
+export {
+  Tallying,
+  type Histogram,
+  type SessionDay,
+  type SessionFacts,
+  type EntryFacts,
+  type Tally,
+  type TallyKind,
+  type TallyQuery,
+  type TurnGroup,
+  type TurnSums,
+} from "./store/tally.ts";
 export {
   errorCodes,
   hasCode,

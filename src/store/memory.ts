@@ -10,6 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import { headOfData, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
 import type {
   Capabilities,
@@ -23,6 +24,7 @@ import type {
   Page,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "./store.ts";
 
 export interface MemoryOptions {
@@ -148,6 +150,26 @@ class MemoryStore implements Store {
     };
   }
 
+  async tally(query: TallyQuery): Promise<Tally> {
+    this.#guardOpen();
+    const tallying = new Tallying(query);
+    for (const { row, logs } of this.#sessions.values()) {
+      if (row.tenant !== query.tenant) continue;
+      const { counters, floor } = recordOf(row);
+      const bytes = Buffer.byteLength(row.data);
+      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+      for (const [log, entries] of logs)
+        for (const { at, data } of entries)
+          tallying.addEntry({ log, at, user: row.user, data: headOfData(data), bytes: Buffer.byteLength(data) });
+    }
+    return tallying.result();
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    this.#guardOpen();
+    return [];
+  }
+
   async events(scan: EventScan): Promise<FoundEvents> {
     this.#guardOpen();
     const turned = scan.order === "ascending" ? 1 : -1;
@@ -227,6 +249,7 @@ class MemoryStore implements Store {
 function matches(query: SessionQuery, row: RecordRow): boolean {
   if (query.tenant !== undefined && row.tenant !== query.tenant) return false;
   switch (query.order) {
+    case "key":
     case "recent":
       return (
         (query.agent === undefined || row.agent === query.agent) &&
@@ -245,6 +268,8 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
 /** What a page is sorted by, each part ascending. */
 function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   switch (order) {
+    case "key":
+      return [row.tenant, row.id];
     case "recent":
       return [-row.activeMinute, row.id];
     case "due":
@@ -254,8 +279,15 @@ function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   }
 }
 
+const cursorKinds = {
+  key: ["string", "string"],
+  recent: ["number", "string"],
+  due: ["number", "string", "string"],
+  settled: ["number", "string", "string"],
+} as const;
+
 function cursorOf({ order }: SessionQuery, after: string): Position {
-  return decodeCursor(after, order === "recent" ? ["number", "string"] : ["number", "string", "string"]);
+  return decodeCursor(after, cursorKinds[order]);
 }
 
 function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {

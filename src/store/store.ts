@@ -7,6 +7,7 @@ import type { Transaction } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import type { SessionState, SettledState } from "../domain/states.ts";
+import type { Tally, TallyQuery } from "./tally.ts";
 
 /** Where sessions are kept. */
 export interface Store {
@@ -48,6 +49,22 @@ export interface Store {
   find(query: SessionQuery): Promise<Page>;
 
   /**
+   * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
+   * `events`, in the forms that `domain/` gives their entries.
+   * INVARIANT tally-is-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off.
+   * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
+   * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
+   */
+  tally(query: TallyQuery): Promise<Tally>;
+
+  /**
+   * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
+   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store.
+   * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
+   */
+  inspect(): Promise<readonly StoreFlaw[]>;
+
+  /**
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
    * INVARIANT events-are-found: what exists and does not change meanwhile appears on exactly one page, in order, with
    *   the agent of its session's record; what is no event never does.
@@ -86,6 +103,13 @@ export interface Store {
 
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
+}
+
+/** Something that is wrong with a store. */
+export interface StoreFlaw {
+  readonly kind: "orphans" | "schema" | "damage";
+  /** For people: what is wrong, and where. */
+  readonly what: string;
 }
 
 /** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */
@@ -143,6 +167,7 @@ export type LogRange =
 
 /**
  * Which records, in which order:
+ * - `key`: one tenant's, by id, or all, by tenant and id: what stands throughout is found once, whatever changes meanwhile;
  * - `recent`: one tenant's, by the minute of the last activity, newest first, then by id;
  * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
@@ -151,22 +176,19 @@ export type LogRange =
  * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
 export type SessionQuery =
-  | {
+  | (SessionFilter & {
+      readonly order: "key";
+      readonly tenant?: string;
+      readonly limit: number;
+      readonly after?: string;
+    })
+  | (SessionFilter & {
       readonly order: "recent";
       readonly tenant: string;
-      readonly agent?: string;
-      readonly user?: string;
-      /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
-      readonly states?: readonly SessionState[];
-      readonly now: number;
-      /** Last activity at or after this, epoch ms. */
-      readonly activeSince?: number;
-      /** Last activity before this, epoch ms. */
-      readonly activeBefore?: number;
       readonly limit: number;
       /** The `next` of the page before. */
       readonly after?: string;
-    }
+    })
   | {
       readonly order: "due";
       readonly tenant?: string;
@@ -182,6 +204,19 @@ export type SessionQuery =
       readonly limit: number;
       readonly after?: string;
     };
+
+/** Which sessions of a list; what is left out does not matter. */
+export interface SessionFilter {
+  readonly agent?: string;
+  readonly user?: string;
+  /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
+  readonly states?: readonly SessionState[];
+  readonly now: number;
+  /** Last activity at or after this, epoch ms. */
+  readonly activeSince?: number;
+  /** Last activity before this, epoch ms. */
+  readonly activeBefore?: number;
+}
 
 /** Which events, in which order. */
 export interface EventScan {
