@@ -246,6 +246,21 @@ export class Host implements AsyncDisposable {
     return [...this.#actors.values()].map(infoOf);
   }
 
+  /** So many of the sessions that live here, by id, those behind `after`: also of a hundred thousand a quick look. */
+  page({ after = "", limit }: { readonly after?: string; readonly limit: number }): readonly LiveInfo[] {
+    let page: Actor[] = [];
+    let last: string | undefined;
+    for (const actor of this.#actors.values()) {
+      const { id } = actor.key;
+      if (id <= after || (last !== undefined && id >= last)) continue;
+      page.push(actor);
+      if (page.length < 2 * limit) continue;
+      page = page.sort(byId).slice(0, limit);
+      last = page.at(-1)?.key.id;
+    }
+    return page.sort(byId).slice(0, limit).map(infoOf);
+  }
+
   metrics(): HostMetrics {
     const byPhase = { starting: 0, live: 0, restarting: 0, failed: 0, stopping: 0, gone: 0 };
     const byAgent = new Map<string, number>();
@@ -414,6 +429,10 @@ export class Host implements AsyncDisposable {
       this.#tell({ type: "untidy", session, agent: undefined, cause: errorOf(cause) });
     }
   }
+}
+
+function byId(a: Actor, b: Actor): number {
+  return a.key.id < b.key.id ? -1 : 1;
 }
 
 function infoOf(actor: Actor): LiveInfo {

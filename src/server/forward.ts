@@ -7,7 +7,7 @@ const forwardedHeader = "x-perdure-forwarded";
 /** What of a request concerns the host that answers it; the key is the caller's own. */
 const passedOn = ["authorization", "accept", "content-type"] as const;
 /** What of an answer concerns the caller. */
-const passedBack = ["content-type", "retry-after", "x-accel-buffering"] as const;
+const passedBack = ["cache-control", "content-type", "retry-after", "x-accel-buffering"] as const;
 
 /** Where and how long a request may go on to another host. */
 export interface Forwarding {

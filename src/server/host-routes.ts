@@ -88,14 +88,11 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       }),
       answers: { 200: { description: "how it stands", schema: hostAnswer } },
     },
-    async (c, { query: { limit, after = "" } }) => {
-      const tenant = c.get("sessions").tenant;
-      const behind = host
-        .list()
-        .filter((live) => live.tenant === tenant && live.id > after)
-        .sort((a, b) => (a.id < b.id ? -1 : 1));
-      const page = behind.slice(0, limit);
-      const next = behind.length > limit ? page.at(-1)?.id : undefined;
+    async (c, { query: { limit, after } }) => {
+      const isOwn = c.get("sessions").tenant === host.tenant;
+      const found = isOwn ? host.page({ limit: limit + 1, ...(after === undefined ? {} : { after }) }) : [];
+      const page = found.slice(0, limit);
+      const next = found.length > limit ? page.at(-1)?.id : undefined;
       return jsonAnswer(c, wireHost(host.metrics(), page, { memoryBytes: process.memoryUsage.rss(), next }));
     },
   );

@@ -1,9 +1,16 @@
 /** Live sessions over HTTP: spoken to, looked at, started and ended, at one host. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../src/clock.ts";
 import { startHost, type Host, type HostOptions, type LiveSession, type Runtime } from "../../src/host/index.ts";
 import { createServer } from "../../src/server/index.ts";
+import { Sessions } from "../../src/sessions/sessions.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
 import { assertProblem, callOn, eventsOf, serve, type Answered, type Call, type Serving } from "./serving.ts";
 
 /** Says what it was sent and how often it was spoken to; does as it is told. */
@@ -30,6 +37,7 @@ async function* parts(all: readonly unknown[]): AsyncGenerator {
 }
 
 interface Hosting extends AsyncDisposable {
+  readonly store: Store;
   readonly host: Host;
   readonly serving: Serving;
   call(method: string, path: string, how?: Call): Promise<Answered>;
@@ -37,13 +45,15 @@ interface Hosting extends AsyncDisposable {
 }
 
 async function place(options: Partial<HostOptions> = {}): Promise<Hosting> {
-  const serving = serve();
+  const store = openMemory({ clock: systemClock });
+  const serving = serve({ store });
   const host = await startHost(serving.sessions, { runtime, ...options });
   const { sessions } = serving;
   const server = createServer({ sessions, host, deadline: "2s", rates: { key: 1e9 } });
   const admin = await serving.key("admin");
   const call = (method: string, path: string, how: Call = {}) => callOn(server, method, path, { key: admin, ...how });
   return {
+    store,
     host,
     serving,
     call,
@@ -151,6 +161,64 @@ test("who has a key is told why a session cannot be had, though the server canno
   assert.match(stopping.json.detail, /was stopped with its host before the message was handled; send it again/);
 });
 
+/** Something at the address of a host that is none, on the store of one that is. */
+async function impostor(here: Hosting, answer: RequestListener): Promise<AsyncDisposable> {
+  const http = createHttpServer(answer).listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const sessions = Sessions.on(here.store, { sweep: false });
+  const host = await startHost(sessions, { runtime, address: url });
+  await host.ensure("theirs");
+  return {
+    async [Symbol.asyncDispose]() {
+      await host.close();
+      http.closeAllConnections();
+      http.close();
+    },
+  };
+}
+
+test("a key goes to the address of a host that the store names, and on from there nowhere", async () => {
+  await using here = await place();
+  const paths: (string | undefined)[] = [];
+  await using _ = await impostor(here, ({ url }, response) => {
+    paths.push(url);
+    response.writeHead(307, { location: "/elsewhere" }).end();
+  });
+  const answered = await here.send("theirs", "hello");
+  assertProblem(answered, 502, "owner_unreachable");
+  assert.match(answered.json.details.reason, /redirect/);
+  assert.deepEqual(paths, ["/v1/sessions/theirs/messages"]);
+});
+
+test("a host that does not answer in time is not waited for any longer", async () => {
+  await using here = await place();
+  const closed = Promise.withResolvers<void>();
+  await using _ = await impostor(here, (request) => request.socket.once("close", closed.resolve));
+  assertProblem(await here.send("theirs", "hello"), 504, "deadline_passed");
+  await closed.promise;
+});
+
+test("what another host answers comes back as it is, and nothing of it that concerns this one", async () => {
+  await using here = await place();
+  const heard: IncomingMessage[] = [];
+  await using _ = await impostor(here, (request, response) => {
+    heard.push(request);
+    const theirs = { "access-control-allow-origin": "*", "set-cookie": "a=b", server: "theirs" };
+    response.writeHead(418, { "content-type": "application/json", "retry-after": "7", ...theirs }).end('{"a":1}');
+  });
+  const { status, json, headers } = await here.send("theirs", "hello", {
+    headers: { cookie: "mine=1", "x-request-id": "request-0042" },
+  });
+  assert.deepEqual([status, json, headers.get("retry-after")], [418, { a: 1 }, "7"]);
+  for (const name of ["access-control-allow-origin", "set-cookie", "server"])
+    assert.equal(headers.get(name), null, name);
+  const [request] = heard;
+  assert.match(request?.headers.authorization ?? "", /^Bearer pdk_/);
+  assert.equal(request?.headers["x-request-id"], "request-0042");
+  assert.equal(request?.headers.cookie, undefined, "which is for this one");
+});
+
 test("sessions are started, stopped and killed by who has the right", async () => {
   await using here = await place();
   await here.serving.sessions.create({ id: "s" });
@@ -184,6 +252,16 @@ test("the status has the metrics and the live sessions, page by page", async () 
   assert(first.memoryBytes > 1e6);
   const second = (await here.call("GET", `/v1/host?limit=2&after=${first.next}`)).json;
   assert.deepEqual([second.sessions.map(({ id }: { id: string }) => id), second.next], [["c"], undefined]);
+  const ids = Array.from({ length: 40 }, (_, index) => `s${(index * 17) % 40}`);
+  for (const id of ids) await here.host.ensure(id);
+  const walked: string[] = [];
+  for (let after: string | undefined = ""; after !== undefined;) {
+    const { json }: Answered = await here.call("GET", `/v1/host?limit=3&after=${after}`);
+    assert(json.sessions.length <= 3);
+    walked.push(...json.sessions.map(({ id }: { id: string }) => id));
+    after = json.next as string | undefined;
+  }
+  assert.deepEqual(walked, ["a", "b", "c", ...ids].sort(), "each once, in order");
   assertProblem(await here.call("GET", "/v1/host?limit=1001"), 400, "request_invalid");
 });
 

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openMemory } from "../store/memory.ts";
+import { scriptedClock } from "../testing/scripted-clock.ts";
+import { coreOf, Sessions } from "./sessions.ts";
+
+test("hosts are known by their address, once each, with their workers; one that falls silent is not alive", async () => {
+  const clock = scriptedClock();
+  const store = openMemory({ clock });
+  const instance = async (address?: string) => {
+    const { instance: keeper } = coreOf(Sessions.on(store, { clock, sweep: false }));
+    if (address === undefined) await keeper.ensureAlive();
+    else await keeper.announce(address);
+    return keeper;
+  };
+  await instance();
+  const silent = await instance("http://silent.test");
+  await clock.advance(60_000);
+  await store.heartbeat({ id: "gone", host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://here.test" });
+  await clock.advance(20_000);
+  const here = [await instance("http://here.test"), await instance("http://here.test")];
+  const looking = Sessions.on(store, { clock, sweep: false });
+  const hosts = await looking.hosts();
+  assert.deepEqual(
+    hosts.map(({ address, pid, alive }) => [address, pid, alive]),
+    [
+      ["http://here.test", process.pid, true],
+      ["http://silent.test", process.pid, false],
+    ],
+  );
+  assert.equal(hosts[0]?.seenAt.getTime(), clock.now());
+  for (const keeper of [silent, ...here]) await keeper.leave();
+  assert.deepEqual(
+    (await looking.hosts()).map(({ address, alive }) => [address, alive]),
+    [["http://here.test", false]],
+    "who said goodbye is none; its worker that was killed is still to be seen",
+  );
+  await looking.close();
+});
