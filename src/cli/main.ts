@@ -4,6 +4,7 @@ import { consultCommand } from "./consult.ts";
 import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { hostCommand } from "./host.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
@@ -31,6 +32,7 @@ export async function main(args: readonly string[]): Promise<void> {
       doctorCommand(),
       eventsCommand(),
       serveCommand(),
+      hostCommand(),
       keysCommand(),
       migrateCommand(),
     ])

@@ -7,6 +7,7 @@ import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { hostsOn, type HostInfo } from "./hosts.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
@@ -202,8 +203,10 @@ export class Sessions implements AsyncDisposable {
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
   async events(query: EventQuery = {}): Promise<EventPage> {
-    this.#core.guardOpen();
-    return await findEvents(this.#core, this.tenant, query);
+    return await perform({ operation: "events", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await findEvents(this.#core, this.tenant, query);
+    });
   }
 
   /**
@@ -253,6 +256,12 @@ export class Sessions implements AsyncDisposable {
   async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
     this.#core.guardOpen();
     return await examineStore(this.#core, request);
+  }
+
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
