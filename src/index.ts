@@ -30,13 +30,24 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
-export type { SweepReport, SweepRequest } from "./sessions/sweep.ts";
-export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
+export type { SweepDeed, SweepReport, SweepRequest } from "./sessions/sweep.ts";
+export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
 export type { Message, MessageInput, ToolCall, Turn, TurnStatus, Usage } from "./domain/turn.ts";
 export type { EventData, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
-export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
+export type {
+  Archive,
+  ArchivedRange,
+  Counters,
+  Floor,
+  Hold,
+  Instance,
+  Lease,
+  Metadata,
+  Parent,
+  SessionRecord,
+} from "./domain/record.ts";
 export type { SessionState } from "./domain/states.ts";
 export type { Duration } from "./domain/duration.ts";
 export type { Value } from "./domain/codec.ts";

@@ -20,6 +20,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   model_missing: exitCodes.usage,
   session_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
+  session_held: exitCodes.conflict,
   conflict: exitCodes.conflict,
   contended: exitCodes.conflict,
   busy: exitCodes.conflict,

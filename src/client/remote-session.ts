@@ -52,6 +52,10 @@ type OverHttp = Pick<
   | "activeAgent"
   | "release"
   | "events"
+  | "archive"
+  | "unarchive"
+  | "hold"
+  | "unhold"
   | "end"
   | "remove"
 >;
@@ -274,16 +278,49 @@ export class RemoteSession implements OverHttp {
     await this.#told("POST", "end");
   }
 
+  /** Put the session away, compressed; false where it was archived already. @throws SessionError `busy`, `turn_open` */
+  async archive(): Promise<boolean> {
+    return (await this.#toldFrom("POST", "archive")).archive === null;
+  }
+
+  /** Bring an archived session back; false where it is not archived. */
+  async unarchive(): Promise<boolean> {
+    return (await this.#toldFrom("POST", "unarchive")).state === "archived";
+  }
+
+  /** Keep the session from going. Needs a key with the right `admin`. */
+  async hold(reason: string): Promise<void> {
+    await this.#told("PUT", "hold", { reason });
+  }
+
+  /** It may go again; false where nothing held it. Needs a key with the right `admin`. */
+  async unhold(): Promise<boolean> {
+    return (await this.#toldFrom("DELETE", "hold")).hold !== null;
+  }
+
   /** Remove the session with everything in it. Needs a key with the right `admin`. */
   async remove(): Promise<void> {
     await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
   }
 
-  async #told(method: "POST", what: string): Promise<void> {
-    await this.#inOrder(async () => {
-      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}` });
-      this.#info = infoOfWire(answer.body as WireSession);
+  /** Tell the server, and be told how the session stands now. */
+  async #told(method: "POST" | "PUT" | "DELETE", what: string, body?: object): Promise<void> {
+    await this.#inOrder(() => this.#tell(method, what, body));
+  }
+
+  /** As `#told`; gives back how the session stood before. */
+  async #toldFrom(method: "POST" | "PUT" | "DELETE", what: string): Promise<SessionInfo> {
+    return await this.#inOrder(async () => {
+      const before = await this.#look();
+      await this.#tell(method, what);
+      return before;
     });
+  }
+
+  async #tell(method: "POST" | "PUT" | "DELETE", what: string, body?: object): Promise<void> {
+    const path = `${this.#path}/${what}`;
+    const answer = await this.#http.ask({ method, path, ...(body === undefined ? {} : { body }) });
+    this.#info = infoOfWire(answer.body as WireSession);
   }
 
   async #look(): Promise<SessionInfo> {

@@ -73,6 +73,16 @@ export class RemoteSessions {
     await (await this.get(id)).end();
   }
 
+  /** Put a session away, compressed. @throws SessionError `session_not_found`, `busy`, `turn_open` */
+  async archive(id: string): Promise<boolean> {
+    return await (await this.get(id)).archive();
+  }
+
+  /** Bring an archived session back. @throws SessionError `session_not_found` */
+  async unarchive(id: string): Promise<boolean> {
+    return await (await this.get(id)).unarchive();
+  }
+
   /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */
   async remove(id: string): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });

@@ -21,7 +21,13 @@ export type EventData =
   /** The user's conversation goes on in another session. */
   | { readonly type: "superseded"; readonly by: string }
   /** Another device shares the session from here on. */
-  | { readonly type: "device_linked" };
+  | { readonly type: "device_linked" }
+  /** The session must not go. */
+  | { readonly type: "held"; readonly reason: string }
+  /** It may go again; `reason` is why it was held. */
+  | { readonly type: "hold_released"; readonly reason: string }
+  /** It began as a fork of another session, whose turns it shares up to number `at`. */
+  | { readonly type: "forked"; readonly from: string; readonly at: number };
 
 /** One entry of the log of events. */
 export type SessionEvent = EventData & {

@@ -4,6 +4,7 @@ import { changeOf, draftOf, set, splice, type Change, type Draft } from "./chang
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
@@ -53,6 +54,10 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     fence: 0,
     lease: null,
     waiters: [],
+    archive: null,
+    hold: null,
+    parent: null,
+    forkedAt: 0,
   });
   set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
   set(draft, deadlines(draft.record));
@@ -193,7 +198,10 @@ export function reviveSession(draft: Draft, context: Context): Change {
   return changeOf(draft);
 }
 
+/** @throws SessionError `session_held`, `session_forked` */
 export function removeSession(record: SessionRecord): Change {
+  guardHold(record);
+  guardForks(record, 0);
   return {
     key: { tenant: record.tenant, id: record.id },
     expected: record.version,
@@ -209,12 +217,15 @@ export type Logs = ReadonlyMap<string, readonly Entry[]>;
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
  * that land together.
+ * @throws SessionError `session_forked`
  */
 export function restartSession(
   record: SessionRecord,
   { session, archiveId, logs }: { session: NewSession; archiveId: string; logs: Logs },
   context: Context,
 ): readonly [Change, Change] {
+  // They would look for their first turns in the session that takes its place.
+  guardForks(record, 0);
   const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
   for (const [log, entries] of logs) {
     splice(archived, log, 1, entries);
@@ -226,6 +237,8 @@ export function restartSession(
     waiters: [],
     cancel: null,
     floor: null,
+    // Its logs are whole, the turns of a parent included.
+    parent: null,
   });
   const fresh = draftOfNew(session, record.version, context);
   for (const log of Object.keys(record.heads)) {

@@ -3,7 +3,8 @@
  *
  * A session is `active` while it is used and `inactive` after its host put it to sleep; a new turn wakes it. When its
  * time to live has passed it is `expired`: readable, no longer written to, until it is revived or restarted. `ended`
- * is on purpose and for good. `archived` is cold: readable and counted.
+ * is on purpose and for good. `archived` is cold: readable and counted; what comes back from there is what it was, or
+ * `expired` where that is not known.
  */
 import { SessionError } from "../errors.ts";
 import type { SessionRecord } from "./record.ts";
@@ -17,7 +18,7 @@ export type SettledState = Exclude<SessionState, "active" | "inactive">;
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
 /** What moves a session from one state to another. */
-export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive";
+export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive" | "unarchive";
 
 const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionState>>>> = {
   active: {
@@ -36,7 +37,7 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
   },
   expired: { revive: "active", expire: "expired", end: "ended", archive: "archived" },
   ended: { end: "ended", archive: "archived" },
-  archived: { archive: "archived" },
+  archived: { archive: "archived", unarchive: "expired" },
 };
 
 /** The state that holds at `now`: expiry is judged on read, so it holds with no timer running. */

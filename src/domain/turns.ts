@@ -8,6 +8,7 @@ import { encodeChunk, type Chunk } from "./chunk.ts";
 import { activity } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
 import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
@@ -156,7 +157,7 @@ export function sealTurn(
 
 /**
  * Cut the log of turns after turn `after`. `messages` is how many messages the cut turns hold.
- * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `session_held`, `session_forked`
  */
 export function truncateTurns(
   draft: Draft,
@@ -167,8 +168,12 @@ export function truncateTurns(
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  guardHold(record);
+  guardForks(record, after);
   const turns = headOf(record, "turns") - after;
+  const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };
   set(draft, {
+    parent: after === 0 ? null : parent,
     ...activity(record, context.now),
     counters: tallyTruncate(record.counters, { turns, messages }),
   });

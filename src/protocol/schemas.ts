@@ -77,6 +77,9 @@ export const sessionAnswer: z.ZodType = z
     counters: z.looseObject({}),
     version: z.number(),
     waiting: z.number(),
+    hold: z.object({ reason: z.string(), since: instant }).nullable(),
+    parent: z.object({ id: z.string(), turn: z.number() }).nullable(),
+    archive: z.object({ bytes: z.number(), packedBytes: z.number() }).nullable(),
   })
   .meta({ id: "Session" });
 

@@ -15,6 +15,7 @@ import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
 import { addMethodRefusals, type Env, type RequestContext, type Scope } from "./route.ts";
+import { addKeepingRoutes } from "./keeping-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import type { Converse, Shared } from "./shared.ts";
 
@@ -154,6 +155,7 @@ export function createServer(options: ServerOptions): Server {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  addKeepingRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);
 

@@ -3,9 +3,10 @@ import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
-import type { Agent } from "./options.ts";
+import { parsePolicy, type Agent, type RetentionPolicy } from "./options.ts";
 
-const settings = ["instructions", "model", "ttl", "floorTtl", "description", "keywords", "default"];
+const settings = ["instructions", "model", "ttl", "floorTtl", "description", "keywords", "default", "retention"];
+const policySettings = ["state", "after", "do", "user"];
 
 /**
  * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
@@ -49,6 +50,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
     } else if (setting === "default") {
       agent.default = flag(member.value, `default of ${called}`, invalid);
+    } else if (setting === "retention") {
+      agent.retention = policies(member.value, `retention of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -64,6 +67,25 @@ function text(value: LocatedValue, name: string, invalid: Invalid): string {
 function texts(value: LocatedValue, name: string, invalid: Invalid): readonly string[] {
   if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of texts`);
   return value.items.map((item, index) => text(item, `${name}[${index}]`, invalid));
+}
+
+function policies(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]> {
+  if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of policies`);
+  return value.items.map((item, index) => policy(item, `${name}[${index}]`, invalid));
+}
+
+function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]>[number] {
+  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  const fields = new Map<string, unknown>();
+  for (const [setting, member] of value.members) {
+    if (!policySettings.includes(setting)) {
+      throw invalid(member.name, `${name} has no setting ${show(setting)}; known: ${policySettings.join(", ")}`);
+    }
+    fields.set(setting, member.value.kind === "plain" ? member.value.value : kindOf(member.value));
+  }
+  const found = Object.fromEntries(fields) as unknown as RetentionPolicy;
+  checked(value, invalid, () => parsePolicy(found));
+  return found;
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

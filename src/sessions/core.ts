@@ -10,6 +10,7 @@ import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { InstanceKeeper } from "./instance.ts";
+import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
@@ -108,7 +109,8 @@ export class Core {
   /** One session, or undefined where there is none. */
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
     const [loaded] = await this.#load([{ key, tails }]);
-    return loaded;
+    const isWhole = loaded === undefined || tails.length === 0 || !standsElsewhere(loaded.record);
+    return isWhole ? loaded : await wholeTails(this, loaded, tails);
   }
 
   /** Several records, in order, from one look. */

@@ -8,6 +8,7 @@ import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { readLog } from "./log-reader.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
@@ -276,7 +277,7 @@ export class Handle {
 
   /** The entry of the turns that bears this key. */
   async entryByKey(key: string): Promise<Entry | undefined> {
-    const [entry] = await this.core.store.read(this.key, { log: "turns", keys: [key] });
+    const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
   }
 }

@@ -1,5 +1,5 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
-import { headOf, type Transaction } from "../domain/change.ts";
+import type { Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";
@@ -11,6 +11,7 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { eachEntry } from "./log-reader.ts";
 import { parseMetadata } from "./metadata.ts";
 import { defaultAgent } from "./options.ts";
 
@@ -136,16 +137,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
 
 async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
   const logs = new Map<LogName, readonly Entry[]>();
-  for (const log of Object.keys(record.heads)) {
-    const entries: Entry[] = [];
-    for (const to = headOf(record, log); entries.length < to;) {
-      const range = { log, from: entries.length + 1, to, order: "ascending", limit: 500 } as const;
-      const page = await core.store.read(record, range);
-      if (page.length === 0) break; // it changed meanwhile: the commit will say so
-      entries.push(...page);
-    }
-    logs.set(log, entries);
-  }
+  for (const log of Object.keys(record.heads)) logs.set(log, await Array.fromAsync(eachEntry(core, record, log)));
   return logs;
 }
 

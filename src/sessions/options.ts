@@ -2,7 +2,9 @@ import { systemClock, type Clock } from "../clock.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { defaultLimits, type Limits } from "../domain/limits.ts";
+import type { Policy } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
+import type { SettledState } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import type { Model } from "./model.ts";
 
@@ -22,6 +24,21 @@ export interface Agent {
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly floorTtl?: Duration;
+  /** What the sweep does with its sessions, ahead of the policies for all agents. */
+  readonly retention?: readonly Omit<RetentionPolicy, "agent">[];
+}
+
+/** What the sweep does with sessions that have been in a state for a while. Of several, the first that fits a session decides. */
+export interface RetentionPolicy {
+  /** Only sessions that were opened for this agent. */
+  readonly agent?: string;
+  /** Only sessions of this user. */
+  readonly user?: string;
+  readonly state: SettledState;
+  /** How long since it came into this state. */
+  readonly after: Duration;
+  /** Put its logs away, compressed, or remove it; what is under hold is not removed. */
+  readonly do: "archive" | "purge";
 }
 
 /** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
@@ -58,6 +75,8 @@ export interface SessionsOptions {
   readonly staleAfter?: Duration;
   /** The sweep of long-lived processes; false for none. @default every 15 minutes, removing nothing */
   readonly sweep?: SweepOptions | false;
+  /** What the sweep archives and removes, and when. @default nothing */
+  readonly retention?: readonly RetentionPolicy[];
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
   /** Time and chance, for tests. @default the machine's own */
@@ -68,7 +87,7 @@ export interface SessionsOptions {
 export interface SweepOptions {
   /** How often; the first one comes at a random time within. @default "15m" */
   readonly every?: Duration;
-  /** Remove sessions that long after they expired or ended. @default never */
+  /** Remove sessions that long after they expired or ended, where no policy of `retention` decides. @default never */
   readonly retention?: Duration;
 }
 
@@ -86,6 +105,8 @@ export interface ResolvedOptions {
   readonly waitMs: number;
   readonly staleAfterMs: number;
   readonly sweep: { readonly everyMs: number; readonly retentionMs: number | null } | null;
+  /** The agents' own ahead of the others. */
+  readonly retention: readonly Policy[];
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -112,6 +133,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
             everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
             retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
           },
+    retention: [...retentionOfAgents(options.agents ?? {}), ...(options.retention ?? []).map(parsePolicy)],
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,
   } satisfies ResolvedOptions);
@@ -131,6 +153,33 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     value: `${defaults.map(show).join(" and ")} as default`,
     expected: "at most one default agent",
   });
+}
+
+function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
+  return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
+    retention.map((policy) => parsePolicy({ ...policy, agent })),
+  );
+}
+
+const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
+
+/** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
+export function parsePolicy({ agent, user, state, after, do: does }: RetentionPolicy): Policy {
+  if (!settledStates.includes(state)) {
+    const expected = settledStates.join(", ");
+    throw new SessionError("argument_invalid", { name: "state of a retention policy", value: show(state), expected });
+  }
+  if (does !== "archive" && does !== "purge") {
+    const expected = "archive or purge";
+    throw new SessionError("argument_invalid", { name: "do of a retention policy", value: show(does), expected });
+  }
+  return {
+    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
+    ...(user === undefined ? {} : { user: parseId(user, "user") }),
+    state,
+    afterMs: parseDuration(after, "after of a retention policy"),
+    does,
+  };
 }
 
 function parseSecret(secret: string): string {

@@ -8,10 +8,12 @@ import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { holdSession, releaseHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
+import { archiveOn, unarchiveOn } from "./archive.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
@@ -215,7 +217,7 @@ export class Session {
 
   /**
    * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
-   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`
+   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `session_held`
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
@@ -378,7 +380,40 @@ export class Session {
     );
   }
 
-  /** Remove the session with everything in it. */
+  /**
+   * Put the session away: its logs become one compressed, checksummed log, their rows go. It is still listed, counted and
+   * read; `unarchive` makes it one to write to again. False where it was archived already.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`
+   */
+  async archive(): Promise<boolean> {
+    return await this.#handle.inOrder(() => archiveOn(this.#handle));
+  }
+
+  /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
+  async unarchive(): Promise<boolean> {
+    return await this.#handle.inOrder(() => unarchiveOn(this.#handle));
+  }
+
+  /**
+   * Keep the session from being removed, cut or erased, by whomever, until `unhold`. Another reason takes the place of the
+   * one that stands.
+   * @throws SessionError `argument_invalid` for a reason that is empty or too long
+   */
+  async hold(reason: string): Promise<void> {
+    const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
+    await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => holdSession(record, parsed, context)));
+  }
+
+  /** It may go again; false where nothing held it. */
+  async unhold(): Promise<boolean> {
+    return await this.#handle.inOrder(async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
+      return written.status === "ok";
+    });
+  }
+
+  /** Remove the session with everything in it. @throws SessionError `session_held` */
   async remove(): Promise<void> {
     await this.#handle.inOrder(() => this.#handle.write(({ record }) => removeSession(record)));
   }
@@ -454,6 +489,13 @@ function parseNote(note: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
   const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
   throw new SessionError("argument_invalid", { name: "note", value, expected: `a text of at most ${lengthMax}` });
+}
+
+function parseReason(reason: string, lengthMax: number): string {
+  if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
+  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : show(reason);
+  const expected = `a text of 1 to ${lengthMax} characters`;
+  throw new SessionError("argument_invalid", { name: "reason", value, expected });
 }
 
 function parseCount(value: unknown, name: string, expected: string): number {

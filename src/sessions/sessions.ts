@@ -169,13 +169,24 @@ export class Sessions implements AsyncDisposable {
     await (await this.get(id)).end();
   }
 
-  /** Remove a session with everything in it. @throws SessionError `session_not_found` */
+  /** Put a session away; see `Session.archive`. @throws SessionError `session_not_found`, `busy`, `turn_open` */
+  async archive(id: string): Promise<boolean> {
+    return await (await this.get(id)).archive();
+  }
+
+  /** Bring an archived session back; see `Session.unarchive`. @throws SessionError `session_not_found`, `store_invalid` */
+  async unarchive(id: string): Promise<boolean> {
+    return await (await this.get(id)).unarchive();
+  }
+
+  /** Remove a session with everything in it. @throws SessionError `session_not_found`, `session_held` */
   async remove(id: string): Promise<void> {
     await (await this.get(id)).remove();
   }
 
   /**
-   * One bounded pass over this tenant's sessions: marks what has expired and, past the retention time, removes it.
+   * One bounded pass over this tenant's sessions: marks what has expired, and archives and removes by the policies of
+   * retention.
    * Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
    */
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {

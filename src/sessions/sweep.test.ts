@@ -19,13 +19,34 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   await using place = inMemory({ ttl: "1h" });
   await create(place, 250);
   await place.sessions.create({ id: "long", ttl: "9h" });
-  assert.deepEqual(await place.sessions.sweep(), { expired: 0, floors: 0, removed: 0, looked: 0, complete: true });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 0,
+    complete: true,
+  });
   await place.clock.advance(hour);
   assert.equal(await storedState(place, "s0"), "active", "nothing depends on the mark");
-  assert.deepEqual(await place.sessions.sweep(), { expired: 250, floors: 0, removed: 0, looked: 250, complete: true });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 250,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 250,
+    complete: true,
+  });
   assert.equal(await storedState(place, "s0"), "expired");
   assert.equal(await storedState(place, "long"), "active");
-  assert.deepEqual(await place.sessions.sweep(), { expired: 0, floors: 0, removed: 0, looked: 0, complete: true });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 0,
+    complete: true,
+  });
   await place.clock.advance(1000 * hour);
   assert.equal((await place.sessions.sweep()).removed, 0);
   assert.equal((await place.sessions.list({ limit: 1000 })).sessions.length, 251);
@@ -37,8 +58,22 @@ test("a session that was used since is looked at, and left alone until its new d
   await place.clock.advance(hour / 2);
   await session.append({ input: "still here" });
   await place.clock.advance(hour / 2);
-  assert.deepEqual(await place.sessions.sweep(), { expired: 0, floors: 0, removed: 0, looked: 1, complete: true });
-  assert.deepEqual(await place.sessions.sweep(), { expired: 0, floors: 0, removed: 0, looked: 0, complete: true });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 1,
+    complete: true,
+  });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 0,
+    complete: true,
+  });
   await session.append({ input: "the sweep is no conflict" });
   await place.clock.advance(hour);
   assert.equal((await place.sessions.sweep()).expired, 1);
@@ -49,10 +84,11 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
   await create(place, 230);
   await place.clock.advance(hour);
   const report = await place.sessions.sweep({ rows: 150 });
-  assert.deepEqual(report, { expired: 150, floors: 0, removed: 0, looked: 150, complete: false });
+  assert.deepEqual(report, { expired: 150, floors: 0, archived: 0, removed: 0, looked: 150, complete: false });
   assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
     expired: 80,
     floors: 0,
+    archived: 0,
     removed: 0,
     looked: 80,
     complete: true,
@@ -72,7 +108,7 @@ test("a sweep stops at its bound of time and at its signal", async () => {
   assert.equal(report.expired, 100, "the page that was under way");
   place.store.plan({});
   const stopped = await place.sessions.sweep({ signal: AbortSignal.abort() });
-  assert.deepEqual(stopped, { expired: 0, floors: 0, removed: 0, looked: 0, complete: false });
+  assert.deepEqual(stopped, { expired: 0, floors: 0, archived: 0, removed: 0, looked: 0, complete: false });
 });
 
 test("past the retention time what expired or ended is removed with everything in it, and nothing else", async () => {
@@ -88,6 +124,7 @@ test("past the retention time what expired or ended is removed with everything i
   assert.deepEqual(await place.sessions.sweep({ retention }), {
     expired: 1,
     floors: 0,
+    archived: 0,
     removed: 0,
     looked: 1,
     complete: true,
@@ -128,7 +165,14 @@ test("a session in which somebody is at work is not expired under them; one whos
   const writer = place.another({ ttl: "1s", staleAfter: "10s" });
   const turn = await (await writer.create({ id: "s" })).begin("question");
   await place.clock.advance(5000);
-  assert.deepEqual(await place.sessions.sweep(), { expired: 0, floors: 0, removed: 0, looked: 1, complete: true });
+  assert.deepEqual(await place.sessions.sweep(), {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    looked: 1,
+    complete: true,
+  });
   await turn.write({ text: "x".repeat(9000) });
   await place.clock.advance(120_000);
   assert.equal((await place.sessions.sweep()).expired, 1);

@@ -1,8 +1,10 @@
 import { headOf } from "../domain/change.ts";
+import type { Entry } from "../domain/entry.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
+import { readLog } from "./log-reader.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
 export interface TurnRange {
@@ -17,32 +19,30 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   const { readMax } = handle.core.options.limits;
   guardRange(range);
   if (last !== undefined && last <= readMax) {
-    const page = await handle.core.store.read(handle.key, {
-      log: "turns",
-      from: 1,
-      to: Number.MAX_SAFE_INTEGER,
-      order: "descending",
-      limit: last,
-    });
-    if (page.length === 0) await handle.peek(); // no turns, or no session any more, which is an error
-    for (const entry of page.toReversed()) yield turnOf(entry);
+    for (const entry of await lastEntries(handle, last)) yield turnOf(entry);
     return;
   }
   const { record } = await handle.peek();
   const head = headOf(record, "turns");
   const end = Math.min(to, head);
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const page = await handle.core.store.read(handle.key, {
-      log: "turns",
-      from: next,
-      to: end,
-      order: "ascending",
-      limit: readMax,
-    });
+    const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax } as const;
+    const page = await readLog(handle.core, record, range);
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
     next += page.length;
   }
+}
+
+/** The last turns, in one round trip where they stand in the session's own rows. */
+async function lastEntries(handle: Handle, last: number): Promise<readonly Entry[]> {
+  const range = { log: "turns", from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
+  const page = await handle.core.store.read(handle.key, range);
+  const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
+  if (isWhole) return page.toReversed();
+  // None, or none any more, which is an error; or they stand elsewhere.
+  const { tails } = await handle.peek([{ log: "turns", last }]);
+  return tails[0] ?? [];
 }
 
 function guardRange({ last, from, to }: TurnRange): void {

@@ -183,7 +183,12 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
     case "due":
       return (row.state === "active" || row.state === "inactive") && row.sweepAt <= query.before;
     case "settled":
-      return query.states.some((state) => state === row.state) && row.stateSince < query.before;
+      return (
+        query.states.some((state) => state === row.state) &&
+        row.stateSince < query.before &&
+        (query.agent === undefined || row.agent === query.agent) &&
+        (query.user === undefined || row.user === query.user)
+      );
   }
 }
 

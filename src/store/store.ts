@@ -127,7 +127,7 @@ export type LogRange =
  * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
  * - `settled`: ones in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
- *   tenant or of all.
+ *   tenant or of all, of one agent or user or of any.
  * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
 export type SessionQuery =
@@ -157,6 +157,8 @@ export type SessionQuery =
   | {
       readonly order: "settled";
       readonly tenant?: string;
+      readonly agent?: string;
+      readonly user?: string;
       readonly states: readonly SettledState[];
       readonly before: number;
       readonly limit: number;

@@ -264,6 +264,37 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await sessions.sweep()).complete, true);
     });
 
+    check("what is archived is read as before, and comes back as it was", async (sessions) => {
+      const session = await sessions.create({ id: "s", instructions: "Be brief." });
+      for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}`, output: oddIds.join("") });
+      const before = await Array.fromAsync(session.turns());
+      assert.equal(await sessions.archive("s"), true);
+      assert.equal(await session.archive(), false);
+      const archived = await sessions.get("s");
+      assert.deepEqual([archived.info.state, archived.info.turn, archived.info.counters.turns], ["archived", 4, 4]);
+      assert((archived.info.archive?.bytes ?? 0) > 0);
+      assert.deepEqual(await Array.fromAsync(archived.turns()), before);
+      assert.deepEqual(await Array.fromAsync(archived.turns({ last: 2 })), before.slice(2));
+      assert.equal(await archived.instructions(), "Be brief.");
+      await assert.rejects(archived.append({ input: "more" }), { code: "session_archived" });
+      assert.equal(await archived.unarchive(), true);
+      assert.equal(await sessions.unarchive("s"), false);
+      assert.deepEqual(await Array.fromAsync(session.turns()), before);
+      assert.equal((await session.append({ input: "more" })).seq, 5);
+      assert.equal((await session.refresh()).archive, null);
+    });
+
+    check("what is under hold stays until it is released", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      await session.hold("a lawsuit");
+      assert.equal((await session.refresh()).hold?.reason, "a lawsuit");
+      await assert.rejects(session.remove(), { code: "session_held" });
+      await assert.rejects(session.hold(""), { code: "argument_invalid" });
+      assert.equal(await session.unhold(), true);
+      assert.equal(await session.unhold(), false);
+      await session.remove();
+    });
+
     check("instructions are kept, and changed", async (sessions) => {
       const session = await sessions.create({ instructions: "Be brief." });
       assert.equal(await session.instructions(), "Be brief.");

@@ -28,6 +28,8 @@ export type Task =
   | { readonly kind: "race"; readonly session: string; readonly name: string; readonly times: number }
   /** Write under leases on random sessions, without end. */
   | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
+  /** Archive the session and bring it back, without end. */
+  | { readonly kind: "archive"; readonly session: string }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -119,6 +121,15 @@ async function lease(sessions: Sessions, ids: readonly string[], name: string): 
   }
 }
 
+async function archive(session: Session): Promise<never> {
+  for (;;) {
+    await session.archive();
+    say({ did: "archive" });
+    await session.unarchive();
+    say({ did: "unarchive" });
+  }
+}
+
 async function hold(session: Session): Promise<void> {
   const { fence } = await session.lease();
   say({ fence });
@@ -157,6 +168,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await race(await sessions.ensure(task.session), task.name, task.times);
     case "lease":
       return await lease(sessions, task.sessions, task.name);
+    case "archive":
+      return await archive(await sessions.get(task.session));
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }

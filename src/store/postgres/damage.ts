@@ -1,20 +1,20 @@
 /** A store that somebody else has written to is named and not served. */
-import { headOf } from "../../domain/change.ts";
+import { firstOwn, lastOwn } from "../../domain/change.ts";
 import type { Entry, SessionKey } from "../../domain/entry.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { LogRange } from "../store.ts";
 
 /**
- * The last entries of a log run without a gap up to where the record says the log ends.
+ * The last entries of a log run without a gap up to where the record says the log ends; the first of a fork are elsewhere.
  * @throws SessionError `store_invalid`
  */
 export function guardTail(
   entries: readonly Entry[],
   { store, record, log, last }: { store: string; record: SessionRecord; log: string; last: number },
 ): void {
-  const head = headOf(record, log);
-  const count = Math.min(last, head);
+  const head = lastOwn(record, log);
+  const count = Math.min(last, head - firstOwn(record, log) + 1);
   const first = head - count + 1;
   const wrong = entries.findIndex(({ seq }, index) => seq !== first + index);
   if (wrong < 0 && entries.length === count) return;

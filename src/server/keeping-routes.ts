@@ -1,0 +1,79 @@
+/** Sessions that are put away, and sessions that must not go. */
+import { z } from "zod";
+import { idInPath, sessionAnswer } from "../protocol/schemas.ts";
+import { sessionReply } from "./reply.ts";
+import { addRoute } from "./route.ts";
+import type { Shared } from "./shared.ts";
+
+const answers = { 200: { description: "the session", schema: sessionAnswer } };
+
+export function addKeepingRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/archive",
+      summary: "Put a session away, compressed; it is still listed, counted and read",
+      scope: "write",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.archive();
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/unarchive",
+      summary: "Bring an archived session back, as it was",
+      scope: "write",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.unarchive();
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path: "/v1/sessions/{id}/hold",
+      summary: "Keep a session from being removed, cut or erased",
+      scope: "admin",
+      params: idInPath,
+      body: z.object({ reason: z.string() }),
+      answers,
+    },
+    async (c, { params, body }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.hold(body.reason);
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/sessions/{id}/hold",
+      summary: "Let a session go again",
+      scope: "admin",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.unhold();
+      return sessionReply(c, session.info);
+    },
+  );
+}
