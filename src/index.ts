@@ -17,6 +17,7 @@ export {
   type TurnInput,
   type WriteKey,
 } from "./sessions/session.ts";
+export type { ForkOptions } from "./sessions/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";

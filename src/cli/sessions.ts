@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { bareCommand, examples } from "./command.ts";
 import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
 import { endCommand } from "./sessions-end.ts";
+import { forkCommand } from "./sessions-fork.ts";
 import { holdCommand, unholdCommand } from "./sessions-hold.ts";
 import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
@@ -25,6 +26,7 @@ export function sessionsCommand(): Command {
     endCommand(),
     removeCommand(),
     unlockCommand(),
+    forkCommand(),
     archiveCommand(),
     unarchiveCommand(),
     holdCommand(),

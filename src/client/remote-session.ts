@@ -1,10 +1,12 @@
 import type { Answer } from "../domain/answer.ts";
+import { sortableId } from "../domain/ids.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
+  ForkOptions,
   HandOffOptions,
   MessageInput,
   Metadata,
@@ -276,6 +278,25 @@ export class RemoteSession implements OverHttp {
   /** End the session for good. */
   async end(): Promise<void> {
     await this.#told("POST", "end");
+  }
+
+  /** A new session that goes on from a turn of this one. @throws SessionError as a session at hand */
+  async fork({ at, as }: ForkOptions = {}): Promise<RemoteSession> {
+    // An id of our own making makes a repeated request find what the lost one created.
+    const id = as ?? `${this.#info.agent}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
+    return await this.#inOrder(async () => {
+      const { body } = await this.#fork({ as: id, ...(at === undefined ? {} : { at }) }, as === undefined);
+      return new RemoteSession(this.#http, body as WireSession);
+    });
+  }
+
+  async #fork(body: ForkOptions & { readonly as: string }, isOurId: boolean): Promise<HttpAnswer> {
+    try {
+      return await this.#http.ask({ method: "POST", path: `${this.#path}/fork`, body });
+    } catch (error) {
+      if (!isOurId || !hasCode(error, "session_exists")) throw error;
+      return await this.#http.ask({ method: "GET", path: `/v1/sessions/${encodeURIComponent(body.as)}` });
+    }
   }
 
   /** Put the session away, compressed; false where it was archived already. @throws SessionError `busy`, `turn_open` */

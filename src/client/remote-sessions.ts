@@ -1,6 +1,14 @@
 import { sortableId } from "../domain/ids.ts";
 import { hasCode } from "../errors.ts";
-import type { CreateOptions, EnsureOptions, ListQuery, SessionPage, SweepReport, SweepRequest } from "../index.ts";
+import type {
+  CreateOptions,
+  EnsureOptions,
+  ForkOptions,
+  ListQuery,
+  SessionPage,
+  SweepReport,
+  SweepRequest,
+} from "../index.ts";
 import { infoOfWire, type WireSession } from "../protocol/wire.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { RemoteSession } from "./remote-session.ts";
@@ -71,6 +79,11 @@ export class RemoteSessions {
   /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
   async end(id: string): Promise<void> {
     await (await this.get(id)).end();
+  }
+
+  /** A new session that goes on from a turn of this one. @throws SessionError `session_not_found`, `range_invalid` … */
+  async fork(id: string, options: ForkOptions = {}): Promise<RemoteSession> {
+    return await (await this.get(id)).fork(options);
   }
 
   /** Put a session away, compressed. @throws SessionError `session_not_found`, `busy`, `turn_open` */

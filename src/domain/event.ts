@@ -26,8 +26,8 @@ export type EventData =
   | { readonly type: "held"; readonly reason: string }
   /** It may go again; `reason` is why it was held. */
   | { readonly type: "hold_released"; readonly reason: string }
-  /** It began as a fork of another session, whose turns it shares up to number `at`. */
-  | { readonly type: "forked"; readonly from: string; readonly at: number };
+  /** It began as a fork of another session, whose turns it shares up to number `turn`. */
+  | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
 /** One entry of the log of events. */
 export type SessionEvent = EventData & {

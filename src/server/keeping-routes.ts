@@ -1,13 +1,31 @@
-/** Sessions that are put away, and sessions that must not go. */
+/** Sessions that are forked, put away, and sessions that must not go. */
 import { z } from "zod";
 import { idInPath, sessionAnswer } from "../protocol/schemas.ts";
 import { sessionReply } from "./reply.ts";
 import { addRoute } from "./route.ts";
+import { present } from "./session-routes.ts";
 import type { Shared } from "./shared.ts";
 
 const answers = { 200: { description: "the session", schema: sessionAnswer } };
 
 export function addKeepingRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/fork",
+      summary: "A new session that goes on from a turn of this one",
+      scope: "write",
+      params: idInPath,
+      body: z.object({ at: z.number().optional(), as: z.string().optional() }),
+      answers: { 201: answers[200] },
+    },
+    async (c, { params, body: { at, as } }) => {
+      const fork = await c.get("sessions").fork(params.id, present({ at, as }));
+      return sessionReply(c, fork.info, 201);
+    },
+  );
+
   addRoute(
     shared,
     {

@@ -48,7 +48,7 @@ export function addSessionRoutes(shared: Shared): void {
 }
 
 /** Fields without those that were not given, as options are written. */
-function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+export function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
 

@@ -69,7 +69,7 @@ export class Handle {
   }
 
   /** Another view of the same session, with a fence of its own. */
-  fork(): Handle {
+  anotherView(): Handle {
     const handle = new Handle(this.core, this.#record);
     handle.#seen = this.#seen;
     handle.#seenTurn = this.#seenTurn;
@@ -150,6 +150,8 @@ export class Handle {
         throw error;
       }
       if (change === null) return { status: "unchanged" };
+      const inherited = await this.#inherited(record, change);
+      if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
       const outcome = await this.#commit(change);
       if (outcome.status === "duplicate") return outcome;
@@ -163,6 +165,16 @@ export class Handle {
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }
     throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
+  }
+
+  /** The entry that bears a claimed key already, among the turns that a fork shares: the store looks at its own rows only. */
+  async #inherited(record: SessionRecord, { claims }: Change): Promise<Entry | undefined> {
+    if (record.parent === null) return undefined;
+    for (const { log, key } of claims) {
+      const [entry] = await readLog(this.core, record, { log, keys: [key] });
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
   }
 
   /** Clear a dead holder's lease, seal the turn it left open, and nothing else. */
@@ -192,7 +204,7 @@ export class Handle {
    */
   abandon(fence: number): void {
     this.core.instance.disuse(this.key, fence);
-    this.fork().#putInOrderLater();
+    this.anotherView().#putInOrderLater();
   }
 
   #putInOrderLater(): void {

@@ -10,6 +10,7 @@ import { sessionIds } from "../domain/writer.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
+import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { eachEntry } from "./log-reader.ts";
 import { parseMetadata } from "./metadata.ts";
@@ -128,6 +129,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
   const { core } = handle;
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
   await handle.putInOrder();
+  if (handle.record.forkedAt > 0) await freeForks(handle);
   const { record } = handle;
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
   const logs = await wholeLogs(core, record);

@@ -6,6 +6,7 @@ import { removeSession } from "../domain/lifecycle.ts";
 import { hasCode } from "../errors.ts";
 import { archiveOn } from "./archive.ts";
 import type { Core } from "./core.ts";
+import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 
 /** The policies of the options and, behind them, what `retention` says of all that has expired or ended. */
@@ -39,7 +40,13 @@ async function putAway(core: Core, record: SessionRecord): Promise<boolean> {
 }
 
 async function purge(core: Core, record: SessionRecord): Promise<boolean> {
-  // Compared with the version that was found: a session that was revived meanwhile stays.
-  const outcome = await core.commit([removeSession(record)]);
-  return outcome.status === "ok";
+  let found = record;
+  if (record.forkedAt > 0) {
+    const handle = new Handle(core, record);
+    await freeForks(handle);
+    found = handle.record;
+  }
+  // Of the very state that was found: a session that was revived meanwhile stays.
+  if (found.state !== record.state || found.stateSince !== record.stateSince || found.hold !== null) return false;
+  return found.forkedAt === 0 && (await core.commit([removeSession(found)])).status === "ok";
 }

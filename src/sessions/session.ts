@@ -17,6 +17,8 @@ import { archiveOn, unarchiveOn } from "./archive.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
+import { forkOn, type ForkOptions } from "./fork.ts";
+import { withoutForks } from "./forks.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
@@ -230,7 +232,9 @@ export class Session {
       }
       if (after === head) return;
       const messages = await countMessages(handle, { from: after + 1, to: head });
-      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context));
+      await withoutForks(handle, () =>
+        handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context)),
+      );
     });
   }
 
@@ -318,7 +322,7 @@ export class Session {
   ): Promise<T> {
     const { options } = this.#handle.core;
     await this.#handle.inOrder(() => Promise.resolve());
-    const handle = this.#handle.fork();
+    const handle = this.#handle.anotherView();
     const lease = await takeLease(handle, {
       ttlMs: null,
       busy: busy === undefined ? options.busy : parseBusyPolicy(busy),
@@ -381,6 +385,16 @@ export class Session {
   }
 
   /**
+   * A new session that goes on from a turn of this one: it shares the turns up to there, and nothing that is said in either
+   * from then on. It costs the same however long this one is, but for the messages of the turns after `at` (or up to it,
+   * where these are fewer), which are counted. Removing, cutting or archiving this one leaves it whole.
+   * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
+   */
+  async fork(options: ForkOptions = {}): Promise<Session> {
+    return await this.#handle.inOrder(async () => new Session(await forkOn(this.#handle, options)));
+  }
+
+  /**
    * Put the session away: its logs become one compressed, checksummed log, their rows go. It is still listed, counted and
    * read; `unarchive` makes it one to write to again. False where it was archived already.
    * @throws SessionError `busy` while somebody else writes, `turn_open`
@@ -415,7 +429,8 @@ export class Session {
 
   /** Remove the session with everything in it. @throws SessionError `session_held` */
   async remove(): Promise<void> {
-    await this.#handle.inOrder(() => this.#handle.write(({ record }) => removeSession(record)));
+    const handle = this.#handle;
+    await handle.inOrder(() => withoutForks(handle, () => handle.write(({ record }) => removeSession(record))));
   }
 
   #agent(name: string | undefined): string {

@@ -6,6 +6,7 @@ import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
+import type { ForkOptions } from "./fork.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
@@ -167,6 +168,11 @@ export class Sessions implements AsyncDisposable {
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
   async end(id: string): Promise<void> {
     await (await this.get(id)).end();
+  }
+
+  /** A new session that goes on from a turn of this one; see `Session.fork`. @throws SessionError `session_not_found`, `range_invalid` … */
+  async fork(id: string, options: ForkOptions = {}): Promise<Session> {
+    return await (await this.get(id)).fork(options);
   }
 
   /** Put a session away; see `Session.archive`. @throws SessionError `session_not_found`, `busy`, `turn_open` */

@@ -83,7 +83,8 @@ class MemoryStore implements Store {
     if (record === null) return undefined;
     const logs = new Map(this.#sessions.get(keyText(key))?.logs);
     for (const { log, from, entries } of splices) {
-      const kept = logs.get(log)?.slice(0, from - 1) ?? [];
+      const standing = logs.get(log) ?? [];
+      const kept = standing.slice(0, Math.max(0, from - (standing[0]?.seq ?? 1)));
       logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
     }
     return { row: rowOf(record), logs };

@@ -24,6 +24,8 @@ export interface Store {
    * INVARIANT changes-land-together: of a transaction with two changes both land or neither.
    * INVARIANT key-is-once: a claimed key that stands in its log already makes the transaction a `duplicate`, whatever
    *   the versions say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
+   * INVARIANT logs-may-begin-later: a log goes on from where its first splice began, with seq 1 or any other: the first
+   *   turns of a fork stand in another session.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;

@@ -183,6 +183,22 @@ test("a session is archived, shown, brought back, put under hold and released", 
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);
 });
 
+test("a session is forked at a turn, under a name of one's own, and shown as a fork", async () => {
+  await using place = await stocked();
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const session = await sessions.get("a");
+    for (const input of ["one", "two", "three"]) await session.append({ input, output: "so be it" });
+  }
+  const forked = await place.run(["sessions", "fork", "a", "--at", "2", "--as", "what-if", "--json"]);
+  assert.deepEqual(JSON.parse(forked.stdout), { session: "what-if", parent: "a", turn: 2 });
+  assert.equal((await place.run(["sessions", "fork", "a", "--as", "what-if"])).code, 4);
+  assert.equal((await place.run(["sessions", "fork", "a", "--at", "9"])).code, 2);
+  assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);
+  const shown = (await place.run(["sessions", "show", "what-if"])).stdout;
+  assert.match(shown, /turns +2 with 4 messages\n[^]*user: one\n[^]*user: two\n/);
+});
+
 test("the sweep follows the policies of the agents file, and shows in a dry run what would go", async () => {
   await using place = await stocked();
   await writeFile(

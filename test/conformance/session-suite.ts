@@ -284,6 +284,27 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await session.refresh()).archive, null);
     });
 
+    check("a fork shares what was said before it, and is whole without its parent", async (sessions) => {
+      const session = await sessions.create({ id: "s", agent: "ceo" });
+      for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}` }, { key: `k${index}` });
+      const fork = await session.fork({ at: 2, as: "f" });
+      assert.deepEqual([fork.info.parent, fork.info.turn], [{ id: "s", turn: 2 }, 2]);
+      assert.equal((await fork.append({ input: "instead" }, { key: "k3" })).seq, 3);
+      assert.equal((await fork.append({ input: "q2" }, { key: "k2" })).seq, 2);
+      const later = await sessions.fork("f");
+      assert.equal((await (await later.consult("hello")).done).output[0]?.content, "shown 5");
+      await session.truncate(1);
+      await sessions.archive("f");
+      await session.remove();
+      assert.deepEqual(await inputs(fork.turns()), ["q1", "q2", "instead"]);
+      await fork.unarchive();
+      await fork.remove();
+      assert.deepEqual(await inputs((await sessions.get(later.id)).turns()), ["q1", "q2", "instead", "hello"]);
+      assert.deepEqual(await inputs(later.turns({ last: 3 })), ["q2", "instead", "hello"]);
+      await assert.rejects(later.fork({ at: 9 }), { code: "range_invalid" });
+      await assert.rejects(later.fork({ as: later.id }), { code: "session_exists" });
+    });
+
     check("what is under hold stays until it is released", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       await session.hold("a lawsuit");
