@@ -17,6 +17,9 @@ export {
   type TurnInput,
   type WriteKey,
 } from "./sessions/session.ts";
+export type { ErasureRequest } from "./sessions/erasure.ts";
+export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure-receipt.ts";
+export type { Traces } from "./sessions/traces.ts";
 export type { ForkOptions } from "./sessions/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
 export { SessionLease } from "./sessions/session-lease.ts";

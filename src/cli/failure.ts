@@ -35,6 +35,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof SessionError) return ofCode[error.code as ErrorCode] ?? exitCodes.failed;
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   if (error instanceof CliError && error.code === "not_found") return exitCodes.notFound;
+  if (error instanceof CliError && error.code === "receipt_invalid") return exitCodes.failed;
   if (error instanceof CommanderError || error instanceof CliError) return exitCodes.usage;
   return exitCodes.failed;
 }

@@ -1,6 +1,7 @@
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { eraseCommand } from "./erase.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -26,6 +27,7 @@ export async function main(args: readonly string[]): Promise<void> {
       sessionsCommand(),
       serveCommand(),
       keysCommand(),
+      eraseCommand(),
       migrateCommand(),
     ])
       perdure.addCommand(command);

@@ -3,6 +3,8 @@ import { hasCode } from "../errors.ts";
 import type {
   CreateOptions,
   EnsureOptions,
+  ErasureReceipt,
+  ErasureRequest,
   ForkOptions,
   ListQuery,
   SessionPage,
@@ -99,6 +101,12 @@ export class RemoteSessions {
   /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */
   async remove(id: string): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
+  }
+
+  /** Erase a user. Needs a key with the right `admin`; a request that was lost is asked again, and gives the same receipt. */
+  async erase({ signal, ...request }: ErasureRequest): Promise<ErasureReceipt> {
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: request, signal });
+    return body as ErasureReceipt;
   }
 
   /** One bounded pass of the sweep. Needs a key with the right `admin`. */

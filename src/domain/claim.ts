@@ -19,9 +19,17 @@ export function claimSession(
   return changeOf(draft);
 }
 
-/** End the session because its user's conversation goes on in another. @throws SessionError `busy`, `turn_open` */
-export function supersedeSession(record: SessionRecord, by: string, context: Context): Change | null {
+/**
+ * End the session because its user's conversation goes on in another: what a guest said in it is the user's from here on.
+ * @throws SessionError `busy`, `turn_open`
+ */
+export function supersedeSession(
+  record: SessionRecord,
+  { by, user }: { readonly by: string; readonly user: string },
+  context: Context,
+): Change | null {
   const draft = draftOf(record);
+  set(draft, { user });
   tell(draft, { type: "superseded", by }, context);
   return endSession(draft, null, context);
 }

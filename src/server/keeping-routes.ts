@@ -1,8 +1,8 @@
 /** Sessions that are forked, put away, and sessions that must not go. */
 import { z } from "zod";
-import { idInPath, sessionAnswer } from "../protocol/schemas.ts";
+import { idInPath, receiptAnswer, sessionAnswer } from "../protocol/schemas.ts";
 import { sessionReply } from "./reply.ts";
-import { addRoute } from "./route.ts";
+import { addRoute, jsonAnswer } from "./route.ts";
 import { present } from "./session-routes.ts";
 import type { Shared } from "./shared.ts";
 
@@ -58,6 +58,20 @@ export function addKeepingRoutes(shared: Shared): void {
       await session.unarchive();
       return sessionReply(c, session.info);
     },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/erase",
+      summary: "Erase a user; asked again, it goes on where it was, and gives the same receipt once it is done",
+      scope: "admin",
+      body: z.object({ user: z.string(), store: z.string().max(1000).optional() }),
+      answers: { 200: { description: "the receipt", schema: receiptAnswer } },
+    },
+    async (c, { body: { user, store } }) =>
+      jsonAnswer(c, await c.get("sessions").erase({ user, ...present({ store }) })),
   );
 
   addRoute(

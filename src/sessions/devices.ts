@@ -179,8 +179,8 @@ export class Devices {
       throw new SessionError("claim_undecided", { tenant: this.#tenant, ...ids });
     }
     const goesOn = keep ?? (theirs.counters.turns > 0 || guests.counters.turns === 0 ? "user" : "device");
-    if (goesOn === "user") return [pointer, await this.#superseded(guests, theirs.id)];
-    return [pointer, await this.#superseded(theirs, guests.id), ...this.#moved(guests, owner, user)];
+    if (goesOn === "user") return [pointer, await this.#superseded(guests, { by: theirs.id, user })];
+    return [pointer, await this.#superseded(theirs, { by: guests.id, user }), ...this.#moved(guests, owner, user)];
   }
 
   /** The session becomes the user's, and the user's way leads to it. */
@@ -194,10 +194,10 @@ export class Devices {
     ];
   }
 
-  async #superseded(session: SessionRecord, by: string): Promise<Change> {
+  async #superseded(session: SessionRecord, how: { by: string; user: string }): Promise<Change> {
     const handle = new Handle(this.#core, session);
     await handle.putInOrder();
-    const change = supersedeSession(handle.record, by, this.#core.context());
+    const change = supersedeSession(handle.record, how, this.#core.context());
     if (change === null) throw new Error("a live session can be ended");
     return change;
   }

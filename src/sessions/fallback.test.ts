@@ -51,6 +51,7 @@ function place(options: SessionsOptions = {}) {
       return await memory.instances(ids);
     },
     watch: (key, wake) => memory.watch(key, wake),
+    scrub: () => memory.scrub(),
     close: async () => undefined,
   };
   const outbox = openMemory({ clock });

@@ -28,7 +28,8 @@ const opened = channel("perdure:fallback");
 
 export class Reach {
   readonly core: Core;
-  readonly #fallback: Core | undefined;
+  /** What stands in for the store while it is away. */
+  readonly fallback: Core | undefined;
   readonly #outbox: Outbox | undefined;
   #fallbackSessions = 0;
   #telling: Promise<boolean> | undefined;
@@ -36,7 +37,7 @@ export class Reach {
 
   constructor(core: Core, fallback: Core | undefined) {
     this.core = core;
-    this.#fallback = fallback;
+    this.fallback = fallback;
     if (fallback === undefined) return;
     this.#outbox = new Outbox({ fallback, store: core });
     // A file may hold what an earlier process could not tell.
@@ -45,7 +46,7 @@ export class Reach {
 
   /** Open a session on the store, or on the fallback where the store is away. @throws SessionError what `open` throws */
   async open<Opened extends Handle | undefined>(open: (core: Core) => Promise<Opened>): Promise<Opened> {
-    const fallback = this.#fallback;
+    const fallback = this.fallback;
     try {
       const handle = await open(this.core);
       if (handle !== undefined) await this.#tellFirst(handle);
@@ -76,7 +77,7 @@ export class Reach {
     const breaker = this.core.breaker.breaker;
     const outbox = (await this.#outbox?.state()) ?? null;
     const store = breaker.since === null ? "up" : "down";
-    const isStateless = store === "down" && this.#fallback !== undefined;
+    const isStateless = store === "down" && this.fallback !== undefined;
     const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parked.length > 0));
     return { store, breaker, degraded, fallbackSessions: this.#fallbackSessions, outbox };
   }
@@ -86,7 +87,7 @@ export class Reach {
    * @throws SessionError `outbox_unsent` where something would be lost with this process
    */
   async close(): Promise<void> {
-    const fallback = this.#fallback;
+    const fallback = this.fallback;
     if (fallback === undefined) {
       await this.core.close();
       return;

@@ -7,6 +7,8 @@ import { boundedStore } from "../store/bounded.ts";
 import type { Store } from "../store/store.ts";
 import { Core } from "./core.ts";
 import type { ForkOptions } from "./fork.ts";
+import { Erasure, type ErasureRequest } from "./erasure.ts";
+import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
@@ -20,6 +22,7 @@ import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
+import { tracesOf, type Subject, type Traces } from "./traces.ts";
 
 /** Which sessions to list. */
 export interface ListQuery {
@@ -198,6 +201,38 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /**
+   * Erase a user, in bounded batches: sessions with their turns, forks, archives and events, the devices that speak for them,
+   * and what waits for the store on this machine; sessions under hold stay, and are counted. One that was stopped or killed
+   * is taken up by the next run; another run of one that is finished gives the same receipt, for 30 days, unless there is
+   * something new of the user. Ends once a look finds nothing any more, and the store's files are scrubbed.
+   * @throws SessionError `secret_missing`, `contended`, the store's; the signal's reason
+   */
+  async erase(request: ErasureRequest): Promise<ErasureReceipt> {
+    this.#core.guardOpen();
+    return await new Erasure(this.#subject(request.user), request).run();
+  }
+
+  /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
+  async traces(user: string): Promise<Traces> {
+    this.#core.guardOpen();
+    return await tracesOf(this.#subject(user));
+  }
+
+  /** True for a receipt that `erase` signed under this secret, unaltered, and, where a user is named, for that user. @throws SessionError `secret_missing` */
+  verifyErasure(receipt: ErasureReceipt, user?: string): boolean {
+    return isReceipt(this.#core, receipt, user);
+  }
+
+  #subject(user: string): Subject {
+    return {
+      core: this.#core,
+      fallback: this.#reach.fallback,
+      tenant: this.tenant,
+      user: parseId(user, "user"),
+    };
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */

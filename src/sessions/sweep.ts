@@ -79,7 +79,10 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
   };
   let broken: SessionError | undefined;
   const scope = tenant === undefined ? {} : { tenant };
-  const scopes = tenant === undefined ? [{}] : [scope, { tenant: innerScope(tenant, "devices") }];
+  const scopes =
+    tenant === undefined
+      ? [{}]
+      : [scope, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
   // The store's time, not this machine's, says what is due.
   const { now } = await core.store.instances([]);
 

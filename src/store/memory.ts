@@ -32,7 +32,7 @@ interface Kept {
 }
 
 class MemoryStore implements Store {
-  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1 };
+  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
   readonly #instances = new Map<string, Instance>();
@@ -157,6 +157,11 @@ class MemoryStore implements Store {
   watch(key: SessionKey, wake: () => void): () => void {
     this.#guardOpen();
     return this.#watchers.watch(key, wake);
+  }
+
+  /** What was removed is nowhere already. */
+  async scrub(): Promise<void> {
+    this.#guardOpen();
   }
 
   async close(): Promise<void> {

@@ -66,6 +66,13 @@ export interface Store {
    */
   watch(key: SessionKey, wake: () => void): () => void;
 
+  /**
+   * Make unreadable in the store's own files, too, what was removed or replaced before. It may write all of them anew, and
+   * others' writes wait meanwhile. Where `capabilities.scrubs` is false it does nothing: the database's administrator must.
+   * INVARIANT scrubbed-is-gone: no text that was removed before stands in a file of the store once the promise resolves.
+   */
+  scrub(): Promise<void>;
+
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
 }
@@ -80,6 +87,8 @@ export interface Capabilities {
   readonly batchMax: number;
   /** How many commits it serves at the same time. */
   readonly lanes: number;
+  /** `scrub` does what it says. */
+  readonly scrubs: boolean;
 }
 
 /** What became of one transaction. */

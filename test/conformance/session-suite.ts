@@ -305,6 +305,22 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await assert.rejects(later.fork({ as: later.id }), { code: "session_exists" });
     });
 
+    check("a user is erased, with a receipt, and once", async (sessions) => {
+      for (const user of ["ada", "bob"]) {
+        const session = await sessions.create({ id: user, user });
+        await session.append({ input: "q1" });
+        await session.append({ input: "q2" });
+        await (await session.fork({ at: 1 })).archive();
+      }
+      const receipt = await sessions.erase({ user: "ada", store: "a test's" });
+      assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.erased.turns], [2, 0, 3]);
+      assert.deepEqual([receipt.erased.archives, receipt.store, receipt.held], [1, "a test's", 0]);
+      assert.deepEqual(await sessions.erase({ user: "ada" }), receipt);
+      assert.deepEqual((await sessions.list({ user: "ada" })).sessions, []);
+      assert.equal((await sessions.list({ user: "bob" })).sessions.length, 2);
+      assert.deepEqual(await inputs((await sessions.get("bob")).turns()), ["q1", "q2"]);
+    });
+
     check("what is under hold stays until it is released", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       await session.hold("a lawsuit");

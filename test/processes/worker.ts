@@ -30,6 +30,8 @@ export type Task =
   | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
   /** Archive the session and bring it back, without end. */
   | { readonly kind: "archive"; readonly session: string }
+  /** Erase a user, and say the receipt. */
+  | { readonly kind: "erase"; readonly user: string }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -39,6 +41,9 @@ export interface WorkerInput {
   readonly limits?: Partial<Limits>;
   readonly task: Task;
 }
+
+/** What devices and receipts are hashed and signed with. */
+export const secret = "a secret for tests only";
 
 /** The text that a streamed turn is made of. */
 export function streamedText(seq: number): string[] {
@@ -130,6 +135,11 @@ async function archive(session: Session): Promise<never> {
   }
 }
 
+async function erase(sessions: Sessions, user: string): Promise<void> {
+  say({ began: user });
+  say({ receipt: JSON.stringify(await sessions.erase({ user })) });
+}
+
 async function hold(session: Session): Promise<void> {
   const { fence } = await session.lease();
   say({ fence });
@@ -156,7 +166,7 @@ async function consult(session: Session, question: string, busy: BusyPolicy = "r
 }
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
-  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, model: slowModel });
+  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);
@@ -170,6 +180,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await lease(sessions, task.sessions, task.name);
     case "archive":
       return await archive(await sessions.get(task.session));
+    case "erase":
+      return await erase(sessions, task.user);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }
