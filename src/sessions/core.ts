@@ -31,7 +31,8 @@ export class Core {
   /** False where what is said is kept for this process, or until another store is there again. */
   readonly durable: boolean;
   readonly options: ResolvedOptions;
-  readonly #isFallback: boolean;
+  /** It stands in for another store, which is told later of turns and of the floor, and of nothing else. */
+  readonly isFallback: boolean;
   readonly #queue: CommitQueue;
   /** What the marks of this process begin with, and how many it has given. */
   readonly #markPrefix: string;
@@ -51,7 +52,7 @@ export class Core {
     this.breaker = new Breaker(observed(store), { clock: options.clock, failuresMax });
     this.store = this.breaker;
     this.durable = store.capabilities.durable && !isFallback;
-    this.#isFallback = isFallback;
+    this.isFallback = isFallback;
     this.options = options;
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
@@ -75,7 +76,7 @@ export class Core {
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
   turnKey(key: string | undefined): string | null {
     if (key !== undefined) return key;
-    return this.#isFallback ? `fallback_${sortableId(this.now(), this.options.clock.random(16))}` : null;
+    return this.isFallback ? `fallback_${sortableId(this.now(), this.options.clock.random(16))}` : null;
   }
 
   /** Sleep for a random time up to `ms`, so that those who wait for the same thing do not come back at once. */
@@ -88,6 +89,13 @@ export class Core {
   /** @throws SessionError `closed` */
   guardOpen(): void {
     if (this.#closing !== undefined) throw new SessionError("closed", { name: "this Sessions object" });
+  }
+
+  /** For what only the store itself can do. @throws SessionError `store_unavailable` in the fallback */
+  guardStore(): void {
+    if (!this.isFallback) return;
+    const reason = "the session was opened without it, and nobody could tell it of this later; open the session again";
+    throw new SessionError("store_unavailable", { store: "of this session", reason });
   }
 
   /** The agent of this name; one without instructions where no agents were named. @throws SessionError `agent_unknown` */
@@ -179,13 +187,18 @@ export class Core {
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.lookout.close();
-    const results = [
+  /** Seal what is in progress and give back leases. */
+  async settle(): Promise<PromiseSettledResult<void>[]> {
+    return [
       ...(await Promise.allSettled([...this.turns].map((turn) => turn.settle()))),
       ...(await Promise.allSettled([...this.leases].map((lease) => lease.release()))),
     ];
+  }
+
+  async #close(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.lookout.close();
+    const results = await this.settle();
     await Promise.allSettled(this.#chores);
     await this.#queue.drain();
     results.push(...(await Promise.allSettled([this.instance.leave()])));

@@ -2,6 +2,7 @@ import { claimSession, supersedeSession } from "../domain/claim.ts";
 import type { Change } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseDeviceId } from "../domain/device.ts";
+import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
 import { innerScope } from "../domain/scope.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -80,7 +81,7 @@ export class Devices {
     const handle = await this.#reach.open(async (core) => {
       const record = ownSession(core, await wayOf(core, this.#tenant, name));
       return record === undefined ? undefined : new Handle(core, record);
-    });
+    }, this.#waiting(name));
     return handle === undefined ? undefined : new Session(handle);
   }
 
@@ -258,7 +259,12 @@ export class Devices {
   async #open(name: string, options: DeviceOptions): Promise<Session> {
     const open = async (core: Core) =>
       await openWay(core, this.#tenant, await wayOf(core, this.#tenant, name), options);
-    return new Session(await this.#reach.open(open));
+    return new Session(await this.#reach.open(open, this.#waiting(name)));
+  }
+
+  /** Where its turns wait that were said while the store was away, wherever its way leads. */
+  #waiting(name: string): SessionKey {
+    return { tenant: this.#tenant, id: name };
   }
 
   async #openOn(way: Way): Promise<Session> {

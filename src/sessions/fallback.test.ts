@@ -2,86 +2,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SessionError } from "../errors.ts";
-import { openMemory } from "../store/memory.ts";
-import type { Store } from "../store/store.ts";
-import { scriptedClock } from "../testing/scripted-clock.ts";
-import type { Model } from "./model.ts";
-import type { SessionsOptions } from "./options.ts";
-import type { Session } from "./session.ts";
+import { place, said } from "../../test/store-away.ts";
 import { Sessions } from "./sessions.ts";
-
-const model: Model = async function* ({ messages }) {
-  yield { type: "text", text: `shown ${messages.length}` };
-};
-
-/** Two programs on one store that can go away, the first with an outbox. */
-function place(options: SessionsOptions = {}) {
-  const clock = scriptedClock();
-  const memory = openMemory({ clock });
-  const state = { away: false, commits: 0, fails: (_: number): boolean => false };
-  const guard = (): void => {
-    if (state.away) throw new SessionError("store_unavailable", { store: "of the test", reason: "it is away" });
-  };
-  const store: Store = {
-    capabilities: { ...memory.capabilities, durable: true },
-    async commit(batch) {
-      guard();
-      if (state.fails(++state.commits)) throw new SessionError("store_unavailable", { store: "s", reason: "cut" });
-      return await memory.commit(batch);
-    },
-    async load(requests) {
-      guard();
-      return await memory.load(requests);
-    },
-    async read(key, range) {
-      guard();
-      return await memory.read(key, range);
-    },
-    async find(query) {
-      guard();
-      return await memory.find(query);
-    },
-    async heartbeat(instance, how) {
-      guard();
-      await memory.heartbeat(instance, how);
-    },
-    async instances(ids) {
-      guard();
-      return await memory.instances(ids);
-    },
-    watch: (key, wake) => memory.watch(key, wake),
-    scrub: () => memory.scrub(),
-    close: async () => undefined,
-  };
-  const outbox = openMemory({ clock });
-  const all = { clock, model, sweep: false, secret: "a secret for tests only", ...options } as const;
-  const sessions = Sessions.on(store, all, outbox);
-  const witness = Sessions.on(memory, all);
-  return {
-    state,
-    clock,
-    sessions,
-    witness,
-    outbox,
-    store,
-    /** Until the breaker lets a call through again. */
-    back: async () => {
-      state.away = false;
-      await clock.advance(20_000);
-    },
-    async [Symbol.asyncDispose]() {
-      state.away = false;
-      await clock.advance(20_000);
-      await sessions.close().catch(() => undefined);
-      await witness.close();
-    },
-  };
-}
-
-async function said(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
-}
 
 test("without a fallback, a store that is away is a typed error", async () => {
   await using here = place();

@@ -113,7 +113,8 @@ export async function ensureOn(
     if (state === "expired" && onExpired === "fail") {
       throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
     }
-    if (state === "expired" && onExpired === "revive") {
+    // In the fallback nothing is archived: the store would never be told of it.
+    if (state === "expired" && (onExpired === "revive" || core.isFallback)) {
       await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
       return handle;
     }

@@ -1,7 +1,7 @@
 /**
  * What was said while the store was away, until it is told to the store. A session of the fallback *waits* while it has
  * turns or changes of the floor that the store has not got; they are told in order, each under its key, so that one that
- * is told twice is kept once. A session that the store refuses for good is *parked*: it stays here, the others go on.
+ * is told twice is kept once. A session, or a turn of one, that the store refuses for good is *parked*: it stays here, the others go on.
  */
 import { channel } from "node:diagnostics_channel";
 import { headOf } from "../domain/change.ts";
@@ -13,11 +13,13 @@ import type { SessionRecord } from "../domain/record.ts";
 import { isInnerScope } from "../domain/scope.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { appendTurn } from "../domain/turns.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
+import { guardSameContent, writeOnce } from "./begin.ts";
 import type { Core } from "./core.ts";
 import { isDeviceName, openWay, wayOf } from "./device-way.ts";
-import type { Handle } from "./handle.ts";
+import { Handle, type Rule } from "./handle.ts";
 import { ensureOn } from "./opening.ts";
+import { ToldLog, type Told } from "./told.ts";
 
 /** What waits to be told to the store. */
 export interface OutboxState {
@@ -27,15 +29,13 @@ export interface OutboxState {
   readonly sessions: number;
   /** When the oldest of them was touched last; null: nothing waits. */
   readonly oldest: Date | null;
-  /** Sessions that the store refused for good, and why. */
-  readonly parked: readonly { readonly session: string; readonly tenant: string; readonly code: string }[];
-}
-
-/** What of a session of the fallback the store has got. */
-interface Told {
-  turns: number;
-  events: number;
-  parked: string | undefined;
+  /** What the store refused for good, and why: one turn of a session, or all that waits of it. */
+  readonly parked: readonly {
+    readonly session: string;
+    readonly tenant: string;
+    readonly turn?: number;
+    readonly code: ErrorCode;
+  }[];
 }
 
 const pageSize = 100;
@@ -44,17 +44,32 @@ const keptMs = 10 * 60_000;
 /** So often may others' turns come in between. */
 const attemptsMax = 50;
 
-const told = channel("perdure:replay");
+const replay = channel("perdure:replay");
+
+/** Refusals that are about one turn. */
+const ofTheTurn: readonly ErrorCode[] = ["key_reused", "turn_too_large", "message_invalid", "value_unstorable"];
+/** Failures that are about the store, or a session that is made anew at the next try: what they befall goes on waiting. */
+const ofTheStore: readonly ErrorCode[] = [
+  "store_read_only",
+  "store_invalid",
+  "store_schema_newer",
+  "session_not_found",
+  "secret_missing",
+  "closed",
+];
 
 export class Outbox {
   readonly #fallback: Core;
   readonly #store: Core;
-  readonly #told = new Map<string, Told>();
+  readonly #told: ToldLog;
+  /** Why the store refused sessions for good. */
+  readonly #parked = new Map<string, ErrorCode>();
 
   /** `fallback` holds what was said, `store` is to be told. */
   constructor({ fallback, store }: { fallback: Core; store: Core }) {
     this.#fallback = fallback;
     this.#store = store;
+    this.#told = new ToldLog(fallback);
   }
 
   async state(): Promise<OutboxState> {
@@ -65,10 +80,20 @@ export class Outbox {
       parked: [] as OutboxState["parked"][number][],
     };
     await this.#eachRecord(async (record) => {
-      const { turns, events, parked } = this.#toldOf(record);
-      if (parked !== undefined) state.parked.push({ session: record.id, tenant: record.tenant, code: parked });
-      if (headOf(record, "turns") === turns && headOf(record, "events") === events) return;
-      state.waiting += headOf(record, "turns") - turns;
+      const { turns, events, refused } = await this.#told.of(record);
+      const { id: session, tenant } = record;
+      const parked = this.#parked.get(keyText(record));
+      if (parked !== undefined) state.parked.push({ session, tenant, code: parked });
+      const parkedTurns = Object.entries(refused).map(([turn, code]) => ({
+        session,
+        tenant,
+        turn: Number(turn),
+        code,
+      }));
+      state.parked.push(...parkedTurns);
+      const untold = headOf(record, "turns") - turns + parkedTurns.length;
+      if (untold === 0 && headOf(record, "events") === events) return;
+      state.waiting += untold;
       state.sessions++;
       const at = new Date(record.lastActivityAt);
       if (state.oldest === null || at < state.oldest) state.oldest = at;
@@ -97,33 +122,47 @@ export class Outbox {
     return record !== undefined && (await this.#tellOne(record));
   }
 
-  async #tellOne(record: SessionRecord): Promise<boolean> {
-    const mine = this.#toldOf(record);
-    if (mine.parked !== undefined) return false;
+  async #tellOne(found: SessionRecord): Promise<boolean> {
+    if (this.#parked.has(keyText(found))) return false;
+    const record = await this.#putInOrder(found);
+    const told = await this.#told.of(record);
     const turns = sealedTurns(record);
     const events = headOf(record, "events");
-    if (mine.turns >= turns && mine.events >= events) {
-      await this.#forget(record, mine);
+    if (told.turns >= turns && told.events >= events) {
+      // Where it could not be written down when it was told.
+      await this.#told.keep(record);
+      await this.#forget(record, told);
       return false;
     }
     try {
       const handle = await this.#open(record);
-      while (mine.turns < turns) {
-        for (const turn of await this.#turnsAfter(record, mine.turns, turns)) {
-          await this.#write(handle, turn);
-          mine.turns = turn.seq;
+      while (told.turns < turns) {
+        for (const turn of await this.#turnsAfter(record, told.turns, turns)) {
+          await this.#tellTurn(handle, turn, told);
+          told.turns = Math.max(told.turns, turn.seq);
         }
+        await this.#told.keep(record);
       }
-      if (mine.events < events) await this.#tellFloor(handle, record);
-      mine.events = events;
-      told.publish({ session: record.id, tenant: record.tenant, turns: mine.turns });
+      if (told.events < events) await this.#tellFloor(handle, record);
+      told.events = events;
+      await this.#told.keep(record);
+      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns });
       return true;
     } catch (error) {
-      if (!(error instanceof SessionError) || error.retryable) throw error;
-      mine.parked = error.code;
-      told.publish({ session: record.id, tenant: record.tenant, parked: error.code });
+      await this.#told.keep(record);
+      if (!(error instanceof SessionError) || error.retryable || ofTheStore.includes(error.code)) throw error;
+      this.#parked.set(keyText(record), error.code);
+      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code });
       return false;
     }
+  }
+
+  /** What a process that is gone left open is sealed, or its question would wait for ever. */
+  async #putInOrder(record: SessionRecord): Promise<SessionRecord> {
+    if (record.openTurn === null) return record;
+    const handle = new Handle(this.#fallback, record);
+    await handle.putInOrder();
+    return handle.record;
   }
 
   /** The store's session that this one stands for, as whoever opened it would have found it. */
@@ -149,30 +188,37 @@ export class Outbox {
     return (await this.#fallback.store.read(record, range)).map(turnOf);
   }
 
-  /** After what others have said there meanwhile: the key, not the place, makes it once. */
-  async #write(handle: Handle, { seq: _, status, ...turn }: Turn): Promise<void> {
-    const sealed = status === "open" ? "interrupted" : status;
-    for (let attempt = 1; ; attempt++) {
+  /** A turn that the store refuses for what it is holds up none after it. */
+  async #tellTurn(handle: Handle, turn: Turn, told: Told): Promise<void> {
+    try {
+      await this.#write(handle, turn);
+    } catch (error) {
+      if (!(error instanceof SessionError) || !ofTheTurn.includes(error.code)) throw error;
+      told.refused[turn.seq] = error.code;
+      const { tenant, id } = handle.key;
+      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code });
+    }
+  }
+
+  /**
+   * After what others have said there meanwhile: the key, not the place, makes it once.
+   * @throws SessionError `key_reused` where it stands for something else there
+   */
+  async #write(handle: Handle, told: Turn): Promise<void> {
+    const { seq: _, status, ...rest } = told;
+    const turn = { ...rest, status: status === "open" ? "interrupted" : status } as const;
+    const rule: Rule = (draft, context, writer) => appendTurn(draft, { turn, writer }, context);
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       try {
-        await handle.write(
-          (draft, context, writer) => appendTurn(draft, { turn: { ...turn, status: sealed }, writer }, context),
-          {
-            recovers: "dead",
-          },
-        );
+        const written = await writeOnce(handle, turn.key, rule, { recovers: "dead" });
+        if (written.status === "duplicate") guardSameContent(handle, turnOf(written.entry), told);
         return;
       } catch (error) {
-        const isBehind = error instanceof SessionError && error.code === "conflict";
-        if (!isBehind) throw error;
-        if (attempt >= attemptsMax)
-          throw new SessionError("contended", {
-            sessionId: handle.key.id,
-            tenant: handle.key.tenant,
-            attempts: attemptsMax,
-          });
+        if (!hasCode(error, "conflict")) throw error;
         await handle.refresh();
       }
     }
+    throw new SessionError("contended", { sessionId: handle.key.id, tenant: handle.key.tenant, attempts: attemptsMax });
   }
 
   async #tellFloor(handle: Handle, record: SessionRecord): Promise<void> {
@@ -185,21 +231,12 @@ export class Outbox {
   }
 
   /** All of it is told, and nobody has gone on with it for a while. */
-  async #forget(record: SessionRecord, mine: Told): Promise<void> {
+  async #forget(record: SessionRecord, told: Told): Promise<void> {
     const isIdle = this.#fallback.now() - record.lastActivityAt > keptMs;
-    if (!isIdle || record.openTurn !== null || mine.turns < headOf(record, "turns")) return;
+    if (!isIdle || record.openTurn !== null || told.turns < headOf(record, "turns")) return;
+    if (Object.keys(told.refused).length > 0) return;
     const outcome = await this.#fallback.commit([removeSession(record)]);
-    if (outcome.status === "ok") this.#told.delete(keyText(record));
-  }
-
-  #toldOf(record: SessionRecord): Told {
-    const key = keyText(record);
-    let mine = this.#told.get(key);
-    if (mine === undefined) {
-      mine = { turns: 0, events: 0, parked: undefined };
-      this.#told.set(key, mine);
-    }
-    return mine;
+    if (outcome.status === "ok") this.#told.forget(record);
   }
 
   async #eachRecord(visit: (record: SessionRecord) => Promise<unknown>): Promise<void> {

@@ -1,5 +1,6 @@
 /** Which store a session is opened on: the one it belongs to, or the fallback while that one cannot be reached. */
 import { channel } from "node:diagnostics_channel";
+import type { SessionKey } from "../domain/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { BreakerState } from "../store/breaker.ts";
 import type { Core } from "./core.ts";
@@ -33,6 +34,7 @@ export class Reach {
   readonly #outbox: Outbox | undefined;
   #fallbackSessions = 0;
   #telling: Promise<boolean> | undefined;
+  #closing: Promise<void> | undefined;
   #scheduled = false;
 
   constructor(core: Core, fallback: Core | undefined) {
@@ -44,12 +46,19 @@ export class Reach {
     this.#schedule();
   }
 
-  /** Open a session on the store, or on the fallback where the store is away. @throws SessionError what `open` throws */
-  async open<Opened extends Handle | undefined>(open: (core: Core) => Promise<Opened>): Promise<Opened> {
+  /**
+   * Open a session on the store, or on the fallback where the store is away. `waiting` names the session of the fallback
+   * that stands for it, where that is not the one of the same name.
+   * @throws SessionError what `open` throws
+   */
+  async open<Opened extends Handle | undefined>(
+    open: (core: Core) => Promise<Opened>,
+    waiting?: SessionKey,
+  ): Promise<Opened> {
     const fallback = this.fallback;
     try {
       const handle = await open(this.core);
-      if (handle !== undefined) await this.#tellFirst(handle);
+      if (handle !== undefined) await this.#tellFirst(handle, waiting ?? handle.key);
       return handle;
     } catch (error) {
       if (fallback === undefined || !hasCode(error, "store_unavailable")) throw error;
@@ -64,9 +73,9 @@ export class Reach {
   }
 
   /** What was said in it while the store was away comes before what is said now. */
-  async #tellFirst(handle: Handle): Promise<void> {
+  async #tellFirst(handle: Handle, waiting: SessionKey): Promise<void> {
     try {
-      if ((await this.#outbox?.tellOf(handle.key)) === true) await handle.refresh();
+      if ((await this.#outbox?.tellOf(waiting)) === true) await handle.refresh();
     } catch (error) {
       // It cannot be told just now, and goes on waiting; that keeps nobody from going on with the session.
       if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
@@ -86,18 +95,37 @@ export class Reach {
    * Tell the store what waits, one last time, and close both.
    * @throws SessionError `outbox_unsent` where something would be lost with this process
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     const fallback = this.fallback;
     if (fallback === undefined) {
       await this.core.close();
       return;
     }
-    await Promise.race([this.#tell().catch(() => undefined), this.core.options.clock.sleep(lastTryMs)]);
+    // What is being answered is sealed first, so that it is told too.
+    await fallback.settle();
+    await this.#tellLast();
     const { waiting = 0 } = (await this.#outbox?.state()) ?? {};
     const isLost = waiting > 0 && !fallback.store.capabilities.durable;
-    await fallback.close();
-    await this.core.close();
+    try {
+      await fallback.close();
+    } finally {
+      await this.core.close();
+    }
     if (isLost) throw new SessionError("outbox_unsent", { turns: waiting });
+  }
+
+  async #tellLast(): Promise<void> {
+    const patience = new AbortController();
+    const tired = this.core.options.clock.sleep(lastTryMs, patience.signal);
+    // Failing to tell, and the end of the patience, come to the same: what still waits is counted afterwards.
+    await Promise.race([this.#tell(), tired]).catch(() => undefined);
+    patience.abort();
+    await tired.catch(() => undefined);
   }
 
   #schedule(): void {

@@ -223,6 +223,7 @@ export class Session {
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
+    this.#handle.core.guardStore();
     await handle.inOrder(async () => {
       // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
       await handle.putInOrder();
@@ -240,6 +241,7 @@ export class Session {
 
   /** Change metadata, deadlines, user or instructions. @throws SessionError `metadata_too_large`, `session_expired` … */
   async update(patch: SessionPatch): Promise<void> {
+    this.#handle.core.guardStore();
     const parsed = parsePatch(patch);
     await this.#handle.inOrder(() =>
       this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
@@ -377,6 +379,7 @@ export class Session {
 
   /** End the session for good; it stays readable. @throws SessionError `busy` while somebody else writes, `turn_open` */
   async end(): Promise<void> {
+    this.#handle.core.guardStore();
     await this.#handle.inOrder(() =>
       this.#handle.write((draft, context, { fence }) => endSession(draft, fence, context), {
         recovers: "dead",
@@ -391,6 +394,7 @@ export class Session {
    * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
    */
   async fork(options: ForkOptions = {}): Promise<Session> {
+    this.#handle.core.guardStore();
     return await this.#handle.inOrder(async () => new Session(await forkOn(this.#handle, options)));
   }
 
@@ -400,11 +404,13 @@ export class Session {
    * @throws SessionError `busy` while somebody else writes, `turn_open`
    */
   async archive(): Promise<boolean> {
+    this.#handle.core.guardStore();
     return await this.#handle.inOrder(() => archiveOn(this.#handle));
   }
 
   /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
   async unarchive(): Promise<boolean> {
+    this.#handle.core.guardStore();
     return await this.#handle.inOrder(() => unarchiveOn(this.#handle));
   }
 
@@ -414,12 +420,14 @@ export class Session {
    * @throws SessionError `argument_invalid` for a reason that is empty or too long
    */
   async hold(reason: string): Promise<void> {
+    this.#handle.core.guardStore();
     const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
     await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => holdSession(record, parsed, context)));
   }
 
   /** It may go again; false where nothing held it. */
   async unhold(): Promise<boolean> {
+    this.#handle.core.guardStore();
     return await this.#handle.inOrder(async () => {
       await this.#handle.peek();
       const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
@@ -429,6 +437,7 @@ export class Session {
 
   /** Remove the session with everything in it. @throws SessionError `session_held` */
   async remove(): Promise<void> {
+    this.#handle.core.guardStore();
     const handle = this.#handle;
     await handle.inOrder(() => withoutForks(handle, () => handle.write(({ record }) => removeSession(record))));
   }

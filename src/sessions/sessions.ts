@@ -107,7 +107,10 @@ export class Sessions implements AsyncDisposable {
    */
   async create({ id, ...options }: CreateOptions = {}): Promise<Session> {
     const session = newSession(this.#core, { tenant: this.tenant, id }, options);
-    const created = await this.#reach.open((core) => createOn(core, session));
+    const created = await this.#reach.open(async (core) => {
+      // Whether somebody else has this id, only the store knows; one of our own making nobody has.
+      return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
+    });
     if (created !== undefined) return new Session(created);
     throw new SessionError("session_exists", { sessionId: session.key.id, tenant: this.tenant });
   }

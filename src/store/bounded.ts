@@ -27,7 +27,9 @@ export function boundedStore(store: Store, bytesMax: number): Store {
       );
       if (adds && total + wanted > bytesMax) throw new SessionError("outbox_full", { bytes: total + wanted, bytesMax });
       const outcomes = await store.commit(batch);
+      const landed = batch.flatMap((transaction, index) => transaction.map(() => outcomes[index]?.status === "ok"));
       changes.forEach(({ key, record }, index) => {
+        if (landed[index] !== true) return;
         const text = keyText(key);
         const before = held.get(text) ?? 0;
         const now = record === null ? 0 : before + (sizes[index] ?? 0);

@@ -84,3 +84,14 @@ test("failures that are answers, and ones with a success in between, open nothin
   }
   assert.equal(place.asked, 40);
 });
+
+test("many calls under way when the store goes away count as one failure for the pause, and late ones do not prolong it", async () => {
+  const { place, clock, breaker } = awayStore();
+  place.away = true;
+  await Promise.allSettled(Array.from({ length: 100 }, () => breaker.instances([])));
+  assert.equal(place.asked, 100);
+  await clock.advance(700);
+  place.away = false;
+  await breaker.instances([]);
+  assert.equal(breaker.breaker.state, "closed");
+});

@@ -95,7 +95,7 @@ export class Breaker implements Store {
       this.#heal();
       return result;
     } catch (error) {
-      if (hasCode(error, "store_unavailable")) this.#fail(error.details.reason);
+      if (hasCode(error, "store_unavailable")) this.#fail(error.details.reason, probes);
       else this.#heal();
       throw error;
     } finally {
@@ -109,7 +109,9 @@ export class Breaker implements Store {
     this.#reason = null;
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string, probes: boolean): void {
+    // It was under way when the store was given up, and says nothing new: only a probe makes the pause longer.
+    if (!probes && this.#failures >= this.#failuresMax) return;
     this.#failures++;
     this.#since ??= this.#clock.now();
     this.#reason = reason;
