@@ -1,5 +1,20 @@
 export { openSessions, type OpenOptions } from "./open.ts";
-export { Sessions, type ListQuery, type SessionPage } from "./sessions/sessions.ts";
+export {
+  backupStore,
+  restoreStore,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupReport,
+  type RestoreStoreOptions,
+} from "./backup.ts";
+export {
+  Sessions,
+  type ExportedSession,
+  type ExportQuery,
+  type ListQuery,
+  type SessionPage,
+  type SessionSelection,
+} from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
 export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
 export type { DeviceOptions } from "./sessions/device-way.ts";
@@ -22,6 +37,14 @@ export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure-receipt.ts
 export type { Traces } from "./sessions/traces.ts";
 export type { ForkOptions } from "./sessions/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
+export type { RestoreOptions } from "./sessions/snapshots.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
+export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/importing.ts";
+export type { CopyOptions, CopyReport } from "./sessions/copying.ts";
+export type { Conversation } from "./sessions/conversation.ts";
+export { exchangesOf, instructionsOf, type Exchange } from "./domain/exchange.ts";
+export type { PortableRecord } from "./domain/snapshot.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./domain/answer.ts";
@@ -59,6 +82,16 @@ export type { Window } from "./domain/window.ts";
 export { defaultLimits, type Limits } from "./domain/limits.ts";
 export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
-export type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store/store.ts";
+export type {
+  Capabilities,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionFilter,
+  SessionQuery,
+  Store,
+} from "./store/store.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

@@ -1,10 +1,18 @@
+import { backupCommand } from "./backup.ts";
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { eraseCommand } from "./erase.ts";
+import { copyCommand } from "./copy.ts";
+import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { restoreAllCommand } from "./restore-all.ts";
+import { restoreCommand } from "./restore.ts";
+import { saveCommand } from "./save.ts";
+import { savedCommand } from "./saved.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
 import { version } from "./version.ts";
@@ -25,6 +33,14 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      saveCommand(),
+      restoreCommand(),
+      savedCommand(),
+      exportCommand(),
+      importCommand(),
+      copyCommand(),
+      backupCommand(),
+      restoreAllCommand(),
       serveCommand(),
       keysCommand(),
       eraseCommand(),

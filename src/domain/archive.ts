@@ -3,7 +3,7 @@ import { changeOf, firstOwn, lastOwn, set, splice, type Change, type Draft } fro
 import { encode } from "./codec.ts";
 import type { Entry, LogName } from "./entry.ts";
 import type { Logs } from "./lifecycle.ts";
-import type { Archive, ArchivedRange } from "./record.ts";
+import type { Archive, ArchivedRange, SessionRecord } from "./record.ts";
 import { SessionError } from "../errors.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
@@ -14,6 +14,11 @@ const keptLogs: readonly LogName[] = ["archive", "forks"];
 /** True for a log that is put away with the session. */
 export function isArchivable(log: LogName): boolean {
   return !keptLogs.includes(log);
+}
+
+/** The logs that a session is made of, wherever they are. */
+export function logsOf({ heads, archive }: Pick<SessionRecord, "heads" | "archive">): readonly LogName[] {
+  return Object.keys(archive?.heads ?? heads).filter(isArchivable);
 }
 
 /** A part of the logs, compressed. */

@@ -9,7 +9,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import { sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import { Handle } from "./handle.ts";
-import { freshId } from "./opening.ts";
+import { agentId } from "./opening.ts";
 import { countMessages } from "./turn-reader.ts";
 
 /** How a session is forked. */
@@ -27,7 +27,7 @@ const attemptsMax = 20;
 export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
   const { core } = handle;
   core.guardOpen();
-  const id = parseId(as ?? `${handle.record.agent}_${freshId(core)}`, "session id");
+  const id = parseId(as ?? agentId(core, handle.record.agent), "session id");
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
     const shared = at ?? lastFinished(record);

@@ -1,5 +1,6 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
 import type { Transaction } from "../domain/change.ts";
+import { logsOf } from "../domain/archive.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";
@@ -59,7 +60,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
   const user = options.user === undefined ? null : parseId(options.user, "user");
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
   return {
-    key: { tenant, id: parseId(id ?? `${agent}_${freshId(core)}`, "session id") },
+    key: { tenant, id: parseId(id ?? agentId(core, agent), "session id") },
     agent,
     user,
     metadata: parseMetadata(options.metadata ?? {}),
@@ -67,6 +68,11 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
     maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
     instructions: options.instructions ?? profile.instructions ?? null,
   };
+}
+
+/** An id that nobody has, with the agent's name ahead, as far as an id has room for it. */
+export function agentId(core: Core, agent: string): string {
+  return `${agent.slice(0, 200).toWellFormed()}_${freshId(core)}`;
 }
 
 /** An id that nobody has, and that sorts by time. */
@@ -140,7 +146,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
 
 async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
   const logs = new Map<LogName, readonly Entry[]>();
-  for (const log of Object.keys(record.heads)) logs.set(log, await Array.fromAsync(eachEntry(core, record, log)));
+  for (const log of logsOf(record)) logs.set(log, await Array.fromAsync(eachEntry(core, record, log)));
   return logs;
 }
 

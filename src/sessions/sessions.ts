@@ -1,15 +1,19 @@
 import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionFilter, Store } from "../store/store.ts";
+import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
 import type { ForkOptions } from "./fork.ts";
 import { Erasure, type ErasureRequest } from "./erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
+import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
@@ -20,12 +24,14 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
+import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
+import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 import { tracesOf, type Subject, type Traces } from "./traces.ts";
 
-/** Which sessions to list. */
-export interface ListQuery {
+/** Which sessions. */
+export interface SessionSelection {
   readonly agent?: string;
   readonly user?: string;
   /** @default any */
@@ -34,6 +40,26 @@ export interface ListQuery {
   readonly activeSince?: Date;
   /** Last active before. */
   readonly activeBefore?: Date;
+}
+
+/** Which sessions to export. */
+export interface ExportQuery extends SessionSelection {
+  /** Go on behind the session with this id. */
+  readonly after?: string;
+  /** Called for one that is damaged and left out. @default the export fails */
+  readonly onSkipped?: (id: string, error: SessionError) => void;
+}
+
+/** A session of an export. */
+export interface ExportedSession {
+  readonly id: string;
+  readonly turns: number;
+  /** Its snapshot, on one line. */
+  readonly text: string;
+}
+
+/** Which sessions to list. */
+export interface ListQuery extends SessionSelection {
   /** Sessions on the page. @default 100 */
   readonly limit?: number;
   /** The `next` of the page before. */
@@ -96,6 +122,11 @@ export class Sessions implements AsyncDisposable {
     return this.#core.options.model;
   }
 
+  /** The limits that hold here. */
+  get limits(): Limits {
+    return this.#core.options.limits;
+  }
+
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
     return new Sessions(this.#reach, parseId(tenant, "tenant"), this.#timer);
@@ -153,22 +184,87 @@ export class Sessions implements AsyncDisposable {
   /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */
   async list(query: ListQuery = {}): Promise<SessionPage> {
     this.#core.guardOpen();
-    const { agent, user, state, activeSince, activeBefore, after } = query;
-    const { now } = await this.#core.store.instances([]);
+    const { after } = query;
+    const filter = await this.#filter(query);
     const page = await this.#core.store.find({
       order: "recent",
       tenant: this.tenant,
-      now,
       limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
-      ...(agent === undefined ? {} : { agent }),
-      ...(user === undefined ? {} : { user }),
-      ...(state === undefined ? {} : { states: parseStates(state) }),
-      ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
-      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+      ...filter,
       ...(after === undefined ? {} : { after }),
     });
-    const sessions = page.records.map((record) => infoOf(record, now));
+    const sessions = page.records.map((record) => infoOf(record, filter.now));
     return page.next === undefined ? { sessions } : { sessions, next: page.next };
+  }
+
+  /**
+   * One session as a document that can be kept, sent and restored: as it is at this moment, while its writers go on.
+   * @throws SessionError `session_not_found`, `snapshot_too_large`
+   */
+  async snapshot(id: string): Promise<SessionSnapshot> {
+    this.#core.guardOpen();
+    return await takeSnapshot(this.#core, this.#key(id));
+  }
+
+  /**
+   * A session from a snapshot, or from the text or the bytes of one: in this tenant, with the numbers, times and costs its
+   * turns had. It comes whole or not at all.
+   * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `session_exists`, `busy`, `id_invalid`
+   */
+  async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
+    const onExists = parseOnExists(options.onExists);
+    const portable = parseSnapshot(this.#core, snapshot);
+    return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant: this.tenant }));
+  }
+
+  /**
+   * The sessions that match, one after another, by id, each as it is at a moment of its own; a few are in memory. What
+   * stands throughout comes once, whatever is written meanwhile.
+   * @throws SessionError `argument_invalid`, `store_invalid` and `snapshot_too_large` of one that cannot be exported
+   */
+  async *export({ after, onSkipped, ...selection }: ExportQuery = {}): AsyncGenerator<
+    ExportedSession,
+    void,
+    undefined
+  > {
+    this.#core.guardOpen();
+    const { tenant } = this;
+    const behind = after === undefined ? undefined : { tenant, id: after };
+    const query = { ...(await this.#filter(selection)), tenant, after: behind };
+    for await (const found of portableSessions(this.#core, query)) {
+      const { id } = found.record;
+      if ("portable" in found) {
+        yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
+      } else if (onSkipped === undefined) throw found.error;
+      else onSkipped(id, found.error);
+    }
+  }
+
+  /** How many sessions match; looks at each of them. @throws SessionError `argument_invalid` */
+  async count(selection: SessionSelection = {}): Promise<number> {
+    this.#core.guardOpen();
+    return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant: this.tenant });
+  }
+
+  /**
+   * Import snapshots, as `export` gives them, and conversations of other programs: each whole or not at all, many in a commit.
+   * What stands already is left alone, so an import that was broken off is run again.
+   * @throws SessionError the store's, where it fails; what is wrong with one session stands in the report
+   */
+  async import(
+    items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
+    options: ImportOptions = {},
+  ): Promise<ImportReport> {
+    return await importAll(this.#core, items, { ...options, tenant: this.tenant });
+  }
+
+  /**
+   * Copy this tenant's sessions and devices into another store, or everything of all tenants. Writers may go on here; what they
+   * do meanwhile is copied, too. Copying again goes on where it stopped, and brings what changed since.
+   * @throws SessionError a store's; what is wrong with one session stands in the report
+   */
+  async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
+    return await copyAll(this.#core, target.#core, { ...options, tenant: this.tenant, into: target.tenant });
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
@@ -251,6 +347,18 @@ export class Sessions implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #filter({ agent, user, state, activeSince, activeBefore }: SessionSelection): Promise<SessionFilter> {
+    const { now } = await this.#core.store.instances([]);
+    return {
+      now,
+      ...(agent === undefined ? {} : { agent }),
+      ...(user === undefined ? {} : { user }),
+      ...(state === undefined ? {} : { states: parseStates(state) }),
+      ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
+      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+    };
   }
 
   #key(id: string): SessionKey {
