@@ -7,7 +7,7 @@ import { defaultLimits, type Limits } from "./domain/limits.ts";
 import { SessionError } from "./errors.ts";
 import { backupLines, backupSessions } from "./moving/backup-lines.ts";
 import { unpacked } from "./moving/bytes.ts";
-import { pieceOf } from "./moving/export-file.ts";
+import { packedPiece, Piece } from "./moving/export-file.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core.ts";
 import { copyAll, Copying, type Arriving, type CopyOptions, type CopyReport } from "./sessions/copying.ts";
@@ -83,29 +83,25 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
     const core = coreOn(moment.store, limits);
     await using handle = await open(temporary, "wx", 0o600);
     const lines = backupLines(core);
-    let parts: string[] = [];
-    let [length, written, bytes] = [0, 0, 0];
-    const flush = async (): Promise<void> => {
-      await handle.writeFile(await pieceOf(parts.join(""), { packed }));
-      bytes += length;
-      [parts, length] = [[], 0];
+    const piece = new Piece();
+    let [written, bytes] = [0, 0];
+    const write = async (): Promise<void> => {
+      const taken = piece.take();
+      bytes += taken.length;
+      await handle.writeFile(packed ? await packedPiece(taken) : taken);
       onProgress?.({ done: written, total: undefined, sessions: written, bytes });
     };
     let next = await lines.next();
     for (; next.done !== true; next = await lines.next()) {
-      parts.push(next.value);
-      length += next.value.length;
       written++;
-      if (length >= pieceLength) await flush();
+      if (piece.add(next.value)) await write();
     }
-    await flush();
+    await write();
     content = next.value;
     await checkLines(temporary, limitsOf(limits));
   });
   return { file, kind: "lines", ...content, bytes: (await stat(file)).size };
 }
-
-const pieceLength = 1024 * 1024;
 
 /** Read it to its end, which says whether it is whole. */
 async function checkLines(

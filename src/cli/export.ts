@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
-import type { ExportedSession, SessionError, SessionSelection, SessionState } from "../index.ts";
+import type { SessionError, SessionSelection, SessionState } from "../index.ts";
 import { sessionStates } from "../domain/states.ts";
-import { ExportFile, pieceOf, type ExportPosition } from "../moving/export-file.ts";
+import { ExportFile, packedPiece, Piece, type ExportPosition } from "../moving/export-file.ts";
 import { renderings } from "../moving/renderings.ts";
 import { instant } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
@@ -56,8 +56,6 @@ interface Target {
   write(bytes: Uint8Array, position: ExportPosition): Promise<boolean>;
 }
 
-const pieceLength = 1024 * 1024;
-
 async function exportAll(options: ExportOptions): Promise<void> {
   await untilSignalled(async (signal) => {
     const { out, agent, user, state, since, format, after, tenant, gzip, json } = options;
@@ -101,38 +99,24 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     note(`left out ${printable(id)}: ${printable(message)}`);
   };
   const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
-  for await (const piece of piecesOf(exported, target.position, renderings[format])) {
-    const isWanted = await target.write(await pieceOf(piece.text, { packed }), piece.position);
-    bytes += piece.text.length;
-    progress.show({ done: piece.position.sessions, sessions: piece.position.sessions, bytes });
+  const render = renderings[format];
+  const piece = new Piece();
+  let position = target.position;
+  let isWanted = true;
+  const write = async (): Promise<void> => {
+    const taken = piece.take();
+    bytes += taken.length;
+    isWanted = await target.write(packed ? await packedPiece(taken) : taken, position);
+    progress.show({ done: position.sessions, sessions: position.sessions, bytes });
+  };
+  for await (const { id, turns, text } of exported) {
+    position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
+    if (piece.add(render(text))) await write();
     if (signal.aborted || !isWanted) break;
   }
+  if (isWanted && position.sessions > target.position.sessions) await write();
   progress.clear();
   return !signal.aborted;
-}
-
-/** Whole sessions, as many as make a piece worth writing. */
-async function* piecesOf(
-  exported: AsyncIterable<ExportedSession>,
-  { after, sessions, turns }: ExportPosition,
-  render: (text: string) => string,
-): AsyncGenerator<{ readonly text: string; readonly position: ExportPosition }, void, undefined> {
-  let parts: string[] = [];
-  let length = 0;
-  const position = { after, sessions, turns };
-  for await (const session of exported) {
-    const text = render(session.text);
-    parts.push(text);
-    length += text.length;
-    position.after = session.id;
-    position.sessions++;
-    position.turns += session.turns;
-    if (length < pieceLength) continue;
-    yield { text: parts.join(""), position: { ...position } };
-    parts = [];
-    length = 0;
-  }
-  if (length > 0) yield { text: parts.join(""), position };
 }
 
 class StandardOutput implements Target {

@@ -104,7 +104,7 @@ class Counted implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 256 * 1024 });
+    const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
     for await (const chunk of stream) {
       const bytes = chunk as Buffer;
       this.read += bytes.length;

@@ -107,9 +107,36 @@ export class ExportFile implements AsyncDisposable {
 const pack = promisify(gzip);
 
 /** A piece of a file, packed as a whole of its own: pieces one after another are a file that gzip unpacks. */
-export async function pieceOf(text: string, { packed }: { readonly packed: boolean }): Promise<Uint8Array> {
-  const bytes = Buffer.from(text);
-  return packed ? await pack(bytes) : bytes;
+export async function packedPiece(bytes: Uint8Array): Promise<Uint8Array> {
+  return await pack(bytes);
+}
+
+/** A piece is worth writing from so many bytes on. */
+const pieceBytes = 1024 * 1024;
+
+/** Texts as bytes, gathered in one place that is used again and again: what is written must be written before the next one. */
+export class Piece {
+  #place = Buffer.allocUnsafeSlow(2 * pieceBytes);
+  #length = 0;
+
+  /** True where it is worth writing. */
+  add(text: string): boolean {
+    const most = text.length * 3 < pieceBytes ? text.length * 3 : Buffer.byteLength(text);
+    if (this.#length + most > this.#place.length) {
+      const larger = Buffer.allocUnsafeSlow(this.#length + most);
+      this.#place.copy(larger, 0, 0, this.#length);
+      this.#place = larger;
+    }
+    this.#length += this.#place.write(text, this.#length);
+    return this.#length >= pieceBytes;
+  }
+
+  /** What was gathered; the next one begins. */
+  take(): Uint8Array {
+    const bytes = this.#place.subarray(0, this.#length);
+    this.#length = 0;
+    return bytes;
+  }
 }
 
 function partOf(file: string): string {

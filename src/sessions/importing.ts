@@ -128,7 +128,7 @@ export interface SkippedItem {
 }
 
 /** So many sessions, or characters of their texts, are under way at the same time. */
-export const windowMax: WindowMax = { count: 128, size: 2 * 1024 * 1024 };
+export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
 const reasonsMax = 100;
 
 /**

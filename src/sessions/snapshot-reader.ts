@@ -28,8 +28,10 @@ export interface ReadSnapshot extends Portable {
 /** Earlier formats and what makes a document of each into one of the format after it. */
 const converters: ReadonlyMap<string, (document: Fields) => Fields> = new Map();
 
-/** What stands around the data of an entry, which itself may be as deep as the codec allows. */
-const depthMax = 512 + 8;
+/** As deep as the codec lets a value be. */
+const levelsMax = 512;
+/** With what stands around a value in a snapshot. */
+const depthMax = levelsMax + 8;
 
 /** @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large` */
 export function readSnapshot(text: string, { source, limits }: SnapshotSource): ReadSnapshot {
@@ -39,8 +41,13 @@ export function readSnapshot(text: string, { source, limits }: SnapshotSource): 
   };
   const document = currentDocument(parseText(text, refuse), source, refuse);
   const { session, logs, checksum } = fieldsOf(document, "", ["format", "session", "logs", "checksum"], refuse);
-  const portable = { record: recordOf(session, limits, refuse), logs: logsOf(logs, limits, refuse) };
-  guardAgreement(portable.record, portable.logs, refuse);
+  const record = recordOf(session, limits, refuse);
+  const read = logsOf(logs, limits, refuse);
+  guardAgreement(record, read, refuse);
+  const portable = {
+    record,
+    logs: new Map([...read].map(([log, entries]) => [log, entries.map(({ entry }) => entry)])),
+  };
   const same = snapshotText(portable);
   // Other spacing or another order says the same; a name that stands twice says two things.
   if (text !== same.text) guardForm(text, refuse);
@@ -226,8 +233,9 @@ function metadataOf(value: unknown, limits: Limits, refuse: Refuse): Metadata {
   return objectOf(metadata, path, refuse) as Metadata;
 }
 
-/** An entry and the value that its data stands for. */
-interface ReadEntry extends Entry {
+/** An entry and the value that its data stands for, which is looked at once and let go. */
+interface ReadEntry {
+  readonly entry: Entry;
   readonly value: unknown;
 }
 
@@ -260,18 +268,19 @@ function entryOf(
   if (found !== seq) refuse(`${path}.seq`, `is ${show(found)}; expected ${seq}`);
   const { text, value } = dataOf(data, `${path}.data`, refuse);
   guardBytes(text, `${path}.data`, { bytesMax: limits.turnBytesMax, refuse });
-  return {
+  const entry = {
     seq,
     key: key === null ? null : idOf(key, `${path}.key`, refuse),
     at: wholeOf(at, `${path}.at`, { least: 0, refuse }),
     data: text,
-    value,
   };
+  return { entry, value };
 }
 
-function guardKeys(entries: readonly Entry[], path: string, refuse: Refuse): void {
+function guardKeys(entries: readonly ReadEntry[], path: string, refuse: Refuse): void {
   const keys = new Set<string>();
-  for (const { seq, key } of entries) {
+  for (const { entry } of entries) {
+    const { seq, key } = entry;
     if (key === null) continue;
     if (keys.has(key)) refuse(`${path}[${seq - 1}].key`, `${show(key)} stands twice in the log`);
     keys.add(key);
@@ -307,21 +316,21 @@ function textWithin(data: unknown): string {
 
 /** True where there are more brackets than a value may have levels. */
 function mayBeDeep(text: string): boolean {
-  if (text.length <= 1024) return false;
+  // Every level closes what it opens. Looking for the next one is many times faster than looking at each character.
+  if (text.length <= 2 * levelsMax) return false;
   let opened = 0;
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    // [ and {
-    if (unit === 0x5b || unit === 0x7b) opened++;
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at >= 0 && opened <= levelsMax; at = text.indexOf(bracket, at + 1)) opened++;
   }
-  return opened > 512;
+  return opened > levelsMax;
 }
 
 /** The header says what the logs hold. */
 function guardAgreement({ counters, openTurn }: PortableRecord, logs: ReadLogs, refuse: Refuse): void {
   const turns = logs.get("turns") ?? [];
   let messages = 0;
-  for (const { seq, value } of turns) {
+  for (const { entry, value } of turns) {
+    const { seq } = entry;
     const path = `logs.turns[${seq - 1}].data`;
     const turn = objectOf(value, path, refuse);
     const status = turn["status"];
@@ -335,11 +344,11 @@ function guardAgreement({ counters, openTurn }: PortableRecord, logs: ReadLogs, 
   if (openTurn !== null) agrees("session.openTurn", openTurn, turns.length);
   agrees("session.counters.turns", counters.turns, turns.length);
   agrees("session.counters.messages", counters.messages, messages);
-  for (const { seq, value } of logs.get("instructions") ?? []) {
-    if (typeof value !== "string") refuse(`logs.instructions[${seq - 1}].data`, "is not a text");
+  for (const { entry, value } of logs.get("instructions") ?? []) {
+    if (typeof value !== "string") refuse(`logs.instructions[${entry.seq - 1}].data`, "is not a text");
   }
   for (const log of ["events", "chunks"]) {
-    for (const { seq, value } of logs.get(log) ?? []) objectOf(value, `logs.${log}[${seq - 1}].data`, refuse);
+    for (const { entry, value } of logs.get(log) ?? []) objectOf(value, `logs.${log}[${entry.seq - 1}].data`, refuse);
   }
 }
 

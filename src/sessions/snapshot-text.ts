@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { encode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import type { Portable, PortableRecord } from "../domain/snapshot.ts";
@@ -34,7 +34,7 @@ export function snapshotText({ record, logs }: Portable): { readonly text: strin
   const names = [...logs.keys()].filter((name) => (logs.get(name)?.length ?? 0) > 0).sort();
   const members = names.map((name) => `${JSON.stringify(name)}:[${(logs.get(name) ?? []).map(entryText).join(",")}]`);
   const body = `{"format":"${snapshotFormat}","session":${encode(record, "session")},"logs":{${members.join(",")}}`;
-  const checksum = `sha256:${createHash("sha256").update(body).update("}").digest("hex")}`;
+  const checksum = `sha256:${hash("sha256", `${body}}`, "hex")}`;
   return { text: `${body},"checksum":"${checksum}"}`, checksum };
 }
 
