@@ -22,7 +22,7 @@ export async function serverlessChat(input: ChatServerInput, { exchanges }: Conv
     });
   }
   await inFreshProcess(input, phone, async (mine, pid) => {
-    await mine.handOff("scheduling", { ttl: "1h", note: "wants a date" });
+    await mine.handOff("scheduling", { ttl: "1h" });
     say(pid, "hands the floor to scheduling for an hour");
   });
   const code = await inFreshProcess(input, phone, async (mine, pid) => {

@@ -1,10 +1,19 @@
+/** What an error befell: any may carry it, beside the details of its code. */
+export interface ErrorContext {
+  readonly sessionId?: string;
+  readonly tenant?: string;
+  /** The agent that was to answer, else the one that the session is for. */
+  readonly agent?: string;
+  /** What was called, as `append` or `consult`. */
+  readonly command?: string;
+}
+
 /**
  * Every error Perdure throws on purpose is a {@link SessionError}; callers branch on its `code`, never on its text.
  * docs/errors.md explains each code for people; a test compares it with the table here.
  */
-interface InSession {
+interface InSession extends ErrorContext {
   readonly sessionId: string;
-  readonly tenant?: string;
 }
 
 interface FromModel extends Partial<InSession> {
@@ -13,6 +22,9 @@ interface FromModel extends Partial<InSession> {
   readonly httpStatus?: number;
   readonly turn?: number;
 }
+
+/** How the code of a live session came to its end. */
+export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
 
 /** The details that an error with each code carries. */
 export interface ErrorDetails {
@@ -49,12 +61,28 @@ export interface ErrorDetails {
   readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
 
   // Concurrency
-  readonly conflict: InSession & { seenTurn: number; storedTurn: number };
+  readonly conflict: InSession & {
+    seenTurn: number;
+    storedTurn: number;
+    /** The versions of the last change of the turns that the writer had seen, and that stands. */
+    seenVersion?: number;
+    storedVersion?: number;
+  };
   readonly key_reused: InSession & { key: string; seq: number };
   readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
   readonly queue_full: InSession & { waiting: number; waitingMax: number };
-  readonly fenced: InSession & { fence: number; storedFence: number };
-  readonly turn_open: InSession & { turn: number };
+  readonly fenced: InSession & {
+    fence: number;
+    storedFence: number;
+    /** The instance that holds the lease now; null: nobody. */
+    holder?: string | null;
+  };
+  readonly turn_open: InSession & {
+    turn: number;
+    /** The instance that answers it, and under which fence; null: nobody any more. */
+    holder?: string | null;
+    fence?: number;
+  };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
 
@@ -66,6 +94,16 @@ export interface ErrorDetails {
   readonly tool_steps_exceeded: Partial<InSession> & { reason: string; turn?: number };
   readonly agent_not_routed: InSession & { known: readonly string[] };
   readonly router_failed: InSession & { reason: string };
+
+  // Live sessions
+  readonly state_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly not_owner: InSession & { owner: string; address: string };
+  readonly mailbox_full: InSession & { waiting: number; waitingMax: number };
+  readonly host_full: { live: number; liveMax: number };
+  readonly runtime_invalid: { module: string; reason: string };
+  readonly runtime_failed: InSession & { how: RuntimeFailure; reason: string };
+  readonly session_failed: InSession & { failures: number; reason: string };
+  readonly session_stopped: InSession & { reason: string };
 
   // HTTP
   readonly request_invalid: { path: string; reason: string };
@@ -305,7 +343,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 400,
     retryable: false,
     message: (d) =>
-      `session ${d.sessionId} has no model to consult; pass one to consult or name it in openSessions({ model })`,
+      `session ${d.sessionId} has no model to consult; pass one to consult, name it in openSessions({ model }), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   },
   model_failed: {
     status: 502,
@@ -336,6 +374,53 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     message: (d) =>
       `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
+  },
+
+  // Live sessions
+  state_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the state that the runtime of session ${d.sessionId} leaves is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep what is large in its turns or elsewhere`,
+  },
+  not_owner: {
+    status: 421,
+    retryable: true,
+    message: (d) => `session ${d.sessionId} lives in ${d.owner}; send to ${d.address}`,
+  },
+  mailbox_full: {
+    status: 429,
+    retryable: true,
+    message: (d) =>
+      `${d.waiting} messages wait for session ${d.sessionId}, the limit is ${d.waitingMax}; wait for answers before sending more`,
+  },
+  host_full: {
+    status: 503,
+    retryable: true,
+    message: (d) =>
+      `${d.live} sessions are live, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull put others to sleep`,
+  },
+  runtime_invalid: {
+    status: 500,
+    retryable: false,
+    message: (d) => `${d.module} is no runtime: ${d.reason}`,
+  },
+  runtime_failed: {
+    status: 502,
+    retryable: false,
+    message: (d) =>
+      `the runtime of session ${d.sessionId} failed (${d.how}): ${d.reason}; it is started again from what is stored, where what the message did before it failed may be kept`,
+  },
+  session_failed: {
+    status: 503,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} is left alone after ${d.failures} failures of its runtime, the last: ${d.reason}; start it once the cause is gone`,
+  },
+  session_stopped: {
+    status: 503,
+    retryable: true,
+    message: (d) => `session ${d.sessionId} ${d.reason} before the message was handled; send it again`,
   },
 
   // HTTP
@@ -453,13 +538,26 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
 export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   override readonly name = "SessionError";
   readonly code: Code;
-  readonly details: ErrorDetails[Code];
+  readonly details: ErrorDetails[Code] & ErrorContext;
 
-  constructor(code: Code, details: ErrorDetails[Code], options?: ErrorOptions) {
+  constructor(code: Code, details: ErrorDetails[Code] & ErrorContext, options?: ErrorOptions) {
     const { message }: ErrorRule<ErrorDetails[Code]> = errorCodes[code];
     super(message(details), options);
     this.code = code;
     this.details = details;
+  }
+
+  /**
+   * The error with what it befell, unless it says so already: a copy, for one failure of a store may befall many callers.
+   * What its details hold already stands.
+   */
+  within(context: ErrorContext): SessionError<Code> {
+    if (this.details.command !== undefined) return this;
+    const details = { ...context, ...this.details };
+    const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
+    copy.message = this.message;
+    if (this.stack !== undefined) copy.stack = this.stack;
+    return copy;
   }
 
   /** True where the very same call may succeed later. */

@@ -20,9 +20,13 @@ export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./
 export type { DeviceOptions } from "./sessions/device-way.ts";
 export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
-export type { Health } from "./sessions/reach.ts";
-export type { OutboxState } from "./sessions/outbox.ts";
+export { correlated } from "./sessions/correlation.ts";
+export type { FallbackNews, Health } from "./sessions/reach.ts";
+export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
+export type { EventNews, TurnNews } from "./sessions/committed.ts";
+export type { Operation, OperationName } from "./sessions/operation.ts";
+export type { StoreCall, Traced } from "./store/store-call.ts";
 export type { Seen } from "./sessions/handle.ts";
 export {
   Session,
@@ -48,20 +52,21 @@ export type { PortableRecord } from "./domain/snapshot.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./domain/answer.ts";
-export type { ConsultOptions, Routed } from "./sessions/consult.ts";
+export type { Consultation, ConsultOptions, Routed } from "./sessions/consult.ts";
 export { createManager, type Manager, type ManagerOptions, type SendOptions } from "./manager/manager.ts";
-export type { Tool, ToolContext } from "./manager/tool.ts";
+export type { Tool, ToolContext, ToolRun } from "./manager/tool.ts";
 export { withTools, type ToolLoopOptions } from "./manager/tool-loop.ts";
 export type { Router, RouterContext } from "./manager/router.ts";
 export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts";
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
-export type { SweepDeed, SweepReport, SweepRequest } from "./sessions/sweep.ts";
+export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
+export type { SweepDeed, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
-export type { Message, MessageInput, ToolCall, Turn, TurnStatus, Usage } from "./domain/turn.ts";
-export type { EventData, SessionEvent } from "./domain/event.ts";
+export type { Message, MessageInput, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
+export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type {
   Archive,
@@ -84,6 +89,9 @@ export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
 export type {
   Capabilities,
+  FoundEvents,
+  EventScan,
+  FoundEvent,
   Loaded,
   LoadRequest,
   LogRange,
@@ -93,5 +101,13 @@ export type {
   SessionQuery,
   Store,
 } from "./store/store.ts";
-export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails, type ErrorRule } from "./errors.ts";
+export {
+  errorCodes,
+  hasCode,
+  SessionError,
+  type ErrorCode,
+  type ErrorContext,
+  type ErrorDetails,
+  type ErrorRule,
+} from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

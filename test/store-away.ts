@@ -54,6 +54,14 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.find(query);
     },
+    async events(scan) {
+      guard();
+      return await memory.events(scan);
+    },
+    async forgetEvents(past) {
+      guard();
+      return await memory.forgetEvents(past);
+    },
     async heartbeat(instance, how) {
       guard();
       await memory.heartbeat(instance, how);

@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
-import { randomBytes } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { randomBytes, randomUUID } from "node:crypto";
 import { SessionError } from "../index.ts";
 import { variable } from "./environment.ts";
 
@@ -18,13 +18,23 @@ export function serverSecret(storeUrl: string): string {
 }
 
 function secretOfFile(path: string): string {
+  if (!existsSync(path)) makeSecret(path);
+  return readFileSync(path, "utf8").trim();
+}
+
+/** The file appears whole: another process that starts now, or one after a crash, must not read an empty secret. */
+function makeSecret(path: string): void {
+  const draft = `${path}.${randomUUID()}`;
   try {
-    const descriptor = openSync(path, "wx", 0o600);
+    const descriptor = openSync(draft, "wx", 0o600);
     writeSync(descriptor, `${randomBytes(32).toString("base64url")}\n`);
     fsyncSync(descriptor);
     closeSync(descriptor);
+    linkSync(draft, path);
   } catch (error) {
+    // Another process was first: its secret is the one.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    rmSync(draft, { force: true });
   }
-  return readFileSync(path, "utf8").trim();
 }

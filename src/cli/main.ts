@@ -5,6 +5,7 @@ import { consultCommand } from "./consult.ts";
 import { eraseCommand } from "./erase.ts";
 import { copyCommand } from "./copy.ts";
 import { exportCommand } from "./export.ts";
+import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
@@ -41,6 +42,7 @@ export async function main(args: readonly string[]): Promise<void> {
       copyCommand(),
       backupCommand(),
       restoreAllCommand(),
+      eventsCommand(),
       serveCommand(),
       keysCommand(),
       eraseCommand(),

@@ -11,6 +11,7 @@ import {
 } from "../index.ts";
 import type { LogEntry } from "../server/index.ts";
 import { readAgentsFile } from "./agents-file.ts";
+import { CliError } from "./cli-error.ts";
 import { wholeNumber } from "./arguments.ts";
 import { examples, storeCommand } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
@@ -100,7 +101,9 @@ async function serve(options: ServeOptions): Promise<void> {
       log: (entry) => writeLog(entry, options),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listen(server, options);
+      const listening = await listen(server, options).catch((error: unknown) => {
+        throw portError(error, options) ?? error;
+      });
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
       if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
@@ -149,4 +152,22 @@ function port(text: string): number {
 
 function collect(value: string, values: readonly string[]): readonly string[] {
   return [...values, value];
+}
+
+/** A port that cannot be had is the caller's to choose. */
+function portError(
+  cause: unknown,
+  { port, host }: { readonly port: number; readonly host: string },
+): CliError | undefined {
+  const code = (cause as NodeJS.ErrnoException).code ?? "";
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: "is in use",
+    EACCES: "is not yours to use",
+    EADDRNOTAVAIL: "is no address of this machine",
+    ENOTFOUND: "is no address that is known",
+  };
+  const reason = reasons[code];
+  return reason === undefined
+    ? undefined
+    : new CliError("usage", `port ${port} of ${host} ${reason}; choose another with --port or --host`);
 }

@@ -9,6 +9,7 @@ interface SweepOptions extends StoreOptions, JsonOption {
   readonly retention?: string;
   readonly agents?: string;
   readonly dryRun?: boolean;
+  readonly eventRetention?: string;
 }
 
 export function sweepCommand(): Command {
@@ -22,6 +23,7 @@ export function sweepCommand(): Command {
       "the agents and their policies of retention (default: perdure.agents.json, if it exists)",
     )
     .option("--dry-run", "change nothing, and show what would be done")
+    .option("--event-retention <duration>", "forget events that long after they happened, such as 90d (default: never)")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -34,12 +36,18 @@ export function sweepCommand(): Command {
     .action(sweep);
 }
 
-async function sweep({ retention, agents: file, dryRun = false, json, ...options }: SweepOptions): Promise<void> {
+async function sweep(given: SweepOptions): Promise<void> {
+  const { retention, eventRetention, agents: file, dryRun = false, json, ...options } = given;
   const agents = readAgentsFile(file);
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options, { agents });
-    const swept = await sessions.sweep({ signal, dryRun, ...(retention === undefined ? {} : { retention }) });
-    const { expired, floors, archived, removed, looked, complete, planned } = swept;
+    const swept = await sessions.sweep({
+      signal,
+      dryRun,
+      ...(retention === undefined ? {} : { retention }),
+      ...(eventRetention === undefined ? {} : { eventRetention }),
+    });
+    const { expired, floors, archived, removed, forgotten, looked, complete, planned } = swept;
     if (planned !== undefined && json !== true) {
       writeTable(
         ["SESSION", "TENANT", "WOULD"],
@@ -49,7 +57,7 @@ async function sweep({ retention, agents: file, dryRun = false, json, ...options
     const rest = complete ? "" : "; there is more to do, sweep again";
     report(
       swept,
-      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${looked} looked at${rest}`,
+      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${rest}`,
       { json },
     );
   });

@@ -85,12 +85,8 @@ export class Chat {
   }
 
   /** Hand the floor to an agent, for a time. */
-  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
-    const body = {
-      agent,
-      ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }),
-      ...(note === undefined ? {} : { note }),
-    };
+  async handOff(agent: string, { ttl }: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
+    const body = { agent, ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }) };
     const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/lock", body });
     return floorOfWire(answer.body as WireFloor);
   }

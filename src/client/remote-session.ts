@@ -2,7 +2,7 @@ import type { Answer } from "../domain/answer.ts";
 import { sortableId } from "../domain/ids.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
-import { hasCode } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
@@ -20,6 +20,7 @@ import type {
   WatchOptions,
   WriteKey,
 } from "../index.ts";
+import { errorOf } from "../protocol/problem.ts";
 import {
   eventOfWire,
   floorOfWire,
@@ -34,7 +35,7 @@ import {
   type WireTurn,
 } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
-import type { Http, HttpAnswer } from "./http.ts";
+import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 
 /** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -69,7 +70,12 @@ export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "ro
   readonly window?: number;
 };
 
+/** What goes along with a request. */
+type Told = Pick<HttpRequest, "query" | "body">;
+
 const pageSize = 500;
+/** Between a stream that ended and the next one: a server that ends each at once is not to be asked without a breath. */
+const pauseMs = 300;
 
 /**
  * A session over HTTP, with the same promises as one at hand: turns are written onto what this object has seen, a lost
@@ -193,15 +199,18 @@ export class RemoteSession implements OverHttp {
       try {
         for await (const { event, id, data } of this.#http.events(request)) {
           lastId = id ?? lastId;
+          if (event === "error") throw errorOf(data) ?? new Error("the server told of an error that is unknown here");
           const news = newsOfWire(event, data);
           if (news !== undefined) yield news;
         }
       } catch (error) {
         if (isAborted(signal)) return;
-        if (hasCode(error, "session_not_found")) throw error;
+        // What the server refuses, it would refuse again; what broke on the way is taken up again.
+        if (error instanceof SessionError && !error.retryable) throw error;
       }
       const { state } = await this.#look();
       if (state !== "active" && state !== "inactive") return;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 
@@ -275,9 +284,9 @@ export class RemoteSession implements OverHttp {
     return (body as { events: WireEvent[] }).events.map(eventOfWire);
   }
 
-  /** End the session for good. */
-  async end(): Promise<void> {
-    await this.#told("POST", "end");
+  /** End the session for good; its events say why. */
+  async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
+    await this.#told("POST", "end", { query: { reason } });
   }
 
   /** A new session that goes on from a turn of this one. @throws SessionError as a session at hand */
@@ -311,7 +320,7 @@ export class RemoteSession implements OverHttp {
 
   /** Keep the session from going. Needs a key with the right `admin`. */
   async hold(reason: string): Promise<void> {
-    await this.#told("PUT", "hold", { reason });
+    await this.#told("PUT", "hold", { body: { reason } });
   }
 
   /** It may go again; false where nothing held it. Needs a key with the right `admin`. */
@@ -325,12 +334,12 @@ export class RemoteSession implements OverHttp {
   }
 
   /** Tell the server, and be told how the session stands now. */
-  async #told(method: "POST" | "PUT" | "DELETE", what: string, body?: object): Promise<void> {
-    await this.#inOrder(() => this.#tell(method, what, body));
+  async #told(method: "POST" | "PUT", what: string, told: Told = {}): Promise<void> {
+    await this.#inOrder(() => this.#tell(method, what, told));
   }
 
   /** As `#told`; gives back how the session stood before. */
-  async #toldFrom(method: "POST" | "PUT" | "DELETE", what: string): Promise<SessionInfo> {
+  async #toldFrom(method: "POST" | "DELETE", what: string): Promise<SessionInfo> {
     return await this.#inOrder(async () => {
       const before = await this.#look();
       await this.#tell(method, what);
@@ -338,9 +347,8 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  async #tell(method: "POST" | "PUT" | "DELETE", what: string, body?: object): Promise<void> {
-    const path = `${this.#path}/${what}`;
-    const answer = await this.#http.ask({ method, path, ...(body === undefined ? {} : { body }) });
+  async #tell(method: "POST" | "PUT" | "DELETE", what: string, told: Told = {}): Promise<void> {
+    const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, ...told });
     this.#info = infoOfWire(answer.body as WireSession);
   }
 

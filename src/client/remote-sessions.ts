@@ -6,12 +6,14 @@ import type {
   ErasureReceipt,
   ErasureRequest,
   ForkOptions,
+  EventPage,
+  EventQuery,
   ListQuery,
   SessionPage,
   SweepReport,
   SweepRequest,
 } from "../index.ts";
-import { infoOfWire, type WireSession } from "../protocol/wire.ts";
+import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { RemoteSession } from "./remote-session.ts";
 
@@ -78,9 +80,25 @@ export class RemoteSessions {
     return { ...page, sessions: page.sessions.map(infoOfWire) };
   }
 
+  /** One page of what happened in the tenant's sessions beside their turns, by time. */
+  async events({ type, since, before, ...query }: EventQuery = {}): Promise<EventPage> {
+    const { body } = await this.#http.ask({
+      method: "GET",
+      path: "/v1/events",
+      query: {
+        ...query,
+        type: typeof type === "string" ? type : type?.join(","),
+        since: since?.toISOString(),
+        before: before?.toISOString(),
+      },
+    });
+    const page = body as { events: WireTenantEvent[]; next?: string };
+    return { ...page, events: page.events.map(tenantEventOfWire) };
+  }
+
   /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string): Promise<void> {
-    await (await this.get(id)).end();
+  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
+    await (await this.get(id)).end(why);
   }
 
   /** A new session that goes on from a turn of this one. @throws SessionError `session_not_found`, `range_invalid` … */

@@ -2,23 +2,29 @@
 import { changeOf, firstOwn, lastOwn, set, splice, type Change, type Draft } from "./change.ts";
 import { encode } from "./codec.ts";
 import type { Entry, LogName } from "./entry.ts";
+import { tell } from "./event.ts";
 import type { Logs } from "./lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "./record.ts";
 import { SessionError } from "../errors.ts";
-import { nextState, stateAt } from "./states.ts";
+import { nextState, stateAt, stateBefore } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
 
-/** Logs that stay beside the record: what is put away, and who reads through it. */
-const keptLogs: readonly LogName[] = ["archive", "forks"];
+/** Logs of this place: what is put away, and who reads through it. */
+const placeLogs: readonly LogName[] = ["archive", "forks"];
 
-/** True for a log that is put away with the session. */
-export function isArchivable(log: LogName): boolean {
-  return !keptLogs.includes(log);
+/** True for a log that a session is made of, wherever it is. */
+export function isContent(log: LogName): boolean {
+  return !placeLogs.includes(log);
 }
 
-/** The logs that a session is made of, wherever they are. */
+/** True for a log that is put away with the session. What happens to it, also there, is told in rows. */
+export function isArchivable(log: LogName): boolean {
+  return isContent(log) && log !== "events";
+}
+
+/** The logs that a session is made of. */
 export function logsOf({ heads, archive }: Pick<SessionRecord, "heads" | "archive">): readonly LogName[] {
-  return Object.keys(archive?.heads ?? heads).filter(isArchivable);
+  return Object.keys({ ...archive?.heads, ...heads }).filter(isContent);
 }
 
 /** A part of the logs, compressed. */
@@ -52,9 +58,7 @@ export function archiveSession(
   guardLease(record, fence, context);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const before = stateAt(record, context.now);
-  // What a restart has put away was at its end.
-  const state = before === "archived" ? nextState(record, "unarchive", context.now) : before;
-  if (state === "archived") throw new Error("nothing comes back as archived");
+  const state = before === "archived" ? stateBefore(record) : before;
   for (const log of Object.keys(record.heads)) {
     if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
   }
@@ -80,6 +84,7 @@ export function archiveSession(
       parts: parts.map(({ ranges, sha256 }) => ({ ranges, sha256 })),
     },
   });
+  tell(draft, { type: "archived", of: null }, context);
   return changeOf(draft, { moves: true });
 }
 
@@ -92,7 +97,7 @@ function liveHeads(heads: Archive["heads"]): Archive["heads"] {
 export function unarchiveSession(draft: Draft, logs: Logs, context: Context): Change | null {
   const { record } = draft;
   if (record.state !== "archived") return null;
-  const state = record.archive?.state ?? nextState(record, "unarchive", context.now);
+  const state = stateBefore(record);
   // Its age in this state begins anew, or a retention policy would put it away again at once.
   set(draft, { state, stateSince: context.now, archive: null });
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
@@ -101,5 +106,6 @@ export function unarchiveSession(draft: Draft, logs: Logs, context: Context): Ch
     const { archive: _, ...heads } = draft.record.heads;
     set(draft, { heads });
   }
+  tell(draft, { type: "unarchived", state }, context);
   return changeOf(draft, { moves: true });
 }

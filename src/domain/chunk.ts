@@ -9,6 +9,13 @@ export function encodeChunk(chunk: Chunk): string {
   return encode(chunk, "chunk");
 }
 
+/** What of a piece its reader hears: its text, or what an assistant says in a whole message. */
+export function saidIn(chunk: Chunk): string {
+  if ("text" in chunk) return chunk.text;
+  const { role, content } = chunk.message;
+  return role === "assistant" && typeof content === "string" ? content : "";
+}
+
 export function chunkOf(entry: Entry): Chunk {
   return decode(entry.data) as unknown as Chunk;
 }

@@ -1,7 +1,7 @@
 /** A guest's session becomes a user's, and the one that goes on instead of another. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
 import { tell } from "./event.ts";
-import { activity, deadlines, endSession } from "./lifecycle.ts";
+import { deadlines, endSession, use } from "./lifecycle.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./writer.ts";
 
@@ -12,7 +12,7 @@ export function claimSession(
   context: Context,
 ): Change {
   const draft = draftOf(record);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   set(draft, { user, ttlMs });
   set(draft, deadlines(draft.record));
   tell(draft, { type: "claimed", user }, context);
@@ -20,7 +20,8 @@ export function claimSession(
 }
 
 /**
- * End the session because its user's conversation goes on in another: what a guest said in it is the user's from here on.
+ * End the session because its user's conversation goes on in another: what a guest said in it is the user's from here on. Nobody who shared it
+ * begins it anew.
  * @throws SessionError `busy`, `turn_open`
  */
 export function supersedeSession(
@@ -31,7 +32,7 @@ export function supersedeSession(
   const draft = draftOf(record);
   set(draft, { user });
   tell(draft, { type: "superseded", by }, context);
-  return endSession(draft, null, context);
+  return endSession(draft, { fence: null, reason: "superseded" }, context);
 }
 
 /** Another device shares the session from here on. */

@@ -206,3 +206,15 @@ test("a stored text with a tag nobody knows is an error, not a guess", () => {
   for (const text of ['{"$type":"class","value":"x"}', '{"$type":"date"}', '[{"$type":5,"value":"x"}]'])
     assert.throws(() => decode(text), /unknown tag/);
 });
+
+test("a bigint has at most 1024 digits: a longer one would take seconds to read and to write", () => {
+  for (const longest of [10n ** 1024n - 1n, -(10n ** 1024n) + 1n]) assert.equal(decode(encode(longest)), longest);
+  for (const longer of [10n ** 1024n, -(10n ** 1024n), 1n << 30_000_000n]) {
+    const began = performance.now();
+    assert.throws(() => encode({ a: longer }), { code: "value_unstorable" });
+    assert(performance.now() - began < 500);
+  }
+  const began = performance.now();
+  assert.throws(() => decode(`{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}`), TypeError);
+  assert(performance.now() - began < 500);
+});

@@ -24,6 +24,9 @@ export type Value =
 /** Deeper nesting than this is refused; it would exhaust the stack of some reader. */
 const depthMax = 512;
 
+/** Decimal digits of a bigint: to read and write them takes a time that grows with the square of their number. */
+const digitsMax = 1024;
+
 /**
  * The text of a value.
  * @throws SessionError `value_unstorable` with the path of what cannot be kept
@@ -57,7 +60,7 @@ function toPlain(value: unknown, walk: Walk): unknown {
       if (!Number.isFinite(value)) throw unstorable(walk, `${value} is not a finite number`);
       return value;
     case "bigint":
-      return { $type: "bigint", value: value.toString() };
+      return { $type: "bigint", value: digitsOf(value, walk) };
     case "object":
       return value === null ? null : objectToPlain(value, walk);
     default:
@@ -128,6 +131,14 @@ function recordToPlain(value: object, walk: Walk): unknown {
   return Object.hasOwn(record, "$type") ? { $type: "object", value: plain } : plain;
 }
 
+function digitsOf(value: bigint, walk: Walk): string {
+  // The hexadecimal ones take no such time, and are fewer.
+  const isShort = value.toString(16).length <= digitsMax + 1;
+  const digits = isShort ? value.toString() : "";
+  if (isShort && digits.replace("-", "").length <= digitsMax) return digits;
+  throw unstorable(walk, `it is a bigint of more than ${digitsMax} digits; pass it as a text or as bytes`);
+}
+
 /** JSON.stringify would call it and keep something else. */
 function guardToJson(value: object, walk: Walk): void {
   if (typeof (value as { toJSON?: unknown }).toJSON === "function")
@@ -169,6 +180,7 @@ function untag(record: Record<string, Value>): Value {
     case "bytes":
       return bytesOf(value);
     case "bigint":
+      if (value.length > digitsMax + 1) throw new TypeError(`a bigint has more than ${digitsMax} digits`);
       return BigInt(value);
     case "number":
       return Number(value);

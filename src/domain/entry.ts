@@ -16,7 +16,7 @@ export type LogName = "turns" | "chunks" | "events" | "instructions" | (string &
 
 /** One row of a log. */
 export interface Entry {
-  /** Its place in the log: 1, 2, 3 … without gaps. */
+  /** Its place in the log: 1, 2, 3 … without gaps; the log of events may have lost its beginning. */
   readonly seq: number;
   /** The idempotency key, unique within its log. */
   readonly key: string | null;

@@ -6,7 +6,7 @@
  */
 import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
 import { tell } from "./event.ts";
-import { activity } from "./lifecycle.ts";
+import { use } from "./lifecycle.ts";
 import type { Floor, SessionRecord } from "./record.ts";
 import type { Context } from "./writer.ts";
 
@@ -36,7 +36,7 @@ export function giveFloor(draft: Draft, { agent, ttlMs, note }: HandOff, context
   clearFloor(draft, context);
   const from = draft.record.floor?.agent ?? null;
   const expiresAt = now + ttlMs;
-  set(draft, activity(draft.record, now));
+  use(draft, context);
   set(draft, { floor: { agent, lockedAt: now, expiresAt, note } });
   set(draft, { sweepAt: Math.min(draft.record.sweepAt, expiresAt) });
   tell(draft, { type: "handed_off", agent, from, ttlMs, note }, context);

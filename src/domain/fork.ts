@@ -42,6 +42,7 @@ export function forkSession(
     // What the turns before cost, the parent has spent.
     counters: { ...noCounters, turns: at, messages },
   });
+  tell(fork, { type: "created", agent: session.agent, user: session.user }, context);
   tell(fork, { type: "forked", from: parent.id, turn: at }, context);
   return [changeOf(draft), changeOf(fork)];
 }

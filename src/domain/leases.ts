@@ -9,12 +9,13 @@ import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, nextVersion, set, splice, type Change, type Draft } from "./change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "./entry.ts";
+import { tell } from "./event.ts";
 import type { Lease, SessionRecord, Waiter } from "./record.ts";
 import { nextState } from "./states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
 import { tallySeal } from "./tally.ts";
 import { estimateUsage } from "./usage.ts";
-import { busy, guardFence, sessionIds, type Context } from "./writer.ts";
+import { busy, guardFence, sessionIds, turnOpen, type Context } from "./writer.ts";
 
 /** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
 export interface Remains {
@@ -27,15 +28,29 @@ export function leaseRuns(lease: Lease, now: number): boolean {
   return lease.expiresAt === null || now < lease.expiresAt;
 }
 
+/** Why what a holder left is put in order. */
+export interface Recovery {
+  readonly reason: string;
+  /** The instance that takes over from a holder that may well live; null: it is dead, and anybody may come next. */
+  readonly to: string | null;
+}
+
 /**
  * Clear what a dead holder left: its lease, and its open turn, which becomes `interrupted` with what had arrived; its
  * dangling tool calls get a marked result. The fence grows, so the dead one, should it wake, is fenced.
  */
-export function recover(draft: Draft, remains: Remains | null, reason: string, context: Context): void {
-  const { record } = draft;
-  set(draft, { lease: null, fence: nextVersion(draft), cancel: null });
-  if (record.openTurn === null) return;
-  if (remains?.turn.seq !== record.openTurn) throw new Error(`recovery of turn ${record.openTurn} without its remains`);
+export function recover(draft: Draft, remains: Remains | null, { reason, to }: Recovery, context: Context): void {
+  const { lease, openTurn, lastActivityAt } = draft.record;
+  const fence = nextVersion(draft);
+  set(draft, { lease: null, fence, cancel: null });
+  const told = { fence, turn: openTurn, reason };
+  if (lease === null || to === null) {
+    tell(draft, { type: "recovered", from: lease?.instance ?? null, ...told }, context);
+  } else {
+    tell(draft, { type: "taken_over", from: lease.instance, to, ...told }, context);
+  }
+  if (openTurn === null) return;
+  if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without its remains`);
   const output = assemble(remains.chunks);
   const turn: Turn = {
     ...remains.turn,
@@ -43,7 +58,7 @@ export function recover(draft: Draft, remains: Remains | null, reason: string, c
     output: closeToolCalls(output),
     usage: estimateUsage(remains.turn.input, output),
     requests: 1,
-    durationMs: Math.max(0, Math.min(context.now, record.lastActivityAt) - remains.turn.at),
+    durationMs: Math.max(0, Math.min(context.now, lastActivityAt) - remains.turn.at),
     error: { code: "interrupted", message: reason },
   };
   sealOver(draft, turn);
@@ -68,7 +83,10 @@ export interface Acquisition {
   readonly ahead?: boolean;
 }
 
-/** Take the lease of a free session; the draft may have been through {@link recover}. */
+/**
+ * Take the lease of a free session; the draft may have been through {@link recover}. One that sleeps goes on sleeping
+ * until something is written.
+ */
 export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: Acquisition, context: Context): void {
   const { record } = draft;
   if (record.lease !== null) throw busy(record, record.lease, context.now);
@@ -82,11 +100,9 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
       context.now,
     );
   }
+  nextState(record, "use", context.now); // a lease is for writing: one of a session that takes no writes is refused
   const fence = nextVersion(draft);
-  const state = nextState(record, "use", context.now);
   set(draft, {
-    state,
-    stateSince: state === record.state ? record.stateSince : context.now,
     fence,
     lease: {
       instance,
@@ -101,7 +117,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
 /** Give the lease back. An open turn must be sealed first. */
 export function releaseLease(record: SessionRecord, fence: number): Change {
   guardFence(record, fence);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const draft = draftOf(record);
   set(draft, { lease: null });
   return changeOf(draft);

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { sampleAt, sampleEntries, sampleRecord } from "../testing/samples.ts";
 import { draftOf, type Change } from "./change.ts";
 import { encode, type Value } from "./codec.ts";
+import { eventOf } from "./event.ts";
 import {
   createSession,
   restartSession,
@@ -106,9 +107,11 @@ test("metadata over its limit, or of values that cannot be kept, is refused befo
 
 test("new instructions follow the old ones in a log of their own, and a text too long is refused", () => {
   const born = createSession({ ...session, instructions: "one" }, at(sampleAt));
-  assert.deepEqual(born.splices, [
-    { log: "instructions", from: 1, entries: [{ seq: 1, key: null, at: sampleAt, data: encode("one") }] },
-  ]);
+  assert.deepEqual(born.splices[0], {
+    log: "instructions",
+    from: 1,
+    entries: [{ seq: 1, key: null, at: sampleAt, data: encode("one") }],
+  });
   const updated = updateSession(recordOf(born), { instructions: "two" }, at(sampleAt));
   assert.equal(updated.splices[0]?.from, 2);
   assert.equal(recordOf(updated).turnsVersion, recordOf(born).turnsVersion, "turns seen before are not stale");
@@ -144,9 +147,15 @@ test("a restart keeps the old session whole under another id and begins anew und
   assert.equal(archived.expected, 0);
   assert.equal(archived.record?.state, "archived");
   assert.equal(archived.record?.stateSince, now);
-  assert.deepEqual(archived.record?.heads, heads);
+  assert.deepEqual(archived.record?.heads, { ...heads, events: 2 });
   assert.deepEqual(archived.record?.counters, old.counters);
-  assert.deepEqual(new Map(archived.splices.map(({ log, entries }) => [log, entries])), logs);
+  const kept = new Map(archived.splices.map(({ log, entries }) => [log, entries]));
+  const last = kept.get("events")?.at(-1);
+  assert.ok(last);
+  const { type, ...archival } = eventOf(last);
+  assert.equal(type, "archived");
+  assert.equal("of" in archival ? archival.of : null, "s");
+  assert.deepEqual(kept.set("events", (kept.get("events") ?? []).slice(0, -1)), logs);
 
   assert.deepEqual(fresh.key, { tenant: "t", id: "s" });
   assert.equal(fresh.expected, 40);
@@ -154,13 +163,13 @@ test("a restart keeps the old session whole under another id and begins anew und
   assert.equal(fresh.record?.turnsVersion, 41, "turns seen before are stale");
   assert.equal(fresh.record?.state, "active");
   assert.equal(fresh.record?.fence, 17, "a holder from before stays superseded");
-  assert.deepEqual(fresh.record?.heads, { instructions: 1 });
+  assert.deepEqual(fresh.record?.heads, { instructions: 1, events: 1 });
   assert.deepEqual(
     new Map(fresh.splices.map(({ log, from, entries }) => [log, [from, entries.length]])),
     new Map([
       ["instructions", [1, 1]],
       ["turns", [1, 0]],
-      ["events", [1, 0]],
+      ["events", [1, 1]],
     ]),
   );
 });

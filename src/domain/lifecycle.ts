@@ -3,11 +3,12 @@ import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
+import { tell } from "./event.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
-import { guardLease, sessionIds, type Context } from "./writer.ts";
+import { guardLease, sessionIds, turnOpen, type Context } from "./writer.ts";
 
 export interface NewSession {
   readonly key: SessionKey;
@@ -22,7 +23,9 @@ export interface NewSession {
 
 /** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
-  return changeOf(draftOfNew(session, 0, context));
+  const draft = draftOfNew(session, 0, context);
+  tell(draft, { type: "created", agent: session.agent, user: session.user }, context);
+  return changeOf(draft);
 }
 
 /** A fresh session in the draft; `version` is that of the record it takes the place of, 0 where there is none. */
@@ -65,14 +68,24 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
   return draft;
 }
 
-/** The fields that a sign of life moves; an expired, ended or archived session shows none. */
-export function activity(record: SessionRecord, now: number, kind: "use" | "continue" = "use"): Partial<SessionRecord> {
-  // What was begun in time may go on to its end, also where the session's time ran out meanwhile.
-  const state = kind === "use" ? nextState(record, "use", now) : record.state;
-  const stateSince = state === record.state ? record.stateSince : now;
-  const lastActivityAt = Math.max(now, record.lastActivityAt);
-  const { expiresAt, sweepAt } = deadlines(record, lastActivityAt);
-  return { state, stateSince, lastActivityAt, expiresAt, sweepAt };
+/**
+ * A sign of life, in the draft: wakes a session that sleeps and moves its deadline.
+ * @throws SessionError that of an expired, ended or archived session's state; it shows none
+ */
+export function use(draft: Draft, context: Context): void {
+  const { state: before, lease } = draft.record;
+  const state = nextState(draft.record, "use", context.now);
+  if (state !== before) {
+    set(draft, { state, stateSince: context.now });
+    tell(draft, { type: "activated", instance: lease?.instance ?? null, reason: "a write" }, context);
+  }
+  stayLive(draft, context);
+}
+
+/** What was begun in time may go on to its end, also where the session's time ran out meanwhile. */
+export function stayLive(draft: Draft, { now }: Context): void {
+  const lastActivityAt = Math.max(now, draft.record.lastActivityAt);
+  set(draft, { lastActivityAt, ...deadlines(draft.record, lastActivityAt) });
 }
 
 /** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
@@ -112,8 +125,9 @@ export interface Patch {
 export function updateSession(record: SessionRecord, patch: Patch, context: Context): Change {
   const draft = draftOf(record);
   const { metadata, instructions, ...fields } = patch;
-  set(draft, activity(record, context.now));
+  use(draft, context);
   set(draft, fields);
+  if (draft.record.user !== record.user) tell(draft, { type: "reassigned", user: draft.record.user }, context);
   if (metadata !== undefined) {
     set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }
@@ -150,7 +164,7 @@ function instruct(draft: Draft, instructions: string, { now, limits }: Context):
 /** A sign of life: moves a sliding deadline. */
 export function touchSession(record: SessionRecord, context: Context): Change {
   const draft = draftOf(record);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   return changeOf(draft);
 }
 
@@ -158,13 +172,18 @@ export function touchSession(record: SessionRecord, context: Context): Change {
  * End a session on purpose; null where it has ended already.
  * @throws SessionError `busy` or `fenced` where another writer is at work, `turn_open` where this one is
  */
-export function endSession(draft: Draft, fence: number | null, context: Context): Change | null {
+export function endSession(
+  draft: Draft,
+  { fence, reason }: { readonly fence: number | null; readonly reason: string },
+  context: Context,
+): Change | null {
   const { record } = draft;
   if (record.state === "ended") return null;
   guardLease(record, fence, context);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   set(draft, { lease: null });
   set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
+  tell(draft, { type: "terminated", reason }, context);
   return changeOf(draft);
 }
 
@@ -173,6 +192,7 @@ export function expireSession(draft: Draft, context: Context): Change | null {
   const { record } = draft;
   if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
   set(draft, { state: "expired", stateSince: context.now });
+  tell(draft, { type: "expired" }, context);
   return changeOf(draft);
 }
 
@@ -195,6 +215,7 @@ export function reviveSession(draft: Draft, context: Context): Change {
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
   set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
+  tell(draft, { type: "revived" }, context);
   return changeOf(draft);
 }
 
@@ -217,7 +238,7 @@ export type Logs = ReadonlyMap<string, readonly Entry[]>;
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
  * that land together.
- * @throws SessionError `session_forked`
+ * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost, `session_forked`
  */
 export function restartSession(
   record: SessionRecord,
@@ -226,9 +247,13 @@ export function restartSession(
 ): readonly [Change, Change] {
   // They would look for their first turns in the session that takes its place.
   guardForks(record, 0);
+  guardLease(record, null, context);
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
   for (const [log, entries] of logs) {
-    splice(archived, log, 1, entries);
+    // A log of events may have lost its beginning; a new log begins with 1.
+    const renumbered = entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
+    splice(archived, log, 1, renumbered);
   }
   set(archived, {
     state: nextState(record, "archive", context.now),
@@ -240,10 +265,12 @@ export function restartSession(
     // Its logs are whole, the turns of a parent included.
     parent: null,
   });
+  tell(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record.version, context);
   for (const log of Object.keys(record.heads)) {
     if (!fresh.splices.has(log)) fresh.splices.set(log, { log, from: 1, entries: [] });
   }
+  tell(fresh, { type: "restarted", agent: session.agent, user: session.user, archive: archiveId }, context);
   // The fence never falls, or a holder from before could pass for the one of today.
   set(fresh, { fence: record.fence });
   return [changeOf(archived), changeOf(fresh)];

@@ -4,6 +4,8 @@ export interface Limits {
   readonly turnBytesMax: number;
   /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
   readonly metadataBytesMax: number;
+  /** The encoded bytes of what a runtime wants to know the next time its session is awake. @default 1 MiB */
+  readonly stateBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
   readonly instructionsLengthMax: number;
   /** The characters of the note that goes with a handoff. @default 4000 */
@@ -26,6 +28,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
   metadataBytesMax: 64 * 1024,
+  stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,
   outboxBytesMax: 64 * 1024 * 1024,

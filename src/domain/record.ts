@@ -172,6 +172,8 @@ export interface Instance {
   readonly machine: string;
   /** When the process started, in the machine's own unit; tells a process from a later one with the same id. */
   readonly startedAt: string;
+  /** Where a host of live sessions is spoken to, a URL; null for other programs. */
+  readonly address: string | null;
   /** The last heartbeat, epoch ms of the store's clock. */
   readonly seenAt: number;
 }

@@ -10,8 +10,7 @@ import { SessionError } from "../errors.ts";
 export function holdSession(record: SessionRecord, reason: string, context: Context): Change {
   const draft = draftOf(record);
   set(draft, { hold: { reason, at: context.now } });
-  // What is archived has its events put away.
-  if (record.archive === null) tell(draft, { type: "held", reason }, context);
+  tell(draft, { type: "held", reason }, context);
   return changeOf(draft);
 }
 
@@ -20,7 +19,7 @@ export function releaseHold(record: SessionRecord, context: Context): Change | n
   if (record.hold === null) return null;
   const draft = draftOf(record);
   set(draft, { hold: null });
-  if (record.archive === null) tell(draft, { type: "hold_released", reason: record.hold.reason }, context);
+  tell(draft, { type: "hold_released", reason: record.hold.reason }, context);
   return changeOf(draft);
 }
 

@@ -9,9 +9,12 @@ import { messages, turn as anyTurn } from "../../test/property/arbitraries.ts";
 import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";
 import { sampleAt } from "../testing/samples.ts";
-import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, type Change, type Draft } from "./change.ts";
 import { chunkOf, type Chunk } from "./chunk.ts";
+import { claimSession } from "./claim.ts";
 import type { Entry } from "./entry.ts";
+import { eventOf, type SessionEvent } from "./event.ts";
+import { handOff, releaseFloor } from "./floor.ts";
 import {
   grant,
   joinQueue,
@@ -24,18 +27,19 @@ import {
   type Remains,
 } from "./leases.ts";
 import {
-  activity,
   createSession,
   endSession,
   expireSession,
   postponeSweep,
+  restartSession,
   reviveSession,
   touchSession,
   updateSession,
 } from "./lifecycle.ts";
 import { defaultLimits } from "./limits.ts";
-import type { SessionRecord } from "./record.ts";
-import { nextState, stateAt } from "./states.ts";
+import { activateSession, failSession, passivateSession } from "./live.ts";
+import type { Floor, SessionRecord } from "./record.ts";
+import { stateAt } from "./states.ts";
 import { tallyAll } from "./tally.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns.ts";
@@ -87,7 +91,18 @@ const lively = fc.oneof(
   fc.record({ do: fc.constant("expire" as const) }),
   fc.record({ do: fc.constant("postpone" as const) }),
   fc.record({ do: fc.constant("revive" as const) }),
-  fc.record({ do: fc.constant("passivate" as const) }),
+  fc.record({ do: fc.constant("activate" as const) }),
+  fc.record({ do: fc.constant("passivate" as const), gives: fc.boolean() }),
+  fc.record({ do: fc.constant("fail" as const) }),
+  fc.record({ do: fc.constant("takeOver" as const) }),
+  fc.record({
+    do: fc.constant("handOff" as const),
+    agent: fc.constantFrom("cto", "cfo"),
+    ttlMs: fc.constantFrom(1, 40_000, 7_200_000),
+  }),
+  fc.record({ do: fc.constant("giveBack" as const) }),
+  fc.record({ do: fc.constant("reassign" as const), user: fc.option(fc.constantFrom("ann", "bob")) }),
+  fc.record({ do: fc.constant("claim" as const), user: fc.constantFrom("ann", "bob") }),
 );
 /** After its end nothing much can happen to a session. */
 const end = fc.record({ do: fc.constant("end" as const), leased: fc.boolean() });
@@ -170,6 +185,96 @@ test("whatever happens to a session, its record and its logs agree and nobody su
   );
 });
 
+test("event log equals state after random histories", () => {
+  const again = { key: { tenant: "t", id: "s" }, agent: "coo", user: "eve", metadata: {} } as const;
+  const fresh = { ...again, ttlMs: 3_600_000, maxAgeMs: null, instructions: null };
+  fc.assert(
+    fc.property(histories, (history) => {
+      const life = new Life();
+      checkEvents(life.record, life.logs);
+      for (const one of history) {
+        step(life, one);
+        checkEvents(life.record, life.logs);
+      }
+      if (life.record.lease !== null || life.record.openTurn !== null) return; // it is not begun afresh under an answer
+      const parts = restartSession(life.record, { session: fresh, archiveId: "s.1", logs: life.logs }, life.context());
+      for (const { record, splices } of parts) {
+        assert.ok(record);
+        checkEvents(record, new Map(splices.map(({ log, entries }) => [log, entries])));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** What the events of a session alone say of it. */
+interface Told {
+  state: SessionRecord["state"];
+  stateSince: number;
+  agent: string;
+  user: string | null;
+  floor: Floor | null;
+  /** The least that the fence can be. */
+  fence: number;
+}
+
+function tellAll(events: readonly SessionEvent[]): Told {
+  const none: Told = { state: "active", stateSince: 0, agent: "", user: null, floor: null, fence: 0 };
+  return events.reduce((told, event) => ({ ...told, ...tellOne(told, event) }), none);
+}
+
+function tellOne(told: Told, event: SessionEvent): Partial<Told> {
+  const become = (state: Told["state"]): Partial<Told> => (state === told.state ? {} : { state, stateSince: event.at });
+  switch (event.type) {
+    case "created":
+    case "restarted":
+      return { state: "active", stateSince: event.at, agent: event.agent, user: event.user };
+    case "archived":
+      return { state: "archived", stateSince: event.at, floor: null };
+    case "reassigned":
+    case "claimed":
+      return { user: event.user };
+    case "activated":
+      return become("active");
+    case "revived":
+      return { state: "active", stateSince: event.at };
+    case "passivated":
+      return become("inactive");
+    case "failed":
+      return told.state === "active" ? become("inactive") : {};
+    case "expired":
+      return become("expired");
+    case "terminated":
+      return become("ended");
+    case "recovered":
+    case "taken_over":
+      return { fence: event.fence };
+    case "handed_off": {
+      const { agent, note, at, ttlMs } = event;
+      return { floor: { agent, note, lockedAt: at, expiresAt: at + ttlMs } };
+    }
+    case "released":
+      return { floor: null };
+    case "unarchived":
+      return become(event.state);
+    case "held":
+    case "hold_released":
+    case "forked":
+    case "superseded":
+    case "device_linked":
+      return {};
+  }
+}
+
+function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
+  const events = (logs.get("events") ?? []).map(eventOf);
+  const { fence, ...told } = tellAll(events);
+  const { state, stateSince, agent, user, floor } = record;
+  assert.deepEqual(told, { state, stateSince, agent, user, floor });
+  assert.ok(record.fence >= fence, "a fence that was told of is given out again by nobody");
+  assert.equal(record.heads["events"], events.length);
+}
+
 test("the random histories reach what they are meant to test", () => {
   const landed = new Map<string, number>();
   for (const history of fc.sample(histories, { numRuns: 400, seed: 7 })) {
@@ -181,7 +286,9 @@ test("the random histories reach what they are meant to test", () => {
     }
   }
   const all = ["append", "begin", "chunk", "seal", "truncate", "take", "recover", "release", "renew", "cancel", "join"];
-  for (const one of [...all, "leave", "passivate", "touch", "update", "expire", "postpone", "revive", "end"])
+  const living = ["activate", "passivate", "fail", "expire", "postpone", "revive", "end", "touch", "update"];
+  const owned = ["takeOver", "handOff", "giveBack", "reassign", "claim", "leave"];
+  for (const one of [...all, ...living, ...owned])
     assert.ok((landed.get(one) ?? 0) >= 10, `${one} landed ${landed.get(one) ?? 0} times`);
 });
 
@@ -261,7 +368,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       return changeOf(draft);
     case "recover":
       if (record.lease === null) return null;
-      recover(draft, life.remains(), "its writer is gone", context);
+      recover(draft, life.remains(), { reason: "its writer is gone", to: null }, context);
       return changeOf(draft);
     case "release":
       return releaseLease(record, memory.fence ?? 0);
@@ -278,9 +385,28 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "update":
       return updateSession(record, { ttlMs: command.ttlMs, maxAgeMs: command.maxAgeMs }, context);
     case "passivate":
-      set(draft, activity(record, life.now));
-      set(draft, { state: nextState(record, "passivate", life.now), stateSince: life.now });
+      return passivateSession(
+        draft,
+        { reason: "idle", ...(command.gives && memory.fence !== null && { fence: memory.fence }) },
+        context,
+      );
+    case "activate":
+      return activateSession(draft, { instance, reason: "a message" }, context);
+    case "fail":
+      return failSession(draft, { cause: { code: "thrown", message: "no" } }, context);
+    case "takeOver":
+      if (record.lease === null) return null;
+      recover(draft, life.remains(), { reason: "another writer took over", to: instance }, context);
+      grant(draft, { instance, ttlMs: null, ticket: null, ahead: true }, context);
       return changeOf(draft);
+    case "handOff":
+      return handOff(record, { agent: command.agent, ttlMs: command.ttlMs, note: null }, context);
+    case "giveBack":
+      return releaseFloor(record, context);
+    case "reassign":
+      return updateSession(record, { user: command.user }, context);
+    case "claim":
+      return claimSession(record, { user: command.user, ttlMs: 3_600_000 }, context);
     case "expire":
       return expireSession(draft, context);
     case "postpone":
@@ -288,14 +414,15 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "revive":
       return stateAt(record, life.now) === "expired" ? reviveSession(draft, context) : null;
     case "end":
-      return endSession(draft, command.leased ? memory.fence : null, context);
+      return endSession(draft, { fence: command.leased ? memory.fence : null, reason: "enough" }, context);
   }
 }
 
 /** Clear a lease whose time is up, as who wants to write next does. */
 function clearDead(draft: Draft, life: Life): void {
   const { lease } = draft.record;
-  if (lease !== null && !leaseRuns(lease, life.now)) recover(draft, life.remains(), "its time ran out", life.context());
+  if (lease !== null && !leaseRuns(lease, life.now))
+    recover(draft, life.remains(), { reason: "its time ran out", to: null }, life.context());
 }
 
 /** Rules that a lease holder uses under its own fence. */
@@ -317,8 +444,9 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   if (after.lease !== null && after.lease.fence !== before.lease?.fence) {
     const first = before.waiters.find(({ until }) => until > life.now);
     const ticket = command.do === "take" ? command.ticket : null;
-    if (first !== undefined) assert.equal(ticket, first.ticket, "nobody jumps the queue");
-    assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
+    if (first !== undefined && command.do !== "takeOver") assert.equal(ticket, first.ticket, "nobody jumps the queue");
+    if (command.do !== "takeOver")
+      assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
   }
   if (before.lease !== null && after.lease === null && command.do === "recover")
     assert.ok(after.fence > before.lease.fence, "clearing a lease supersedes its holder");
@@ -339,8 +467,7 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     assert.ok(after.counters[counter] >= before.counters[counter], `${counter} never goes down`);
 
   if (after.state !== before.state) assert.equal(after.stateSince, life.now, "a new state begins now");
-  else if (command.do !== "revive" && command.do !== "passivate")
-    assert.equal(after.stateSince, before.stateSince, "the same state goes on");
+  else if (command.do !== "revive") assert.equal(after.stateSince, before.stateSince, "the same state goes on");
   assert.ok(after.lastActivityAt >= before.lastActivityAt);
   if (onSight.has(command.do))
     assert.notEqual(stateAt(before, life.now), "expired", "no new turn in an expired session");

@@ -4,16 +4,16 @@ import { sampleRecord } from "../testing/samples.ts";
 import { nextState, sessionStates, stateAt, type SessionState, type Transition } from "./states.ts";
 
 const now = 1_000_000;
-const transitions: readonly Transition[] = ["use", "passivate", "expire", "revive", "end", "archive", "unarchive"];
+const transitions: readonly Transition[] = ["use", "passivate", "expire", "revive", "end", "archive"];
 
 /** What each transition leads to, in the order above; an error's code where there is no way. */
 const table: Readonly<
   Record<SessionState, readonly (SessionState | "session_expired" | "session_ended" | "session_archived" | undefined)[]>
 > = {
-  active: ["active", "inactive", "expired", undefined, "ended", "archived", undefined],
-  inactive: ["active", "inactive", "expired", undefined, "ended", "archived", undefined],
-  expired: ["session_expired", "session_expired", "expired", "active", "ended", "archived", "session_expired"],
-  ended: ["session_ended", "session_ended", "session_ended", "session_ended", "ended", "archived", "session_ended"],
+  active: ["active", "inactive", "expired", undefined, "ended", "archived"],
+  inactive: ["active", "inactive", "expired", undefined, "ended", "archived"],
+  expired: ["session_expired", "session_expired", "expired", "active", "ended", "archived"],
+  ended: ["session_ended", "session_ended", "session_ended", "session_ended", "ended", "archived"],
   archived: [
     "session_archived",
     "session_archived",
@@ -21,7 +21,6 @@ const table: Readonly<
     "session_archived",
     "session_archived",
     "archived",
-    "expired",
   ],
 };
 

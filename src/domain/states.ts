@@ -18,7 +18,7 @@ export type SettledState = Exclude<SessionState, "active" | "inactive">;
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
 /** What moves a session from one state to another. */
-export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive" | "unarchive";
+export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive";
 
 const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionState>>>> = {
   active: {
@@ -37,13 +37,18 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
   },
   expired: { revive: "active", expire: "expired", end: "ended", archive: "archived" },
   ended: { end: "ended", archive: "archived" },
-  archived: { archive: "archived", unarchive: "expired" },
+  archived: { archive: "archived" },
 };
 
 /** The state that holds at `now`: expiry is judged on read, so it holds with no timer running. */
 export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
+}
+
+/** What an archived session comes back as: what it was, or at its end, where a restart has put it away. */
+export function stateBefore({ archive }: Pick<SessionRecord, "archive">): Exclude<SessionState, "archived"> {
+  return archive?.state ?? "expired";
 }
 
 /**

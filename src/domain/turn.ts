@@ -60,6 +60,19 @@ export interface Turn {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
+/** What may be told of a turn outside of its session: nothing that was said in it. */
+export interface TurnSummary extends Pick<
+  Turn,
+  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs"
+> {
+  /** Why it failed or was interrupted. */
+  readonly code?: string;
+}
+
+export function summaryOf({ key: _, input: _input, output: _output, error, ...summary }: Turn): TurnSummary {
+  return error === undefined ? summary : { ...summary, code: error.code };
+}
+
 /** The part of a turn that its entry stores as data; number, key and time are the entry's own. */
 export type TurnData = Omit<Turn, "seq" | "key" | "at">;
 

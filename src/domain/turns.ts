@@ -5,13 +5,13 @@
 import { SessionError } from "../errors.ts";
 import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
-import { activity } from "./lifecycle.ts";
+import { stayLive, use } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
-import { guardFence, guardLease, guardSeen, sessionIds, type Context, type Writer } from "./writer.ts";
+import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
@@ -68,11 +68,11 @@ export function beginTurn(
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
   const entry = entryOfTurn(placed);
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now));
+  use(draft, context);
   splice(draft, "turns", placed.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return placed;
@@ -120,7 +120,7 @@ export function addChunks(
     data: encodeChunk(chunk),
   }));
   splice(draft, "chunks", from, entries);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   return changeOf(draft);
 }
 
@@ -150,7 +150,7 @@ export function sealTurn(
   const draft = draftOf(record);
   const entry = sealOver(draft, { ...open, ...sealing });
   guardTurnSize(record, entry.data, context);
-  set(draft, activity(record, context.now, "continue"));
+  stayLive(draft, context);
   if (release) set(draft, { lease: null });
   return changeOf(draft);
 }
@@ -167,15 +167,15 @@ export function truncateTurns(
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   guardHold(record);
   guardForks(record, after);
   const turns = headOf(record, "turns") - after;
   const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };
+  use(draft, context);
   set(draft, {
     parent: after === 0 ? null : parent,
-    ...activity(record, context.now),
-    counters: tallyTruncate(record.counters, { turns, messages }),
+    counters: tallyTruncate(draft.record.counters, { turns, messages }),
   });
   splice(draft, "turns", after + 1, []);
   return changeOf(draft);

@@ -12,6 +12,8 @@ export interface Context {
   /** The store's time, epoch ms. */
   readonly now: number;
   readonly limits: Limits;
+  /** Names the request or job on whose behalf something happens, for the events that tell of it. */
+  readonly correlation?: string;
 }
 
 /** Somebody who wants to write turns. */
@@ -26,8 +28,8 @@ export interface Writer {
 }
 
 /** The ids every error about a session carries. */
-export function sessionIds(record: SessionRecord): { sessionId: string; tenant: string } {
-  return { sessionId: record.id, tenant: record.tenant };
+export function sessionIds(record: SessionRecord): { sessionId: string; tenant: string; agent: string } {
+  return { sessionId: record.id, tenant: record.tenant, agent: record.agent };
 }
 
 /**
@@ -40,6 +42,8 @@ export function guardSeen(record: SessionRecord, writer: Writer): void {
     ...sessionIds(record),
     seenTurn: writer.seenTurn,
     storedTurn: headOf(record, "turns"),
+    seenVersion: writer.seen,
+    storedVersion: record.turnsVersion,
   });
 }
 
@@ -59,7 +63,17 @@ export function guardLease(record: SessionRecord, fence: number | null, context:
 /** @throws SessionError `fenced` where this fence is not the one that stands */
 export function guardFence(record: SessionRecord, fence: number): void {
   if (record.lease?.fence === fence) return;
-  throw new SessionError("fenced", { ...sessionIds(record), fence, storedFence: record.fence });
+  throw fenced(record, fence);
+}
+
+export function fenced(record: SessionRecord, fence: number): SessionError {
+  const holder = record.lease?.instance ?? null;
+  return new SessionError("fenced", { ...sessionIds(record), fence, storedFence: record.fence, holder });
+}
+
+export function turnOpen(record: SessionRecord, turn: number): SessionError {
+  const holder = record.lease?.instance ?? null;
+  return new SessionError("turn_open", { ...sessionIds(record), turn, holder, fence: record.fence });
 }
 
 export function busy(record: SessionRecord, lease: Lease, now: number): SessionError {

@@ -20,8 +20,10 @@ function open(options: SessionsOptions = {}): InMemory {
   return inMemory({ agents, model, ...options });
 }
 
+/** What became of the floor. */
 async function told(session: Session): Promise<readonly string[]> {
-  return (await session.events()).map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
+  const events = (await session.events()).filter(({ category }) => category === "floor");
+  return events.map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
 }
 
 test("the router's choice answers and has the floor, for its agent's time; then whoever has the floor answers unrouted", async () => {

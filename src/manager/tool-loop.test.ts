@@ -182,7 +182,7 @@ test("a model that never stops calling is given up at its last step, and what ha
     assert.equal(error.code, "tool_steps_exceeded");
     assert.deepEqual(
       { ...error.details, reason: undefined },
-      { sessionId: "s", tenant: "default", turn: 1, reason: undefined },
+      { sessionId: "s", tenant: "default", agent: "assistant", command: "consult", turn: 1, reason: undefined },
     );
     return true;
   });
@@ -288,7 +288,7 @@ test("the model hands the floor on: this answer is finished by who began it, the
   const events = await session.events();
   assert.deepEqual(
     events.map(({ type }) => type),
-    ["handed_off", "released"],
+    ["created", "handed_off", "released"],
   );
 });
 

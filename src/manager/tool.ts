@@ -1,3 +1,4 @@
+import { tracingChannel } from "node:diagnostics_channel";
 import type { Value } from "../domain/codec.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { clip, show } from "../domain/show.ts";
@@ -5,6 +6,8 @@ import type { Message, ToolCall } from "../domain/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { ToolDescription } from "../sessions/model.ts";
 import type { Session } from "../sessions/session.ts";
+import type { Traced } from "../store/store-call.ts";
+import { traced } from "../store/traced.ts";
 import { within } from "./within.ts";
 
 /** Something of yours that a model may call. */
@@ -28,6 +31,18 @@ export interface ToolContext {
   /** Aborts when the answer was stopped or the tool's time is up. */
   readonly signal: AbortSignal;
 }
+
+/** What is published on the tracing channel `perdure:tool` around each run of a tool that a model asked for. */
+export interface ToolRun extends Traced {
+  readonly tool: string;
+  readonly callId: string;
+  readonly tenant: string;
+  readonly session: string;
+  /** Who calls it. */
+  readonly agent: string;
+}
+
+const toolRuns = tracingChannel<unknown, ToolRun>("perdure:tool");
 
 /** The model reads no more of a result: the rest would crowd out the conversation. */
 const resultBytesMax = 64 * 1024;
@@ -66,7 +81,9 @@ export async function runTool(
     const args = parseArguments(text);
     const ms = parseDuration(tool.timeout ?? "60s", "timeout");
     const work = (stop: AbortSignal): unknown => tool.run(args, { ...context, callId: id, signal: stop });
-    const result = await within(work, { ms, signal });
+    const { session, agent } = context;
+    const run: ToolRun = { tool: name, callId: id, tenant: session.info.tenant, session: session.id, agent };
+    const result = await traced(toolRuns, run, () => within(work, { ms, signal }));
     return { role: "tool", tool_call_id: id, content: resultText(result) };
   } catch (error) {
     signal.throwIfAborted();

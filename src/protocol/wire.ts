@@ -9,10 +9,13 @@ import type {
   Metadata,
   Message,
   SessionEvent,
+  TenantEvent,
   SessionInfo,
   SessionNews,
   Turn,
 } from "../index.ts";
+
+import type { Audience } from "./problem.ts";
 
 /** A session. */
 export interface WireSession {
@@ -56,6 +59,9 @@ export interface WireTurn extends Omit<Turn, "at"> {
 /** An event of a session. */
 export type WireEvent = Omit<SessionEvent, "at"> & { readonly at: string };
 
+/** An event, and whose it is. */
+export type WireTenantEvent = Omit<TenantEvent, "at"> & { readonly at: string };
+
 /** What an answer comes to. */
 export interface WireAnswer {
   readonly session: string;
@@ -86,14 +92,22 @@ export function wireTurn(turn: Turn): WireTurn {
   return { ...turn, at: new Date(turn.at).toISOString() };
 }
 
-/** A turn as a device may see it: that it failed, not what a model or a tool said then. */
-export function wireTurnForDevice(turn: Turn): WireTurn {
-  const { error } = turn;
-  if (error === undefined) return wireTurn(turn);
-  return wireTurn({ ...turn, error: { code: error.code, message: error.code.replaceAll("_", " ") } });
+/** A turn as its reader may see it: a device is told that something failed, not what a model or a tool said then. */
+export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
+  if (audience === "operator") return wireTurn(turn);
+  const { error, output } = turn;
+  return wireTurn({
+    ...turn,
+    output: output.map((message) => (message["is_error"] === true ? { ...message, content: "Error" } : message)),
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.code.replaceAll("_", " ") } }),
+  });
 }
 
 export function wireEvent(event: SessionEvent): WireEvent {
+  return { ...event, at: new Date(event.at).toISOString() };
+}
+
+export function wireTenantEvent(event: TenantEvent): WireTenantEvent {
   return { ...event, at: new Date(event.at).toISOString() };
 }
 
@@ -163,6 +177,10 @@ export function turnOfWire(wire: WireTurn): Turn {
 
 export function eventOfWire(wire: WireEvent): SessionEvent {
   return { ...wire, at: Date.parse(wire.at) } as SessionEvent;
+}
+
+export function tenantEventOfWire(wire: WireTenantEvent): TenantEvent {
+  return { ...wire, at: Date.parse(wire.at) } as TenantEvent;
 }
 
 /** News as {@link wireNews} sent them; undefined for an event of another kind. */

@@ -2,9 +2,11 @@
  * A streamed answer that whoever lost the connection can go on with, at any instance. The id of an event is the turn and how
  * many characters of its text were sent up to there; the log tells the rest.
  */
+import { saidIn } from "../domain/chunk.ts";
 import { SessionError } from "../errors.ts";
 import type { Answer, Session, Turn } from "../index.ts";
-import { textOf, wireEtag, wireTurn, type WireAnswer } from "../protocol/wire.ts";
+import type { Audience } from "../protocol/problem.ts";
+import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
 
 /** What of an answer somebody has heard. */
@@ -12,6 +14,12 @@ export interface HeardAnswer {
   readonly turn: number;
   /** Characters of its text (UTF-16 code units). */
   readonly length: number;
+}
+
+/** Who reads an answer that is spoken elsewhere, and until when. */
+export interface Reader {
+  readonly audience: Audience;
+  readonly signal: AbortSignal;
 }
 
 /** How often an answer that does not move is looked after: its writer may be gone. */
@@ -28,14 +36,18 @@ export function parseAnswerId(id: string): HeardAnswer {
 }
 
 /** An answer from its beginning, as it is spoken. */
-export async function* spokenAnswer(session: Session, answer: Answer): AsyncGenerator<StreamEvent, void, void> {
+export async function* spokenAnswer(
+  session: Session,
+  answer: Answer,
+  audience: Audience,
+): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, answer.seq);
   let length = 0;
   for await (const text of answer) {
     length += text.length;
     yield { event: "text", id: `${answer.seq}-${length}`, data: { text } };
   }
-  const { id, data } = doneEvent(session, await answer.done, length);
+  const { id, data } = doneEvent(answerOf(session, await answer.done, audience), length);
   yield { event: "done", id, data: { ...data, etag: wireEtag(session.info) } };
 }
 
@@ -43,17 +55,17 @@ export async function* spokenAnswer(session: Session, answer: Answer): AsyncGene
 export async function* attachedAnswer(
   session: Session,
   turn: number,
-  signal: AbortSignal,
+  reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, turn);
-  yield* resumedAnswer(session, { turn, length: 0 }, signal);
+  yield* resumedAnswer(session, { turn, length: 0 }, reader);
 }
 
 /** An answer from where somebody lost it, whoever speaks it, to its end. */
 export async function* resumedAnswer(
   session: Session,
   heard: HeardAnswer,
-  signal: AbortSignal,
+  reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const { turn: head } = await session.refresh();
   if (heard.turn < 1 || heard.turn > head) {
@@ -65,7 +77,7 @@ export async function* resumedAnswer(
   // What a writer that is gone left open would never end.
   const look = setInterval(() => void session.recover().catch(() => undefined), lookMs);
   try {
-    yield* followed(session, heard, signal);
+    yield* followed(session, heard, reader);
   } finally {
     clearInterval(look);
   }
@@ -74,7 +86,7 @@ export async function* resumedAnswer(
 async function* followed(
   session: Session,
   { turn: seq, length: heardLength }: HeardAnswer,
-  signal: AbortSignal,
+  { audience, signal }: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   let length = 0;
   for await (const news of session.watch({ after: seq - 1, signal })) {
@@ -82,33 +94,30 @@ async function* followed(
       throw new SessionError("interrupted", { sessionId: session.id, turn: seq, reason: "the turn was taken back" });
     }
     if (news.type === "chunk") {
-      if (news.turn !== seq || !("text" in news.chunk)) continue;
-      const { text } = news.chunk;
+      if (news.turn !== seq) continue;
+      const text = saidIn(news.chunk);
       const unheard = text.slice(Math.max(0, heardLength - length));
       length += text.length;
       if (unheard !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unheard } };
     } else if (news.turn.seq === seq && news.turn.status !== "open") {
       const sent = Math.max(length, heardLength);
-      const unheard = unheardOf(news.turn, sent);
+      const unheard = textOf(news.turn.output).slice(sent);
       if (unheard !== "") yield { event: "text", id: `${seq}-${sent + unheard.length}`, data: { text: unheard } };
-      yield endOf(session, news.turn, sent + unheard.length);
+      guardDone(session, news.turn);
+      yield doneEvent(answerOf(session, news.turn, audience), sent + unheard.length);
       return;
     }
   }
 }
 
-/** What of a finished answer was not in any piece seen; between calls of tools, the turn as a whole tells it. */
-function unheardOf({ output }: Turn, sent: number): string {
-  const isPlain = output.every(({ role, content }) => role === "assistant" && typeof content === "string");
-  return isPlain ? textOf(output).slice(sent) : "";
-}
-
-function endOf(session: Session, turn: Turn, length: number): StreamEvent {
-  if (turn.status === "done") return doneEvent(session, turn, length);
+/** @throws SessionError how the answer broke off */
+function guardDone(session: Session, turn: Turn): void {
+  if (turn.status === "done") return;
   const ids = { sessionId: session.id, turn: turn.seq };
   const reason = turn.error?.message ?? turn.status;
   if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-  throw new SessionError(turn.error?.code === "model_refused" ? "model_refused" : "model_failed", { ...ids, reason });
+  const code = (["model_refused", "tool_steps_exceeded"] as const).find((one) => one === turn.error?.code);
+  throw new SessionError(code ?? "model_failed", { ...ids, reason });
 }
 
 function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {
@@ -116,10 +125,10 @@ function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent
 }
 
 /** What an answer comes to. */
-export function answerOf({ id: session, durable }: Session, turn: Turn): WireAnswer {
-  return { session, durable, text: textOf(turn.output), turn: wireTurn(turn) };
+export function answerOf({ id: session, durable }: Session, turn: Turn, audience: Audience): WireAnswer {
+  return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }
 
-function doneEvent(session: Session, turn: Turn, length: number): StreamEvent & { readonly id: string } {
-  return { event: "done", id: `${turn.seq}-${length}`, data: answerOf(session, turn) };
+function doneEvent(answer: WireAnswer, length: number): { readonly event: string; id: string; data: WireAnswer } {
+  return { event: "done", id: `${answer.turn.seq}-${length}`, data: answer };
 }

@@ -1,21 +1,22 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
-import type { Duration, Sessions } from "../index.ts";
-import { countedDevice, deviceHeader, guardRight, keyOf } from "./authority.ts";
+import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
+import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
-import { addMethodRefusals, type Env, type RequestContext, type Scope } from "./route.ts";
 import { addKeepingRoutes } from "./keeping-routes.ts";
+import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./route.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import type { Converse, Shared } from "./shared.ts";
 
@@ -29,6 +30,8 @@ export interface ServerOptions {
   readonly cors?: readonly string[];
   /** The largest body, bytes. @default 8 MiB */
   readonly bodyBytesMax?: number;
+  /** The largest body of a device: each later question may show it to the model again. @default 256 KiB */
+  readonly deviceBodyBytesMax?: number;
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
@@ -64,9 +67,15 @@ export interface Server {
   readonly fetch: (request: Request, env?: unknown) => Response | Promise<Response>;
   /** The same as a Hono app, to be mounted: `app.route("/", server.app)`. */
   readonly app: Hono<Env>;
-  /** End the streams, refuse what comes, wait for what runs. The sessions stay open. */
+  /**
+   * Be no longer ready, end the streams of news, wait for the requests and answers that run, for `deadline` at most. The
+   * sessions stay open.
+   */
   stop(): Promise<void>;
 }
+
+/** The paths of devices, wherever the app is mounted. */
+const devicePath = /\/v1\/(chat|devices)(\/|$)/;
 
 /** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
 export function createServer(options: ServerOptions): Server {
@@ -74,9 +83,11 @@ export function createServer(options: ServerOptions): Server {
     sessions,
     cors: origins = [],
     bodyBytesMax = 8 * 1024 * 1024,
+    deviceBodyBytesMax = 256 * 1024,
     secureCookies = true,
     version = "0.0.0",
   } = options;
+  for (const origin of origins) guardOrigin(origin);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
   const metrics = new ServerMetrics(sessions);
@@ -85,22 +96,30 @@ export function createServer(options: ServerOptions): Server {
   const unheard = options.log === undefined ? () => undefined : logFallback(options.log);
   const app = new Hono<Env>();
 
+  async function track<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    running.add(settled);
+    try {
+      return await work;
+    } finally {
+      running.delete(settled);
+    }
+  }
+
   app.use(async (c, next) => {
     const started = performance.now();
     c.set("requestId", requestIdOf(c));
+    c.set("secure", isSecure(c, secureCookies));
     c.set("audience", "device");
     c.set("report", (error) => {
       metrics.countError(error.code);
       if (error.status >= 500) logFailure(options, c, error);
     });
     c.header("x-request-id", c.get("requestId"));
-    const work = next();
-    running.add(work);
-    try {
-      await work;
-    } finally {
-      running.delete(work);
-    }
+    await track(correlated(c.get("requestId"), next));
     const route = routeOf(c);
     const request = { method: c.req.method, route, status: c.res.status, ms: performance.now() - started };
     const session = c.get("session");
@@ -113,7 +132,14 @@ export function createServer(options: ServerOptions): Server {
       ...(session === undefined ? {} : { session }),
     });
   });
-  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin", xFrameOptions: "DENY" }));
+  app.use(
+    secureHeaders({
+      crossOriginResourcePolicy: "cross-origin",
+      xFrameOptions: "DENY",
+      // Of the hosts below, others decide.
+      strictTransportSecurity: "max-age=15552000",
+    }),
+  );
   if (origins.length > 0) {
     app.use(
       cors({
@@ -125,13 +151,25 @@ export function createServer(options: ServerOptions): Server {
       }),
     );
   }
-  app.use(
+  const limitedTo = (bytesMax: number): MiddlewareHandler =>
     bodyLimit({
-      maxSize: bodyBytesMax,
-      onError: (c) =>
-        problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax: bodyBytesMax })),
-    }),
-  );
+      maxSize: bytesMax,
+      onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
+    });
+  const ofOperators = limitedTo(bodyBytesMax);
+  const ofDevices = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
+  app.use(async (c, next) => {
+    let isWhole = false;
+    const goOn = async (): Promise<void> => {
+      isWhole = true;
+      await next();
+    };
+    try {
+      return await (devicePath.test(c.req.path) ? ofDevices : ofOperators)(c, goOn);
+    } catch (error) {
+      throw isWhole ? error : brokenBody(error);
+    }
+  });
   app.use(async (_, next) => await within(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
@@ -148,7 +186,7 @@ export function createServer(options: ServerOptions): Server {
     admit: async (c, scope) => await admit(c, scope),
     sessions,
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
-    cookies: { secure: secureCookies },
+    outlive: (answer) => void track(answer.done).catch(() => undefined),
     limits,
     stop: stopping.signal,
   };
@@ -156,19 +194,21 @@ export function createServer(options: ServerOptions): Server {
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
   addKeepingRoutes(shared);
+  addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);
 
   async function admit(c: RequestContext, scope: Scope): Promise<void> {
     if (scope === "open") return;
     if (scope === "device") {
-      const device = countedDevice(c, sessions);
+      const device = shownDevice(c, sessions);
       await (device === null ? limits.count("newDevices", "all") : limits.count("device", device));
       return;
     }
     const key = await keyOf(c, sessions);
     await limits.count("key", key.id);
     guardRight(key, scope);
+    c.set("key", key);
     c.set("sessions", sessions.for(key.tenant));
   }
 
@@ -177,11 +217,22 @@ export function createServer(options: ServerOptions): Server {
     fetch: (request, env) => app.fetch(request, env),
     async stop() {
       stopping.abort();
-      await Promise.allSettled(running);
+      const late = Promise.withResolvers<void>();
+      const timer = setTimeout(late.resolve, deadlineMs);
+      await Promise.race([Promise.all(running), late.promise]);
+      clearTimeout(timer);
       metrics.close();
       unheard();
     },
   };
+}
+
+/** What no browser ever sends would let nobody in, and say nothing. @throws SessionError `argument_invalid` */
+function guardOrigin(origin: string): void {
+  if (URL.canParse(origin) && new URL(origin).origin === origin) return;
+  const expected =
+    "an origin as browsers send it, such as https://chat.example: scheme, host and port, nothing after it";
+  throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected });
 }
 
 /** The caller's own id of the request where it is a plain one, so that logs of both sides can be laid side by side. */
@@ -199,11 +250,11 @@ function routeOf(c: RequestContext): string {
 /** Going on without the store must not pass in silence. */
 function logFallback(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
-    const { session, reason } = message as { session: string; reason: string };
+    const { session, reason } = message as FallbackNews;
     log({ level: "warn", event: "fallback", session, reason });
   };
   const onTold = (message: unknown): void => {
-    const { session, parked } = message as { session: string; parked?: string };
+    const { session, parked } = message as ReplayNews;
     if (parked === undefined) log({ level: "info", event: "told", session });
     else log({ level: "error", event: "parked", session, code: parked });
   };
@@ -226,6 +277,8 @@ function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionErr
     status: error.status,
     code: error.code,
     ...(details.sessionId === undefined ? {} : { session: details.sessionId }),
+    // It says what to do; its cause only says what went wrong.
+    reason: error.message,
     error: error.cause ?? error,
   });
 }

@@ -1,6 +1,7 @@
 /** Who may do what: keys of operators, and devices by header or cookie. */
-import { getCookie, setCookie } from "hono/cookie";
-import { SessionError } from "../errors.ts";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { parseDeviceId } from "../domain/device.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
 import type { RequestContext } from "./route.ts";
 
@@ -12,6 +13,16 @@ export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyI
   const key = token === undefined ? null : await sessions.keys.verify(token);
   if (key !== null) return key;
   throw new SessionError("key_missing", { scheme: "Bearer" });
+}
+
+/** False once the key was revoked; a store that is away says nothing of that. */
+export async function holdsKey(c: RequestContext, sessions: Sessions): Promise<boolean> {
+  try {
+    await keyOf(c, sessions);
+    return true;
+  } catch (error) {
+    return !hasCode(error, "key_missing");
+  }
 }
 
 /** @throws SessionError `key_forbidden` */
@@ -26,45 +37,49 @@ const cookieName = "perdure_device";
 /** As long as browsers keep a cookie at most (RFC 6265bis): 400 days. */
 const cookieSeconds = 400 * 86_400;
 
-/** How cookies are given out. */
-export interface CookieOptions {
-  /** Only over HTTPS, also where the request came without. */
-  readonly secure: boolean;
+/** Whether cookies go over HTTPS only: as the server says, or behind a proxy as the browser's side does. */
+export function isSecure(c: RequestContext, always: boolean): boolean {
+  return always || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https";
+}
+
+/** `__Host-`: no other host of the domain can set it, and so lead somebody into a chat of its own. */
+function attributes(c: RequestContext): { secure: boolean; path: "/"; prefix?: "host" } {
+  return c.get("secure") ? { secure: true, path: "/", prefix: "host" } : { secure: false, path: "/" };
+}
+
+function cookieOf(c: RequestContext): string | undefined {
+  return c.get("secure") ? getCookie(c, cookieName, "host") : getCookie(c, cookieName);
 }
 
 /**
  * The device that the request is from, by its header, or else by its sealed cookie.
- * @throws SessionError `device_missing` where there is neither, or the cookie was altered
+ * @throws SessionError `device_missing` where there is neither, or the cookie was altered; `id_invalid`
  */
 export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
   if (device !== null) return device;
+  // A browser could not get rid of it by itself, and would be refused for as long as it keeps it.
+  if (cookieOf(c) !== undefined) deleteCookie(c, cookieName, attributes(c));
   throw new SessionError("device_missing", { header: deviceHeader });
 }
 
 /** As {@link deviceOf}; who comes with nothing is given a cookie with a fresh id. */
-export function deviceOrNew(c: RequestContext, sessions: Sessions, { secure }: CookieOptions): string {
-  if (c.req.header(deviceHeader) !== undefined || getCookie(c, cookieName) !== undefined) return deviceOf(c, sessions);
+export function deviceOrNew(c: RequestContext, sessions: Sessions): string {
+  if (c.req.header(deviceHeader) !== undefined || cookieOf(c) !== undefined) return deviceOf(c, sessions);
   const device = crypto.randomUUID();
   setCookie(c, cookieName, sessions.devices.seal(device), {
     httpOnly: true,
     sameSite: "Lax",
-    // Behind a proxy that speaks HTTPS for us, the browser's side is what counts.
-    secure: secure || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https",
-    path: "/",
+    ...attributes(c),
     maxAge: cookieSeconds,
   });
   return device;
 }
 
-/** The device as it is counted: its id in one way of writing, whatever else came along; null for one that showed none of ours. */
-export function countedDevice(c: RequestContext, sessions: Sessions): string | null {
-  return shownDevice(c, sessions)?.toLowerCase().slice(0, 200) ?? null;
-}
-
-function shownDevice(c: RequestContext, sessions: Sessions): string | null {
+/** In one way of writing, so that it is counted as one; null where there is none of ours. @throws SessionError `id_invalid` */
+export function shownDevice(c: RequestContext, sessions: Sessions): string | null {
   const header = c.req.header(deviceHeader);
-  if (header !== undefined) return header;
-  const cookie = getCookie(c, cookieName);
+  if (header !== undefined) return parseDeviceId(header);
+  const cookie = cookieOf(c);
   return cookie === undefined ? null : sessions.devices.unseal(cookie);
 }

@@ -1,7 +1,7 @@
 /** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { Session } from "../index.ts";
+import type { MessageInput, Session } from "../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -27,7 +27,7 @@ import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
 export function addChatRoutes(shared: Shared): void {
-  const { sessions, converse, cookies, stop } = shared;
+  const { sessions, converse, outlive, stop } = shared;
   const found = async (c: RequestContext): Promise<Session | undefined> => {
     const session = await sessions.devices.find(deviceOf(c, sessions));
     c.set("session", session?.id);
@@ -46,10 +46,11 @@ export function addChatRoutes(shared: Shared): void {
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
     async (c, { body: { message: question, agent, busy } }) => {
-      const session = await sessions.device(deviceOrNew(c, sessions, cookies));
+      guardSaidByUser(question);
+      const session = await sessions.device(deviceOrNew(c, sessions));
       c.set("session", session.id);
       const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
-      return await answerReply(c, session, { ask, stop });
+      return await answerReply(c, session, { ask, outlive, stop });
     },
   );
 
@@ -137,7 +138,7 @@ export function addChatRoutes(shared: Shared): void {
       path: "/v1/chat/lock",
       summary: "Hand the floor to an agent, for a time",
       scope: "device",
-      body: lockBody,
+      body: deviceLockBody,
       answers: { 200: { description: "the agent", schema: floorAnswer } },
     },
     async (c, { body }) => {
@@ -163,6 +164,29 @@ export function addChatRoutes(shared: Shared): void {
   );
 }
 
+/**
+ * A device is not trusted: it says something to the agents, but gives them no instructions, puts no words into their mouths
+ * and makes up no results of their tools. What is no message at all, the library refuses.
+ * @throws SessionError `message_invalid`
+ */
+function guardSaidByUser(said: MessageInput): void {
+  const messages: readonly unknown[] = Array.isArray(said) ? said : [said];
+  if (messages.length === 0) throw new SessionError("message_invalid", { path: "message", reason: "is empty" });
+  for (const message of messages) {
+    const role: unknown = typeof message === "object" && message !== null && "role" in message ? message.role : "user";
+    if (role === "user") continue;
+    const reason = `has the role ${JSON.stringify(role)?.slice(0, 40)}; a device speaks as "user"`;
+    throw new SessionError("message_invalid", { path: "message", reason });
+  }
+}
+
+const ttlSeconds = z
+  .number()
+  .min(0.001)
+  .max(3_153_600_000)
+  .optional()
+  .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" });
+
 interface LockBody {
   agent: string;
   ttlSeconds?: number | undefined;
@@ -171,11 +195,9 @@ interface LockBody {
 
 export const lockBody: z.ZodType<LockBody> = z.object({
   agent: agentName,
-  ttlSeconds: z
-    .number()
-    .min(0.001)
-    .max(3_153_600_000)
-    .optional()
-    .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" }),
+  ttlSeconds,
   note: z.string().optional().meta({ description: "what the agent should know" }),
 });
+
+/** Without a note, which the agent would read as an instruction. */
+const deviceLockBody: z.ZodType<Omit<LockBody, "note">> = z.strictObject({ agent: agentName, ttlSeconds });

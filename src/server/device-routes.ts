@@ -8,7 +8,7 @@ import { sessionReply } from "./reply.ts";
 import type { Shared } from "./shared.ts";
 
 export function addDeviceRoutes(shared: Shared): void {
-  const { sessions, cookies, limits } = shared;
+  const { sessions, limits } = shared;
 
   addRoute(
     shared,
@@ -36,12 +36,15 @@ export function addDeviceRoutes(shared: Shared): void {
       answers: { 200: { description: "the shared session", schema: sessionAnswer } },
     },
     async (c, { body: { code } }) => {
-      const device = deviceOrNew(c, sessions, cookies);
-      await limits.guard("wrongCodes", "all");
+      const device = deviceOrNew(c, sessions);
+      // Counted before it is tried, or many at once would all be tried.
+      await limits.count("wrongCodes", "all");
       try {
-        return sessionReply(c, (await sessions.devices.link(device, code)).info);
+        const session = await sessions.devices.link(device, code);
+        await limits.giveBack("wrongCodes", "all");
+        return sessionReply(c, session.info);
       } catch (error) {
-        if (hasCode(error, "link_code_invalid")) await limits.count("wrongCodes", "all");
+        if (!hasCode(error, "link_code_invalid")) await limits.giveBack("wrongCodes", "all");
         throw error;
       }
     },

@@ -23,22 +23,27 @@ export function wantsStream(c: RequestContext): boolean {
 }
 
 /**
- * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts. What goes wrong on the way is the
- * last event, `error`, with the problem.
+ * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts, where it is given. What goes wrong on the way is the
+ * last event, `error`, with the problem. `admitted` is asked now and then: a key may be revoked while its stream runs.
  */
 export function eventStream(
   c: RequestContext,
   events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
-  stop: AbortSignal,
+  { stop, admitted }: { readonly stop?: AbortSignal; readonly admitted?: () => Promise<boolean> } = {},
 ): Response {
   const requestId = c.get("requestId");
   c.header("x-accel-buffering", "no"); // nginx would gather the events
-  return streamSSE(c, async (stream) => {
+  // Nobody would read the stream, and nothing would end it.
+  if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
+  const response = streamSSE(c, async (stream) => {
     const left = new AbortController();
     stream.onAbort(() => left.abort());
-    const signal = AbortSignal.any([left.signal, stop]);
+    const signal = stop === undefined ? left.signal : AbortSignal.any([left.signal, stop]);
     const write = async (event: StreamEvent): Promise<void> => await taken(stream, event, left, signal);
-    const keepAlive = setInterval(() => void stream.write(": keep-alive\n\n"), keepAliveMs);
+    const keepAlive = setInterval(() => {
+      void stream.write(": keep-alive\n\n");
+      void admitted?.().then((isAdmitted) => isAdmitted || left.abort());
+    }, keepAliveMs);
     try {
       for await (const event of events(signal)) {
         if (signal.aborted) break;
@@ -53,6 +58,9 @@ export function eventStream(
       clearInterval(keepAlive);
     }
   });
+  // Hono would have it kept and asked for again.
+  response.headers.set("cache-control", "no-store");
+  return response;
 }
 
 /** Write an event; a reader that takes nothing for a while, or is not waited for any more, has left. */

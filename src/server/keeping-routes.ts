@@ -3,7 +3,7 @@ import { z } from "zod";
 import { idInPath, receiptAnswer, sessionAnswer } from "../protocol/schemas.ts";
 import { sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer } from "./route.ts";
-import { present } from "./session-routes.ts";
+import { present } from "./present.ts";
 import type { Shared } from "./shared.ts";
 
 const answers = { 200: { description: "the session", schema: sessionAnswer } };

@@ -1,11 +1,10 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Sessions, SweepReport } from "../index.ts";
-import type { StoreCall } from "../store/observed.ts";
+import type { Operation, Sessions, StoreCall, SweepNews } from "../index.ts";
+import { listed } from "../telemetry/listed.ts";
 
-/** The list of sessions behind the gauges is read at most so often, and so far. */
+/** The list of sessions behind the gauges is read at most so often. */
 const freshMs = 15_000;
-const sessionsMax = 10_000;
 /** More agents than this are counted as "other": each is a time series of its own. */
 const agentsMax = 100;
 
@@ -93,10 +92,12 @@ export class ServerMetrics {
   #looking: Promise<void> | undefined;
 
   constructor(sessions: Sessions) {
-    this.#listen("perdure:store", (call: StoreCall) => this.#onStoreCall(call));
-    this.#listen("perdure:sweep", (report: SweepReport) => this.#onSweep(report));
+    this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
+    this.#listen("perdure:sweep", (report: SweepNews) => this.#onSweep(report));
     this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
-    this.#listen("perdure:lease-wait", ({ ms }: { ms: number }) => this.#leaseWaits.observe(ms / 1000));
+    this.#listen("tracing:perdure:operation:asyncEnd", ({ operation, ms = 0 }: Operation) => {
+      if (operation === "wait") this.#leaseWaits.observe(ms / 1000);
+    });
     this.#sessions = sessions;
   }
 
@@ -142,15 +143,16 @@ export class ServerMetrics {
     this.#unsubscribe.push(() => channel(name).unsubscribe(listener));
   }
 
-  #onStoreCall({ operation, ms, transactions, conflicts = 0, error }: StoreCall): void {
+  #onStoreCall({ operation, ms = 0, transactions, conflicts = 0, error }: StoreCall): void {
     this.#store.observe({ operation, outcome: error === undefined ? "ok" : "failed" }, ms / 1000);
     if (transactions !== undefined) this.#batches.observe(transactions);
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, floors, removed }: SweepReport): void {
+  #onSweep({ expired, floors, removed, forgotten }: SweepNews): void {
     this.#sweeps.inc();
-    for (const [what, count] of Object.entries({ expired, floors, removed })) this.#swept.inc({ what }, count);
+    for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
+      this.#swept.inc({ what }, count);
   }
 
   /** Look at what stands in the store, in the server's own tenant, if the last look is old. */
@@ -188,21 +190,14 @@ async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, Age
     return count;
   };
   const now = Date.now();
-  let seen = 0;
-  for (let after: { after?: string } = {}; seen < sessionsMax;) {
-    const page = await sessions.list({ state: "active", limit: 1000, ...after });
-    for (const { agent, createdAt, floor } of page.sessions) {
-      const count = of(agent);
-      count.sessions++;
-      count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());
-      if (floor === null) continue;
-      const held = of(floor.agent);
-      held.floors++;
-      held.oldestFloorMs = Math.max(held.oldestFloorMs, now - floor.lockedAt.getTime());
-    }
-    seen += page.sessions.length;
-    if (page.next === undefined) break;
-    after = { after: page.next };
+  for await (const { agent, createdAt, floor } of listed(sessions, { state: "active" })) {
+    const count = of(agent);
+    count.sessions++;
+    count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());
+    if (floor === null) continue;
+    const held = of(floor.agent);
+    held.floors++;
+    held.oldestFloorMs = Math.max(held.oldestFloorMs, now - floor.lockedAt.getTime());
   }
   return counts;
 }

@@ -28,7 +28,12 @@ export function openapiOf(table: RouteTable, version: string): Json {
           name: deviceHeader,
           description: "a UUID that the device keeps to itself",
         },
-        cookie: { type: "apiKey", in: "cookie", name: "perdure_device", description: "given out by POST /v1/chat" },
+        cookie: {
+          type: "apiKey",
+          in: "cookie",
+          name: "__Host-perdure_device",
+          description: "given out by POST /v1/chat; without HTTPS, its name is perdure_device",
+        },
       },
     },
   };

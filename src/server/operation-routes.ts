@@ -1,5 +1,6 @@
 /** What operators and their machines ask of the server itself; open to anybody who reaches it. */
 import { z } from "zod";
+import { SessionError } from "../errors.ts";
 import { docsPage, docsPolicy } from "./docs-page.ts";
 import { openapiOf } from "./openapi.ts";
 import { addRoute, jsonAnswer } from "./route.ts";
@@ -80,7 +81,14 @@ export function addOperationRoutes(
       scope: openMetrics ? "open" : "read",
       answers: { 200: { description: "the metrics" } },
     },
-    async (c) => c.body(await metrics.exposition(), 200, { "content-type": metrics.contentType }),
+    async (c) => {
+      // They tell of the server's own tenant.
+      if (!openMetrics && c.get("key").tenant !== sessions.tenant) {
+        const { right } = c.get("key");
+        throw new SessionError("key_forbidden", { right, needed: "read of the server's tenant" });
+      }
+      return c.body(await metrics.exposition(), 200, { "content-type": metrics.contentType });
+    },
   );
 
   addRoute(

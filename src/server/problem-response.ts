@@ -5,6 +5,13 @@ import type { RequestContext } from "./route.ts";
 
 /** Whatever was thrown, as one of our errors; what should never be thrown is `internal`, and no text of it gets out. */
 export function asSessionError(error: unknown, requestId: string): SessionError {
+  // Another instance does not close, or this one is back soon: who asked should ask again.
+  if (hasCode(error, "closed"))
+    return new SessionError(
+      "store_unavailable",
+      { store: "of this server", reason: "it is closing" },
+      { cause: error },
+    );
   if (error instanceof SessionError) return error;
   if (error instanceof HTTPException && error.status < 500) {
     return new SessionError("request_invalid", { path: "request", reason: error.message || "is refused" });

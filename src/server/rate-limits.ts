@@ -38,10 +38,9 @@ export class RateLimits {
     }
   }
 
-  /** Without counting. @throws SessionError `rate_limited` where the next one would be too many */
-  async guard(counted: Counted, who: string): Promise<void> {
-    const state = await this.#limiters.get(counted)?.get(who);
-    if (state != null && state.remainingPoints <= 0) throw limited(state);
+  /** It was none of those that are counted. */
+  async giveBack(counted: Counted, who: string): Promise<void> {
+    await this.#limiters.get(counted)?.reward(who);
   }
 }
 

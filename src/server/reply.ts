@@ -1,10 +1,11 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { wireEtag, wireFloor, wireSession, wireTurn, wireTurnForDevice } from "../protocol/wire.ts";
+import { wireEtag, wireFloor, wireSession, wireTurnFor } from "../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
+import type { Shared } from "./shared.ts";
 
 /** The key under which a repeated request is the same write; percent-encoded where a header could not hold it. */
 export function idempotencyKey(c: RequestContext): { key?: string } {
@@ -65,7 +66,7 @@ export async function turnsReply(
           },
     ),
   );
-  return jsonAnswer(c, { turns: turns.map(c.get("audience") === "device" ? wireTurnForDevice : wireTurn) });
+  return jsonAnswer(c, { turns: turns.map((turn) => wireTurnFor(c.get("audience"), turn)) });
 }
 
 const turnsMax = 500;
@@ -74,7 +75,7 @@ const turnsMax = 500;
 export async function answerReply(
   c: RequestContext,
   session: Session,
-  { ask, stop }: { readonly ask: () => Promise<Answer>; readonly stop: AbortSignal },
+  { ask, outlive, stop }: Pick<Shared, "outlive" | "stop"> & { readonly ask: () => Promise<Answer> },
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
@@ -86,22 +87,28 @@ export async function answerReply(
     if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
     return await attachReply(c, session, error.details.turn, stop);
   }
-  if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer), stop);
+  outlive(answer);
+  const audience = c.get("audience");
+  // Also while the server stops: a running answer comes to its end, and its hearer hears it.
+  if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer, audience));
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
-  return jsonAnswer(c, answerOf(session, turn));
+  return jsonAnswer(c, answerOf(session, turn, audience));
 }
 
 async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
-  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, signal), stop);
-  for await (const { event, data } of attachedAnswer(session, turn, stop))
+  const audience = c.get("audience");
+  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, { audience, signal }), { stop });
+  const { signal } = new AbortController();
+  for await (const { event, data } of attachedAnswer(session, turn, { audience, signal }))
     if (event === "done") return jsonAnswer(c, data);
-  throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "the server is stopping" });
+  throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "its session came to an end" });
 }
 
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
   const heard = parseAnswerId(lost);
-  return eventStream(c, (signal) => resumedAnswer(session, heard, signal), stop);
+  const audience = c.get("audience");
+  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal }), { stop });
 }
 
 /** Options of a question that were given. */

@@ -9,6 +9,8 @@ import { fromJson, toJson } from "../protocol/json.ts";
 export interface Env {
   readonly Variables: {
     requestId: string;
+    /** Whether the browser's side speaks HTTPS. */
+    secure: boolean;
     /** How much of what goes wrong the caller may read. */
     audience: Audience;
     /** Log and count what went wrong. */
@@ -77,6 +79,8 @@ export function addRoute<Params, Query, Body>(
   table.push(route);
   app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
     c.set("audience", route.scope === "device" ? "device" : "operator");
+    // Who asks stands in headers that no cache between here and there compares.
+    if (route.scope !== "open") c.header("cache-control", "no-store");
     await admit(c, route.scope);
     const params = checked(route.params, c.req.param(), "path");
     // Every `{id}` in a path is a session's.
@@ -119,6 +123,11 @@ function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: stri
   });
 }
 
+/** Whoever sent it left in the middle, which is no failure of the server's. */
+export function brokenBody(cause: unknown): SessionError {
+  return new SessionError("request_invalid", { path: "body", reason: "broke off" }, { cause });
+}
+
 /** The body, with what JSON has no word for as the codec tags it. */
 async function jsonOf(c: RequestContext): Promise<unknown> {
   const type = c.req.header("content-type") ?? "";
@@ -128,7 +137,9 @@ async function jsonOf(c: RequestContext): Promise<unknown> {
       reason: `is ${JSON.stringify(type.slice(0, 100))}; send application/json`,
     });
   }
-  const text = await c.req.text();
+  const text = await c.req.text().catch((error: unknown) => {
+    throw brokenBody(error);
+  });
   try {
     return fromJson(text);
   } catch (error) {

@@ -1,7 +1,7 @@
 /** A tenant's sessions, for operators and programs that show a key. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { Seen, Session, TurnInput } from "../index.ts";
+import type { Metadata, Seen, Session, TurnInput } from "../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -26,8 +26,10 @@ import {
   wireTurn,
   type Heard,
 } from "../protocol/wire.ts";
+import { holdsKey } from "./authority.ts";
 import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "./event-stream.ts";
+import { present } from "./present.ts";
 import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply, turnsReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
@@ -45,11 +47,6 @@ export function addSessionRoutes(shared: Shared): void {
   addLifeRoutes(shared);
   addTurnRoutes(shared);
   addFloorRoutes(shared);
-}
-
-/** Fields without those that were not given, as options are written. */
-export function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
 
 function addLifeRoutes(shared: Shared): void {
@@ -146,9 +143,11 @@ function addLifeRoutes(shared: Shared): void {
     },
     async (c, { params, body: { removeMetadata = [], metadata: merged, ...patch } }) => {
       const session = await c.get("sessions").get(params.id);
-      const removed = Object.fromEntries(removeMetadata.map((key) => [key, undefined]));
       const hasMetadata = merged !== undefined || removeMetadata.length > 0;
-      await session.update({ ...present(patch), ...(hasMetadata ? { metadata: { ...removed, ...merged } } : {}) });
+      await session.update({
+        ...present(patch),
+        ...(hasMetadata ? { metadata: metadataPatch(merged, removeMetadata) } : {}),
+      });
       return sessionReply(c, session.info);
     },
   );
@@ -161,11 +160,12 @@ function addLifeRoutes(shared: Shared): void {
       summary: "End a session for good; it stays readable",
       scope: "write",
       params: idInPath,
+      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "kept in its events" }) }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
-    async (c, { params }) => {
+    async (c, { params, query }) => {
       const session = await c.get("sessions").get(params.id);
-      await session.end();
+      await session.end(present(query));
       return sessionReply(c, session.info);
     },
   );
@@ -224,13 +224,15 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sweep",
-      summary: "Mark what has expired, take back expired floors, and archive and remove by the policies of retention",
+      summary:
+        "Mark what has expired, take back expired floors, archive and remove by the policies of retention, forget old events",
       scope: "admin",
       body: z.object({
         rows: z.number().int().min(1).max(1_000_000).optional(),
         time: duration.optional(),
         retention: duration.optional(),
         dryRun: z.boolean().optional(),
+        eventRetention: duration.optional(),
       }),
       answers: {
         200: {
@@ -240,6 +242,7 @@ function addLifeRoutes(shared: Shared): void {
             floors: z.number(),
             archived: z.number(),
             removed: z.number(),
+            forgotten: z.number(),
             looked: z.number(),
             complete: z.boolean(),
             planned: z
@@ -255,8 +258,18 @@ function addLifeRoutes(shared: Shared): void {
   );
 }
 
+function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
+  // What is no object, the library refuses; spread, it would become one.
+  if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
+  return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
+}
+
+function isPlain(value: unknown): value is Metadata {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
 function addTurnRoutes(shared: Shared): void {
-  const { stop } = shared;
+  const { outlive, stop } = shared;
 
   addRoute(
     shared,
@@ -348,7 +361,7 @@ function addTurnRoutes(shared: Shared): void {
     async (c, { params, body: { message: question, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
       const ask = () => session.consult(question, { ...given(options), ...idempotencyKey(c) });
-      return await answerReply(c, session, { ask, stop });
+      return await answerReply(c, session, { ask, outlive, stop });
     },
   );
 
@@ -383,7 +396,10 @@ function addTurnRoutes(shared: Shared): void {
         ...(after === undefined ? {} : { after }),
         ...(afterChunk === undefined ? {} : { afterChunk }),
       };
-      return eventStream(c, (signal) => watched(session, from, signal), stop);
+      return eventStream(c, (signal) => watched(session, from, signal), {
+        stop,
+        admitted: async () => await holdsKey(c, shared.sessions),
+      });
     },
   );
 }

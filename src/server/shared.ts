@@ -1,5 +1,4 @@
 import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../index.ts";
-import type { CookieOptions } from "./authority.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { Routes } from "./route.ts";
 
@@ -11,7 +10,8 @@ export interface Shared extends Routes {
   /** The sessions that devices belong to. */
   readonly sessions: Sessions;
   readonly converse: Converse;
-  readonly cookies: CookieOptions;
+  /** An answer runs to its end whoever hears it: a server that stops waits for it. */
+  readonly outlive: (answer: Answer) => void;
   readonly limits: RateLimits;
   /** Ends the streams: the server stops. */
   readonly stop: AbortSignal;

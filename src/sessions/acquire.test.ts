@@ -179,7 +179,14 @@ test("queue: no more may wait than the limit, and who waits too long gives up an
   await place.clock.advance(50);
   await assert.rejects(session.consult("q3"), {
     code: "queue_full",
-    details: { sessionId: "s", tenant: "default", waiting: 2, waitingMax: 2 },
+    details: {
+      sessionId: "s",
+      tenant: "default",
+      agent: "assistant",
+      command: "consult",
+      waiting: 2,
+      waitingMax: 2,
+    },
   });
   const gaveUp = Promise.allSettled(waiting);
   await place.clock.advance(11_000);

@@ -1,8 +1,8 @@
-import { channel } from "node:diagnostics_channel";
 import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
 import { sortableId } from "../domain/ids.ts";
 import { hasCode } from "../errors.ts";
 import type { Handle, WriteOptions } from "./handle.ts";
+import { part } from "./operation.ts";
 import type { BusyPolicy } from "./options.ts";
 
 /** How to come by a session that may be in use. */
@@ -19,8 +19,6 @@ export type Attempt<T> = (ticket: string | null, options: WriteOptions) => Promi
 /** A place in the queue is kept this long without a sign of life from who waits in it. */
 const placeMs = 5000;
 const pollMs = 150;
-/** Tells who listens how long a writer waited for a session. */
-const waits = channel("perdure:lease-wait");
 
 /**
  * Take a session under a busy policy. Who waits holds a place in the session's own durable queue, so that order holds
@@ -39,15 +37,14 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   if (patience.busy === "interrupt") {
     await handle.write(({ record }, context) => requestCancel(record, context));
   }
-  return await waitInQueue(handle, patience, attempt);
+  return await part(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
 }
 
 async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
-  const began = clock.now();
-  const deadline = began + waitMs;
+  const deadline = clock.now() + waitMs;
   let placeUntil = 0;
   try {
     for (;;) {
@@ -61,7 +58,6 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
         const taken = await attempt(ticket, { recovers: "dead" });
         // Who found an earlier try's turn took no lease, and must not stand in the way of those behind.
         await leave(handle, ticket);
-        waits.publish({ ms: clock.now() - began });
         return taken;
       } catch (error) {
         if (!mayPass(error) || clock.now() >= deadline) throw error;

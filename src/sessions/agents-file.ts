@@ -5,7 +5,17 @@ import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
 import { parsePolicy, type Agent, type RetentionPolicy } from "./options.ts";
 
-const settings = ["instructions", "model", "ttl", "floorTtl", "description", "keywords", "default", "retention"];
+const settings = [
+  "instructions",
+  "model",
+  "ttl",
+  "floorTtl",
+  "idleTimeout",
+  "description",
+  "keywords",
+  "default",
+  "retention",
+];
 const policySettings = ["state", "after", "do", "user"];
 
 /**
@@ -42,7 +52,7 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.instructions = text(member.value, `instructions of ${called}`, invalid);
     } else if (setting === "model") {
       agent.model = text(member.value, `model of ${called}`, invalid);
-    } else if (setting === "ttl" || setting === "floorTtl") {
+    } else if (setting === "ttl" || setting === "floorTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
     } else if (setting === "description") {
       agent.description = text(member.value, `description of ${called}`, invalid);

@@ -1,5 +1,12 @@
 /** Put a session's logs away, and bring them back. */
-import { archiveSession, logsOf, unarchiveSession, type PackedLogs, type PackedPart } from "../domain/archive.ts";
+import {
+  archiveSession,
+  isArchivable,
+  logsOf,
+  unarchiveSession,
+  type PackedLogs,
+  type PackedPart,
+} from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import type { Logs } from "../domain/lifecycle.ts";
@@ -72,7 +79,7 @@ async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs
     parts.push(part);
     bytes += more;
   }
-  for (const log of logsOf(record)) heads[log] = headOf(record, log);
+  for (const log of logsOf(record).filter(isArchivable)) heads[log] = headOf(record, log);
   return { parts, heads, bytes };
 }
 
@@ -80,7 +87,7 @@ async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs
 async function* sectionsOf(core: Core, record: SessionRecord): AsyncGenerator<readonly ArchivedEntries[], void, void> {
   let sections: ArchivedEntries[] = [];
   let length = 0;
-  for (const log of logsOf(record).toSorted()) {
+  for (const log of logsOf(record).filter(isArchivable).toSorted()) {
     let entries: Entry[] = [];
     for await (const entry of eachEntry(core, record, log)) {
       if (length > 0 && length + entry.data.length > partBytes) {

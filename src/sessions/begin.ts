@@ -4,7 +4,7 @@ import type { Entry } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { beginTurn, type OpenTurn } from "../domain/turns.ts";
-import { sessionIds, type Context } from "../domain/writer.ts";
+import { sessionIds, turnOpen, type Context } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle, Rule, WriteOptions, Written } from "./handle.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
@@ -68,7 +68,7 @@ async function repeated(handle: Handle, turn: OpenTurn, named: boolean, entry: E
     earlier = turnOf((await handle.entryByKey(entry.key ?? "")) ?? entry);
   }
   if (earlier.status !== "open") return earlier;
-  throw new SessionError("turn_open", { ...sessionIds(handle.record), turn: earlier.seq });
+  throw turnOpen(handle.record, earlier.seq);
 }
 
 /** The turn that a change put at the end of the log. */

@@ -1,21 +1,35 @@
+import { tracingChannel } from "node:diagnostics_channel";
 import type { Draft } from "../domain/change.ts";
+import { saidIn } from "../domain/chunk.ts";
 import { decode } from "../domain/codec.ts";
-import type { Entry, SessionKey } from "../domain/entry.ts";
+import type { Entry } from "../domain/entry.ts";
 import { floorAt, giveFloor } from "../domain/floor.ts";
 import { parseId } from "../domain/ids.ts";
 import type { Floor, SessionRecord } from "../domain/record.ts";
-import { parseMessages, turnOf, type Message, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import {
+  parseMessages,
+  summaryOf,
+  turnOf,
+  type Message,
+  type MessageInput,
+  type Turn,
+  type TurnSummary,
+  type Usage,
+} from "../domain/turn.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
-import type { Context } from "../domain/writer.ts";
+import { sessionIds, type Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
+import type { Traced } from "../store/store-call.ts";
+import { traced } from "../store/traced.ts";
 import { acquire, type Patience } from "./acquire.ts";
 import { Answer } from "../domain/answer.ts";
 import { beginOn } from "./begin.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
+import { inContext } from "./operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
@@ -47,15 +61,70 @@ export interface Routed {
   readonly takesFloor: boolean;
 }
 
+/** What is published on the tracing channel `perdure:consult` around a question and its whole answer. */
+export interface Consultation extends Traced {
+  readonly tenant: string;
+  readonly session: string;
+  /** Who answers; until that is decided, who would if nobody else were chosen. */
+  agent: string;
+  /** The name of the model that was asked for. */
+  model?: string;
+  /** The number of the turn; there once the question is durable. */
+  turn?: number;
+  /** An earlier try with the same key was answered, and its answer is told again: no model was called. */
+  repeated?: boolean;
+  /** From the call of the model to its first word. */
+  firstTextMs?: number;
+  /** What the answer took; there once it is sealed. */
+  answer?: TurnSummary;
+}
+
+const consults = tracingChannel<unknown, Consultation>("perdure:consult");
+
 /** Ask, with the session's memory. `owner` is the handle of the caller; the answer is written through one of its own. */
 export async function consult(owner: Handle, question: MessageInput, options: ConsultOptions): Promise<Answer> {
+  const { tenant, id: session, agent } = owner.record;
+  const consultation: Consultation = { tenant, session, agent: options.agent ?? agent };
+  const asked = Promise.withResolvers<Answer>();
+  const whole: Promise<Turn> = traced(consults, consultation, async () => {
+    try {
+      const { seq, run } = await ask(owner, question, { ...options, consultation });
+      let say: Say = () => undefined;
+      // Who asked goes on from here; the answer is done once who listens has been told of it.
+      asked.resolve(
+        new Answer(seq, (heard) => {
+          say = heard;
+          return whole;
+        }),
+      );
+      return await run(say);
+    } catch (error) {
+      throw inContext(error, { command: "consult", ...consultation });
+    }
+  });
+  whole.catch(asked.reject);
+  return await asked.promise;
+}
+
+type Say = (text: string) => void;
+
+/** A question that is durable, and what answers it. */
+interface Asked {
+  readonly seq: number;
+  readonly run: (say: Say) => Promise<Turn>;
+}
+
+async function ask(
+  owner: Handle,
+  question: MessageInput,
+  { consultation, ...options }: ConsultOptions & { consultation: Consultation },
+): Promise<Asked> {
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
   if (options.agent !== undefined) core.agent(parseId(options.agent, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
-  if (model === undefined)
-    throw new SessionError("model_missing", { sessionId: owner.key.id, tenant: owner.key.tenant });
+  if (model === undefined) throw new SessionError("model_missing", sessionIds(owner.record));
   options.signal?.throwIfAborted();
 
   const key = core.turnKey(options.key);
@@ -104,7 +173,11 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
     return await beginOn(handle, { key, input, agent }, { ticket, named, choose, ...writeOptions });
   });
   owner.follow(handle);
-  if (turn.status === "repeated") return repeat(owner, turn.turn);
+  if (turn.status === "repeated") {
+    const { seq, agent } = turn.turn;
+    Object.assign(consultation, { turn: seq, agent, repeated: true, answer: summaryOf(turn.turn) });
+    return { seq, run: (say) => repeat(owner, turn.turn, say) };
+  }
 
   if (past.some(({ status }) => status === "open")) {
     // It was a dead writer's, and has been sealed on the way in, with what had arrived.
@@ -116,13 +189,15 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
   const system = systemMessages(core, handle.record, agent, instructions);
   const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
   const request = { messages, agent, ...modelOf(core, agent, options) };
-  return new Answer(turn.inProgress.seq, async (say) => {
+  Object.assign(consultation, { turn: turn.inProgress.seq, agent, ...modelOf(core, agent, options) });
+  const answering = async (say: Say): Promise<Turn> => {
     try {
-      return await run(turn.inProgress, { session: owner.key, model, request, say, signal: options.signal });
+      return await run(turn.inProgress, { consultation, model, request, say, signal: options.signal });
     } finally {
       owner.follow(handle);
     }
-  });
+  };
+  return { seq: turn.inProgress.seq, run: answering };
 }
 
 /** True where an earlier try with this key began its turn. */
@@ -159,25 +234,23 @@ function modelOf(core: Core, agent: string, { model }: ConsultOptions): { model?
 }
 
 /** The answer of a turn that an earlier try with the same key brought to its end. */
-function repeat(owner: Handle, turn: Turn): Answer {
-  return new Answer(turn.seq, async (say) => {
-    for (const { role, content } of turn.output) {
-      if (role === "assistant" && typeof content === "string") say(content);
-    }
-    if (turn.status === "done") return turn;
-    const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, turn: turn.seq };
-    const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
-    if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-    const known = modelCodes.find((one) => one === code) ?? "model_failed";
-    throw new SessionError(known, { ...ids, reason });
-  });
+async function repeat(owner: Handle, turn: Turn, say: Say): Promise<Turn> {
+  for (const { role, content } of turn.output) {
+    if (role === "assistant" && typeof content === "string") say(content);
+  }
+  if (turn.status === "done") return turn;
+  const ids = { sessionId: owner.key.id, tenant: owner.key.tenant, agent: turn.agent, turn: turn.seq };
+  const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
+  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
+  const known = modelCodes.find((one) => one === code) ?? "model_failed";
+  throw new SessionError(known, { ...ids, reason });
 }
 
 interface Run {
-  readonly session: SessionKey;
+  readonly consultation: Consultation;
   readonly model: Model;
   readonly request: Omit<ModelRequest, "signal">;
-  readonly say: (text: string) => void;
+  readonly say: Say;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -189,9 +262,10 @@ interface Cost {
 }
 
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
-async function run(turn: TurnInProgress, { session, model, request, say, signal }: Run): Promise<Turn> {
+async function run(turn: TurnInProgress, { consultation, model, request, say, signal }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   let usage: Usage | undefined;
+  const began = performance.now();
   let requests = 1;
   let modelName = request.model;
   const cost = (): Cost => ({
@@ -202,9 +276,12 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
   try {
     for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
       if (event.type === "text") {
+        consultation.firstTextMs ??= performance.now() - began;
         say(event.text);
         await turn.write({ text: event.text });
       } else if (event.type === "message") {
+        const said = saidIn(event);
+        if (said !== "") say(said);
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
         usage = event.usage;
@@ -220,17 +297,22 @@ async function run(turn: TurnInProgress, { session, model, request, say, signal 
       : stop.aborted
         ? turn.interruption("it was aborted")
         : failure;
-    throw await sealBroken(turn, identified(error, session, turn.seq), cost());
+    const known = identified(error, consultation, turn.seq);
+    const { code, message } = known;
+    consultation.answer = summaryOf({ ...turn.open, status: brokenStatus(known), ...cost(), error: { code, message } });
+    throw await sealBroken(turn, known, cost());
   }
-  return await turn.seal(cost());
+  const sealed = await turn.seal(cost());
+  consultation.answer = summaryOf(sealed);
+  return sealed;
 }
 
 /** What a model throws, not knowing whom it answers. */
 const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
 
 /** The error of a broken answer, with the ids needed to act on it. */
-function identified(error: unknown, { id, tenant }: SessionKey, turn: number): SessionError {
-  const ids = { sessionId: id, tenant, turn };
+function identified(error: unknown, { session, tenant, agent }: Consultation, turn: number): SessionError {
+  const ids = { sessionId: session, tenant, agent, turn };
   for (const code of modelCodes) {
     if (hasCode(error, code))
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
@@ -238,6 +320,10 @@ function identified(error: unknown, { id, tenant }: SessionKey, turn: number): S
   if (error instanceof SessionError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new SessionError("model_failed", { ...ids, reason }, { cause: error });
+}
+
+function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
+  return code === "interrupted" ? "interrupted" : "failed";
 }
 
 /** Seal what broke off, and answer with the error its caller is to see. */
@@ -248,7 +334,7 @@ async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost)
   // The reason alone: the turn it stands in says the rest.
   const message = "reason" in details ? details.reason : error.message;
   try {
-    await turn.seal({ status: code === "interrupted" ? "interrupted" : "failed", ...cost, error: { code, message } });
+    await turn.seal({ status: brokenStatus(error), ...cost, error: { code, message } });
   } catch (failure) {
     return failure;
   }

@@ -9,6 +9,8 @@ import { CommitQueue } from "../store/commit-queue.ts";
 import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
+import { tellCommitted } from "./committed.ts";
+import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
@@ -70,7 +72,8 @@ export class Core {
   }
 
   context(): Context {
-    return { now: this.now(), limits: this.options.limits };
+    const correlation = correlationNow();
+    return { now: this.now(), limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
   }
 
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
@@ -150,12 +153,24 @@ export class Core {
     const marked = transaction.map((change) =>
       change.record === null ? change : { ...change, record: { ...change.record, mark } },
     );
+    const outcome = await this.#outcomeOf(marked, mark);
+    // What the fallback holds is told once the store has got it.
+    if (outcome.status === "ok" && !this.isFallback) tellCommitted(marked);
+    return outcome;
+  }
+
+  async #outcomeOf(marked: Transaction, mark: string): Promise<Outcome> {
     try {
       return await this.#queue.commit(marked);
     } catch (error) {
       if (!isAnswerLost(error) || !(await this.#landed(marked, mark))) throw error;
       return { status: "ok" };
     }
+  }
+
+  /** Commit what a `Core` in another thread of this program made ready, in the same batches as what is committed here. */
+  async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
   }
 
   /** Changes of a transaction land together: one of them speaks for all. */

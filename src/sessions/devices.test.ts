@@ -106,6 +106,23 @@ test("a device whose session expired, ended or was archived goes on with a fresh
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
 
+test("a session whose time is up in the middle of an answer begins afresh once the answer is kept", async () => {
+  await using here = place({ ttl: "1h", maxAge: "1h" });
+  const { sessions } = here;
+  const device = randomUUID();
+  const session = await sessions.device(device);
+  const answer = await session.begin("A long question");
+  await here.clock.advance(2 * 60 * minute);
+  await assert.rejects(sessions.device(device), { code: "busy" });
+  await assert.rejects(sessions.ensure(session.id, { onExpired: "restart" }), { code: "busy" });
+  await answer.write({ text: "A long answer" });
+  assert.equal((await answer.seal()).status, "done");
+  assert.deepEqual(await said(await sessions.device(device)), []);
+  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
+  assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
+});
+
 test("a device that redeems a code shares the session, on both sides, until it is unlinked", async () => {
   await using here = place();
   const { sessions } = here;
@@ -121,7 +138,7 @@ test("a device that redeems a code shares the session, on both sides, until it i
   assert.deepEqual(await said(await sessions.device(phone)), ["from the phone", "from the laptop"]);
   assert.deepEqual(
     (await shared.events()).map(({ type }) => type),
-    ["device_linked"],
+    ["created", "device_linked"],
   );
   assert.equal(await sessions.devices.unlink(laptop), true);
   assert.equal(await sessions.devices.unlink(laptop), false);
@@ -138,7 +155,10 @@ test("a code works once, for ten minutes, five tries and one device; whatever is
       sessions.devices.link(other, code as string),
       (error: Error & { code?: string }) => {
         assert.equal(error.code, "link_code_invalid");
-        assert.deepEqual({ ...(error as { details?: object }).details }, { tenant: "default" });
+        assert.deepEqual(
+          { ...(error as { details?: object }).details },
+          { tenant: "default", command: "devices.link" },
+        );
         return true;
       },
       why,
@@ -201,7 +221,7 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.deepEqual(await said(claimed), ["as a guest"]);
   assert.deepEqual(
     (await claimed.events()).map((event) => (event.type === "claimed" ? event.user : event.type)),
-    ["ada"],
+    ["created", "ada"],
   );
   assert.deepEqual(await said(await sessions.devices.claim(laptop, "ada")), ["as a guest"]);
   assert.deepEqual(
@@ -244,9 +264,31 @@ test("where the user has a session already, the caller says which goes on; the o
     assert.deepEqual(await said(await sessions.device(phone)), expected);
     const [other] = (await sessions.list({ state: "ended" })).sessions;
     const events = await (await sessions.get(other?.id ?? "")).events();
-    const last = events.at(-1);
-    assert.equal(last?.type === "superseded" ? last.by : undefined, session.id);
+    assert.deepEqual(
+      events.slice(-2).map((event) => (event.type === "superseded" ? event.by : event.type)),
+      [session.id, "terminated"],
+    );
   }
+});
+
+test("a guest's session that gives way to the user's is the user's too: who shared it by code does not go on in it", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [home, phone, friend] = [randomUUID(), randomUUID(), randomUUID()];
+  await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
+  const guest = await sessions.device(phone);
+  await guest.append({ input: "on the phone" });
+  await sessions.devices.link(friend, (await sessions.devices.linkCode(phone)).code);
+  await sessions.devices.claim(phone, "ada", { keep: "user" });
+  const { state, user } = await guest.refresh();
+  assert.deepEqual([state, user], ["ended", "ada"]);
+  const theirs = await sessions.device(friend);
+  await theirs.append({ input: "of a friend" });
+  assert.notEqual(theirs.id, guest.id);
+  // Out of use for years, the phone is for itself again.
+  await here.clock.advance(400 * day);
+  await (await sessions.device(friend)).append({ input: "of a friend" });
+  assert.deepEqual(await said(await sessions.device(phone)), []);
 });
 
 test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {
@@ -274,7 +316,10 @@ test("a claim whose answer is lost is not done twice, and one that fails changes
   assert.deepEqual((await here.sessions.devices.list("ada")).devices, []);
   here.store.plan({ [here.store.commits + 1]: { fails: "after" } });
   const session = await here.sessions.devices.claim(device, "ada");
-  assert.equal((await session.events()).length, 1);
+  assert.deepEqual(
+    (await session.events()).map(({ type }) => type),
+    ["created", "claimed"],
+  );
 });
 
 test("a session shared by code that its owner claims is the user's alone; the other device gets one of its own", async () => {

@@ -25,6 +25,7 @@ import { Handle } from "./handle.ts";
 import type { Reach } from "./reach.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./link-code.ts";
 import { freshId } from "./opening.ts";
+import { perform, type Operation, type OperationName } from "./operation.ts";
 import { parseLimit } from "./page-limit.ts";
 import { Session, type HandOffOptions } from "./session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session-info.ts";
@@ -72,17 +73,19 @@ export class Devices {
    * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
-    return await this.#open(this.#name(deviceId), options);
+    return await this.#perform("devices.open", () => this.#open(this.#name(deviceId), options));
   }
 
   /** The session of a device, or undefined where `open` would begin a fresh one; nothing is written. */
   async find(deviceId: string): Promise<Session | undefined> {
-    const name = this.#name(deviceId);
-    const handle = await this.#reach.open(async (core) => {
-      const record = ownSession(core, await wayOf(core, this.#tenant, name));
-      return record === undefined ? undefined : new Handle(core, record);
-    }, this.#waiting(name));
-    return handle === undefined ? undefined : new Session(handle);
+    return await this.#perform("devices.find", async () => {
+      const name = this.#name(deviceId);
+      const handle = await this.#reach.open(async (core) => {
+        const record = ownSession(core, await wayOf(core, this.#tenant, name));
+        return record === undefined ? undefined : new Handle(core, record);
+      }, this.#waiting(name));
+      return handle === undefined ? undefined : new Session(handle);
+    });
   }
 
   /** The device id with a seal, for a cookie: nobody makes one up or alters it. */
@@ -104,7 +107,7 @@ export class Devices {
 
   /** A code by which another device comes to share this one's session: good once, for ten minutes and five tries. */
   async linkCode(deviceId: string): Promise<LinkCode> {
-    return await makeLinkCode(this.#core, this.#tenant, this.#name(deviceId));
+    return await this.#perform("devices.linkCode", () => makeLinkCode(this.#core, this.#tenant, this.#name(deviceId)));
   }
 
   /**
@@ -112,38 +115,46 @@ export class Devices {
    * @throws SessionError `link_code_invalid`, the same for a wrong, a used, a dead and an expired one
    */
   async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
-    const name = this.#name(deviceId);
-    await redeemLinkCode(this.#core, this.#tenant, name, code);
-    return await this.#open(name, options);
+    return await this.#perform("devices.link", async () => {
+      const name = this.#name(deviceId);
+      await redeemLinkCode(this.#core, this.#tenant, name, code);
+      return await this.#open(name, options);
+    });
   }
 
   /** The device is for itself again, with a fresh session; false where it was linked to nobody. */
   async unlink(deviceId: string): Promise<boolean> {
-    return await this.#unlink(this.#name(deviceId), (pointer) => pointer.kind !== "own");
+    return await this.#perform("devices.unlink", () =>
+      this.#unlink(this.#name(deviceId), (pointer) => pointer.kind !== "own"),
+    );
   }
 
   /** Unlink one of a user's devices by the name that `list` gives it; false where it is none of theirs. */
   async signOut(user: string, id: string): Promise<boolean> {
-    parseId(user, "user");
-    const isTheirs = (pointer: Pointer): boolean => pointer.kind === "user" && pointer.user === user;
-    return await this.#unlink(parseId(id, "device"), isTheirs);
+    return await this.#perform("devices.signOut", async () => {
+      parseId(user, "user");
+      const isTheirs = (pointer: Pointer): boolean => pointer.kind === "user" && pointer.user === user;
+      return await this.#unlink(parseId(id, "device"), isTheirs);
+    });
   }
 
   /** The devices that speak for a user. */
   async list(user: string, { limit = 100, after }: { limit?: number; after?: string } = {}): Promise<DevicePage> {
-    this.#core.guardOpen();
-    const { now } = await this.#core.store.instances([]);
-    const { records, next } = await this.#core.store.find({
-      order: "recent",
-      tenant: innerScope(this.#tenant, "devices"),
-      user: parseId(user, "user"),
-      states: ["active"],
-      now,
-      limit: parseLimit(limit, this.#core.options.limits.pageMax),
-      ...(after === undefined ? {} : { after }),
+    return await this.#perform("devices.list", async () => {
+      this.#core.guardOpen();
+      const { now } = await this.#core.store.instances([]);
+      const { records, next } = await this.#core.store.find({
+        order: "recent",
+        tenant: innerScope(this.#tenant, "devices"),
+        user: parseId(user, "user"),
+        states: ["active"],
+        now,
+        limit: parseLimit(limit, this.#core.options.limits.pageMax),
+        ...(after === undefined ? {} : { after }),
+      });
+      const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
+      return next === undefined ? { devices } : { devices, next };
     });
-    const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
-    return next === undefined ? { devices } : { devices, next };
   }
 
   /**
@@ -153,19 +164,21 @@ export class Devices {
    *   `busy` or `turn_open` while the one that is to end is answering
    */
   async claim(deviceId: string, user: string, { keep, ...options }: ClaimOptions = {}): Promise<Session> {
-    const core = this.#core;
-    const name = this.#name(deviceId);
-    parseId(user, "user");
-    parseKeep(keep);
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
-      if (device === undefined || owner === undefined) throw new Error("each name has a way");
-      const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
-      if (isTheirs) return await this.#open(name, options);
-      const changes = await this.#claimed({ device, owner, user, keep });
-      if ((await core.commit(changes)).status === "ok") return await this.#open(name, options);
-    }
-    throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+    return await this.#perform("devices.claim", async () => {
+      const core = this.#core;
+      const name = this.#name(deviceId);
+      parseId(user, "user");
+      parseKeep(keep);
+      for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+        const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
+        if (device === undefined || owner === undefined) throw new Error("each name has a way");
+        const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
+        if (isTheirs) return await this.#open(name, options);
+        const changes = await this.#claimed({ device, owner, user, keep });
+        if ((await core.commit(changes)).status === "ok") return await this.#open(name, options);
+      }
+      throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+    });
   }
 
   async #claimed({ device, owner, user, keep }: Claim): Promise<readonly Change[]> {
@@ -205,10 +218,12 @@ export class Devices {
 
   /** Who has the floor of each device's session, in order, in at most three round trips; null: nobody. */
   async activeAgents(deviceIds: readonly string[]): Promise<readonly (ActiveAgent | null)[]> {
-    const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
-    return ways.map((way) => {
-      const session = ownSession(this.#core, way);
-      return session === undefined ? null : activeAgentOf(session, this.#core.now());
+    return await this.#perform("devices.activeAgents", async () => {
+      const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
+      return ways.map((way) => {
+        const session = ownSession(this.#core, way);
+        return session === undefined ? null : activeAgentOf(session, this.#core.now());
+      });
     });
   }
 
@@ -221,14 +236,18 @@ export class Devices {
     agent: string,
     options: HandOffOptions = {},
   ): Promise<readonly ActiveAgent[]> {
-    return await this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options));
+    return await this.#perform("devices.handOff", () =>
+      this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options)),
+    );
   }
 
   /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
   async release(deviceIds: readonly string[]): Promise<readonly boolean[]> {
-    return await this.#each(deviceIds, async (way) => {
-      const record = ownSession(this.#core, way);
-      return record === undefined ? false : await new Session(new Handle(this.#core, record)).release();
+    return await this.#perform("devices.release", async () => {
+      return await this.#each(deviceIds, async (way) => {
+        const record = ownSession(this.#core, way);
+        return record === undefined ? false : await new Session(new Handle(this.#core, record)).release();
+      });
     });
   }
 
@@ -254,6 +273,16 @@ export class Devices {
       if ((await core.commit([pointerChange(core, key, found, own)])).status === "ok") return true;
     }
     throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+  }
+
+  /** What is told of it names no device, and a session only once it is found. */
+  #perform<T>(name: OperationName, work: () => Promise<T>): Promise<T> {
+    const operation: Operation = { operation: name, tenant: this.#tenant };
+    return perform(operation, async () => {
+      const result = await work();
+      if (result instanceof Session) operation.session = result.id;
+      return result;
+    });
   }
 
   async #open(name: string, options: DeviceOptions): Promise<Session> {

@@ -109,6 +109,22 @@ test("what others said meanwhile stays, and the floor that was handed over is to
   assert.deepEqual([active?.agent, active?.note], ["scheduling", "n"]);
 });
 
+test("a floor that nobody handed on in the dark stays whose it is", async () => {
+  await using here = place();
+  const session = await here.sessions.ensure("s");
+  await session.handOff("billing", { ttl: "1h" });
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  // A lease that is left and found dead tells an event, and none of the floor.
+  await stateless.lease({ ttl: "1s" });
+  await here.clock.advance(2000);
+  await (await here.sessions.ensure("s")).append({ input: "in the dark" });
+  await here.back();
+  const back = await here.sessions.ensure("s");
+  assert.deepEqual(await said(back), ["in the dark"]);
+  assert.equal((await back.activeAgent())?.agent, "billing");
+});
+
 test("what the store refuses for good is parked and told in health, and the others do not wait for it", async () => {
   await using here = place();
   await (await here.sessions.ensure("ended")).append({ input: "1" });

@@ -9,6 +9,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { readLog } from "./log-reader.ts";
+import { perform, type Operation, type OperationName } from "./operation.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
@@ -47,6 +48,7 @@ export class Handle {
   #seen: number;
   #seenTurn: number;
   fence: number | null = null;
+  #retired = false;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -68,9 +70,15 @@ export class Handle {
     return { tenant: this.#record.tenant, id: this.#record.id };
   }
 
+  /** From here on nothing is written through this view: its owner is over, whether or not its code still runs. */
+  retire(): void {
+    this.#retired = true;
+  }
+
   /** Another view of the same session, with a fence of its own. */
   anotherView(): Handle {
     const handle = new Handle(this.core, this.#record);
+    handle.#retired = this.#retired;
     handle.#seen = this.#seen;
     handle.#seenTurn = this.#seenTurn;
     return handle;
@@ -109,6 +117,17 @@ export class Handle {
     return loaded;
   }
 
+  /** Do what its owner called, behind what was called earlier. */
+  operate<T>(operation: OperationName, work: () => Promise<T>): Promise<T> {
+    return perform(this.about(operation), () => this.inOrder(work));
+  }
+
+  /** What to tell of an operation on this session. */
+  about(operation: OperationName): Operation {
+    const { tenant, id, agent } = this.#record;
+    return { operation, tenant, session: id, agent };
+  }
+
   /** Queue an operation behind the earlier ones of this handle. */
   async inOrder<T>(operation: () => Promise<T>): Promise<T> {
     this.core.guardOpen();
@@ -139,6 +158,13 @@ export class Handle {
   async write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions = {}): Promise<Written> {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
+      if (this.#retired) {
+        throw new SessionError("fenced", {
+          ...sessionIds(record),
+          fence: this.fence ?? 0,
+          storedFence: record.fence,
+        });
+      }
       let change: Change | null;
       try {
         const draft = draftOf(record);
@@ -250,7 +276,9 @@ export class Handle {
     if (!abandoned) return;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
-    recover(draft, remains, reason, this.core.context());
+    // Whoever takes over from any holder asks nobody whether that one lives.
+    const to = recovers === "any" ? this.core.instance.id : null;
+    recover(draft, remains, { reason, to }, this.core.context());
   }
 
   /** The open turn and the pieces of its answer. @throws SessionError `store_invalid` where the record speaks of more */

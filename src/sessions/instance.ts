@@ -15,11 +15,14 @@ export class InstanceKeeper {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #staleAfterMs: number;
-  readonly #self: Omit<Instance, "seenAt">;
+  #self: Omit<Instance, "seenAt">;
   #beatAt = Number.NEGATIVE_INFINITY;
   #beating: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #lapses = 0;
+  /** Called when it is heard of again after it had been late. */
+  readonly onLapse: Set<() => void> = new Set();
   /** How many in this process use a lease or are about to take it, by session and fence. */
   readonly #uses = new Map<string, number>();
 
@@ -28,7 +31,14 @@ export class InstanceKeeper {
     this.#clock = clock;
     this.#staleAfterMs = staleAfterMs;
     this.id = `i_${sortableId(clock.now(), clock.random(16))}`;
-    this.#self = { id: this.id, ...ownIdentity() };
+    this.#self = { id: this.id, address: null, ...ownIdentity() };
+  }
+
+  /** Where other hosts send whom they are asked about and this one has; from the next heartbeat on. */
+  async announce(address: string): Promise<void> {
+    this.#self = { ...this.#self, address };
+    this.#beatAt = Number.NEGATIVE_INFINITY;
+    await this.ensureAlive();
   }
 
   /** Be known as alive, before a lease is taken. */
@@ -38,11 +48,25 @@ export class InstanceKeeper {
     await this.#beat();
   }
 
+  /** Its last heartbeat is so old that others may take its leases for abandoned. */
+  get isLate(): boolean {
+    return this.#clock.now() - this.#beatAt > this.#staleAfterMs;
+  }
+
+  /** How often it has been late. */
+  get lapses(): number {
+    return this.#lapses;
+  }
+
   #beat(): Promise<void> {
     this.#beating ??= this.#store
       .heartbeat(this.#self)
       .then(() => {
+        const lapsed = this.isLate && this.#beatAt !== Number.NEGATIVE_INFINITY;
         this.#beatAt = this.#clock.now();
+        if (!lapsed) return;
+        this.#lapses++;
+        for (const tell of this.onLapse) tell();
       })
       .finally(() => {
         this.#beating = undefined;

@@ -9,6 +9,7 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerChange, liveMetadata } from "./inner-record.ts";
 import { isSame } from "./device-secret.ts";
+import { perform } from "./operation.ts";
 
 /** What a key allows: `write` includes `read`, and `admin` both. */
 export type KeyRight = "read" | "write" | "admin";
@@ -52,54 +53,62 @@ export class Keys {
 
   /** A fresh key; its `token` is told this once. @throws SessionError `id_invalid`, `argument_invalid` */
   async create({ name, tenant = "default", right = "write" }: NewKey): Promise<KeyInfo & { readonly token: string }> {
-    const core = this.#core;
-    core.guardOpen();
-    parseId(name, "name");
-    parseId(tenant, "tenant");
-    if (!rights.includes(right)) {
-      throw new SessionError("argument_invalid", { name: "right", value: show(right), expected: rights.join(", ") });
-    }
-    const { clock } = core.options;
-    const id = sortableId(core.now(), clock.random(16));
-    const secret = Buffer.from(clock.random(32)).toString("base64url");
-    const token = `pdk_${id}_${secret}`;
-    const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
-    const change = innerChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
-    await core.commit([change]);
-    return { id, name, tenant, right, createdAt: new Date(core.now()), token };
+    return await perform({ operation: "keys.create", tenant: undefined }, async () => {
+      const core = this.#core;
+      core.guardOpen();
+      parseId(name, "name");
+      parseId(tenant, "tenant");
+      if (!rights.includes(right)) {
+        throw new SessionError("argument_invalid", { name: "right", value: show(right), expected: rights.join(", ") });
+      }
+      const { clock } = core.options;
+      const id = sortableId(core.now(), clock.random(16));
+      const secret = Buffer.from(clock.random(32)).toString("base64url");
+      const token = `pdk_${id}_${secret}`;
+      const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
+      const change = innerChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
+      await core.commit([change]);
+      return { id, name, tenant, right, createdAt: new Date(core.now()), token };
+    });
   }
 
   /** All keys, the newest first. */
   async list(): Promise<readonly KeyInfo[]> {
-    const core = this.#core;
-    core.guardOpen();
-    const { now } = await core.store.instances([]);
-    const keys: KeyInfo[] = [];
-    for (let after: { after?: string } = {}; ;) {
-      const page = await core.store.find({ order: "recent", tenant: scope, now, limit: 100, ...after });
-      for (const record of page.records) {
-        const content = contentOf(core, record);
-        if (content !== undefined) keys.push(infoOf(record, content));
+    return await perform({ operation: "keys.list", tenant: undefined }, async () => {
+      const core = this.#core;
+      core.guardOpen();
+      const { now } = await core.store.instances([]);
+      const keys: KeyInfo[] = [];
+      for (let after: { after?: string } = {}; ;) {
+        const page = await core.store.find({ order: "recent", tenant: scope, now, limit: 100, ...after });
+        for (const record of page.records) {
+          const content = contentOf(core, record);
+          if (content !== undefined) keys.push(infoOf(record, content));
+        }
+        if (page.next === undefined) return keys;
+        after = { after: page.next };
       }
-      if (page.next === undefined) return keys;
-      after = { after: page.next };
-    }
+    });
   }
 
   /** The key opens nothing any more; false where there is none of this id. */
   async revoke(id: string): Promise<boolean> {
-    const found = (await this.#core.find(keyOf(parseId(id, "key"))))?.record;
-    return found !== undefined && (await this.#core.commit([removeSession(found)])).status === "ok";
+    return await perform({ operation: "keys.revoke", tenant: undefined }, async () => {
+      const found = (await this.#core.find(keyOf(parseId(id, "key"))))?.record;
+      return found !== undefined && (await this.#core.commit([removeSession(found)])).status === "ok";
+    });
   }
 
   /** The key that this token is of; null for what is none, or was revoked. */
   async verify(token: string): Promise<KeyInfo | null> {
-    const id = /^pdk_([0-9a-z]{26})_[\w-]{43}$/.exec(token)?.[1];
-    if (id === undefined) return null;
-    const found = (await this.#core.find(keyOf(id)))?.record;
-    const content = contentOf(this.#core, found);
-    if (found === undefined || content === undefined) return null;
-    return isSame(Buffer.from(content.hash, "hex"), hashOf(token)) ? infoOf(found, content) : null;
+    return await perform({ operation: "keys.verify", tenant: undefined }, async () => {
+      const id = /^pdk_([0-9a-z]{26})_[\w-]{43}$/.exec(token)?.[1];
+      if (id === undefined) return null;
+      const found = (await this.#core.find(keyOf(id)))?.record;
+      const content = contentOf(this.#core, found);
+      if (found === undefined || content === undefined) return null;
+      return isSame(Buffer.from(content.hash, "hex"), hashOf(token)) ? infoOf(found, content) : null;
+    });
   }
 }
 

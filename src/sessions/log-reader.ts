@@ -34,7 +34,7 @@ export async function* eachEntry(core: Core, record: SessionRecord, log: LogName
     const page = await readLog(core, record, { log, from, to, order: "ascending", limit });
     if (page.length === 0) return; // it was cut meanwhile: who writes upon this is told so
     yield* page;
-    from += page.length;
+    from = (page.at(-1)?.seq ?? to) + 1;
   }
 }
 

@@ -17,7 +17,7 @@ test("what is left out has the documented default", () => {
     busy: "reject",
     waitMs: 60_000,
     staleAfterMs: 10_000,
-    sweep: { everyMs: 900_000, retentionMs: null },
+    sweep: { everyMs: 900_000, retentionMs: null, eventRetentionMs: null },
     retention: [],
     limits: defaultLimits,
   });
@@ -45,6 +45,7 @@ test("wrong options fail at once, before the store is asked anything", () => {
     ["duration_invalid", { staleAfter: "" }],
     ["duration_invalid", { sweep: { every: "1w" } }],
     ["duration_invalid", { sweep: { retention: 0 } }],
+    ["duration_invalid", { sweep: { eventRetention: "soon" } }],
     ["duration_invalid", { agents: { ceo: { ttl: "never" } } }],
     ["id_invalid", { agents: { "": {} } }],
     ["id_invalid", { tenant: "" }],

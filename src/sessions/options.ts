@@ -24,6 +24,8 @@ export interface Agent {
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly floorTtl?: Duration;
+  /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
+  readonly idleTimeout?: Duration;
   /** What the sweep does with its sessions, ahead of the policies for all agents. */
   readonly retention?: readonly Omit<RetentionPolicy, "agent">[];
 }
@@ -89,6 +91,8 @@ export interface SweepOptions {
   readonly every?: Duration;
   /** Remove sessions that long after they expired or ended, where no policy of `retention` decides. @default never */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default never, but with their session */
+  readonly eventRetention?: Duration;
 }
 
 /** The options, checked, with their defaults, in milliseconds. */
@@ -104,7 +108,11 @@ export interface ResolvedOptions {
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
-  readonly sweep: { readonly everyMs: number; readonly retentionMs: number | null } | null;
+  readonly sweep: {
+    readonly everyMs: number;
+    readonly retentionMs: number | null;
+    readonly eventRetentionMs: number | null;
+  } | null;
   /** The agents' own ahead of the others. */
   readonly retention: readonly Policy[];
   readonly limits: Limits;
@@ -132,6 +140,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
         : {
             everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
             retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
+            eventRetentionMs:
+              sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
     retention: [...retentionOfAgents(options.agents ?? {}), ...(options.retention ?? []).map(parsePolicy)],
     limits: parseLimits(options.limits ?? {}),
@@ -144,6 +154,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
     if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
   }
   const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);

@@ -7,6 +7,7 @@ import { channel } from "node:diagnostics_channel";
 import { headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
+import { eventOf } from "../domain/event.ts";
 import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { removeSession, type NewSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -43,6 +44,17 @@ const pageSize = 100;
 const keptMs = 10 * 60_000;
 /** So often may others' turns come in between. */
 const attemptsMax = 50;
+
+/** What is published on the channel `perdure:replay` once the store was told of a session, or refused what was said in it. */
+export interface ReplayNews {
+  readonly tenant: string;
+  readonly session: string;
+  /** The number of the last turn that the store has got. */
+  readonly turns?: number;
+  /** Why it refused all that waits of the session, or the one `turn`. */
+  readonly parked?: ErrorCode;
+  readonly turn?: number;
+}
 
 const replay = channel("perdure:replay");
 
@@ -92,7 +104,7 @@ export class Outbox {
       }));
       state.parked.push(...parkedTurns);
       const untold = headOf(record, "turns") - turns + parkedTurns.length;
-      if (untold === 0 && headOf(record, "events") === events) return;
+      if (untold === 0 && headOf(record, "events") <= events) return;
       state.waiting += untold;
       state.sessions++;
       const at = new Date(record.lastActivityAt);
@@ -143,16 +155,16 @@ export class Outbox {
         }
         await this.#told.keep(record);
       }
-      if (told.events < events) await this.#tellFloor(handle, record);
+      if (await this.#movedFloor(record, told.events, events)) await this.#tellFloor(handle, record);
       told.events = events;
       await this.#told.keep(record);
-      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns });
+      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns } satisfies ReplayNews);
       return true;
     } catch (error) {
       await this.#told.keep(record);
       if (!(error instanceof SessionError) || error.retryable || ofTheStore.includes(error.code)) throw error;
       this.#parked.set(keyText(record), error.code);
-      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code });
+      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code } satisfies ReplayNews);
       return false;
     }
   }
@@ -196,7 +208,7 @@ export class Outbox {
       if (!(error instanceof SessionError) || !ofTheTurn.includes(error.code)) throw error;
       told.refused[turn.seq] = error.code;
       const { tenant, id } = handle.key;
-      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code });
+      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code } satisfies ReplayNews);
     }
   }
 
@@ -219,6 +231,16 @@ export class Outbox {
       }
     }
     throw new SessionError("contended", { sessionId: handle.key.id, tenant: handle.key.tenant, attempts: attemptsMax });
+  }
+
+  /** Whether the floor changed hands since then; of what else its events tell, the store has its own. */
+  async #movedFloor(record: SessionRecord, after: number, to: number): Promise<boolean> {
+    for (let from = after + 1; from <= to; from += pageSize) {
+      const range = { log: "events", from, to, order: "ascending", limit: pageSize } as const;
+      const entries = await this.#fallback.store.read(record, range);
+      if (entries.some((entry) => eventOf(entry).category === "floor")) return true;
+    }
+    return false;
   }
 
   async #tellFloor(handle: Handle, record: SessionRecord): Promise<void> {

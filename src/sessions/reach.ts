@@ -25,6 +25,14 @@ const retryMs = 1000;
 /** How long a closing process tries to tell the store what waits. */
 const lastTryMs = 5000;
 
+/** What is published on the channel `perdure:fallback` where a session is opened while the store is away. */
+export interface FallbackNews {
+  readonly tenant: string;
+  readonly session: string;
+  /** Why the store cannot be reached. */
+  readonly reason: string;
+}
+
 const opened = channel("perdure:fallback");
 
 export class Reach {
@@ -66,7 +74,8 @@ export class Reach {
       // Nobody knows whether there is none: the store is away.
       if (handle === undefined) throw error;
       this.#fallbackSessions++;
-      opened.publish({ session: handle.key.id, tenant: handle.key.tenant, reason: error.details.reason });
+      const { id: session, tenant } = handle.key;
+      opened.publish({ session, tenant, reason: error.details.reason } satisfies FallbackNews);
       this.#schedule();
       return handle;
     }

@@ -56,6 +56,14 @@ export class SessionLease implements AsyncDisposable {
     }
   }
 
+  /** The lease is over, and the store knows it, or is to learn it from whoever comes next. */
+  drop(): void {
+    const { core } = this.#handle;
+    this.#released ??= Promise.resolve();
+    core.leases.delete(this);
+    core.instance.disuse(this.key, this.fence);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }

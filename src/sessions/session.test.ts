@@ -15,7 +15,16 @@ test("a handle appends only onto what it has seen; another's turn is a conflict 
   await theirs.append({ input: "theirs" });
   await assert.rejects(mine.append({ input: "mine" }), {
     code: "conflict",
-    details: { sessionId: "s", tenant: "default", seenTurn: 0, storedTurn: 1 },
+    details: {
+      sessionId: "s",
+      tenant: "default",
+      agent: "assistant",
+      command: "append",
+      seenTurn: 0,
+      storedTurn: 1,
+      seenVersion: mine.info.version,
+      storedVersion: mine.info.version + 1,
+    },
   });
   await assert.rejects(mine.append({ input: "mine" }), { code: "conflict" }, "nothing is merged behind one's back");
   await assert.rejects(mine.begin("mine"), { code: "conflict" });
@@ -77,10 +86,13 @@ test("the same key with other content is an error and writes nothing", async () 
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" }, { key: "k" });
-  const reused = { code: "key_reused", details: { sessionId: "s", tenant: "default", key: "k", seq: 1 } };
-  await assert.rejects(session.append({ input: "other" }, { key: "k" }), reused);
-  await assert.rejects(session.append({ input: "hello", output: "more" }, { key: "k" }), reused);
-  await assert.rejects(session.begin("other", { key: "k" }), reused);
+  const reused = (command: string): object => ({
+    code: "key_reused",
+    details: { sessionId: "s", tenant: "default", agent: "assistant", command, key: "k", seq: 1 },
+  });
+  await assert.rejects(session.append({ input: "other" }, { key: "k" }), reused("append"));
+  await assert.rejects(session.append({ input: "hello", output: "more" }, { key: "k" }), reused("append"));
+  await assert.rejects(session.begin("other", { key: "k" }), reused("begin"));
   assert.equal((await session.append({ input: "next" }, { key: "k2" })).seq, 2);
 });
 

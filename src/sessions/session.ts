@@ -21,6 +21,7 @@ import { forkOn, type ForkOptions } from "./fork.ts";
 import { withoutForks } from "./forks.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
+import { perform } from "./operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
@@ -113,7 +114,7 @@ export class Session {
 
   /** Catch up with the store, and count its turns as seen. @throws SessionError `session_not_found` */
   async refresh(): Promise<SessionInfo> {
-    await this.#handle.inOrder(() => this.#handle.refresh());
+    await this.#handle.operate("refresh", () => this.#handle.refresh());
     return this.info;
   }
 
@@ -123,6 +124,10 @@ export class Session {
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `session_expired`, `session_ended`
    */
   async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    return await perform(this.#handle.about("append"), () => this.#append(turn, key));
+  }
+
+  async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
     const handle = this.#handle;
     const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
     return await handle.inOrder(async () => {
@@ -157,7 +162,14 @@ export class Session {
    */
   async begin(
     input: MessageInput,
-    { key, agent, model }: WriteKey & { agent?: string; model?: string } = {},
+    options: WriteKey & { agent?: string; model?: string } = {},
+  ): Promise<TurnInProgress> {
+    return await perform(this.#handle.about("begin"), () => this.#begin(input, options));
+  }
+
+  async #begin(
+    input: MessageInput,
+    { key, agent, model }: WriteKey & { agent?: string; model?: string },
   ): Promise<TurnInProgress> {
     const handle = this.#handle;
     const open = {
@@ -186,7 +198,7 @@ export class Session {
 
   /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
   async cancel(): Promise<boolean> {
-    return await this.#handle.inOrder(async () => {
+    return await this.#handle.operate("cancel", async () => {
       await this.#handle.peek();
       const written = await this.#handle.write(({ record }, context) => requestCancel(record, context));
       return written.status === "ok";
@@ -212,9 +224,11 @@ export class Session {
 
   /** The startup context the session was created with, or was last given. */
   async instructions(): Promise<string | undefined> {
-    const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
-    const entry = tails[0]?.[0];
-    return entry === undefined ? undefined : (decode(entry.data) as string);
+    return await perform(this.#handle.about("instructions"), async () => {
+      const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
+      const entry = tails[0]?.[0];
+      return entry === undefined ? undefined : (decode(entry.data) as string);
+    });
   }
 
   /**
@@ -224,7 +238,7 @@ export class Session {
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
     this.#handle.core.guardStore();
-    await handle.inOrder(async () => {
+    await handle.operate("truncate", async () => {
       // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
       await handle.putInOrder();
       const head = handle.seenTurn;
@@ -242,10 +256,12 @@ export class Session {
   /** Change metadata, deadlines, user or instructions. @throws SessionError `metadata_too_large`, `session_expired` … */
   async update(patch: SessionPatch): Promise<void> {
     this.#handle.core.guardStore();
-    const parsed = parsePatch(patch);
-    await this.#handle.inOrder(() =>
-      this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
-    );
+    await perform(this.#handle.about("update"), async () => {
+      const parsed = parsePatch(patch);
+      await this.#handle.inOrder(() =>
+        this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
+      );
+    });
   }
 
   /**
@@ -254,11 +270,15 @@ export class Session {
    * @throws SessionError `agent_unknown`, `duration_invalid`, `argument_invalid` for a note that is too long,
    *   `session_expired` …
    */
-  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
+  async handOff(agent: string, options: HandOffOptions = {}): Promise<ActiveAgent> {
+    return await perform(this.#handle.about("handOff"), () => this.#handOff(agent, options));
+  }
+
+  async #handOff(agent: string, { ttl, note }: HandOffOptions): Promise<ActiveAgent> {
     const handle = this.#handle;
     const named = this.#agent(agent);
     const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
-    const parsedNote = note === undefined ? null : parseNote(note, handle.core.options.limits.noteLengthMax);
+    const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);
     return await handle.inOrder(async () => {
       await handle.write(({ record }, context) => {
         const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
@@ -272,13 +292,15 @@ export class Session {
 
   /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
   async activeAgent(): Promise<ActiveAgent | null> {
-    const { record, now } = await this.#handle.peek();
-    return activeAgentOf(record, now);
+    return await perform(this.#handle.about("activeAgent"), async () => {
+      const { record, now } = await this.#handle.peek();
+      return activeAgentOf(record, now);
+    });
   }
 
   /** Give the floor back; false where nobody has it. */
   async release(): Promise<boolean> {
-    return await this.#handle.inOrder(async () => {
+    return await this.#handle.operate("release", async () => {
       await this.#handle.peek();
       const had = floorAt(this.#handle.record, this.#handle.core.now()) !== null;
       await this.#handle.write(({ record }, context) => releaseFloor(record, context));
@@ -288,14 +310,18 @@ export class Session {
 
   /** What happened to the session beside its turns, oldest first: handoffs, claims and the like. @default the last 100 */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
-    const limit = Math.min(parseCount(last, "last", "a count of events"), this.#handle.core.options.limits.readMax);
-    const { tails } = await this.#handle.peek([{ log: "events", last: limit }]);
-    return (tails[0] ?? []).map(eventOf);
+    return await perform(this.#handle.about("events"), async () => {
+      const limit = Math.min(parseCount(last, "last", "a count of events"), this.#handle.core.options.limits.readMax);
+      const { tails } = await this.#handle.peek([{ log: "events", last: limit }]);
+      return (tails[0] ?? []).map(eventOf);
+    });
   }
 
   /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
   async touch(): Promise<void> {
-    await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => touchSession(record, context)));
+    await this.#handle.operate("touch", () =>
+      this.#handle.write(({ record }, context) => touchSession(record, context)),
+    );
   }
 
   /**
@@ -305,12 +331,10 @@ export class Session {
    * @throws SessionError `busy`, `queue_full`
    */
   async lease({ ttl, wait }: { ttl?: Duration; wait?: Duration } = {}): Promise<SessionLease> {
-    const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
-    const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
-    return await takeLease(this.#handle, {
-      ttlMs,
-      busy: wait === undefined ? "reject" : "queue",
-      waitMs,
+    return await perform(this.#handle.about("lease"), async () => {
+      const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
+      const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
+      return await takeLease(this.#handle, { ttlMs, busy: wait === undefined ? "reject" : "queue", waitMs });
     });
   }
 
@@ -320,7 +344,14 @@ export class Session {
    */
   async exclusive<T>(
     work: (session: Session) => Promise<T>,
-    { busy, wait }: { busy?: BusyPolicy; wait?: Duration } = {},
+    options: { busy?: BusyPolicy; wait?: Duration } = {},
+  ): Promise<T> {
+    return await perform(this.#handle.about("exclusive"), () => this.#exclusive(work, options));
+  }
+
+  async #exclusive<T>(
+    work: (session: Session) => Promise<T>,
+    { busy, wait }: { busy?: BusyPolicy; wait?: Duration },
   ): Promise<T> {
     const { options } = this.#handle.core;
     await this.#handle.inOrder(() => Promise.resolve());
@@ -341,6 +372,10 @@ export class Session {
 
   /** Who holds the right to write, and whether that process still lives; null where nobody does. */
   async holder(): Promise<Holder | null> {
+    return await perform(this.#handle.about("holder"), () => this.#holder());
+  }
+
+  async #holder(): Promise<Holder | null> {
     const { record } = await this.#handle.peek();
     const { lease } = record;
     if (lease === null) return null;
@@ -362,7 +397,7 @@ export class Session {
 
   /** Seal what a writer that is gone left open; false where its writer lives, or nothing was left. */
   async recover(): Promise<boolean> {
-    return await this.#handle.inOrder(async () => {
+    return await this.#handle.operate("recover", async () => {
       await this.#handle.peek();
       return (await this.#handle.putInOrder()).status === "ok";
     });
@@ -370,18 +405,22 @@ export class Session {
 
   /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
   async unlock(): Promise<boolean> {
-    return await this.#handle.inOrder(async () => {
+    return await this.#handle.operate("unlock", async () => {
       await this.#handle.peek();
       const written = await this.#handle.putInOrder({ recovers: "any", reason: "its lease was broken" });
       return written.status === "ok";
     });
   }
 
-  /** End the session for good; it stays readable. @throws SessionError `busy` while somebody else writes, `turn_open` */
-  async end(): Promise<void> {
+  /**
+   * End the session for good; it stays readable, and its events say why.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`, `argument_invalid` for a reason that is too long
+   */
+  async end({ reason = "ended" }: { readonly reason?: string } = {}): Promise<void> {
     this.#handle.core.guardStore();
-    await this.#handle.inOrder(() =>
-      this.#handle.write((draft, context, { fence }) => endSession(draft, fence, context), {
+    const parsed = parseNote(reason, "reason", this.#handle.core.options.limits.noteLengthMax);
+    await this.#handle.operate("end", () =>
+      this.#handle.write((draft, context, { fence }) => endSession(draft, { fence, reason: parsed }, context), {
         recovers: "dead",
       }),
     );
@@ -395,7 +434,7 @@ export class Session {
    */
   async fork(options: ForkOptions = {}): Promise<Session> {
     this.#handle.core.guardStore();
-    return await this.#handle.inOrder(async () => new Session(await forkOn(this.#handle, options)));
+    return await this.#handle.operate("fork", async () => new Session(await forkOn(this.#handle, options)));
   }
 
   /**
@@ -405,13 +444,13 @@ export class Session {
    */
   async archive(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.inOrder(() => archiveOn(this.#handle));
+    return await this.#handle.operate("archive", () => archiveOn(this.#handle));
   }
 
   /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
   async unarchive(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.inOrder(() => unarchiveOn(this.#handle));
+    return await this.#handle.operate("unarchive", () => unarchiveOn(this.#handle));
   }
 
   /**
@@ -422,13 +461,15 @@ export class Session {
   async hold(reason: string): Promise<void> {
     this.#handle.core.guardStore();
     const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
-    await this.#handle.inOrder(() => this.#handle.write(({ record }, context) => holdSession(record, parsed, context)));
+    await this.#handle.operate("hold", () =>
+      this.#handle.write(({ record }, context) => holdSession(record, parsed, context)),
+    );
   }
 
   /** It may go again; false where nothing held it. */
   async unhold(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.inOrder(async () => {
+    return await this.#handle.operate("unhold", async () => {
       await this.#handle.peek();
       const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
       return written.status === "ok";
@@ -439,7 +480,9 @@ export class Session {
   async remove(): Promise<void> {
     this.#handle.core.guardStore();
     const handle = this.#handle;
-    await handle.inOrder(() => withoutForks(handle, () => handle.write(({ record }) => removeSession(record))));
+    await handle.operate("remove", () =>
+      withoutForks(handle, () => handle.write(({ record }) => removeSession(record))),
+    );
   }
 
   #agent(name: string | undefined): string {
@@ -509,10 +552,10 @@ function parseDurationMs(ms: number): number {
   });
 }
 
-function parseNote(note: string, lengthMax: number): string {
+function parseNote(note: string, name: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
   const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
-  throw new SessionError("argument_invalid", { name: "note", value, expected: `a text of at most ${lengthMax}` });
+  throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
 }
 
 function parseReason(reason: string, lengthMax: number): string {

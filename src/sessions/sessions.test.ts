@@ -265,7 +265,7 @@ test("a named set of agents refuses others and says which it knows", async () =>
   await using place = inMemory({ agents: { ceo: { instructions: "lead" } } });
   await assert.rejects(place.sessions.create({ agent: "cto" }), {
     code: "agent_unknown",
-    details: { agent: "cto", known: ["ceo"] },
+    details: { agent: "cto", known: ["ceo"], tenant: "default", command: "create" },
   });
   const session = await place.sessions.create({ agent: "ceo" });
   assert.equal(await session.instructions(), "lead");

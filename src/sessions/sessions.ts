@@ -14,10 +14,12 @@ import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
 import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
+import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
+import { perform, type Operation } from "./operation.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
 import { Reach, type Health } from "./reach.ts";
@@ -27,6 +29,14 @@ import { infoOf, type SessionInfo } from "./session-info.ts";
 import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
+import {
+  findEvents,
+  walkEvents,
+  type EventPage,
+  type EventQuery,
+  type EventWalk,
+  type TenantEvent,
+} from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 import { tracesOf, type Subject, type Traces } from "./traces.ts";
 
@@ -74,8 +84,15 @@ export interface SessionPage {
   readonly next?: string;
 }
 
+/** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
+export let coreOf: (sessions: Sessions) => Core;
+
 /** The sessions of one tenant in one store. */
 export class Sessions implements AsyncDisposable {
+  static {
+    coreOf = (sessions) => sessions.#core;
+  }
+
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;
@@ -137,13 +154,17 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `session_exists`, `agent_unknown`, `id_invalid`, `duration_invalid`, `metadata_too_large`
    */
   async create({ id, ...options }: CreateOptions = {}): Promise<Session> {
-    const session = newSession(this.#core, { tenant: this.tenant, id }, options);
-    const created = await this.#reach.open(async (core) => {
-      // Whether somebody else has this id, only the store knows; one of our own making nobody has.
-      return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
+    const operation: Operation = { operation: "create", tenant: this.tenant };
+    return await perform(operation, async () => {
+      const session = newSession(this.#core, { tenant: this.tenant, id }, options);
+      Object.assign(operation, { session: session.key.id, agent: session.agent });
+      const created = await this.#reach.open(async (core) => {
+        // Whether somebody else has this id, only the store knows; one of our own making nobody has.
+        return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
+      });
+      if (created !== undefined) return new Session(created);
+      throw new SessionError("session_exists", { sessionId: session.key.id, tenant: this.tenant });
     });
-    if (created !== undefined) return new Session(created);
-    throw new SessionError("session_exists", { sessionId: session.key.id, tenant: this.tenant });
   }
 
   /**
@@ -151,9 +172,13 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `session_expired` (see `onExpired`), `session_ended`, `session_archived`, and as `create`
    */
   async ensure(id: string, { onExpired = "fail", ...options }: EnsureOptions = {}): Promise<Session> {
-    const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
-    const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
-    return new Session(await this.#reach.open((core) => ensureOn(core, fresh, closed)));
+    const operation: Operation = { operation: "ensure", tenant: this.tenant };
+    return await perform(operation, async () => {
+      const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
+      const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
+      operation.session = fresh.key.id;
+      return new Session(await this.#reach.open((core) => ensureOn(core, fresh, closed)));
+    });
   }
 
   /**
@@ -171,30 +196,52 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `session_not_found`
    */
   async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {
-    this.#core.guardOpen();
-    const key = this.#key(id);
-    const handle = await this.#reach.open(async (core) => {
-      const found = await core.find(key);
-      return found === undefined ? undefined : new Handle(core, found.record, seen);
+    const operation: Operation = { operation: "get", tenant: this.tenant };
+    return await perform(operation, async () => {
+      this.#core.guardOpen();
+      const key = this.#key(id);
+      operation.session = key.id;
+      const handle = await this.#reach.open(async (core) => {
+        const found = await core.find(key);
+        return found === undefined ? undefined : new Handle(core, found.record, seen);
+      });
+      if (handle !== undefined) return new Session(handle);
+      throw new SessionError("session_not_found", { sessionId: id, tenant: this.tenant });
     });
-    if (handle !== undefined) return new Session(handle);
-    throw new SessionError("session_not_found", { sessionId: id, tenant: this.tenant });
   }
 
   /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */
   async list(query: ListQuery = {}): Promise<SessionPage> {
-    this.#core.guardOpen();
-    const { after } = query;
-    const filter = await this.#filter(query);
-    const page = await this.#core.store.find({
-      order: "recent",
-      tenant: this.tenant,
-      limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
-      ...filter,
-      ...(after === undefined ? {} : { after }),
+    return await perform({ operation: "list", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      const { after } = query;
+      const filter = await this.#filter(query);
+      const page = await this.#core.store.find({
+        order: "recent",
+        tenant: this.tenant,
+        limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
+        ...filter,
+        ...(after === undefined ? {} : { after }),
+      });
+      const sessions = page.records.map((record) => infoOf(record, filter.now));
+      return page.next === undefined ? { sessions } : { sessions, next: page.next };
     });
-    const sessions = page.records.map((record) => infoOf(record, filter.now));
-    return page.next === undefined ? { sessions } : { sessions, next: page.next };
+  }
+
+  /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
+  async events(query: EventQuery = {}): Promise<EventPage> {
+    this.#core.guardOpen();
+    return await findEvents(this.#core, this.tenant, query);
+  }
+
+  /**
+   * What happened in the tenant's sessions beside their turns, oldest first, never more than a page in memory; with
+   * `follow` also what happens from here on, in any process, within a second.
+   * @throws SessionError `argument_invalid`, `id_invalid`, `closed`
+   */
+  eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {
+    this.#core.guardOpen();
+    return walkEvents(this.#core, this.tenant, walk);
   }
 
   /**
@@ -268,8 +315,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string): Promise<void> {
-    await (await this.get(id)).end();
+  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
+    await (await this.get(id)).end(why);
   }
 
   /** A new session that goes on from a turn of this one; see `Session.fork`. @throws SessionError `session_not_found`, `range_invalid` … */
@@ -293,9 +340,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * One bounded pass over this tenant's sessions: marks what has expired, and archives and removes by the policies of
-   * retention.
-   * Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
+   * One bounded pass over this tenant's sessions: marks what has expired, archives and removes by the policies of retention,
+   * and forgets old events. Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
    */
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
@@ -310,8 +356,10 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `secret_missing`, `contended`, the store's; the signal's reason
    */
   async erase(request: ErasureRequest): Promise<ErasureReceipt> {
-    this.#core.guardOpen();
-    return await new Erasure(this.#subject(request.user), request).run();
+    return await perform({ operation: "erase", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await new Erasure(this.#subject(request.user), request).run();
+    });
   }
 
   /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
@@ -356,8 +404,8 @@ export class Sessions implements AsyncDisposable {
       ...(agent === undefined ? {} : { agent }),
       ...(user === undefined ? {} : { user }),
       ...(state === undefined ? {} : { states: parseStates(state) }),
-      ...(activeSince === undefined ? {} : { activeSince: instant(activeSince, "activeSince") }),
-      ...(activeBefore === undefined ? {} : { activeBefore: instant(activeBefore, "activeBefore") }),
+      ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
+      ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
     };
   }
 
@@ -375,10 +423,4 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
     value: show(unknown),
     expected: sessionStates.join(", "),
   });
-}
-
-function instant(date: Date, name: string): number {
-  const ms = date instanceof Date ? date.getTime() : Number.NaN;
-  if (Number.isFinite(ms)) return ms;
-  throw new SessionError("argument_invalid", { name, value: show(date), expected: "a valid Date" });
 }

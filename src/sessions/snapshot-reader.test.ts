@@ -135,7 +135,11 @@ test("a header that says other than the logs is refused", async () => {
     ['"openTurn":null', '"openTurn":2', "logs.turns[1].data.status"],
     ['"openTurn":null', '"openTurn":9', "session.openTurn"],
     ['"status":"done"', '"status":"open"', "logs.turns[0].data.status"],
-    ['"seq":2', '"seq":3', "logs.turns[1].seq"],
+    [
+      '"seq":2,"key":null,"at":1750000000000,"data":{"status"',
+      '"seq":3,"key":null,"at":1750000000000,"data":{"status"',
+      "logs.turns[1].seq",
+    ],
     [
       '"key":null,"at":1750000000000,"data":{"status"',
       '"key":"a","at":1750000000000,"data":{"status"',

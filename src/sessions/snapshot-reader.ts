@@ -1,5 +1,5 @@
 /** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
-import { isArchivable } from "../domain/archive.ts";
+import { isContent } from "../domain/archive.ts";
 import { decode, encode } from "../domain/codec.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, parseLogName } from "../domain/ids.ts";
@@ -245,7 +245,7 @@ function logsOf(value: unknown, limits: Limits, refuse: Refuse): ReadLogs {
   const logs = new Map<LogName, readonly ReadEntry[]>();
   for (const [name, entries] of Object.entries(objectOf(value, "logs", refuse))) {
     const path = `logs.${judged("logs", refuse, () => parseLogName(name))}`;
-    if (!isArchivable(name)) refuse(path, "is a log that a store keeps for itself");
+    if (!isContent(name)) refuse(path, "is a log that a store keeps for itself");
     if (!Array.isArray(entries) || entries.length === 0) refuse(path, "is no array of entries, or holds none");
     const read = (entries as readonly unknown[]).map((entry, index) =>
       entryOf(entry, index + 1, `${path}[${index}]`, { limits, refuse }),

@@ -127,8 +127,8 @@ test("a fork and an archived session are whole in their snapshots, and a hold co
   assert.deepEqual(await Array.fromAsync(restored.turns()), await Array.fromAsync(session.turns()));
   assert.deepEqual(await Array.fromAsync((await to.sessions.get("f")).turns()), await Array.fromAsync(fork.turns()));
   assert.equal((await to.sessions.get("f")).info.parent, null);
-  assert.equal(await restored.archive(), true);
   assert.deepEqual(await from.sessions.snapshot("s"), await to.sessions.snapshot("s"));
+  assert.equal(await restored.archive(), true);
 });
 
 test("no snapshot takes the place of a session under hold; forks of one that is replaced stay whole", async () => {

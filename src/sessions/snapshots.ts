@@ -1,7 +1,8 @@
 /** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
 import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
-import type { SessionKey } from "../domain/entry.ts";
+import type { Entry, SessionKey } from "../domain/entry.ts";
+import { mayLackItsBeginning } from "../domain/event.ts";
 import { parseId } from "../domain/ids.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { guardHold } from "../domain/retention.ts";
@@ -48,11 +49,17 @@ export function portableFrom({ record, tails }: Loaded, logs: readonly string[],
   let bytes = 0;
   logs.forEach((log, index) => {
     const entries = tails[index] ?? [];
-    if (entries.length !== headOf(record, log)) throw damaged(record, log, entries.length);
+    if (entries.length !== headOf(record, log) && !mayLackItsBeginning(log)) throw damaged(record, log, entries.length);
     for (const { data } of entries) bytes += data.length;
   });
   if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of ${record.id}`, bytes, bytesMax });
-  return { record: portableOf(record), logs: new Map(logs.map((log, index) => [log, tails[index] ?? []])) };
+  return { record: portableOf(record), logs: new Map(logs.map((log, index) => [log, renumbered(tails[index] ?? [])])) };
+}
+
+/** A log may have lost its beginning; a new one begins with 1. */
+function renumbered(entries: readonly Entry[]): readonly Entry[] {
+  if (entries.length === 0 || entries[0]?.seq === 1) return entries;
+  return entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
 }
 
 function damaged(record: SessionRecord, log: string, found: number): SessionError {

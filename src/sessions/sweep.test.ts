@@ -24,6 +24,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 0,
     complete: true,
   });
@@ -34,6 +35,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 250,
     complete: true,
   });
@@ -44,6 +46,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 0,
     complete: true,
   });
@@ -63,6 +66,7 @@ test("a session that was used since is looked at, and left alone until its new d
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 1,
     complete: true,
   });
@@ -71,6 +75,7 @@ test("a session that was used since is looked at, and left alone until its new d
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 0,
     complete: true,
   });
@@ -84,12 +89,21 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
   await create(place, 230);
   await place.clock.advance(hour);
   const report = await place.sessions.sweep({ rows: 150 });
-  assert.deepEqual(report, { expired: 150, floors: 0, archived: 0, removed: 0, looked: 150, complete: false });
+  assert.deepEqual(report, {
+    expired: 150,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 150,
+    complete: false,
+  });
   assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
     expired: 80,
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 80,
     complete: true,
   });
@@ -108,7 +122,15 @@ test("a sweep stops at its bound of time and at its signal", async () => {
   assert.equal(report.expired, 100, "the page that was under way");
   place.store.plan({});
   const stopped = await place.sessions.sweep({ signal: AbortSignal.abort() });
-  assert.deepEqual(stopped, { expired: 0, floors: 0, archived: 0, removed: 0, looked: 0, complete: false });
+  assert.deepEqual(stopped, {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 0,
+    complete: false,
+  });
 });
 
 test("past the retention time what expired or ended is removed with everything in it, and nothing else", async () => {
@@ -126,6 +148,7 @@ test("past the retention time what expired or ended is removed with everything i
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 1,
     complete: true,
   });
@@ -170,6 +193,7 @@ test("a session in which somebody is at work is not expired under them; one whos
     floors: 0,
     archived: 0,
     removed: 0,
+    forgotten: 0,
     looked: 1,
     complete: true,
   });
@@ -240,4 +264,56 @@ test("a long-lived process sweeps by itself, all tenants, and stops when it is c
     assert.equal(loaded?.record.state, "expired");
   }
   await sweeper.close();
+});
+
+test("past their retention events are forgotten, the session lives on, and a restart keeps what is left", async () => {
+  await using place = inMemory({ ttl: "1h" });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: "one" });
+  for (let index = 0; index < 250; index++) await session.handOff("cto", { ttl: "1m" });
+  await place.clock.advance(hour / 2);
+  await session.handOff("cfo", { ttl: "1m" });
+  assert.equal((await sessions.sweep()).forgotten, 0, "nothing is forgotten unless told");
+  const first = await sessions.sweep({ eventRetention: "20m", rows: 100 });
+  assert.deepEqual([first.forgotten, first.complete], [100, false]);
+  const second = await sessions.sweep({ eventRetention: "20m" });
+  assert.deepEqual([second.forgotten, second.complete], [151, true]);
+  const left = await session.events();
+  assert.deepEqual(
+    left.map(({ seq, type }) => [seq, type]),
+    [
+      [252, "released"],
+      [253, "handed_off"],
+    ],
+  );
+  await session.release();
+  await session.append({ input: "two" });
+  assert.equal((await session.events()).at(-1)?.seq, 254);
+  await place.clock.advance(2 * hour);
+  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  const [restarted] = await fresh.events();
+  assert.ok(restarted?.type === "restarted");
+  const archived = await sessions.get(restarted.archive);
+  assert.deepEqual(
+    (await archived.events()).map(({ seq, type }) => [seq, type]),
+    [
+      [1, "released"],
+      [2, "handed_off"],
+      [3, "released"],
+      [4, "archived"],
+    ],
+  );
+  assert.equal(archived.info.counters.turns, 2);
+});
+
+test("the retention of events is an option, and a sweep of one tenant leaves the others' alone", async () => {
+  await using place = inMemory();
+  const sweeping = place.another({ sweep: { every: "1h", eventRetention: "1d" } });
+  for (const tenant of ["one", "two"]) await place.sessions.for(tenant).create({ id: "s", ttl: "9d" });
+  await place.clock.advance(25 * hour);
+  assert.equal((await sweeping.for("one").sweep()).forgotten, 1);
+  assert.deepEqual((await place.sessions.for("one").events()).events, []);
+  assert.equal((await place.sessions.for("two").events()).events.length, 1, "a sweep of one tenant leaves the others");
+  assert.equal((await sweeping.for("two").sweep()).forgotten, 1);
 });

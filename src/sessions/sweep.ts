@@ -11,10 +11,11 @@ import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
+import { perform } from "./operation.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
-  /** Stop after so many sessions. @default 10 000 */
+  /** Stop after so many sessions and events. @default 10 000 */
   readonly rows?: number;
   /** Stop after so long. @default "10s" */
   readonly time?: Duration;
@@ -24,6 +25,8 @@ export interface SweepRequest {
    * `openSessions`, else never
    */
   readonly retention?: Duration;
+  /** Forget events that long after they happened. @default that of `openSessions`, else never */
+  readonly eventRetention?: Duration;
   /** Change nothing, and say in `planned` what would be done. @default false */
   readonly dryRun?: boolean;
 }
@@ -45,12 +48,22 @@ export interface SweepReport {
   readonly archived: number;
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
+  /** Old events forgotten. */
+  readonly forgotten: number;
   /** Sessions looked at. */
   readonly looked: number;
   /** False where a bound or the signal stopped it before the end. */
   readonly complete: boolean;
   /** Of a dry run: what would be done, in as many steps as the bounds allow. */
   readonly planned?: readonly SweepDeed[];
+}
+
+/** What is published on the channel `perdure:sweep` after each sweep. */
+export interface SweepNews extends SweepReport {
+  /** Undefined: of all tenants. */
+  readonly tenant: string | undefined;
+  /** How long the session that had waited longest was overdue, ms; 0 where none was due. */
+  readonly lagMs: number;
 }
 
 const pageSize = 100;
@@ -61,20 +74,30 @@ const sweeps = channel("perdure:sweep");
 
 /**
  * One bounded pass: first marks what has expired and takes back expired floors, then archives and removes by the policies
- * of retention, in their order.
+ * of retention, in their order, at last forgets old events.
  * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
  *   were looked at
  */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
+  return await perform({ operation: "sweep", tenant }, () => pass(core, tenant, request));
+}
+
+async function pass(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
   const { clock, sweep: defaults } = core.options;
   const retentionMs =
     request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
+  const eventRetentionMs =
+    request.eventRetention === undefined
+      ? (defaults?.eventRetentionMs ?? null)
+      : parseDuration(request.eventRetention, "eventRetention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, floors: 0, archived: 0, removed: 0, looked: 0, complete: true };
+  const report = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
   const planned: SweepDeed[] | undefined = request.dryRun === true ? [] : undefined;
+  let lagMs = 0;
   const mayGoOn = (): boolean => {
-    report.complete = report.looked < rows && clock.now() < deadline && request.signal?.aborted !== true;
+    report.complete =
+      report.looked + report.forgotten < rows && clock.now() < deadline && request.signal?.aborted !== true;
     return report.complete;
   };
   let broken: SessionError | undefined;
@@ -105,6 +128,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
       mayGoOn,
       async visit(record) {
         report.looked++;
+        lagMs = Math.max(lagMs, now - record.sweepAt);
         if (planned !== undefined) {
           if (isInnerScope(record.tenant) || stateAt(record, now) !== "expired") return;
           report.expired++;
@@ -146,7 +170,14 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
     });
   }
   if (planned !== undefined) return { ...report, planned };
-  sweeps.publish(report);
+  if (eventRetentionMs !== null) {
+    const past = { ...scope, before: now - eventRetentionMs, limit: pageSize };
+    for (let forgotten = pageSize; forgotten === pageSize && mayGoOn();) {
+      forgotten = await core.store.forgetEvents(past);
+      report.forgotten += forgotten;
+    }
+  }
+  sweeps.publish({ ...report, tenant, lagMs } satisfies SweepNews);
   if (broken !== undefined) throw broken;
   return report;
 }

@@ -10,7 +10,7 @@ import { Handle } from "./handle.ts";
 export interface Told {
   /** The number of the last turn that was told, or refused. */
   turns: number;
-  /** Changes of the floor. */
+  /** Events; the first one tells of the session's creation, which the store tells itself. */
   events: number;
   /** Turns that the store refused for good, by number, and why. */
   readonly refused: { [turn: string]: ErrorCode };
@@ -47,7 +47,7 @@ export class ToldLog {
     if (known?.bornAt === record.createdAt) return known;
     const range = { log: "told", from: 1, to: 1, order: "ascending", limit: 1 } as const;
     const [entry] = headOf(record, "told") === 0 ? [] : await this.#fallback.store.read(record, range);
-    const none: Told = { turns: 0, events: 0, refused: {} };
+    const none: Told = { turns: 0, events: 1, refused: {} };
     const read: Known = {
       bornAt: record.createdAt,
       told: entry === undefined ? none : (decode(entry.data) as unknown as Told),

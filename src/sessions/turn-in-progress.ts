@@ -2,8 +2,10 @@ import { assemble, encodeChunk, type Chunk } from "../domain/chunk.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
 import { closeToolCalls, type Message, type Turn, type Usage } from "../domain/turn.ts";
 import { addChunks, sealTurn, type Sealing } from "../domain/turns.ts";
+import { fenced, sessionIds } from "../domain/writer.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
+import { perform } from "./operation.ts";
 
 /** How a turn in progress is sealed; what is left out follows from what was written. */
 export interface Seal {
@@ -100,8 +102,7 @@ export class TurnInProgress implements AsyncDisposable {
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
     if (this.#sealing !== undefined) {
-      const { id, tenant } = this.#handle.record;
-      throw new SessionError("turn_not_open", { sessionId: id, tenant, turn: this.seq });
+      throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
     const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
     this.#written.push(chunk);
@@ -149,8 +150,7 @@ export class TurnInProgress implements AsyncDisposable {
   #heed(): void {
     const { record } = this.#handle;
     if (record.lease?.fence !== this.#fence) {
-      const ids = { sessionId: record.id, tenant: record.tenant };
-      this.#stop.abort(new SessionError("fenced", { ...ids, fence: this.#fence, storedFence: record.fence }));
+      this.#stop.abort(fenced(record, this.#fence));
     } else if (record.cancel?.turn === this.seq) {
       this.#stop.abort(this.interruption("it was cancelled"));
     }
@@ -158,8 +158,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** The error of an answer that was stopped. */
   interruption(reason: string): SessionError<"interrupted"> {
-    const { id, tenant } = this.#handle.record;
-    return new SessionError("interrupted", { sessionId: id, tenant, turn: this.seq, reason });
+    return new SessionError("interrupted", { ...sessionIds(this.#handle.record), turn: this.seq, reason });
   }
 
   /**
@@ -169,8 +168,7 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async seal(seal: Seal = {}): Promise<Turn> {
     clearTimeout(this.#retryTimer);
-    this.#sealing ??= this.#seal(seal);
-    return await this.#sealing;
+    return await perform(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal)));
   }
 
   async #seal(seal: Seal): Promise<Turn> {

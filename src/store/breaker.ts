@@ -63,6 +63,14 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.find(...args));
   }
 
+  async events(...args: Parameters<Store["events"]>): ReturnType<Store["events"]> {
+    return await this.#through(() => this.#store.events(...args));
+  }
+
+  async forgetEvents(...args: Parameters<Store["forgetEvents"]>): ReturnType<Store["forgetEvents"]> {
+    return await this.#through(() => this.#store.forgetEvents(...args));
+  }
+
   async heartbeat(...args: Parameters<Store["heartbeat"]>): ReturnType<Store["heartbeat"]> {
     await this.#through(() => this.#store.heartbeat(...args));
   }

@@ -1,9 +1,13 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { keyText } from "../domain/entry.ts";
 import type { Transaction } from "../domain/change.ts";
+import { storeCalls } from "./observed.ts";
 import type { Outcome, Store } from "./store.ts";
 
 interface Pending {
   readonly transaction: Transaction;
+  /** Runs in the async context of who commits; there while somebody listens to the calls of stores. */
+  readonly within: ((work: () => Promise<readonly Outcome[]>) => Promise<readonly Outcome[]>) | undefined;
   readonly sessions: readonly string[];
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
@@ -30,6 +34,7 @@ export class CommitQueue {
     return new Promise((resolve, reject) => {
       this.#pending.push({
         transaction,
+        within: storeCalls.hasSubscribers ? AsyncLocalStorage.snapshot() : undefined,
         sessions: transaction.map(({ key }) => keyText(key)),
         resolve,
         reject,
@@ -79,7 +84,10 @@ export class CommitQueue {
     this.#lanesInUse++;
     this.#schedule();
     try {
-      const outcomes = await this.#store.commit(batch.map(({ transaction }) => transaction));
+      const commit = (): Promise<readonly Outcome[]> => this.#store.commit(batch.map(({ transaction }) => transaction));
+      // A batch is told as the first one's: the queue itself runs in the context of whoever came by earlier.
+      const within = batch[0]?.within;
+      const outcomes = await (within === undefined ? commit() : within(commit));
       batch.forEach(({ resolve, reject }, index) => {
         const outcome = outcomes[index];
         if (outcome === undefined) reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));

@@ -1,12 +1,21 @@
 /** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
 import { SessionError } from "../errors.ts";
 import { show } from "../domain/show.ts";
+import type { FoundEvent } from "./store.ts";
 
 export type Position = readonly (string | number)[];
 
 export function encodeCursor(position: Position): string {
   return Buffer.from(JSON.stringify(position)).toString("base64url");
 }
+
+/** Where an event stands among those of its tenant. */
+export function eventPosition({ session, entry }: FoundEvent): Position {
+  return [entry.at, session, entry.seq];
+}
+
+/** What the cursor of a page of events is made of. */
+export const eventCursor: readonly ("string" | "number")[] = ["number", "string", "number"];
 
 /** @throws SessionError `argument_invalid` for a text that no page gave out; `kinds` are the types the query expects */
 export function decodeCursor(cursor: string, kinds: readonly ("string" | "number")[]): Position {

@@ -24,6 +24,8 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     load: async (requests) => await (await store()).load(requests),
     read: async (key, range) => await (await store()).read(key, range),
     find: async (query) => await (await store()).find(query),
+    events: async (scan) => await (await store()).events(scan),
+    forgetEvents: async (past) => await (await store()).forgetEvents(past),
     heartbeat: async (instance, options) => await (await store()).heartbeat(instance, options),
     instances: async (ids) => await (await store()).instances(ids),
     watch: (key, wake) => opened?.watch(key, wake) ?? (() => undefined),

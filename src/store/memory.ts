@@ -8,10 +8,22 @@ import { keyText, type Entry, type LogName, type SessionKey } from "../domain/en
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
-import { decodeCursor, encodeCursor, type Position } from "./cursor.ts";
+import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
 import { Watchers } from "./watchers.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "./store.ts";
+import type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  FoundEvent,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "./store.ts";
 
 export interface MemoryOptions {
   /** Where the store's time comes from. @default the machine's clock */
@@ -83,8 +95,7 @@ class MemoryStore implements Store {
     if (record === null) return undefined;
     const logs = new Map(this.#sessions.get(keyText(key))?.logs);
     for (const { log, from, entries } of splices) {
-      const standing = logs.get(log) ?? [];
-      const kept = standing.slice(0, Math.max(0, from - (standing[0]?.seq ?? 1)));
+      const kept = logs.get(log)?.filter(({ seq }) => seq < from) ?? [];
       logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
     }
     return { row: rowOf(record), logs };
@@ -136,6 +147,39 @@ class MemoryStore implements Store {
     };
   }
 
+  async events(scan: EventScan): Promise<FoundEvents> {
+    this.#guardOpen();
+    const turned = scan.order === "ascending" ? 1 : -1;
+    const after = scan.after === undefined ? undefined : decodeCursor(scan.after, eventCursor);
+    const following = [...this.#sessions.values()]
+      .filter(({ row }) => row.tenant === scan.tenant)
+      .flatMap(({ row, logs }) => (logs.get("events") ?? []).map((entry) => ({ ...whoseEvent(row), entry })))
+      .filter((event) => isScanned(scan, event))
+      .map((event) => ({ event, position: eventPosition(event) }))
+      .filter(({ position }) => after === undefined || turned * comparePositions(position, after) > 0)
+      .toSorted((a, b) => turned * comparePositions(a.position, b.position));
+    const page = following.slice(0, scan.limit);
+    const last = following.length > page.length ? page.at(-1) : undefined;
+    return { events: page.map(({ event }) => event), next: last && encodeCursor(last.position) };
+  }
+
+  async forgetEvents({ tenant, before, limit }: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    this.#guardOpen();
+    const past = [...this.#sessions]
+      .filter(([, { row }]) => tenant === undefined || row.tenant === tenant)
+      .flatMap(([text, { logs }]) => (logs.get("events") ?? []).map((entry) => ({ text, entry })))
+      .filter(({ entry }) => entry.at < before)
+      .toSorted((a, b) => a.entry.at - b.entry.at || a.entry.seq - b.entry.seq)
+      .slice(0, limit);
+    for (const { text, entry } of past) {
+      const kept = this.#sessions.get(text);
+      if (kept === undefined) continue;
+      const events = (kept.logs.get("events") ?? []).filter(({ seq }) => seq !== entry.seq);
+      this.#sessions.set(text, { ...kept, logs: new Map(kept.logs).set("events", events) });
+    }
+    return past.length;
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -148,9 +192,18 @@ class MemoryStore implements Store {
     else this.#instances.set(instance.id, { ...instance, seenAt: now });
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     this.#guardOpen();
-    const instances = [...this.#instances.values()].filter(({ id }) => ids.includes(id));
+    const all = [...this.#instances.values()];
+    const instances =
+      ids === "hosts"
+        ? all
+            .filter(({ address }) => address !== null)
+            .toSorted((a, b) => b.seenAt - a.seenAt)
+            .slice(0, 1000)
+        : all.filter(({ id }) => ids.includes(id));
     return { now: this.#clock.now(), instances };
   }
 
@@ -222,6 +275,20 @@ const cursorKinds = {
 
 function cursorOf({ order }: SessionQuery, after: string): Position {
   return decodeCursor(after, cursorKinds[order]);
+}
+
+function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {
+  return { session: id, agent };
+}
+
+function isScanned({ session, agent, beginnings, since, before }: EventScan, event: FoundEvent): boolean {
+  return (
+    (session === undefined || event.session === session) &&
+    (agent === undefined || event.agent === agent) &&
+    (beginnings === undefined || beginnings.some((beginning) => event.entry.data.startsWith(beginning))) &&
+    (since === undefined || event.entry.at >= since) &&
+    (before === undefined || event.entry.at < before)
+  );
 }
 
 function comparePositions(a: Position, b: Position): number {

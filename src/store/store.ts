@@ -50,13 +50,33 @@ export interface Store {
   find(query: SessionQuery): Promise<Page>;
 
   /**
+   * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
+   * INVARIANT events-are-found: what exists and does not change meanwhile appears on exactly one page, in order, with
+   *   the agent of its session's record; what is no event never does.
+   * INVARIANT scope-is-in-the-key: a scan of one tenant never shows another's.
+   */
+  events(scan: EventScan): Promise<FoundEvents>;
+
+  /**
+   * Remove entries of logs `events` from before a time, at most `limit`, of one tenant, the oldest first, or of all; how
+   * many they were; fewer than `limit` only where nothing is left to forget, or somebody else is at it. Records, other logs and the numbers of the entries that stay are left as they are.
+   * INVARIANT forgotten-events-leave-the-rest: a log that lost its beginning is read, and goes on, like any other.
+   */
+  forgetEvents(past: { readonly tenant?: string; readonly before: number; readonly limit: number }): Promise<number>;
+
+  /**
    * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.
    * INVARIANT dead-instances-are-forgotten: those not seen for a day are removed on the way.
    */
   heartbeat(instance: Omit<Instance, "seenAt">, options?: { readonly leaving?: boolean }): Promise<void>;
 
-  /** These instances as the store knows them, and the store's time. Unknown ones are absent. */
-  instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
+  /**
+   * These instances as the store knows them, and the store's time. Unknown ones are absent. `"hosts"`: those with an address,
+   * at most 1000, the ones seen last.
+   */
+  instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
 
   /**
    * Call `wake` when this session may have changed, until the returned function is called: a hint, never the truth.
@@ -185,6 +205,43 @@ export interface SessionFilter {
   readonly activeSince?: number;
   /** Last activity before this, epoch ms. */
   readonly activeBefore?: number;
+}
+
+/** Which events, in which order. */
+export interface EventScan {
+  readonly tenant: string;
+  /** Those of this session. */
+  readonly session?: string;
+  /** Those of sessions for this agent. */
+  readonly agent?: string;
+  /** Those whose text begins with one of these. */
+  readonly beginnings?: readonly string[];
+  /** Those at or after this, epoch ms. */
+  readonly since?: number;
+  /** Those before this, epoch ms. */
+  readonly before?: number;
+  /** `descending` turns the whole order round. */
+  readonly order: "ascending" | "descending";
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
+}
+
+/** An event, and whose it is. */
+export interface FoundEvent {
+  /** The id of its session. */
+  readonly session: string;
+  /** The agent of that session. */
+  readonly agent: string;
+  readonly entry: Entry;
+}
+
+/** One page of events. */
+export interface FoundEvents {
+  /** As many as the scan's limit, fewer only on the last page. */
+  readonly events: readonly FoundEvent[];
+  /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
+  readonly next: string | undefined;
 }
 
 /** One page of records. */

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { Bench, type Check, type StoreHarness } from "./conformance/bench.ts";
 import { closingCases } from "./conformance/closing-cases.ts";
 import { commitCases } from "./conformance/commit-cases.ts";
+import { eventCases } from "./conformance/event-cases.ts";
 import { findCases } from "./conformance/find-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
 import { keyCases } from "./conformance/key-cases.ts";
@@ -39,6 +40,7 @@ export function conformanceCases(check: Check): void {
   valueCases(check);
   readCases(check);
   findCases(check);
+  eventCases(check);
   scopeCases(check);
   sharingCases(check);
   instanceCases(check);

@@ -58,6 +58,8 @@ export function failingStore(
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    events: (scan) => store.events(scan),
+    forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),

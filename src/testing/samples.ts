@@ -9,7 +9,7 @@ import type { SessionRecord } from "../domain/record.ts";
 /** The moment at which samples are made, epoch ms. */
 export const sampleAt = 1_750_000_000_000;
 
-/** A record as it stands after its session was created, with these fields in place of the usual ones. */
+/** A record as it stands after its session was created, without logs, with these fields in place of the usual ones. */
 export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   const { record } = createSession(
     {
@@ -24,7 +24,7 @@ export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord
     { now: sampleAt, limits: defaultLimits },
   );
   if (record === null) throw new Error("creating a session makes a record");
-  return { ...record, ...firstVersion, ...fields };
+  return { ...record, ...firstVersion, heads: {}, ...fields };
 }
 
 /** Samples count their versions from 1, so that tests read well. */

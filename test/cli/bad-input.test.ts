@@ -79,7 +79,10 @@ test("an error with --json is one JSON object on stderr", async () => {
   await using context = await setUp();
   const { stderr } = await context.place.run(["consult", "ceo", "hi", "--session", "nope", "--json"]);
   const { error } = JSON.parse(stderr) as { error: { code: string; details: object } };
-  assert.deepEqual([error.code, error.details], ["session_not_found", { sessionId: "nope", tenant: "default" }]);
+  assert.deepEqual(
+    [error.code, error.details],
+    ["session_not_found", { sessionId: "nope", tenant: "default", command: "get" }],
+  );
 });
 
 test("an agents file that is named must be there, and must be a file", async () => {

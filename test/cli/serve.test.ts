@@ -69,9 +69,15 @@ test("a running answer comes to its end when the server is stopped; one that tak
   const device = randomUUID();
   const first = await serve(place, ["--quiet"]);
   const answer = chat(first.url, device, "slow?");
+  const streamed = fetch(`${first.url}/v1/chat`, {
+    method: "POST",
+    headers: { "x-device-id": randomUUID(), "content-type": "application/json", accept: "text/event-stream" },
+    body: JSON.stringify({ message: "slow?" }),
+  }).then(async (response) => await response.text());
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert.equal(await stop(first.child), 0);
   assert.equal((await answer).body["text"], "0 1 2 3 4 5 6 7 8 9 ");
+  assert.match(await streamed, /event: done\ndata: .*"text":"0 1 2 3 4 5 6 7 8 9 "/);
 
   const second = await serve(place, ["--quiet", "--grace", "1"]);
   const cut = chat(second.url, device, "hang?").catch((error: unknown) => error);
@@ -149,7 +155,7 @@ test("wrong usage is said before anything is opened", async () => {
   assert.match(secret.stderr, /PERDURE_SECRET/);
   const { child, url } = await serve(place);
   const taken = await place.run(["serve", "--port", new URL(url).port]);
-  assert.equal(taken.code, 1);
-  assert.match(taken.stderr, /EADDRINUSE/);
+  assert.equal(taken.code, 2);
+  assert.match(taken.stderr, /is in use; choose another with --port/);
   await stop(child);
 });

@@ -4,7 +4,7 @@ import type { Change, Transaction } from "../../src/domain/change.ts";
 import { decode, encode } from "../../src/domain/codec.ts";
 import { keyText, type Entry, type SessionKey } from "../../src/domain/entry.ts";
 import type { Instance, SessionRecord } from "../../src/domain/record.ts";
-import type { Outcome, SessionQuery, Store } from "../../src/store/store.ts";
+import type { EventScan, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
 
 /** What a broken store does otherwise than the one it stands before. */
 export type Breakage = (store: Store) => Partial<Store>;
@@ -172,6 +172,38 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       find: ({ tenant: _tenant, ...query }) => store.find({ order: "due", limit: query.limit, before: 1e15 }),
     }),
   ],
+  ["finds no events", "events-are-found", () => ({ events: async () => ({ events: [], next: undefined }) })],
+  [
+    "finds events upwards only",
+    "events-are-found: those of all",
+    (store) => ({ events: (scan) => store.events({ ...scan, order: "ascending" }) }),
+  ],
+  ...(["session", "agent", "beginnings", "since", "before"] as const).map((filter): [string, string, Breakage] => [
+    `ignores ${filter} when it finds events`,
+    "events-are-found: found by",
+    (store) => ({ events: ({ [filter as "agent"]: _ignored, ...scan }: EventScan) => store.events(scan) }),
+  ]),
+  [
+    "ends after the first page of events",
+    "events-are-found",
+    (store) => ({ events: async (scan) => ({ ...(await store.events(scan)), next: undefined }) }),
+  ],
+  [
+    "begins every page of events at the beginning",
+    "events-are-found",
+    (store) => ({ events: ({ after: _after, ...scan }) => store.events(scan) }),
+  ],
+  ["forgets no events", "forgotten-events-leave-the-rest", () => ({ forgetEvents: async () => 0 })],
+  [
+    "forgets all old events at once",
+    "forgotten-events-leave-the-rest: the oldest",
+    (store) => ({ forgetEvents: (past) => store.forgetEvents({ ...past, limit: 1e6 }) }),
+  ],
+  [
+    "forgets for one tenant what is another's",
+    "scope-is-in-the-key: events",
+    (store) => ({ forgetEvents: ({ tenant: _tenant, ...past }) => store.forgetEvents(past) }),
+  ],
   ["does not tell upper from lower case", "what goes in comes out: ids", mapKeys((text) => text.toLowerCase())],
   ["trims blanks", "what goes in comes out: ids", mapKeys((text) => text.trimEnd())],
   ["normalises ids", "what goes in comes out: ids", mapKeys((text) => text.normalize())],
@@ -221,7 +253,15 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     (store) => ({
       instances: async (ids) => ({
         now: (await store.instances([])).now,
-        instances: ids.map((id) => ({ id, host: "host", pid: 7, machine: "machine", startedAt: "12345", seenAt: 0 })),
+        instances: (ids === "hosts" ? [] : ids).map((id) => ({
+          id,
+          host: "host",
+          pid: 7,
+          machine: "machine",
+          startedAt: "12345",
+          address: null,
+          seenAt: 0,
+        })),
       }),
     }),
   ],
@@ -244,6 +284,8 @@ export function broken(store: Store, breakage: Breakage): Store {
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    events: (scan) => store.events(scan),
+    forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),

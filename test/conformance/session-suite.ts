@@ -233,13 +233,39 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual(
         events.map(({ seq, type }) => [seq, type]),
         [
-          [1, "handed_off"],
-          [2, "released"],
+          [1, "created"],
+          [2, "handed_off"],
+          [3, "released"],
         ],
       );
-      assert(events.every(({ at }) => Number.isFinite(at)));
+      assert(events.every(({ at, severity }) => Number.isFinite(at) && severity === "info"));
       await assert.rejects(session.handOff("nobody"), { code: "agent_unknown" });
       await assert.rejects(session.handOff("ceo", { ttl: "never" }), { code: "duration_invalid" });
+    });
+
+    check("what happened in all sessions is found by pages", async (sessions) => {
+      for (const id of ["a", "b"]) await sessions.create({ id });
+      await sessions.end("a", { reason: "b/ä ?#%" });
+      const first = await sessions.events({ limit: 2 });
+      const rest = await sessions.events({ limit: 2, ...(first.next !== undefined && { after: first.next }) });
+      const found = [...first.events, ...rest.events];
+      assert.deepEqual(found.map(({ session, type }) => `${session} ${type}`).toSorted(), [
+        "a created",
+        "a terminated",
+        "b created",
+      ]);
+      const { events } = await sessions.events({
+        type: ["terminated", "expired"],
+        severity: "info",
+        order: "descending",
+      });
+      const [end] = events;
+      assert.ok(end?.type === "terminated");
+      assert.deepEqual([end.reason, end.sessionAgent, end.category], ["b/ä ?#%", "assistant", "lifecycle"]);
+      assert.ok(Number.isFinite(end.at));
+      const since = new Date(end.at + 1);
+      assert.deepEqual((await sessions.events({ since })).events, []);
+      await assert.rejects(sessions.events({ after: "nowhere" }), { code: "argument_invalid" });
     });
 
     check("sessions are listed by pages, ended and removed, and what is not there is named", async (sessions) => {
@@ -253,7 +279,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await sessions.list({ state: "ended" })).sessions[0]?.id, "b/ä ?#%");
       await assert.rejects(sessions.ensure("b/ä ?#%"), {
         code: "session_ended",
-        details: { sessionId: "b/ä ?#%", tenant: "default" },
+        details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
       });
       await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
       await sessions.remove("a");

@@ -1,7 +1,16 @@
 /** The package as its users get it: packed, installed in an empty project without the network, every door opened. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -102,6 +111,17 @@ describe("the package", () => {
     copyFileSync(join(root, "examples/quickstart.ts"), join(project, "quickstart.ts"));
     assert.match(await node(["quickstart.ts"], project), /^1 turns, 23 tokens so far$/m);
     assert.match(await node(["quickstart.ts"], project), /^2 turns, 46 tokens so far$/m);
+  });
+
+  test("the program that tells OpenTelemetry does, with an SDK beside it", async () => {
+    copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
+    for (const name of ["api", "sdk-trace", "context-async-hooks"]) {
+      const beside = join("node_modules/@opentelemetry", name);
+      if (!existsSync(join(project, beside))) symlinkSync(join(root, beside), join(project, beside));
+    }
+    const told = await node(["telemetry.ts"], project);
+    assert.match(told, /^invoke_agent support traced-42$/m);
+    assert.match(told, /^perdure\.store commit $/m);
   });
 
   const projects = [

@@ -141,5 +141,55 @@ for (const partitions of [1, 8]) {
         await another.close();
       }
     });
+
+    test("a page of events is read along their index, however many there are, and so are those to be forgotten", async () => {
+      for (const tenant of ["many", "few"]) {
+        const sessions = tenant === "many" ? 2000 : 3;
+        await query(
+          server.url(),
+          `insert into ${schema}.sessions
+           select '${tenant}', 's' || n, 'ceo', null, 'active', 0, 0, 0, 0, 1, 0, 0, '{}' from generate_series(1, ${sessions}) n`,
+        );
+        await query(
+          server.url(),
+          `insert into ${schema}.entries
+           select '${tenant}', 's' || n, 'events', seq, null, 1000 * seq + n, '{"type":"created"}'
+           from generate_series(1, ${sessions}) n, generate_series(1, 10) seq`,
+        );
+      }
+      for (const prepare of ["select 1", "analyze"]) {
+        await query(server.url(), prepare);
+        const plans = await plansOf(async () => {
+          for (const tenant of ["many", "few"]) {
+            for (const order of ["ascending", "descending"] as const) {
+              const page = { tenant, order, limit: 50 } as const;
+              const { next } = await store.events(page);
+              for (const more of [
+                { since: 5000 },
+                { agent: "ceo" },
+                { beginnings: ['{"type":'] },
+                next && { after: next },
+              ])
+                if (more) await store.events({ ...page, ...more });
+            }
+          }
+        });
+        assert(plans.length >= 18, `${plans.length} plans`);
+        for (const plan of plans.filter((one) => one.includes("entries"))) {
+          assert.match(
+            plan,
+            /Index (?:Only )?Scan (?:Backward )?using \S*(entries_of_events|tenant_at_session_seq_idx)/,
+            plan,
+          );
+          assert.doesNotMatch(plan, /(Seq|Bitmap Heap) Scan on (?:\w+\.)?(sessions|entries)/, plan);
+          assert.doesNotMatch(plan, /(?:^|->)\s+Sort {2}\(/m, plan);
+        }
+        const forgetting = await plansOf(async () => {
+          await store.forgetEvents({ tenant: "many", before: 1010, limit: 5 });
+          await store.forgetEvents({ before: 1020, limit: 5 });
+        });
+        for (const plan of forgetting) assert.doesNotMatch(plan, /Seq Scan on (?:\w+\.)?entries/, plan);
+      }
+    });
   });
 }

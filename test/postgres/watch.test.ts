@@ -66,12 +66,15 @@ test("a store that listens is woken by what another instance commits, also after
 
 test("hints name no session to who else listens in the database", async () => {
   const store = await openPostgres({ url: server.url(), listen: true });
-  const record = sampleRecord({ id: "secret-name" });
-  await store.commit([[creationOf(record)]]);
-  const said = await query(
-    server.url(),
-    "select query from pg_stat_activity where query like '%pg_notify%' and pid <> pg_backend_pid()",
-  );
+  let said: unknown[] = [];
+  // What a connection asked last is seen until it asks something else.
+  for (let attempt = 0; said.length === 0 && attempt < 100; attempt++) {
+    await store.commit([[creationOf(sampleRecord({ id: `secret-name ${attempt}` }))]]);
+    said = await query(
+      server.url(),
+      "select query from pg_stat_activity where query like '%pg_notify%' and pid <> pg_backend_pid()",
+    );
+  }
   assert.ok(said.length > 0);
   assert.ok(!JSON.stringify(said).includes("secret-name"));
   await store.close();

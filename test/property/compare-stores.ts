@@ -190,7 +190,7 @@ export async function compareStores(
       }
       case "beat": {
         const id = scope + one.instance;
-        const beat = { id, host: "host", pid: 1, machine: "machine", startedAt: "0" };
+        const beat = { id, host: "host", pid: 1, machine: "machine", startedAt: "0", address: null };
         await same(
           (either) => either.heartbeat(beat, { leaving: one.leaving }),
           () => undefined,
@@ -206,6 +206,11 @@ export async function compareStores(
 
   // All that stands, in both.
   for (const tenant of tenants) {
+    const scan = { tenant: scope + tenant, order: "ascending", limit: 1000 } as const;
+    await same(
+      (either) => either.events(scan),
+      ({ events }) => events.map(({ entry, ...whose }) => ({ ...whose, ...entry })),
+    );
     for (const id of ids) {
       const tails = logs.map((log) => ({ log, last: 1000 }));
       await same(

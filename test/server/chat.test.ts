@@ -55,7 +55,7 @@ test("the floor: given, seen and given back; whoever has it answers", async () =
   const device = randomUUID();
   const put = await here.call("PUT", "/v1/chat/lock", {
     device,
-    body: { agent: "scheduling", ttlSeconds: 3600, note: "a date" },
+    body: { agent: "scheduling", ttlSeconds: 3600 },
   });
   assert.equal(Date.parse(put.json.expiresAt) - Date.parse(put.json.lockedAt), 3_600_000);
   assert.deepEqual((await here.call("GET", "/v1/chat/lock", { device })).json, put.json);
@@ -73,12 +73,12 @@ test("who comes without an id gets a sealed cookie, and an altered one opens not
   await using here = serve();
   const first = await here.call("POST", "/v1/chat", { body: { message: "Hello" } });
   const given = first.headers.get("set-cookie") ?? "";
-  assert.match(given, /^perdure_device=[0-9a-f-]{36}\.[\w-]{43}; .*HttpOnly; Secure; SameSite=Lax$/);
+  assert.match(given, /^__Host-perdure_device=[0-9a-f-]{36}\.[\w-]{43}; .*HttpOnly; Secure; SameSite=Lax$/);
   const cookie = given.split(";", 1)[0] ?? "";
   const second = await here.call("POST", "/v1/chat", { body: { message: "Again" }, headers: { cookie } });
   assert.equal(second.json.turn.seq, 2);
   assert.equal(second.headers.get("set-cookie"), null);
-  const mine = cookie.slice("perdure_device=".length);
+  const mine = cookie.slice("__Host-perdure_device=".length);
   for (const altered of [
     mine.slice(0, 36),
     `${mine}A`,
@@ -86,7 +86,7 @@ test("who comes without an id gets a sealed cookie, and an altered one opens not
     "",
     randomUUID(),
   ]) {
-    const headers = { cookie: `perdure_device=${altered}` };
+    const headers = { cookie: `__Host-perdure_device=${altered}` };
     assertProblem(await here.call("POST", "/v1/chat", { body: { message: "x" }, headers }), 401, "device_missing");
     assertProblem(await here.call("GET", "/v1/chat/turns", { headers }), 401, "device_missing");
   }
@@ -196,14 +196,76 @@ test("a stream tells the text as it comes, and one that was lost goes on after t
   assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 1, "nothing was asked twice");
 });
 
+test("a stream that was lost between the calls of tools goes on with every character, live and when all is over", async () => {
+  const call = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } } as const;
+  const { promise: goOn, resolve } = Promise.withResolvers<void>();
+  await using here = serve({
+    model: async function* () {
+      yield { type: "text", text: "Let me look. " };
+      yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+      yield { type: "message", message: { role: "tool", tool_call_id: "c1", content: "there" } };
+      yield { type: "message", message: { role: "assistant", content: "It is " } };
+      await goOn;
+      yield { type: "text", text: "there." };
+    },
+  });
+  const device = randomUUID();
+  const asked = here.call("POST", "/v1/chat", chat(device, "Where?", streaming));
+  // The question is kept, and a moment later what came first.
+  const asker = async (): Promise<string> => (await here.call("GET", "/v1/chat/session", { device })).text;
+  while (!(await asker()).includes('"turn":1')) await new Promise((done) => setTimeout(done, 20));
+  await new Promise((done) => setTimeout(done, 300));
+  const resume = async () => await here.call("GET", "/v1/chat/stream?lastEventId=1-4", { device });
+  const live = resume();
+  await new Promise((done) => setTimeout(done, 20));
+  resolve();
+  const texts = [await asked, await live, await resume()].map(({ text }) =>
+    eventsOf(text)
+      .filter(({ event }) => event === "text")
+      .map(({ data }) => data["text"])
+      .join(""),
+  );
+  assert.deepEqual(texts, ["Let me look. It is there.", "me look. It is there.", "me look. It is there."]);
+});
+
+test("a server that stops lets streamed answers come to their end, also those whose hearer has left", async () => {
+  const { model, say, end } = slowModel();
+  await using here = serve({ model });
+  const [hearer, left] = [randomUUID(), randomUUID()];
+  const heard = here.call("POST", "/v1/chat", chat(hearer, "Tell", streaming));
+  say("one ");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  let stopped = false;
+  const stop = here.server.stop().then(() => (stopped = true));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert(!stopped, "it waits for the answer");
+  say("two");
+  end();
+  await stop;
+  assert.equal(eventsOf((await heard).text).at(-1)?.data["text"], "one two");
+
+  const other = createServer({ sessions: here.sessions });
+  const response = await other.fetch(requestOf("POST", "/v1/chat", chat(left, "Tell", streaming)));
+  await response.body?.cancel();
+  const stopping = other.stop();
+  say("all the same");
+  end();
+  await stopping;
+  const { json } = await here.call("GET", "/v1/chat/turns", { device: left });
+  assert.equal(json.turns[0].output[0].content, "all the same");
+});
+
 test("a stream of an answer that fails or is stopped ends with the problem, live and resumed", async () => {
   const { model, say } = slowModel();
   await using here = serve({ model });
   const device = randomUUID();
   const asked = here.call("POST", "/v1/chat", chat(device, "Tell", streaming));
   say("half");
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.deepEqual((await here.call("POST", "/v1/chat/cancel", { device })).json, { cancelled: true });
+  // There is something to stop once the question is kept.
+  for (let cancelled = false; !cancelled;) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    cancelled = (await here.call("POST", "/v1/chat/cancel", { device })).json.cancelled;
+  }
   const last = eventsOf((await asked).text).at(-1);
   assert.equal(last?.event, "error");
   assert.equal(last?.data["code"], "interrupted");

@@ -13,7 +13,7 @@ import { browserDevice, chat, connect, hasCode } from "../../src/client/index.ts
 import { openSessions } from "../../src/index.ts";
 import { createServer, listen } from "../../src/server/index.ts";
 import { InstanceProcess } from "./instance-process.ts";
-import { serve } from "./serving.ts";
+import { assertProblem, serve } from "./serving.ts";
 
 async function onFile<T>(work: (store: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "perdure-clients-"));
@@ -94,7 +94,7 @@ test("the floor, link codes and cancel from the client, and what it has not said
     await (
       await phone.say("from the phone")
     ).done;
-    const given = await phone.handOff("scheduling", { ttl: "1h", note: "n" });
+    const given = await phone.handOff("scheduling", { ttl: "1h" });
     assert.deepEqual(await phone.activeAgent(), given);
     const { code, expiresAt } = await phone.linkCode();
     assert(expiresAt.getTime() > Date.now());
@@ -199,3 +199,31 @@ test("it mounts in another Hono app, beside another server's routes, and as a pl
 async function* echo() {
   yield { type: "text", text: "hi" } as const;
 }
+
+test("who watches hears what the server refuses, and asks a server that ends each stream at once with a pause", async () => {
+  await using here = serve();
+  let asked = 0;
+  const sessions = connect({
+    url: "http://server.test",
+    key: await here.key("write"),
+    fetch: async (url, init) => {
+      asked++;
+      return await here.server.fetch(new Request(url, init));
+    },
+  });
+  const session = await sessions.ensure("s");
+  await assert.rejects(session.watch({ after: -1 }).next(), { code: "request_invalid" });
+  await here.server.stop();
+  asked = 0;
+  const signal = AbortSignal.timeout(700);
+  for await (const _ of session.watch({ signal })) assert.fail("there is no news");
+  assert(asked <= 8, `asked ${asked} times`);
+});
+
+test("a server whose sessions are closed asks to be asked again", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  await here.sessions.close();
+  assertProblem(await here.call("GET", "/v1/sessions/s", { key }), 503, "store_unavailable");
+  assertProblem(await here.call("GET", "/v1/chat/turns", { device: randomUUID() }), 503, "store_unavailable");
+});

@@ -144,7 +144,7 @@ function requestFor(operation: Operation, keys: readonly string[]) {
     device: fc.oneof({ weight: 4, arbitrary: fc.constantFrom(mine, undefined) }, { weight: 1, arbitrary: header }),
     cookie: fc.oneof(
       fc.constant(undefined),
-      header.map((value) => `perdure_device=${value}`),
+      header.map((value) => `__Host-perdure_device=${value}`),
     ),
     type: fc.oneof({ weight: 9, arbitrary: fc.constant("application/json") }, { weight: 1, arbitrary: header }),
     body:

@@ -77,8 +77,30 @@ test("the floor and its events over HTTP", async () => {
   const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
-    ["handed_off", "released"],
+    ["created", "handed_off", "released"],
   );
+});
+
+test("the events of all sessions over HTTP: the key's own tenant's, each with the request it came of", async () => {
+  await using here = serve();
+  const [mine, theirs] = [await here.key("write", "mine"), await here.key("read", "theirs")];
+  const headers = { "x-request-id": "request-1" };
+  await here.call("POST", "/v1/sessions", { key: mine, body: { id: "s" }, headers });
+  await here.call("POST", "/v1/sessions/s/end?reason=enough", { key: mine });
+  const { events } = (await here.call("GET", "/v1/events?type=created,terminated", { key: mine })).json;
+  assert.deepEqual(
+    events.map(({ session, type, reason }: Record<string, string>) => [session, type, reason]),
+    [
+      ["s", "created", undefined],
+      ["s", "terminated", "enough"],
+    ],
+  );
+  assert.equal(events[0].correlation, "request-1");
+  assert.match(events[1].correlation, /^[0-9a-f-]{36}$/, "a name of the server's where the caller gave none");
+  assert.deepEqual((await here.call("GET", "/v1/events", { key: theirs })).json, { events: [] });
+  assertProblem(await here.call("GET", "/v1/events"), 401, "key_missing");
+  for (const query of ["type=born", "type=", "severity=fatal", "since=yesterday", "limit=0", "limit=1001"])
+    assertProblem(await here.call("GET", `/v1/events?${query}`, { key: mine }), 400, "request_invalid");
 });
 
 test("a key reaches its own tenant only, and what is not there and what is not yours are the same answer", async () => {
@@ -214,6 +236,55 @@ test("a stopping server is not ready, ends its streams and lets what runs come t
   assert.equal((await watching).status, 200);
   assert.equal((await here.call("GET", "/readyz")).status, 503);
   await here.sessions.close();
+});
+
+test("a watch ends once its key is revoked", async (t) => {
+  await using here = serve();
+  const [key, other] = [await here.key("write"), await here.key("read")];
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const response = await here.server.fetch(requestOf("GET", "/v1/sessions/s/watch", { key: other }));
+  const text = response.text();
+  t.mock.timers.tick(15_000);
+  await here.call("POST", "/v1/sessions/s/turns", { key, body: { input: "before" } });
+  const id = (await here.sessions.keys.list()).find(({ right }) => right === "read")?.id ?? assert.fail();
+  assert.equal(await here.sessions.keys.revoke(id), true);
+  t.mock.timers.tick(15_000);
+  assert.match(await text, /keep-alive/);
+});
+
+test("metadata is an object over HTTP too", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s", metadata: { keep: 1 } } });
+  for (const metadata of ["abc", null, [1], 5]) {
+    for (const removeMetadata of [[], ["keep"]]) {
+      const body = { metadata, removeMetadata };
+      assertProblem(await here.call("PATCH", "/v1/sessions/s", { key, body }), 400, "argument_invalid");
+    }
+  }
+  assert.deepEqual((await here.call("GET", "/v1/sessions/s", { key })).json.metadata, { keep: 1 });
+});
+
+test("metrics tell of the server's tenant, and so only its keys read them", async () => {
+  await using here = serve();
+  assert.equal((await here.call("GET", "/metrics", { key: await here.key("read") })).status, 200);
+  const foreign = await here.call("GET", "/metrics", { key: await here.key("admin", "other") });
+  assertProblem(foreign, 403, "key_forbidden");
+});
+
+test("a HEAD of a stream begins none", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  for (let index = 0; index < 10; index++) {
+    const { status, headers } = await here.call("HEAD", "/v1/sessions/s/watch", { key });
+    assert.deepEqual([status, headers.get("content-type")], [200, "text/event-stream"]);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert(timers() < before + 5, `${before} timers before, ${timers()} after`);
 });
 
 test("a backend makes a guest's session its user's after a login; who has only a device cannot", async () => {

@@ -1,6 +1,7 @@
 /** A store that somebody else has written to is named and not served. */
 import { firstOwn, lastOwn } from "../../domain/change.ts";
 import type { Entry, SessionKey } from "../../domain/entry.ts";
+import { mayLackItsBeginning } from "../../domain/event.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { LogRange } from "../store.ts";
@@ -15,9 +16,9 @@ export function guardTail(
 ): void {
   const head = lastOwn(record, log);
   const count = Math.min(last, head - firstOwn(record, log) + 1);
-  const first = head - count + 1;
-  const wrong = entries.findIndex(({ seq }, index) => seq !== first + index);
-  if (wrong < 0 && entries.length === count) return;
+  const isWhole = entries.length === count || (entries.length < count && mayLackItsBeginning(log));
+  const first = head - entries.length + 1;
+  if (isWhole && entries.every(({ seq }, index) => seq === first + index)) return;
   const found = entries.map(({ seq }) => seq);
   throw damaged(
     store,
@@ -36,7 +37,7 @@ export function guardGapless(
 ): void {
   const step = order === "ascending" ? 1 : -1;
   const first = entries[0]?.seq ?? from;
-  if (order === "ascending" && first > Math.max(from, 1))
+  if (order === "ascending" && first > Math.max(from, 1) && !mayLackItsBeginning(log))
     throw damaged(store, key, `in ${log}, entry ${first} is the first from ${from} on`);
   for (let index = 1; index < entries.length; index++) {
     const before = entries[index - 1]?.seq ?? 0;

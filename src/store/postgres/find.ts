@@ -3,14 +3,12 @@ import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
 import type { Page, SessionQuery } from "../store.ts";
 import type { Database } from "./database.ts";
 import { recordJson } from "./record-json.ts";
-
-/** Text of SQL; what stands in its braces is bound, never written into it. */
-type Sql = (texts: TemplateStringsArray, ...values: readonly unknown[]) => string;
+import { sqlInto, type Sql } from "./sql.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
 export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<Page> {
   const values: unknown[] = [];
-  const sql: Sql = (texts, ...bound) => String.raw({ raw: texts }, ...bound.map((value) => `$${values.push(value)}`));
+  const sql = sqlInto(values);
   const conditions = query.order === "key" || query.order === "recent" ? listed(sql, query) : forSweep(sql, query);
   const rows = await ask(
     `select ${recordJson("session")}::text as record from ${schema}.sessions session

@@ -3,12 +3,24 @@ import type { Entry, SessionKey } from "../../domain/entry.ts";
 import type { Instance } from "../../domain/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
+import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
@@ -162,8 +174,18 @@ export class PostgresStore implements Store {
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
   }
 
+  async events(scan: EventScan): Promise<FoundEvents> {
+    this.#database.guardOpen();
+    return await eventPage((text, values) => this.#ask(text, values), this.#schema, scan);
+  }
+
+  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    this.#database.guardOpen();
+    return await forgetEvents((text, values) => this.#ask(text, values), this.#schema, past);
+  }
+
   async heartbeat(
-    { id, host, pid, machine, startedAt }: Omit<Instance, "seenAt">,
+    { id, host, pid, machine, startedAt, address }: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     this.#database.guardOpen();
@@ -179,22 +201,29 @@ export class PostgresStore implements Store {
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
          )
        )
-       insert into ${instances} (id, host, pid, machine, started_at, seen_at) values ($1, $2, $3, $4, $5, ${nowMs})
+       insert into ${instances} (id, host, pid, machine, started_at, address, seen_at)
+         values ($1, $2, $3, $4, $5, $6, ${nowMs})
        on conflict (id) do update set host = excluded.host, pid = excluded.pid, machine = excluded.machine,
-         started_at = excluded.started_at, seen_at = excluded.seen_at`,
-      [id, host, pid, machine, startedAt],
+         started_at = excluded.started_at, address = excluded.address, seen_at = excluded.seen_at`,
+      [id, host, pid, machine, startedAt, address],
     );
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     this.#database.guardOpen();
+    const which =
+      ids === "hosts"
+        ? "address is not null order by seen_at desc limit 1000"
+        : "id = any (array(select json_array_elements_text($1::json)))";
     const [row] = await this.#ask(
       `select ${nowMs} as now, (
          select json_agg(json_build_object('id', id, 'host', host, 'pid', pid, 'machine', machine,
-           'startedAt', started_at, 'seenAt', seen_at))::text
-         from ${this.#schema}.instances where id = any (array(select json_array_elements_text($1::json)))
+           'startedAt', started_at, 'address', address, 'seenAt', seen_at))::text
+         from (select * from ${this.#schema}.instances where ${which}) as found
        ) as instances`,
-      [JSON.stringify(ids)],
+      ids === "hosts" ? [] : [JSON.stringify(ids)],
     );
     return { now: Number(row?.["now"]), instances: (parsed(row?.["instances"]) ?? []) as Instance[] };
   }

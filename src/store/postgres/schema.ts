@@ -96,4 +96,17 @@ ${commitChange(schema)}
 ${loadSessions(schema)}
 ${views(schema)}`,
   },
+  {
+    version: 2,
+    title: "events by time",
+    breaking: false,
+    sql: ({ schema }) => `
+create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';`,
+  },
+  {
+    version: 3,
+    title: "addresses of hosts",
+    breaking: false,
+    sql: ({ schema }) => `alter table ${schema}.instances add column address text collate "C";`,
+  },
 ];

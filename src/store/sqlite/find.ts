@@ -1,20 +1,10 @@
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
 import type { Page, SessionFilter, SessionQuery } from "../store.ts";
 import { recordColumns } from "./record-columns.ts";
-
-/** Conditions and the values they bind, in the same order. */
-class Where {
-  readonly conditions: string[] = [];
-  readonly values: SQLInputValue[] = [];
-
-  and(condition: string, ...values: readonly SQLInputValue[]): void {
-    this.conditions.push(condition);
-    this.values.push(...values);
-  }
-}
+import { Where } from "./where.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): Page {

@@ -56,4 +56,14 @@ export const migrations: readonly Migration[] = [
       ) strict, without rowid;
     `,
   },
+  {
+    version: 2,
+    title: "events by time",
+    sql: `create index entries_of_events on entries (at, session, seq) where log = 'events'`,
+  },
+  {
+    version: 3,
+    title: "addresses of hosts",
+    sql: "alter table instances add column address text",
+  },
 ];

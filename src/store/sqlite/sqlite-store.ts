@@ -6,7 +6,19 @@ import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import { Watchers } from "../watchers.ts";
-import type { Capabilities, Loaded, LoadRequest, LogRange, Outcome, Page, SessionQuery, Store } from "../store.ts";
+import type {
+  Capabilities,
+  FoundEvents,
+  EventScan,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Outcome,
+  Page,
+  SessionQuery,
+  Store,
+} from "../store.ts";
+import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
 import { busyError } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
@@ -177,22 +189,32 @@ export class SqliteStore implements Store {
     return await this.#run(() => findPage(this.#database, query));
   }
 
+  async events(scan: EventScan): Promise<FoundEvents> {
+    return await this.#run(() => eventPage(this.#database, scan));
+  }
+
+  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    return await this.#write(() => forgetEvents(this.#database, past));
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     const now = this.#clock.now();
-    const { id, host, pid, machine, startedAt } = instance;
+    const { id, host, pid, machine, startedAt, address } = instance;
     await this.#write(() => {
       if (leaving) this.#sql.removeInstance.run(id);
-      else this.#sql.beat.run(id, host, pid, machine, startedAt, now);
+      else this.#sql.beat.run(id, host, pid, machine, startedAt, address, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
     });
   }
 
-  async instances(ids: readonly string[]): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
+  async instances(
+    ids: readonly string[] | "hosts",
+  ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }> {
     return await this.#run(() => {
-      const rows = this.#sql.instances.all(JSON.stringify(ids));
+      const rows = ids === "hosts" ? this.#sql.hosts.all() : this.#sql.instances.all(JSON.stringify(ids));
       return { now: this.#clock.now(), instances: rows as unknown as Instance[] };
     });
   }

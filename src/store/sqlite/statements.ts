@@ -19,7 +19,8 @@ export type Statements = Record<
   | "beat"
   | "removeInstance"
   | "forgetInstances"
-  | "instances",
+  | "instances"
+  | "hosts",
   StatementSync
 >;
 
@@ -32,6 +33,9 @@ export function prepareAll(database: DatabaseSync): Statements {
     statement.setReturnArrays(true);
     return statement;
   };
+  const instances = (which: string): StatementSync =>
+    sql(`
+      select id, host, pid, machine, started_at as startedAt, address, seen_at as seenAt from instances where ${which}`);
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = ?`;
   return {
     place: sql(`
@@ -57,11 +61,10 @@ export function prepareAll(database: DatabaseSync): Statements {
     rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),
     rangeDown: entries(`${ofLog} and seq between ? and ? order by seq desc limit ?`),
     beat: sql(`
-      insert or replace into instances (id, host, pid, machine, started_at, seen_at) values (?, ?, ?, ?, ?, ?)`),
+      insert or replace into instances (id, host, pid, machine, started_at, address, seen_at) values (?, ?, ?, ?, ?, ?, ?)`),
     removeInstance: sql("delete from instances where id = ?"),
     forgetInstances: sql("delete from instances where seen_at < ?"),
-    instances: sql(`
-      select id, host, pid, machine, started_at as startedAt, seen_at as seenAt
-      from instances where id in (select value from json_each(?))`),
+    instances: instances("id in (select value from json_each(?))"),
+    hosts: instances("address is not null order by seen_at desc limit 1000"),
   };
 }

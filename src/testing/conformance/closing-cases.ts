@@ -15,7 +15,7 @@ export function closingCases(check: Check): void {
     const kept = await land(store, stepOf(first, { splices: [sampleSplice("chunks", 1, [])] }));
     const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
     await commitOne(store, removeSession(removed));
-    await store.heartbeat({ id: bench.tenant, host: "h", pid: 1, machine: "m", startedAt: "0" });
+    await store.heartbeat({ id: bench.tenant, host: "h", pid: 1, machine: "m", startedAt: "0", address: null });
     const before = await see(store, keyOf(kept), logs);
     await store.close();
 
@@ -82,7 +82,9 @@ export function closingCases(check: Check): void {
     load: (store) => store.load([]),
     read: (store) => store.read({ tenant: "t", id: "i" }, { log: "turns", keys: [] }),
     find: (store) => store.find({ order: "due", before: 0, limit: 1 }),
-    heartbeat: (store) => store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0" }),
+    events: (store) => store.events({ tenant: "t", order: "ascending", limit: 1 }),
+    forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
+    heartbeat: (store) => store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null }),
     instances: (store) => store.instances([]),
     scrub: (store) => store.scrub(),
   };

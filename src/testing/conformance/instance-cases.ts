@@ -67,6 +67,19 @@ export function instanceCases(check: Check): void {
     );
   });
 
+  check("heartbeats: hosts are those that say where they are, the ones seen last first", async ({ store, tenant }) => {
+    const address = `http://127.0.0.1:1/${tenant}`;
+    await store.heartbeat(instance(`${tenant} no host`));
+    await store.heartbeat({ ...instance(`${tenant} host`), address });
+    const mine = async () => (await store.instances("hosts")).instances.filter(({ id }) => id.startsWith(tenant));
+    assert.deepEqual(
+      (await mine()).map((host) => [host.id, host.address]),
+      [[`${tenant} host`, address]],
+    );
+    await store.heartbeat({ ...instance(`${tenant} host`), address }, { leaving: true });
+    assert.deepEqual(await mine(), []);
+  });
+
   check("heartbeats: names are ordinary text", async ({ store, tenant }) => {
     const all = oddIds
       .filter((text) => text.length < 200)
@@ -87,5 +100,5 @@ export function instanceCases(check: Check): void {
 }
 
 function instance(id: string): Omit<Instance, "seenAt"> {
-  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345" };
+  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null };
 }

@@ -1,0 +1,148 @@
+import type { Core } from "../sessions/core.ts";
+import type { SessionsOptions } from "../sessions/options.ts";
+import { SessionError } from "../errors.ts";
+import type { Cell } from "./cell.ts";
+import { InlineCell } from "./inline-cell.ts";
+import type { ResolvedHostOptions } from "./options.ts";
+import { loadRuntime } from "./runtime.ts";
+import { WorkerCell, type WorkerPlan } from "./worker-cell.ts";
+
+/** The cells of a host. */
+export interface Cells {
+  /** Where a session that wakes up is to run. */
+  free(): Promise<Cell>;
+  all(): readonly Cell[];
+  close(): Promise<void>;
+}
+
+/** The cells for a kind of isolation. @throws SessionError `runtime_invalid` */
+export async function openCells(core: Core, tenant: string, options: ResolvedHostOptions): Promise<Cells> {
+  const { runtime, isolation, memoryMax, address } = options;
+  if (isolation === "inline") {
+    return new OneCell(new InlineCell(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
+  }
+  if (typeof runtime !== "string") throw new Error("a worker loads its runtime from a module");
+  const { capabilities } = core.store;
+  const plan: WorkerPlan = {
+    core,
+    kind: isolation === "process" ? "process" : "thread",
+    memoryMax,
+    start: { runtime, tenant, sessions: optionsOf(core), capabilities: { ...capabilities }, address },
+    isOwn: isolation !== "pool",
+  };
+  const cells = isolation === "pool" ? new Pool(plan, options.workers) : new OwnCells(plan);
+  try {
+    await cells.begun;
+  } catch (cause) {
+    await cells.close();
+    if (cause instanceof SessionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SessionError("runtime_invalid", { module: runtime, reason: `it ended its worker: ${reason}` }, { cause });
+  }
+  return cells;
+}
+
+/** What of the options another thread can be told. */
+function optionsOf({ options }: Core): SessionsOptions {
+  const { agents, ttlMs, maxAgeMs, floorTtlMs, busy, waitMs, staleAfterMs, limits } = options;
+  return {
+    ...(agents === undefined ? {} : { agents: Object.fromEntries(agents) }),
+    ttl: ttlMs,
+    ...(maxAgeMs === null ? {} : { maxAge: maxAgeMs }),
+    floorTtl: floorTtlMs,
+    busy,
+    wait: waitMs,
+    staleAfter: staleAfterMs,
+    sweep: false,
+    limits,
+  };
+}
+
+/** All sessions in the host's own thread. */
+class OneCell implements Cells {
+  readonly #cell: Cell;
+
+  constructor(cell: Cell) {
+    this.#cell = cell;
+  }
+
+  async free(): Promise<Cell> {
+    return this.#cell;
+  }
+
+  all(): readonly Cell[] {
+    return [this.#cell];
+  }
+
+  async close(): Promise<void> {
+    await this.#cell.close();
+  }
+}
+
+/** Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced. */
+class Pool implements Cells {
+  readonly #plan: WorkerPlan;
+  readonly #cells: WorkerCell[];
+
+  constructor(plan: WorkerPlan, workers: number) {
+    this.#plan = plan;
+    this.#cells = Array.from({ length: workers }, () => new WorkerCell(plan));
+  }
+
+  get begun(): Promise<unknown> {
+    return Promise.all(this.#cells.map(({ begun }) => begun));
+  }
+
+  async free(): Promise<Cell> {
+    const place = this.#cells.findIndex(({ isOver }) => isOver);
+    if (place >= 0) this.#cells[place] = new WorkerCell(this.#plan);
+    const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
+    if (freest === undefined) throw new Error("a pool has a worker");
+    return freest;
+  }
+
+  all(): readonly Cell[] {
+    return this.#cells;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#cells.map((cell) => cell.close()));
+  }
+}
+
+/** A worker for each session. The next one is kept ready, so that waking up does not wait for a thread to start. */
+class OwnCells implements Cells {
+  readonly #plan: WorkerPlan;
+  readonly #cells = new Set<WorkerCell>();
+  #next: WorkerCell;
+
+  constructor(plan: WorkerPlan) {
+    this.#plan = plan;
+    this.#next = this.#start();
+  }
+
+  get begun(): Promise<void> {
+    return this.#next.begun;
+  }
+
+  async free(): Promise<Cell> {
+    const cell = this.#next.isOver ? this.#start() : this.#next;
+    this.#next = this.#start();
+    return cell;
+  }
+
+  #start(): WorkerCell {
+    for (const cell of this.#cells) if (cell.isOver) this.#cells.delete(cell);
+    const cell = new WorkerCell(this.#plan);
+    this.#cells.add(cell);
+    return cell;
+  }
+
+  all(): readonly Cell[] {
+    return [...this.#cells].filter(({ isOver }) => !isOver);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#cells].map((cell) => cell.close()));
+  }
+}

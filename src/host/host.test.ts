@@ -1,0 +1,359 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions } from "../open.ts";
+import { coreOf, Sessions } from "../sessions/sessions.ts";
+import { openMemory } from "../store/memory.ts";
+import { scriptedClock } from "../testing/scripted-clock.ts";
+import { startHost, type Host } from "./host.ts";
+import type { HostOptions } from "./options.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Counts what it was sent, in its state; does as it is told. */
+const counter = {
+  async onMessage(session: LiveSession, message: string) {
+    if (message === "throw") throw new Error("as told");
+    if (message === "hang") await new Promise(() => undefined);
+    if (message === "slow") await sleep(50);
+    if (message === "begin and throw") {
+      await session.begin("a question");
+      throw new Error("in the middle");
+    }
+    if (message === "append") await session.append({ input: "hi", output: "there" });
+    const count = ((session.state as number | undefined) ?? 0) + 1;
+    session.state = count;
+    return count;
+  },
+} satisfies Runtime;
+
+async function place(options: Partial<HostOptions> = {}) {
+  const clock = scriptedClock();
+  const store = openMemory({ clock });
+  const sessions = Sessions.on(store, { clock, sweep: false });
+  const other = Sessions.on(store, { clock, sweep: false });
+  const host = await startHost(sessions, { runtime: counter, ...options });
+  return {
+    clock,
+    sessions,
+    other,
+    host,
+    async [Symbol.asyncDispose]() {
+      await host.close();
+      await sessions.close();
+    },
+  };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 300; look++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  assert.fail("it did not come to that");
+}
+
+test("a session is woken by a message, answers in order, and sleeps with its state", async () => {
+  await using here = await place();
+  await here.sessions.create({ id: "s" });
+  const replies = await Promise.all(["slow", "x", "x"].map((message) => here.host.send("s", message)));
+  assert.deepEqual(replies, [1, 2, 3]);
+  assert.equal(here.host.get("s")?.phase, "live");
+  assert.equal((await here.other.get("s")).info.state, "active");
+  await assert.rejects((await here.other.get("s")).append({ input: "no" }), { code: "busy" });
+  await here.host.stop("s");
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal((await here.other.get("s")).info.state, "inactive");
+  assert.equal(await here.host.send("s", "x"), 4, "where it was");
+  const events = await (await here.other.get("s")).events();
+  assert.deepEqual(
+    events.map(({ type }) => type).filter((type) => type.includes("ivated")),
+    ["activated", "passivated", "activated"],
+  );
+});
+
+test("a runtime that throws is started again from what is stored, its open turn sealed; the sender is told", async () => {
+  await using here = await place();
+  await here.host.ensure("s");
+  await here.host.send("s", "append");
+  const failing = here.host.send("s", "begin and throw");
+  const behind = here.host.send("s", "append");
+  await assert.rejects(failing, {
+    code: "runtime_failed",
+    details: { sessionId: "s", tenant: "default", how: "threw", reason: "in the middle" },
+  });
+  await until(async () => {
+    await here.clock.advance(100);
+    return here.host.metrics().counts.message === 2;
+  });
+  assert.equal(await behind, 1, "what is in memory is gone, what waits is answered");
+  const turns = await Array.fromAsync((await here.other.get("s")).turns());
+  assert.deepEqual(
+    turns.map(({ status }) => status),
+    ["done", "interrupted", "done"],
+  );
+  assert.equal(here.host.get("s")?.restarts, 1);
+});
+
+test("one that fails too often is left alone, with the cause, until it is started", async () => {
+  await using here = await place({ restart: { max: 2, backoff: "1ms" } });
+  await here.host.ensure("s");
+  for (let failure = 0; failure < 3; failure++) {
+    await assert.rejects(here.host.send("s", "throw"), { code: "runtime_failed" });
+    await until(async () => {
+      await here.clock.advance(100);
+      return ["live", "failed"].includes(here.host.get("s")?.phase ?? "");
+    });
+  }
+  assert.equal(here.host.get("s")?.phase, "failed");
+  assert.equal(here.host.get("s")?.failure, "as told");
+  await assert.rejects(here.host.send("s", "x"), { code: "session_failed" });
+  await until(async () => (await (await here.other.get("s")).events()).at(-1)?.type === "failed");
+  await (await here.other.get("s")).append({ input: "others may write to it" });
+  assert.equal(here.host.metrics().live, 0);
+  await here.host.start("s");
+  assert.equal(await here.host.send("s", "x"), 1);
+});
+
+test("an answer that takes too long is broken off, and what its code writes afterwards is not kept", async () => {
+  let wake = (): void => undefined;
+  let outcome: unknown;
+  const late: Runtime = {
+    async onMessage(session, message: string) {
+      if (message === "x") return "fine";
+      await new Promise<void>((resolve) => (wake = resolve));
+      outcome = await session.append({ input: "too late" }).catch((error: unknown) => (error as { code: string }).code);
+      return "too late";
+    },
+  };
+  await using here = await place({ runtime: late, turnTimeout: "1s" });
+  await here.host.ensure("s");
+  const hanging = assert.rejects(here.host.send("s", "hang"), {
+    code: "runtime_failed",
+    details: { sessionId: "s", tenant: "default", how: "deadline", reason: "it took more than 1000 ms" },
+  });
+  await here.clock.advance(1200);
+  await hanging;
+  await until(async () => {
+    await here.clock.advance(200);
+    return here.host.get("s")?.phase === "live";
+  });
+  assert.equal(await here.host.send("s", "x"), "fine");
+  wake();
+  await until(() => outcome !== undefined);
+  assert.equal(outcome, "fenced");
+  assert.equal((await here.other.get("s")).info.turn, 0);
+});
+
+test("idle sessions sleep: after the host's timeout, the agent's or their own", async () => {
+  const clock = scriptedClock();
+  const sessions = Sessions.on(openMemory({ clock }), {
+    clock,
+    sweep: false,
+    agents: { quick: { idleTimeout: "1m" }, plain: {} },
+  });
+  await using host = await startHost(sessions, { runtime: counter, idleTimeout: "10m" });
+  await host.ensure("of the host", { agent: "plain" });
+  await host.ensure("of the agent", { agent: "quick" });
+  await host.ensure("of its own", { agent: "quick", metadata: { timeoutMinutes: 5 } });
+  const live = (): string[] =>
+    host
+      .list()
+      .map(({ id }) => id)
+      .toSorted();
+  const at = async (ms: number, expected: string[]): Promise<void> => {
+    await clock.advance(ms);
+    await until(() => live().length === expected.length);
+    await sleep(150);
+    assert.deepEqual(live(), expected);
+  };
+  await at(59_000, ["of its own", "of the agent", "of the host"]);
+  await at(2000, ["of its own", "of the host"]);
+  await host.send("of its own", "x");
+  await at(5 * 60_000 - 1000, ["of its own", "of the host"]);
+  await at(2000, ["of the host"]);
+  await host.updateActivity("of the host");
+  await at(9 * 60_000, ["of the host"]);
+  await at(61_000, []);
+  assert.equal(await host.send("of its own", "x"), 2, "and come back where they were");
+  await host.close();
+  await sessions.close();
+});
+
+test("no more sessions are live than may be: refused, kept waiting, or in the place of the one spoken to longest ago", async () => {
+  {
+    await using here = await place({ maxSessions: 2 });
+    for (const id of ["a", "b"]) await here.host.ensure(id);
+    await here.sessions.create({ id: "c" });
+    await assert.rejects(here.host.send("c", "x"), { code: "host_full", details: { live: 2, liveMax: 2 } });
+    assert.equal(here.host.metrics().rejected, 1);
+    await here.host.stop("a");
+    await here.host.send("c", "x");
+  }
+  {
+    await using here = await place({ maxSessions: 2, whenFull: "passivate-least-recent" });
+    for (const id of ["a", "b"]) await here.host.ensure(id);
+    await here.host.send("a", "x");
+    await here.host.ensure("c");
+    assert.deepEqual(
+      here.host.list().map(({ id }) => id),
+      ["a", "c"],
+    );
+    await Promise.all(Array.from({ length: 20 }, (_, index) => here.host.ensure(`s${index}`)));
+    assert.equal(here.host.metrics().live, 2);
+  }
+  {
+    await using here = await place({ maxSessions: 1, whenFull: "wait" });
+    await here.host.ensure("a");
+    await here.sessions.create({ id: "b" });
+    let answered = false;
+    const waiting = here.host.send("b", "x").then(() => (answered = true));
+    await sleep(50);
+    assert.equal(answered, false);
+    assert.equal(here.host.metrics().waiting, 1);
+    await here.host.stop("a");
+    await waiting;
+  }
+});
+
+test("a mailbox takes no more than its limit, and says so", async () => {
+  await using here = await place({ mailboxMax: 2 });
+  await here.host.ensure("s");
+  const [first, second, third] = ["slow", "x", "x"].map((message) => here.host.send("s", message));
+  await first?.catch(() => undefined);
+  const results = await Promise.allSettled(Array.from({ length: 10 }, () => here.host.send("s", "slow")));
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length <= 3, true);
+  const refused = results.find((result) => result.status === "rejected");
+  assert.equal((refused?.reason as { code?: string } | undefined)?.code, "mailbox_full");
+  await Promise.allSettled([second, third]);
+});
+
+test("what is killed answers nothing more; stopping lets it finish, up to a limit", async () => {
+  await using here = await place({ stopTimeout: "1s" });
+  await here.host.ensure("s");
+  const killed = assert.rejects(here.host.send("s", "hang"), { code: "session_stopped" });
+  const waiting = assert.rejects(here.host.send("s", "x"), { code: "session_stopped" });
+  await sleep(10);
+  await here.host.kill("s");
+  await Promise.all([killed, waiting]);
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal((await here.other.get("s")).info.lease, null);
+
+  const finishing = here.host.send("s", "slow");
+  await sleep(10);
+  await here.host.stop("s");
+  assert.equal(await finishing, 1);
+
+  const hanging = assert.rejects(here.host.send("s", "hang"), { code: "runtime_failed" });
+  await sleep(10);
+  const stopping = here.host.stop("s");
+  await here.clock.advance(1200);
+  await Promise.all([stopping, hanging]);
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal(await here.host.send("s", "x"), 2);
+});
+
+test("created, killed and created again a thousand times, there is one or none, and nothing is left over", async () => {
+  await using here = await place();
+  await here.sessions.create({ id: "s" });
+  const calls: Promise<unknown>[] = [];
+  for (let round = 0; round < 1000; round++) {
+    calls.push(
+      here.host.start("s").catch((error: unknown) => assert.equal((error as { code: string }).code, "session_stopped")),
+    );
+    if (round % 3 === 0) await Promise.resolve();
+    calls.push(here.host.kill("s"));
+    if (round % 7 === 0) calls.push(here.host.stop("s"));
+  }
+  await Promise.all(calls);
+  await here.host.kill("s");
+  assert.equal(here.host.list().length, 0);
+  assert.equal(here.host.metrics().live, 0);
+  assert.equal(timers(here.host), 0);
+  assert.equal(coreOf(here.sessions).leases.size, 0);
+  assert.equal((await here.other.get("s")).info.lease, null);
+  await here.host.start("s");
+  assert.equal(here.host.list().length, 1);
+});
+
+function timers(host: Host): number {
+  return host.metrics().timers;
+}
+
+test("parts of an answer are passed on as they come, and the next message waits for the last of them", async () => {
+  const order: string[] = [];
+  const streaming: Runtime = {
+    async onMessage(_, message: string) {
+      order.push(message);
+      return (async function* () {
+        for (const part of ["a", "b", "c"]) {
+          await sleep(5);
+          yield `${message} ${part}`;
+        }
+        if (message === "1") throw new Error("after the parts");
+      })();
+    },
+  };
+  await using here = await place({ runtime: streaming });
+  await here.host.ensure("s");
+  const stream = (await here.host.send("s", "0")) as AsyncIterable<string>;
+  const next = here.host.send("s", "1");
+  await sleep(30);
+  assert.deepEqual(order, ["0"]);
+  assert.deepEqual(await Array.fromAsync(stream), ["0 a", "0 b", "0 c"]);
+  await assert.rejects(Array.fromAsync((await next) as AsyncIterable<string>), { code: "runtime_failed" });
+  const given = (
+    await Promise.all([
+      here.host.send("s", "2"),
+      until(async () => (await here.clock.advance(100), order.includes("2"))),
+    ])
+  )[0] as AsyncIterable<string>;
+  for await (const part of given) {
+    assert.equal(part, "2 a");
+    break;
+  }
+  assert.equal(((await here.host.send("s", "3")) as AsyncIterable<string>)[Symbol.asyncIterator] !== undefined, true);
+  await here.host.kill("s");
+});
+
+test("what is not there, has ended or is not a runtime is a typed error, and leaves nothing behind", async () => {
+  await using here = await place();
+  await assert.rejects(here.host.send("nobody", "x"), { code: "session_not_found" });
+  const ended = await here.sessions.create({ id: "ended" });
+  await ended.end();
+  await assert.rejects(here.host.send("ended", "x"), { code: "session_ended" });
+  assert.equal(here.host.list().length, 0);
+  assert.equal(here.host.metrics().live, 0);
+  await assert.rejects(here.host.send("", "x"), { code: "id_invalid" });
+  await assert.rejects(startHost(here.sessions, { runtime: {} as never }), { code: "runtime_invalid" });
+  await assert.rejects(startHost(here.sessions, { runtime: "./nowhere.ts" }), { code: "runtime_invalid" });
+  await assert.rejects(startHost(here.sessions, { runtime: counter, isolation: "pool" }), { code: "argument_invalid" });
+  await assert.rejects(startHost(here.sessions, { runtime: counter, maxSessions: 0 }), { code: "argument_invalid" });
+  await here.host.close();
+  await assert.rejects(here.host.send("s", "x"), { code: "closed" });
+});
+
+test("a session whose lease another took is dropped, and the sender is told", async () => {
+  await using here = await place();
+  await here.host.ensure("s");
+  await (await here.other.get("s")).unlock();
+  await assert.rejects(here.host.send("s", "append"), { code: "fenced" });
+  await until(() => here.host.get("s") === undefined);
+  assert.equal(here.host.metrics().counts.fenced, 1);
+  assert.equal(await here.host.send("s", "append"), 1);
+});
+
+test("sessions of a file go on in the next program where they were", async () => {
+  const { mkdtemp, rm } = await import("node:fs/promises");
+  const folder = await mkdtemp("/tmp/perdure-host-");
+  try {
+    for (const expected of [1, 2, 3]) {
+      await using sessions = await openSessions(`sqlite:${folder}/s.db`);
+      await using host = await startHost(sessions, { runtime: counter });
+      await host.ensure("s");
+      assert.equal(await host.send("s", "append"), expected);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { coreOf, Sessions } from "../sessions/sessions.ts";
+import { openMemory } from "../store/memory.ts";
+import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
+import { startHost, type Host } from "./host.ts";
+import type { Runtime } from "./runtime.ts";
+
+const runtime: Runtime = {
+  activate(session) {
+    if (session.info.metadata["sick"] === true) throw new Error("it cannot wake up");
+  },
+  async onMessage(session, message: string) {
+    if (message === "append") await session.append({ input: "hi" });
+    return message;
+  },
+};
+
+interface Place extends AsyncDisposable {
+  readonly clock: ScriptedClock;
+  readonly here: Sessions;
+  readonly there: Sessions;
+  readonly host: Host;
+  readonly other: Host;
+  /** The first host's process is gone, as far as the store can tell. */
+  lose(): Promise<void>;
+}
+
+async function place(): Promise<Place> {
+  const clock = scriptedClock();
+  const store = openMemory({ clock });
+  const [here, there] = [Sessions.on(store, { clock, sweep: false }), Sessions.on(store, { clock, sweep: false })];
+  const host = await startHost(here, { runtime, address: "http://127.0.0.1:1" });
+  const other = await startHost(there, { runtime, address: "http://127.0.0.1:2", restart: { max: 0 } });
+  return {
+    clock,
+    here,
+    there,
+    host,
+    other,
+    async lose() {
+      const id = coreOf(here).instance.id;
+      const self = { id, host: "", pid: 0, machine: "", startedAt: "", address: null };
+      await store.heartbeat(self, { leaving: true });
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([host.close(), other.close()]);
+      await here.close(); // and the store, which they share
+    },
+  };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 300; look++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  assert.fail("it did not come to that");
+}
+
+test("a session lives in one host; the others say where", async () => {
+  await using place_ = await place();
+  const { host, other } = place_;
+  await host.ensure("s");
+  const owner = coreOf(place_.here).instance.id;
+  await assert.rejects(other.send("s", "x"), {
+    code: "not_owner",
+    details: { sessionId: "s", tenant: "default", owner, address: "http://127.0.0.1:1" },
+  });
+  assert.equal(other.list().length, 0);
+  await host.stop("s");
+  assert.equal(await other.send("s", "x"), "x");
+  await assert.rejects(host.send("s", "x"), { code: "not_owner" });
+  const lease = await (await place_.here.create({ id: "leased elsewhere" })).lease();
+  await assert.rejects(host.send("leased elsewhere", "x"), { code: "busy" });
+  await lease.release();
+});
+
+test("the sessions of a host that is gone answer at another, when they are spoken to", async () => {
+  await using place_ = await place();
+  const { host, other } = place_;
+  await host.ensure("s");
+  await host.send("s", "append");
+  await place_.lose();
+  const { found } = await other.recover();
+  assert.equal(found, 0, "nothing is looked for");
+  assert.equal(await other.send("s", "append"), "append");
+  await assert.rejects(host.send("s", "append"), { code: "fenced" });
+  await until(() => host.get("s") === undefined);
+  assert.equal((await place_.there.get("s")).info.turn, 2);
+});
+
+test("an eager recovery wakes them all, reports those that cannot be, and tells how far it is", async () => {
+  await using place_ = await place();
+  const { host, other } = place_;
+  for (let index = 0; index < 40; index++) await host.ensure(`s${index}`);
+  await place_.here.ensure("asleep");
+  await (await place_.here.get("s7")).update({ metadata: { sick: true } });
+  await place_.lose();
+  const progress: number[] = [];
+  const recovery = await other.recover({
+    mode: "eager",
+    onProgress: ({ recovered, broken }) => progress.push(recovered + broken.length),
+  });
+  assert.deepEqual([recovery.found, recovery.recovered, recovery.elsewhere], [40, 39, 0]);
+  assert.deepEqual(
+    recovery.broken.map(({ id, error }) => [id, (error as { code?: string }).code]),
+    [["s7", "session_failed"]],
+  );
+  assert.equal(progress.at(-1), 40);
+  assert.equal(other.metrics().live, 39);
+  assert.equal(other.metrics().counts.recovered, 39);
+});
+
+test("a host that was paused lets go of what others took meanwhile, also what nobody speaks to", async () => {
+  await using place_ = await place();
+  const { host, other } = place_;
+  for (const id of ["a", "b"]) await host.ensure(id);
+  await place_.lose();
+  await other.send("a", "append");
+  // The clock went on without a heartbeat of the first one.
+  place_.clock.set(place_.clock.now() + 60_000);
+  await coreOf(place_.here).instance.ensureAlive();
+  await until(() => host.get("a") === undefined);
+  assert.equal(host.metrics().counts.fenced, 1);
+  assert.equal(await host.send("b", "append"), "append", "what nobody took is still its own");
+});

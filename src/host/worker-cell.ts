@@ -1,0 +1,217 @@
+import type { SessionKey } from "../domain/entry.ts";
+import type { Core } from "../sessions/core.ts";
+import { Residence } from "../sessions/residence.ts";
+import { SessionError } from "../errors.ts";
+import { RuntimeEnd, type Cell, type Opening, type Profile, type Tenant } from "./cell.ts";
+import type { LifeId, WorkerStart } from "./wire.ts";
+import { Worker, type WorkerKind } from "./worker.ts";
+
+/** A worker that does not answer for so long when it is told to let a session go is ended with all that it runs, ms. */
+const patienceMs = 1000;
+
+/** How a worker is started, and what of. */
+export interface WorkerPlan {
+  readonly core: Core;
+  readonly kind: WorkerKind;
+  readonly memoryMax: number | undefined;
+  readonly start: WorkerStart;
+  /** It is one session's alone, and ends with it. */
+  readonly isOwn: boolean;
+}
+
+/** Sessions whose code runs in a worker. */
+export class WorkerCell implements Cell {
+  readonly #plan: WorkerPlan;
+  readonly #worker: Worker;
+  readonly #begun: Promise<void>;
+  readonly #lives = new Map<LifeId, Opening>();
+  /** Lives that are at work: where the worker ends, one of them did it. */
+  readonly #atWork = new Set<LifeId>();
+  #lastLife = 0;
+
+  constructor(plan: WorkerPlan) {
+    this.#plan = plan;
+    this.#worker = new Worker(plan.core, plan);
+    this.#begun = this.#worker.begin(plan.start);
+    this.#begun.catch(() => undefined); // who opens a session here hears of it
+    void this.#worker.ended.then((end) => this.#ended(end));
+  }
+
+  /** Resolves when it can take sessions in. @throws SessionError `runtime_invalid`, RuntimeEnd */
+  get begun(): Promise<void> {
+    return this.#begun;
+  }
+
+  /** How many live here. */
+  get size(): number {
+    return this.#lives.size;
+  }
+
+  get isOver(): boolean {
+    return this.#worker.isOver;
+  }
+
+  async open(key: SessionKey, opening: Opening): Promise<Tenant> {
+    const life = ++this.#lastLife;
+    this.#lives.set(life, opening);
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => undefined);
+    const abort = (): void => aborted.reject(opening.signal.reason);
+    opening.signal.addEventListener("abort", abort, { once: true });
+    if (opening.signal.aborted) abort();
+    try {
+      await Promise.race([this.#begun, aborted.promise]);
+      const opened = this.working(life, () => this.#worker.calls.open(life, key, opening.reason));
+      const { fence, profile } = await Promise.race([opened, aborted.promise]);
+      return new WorkerTenant(this, { life, key, fence, profile });
+    } catch (error) {
+      await this.drop(life, key, "it was not taken in");
+      throw error;
+    } finally {
+      opening.signal.removeEventListener("abort", abort);
+    }
+  }
+
+  get calls(): Worker["calls"] {
+    return this.#worker.calls;
+  }
+
+  /** Do something of which the worker may end. */
+  async working<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
+    this.#atWork.add(life);
+    try {
+      return await work();
+    } catch (error) {
+      // Everybody is told of the end in the same words; whose doing it was differs.
+      throw error instanceof RuntimeEnd && this.#worker.isOver ? await this.#worker.ended : error;
+    } finally {
+      this.#atWork.delete(life);
+    }
+  }
+
+  /** A life is over, of itself. */
+  async left(life: LifeId): Promise<void> {
+    this.#lives.delete(life);
+    if (this.#plan.isOwn) await this.#worker.end();
+  }
+
+  /** End a life; where the worker does not listen, with it all others. */
+  async drop(life: LifeId, key: SessionKey, reason: string): Promise<void> {
+    this.#lives.delete(life);
+    if (this.#plan.isOwn || !(await this.#letGo(life, reason))) await this.#worker.end();
+    if (!this.#worker.isOver) return;
+    try {
+      await Residence.tidy(this.#plan.core, key, reason);
+    } catch {
+      // The store is away; the lease is a dead instance's, and whoever opens the session next puts it in order.
+    }
+  }
+
+  /** False where the worker did not answer. */
+  async #letGo(life: LifeId, reason: string): Promise<boolean> {
+    if (this.#worker.isOver) return true;
+    const silence = Promise.withResolvers<false>();
+    const timer = setTimeout(() => silence.resolve(false), patienceMs);
+    const heard = this.#worker.calls.drop(life, reason).then(
+      () => true,
+      () => true, // it ended while it was asked
+    );
+    try {
+      return await Promise.race([heard, silence.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#lives.clear();
+    await this.#worker.end();
+  }
+
+  memoryBytes(): number | undefined {
+    return this.#worker.heapBytes;
+  }
+
+  #ended({ how, message, cause }: RuntimeEnd): void {
+    const atWork = new Set(this.#atWork);
+    for (const [life, { ended }] of this.#lives) {
+      ended(new RuntimeEnd(how, message, { cause, isItsOwn: atWork.has(life) || this.#plan.isOwn }));
+    }
+    this.#lives.clear();
+  }
+}
+
+interface Lodging {
+  readonly life: LifeId;
+  readonly key: SessionKey;
+  readonly fence: number;
+  readonly profile: Profile;
+}
+
+/** One session in a worker. */
+class WorkerTenant implements Tenant {
+  readonly fence: number;
+  readonly profile: Profile;
+  readonly #cell: WorkerCell;
+  readonly #life: LifeId;
+  readonly #key: SessionKey;
+
+  constructor(cell: WorkerCell, { life, key, fence, profile }: Lodging) {
+    this.#cell = cell;
+    this.#life = life;
+    this.#key = key;
+    this.fence = fence;
+    this.profile = profile;
+  }
+
+  async deliver(message: unknown): Promise<unknown> {
+    const delivered = await this.#ask((calls) => calls.deliver(this.#life, message)).catch((error: unknown) => {
+      throw copyError(error);
+    });
+    return "inParts" in delivered ? this.#parts() : delivered.value;
+  }
+
+  #parts(): AsyncIterableIterator<unknown> {
+    const parts: AsyncIterableIterator<unknown> = {
+      next: () => this.#ask((calls) => calls.next(this.#life)),
+      return: async () => {
+        await this.#ask((calls) => calls.enough(this.#life));
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]: () => parts,
+    };
+    return parts;
+  }
+
+  async activeAt(): Promise<number> {
+    return await this.#ask((calls) => calls.activeAt(this.#life));
+  }
+
+  async stands(): Promise<boolean> {
+    return await this.#ask((calls) => calls.stands(this.#life));
+  }
+
+  async idle(): Promise<void> {
+    await this.#ask((calls) => calls.idle(this.#life));
+  }
+
+  async leave(reason: string): Promise<void> {
+    await this.#ask((calls) => calls.leave(this.#life, reason));
+    await this.#cell.left(this.#life);
+  }
+
+  async drop(reason: string): Promise<void> {
+    await this.#cell.drop(this.#life, this.#key, reason);
+  }
+
+  async #ask<T>(call: (calls: WorkerCell["calls"]) => Promise<T>): Promise<T> {
+    return await this.#cell.working(this.#life, () => call(this.#cell.calls));
+  }
+}
+
+/** What cannot be copied to another thread is the mistake of who sent it. */
+function copyError(cause: unknown): unknown {
+  if (!(cause instanceof DOMException)) return cause;
+  const expected = "a value that can be copied to another thread";
+  return new SessionError("argument_invalid", { name: "message", value: cause.message, expected }, { cause });
+}

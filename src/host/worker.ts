@@ -1,0 +1,153 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { Worker as Thread } from "node:worker_threads";
+import { createBirpc, type BirpcReturn } from "birpc";
+import type { Store } from "../store/store.ts";
+import type { Core } from "../sessions/core.ts";
+import { RuntimeEnd } from "./cell.ts";
+import { errorsTravel, type HostCalls, type StoreCall, type WorkerCalls, type WorkerStart } from "./wire.ts";
+
+/** What runs a worker. */
+export type WorkerKind = "thread" | "process";
+
+/** The heap that a worker may have, MiB. */
+interface WorkerBounds {
+  readonly kind: WorkerKind;
+  readonly memoryMax: number | undefined;
+}
+
+const program = new URL(import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
+/** The exit of a process that V8 ended for lack of memory: by SIGABRT, or what a shell makes of that. */
+const abortedCodes: readonly unknown[] = ["SIGABRT", 134];
+
+/**
+ * A thread or process beside the host's. It is *alive* until its end is certain: until then nobody else takes its
+ * sessions, and afterwards none of its writes lands.
+ */
+export class Worker {
+  readonly calls: BirpcReturn<WorkerCalls, HostCalls>;
+  /** How it ended; resolves once it is certain, after the last of its writes. */
+  readonly ended: Promise<RuntimeEnd>;
+  /** The heap it last spoke of, bytes. */
+  heapBytes: number | undefined;
+  readonly #core: Core;
+  readonly #runner: Thread | ChildProcess;
+  readonly #pending = new Set<Promise<unknown>>();
+  #isOver = false;
+  #cause: NodeJS.ErrnoException | undefined;
+  #instance: string | undefined;
+
+  constructor(core: Core, { kind, memoryMax }: WorkerBounds) {
+    this.#core = core;
+    this.#runner = kind === "thread" ? startThread(memoryMax) : startProcess(memoryMax);
+    const runner = this.#runner;
+    const calls: HostCalls = {
+      store: (call, args) => this.#ask(call, args),
+      heap: (bytes) => void (this.heapBytes = bytes),
+    };
+    this.calls = createBirpc<WorkerCalls, HostCalls>(calls, {
+      post: (letter) => post(runner, letter),
+      on: (hear) => void runner.on("message", hear),
+      ...errorsTravel,
+      timeout: -1,
+      // What cannot be copied to another thread is told to who asked for it; everything else is thrown where it happens.
+      onGeneralError: (_, call) => call !== undefined,
+    });
+    runner.on("error", (error: Error) => (this.#cause ??= error));
+    this.ended = new Promise((resolve) => {
+      runner.once("exit", (code: number | null, signal?: string | null) => {
+        void this.#settle(code ?? signal ?? "unknown").then(resolve);
+      });
+    });
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Load the runtime. @throws SessionError `runtime_invalid`; RuntimeEnd where it ends the worker */
+  async begin(start: WorkerStart): Promise<void> {
+    this.#instance = await this.calls.begin(start);
+  }
+
+  /** End it now; resolves once that is certain. */
+  async end(): Promise<void> {
+    if (this.#runner instanceof Thread) void this.#runner.terminate();
+    else this.#runner.kill("SIGKILL");
+    await this.ended;
+  }
+
+  async #ask<Call extends StoreCall>(
+    call: Call,
+    args: Parameters<Store[Call]>,
+  ): Promise<Awaited<ReturnType<Store[Call]>>> {
+    if (this.#isOver) throw new Error("this worker is over");
+    const asking = this.#call(call, args);
+    this.#pending.add(asking);
+    try {
+      return await asking;
+    } finally {
+      this.#pending.delete(asking);
+    }
+  }
+
+  async #call<Call extends StoreCall>(
+    call: Call,
+    args: Parameters<Store[Call]>,
+  ): Promise<Awaited<ReturnType<Store[Call]>>> {
+    const { store } = this.#core;
+    const ask = store[call] as (...args: Parameters<Store[Call]>) => unknown;
+    const asked =
+      call === "commit" ? this.#core.relay(...(args as Parameters<Store["commit"]>)) : ask.apply(store, args);
+    return (await asked) as Awaited<ReturnType<Store[Call]>>;
+  }
+
+  /** Its last writes land or fail first, or they could come after those of a successor. */
+  async #settle(exit: number | string): Promise<RuntimeEnd> {
+    this.#isOver = true;
+    await Promise.allSettled(this.#pending);
+    await this.#leave();
+    const end = this.#endOf(exit);
+    this.calls.$close(end);
+    return end;
+  }
+
+  /** Its leases are nobody's from here on. */
+  async #leave(): Promise<void> {
+    if (this.#instance === undefined) return;
+    const self = { id: this.#instance, host: "", pid: 0, machine: "", startedAt: "", address: null };
+    try {
+      await this.#core.store.heartbeat(self, { leaving: true });
+    } catch {
+      // The store is away. Without a heartbeat its leases are nobody's a few seconds later.
+    }
+  }
+
+  #endOf(exit: number | string): RuntimeEnd {
+    const cause = this.#cause;
+    const isMemory = cause?.code === "ERR_WORKER_OUT_OF_MEMORY";
+    if (isMemory || abortedCodes.includes(exit))
+      return new RuntimeEnd("memory", "it needed more memory than it may have", { cause });
+    const reason =
+      cause === undefined
+        ? `its ${this.#runner instanceof Thread ? "thread" : "process"} ended with ${exit}`
+        : cause.message;
+    return new RuntimeEnd("exited", reason, { cause });
+  }
+}
+
+function startThread(memoryMax: number | undefined): Thread {
+  return new Thread(program, memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } });
+}
+
+function startProcess(memoryMax: number | undefined): ChildProcess {
+  const bound = memoryMax === undefined ? [] : [`--max-old-space-size=${memoryMax}`];
+  return fork(program, { serialization: "advanced", execArgv: [...process.execArgv, ...bound] });
+}
+
+/** A process that is gone hears nothing: who asked it is told by its end. */
+function post(runner: Thread | ChildProcess, letter: unknown): void {
+  // A thread is no window: there is no origin to name.
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  if (runner instanceof Thread) runner.postMessage(letter);
+  else if (runner.connected) runner.send(letter as object, () => undefined);
+}

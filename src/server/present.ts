@@ -1,0 +1,4 @@
+/** Fields without those that were not given, as options are written. */
+export function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
+}

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { eventBeginning, eventKinds, tell, type EventData, type EventType } from "../domain/event.ts";
+import { draftOf } from "../domain/change.ts";
+import { defaultLimits } from "../domain/limits.ts";
+import { sampleAt, sampleRecord } from "../testing/samples.ts";
+import type { EventQuery, EventWalk } from "./tenant-events.ts";
+
+const hour = 3_600_000;
+
+function told(events: readonly { session: string; type: string }[]): string[] {
+  return events.map(({ session, type }) => `${session} ${type}`);
+}
+
+test("events are found across the sessions of a tenant, by type, category, severity, agent, session and time", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const a = await sessions.create({ id: "a" });
+  const began = new Date(clock.now());
+  await clock.advance(hour);
+  await (await sessions.create({ id: "b", agent: "cfo" })).end({ reason: "done" });
+  await a.lease();
+  await (await place.another().get("a")).unlock();
+  await clock.advance(hour);
+  await a.handOff("cto");
+  await sessions.for("other").create({ id: "a" });
+  const queries: readonly [EventQuery, readonly string[]][] = [
+    [{}, ["a created", "a taken_over", "b created", "b terminated", "a handed_off"]],
+    [{ type: "created" }, ["a created", "b created"]],
+    [{ type: ["terminated", "handed_off"] }, ["b terminated", "a handed_off"]],
+    [{ category: "floor" }, ["a handed_off"]],
+    [{ severity: "warning" }, ["a taken_over"]],
+    [{ severity: "error" }, []],
+    [{ type: "created", severity: "warning" }, []],
+    [{ agent: "cfo" }, ["b created", "b terminated"]],
+    [{ session: "b" }, ["b created", "b terminated"]],
+    [{ since: new Date(began.getTime() + hour) }, ["a taken_over", "b created", "b terminated", "a handed_off"]],
+    [{ before: new Date(began.getTime() + hour) }, ["a created"]],
+    [{ order: "descending", limit: 1 }, ["a handed_off"]],
+  ];
+  for (const [query, expected] of queries)
+    assert.deepEqual(told((await sessions.events(query)).events), expected, JSON.stringify(query));
+
+  const first = await sessions.events({ limit: 2 });
+  assert.ok(first.next);
+  const rest = await sessions.events({ limit: 3, after: first.next });
+  assert.deepEqual(told([...first.events, ...rest.events]), queries[0]?.[1]);
+  assert.equal(rest.next, undefined);
+  assert.deepEqual(told(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
+  const [event] = (await sessions.events({ type: "terminated" })).events;
+  assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
+});
+
+test("what is no type, category, severity, order, limit, date or page is refused", async () => {
+  await using place = inMemory();
+  const wrong = [
+    { type: "born" },
+    { type: ["created", "born"] },
+    { category: "weather" },
+    { severity: "fatal" },
+    { order: "random" },
+    { limit: 0 },
+    { limit: 1001 },
+    { since: new Date(Number.NaN) },
+    { after: "nowhere" },
+  ] as unknown as EventQuery[];
+  for (const query of wrong) await assert.rejects(place.sessions.events(query), { code: "argument_invalid" });
+  await assert.rejects(place.sessions.events({ session: "" }), { code: "id_invalid" });
+  await assert.rejects(Array.fromAsync(place.sessions.eachEvent(wrong[0] as EventWalk)), { code: "argument_invalid" });
+});
+
+test("the text of an event begins as the store is asked for it, whatever else the event holds", () => {
+  const context = { now: sampleAt, limits: defaultLimits, correlation: "r" };
+  for (const type of Object.keys(eventKinds) as EventType[]) {
+    const draft = draftOf(sampleRecord());
+    tell(draft, { agent: "a", type } as unknown as EventData, context);
+    assert.ok(draft.splices.get("events")?.entries[0]?.data.startsWith(eventBeginning(type)));
+  }
+});
+
+test("whoever follows hears each event once, also one that is committed later than younger ones, until told to stop", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  await sessions.create({ id: "before" });
+  const heard: string[] = [];
+  const stop = new AbortController();
+  const following = follow(place, heard, { signal: stop.signal });
+  await clock.advance(1000);
+  assert.deepEqual(heard, [], "what was before is not told");
+  const elsewhere = place.another();
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  place.store.plan({ [place.store.commits + 1]: { hold: held } });
+  const slow = elsewhere.create({ id: "slow" });
+  await clock.advance(2000);
+  await sessions.create({ id: "fast" });
+  await clock.advance(1000);
+  assert.deepEqual(heard, ["fast created"]);
+  release();
+  await slow;
+  await clock.advance(1000);
+  for (let index = 0; index < 30; index++) {
+    await (await sessions.get("fast")).handOff("cto");
+    await clock.advance(1000);
+  }
+  assert.deepEqual(heard.slice(0, 2), ["fast created", "slow created"]);
+  assert.deepEqual(
+    heard.slice(2),
+    Array.from({ length: 30 }, () => "fast handed_off"),
+  );
+  stop.abort();
+  await clock.advance(1000);
+  await following;
+  assert.equal(clock.sleeping, 0, "no timer is left");
+});
+
+test("whoever follows since a time hears what happened since then first, and closing ends it", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  await sessions.create({ id: "a" });
+  await clock.advance(hour);
+  const since = new Date(clock.now());
+  await sessions.create({ id: "b" });
+  await clock.advance(hour);
+  const heard: string[] = [];
+  const other = place.another();
+  const following = follow({ ...place, sessions: other }, heard, { since });
+  await clock.advance(1000);
+  assert.deepEqual(heard, ["b created"]);
+  await sessions.create({ id: "c" });
+  await clock.advance(1000);
+  assert.deepEqual(heard, ["b created", "c created"]);
+  const ended = assert.rejects(following, { code: "closed" });
+  await other.close();
+  await clock.advance(1000);
+  await ended;
+});
+
+async function follow({ sessions }: Pick<InMemory, "sessions">, heard: string[], walk: EventWalk): Promise<void> {
+  for await (const { session, type } of sessions.eachEvent({ ...walk, follow: true })) heard.push(`${session} ${type}`);
+}

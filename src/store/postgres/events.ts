@@ -1,0 +1,100 @@
+import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
+import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
+import type { Database, Row } from "./database.ts";
+import { sqlInto, type Sql } from "./sql.ts";
+
+/** One page of events; one row more than asked for tells whether another page follows. */
+export async function eventPage(ask: Database["ask"], schema: string, scan: EventScan): Promise<FoundEvents> {
+  const values: unknown[] = [];
+  const sql = sqlInto(values);
+  const conditions = conditionsOf(sql, scan);
+  // Session by session, as the events come: a plain join leaves the server free to read all of the tenant's at once.
+  const direction = scan.order === "ascending" ? "asc" : "desc";
+  const rows = await ask(
+    `select entry.session, session.agent, entry.seq, entry.key, entry.at, entry.data
+     from ${schema}.entries entry
+     cross join lateral (
+       select found.agent from ${schema}.sessions found
+       where found.tenant = entry.tenant and found.id = entry.session limit 1
+     ) session
+     where ${conditions.join(" and ")}
+     order by entry.at ${direction}, entry.session ${direction}, entry.seq ${direction} limit ${sql`${scan.limit + 1}`}`,
+    values,
+  );
+  const events = rows.slice(0, scan.limit).map(eventOf);
+  const last = events.at(-1);
+  const next = rows.length > events.length && last !== undefined ? encodeCursor(eventPosition(last)) : undefined;
+  return { events, next };
+}
+
+/**
+ * Remove the oldest events from before a time; how many they were. Those that somebody else is removing at this moment,
+ * with their session or like here, are left to them, so that nobody waits for anybody.
+ */
+export async function forgetEvents(
+  ask: Database["ask"],
+  schema: string,
+  { tenant, before, limit }: { readonly tenant?: string; readonly before: number; readonly limit: number },
+): Promise<number> {
+  const values: unknown[] = [before, limit];
+  const sql = sqlInto(values);
+  const entries = `${schema}.entries`;
+  // The index begins with the tenant: one look for each, not one at every row.
+  const tenants =
+    tenant === undefined
+      ? `recursive tenants as (
+           (select tenant from ${entries} where log = 'events' order by tenant limit 1)
+           union all
+           select (
+             select entry.tenant from ${entries} entry
+             where entry.log = 'events' and entry.tenant > tenants.tenant order by entry.tenant limit 1
+           ) from tenants where tenants.tenant is not null
+         )`
+      : `tenants as (select ${sql`${tenant}`}::text collate "C" as tenant)`;
+  const [row] = await ask(
+    `with ${tenants}, past as materialized (
+       select entry.tenant, entry.session, entry.seq
+       from tenants cross join lateral (
+         select entry.tenant, entry.session, entry.seq from ${entries} entry
+         where entry.log = 'events' and entry.tenant = tenants.tenant and entry.at < $1
+         order by entry.at, entry.session, entry.seq limit $2 for update skip locked
+       ) entry
+       limit $2
+     ), forgotten as (
+       delete from ${entries} entry using past
+       where entry.tenant = past.tenant and entry.session = past.session and entry.log = 'events' and entry.seq = past.seq
+       returning 1
+     )
+     select count(*) as count from forgotten`,
+    values,
+  );
+  return Number(row?.["count"]);
+}
+
+function eventOf({ session, agent, seq, key, at, data }: Row): FoundEvent {
+  const entry = { seq: Number(seq), key: key as string | null, at: Number(at), data: String(data) };
+  return { session: String(session), agent: String(agent), entry };
+}
+
+function conditionsOf(
+  sql: Sql,
+  { tenant, session, agent, beginnings, since, before, order, after }: EventScan,
+): string[] {
+  // The condition on the log is the index's own, word for word, so that it is used.
+  const conditions = ["entry.log = 'events'", sql`entry.tenant = ${tenant}`];
+  if (session !== undefined) conditions.push(sql`entry.session = ${session}`);
+  if (agent !== undefined) conditions.push(sql`session.agent = ${agent}`);
+  if (beginnings !== undefined) {
+    const begins = beginnings.map((beginning) => sql`starts_with(entry.data, ${beginning})`);
+    conditions.push(`(${["false", ...begins].join(" or ")})`);
+  }
+  if (since !== undefined) conditions.push(sql`entry.at >= ${since}`);
+  if (before !== undefined) conditions.push(sql`entry.at < ${before}`);
+  if (after !== undefined) {
+    const [at, id, seq] = decodeCursor(after, eventCursor);
+    conditions.push(
+      `(entry.at, entry.session, entry.seq) ${order === "ascending" ? ">" : "<"} ${sql`(${at}, ${id}, ${seq})`}`,
+    );
+  }
+  return conditions;
+}

@@ -1,0 +1,7 @@
+/** Text of SQL; what stands in its braces is bound, never written into it. */
+export type Sql = (texts: TemplateStringsArray, ...values: readonly unknown[]) => string;
+
+/** A writer of SQL that binds to `values`. */
+export function sqlInto(values: unknown[]): Sql {
+  return (texts, ...bound) => String.raw({ raw: texts }, ...bound.map((value) => `$${values.push(value)}`));
+}

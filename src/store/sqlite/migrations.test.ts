@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, test } from "node:test";
+import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
+import { rowOf } from "../row.ts";
+import { openSqlite } from "./open.ts";
+import { applicationId, migrations } from "./schema.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "perdure-migrations-"));
+after(() => rmSync(folder, { recursive: true }));
+
+for (let from = 1; from < migrations.length; from++) {
+  test(`a file of schema ${from} goes up with what is in it, also where several open it at once`, async () => {
+    const file = join(folder, `${from}.db`);
+    const old = new DatabaseSync(file);
+    for (const { sql } of migrations.slice(0, from)) old.exec(sql);
+    old.exec(`pragma user_version = ${from}; pragma application_id = ${applicationId}`);
+    const row = rowOf({ ...sampleRecord({ id: "s" }), heads: { events: 1 } });
+    const [event] = sampleEntries(1, [{ type: "created" }]);
+    assert.ok(event);
+    old
+      .prepare(
+        `insert into sessions (no, tenant, id, version, state, agent, created_at, last_activity_at, active_minute,
+           state_since, expires_at, sweep_at, data) values (7, 'default', 's', 1, 'active', ?, 0, 0, 0, 0, ?, ?, ?)`,
+      )
+      .run(row.agent, row.expiresAt, row.sweepAt, row.data);
+    old
+      .prepare("insert into entries (session, log, seq, at, data) values (7, 'events', 1, ?, ?)")
+      .run(event.at, event.data);
+    old.close();
+
+    const stores = await Promise.all([1, 2, 3].map(() => openSqlite({ url: `sqlite:${file}` })));
+    const [store] = stores;
+    assert.ok(store);
+    const { events } = await store.events({ tenant: "default", order: "ascending", limit: 9 });
+    assert.deepEqual(
+      events.map((one) => ({ ...one, entry: { ...one.entry } })),
+      [{ session: "s", agent: row.agent, entry: event }],
+    );
+    const [loaded] = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+    assert.ok(loaded);
+    const splices = [sampleSplice("events", 2, ["later"])];
+    assert.deepEqual(await store.commit([[stepOf(loaded.record, { splices })]]), [{ status: "ok" }]);
+    for (const one of stores) await one.close();
+    const now = new DatabaseSync(file);
+    assert.deepEqual({ ...now.prepare("pragma user_version").get() }, { user_version: migrations.length });
+    now.close();
+  });
+}

@@ -1,0 +1,1 @@
+export { instrument, type Instrumentation, type InstrumentOptions, type Provider } from "./instrument.ts";

@@ -1,0 +1,19 @@
+import type { ListQuery, SessionInfo, Sessions } from "../index.ts";
+
+/** A gauge looks at no more sessions than these. */
+const sessionsMax = 10_000;
+
+/** The sessions that a gauge counts, the most recently active first. */
+export async function* listed(
+  sessions: Sessions,
+  { state }: Required<Pick<ListQuery, "state">>,
+): AsyncGenerator<SessionInfo, void, undefined> {
+  let seen = 0;
+  for (let after: { after?: string } = {}; seen < sessionsMax;) {
+    const page = await sessions.list({ state, limit: 1000, ...after });
+    yield* page.sessions;
+    seen += page.sessions.length;
+    if (page.next === undefined) return;
+    after = { after: page.next };
+  }
+}

@@ -1,0 +1,175 @@
+/** Metrics. Their attributes name agents, models and kinds, of which there are few: no session, no user. */
+import { channel } from "node:diagnostics_channel";
+import type { Attributes, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
+import {
+  SessionError,
+  type Consultation,
+  type EventNews,
+  type Operation,
+  type Sessions,
+  type StoreCall,
+  type SweepNews,
+  type TurnNews,
+} from "../index.ts";
+import { agentOf, errorType, type HostNews } from "./attributes.ts";
+import { listed } from "./listed.ts";
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const sizes = [1, 2, 5, 10, 25, 50, 100, 200];
+/** The list of sessions behind the gauge is read at most so often. */
+const freshMs = 15_000;
+
+function time(description: string): MetricOptions {
+  return { description, unit: "s", advice: { explicitBucketBoundaries: seconds } };
+}
+
+export class Meters {
+  readonly #meter: Meter;
+  readonly #instruments: Instruments;
+  /** Errors counted: one that passes through several operations is one. */
+  readonly #counted = new WeakSet<object>();
+  readonly #stops: (() => void)[] = [];
+
+  constructor(meter: Meter) {
+    this.#meter = meter;
+    this.#instruments = instrumentsOf(meter);
+    this.#listen("tracing:perdure:operation:asyncEnd", (operation: Operation) => this.#onOperation(operation));
+    this.#listen("tracing:perdure:consult:asyncEnd", ({ error }: Consultation) => this.#countError(error));
+    this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
+    this.#listen("perdure:turn", (news: TurnNews) => this.#onTurn(news));
+    this.#listen("perdure:event", (news: EventNews) => this.#onEvent(news));
+    this.#listen("perdure:sweep", (news: SweepNews) => this.#onSweep(news));
+    this.#listen("perdure:fallback", () => this.#instruments.fallbackSessions.add(1));
+    this.#listen("perdure:host", (news: HostNews) => this.#onHost(news));
+  }
+
+  /** Count the live sessions whenever metrics are collected; `quietly`: without telling of the looks at the store. */
+  watch(quietly: <T>(work: () => T) => T, sessions: Sessions): void {
+    const gauge = this.#meter.createObservableGauge("perdure.sessions.live", {
+      description: "Live sessions, by state and agent; of the ten thousand most recent",
+      unit: "{session}",
+    });
+    let looked = Number.NEGATIVE_INFINITY;
+    let counts: readonly { readonly attributes: Attributes; readonly count: number }[] = [];
+    const observe = async (result: ObservableResult): Promise<void> => {
+      if (performance.now() - looked >= freshMs) {
+        looked = performance.now();
+        // Where the store is away there is nothing to tell, rather than what was true once.
+        counts = [];
+        counts = await quietly(() => liveCounts(sessions));
+      }
+      for (const { attributes, count } of counts) result.observe(count, attributes);
+    };
+    gauge.addCallback(observe);
+    this.#stops.push(() => gauge.removeCallback(observe));
+  }
+
+  stop(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #listen(name: string, heard: (message: never) => void): void {
+    const listener = (message: unknown): void => heard(message as never);
+    channel(name).subscribe(listener);
+    this.#stops.push(() => channel(name).unsubscribe(listener));
+  }
+
+  #onOperation({ operation, ms = 0, error }: Operation): void {
+    this.#instruments.operations.record(ms / 1000, { "perdure.operation": operation, ...failureOf(error) });
+    this.#countError(error);
+  }
+
+  #countError(error: unknown): void {
+    if (!(error instanceof SessionError) || this.#counted.has(error)) return;
+    this.#counted.add(error);
+    this.#instruments.errors.add(1, { "error.type": error.code });
+  }
+
+  #onStoreCall({ operation, ms = 0, transactions, conflicts = 0, error }: StoreCall): void {
+    this.#instruments.storeCalls.record(ms / 1000, { "perdure.store.operation": operation, ...failureOf(error) });
+    if (transactions !== undefined) this.#instruments.batches.record(transactions);
+    if (conflicts > 0) this.#instruments.conflicts.add(conflicts);
+  }
+
+  #onTurn({ turn: { agent, model, status, usage, durationMs } }: TurnNews): void {
+    const who = { ...agentOf(agent), ...(model === undefined ? {} : { "gen_ai.response.model": model }) };
+    this.#instruments.turns.add(1, { ...who, "perdure.turn.status": status });
+    if (durationMs !== undefined)
+      this.#instruments.turnDurations.record(durationMs / 1000, { ...who, "perdure.turn.status": status });
+    if (usage === undefined) return;
+    const about = { ...who, "perdure.usage.estimated": usage.estimated === true };
+    this.#instruments.tokens.add(usage.inputTokens, { ...about, "gen_ai.token.type": "input" });
+    this.#instruments.tokens.add(usage.outputTokens, { ...about, "gen_ai.token.type": "output" });
+  }
+
+  #onEvent({ agent, event }: EventNews): void {
+    this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
+  }
+
+  #onSweep({ expired, floors, removed, lagMs }: SweepNews): void {
+    this.#instruments.sweepLags.record(lagMs / 1000);
+    for (const [what, count] of Object.entries({ expired, floors, removed }))
+      this.#instruments.swept.add(count, { "perdure.swept": what });
+  }
+
+  #onHost({ type, agent, ms, mailbox }: HostNews): void {
+    const who = agentOf(agent);
+    this.#instruments.hostEvents.add(1, { "perdure.host.event": type, ...who });
+    if (type === "message" && ms !== undefined) this.#instruments.messages.record(ms / 1000, who);
+    if (mailbox !== undefined) this.#instruments.mailboxes.record(mailbox, who);
+  }
+}
+
+type Instruments = ReturnType<typeof instrumentsOf>;
+
+function instrumentsOf(meter: Meter) {
+  const size = (description: string, unit: string): MetricOptions => ({
+    description,
+    unit,
+    advice: { explicitBucketBoundaries: sizes },
+  });
+  return {
+    operations: meter.createHistogram("perdure.operation.duration", time("Calls of sessions, an append for one")),
+    errors: meter.createCounter("perdure.errors", { description: "Errors of calls, by code", unit: "{error}" }),
+    storeCalls: meter.createHistogram("perdure.store.call.duration", time("Calls of the store")),
+    batches: meter.createHistogram("perdure.commit.size", size("Transactions per commit", "{transaction}")),
+    conflicts: meter.createCounter("perdure.commit.conflicts", {
+      description: "Transactions that met a newer version",
+      unit: "{transaction}",
+    }),
+    turns: meter.createCounter("perdure.turns", { description: "Finished turns", unit: "{turn}" }),
+    turnDurations: meter.createHistogram("perdure.turn.duration", time("From the question to the whole answer")),
+    tokens: meter.createCounter("perdure.tokens", { description: "Tokens of finished turns", unit: "{token}" }),
+    sessionEvents: meter.createCounter("perdure.session.events", {
+      description: "Entries of the sessions' logs of events: created, expired, handed_off and so on",
+      unit: "{event}",
+    }),
+    sweepLags: meter.createHistogram("perdure.sweep.lag", time("How long the most overdue session had waited")),
+    swept: meter.createCounter("perdure.swept", { description: "What sweeps did", unit: "{session}" }),
+    fallbackSessions: meter.createCounter("perdure.fallback.sessions", {
+      description: "Sessions opened while the store was away",
+      unit: "{session}",
+    }),
+    hostEvents: meter.createCounter("perdure.host.events", {
+      description: "What befell live sessions: activated, crashed, restarted and so on",
+      unit: "{event}",
+    }),
+    messages: meter.createHistogram("perdure.host.message.duration", time("Messages to live sessions")),
+    mailboxes: meter.createHistogram("perdure.host.mailbox.depth", size("Messages that wait", "{message}")),
+  };
+}
+
+function failureOf(error: unknown): Attributes {
+  return error === undefined ? {} : { "error.type": errorType(error) };
+}
+
+async function liveCounts(sessions: Sessions): Promise<{ attributes: Attributes; count: number }[]> {
+  const counts = new Map<string, { attributes: Attributes; count: number }>();
+  for await (const { state, agent } of listed(sessions, { state: ["active", "inactive"] })) {
+    const key = `${state} ${agent}`;
+    const counted = counts.get(key) ?? { attributes: { "perdure.session.state": state, ...agentOf(agent) }, count: 0 };
+    counted.count++;
+    counts.set(key, counted);
+  }
+  return [...counts.values()];
+}

@@ -1,0 +1,196 @@
+/**
+ * Spans, by the async context. What begins within an operation is its child: the store's calls, the tools, and whatever the
+ * program itself traces, where the SDK has a context manager.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
+import type * as OpenTelemetry from "@opentelemetry/api";
+import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
+import type { Consultation, Operation, StoreCall, ToolRun, Traced } from "../index.ts";
+import { agentOf, errorType, type HostNews } from "./attributes.ts";
+
+/** The package `@opentelemetry/api`. */
+export type Api = typeof OpenTelemetry;
+
+/** How one kind of channel becomes spans. */
+interface Kind<Payload extends Traced> {
+  readonly channel: string;
+  /** False: only within another span of ours, for what timers do is nobody's. */
+  readonly mayBeRoot: boolean;
+  readonly name: (payload: Payload) => string;
+  readonly attributes: (payload: Payload) => Attributes;
+}
+
+/** The context in force, for SDKs without a context manager too. */
+class ActiveContext extends AsyncLocalStorage<Context> {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    super();
+    this.#api = api;
+  }
+
+  override run<R, Args extends unknown[]>(context: Context, work: (...args: Args) => R, ...args: Args): R {
+    return this.#api.context.with(context, () => super.run(context, work, ...args));
+  }
+}
+
+export class Spans {
+  readonly #api: Api;
+  readonly #tracer: Tracer;
+  readonly #active: ActiveContext;
+  readonly #quiet = new AsyncLocalStorage<true>();
+  readonly #spans = new WeakMap<object, Span>();
+  readonly #stops: (() => void)[] = [];
+
+  constructor(api: Api, tracer: Tracer) {
+    this.#api = api;
+    this.#tracer = tracer;
+    this.#active = new ActiveContext(api);
+    this.#trace(operations);
+    this.#trace(consultations);
+    this.#trace(toolRuns);
+    this.#trace(storeCalls);
+    const onHost = (message: unknown): void => this.#onHost(message as HostNews);
+    subscribe("perdure:host", onHost);
+    this.#stops.push(() => unsubscribe("perdure:host", onHost));
+  }
+
+  /** Do it without spans. */
+  quietly<T>(work: () => T): T {
+    return this.#quiet.run(true, work);
+  }
+
+  stop(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #trace<Payload extends Traced>(kind: Kind<Payload>): void {
+    const channel = tracingChannel<Context, Payload>(kind.channel);
+    const onEnd = (payload: Payload): void => this.#end(kind, payload);
+    channel.start.bindStore(this.#active, (payload) => this.#start(kind, payload));
+    channel.asyncEnd.subscribe(onEnd as (message: unknown) => void);
+    this.#stops.push(() => {
+      channel.start.unbindStore(this.#active);
+      channel.asyncEnd.unsubscribe(onEnd as (message: unknown) => void);
+    });
+  }
+
+  /** The context that the work is done in. */
+  #start<Payload extends Traced>({ mayBeRoot, name, attributes }: Kind<Payload>, payload: Payload): Context {
+    const context = this.#context();
+    const isWithin = this.#api.trace.getSpan(this.#active.getStore() ?? this.#api.ROOT_CONTEXT)?.isRecording() === true;
+    if (this.#quiet.getStore() === true || !(mayBeRoot || isWithin)) return context;
+    const span = this.#tracer.startSpan(name(payload), { attributes: attributes(payload) }, context);
+    this.#spans.set(payload, span);
+    return this.#api.trace.setSpan(context, span);
+  }
+
+  #context(): Context {
+    const active = this.#api.context.active();
+    return this.#api.trace.getSpan(active) === undefined ? (this.#active.getStore() ?? active) : active;
+  }
+
+  /** What is known only now, the name too, takes the place of what was known at the start. */
+  #end<Payload extends Traced>({ name, attributes }: Kind<Payload>, payload: Payload): void {
+    const span = this.#spans.get(payload);
+    if (span === undefined) return;
+    span.updateName(name(payload)).setAttributes(attributes(payload));
+    if (payload.error !== undefined) {
+      const type = errorType(payload.error);
+      span.setAttribute("error.type", type);
+      // Its message may repeat what was said, or what an endpoint answered.
+      span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: type });
+    }
+    span.end();
+  }
+
+  #onHost({ type, session, agent, ms = 0 }: HostNews): void {
+    if (type !== "activated" && type !== "restarted") return;
+    const attributes = { "perdure.host.event": type, ...idsOf({ tenant: session.tenant, session: session.id, agent }) };
+    const startTime = Date.now() - ms;
+    this.#tracer.startSpan("perdure activate", { attributes, startTime }, this.#context()).end();
+  }
+}
+
+function idsOf({
+  tenant,
+  session,
+  agent,
+}: {
+  tenant?: string | undefined;
+  session?: string;
+  agent?: string | undefined;
+}): Attributes {
+  return {
+    ...(tenant === undefined ? {} : { "perdure.tenant": tenant }),
+    ...(session === undefined ? {} : { "gen_ai.conversation.id": session }),
+    ...agentOf(agent),
+  };
+}
+
+const operations: Kind<Operation> = {
+  channel: "perdure:operation",
+  mayBeRoot: true,
+  name: ({ operation }) => `perdure ${operation}`,
+  attributes: (payload) => ({ "perdure.operation": payload.operation, ...idsOf(payload) }),
+};
+
+/** By the semantic conventions for agents that run in this process: https://opentelemetry.io/docs/specs/semconv/gen-ai/ */
+const consultations: Kind<Consultation> = {
+  channel: "perdure:consult",
+  mayBeRoot: true,
+  name: ({ agent }) => `invoke_agent ${agent}`,
+  attributes({ model, turn, repeated, firstTextMs, answer, ...ids }) {
+    return {
+      "gen_ai.operation.name": "invoke_agent",
+      // Which provider is behind a model, only the model knows.
+      "gen_ai.provider.name": "perdure",
+      ...idsOf(ids),
+      ...(model === undefined ? {} : { "gen_ai.request.model": model }),
+      ...(turn === undefined ? {} : { "perdure.turn": turn }),
+      ...(repeated === undefined ? {} : { "perdure.turn.repeated": repeated }),
+      ...(firstTextMs === undefined ? {} : { "gen_ai.response.time_to_first_chunk": firstTextMs / 1000 }),
+      ...(answer === undefined ? {} : answerOf(answer)),
+    };
+  },
+};
+
+function answerOf({ status, model, usage, requests }: NonNullable<Consultation["answer"]>): Attributes {
+  return {
+    "perdure.turn.status": status,
+    "perdure.turn.requests": requests,
+    ...(model === undefined ? {} : { "gen_ai.response.model": model }),
+    ...(usage === undefined
+      ? {}
+      : {
+          "gen_ai.usage.input_tokens": usage.inputTokens,
+          "gen_ai.usage.output_tokens": usage.outputTokens,
+          "perdure.usage.estimated": usage.estimated === true,
+        }),
+  };
+}
+
+const toolRuns: Kind<ToolRun> = {
+  channel: "perdure:tool",
+  mayBeRoot: true,
+  name: ({ tool }) => `execute_tool ${tool}`,
+  attributes: ({ tool, callId, ...ids }) => ({
+    "gen_ai.operation.name": "execute_tool",
+    "gen_ai.tool.name": tool,
+    "gen_ai.tool.call.id": callId,
+    "gen_ai.tool.type": "function",
+    ...idsOf(ids),
+  }),
+};
+
+const storeCalls: Kind<StoreCall> = {
+  channel: "perdure:store",
+  mayBeRoot: false,
+  name: ({ operation }) => `perdure.store ${operation}`,
+  attributes: ({ operation, transactions, conflicts }) => ({
+    "perdure.store.operation": operation,
+    ...(transactions === undefined ? {} : { "perdure.store.transactions": transactions }),
+    ...(conflicts === undefined ? {} : { "perdure.store.conflicts": conflicts }),
+  }),
+};

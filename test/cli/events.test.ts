@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { openSessions } from "../../src/index.ts";
+import { finish, setUp } from "./command-line.ts";
+
+test("events for people and for programs, by type, severity and session", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const sessions = await openSessions(place.storeUrl);
+  for (const id of ["a", "b"]) await sessions.create({ id, agent: "ceo" });
+  await sessions.end("a", { reason: "\u001b[2J enough" });
+  await sessions.close();
+
+  const shown = (await place.run(["events"])).stdout.split("\n");
+  assert.match(shown[0] ?? "", /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}info {5}[ab] {2}created {2}agent "ceo"$/);
+  assert.match(shown[2] ?? "", /a {2}terminated {2}reason ".*enough"$/);
+  assert.ok(!shown.join("").includes("\u001b"), "no text moves the terminal");
+  const lines = (await place.run(["events", "--session", "a", "--type", "terminated", "created", "--json"])).stdout;
+  const events = lines
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    events.map(({ type, seq }) => [type, seq]),
+    [
+      ["created", 1],
+      ["terminated", 2],
+    ],
+  );
+  assert.match(String(events[0]?.["at"]), /^\d{4}-\d\d-\d\dT.*Z$/);
+  const last = await place.run(["events", "--limit", "1"]);
+  assert.match(last.stdout, /^[^\n]*a {2}terminated[^\n]*\n$/);
+  assert.match(last.stderr, /only the last 1/);
+  const grave = await place.run(["events", "--severity", "warning"]);
+  assert.deepEqual([grave.stdout, grave.stderr, grave.code], ["", "no events\n", 0]);
+  assert.equal((await place.run(["events", "--type", "born"])).code, 2);
+});
+
+test("--follow tells what another process does as it happens, until Ctrl-C or until nobody reads", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const sessions = await openSessions(place.storeUrl);
+  await sessions.create({ id: "before" });
+  const follower = place.start(["events", "--follow", "--json", "--since", "1m"]);
+  const ended = finish(follower);
+  const [first] = (await once(follower.stdout ?? follower, "data")) as [Buffer];
+  assert.match(String(first), /"session":"before"/);
+  const heard = once(follower.stdout ?? follower, "data") as Promise<[Buffer]>;
+  await sessions.create({ id: "after" });
+  assert.match(String((await heard)[0]), /"session":"after"/);
+  follower.kill("SIGINT");
+  const { code, stdout, stderr } = await ended;
+  assert.deepEqual([code, stderr, stdout.trim().split("\n").length], [130, "", 2]);
+
+  const unread = place.start(["events", "--follow", "--since", "1m"]);
+  const left = once(unread, "close");
+  await once(unread.stdout ?? unread, "data");
+  unread.stdout?.destroy();
+  for (let index = 0; index < 20 && unread.exitCode === null; index++) {
+    await sessions.create({ id: `more ${index}` });
+    await Promise.race([left, new Promise((resolve) => setTimeout(resolve, 500))]);
+  }
+  await left;
+  await sessions.close();
+});

@@ -1,0 +1,164 @@
+/** One session's end, whatever its kind, touches no other. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
+
+const runtime = new URL("./mortal.ts", import.meta.url);
+
+interface Place extends AsyncDisposable {
+  readonly sessions: Sessions;
+  readonly host: Host;
+}
+
+async function place(options: Partial<HostOptions>): Promise<Place> {
+  const sessions = await openSessions({ store: "memory:", sweep: false });
+  const host = await startHost(sessions, {
+    runtime,
+    memoryMax: 64,
+    workers: 2,
+    restart: { backoff: "10ms", max: 3 },
+    ...options,
+  });
+  return {
+    sessions,
+    host,
+    async [Symbol.asyncDispose]() {
+      await host.close();
+      await sessions.close();
+    },
+  };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 1000; look++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  assert.fail("it did not come to that");
+}
+
+const deaths: readonly [isolation: Isolation, message: string, how: string][] = [
+  ["pool", "throw", "threw"],
+  ["pool", "later", "exited"],
+  ["pool", "exit", "exited"],
+  ["pool", "hoard", "memory"],
+  ["pool", "loop", "deadline"],
+  ["pool", "hang", "deadline"],
+  ["session", "throw", "threw"],
+  ["session", "later", "exited"],
+  ["session", "exit", "exited"],
+  ["session", "hoard", "memory"],
+  ["session", "loop", "deadline"],
+  ["process", "exit", "exited"],
+  ["process", "kill", "exited"],
+  ["process", "loop", "deadline"],
+  ["process", "hoard", "memory"],
+];
+
+for (const [isolation, message, how] of deaths) {
+  test(`${isolation}: "${message}" ends its session's life, is told as "${how}", and the others answer`, async () => {
+    const turnTimeout = how === "deadline" ? "5s" : "1m";
+    await using here = await place({ isolation, turnTimeout, restart: { backoff: "10ms", max: 20 } });
+    const others = ["a", "b", "c"];
+    await Promise.all([...others, "mortal"].map((id) => here.host.ensure(id)));
+    const dying = assert.rejects(
+      here.host.send("mortal", message),
+      (error: Error & { code: string; details: { how: string } }) => {
+        assert.equal(error.code, "runtime_failed");
+        assert.equal(error.details.how, how);
+        return true;
+      },
+    );
+    const answers = others.map(async (id) => {
+      const replies: unknown[] = [];
+      for (let round = 0; round < 20; round++) {
+        replies.push(
+          await here.host.send(id, "append").catch((error: { code: string; details: { how: string } }) => error),
+        );
+        await sleep(5);
+      }
+      return replies;
+    });
+    await dying;
+    for (const [index, replies] of (await Promise.all(answers)).entries()) {
+      // In a pool those that share the thread lose what they were at, with an error that says so; nothing else is lost.
+      const failed = replies.filter((reply) => typeof reply !== "number") as { code: string }[];
+      assert(isolation === "pool" ? failed.length <= 1 : failed.length === 0, JSON.stringify(failed));
+      assert(failed.every(({ code }) => code === "runtime_failed"));
+      const turns = await Array.fromAsync((await here.sessions.get(others[index] ?? "")).turns());
+      const kept = turns.map(({ input }) => Number(input[0]?.content));
+      assert.deepEqual(
+        kept,
+        Array.from({ length: turns.length }, (_, turn) => turn + 1),
+      );
+      assert(turns.length >= 20 - failed.length && turns.length <= 20);
+    }
+    assert.equal(typeof (await here.host.send("mortal", "x")), "number", "and is there again");
+  });
+}
+
+for (const isolation of ["pool", "session", "process"] as const) {
+  test(`${isolation}: answers are values, parts or typed errors, as in the host's own thread`, async () => {
+    await using here = await place({ isolation });
+    await here.host.ensure("s");
+    assert.deepEqual(await Promise.all([1, 2, 3].map(() => here.host.send("s", "x"))), [1, 2, 3]);
+    assert.deepEqual(await Array.fromAsync((await here.host.send("s", "parts")) as AsyncIterable<number>), [1, 2, 3]);
+    assert.notEqual(isolation === "process", (await here.host.send("s", "pid")) === process.pid);
+    await here.host.stop("s");
+    assert.equal((await here.sessions.get("s")).info.state, "inactive");
+    assert.equal(await here.host.send("s", "x"), 4, "and what it knew is kept while it sleeps");
+    await assert.rejects(here.host.send("s", "uncopyable"), { code: "runtime_failed" });
+    await assert.rejects(here.host.send("s", "conflict"), { code: "runtime_failed" });
+    await assert.rejects(here.host.send("nobody", "x"), { code: "session_not_found" });
+    await here.sessions.create({ id: "sick", metadata: { sick: true } });
+    await assert.rejects(here.host.send("sick", "x"), { code: "session_failed" });
+    assert.equal(here.host.get("sick")?.failure, "it cannot wake up");
+  });
+
+  test(`${isolation}: an open turn of one that died is sealed, and its session goes on`, async () => {
+    await using here = await place({ isolation });
+    await here.host.ensure("s");
+    await assert.rejects(here.host.send("s", "begin"), { code: "runtime_failed" });
+    await here.host.send("s", "append");
+    const turns = await Array.fromAsync((await here.sessions.get("s")).turns());
+    assert.deepEqual(
+      turns.map(({ status }) => status),
+      ["interrupted", "done"],
+    );
+  });
+
+  test(`${isolation}: rapidly created and killed, there is one or none, and no worker too many`, async () => {
+    await using here = await place({ isolation });
+    await here.sessions.create({ id: "s" });
+    for (let round = 0; round < (isolation === "process" ? 10 : 40); round++) {
+      const starting = here.host
+        .start("s")
+        .catch((error: { code: string }) => assert.equal(error.code, "session_stopped"));
+      if (round % 3 === 0) await sleep(round);
+      await Promise.all([starting, here.host.kill("s")]);
+    }
+    assert.equal(here.host.list().length, 0);
+    assert.equal(here.host.metrics().timers, 0);
+    await until(() => here.host.metrics().workers.length <= (isolation === "pool" ? 2 : 1));
+    assert.equal((await here.sessions.get("s")).info.lease, null);
+  });
+}
+
+test("a module that is no runtime, or ends its worker, is refused at the start", async () => {
+  const sessions = await openSessions({ store: "memory:", sweep: false });
+  for (const isolation of ["inline", "pool", "session", "process"] as const) {
+    for (const module of [
+      "data:text/javascript,export default 7",
+      "data:text/javascript,throw new Error('x')",
+      "./nowhere.ts",
+    ]) {
+      await assert.rejects(startHost(sessions, { runtime: module, isolation }), { code: "runtime_invalid" });
+    }
+  }
+  await assert.rejects(startHost(sessions, { runtime: "data:text/javascript,process.exit(3)", isolation: "pool" }), {
+    code: "runtime_invalid",
+  });
+  await sessions.close();
+});

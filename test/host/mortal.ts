@@ -1,0 +1,60 @@
+/** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LiveSession, Runtime } from "../../src/host/index.ts";
+
+const hoard: unknown[] = [];
+
+const runtime: Runtime = {
+  async activate(session: LiveSession) {
+    if (session.info.metadata["sick"] === true) throw new Error("it cannot wake up");
+  },
+  async onMessage(session: LiveSession, message: string) {
+    switch (message) {
+      case "throw":
+        throw new Error("as told");
+      case "later":
+        setTimeout(() => {
+          throw new Error("beside any message");
+        }, 1);
+        await sleep(10_000);
+        break;
+      case "exit":
+        process.exit(7);
+        break;
+      case "hoard":
+        for (;;) hoard.push(Array.from({ length: 1e6 }, () => hoard.length));
+      case "loop":
+        for (;;);
+      case "hang":
+        await new Promise(() => undefined);
+        break;
+      case "kill":
+        process.kill(process.pid, "SIGKILL");
+        await sleep(10_000);
+        break;
+      case "append":
+        await session.append({ input: `${session.info.turn + 1}` }, { key: `k${session.info.turn + 1}` });
+        return session.info.turn;
+      case "begin":
+        await session.begin("a question");
+        process.exit(7);
+        break;
+      case "parts":
+        return (async function* () {
+          for (let part = 1; part <= 3; part++) yield part;
+        })();
+      case "uncopyable":
+        return () => undefined;
+      case "conflict":
+        await session.truncate(99);
+        break;
+      case "pid":
+        return process.pid;
+    }
+    const count = ((session.state as number | undefined) ?? 0) + 1;
+    session.state = count;
+    return count;
+  },
+};
+
+export default runtime;
