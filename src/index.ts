@@ -22,6 +22,7 @@ export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export { correlated } from "./sessions/correlation.ts";
 export type { FallbackNews, Health } from "./sessions/reach.ts";
+export type { HostInfo } from "./sessions/hosts.ts";
 export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/committed.ts";

@@ -19,6 +19,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   store_scheme_unknown: exitCodes.usage,
   model_missing: exitCodes.usage,
   snapshot_invalid: exitCodes.usage,
+  runtime_invalid: exitCodes.usage,
   session_not_found: exitCodes.notFound,
   snapshot_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,

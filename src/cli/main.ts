@@ -7,6 +7,7 @@ import { copyCommand } from "./copy.ts";
 import { exportCommand } from "./export.ts";
 import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { hostCommand } from "./host.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -44,6 +45,7 @@ export async function main(args: readonly string[]): Promise<void> {
       restoreAllCommand(),
       eventsCommand(),
       serveCommand(),
+      hostCommand(),
       keysCommand(),
       eraseCommand(),
       migrateCommand(),

@@ -23,6 +23,8 @@ export const message: z.ZodType<MessageInput> = anything<MessageInput>({
   examples: ["Shall we buy a second oven?"],
 });
 
+export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON" });
+
 /** A value that passes as it is, described by hand: a schema of its own would copy it, and not every key survives that. */
 function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
   return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
@@ -124,3 +126,40 @@ export const problemAnswer: z.ZodType = z
     instance: z.string().optional(),
   })
   .meta({ id: "Problem", description: "an error after RFC 9457; callers branch on its code" });
+
+const total = z.number().int();
+
+export const hostAnswer: z.ZodType = z
+  .object({
+    memoryBytes: total.meta({ description: "of the host's process" }),
+    metrics: z.object({
+      live: total.meta({ description: "sessions that hold one of the places" }),
+      liveMax: total,
+      waiting: total.meta({ description: "sessions that wait for a place" }),
+      byPhase: z.record(z.string(), total),
+      byAgent: z.record(z.string(), total),
+      mailbox: total.meta({ description: "messages that wait" }),
+      counts: z.record(z.string(), total).meta({ description: "what has happened since it was started, by kind" }),
+      rejected: total,
+      timers: total,
+      workers: z.array(total.nullable()).meta({ description: "the heap of each worker, bytes" }),
+    }),
+    sessions: z.array(
+      z
+        .object({
+          id: z.string(),
+          tenant: z.string(),
+          phase: z.enum(["starting", "live", "restarting", "failed", "stopping", "gone"]),
+          agent: agentName.optional(),
+          mailbox: total,
+          restarts: total,
+          ageMs: z.number(),
+          idleMs: z.number(),
+          memoryBytes: total.optional().meta({ description: "the heap of its own thread or process" }),
+          failure: z.string().optional(),
+        })
+        .meta({ id: "LiveSession" }),
+    ),
+    next: z.string().optional().meta({ description: "pass it as after for the next page" }),
+  })
+  .meta({ id: "Host" });

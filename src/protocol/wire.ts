@@ -2,6 +2,7 @@
  * Sessions and turns as they travel: what they are inside, with instants as ISO 8601. Values that JSON has no word for
  * are tagged as the codec tags them.
  */
+import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
   ActiveAgent,
   Chunk,
@@ -72,6 +73,16 @@ export interface WireAnswer {
   readonly turn: WireTurn;
 }
 
+/** A host of live sessions, with a page of them. */
+export interface WireHost {
+  /** Of its process. */
+  readonly memoryBytes: number;
+  readonly metrics: Omit<HostMetrics, "workers"> & { readonly workers: readonly (number | null)[] };
+  readonly sessions: readonly LiveInfo[];
+  /** Absent on the last page. */
+  readonly next?: string;
+}
+
 export function wireSession(info: SessionInfo): WireSession {
   const { lease: _, floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = info;
   return {
@@ -82,6 +93,15 @@ export function wireSession(info: SessionInfo): WireSession {
     expiresAt: expiresAt.toISOString(),
     hold: hold === null ? null : { reason: hold.reason, since: hold.since.toISOString() },
   };
+}
+
+export function wireHost(
+  metrics: HostMetrics,
+  sessions: readonly LiveInfo[],
+  { memoryBytes, next }: { readonly memoryBytes: number; readonly next: string | undefined },
+): WireHost {
+  const workers = metrics.workers.map((bytes) => bytes ?? null);
+  return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...(next === undefined ? {} : { next }) };
 }
 
 export function wireFloor({ agent, lockedAt, expiresAt, note }: ActiveAgent): WireFloor {

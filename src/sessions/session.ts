@@ -78,6 +78,8 @@ export interface Holder {
   /** Where it runs; null where it has said goodbye or was forgotten. */
   readonly host: string | null;
   readonly pid: number | null;
+  /** Where it is spoken to, a URL, where it is a host of live sessions that says so. */
+  readonly address: string | null;
   readonly fence: number;
   readonly acquiredAt: Date;
   readonly heldMs: number;
@@ -123,8 +125,8 @@ export class Session {
    * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `session_expired`, `session_ended`
    */
-  async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return await perform(this.#handle.about("append"), () => this.#append(turn, key));
+  append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    return perform(this.#handle.about("append"), () => this.#append(turn, key));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
@@ -383,11 +385,12 @@ export class Session {
     const { instances } = await core.store.instances([lease.instance]);
     const alive = await core.instance.isAlive(record, lease);
     const acquiredAt = new Date(lease.acquiredAt);
-    const { host = null, pid = null } = instances[0] ?? {};
+    const { host = null, pid = null, address = null } = instances[0] ?? {};
     return {
       instance: lease.instance,
       host,
       pid,
+      address,
       fence: lease.fence,
       acquiredAt,
       heldMs: core.now() - lease.acquiredAt,

@@ -13,6 +13,7 @@ import { Erasure, type ErasureRequest } from "./erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
 import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { hostsOn, type HostInfo } from "./hosts.ts";
 import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
@@ -230,8 +231,10 @@ export class Sessions implements AsyncDisposable {
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
   async events(query: EventQuery = {}): Promise<EventPage> {
-    this.#core.guardOpen();
-    return await findEvents(this.#core, this.tenant, query);
+    return await perform({ operation: "events", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await findEvents(this.#core, this.tenant, query);
+    });
   }
 
   /**
@@ -346,6 +349,12 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
   }
 
   /**

@@ -123,8 +123,10 @@ export class TurnInProgress implements AsyncDisposable {
     const chunkBytes = this.#bytes;
     this.#flushing = this.#flushing.then(async () => {
       try {
-        await this.#handle.write(({ record }, context) =>
-          addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+        await perform(this.#handle.about("write"), () =>
+          this.#handle.write(({ record }, context) =>
+            addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+          ),
         );
       } catch (error) {
         this.#stop.abort(error);

@@ -5,6 +5,7 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { readLog } from "./log-reader.ts";
+import { perform } from "./operation.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
 export interface TurnRange {
@@ -17,17 +18,23 @@ export interface TurnRange {
 export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
   const { readMax } = handle.core.options.limits;
-  guardRange(range);
   if (last !== undefined && last <= readMax) {
-    for (const entry of await lastEntries(handle, last)) yield turnOf(entry);
+    const tail = await perform(handle.about("turns"), async () => {
+      guardRange(range);
+      return await lastEntries(handle, last);
+    });
+    for (const entry of tail) yield turnOf(entry);
     return;
   }
-  const { record } = await handle.peek();
+  const { record } = await perform(handle.about("turns"), async () => {
+    guardRange(range);
+    return await handle.peek();
+  });
   const head = headOf(record, "turns");
   const end = Math.min(to, head);
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
     const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax } as const;
-    const page = await readLog(handle.core, record, range);
+    const page = await perform(handle.about("turns"), () => readLog(handle.core, record, range));
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
     next += page.length;

@@ -95,7 +95,8 @@ class MemoryStore implements Store {
     if (record === null) return undefined;
     const logs = new Map(this.#sessions.get(keyText(key))?.logs);
     for (const { log, from, entries } of splices) {
-      const kept = logs.get(log)?.filter(({ seq }) => seq < from) ?? [];
+      const before = logs.get(log) ?? [];
+      const kept = before.slice(0, Math.max(0, from - (before[0]?.seq ?? from)));
       logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
     }
     return { row: rowOf(record), logs };

@@ -8,15 +8,16 @@ export const storeCalls: TracingChannel<unknown, StoreCall> = tracingChannel("pe
 
 /** The same store, telling who listens of each call. */
 export function observed(store: Store): Store {
-  const told = async <T>(operation: StoreCall["operation"], call: () => Promise<T>): Promise<T> =>
-    await traced(storeCalls, { store, operation }, call);
+  const told = <T>(operation: StoreCall["operation"], call: () => Promise<T>): Promise<T> =>
+    traced(storeCalls, { store, operation }, call);
   return {
     capabilities: store.capabilities,
-    async commit(batch) {
+    commit(batch) {
+      if (!storeCalls.hasSubscribers) return store.commit(batch);
       const call: StoreCall = { store, operation: "commit", transactions: batch.length };
-      return await traced(storeCalls, call, async () => {
+      return traced(storeCalls, call, async () => {
         const outcomes = await store.commit(batch);
-        if (storeCalls.hasSubscribers) call.conflicts = outcomes.filter(({ status }) => status === "conflict").length;
+        call.conflicts = outcomes.filter(({ status }) => status === "conflict").length;
         return outcomes;
       });
     },
