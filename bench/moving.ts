@@ -7,7 +7,7 @@ import { openSessions, type Sessions, type SessionSnapshot } from "../src/index.
 import { unpacked } from "../src/moving/bytes.ts";
 import { ExportFile, Piece } from "../src/moving/export-file.ts";
 import { importItems } from "../src/moving/import-items.ts";
-import { alternate, type Bench, type Measure } from "./measure.ts";
+import { alternate, median, type Bench, type Comparison, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 
 const sessionsCount = 1500;
@@ -28,21 +28,26 @@ export const bench: Bench = async (report) => {
     const snapshots = lines.map(({ text }) => JSON.parse(text) as SessionSnapshot);
     const file = join(folder, "all.ndjson");
     const plain = (): Promise<number> => secondsOf(() => stringifyTo(join(folder, "plain.ndjson"), snapshots));
-    const out = await alternate(rounds, { ours: () => secondsOf(() => exportTo(file, sessions)), limit: plain });
+    const outCpu: number[] = [];
+    const out = await alternate(rounds, {
+      ours: () => secondsOf(() => exportTo(file, sessions), outCpu),
+      limit: plain,
+    });
     const bytes = statSync(file).size;
-    for (const measure of ratesOf("export", { ...out, bytes })) report(measure);
+    for (const measure of ratesOf("export", { ...out, bytes, cpu: median(outCpu) })) report(measure);
+    const intoCpu: number[] = [];
     let round = 0;
     const into = await alternate(rounds, {
       async ours() {
         const store = `sqlite:${join(folder, `target-${round++}.db`)}`;
         const target = await openSessions({ store, sweep: false });
-        const seconds = await secondsOf(() => importFrom(file, target));
+        const seconds = await secondsOf(() => importFrom(file, target), intoCpu);
         await target.close();
         return seconds;
       },
       limit: plain,
     });
-    for (const measure of ratesOf("import", { ...into, bytes })) report(measure);
+    for (const measure of ratesOf("import", { ...into, bytes, cpu: median(intoCpu) })) report(measure);
     await sessions.close();
   } finally {
     rmSync(folder, { recursive: true });
@@ -60,9 +65,13 @@ async function fill(sessions: Sessions): Promise<void> {
   }
 }
 
-async function secondsOf(work: () => Promise<void>): Promise<number> {
+/** Notes the seconds of the processor in `cpu`: on a busy machine they say more than those of the clock. */
+async function secondsOf(work: () => Promise<void>, cpu: number[] = []): Promise<number> {
   const start = performance.now();
+  const before = process.cpuUsage();
   await work();
+  const { user, system } = process.cpuUsage(before);
+  cpu.push((user + system) / 1e6);
   return (performance.now() - start) / 1000;
 }
 
@@ -104,7 +113,7 @@ async function importFrom(path: string, target: Sessions): Promise<void> {
 
 function ratesOf(
   what: string,
-  { ours, limit, ratio, bytes }: { ours: number; limit: number; ratio: number; bytes: number },
+  { ours, limit, ratio, bytes, cpu }: Comparison & { readonly bytes: number; readonly cpu: number },
 ): Measure[] {
   const limitName = "JSON.stringify to a file";
   const inMegabytes = (seconds: number): number => bytes / 1e6 / seconds;
@@ -129,6 +138,13 @@ function ratesOf(
       value: inTurns(ours),
       valueUnit: "turns/s",
       bar: { atLeast: 10_000 },
+    },
+    {
+      name: `${what}, by time of the processor`,
+      unit: "MB/s",
+      ours: inMegabytes(cpu),
+      value: inMegabytes(cpu),
+      valueUnit: "MB/s",
     },
     {
       name: `time of ${what}`,

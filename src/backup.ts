@@ -1,16 +1,14 @@
-/** A whole store as one file, and back: from whichever store, into whichever. */
+/** A whole store as one file, and back: from whichever store, into whichever. What that takes is imported when it is asked for. */
 import { createReadStream } from "node:fs";
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { defaultLimits, type Limits } from "./domain/limits.ts";
 import { SessionError } from "./errors.ts";
-import { backupLines, backupSessions } from "./moving/backup-lines.ts";
-import { unpacked } from "./moving/bytes.ts";
-import { packedPiece, Piece } from "./moving/export-file.ts";
+import type { BackupSession, LinesContent } from "./moving/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core.ts";
-import { copyAll, Copying, type Arriving, type CopyOptions, type CopyReport } from "./sessions/copying.ts";
+import { copyAll, Copying, type CopyOptions, type CopyReport } from "./sessions/copying.ts";
 import { makeDurably, named } from "./sessions/durable-file.ts";
 import { resolveOptions } from "./sessions/options.ts";
 import type { Store } from "./store/store.ts";
@@ -76,6 +74,8 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
 
 async function backupAsLines(url: string, file: string, { onProgress, limits }: BackupOptions): Promise<BackupReport> {
   const { openPostgresMoment } = await import("./store/postgres/moment.ts");
+  const { packedPiece, Piece } = await import("./moving/export-file.ts");
+  const { backupLines } = await import("./moving/backup-lines.ts");
   const packed = file.endsWith(".gz");
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
@@ -104,14 +104,16 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
 }
 
 /** Read it to its end, which says whether it is whole. */
-async function checkLines(
-  file: string,
-  limits: Limits,
-): Promise<{ readonly sessions: number; readonly entries: number }> {
-  const sessions = backupSessions(unpacked(createReadStream(file), file), { file, limits });
-  let next = await sessions.next();
-  while (next.done !== true) next = await sessions.next();
-  return next.value;
+async function checkLines(file: string, limits: Limits): Promise<void> {
+  const sessions = sessionsIn(file, limits);
+  while ((await sessions.next()).done !== true);
+}
+
+/** The sessions of a backup of lines, each checked. */
+async function* sessionsIn(file: string, limits: Limits): AsyncGenerator<BackupSession, LinesContent, undefined> {
+  const { backupSessions } = await import("./moving/backup-lines.ts");
+  const { unpacked } = await import("./moving/bytes.ts");
+  return yield* backupSessions(unpacked(createReadStream(file), file), { file, limits });
 }
 
 function limitsOf(limits: Partial<Limits> | undefined): Limits {
@@ -183,7 +185,6 @@ async function restoreLines(
   { limits, signal, onProgress }: RestoreStoreOptions,
 ): Promise<CopyReport> {
   const copying = new Copying(target, { signal, onProgress });
-  const sessions = backupSessions(unpacked(createReadStream(file), file), { file, limits: limitsOf(limits) });
-  await copying.take(sessions satisfies AsyncIterable<Arriving>, { isAgain: false });
+  await copying.take(sessionsIn(file, limitsOf(limits)), { isAgain: false });
   return copying.report(!copying.isStopped);
 }

@@ -93,16 +93,18 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   const role = Object.hasOwn(langChainRoles, said) ? langChainRoles[said] : undefined;
   if (role === undefined)
     throw invalid(place, `is of the type ${show(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
-  const { name, tool_calls: calls, tool_call_id: callId } = content;
+  const { name, tool_call_id: callId, additional_kwargs: more } = content;
+  // Older versions have the calls as OpenAI sent them.
+  const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
+    (all) => Array.isArray(all) && all.length > 0,
+  ) as readonly unknown[] | undefined;
   return [
     {
       role,
       content: (content["content"] ?? null) as string,
       ...(typeof name === "string" ? { name } : {}),
       ...(typeof callId === "string" ? { tool_call_id: callId } : {}),
-      ...(Array.isArray(calls) && calls.length > 0
-        ? { tool_calls: calls.map((call) => langChainCall(call, place)) }
-        : {}),
+      ...(calls === undefined ? {} : { tool_calls: calls.map((call) => langChainCall(call, place)) }),
     },
   ];
 }

@@ -80,6 +80,20 @@ const forms: readonly [string, string, readonly object[]][] = [
     said,
   ],
   [
+    "LangChain's messages with calls as OpenAI sent them",
+    JSON.stringify([
+      { type: "human", data: { content: "Weather in Ghent?" } },
+      {
+        type: "ai",
+        data: {
+          content: "Let me look.",
+          additional_kwargs: { tool_calls: [call("c1", "weather", { city: "Ghent" })] },
+        },
+      },
+    ]),
+    said.slice(0, 2),
+  ],
+  [
     "LangChain's dumps",
     JSON.stringify({
       id: "x",

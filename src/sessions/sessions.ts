@@ -252,8 +252,10 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `session_not_found`, `snapshot_too_large`
    */
   async snapshot(id: string): Promise<SessionSnapshot> {
-    this.#core.guardOpen();
-    return await takeSnapshot(this.#core, this.#key(id));
+    return await perform({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
+      this.#core.guardOpen();
+      return await takeSnapshot(this.#core, this.#key(id));
+    });
   }
 
   /**
@@ -262,9 +264,12 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `session_exists`, `busy`, `id_invalid`
    */
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
-    const onExists = parseOnExists(options.onExists);
-    const portable = parseSnapshot(this.#core, snapshot);
-    return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant: this.tenant }));
+    const { tenant } = this;
+    return await perform({ operation: "restore", tenant }, async () => {
+      const onExists = parseOnExists(options.onExists);
+      const portable = parseSnapshot(this.#core, snapshot);
+      return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant }));
+    });
   }
 
   /**
@@ -292,8 +297,11 @@ export class Sessions implements AsyncDisposable {
 
   /** How many sessions match; looks at each of them. @throws SessionError `argument_invalid` */
   async count(selection: SessionSelection = {}): Promise<number> {
-    this.#core.guardOpen();
-    return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant: this.tenant });
+    const { tenant } = this;
+    return await perform({ operation: "count", tenant }, async () => {
+      this.#core.guardOpen();
+      return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant });
+    });
   }
 
   /**
@@ -305,7 +313,8 @@ export class Sessions implements AsyncDisposable {
     items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
     options: ImportOptions = {},
   ): Promise<ImportReport> {
-    return await importAll(this.#core, items, { ...options, tenant: this.tenant });
+    const { tenant } = this;
+    return await perform({ operation: "import", tenant }, () => importAll(this.#core, items, { ...options, tenant }));
   }
 
   /**
@@ -314,7 +323,10 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError a store's; what is wrong with one session stands in the report
    */
   async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
-    return await copyAll(this.#core, target.#core, { ...options, tenant: this.tenant, into: target.tenant });
+    const scope = { tenant: this.tenant, into: target.tenant };
+    return await perform({ operation: "copyTo", tenant: this.tenant }, () =>
+      copyAll(this.#core, target.#core, { ...options, ...scope }),
+    );
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */

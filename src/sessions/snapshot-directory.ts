@@ -65,8 +65,12 @@ export class SnapshotDirectory {
     const saved: SavedSnapshot[] = [];
     for (const name of await this.#names()) {
       const file = join(this.folder, name);
-      const id = await idIn(file);
-      if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
+      try {
+        const id = await named(file, () => idIn(file));
+        if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
+      } catch (error) {
+        if (!isMissing(error)) throw error; // else it was deleted meanwhile
+      }
     }
     return saved.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -120,13 +124,13 @@ async function savedSnapshot(id: string, file: string): Promise<SavedSnapshot> {
 async function idIn(file: string): Promise<string | undefined> {
   await using handle = await open(file);
   const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(2048) });
-  const head = buffer.toString("utf8", 0, bytesRead);
-  const [, id] =
-    /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(
-      head,
-    ) ?? [];
+  const [, id] = beginning.exec(buffer.toString("utf8", 0, bytesRead)) ?? [];
   return id === undefined ? undefined : (JSON.parse(id) as string);
 }
+
+const beginning =
+  // oxlint-disable-next-line no-control-regex -- control characters are what a JSON text may not hold
+  /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")/;
 
 function isMissing(error: unknown): boolean {
   const codes = [error, (error as Error).cause].map((one) => (one as NodeJS.ErrnoException | undefined)?.code);

@@ -159,3 +159,25 @@ test("a snapshot brings no log that a store keeps for itself", async () => {
     });
   }
 });
+
+test("a session whose old events were forgotten is saved with those that are left, and goes on counting", async () => {
+  await using place = inMemory();
+  await using to = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await place.clock.advance(60_000);
+  await session.handOff("cfo");
+  await session.release();
+  assert.equal((await place.sessions.sweep({ eventRetention: "30s" })).forgotten, 1);
+  const snapshot = await place.sessions.snapshot("s");
+  assert.deepEqual(
+    snapshot.logs["events"]?.map(({ seq }) => seq),
+    [1, 2],
+  );
+  const restored = await to.sessions.restore(snapshot);
+  assert.deepEqual(await to.sessions.snapshot("s"), snapshot);
+  await restored.handOff("cto");
+  assert.equal((await to.sessions.snapshot("s")).logs["events"]?.at(-1)?.seq, 3);
+  await place.clock.advance(60_000);
+  await place.sessions.sweep({ eventRetention: "30s" });
+  assert.equal((await place.sessions.snapshot("s")).logs["events"], undefined, "all of them");
+});

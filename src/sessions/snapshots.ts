@@ -1,7 +1,7 @@
 /** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
 import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
-import type { Entry, SessionKey } from "../domain/entry.ts";
+import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import { mayLackItsBeginning } from "../domain/event.ts";
 import { parseId } from "../domain/ids.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -45,21 +45,21 @@ export function tailsOf(logs: readonly string[]): { readonly log: string; readon
 }
 
 /** @throws SessionError `snapshot_too_large`; `store_invalid` where the record speaks of more than the logs hold */
-export function portableFrom({ record, tails }: Loaded, logs: readonly string[], bytesMax: number): Portable {
+export function portableFrom({ record, tails }: Loaded, names: readonly string[], bytesMax: number): Portable {
   let bytes = 0;
-  logs.forEach((log, index) => {
+  const logs = new Map<LogName, readonly Entry[]>();
+  names.forEach((log, index) => {
     const entries = tails[index] ?? [];
-    if (entries.length !== headOf(record, log) && !mayLackItsBeginning(log)) throw damaged(record, log, entries.length);
+    const isWhole = entries.length === headOf(record, log);
+    // Old events are forgotten, also all of them.
+    if (!isWhole && (!mayLackItsBeginning(log) || entries.length > headOf(record, log)))
+      throw damaged(record, log, entries.length);
     for (const { data } of entries) bytes += data.length;
+    // In a snapshot every log begins with 1.
+    logs.set(log, isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 })));
   });
   if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of ${record.id}`, bytes, bytesMax });
-  return { record: portableOf(record), logs: new Map(logs.map((log, index) => [log, renumbered(tails[index] ?? [])])) };
-}
-
-/** A log may have lost its beginning; a new one begins with 1. */
-function renumbered(entries: readonly Entry[]): readonly Entry[] {
-  if (entries.length === 0 || entries[0]?.seq === 1) return entries;
-  return entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
+  return { record: portableOf(record), logs };
 }
 
 function damaged(record: SessionRecord, log: string, found: number): SessionError {
