@@ -257,6 +257,11 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     }
     case "released":
       return { floor: null };
+    case "unarchived":
+      return become(event.state);
+    case "held":
+    case "hold_released":
+    case "forked":
     case "superseded":
     case "device_linked":
       return {};
