@@ -13,6 +13,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   server: () => import("./server.ts"),
   keeping: () => import("./keeping.ts"),
   moving: () => import("./moving.ts"),
+  stats: () => import("./stats.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

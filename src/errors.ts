@@ -85,6 +85,7 @@ export interface ErrorDetails {
   };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
+  readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
 
   // Answers
   readonly interrupted: InSession & { turn: number; reason: string };
@@ -331,6 +332,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 503,
     retryable: true,
     message: (d) => `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
+  },
+  budget_exceeded: {
+    status: 402,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} has spent ${d.spent} ${d.unit}, its budget is ${d.max}; raise it with update, or go on in another session`,
   },
 
   // Answers

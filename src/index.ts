@@ -62,11 +62,15 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
+export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
+export type { Spread } from "./domain/spread.ts";
+export type { Budget } from "./domain/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepDeed, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
-export type { Message, MessageInput, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
+export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
 export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type {
@@ -101,7 +105,20 @@ export type {
   SessionFilter,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "./store/store.ts";
+export {
+  Tallying,
+  type Histogram,
+  type SessionDay,
+  type SessionFacts,
+  type EntryFacts,
+  type Tally,
+  type TallyKind,
+  type TallyQuery,
+  type TurnGroup,
+  type TurnSums,
+} from "./store/tally.ts";
 export {
   errorCodes,
   hasCode,

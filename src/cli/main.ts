@@ -5,6 +5,7 @@ import { consultCommand } from "./consult.ts";
 import { eraseCommand } from "./erase.ts";
 import { copyCommand } from "./copy.ts";
 import { exportCommand } from "./export.ts";
+import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { hostCommand } from "./host.ts";
@@ -17,6 +18,7 @@ import { saveCommand } from "./save.ts";
 import { savedCommand } from "./saved.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
+import { statsCommand } from "./stats.ts";
 import { version } from "./version.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
@@ -43,6 +45,8 @@ export async function main(args: readonly string[]): Promise<void> {
       copyCommand(),
       backupCommand(),
       restoreAllCommand(),
+      statsCommand(),
+      doctorCommand(),
       eventsCommand(),
       serveCommand(),
       hostCommand(),

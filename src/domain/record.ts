@@ -1,5 +1,6 @@
 import type { LogName } from "./entry.ts";
 import type { SessionState } from "./states.ts";
+import type { Budget } from "./budget.ts";
 import type { Value } from "./codec.ts";
 
 /** Free data of the application, a plain object of storable values. */
@@ -88,6 +89,8 @@ export interface Archive {
   readonly heads: { readonly [log: string]: number };
   /** What each entry of the log `archive` holds, in order, and the SHA-256 of its text before it was compressed. */
   readonly parts: readonly { readonly ranges: readonly ArchivedRange[]; readonly sha256: string }[];
+  /** How many entries of the log `spent`, the last, say what the turns took that were put away. */
+  readonly spent: number;
   /** The bytes of the logs before. */
   readonly bytes: number;
   /** The bytes of the log `archive`. */
@@ -140,6 +143,8 @@ export interface SessionRecord {
    */
   readonly sweepAt: number;
   readonly counters: Counters;
+  /** What it may spend; null: as much as it likes. */
+  readonly budget: Budget | null;
   /** The last seq of each log that was ever written to. */
   readonly heads: { readonly [log: string]: number };
   /** The version of the last change of the `turns` log: what a handle must have seen to write a turn. */
@@ -158,6 +163,8 @@ export interface SessionRecord {
   readonly hold: Hold | null;
   /** Null for a session whose turns are all its own. */
   readonly parent: Parent | null;
+  /** The turns up to this one were another session's, which has spent what they took; 0: all are this one's. */
+  readonly inherited: number;
   /** The last turn that forks share; 0: there are none. */
   readonly forkedAt: number;
 }

@@ -3,7 +3,7 @@
  * be kept (messages, metadata, ids) the library judges: here it only passes.
  */
 import { z } from "zod";
-import type { BusyPolicy, Metadata, MessageInput } from "../index.ts";
+import type { Budget, BusyPolicy, Metadata, MessageInput } from "../index.ts";
 
 export const agentName: z.ZodType<string> = z.string().min(1).max(256).meta({ description: "the name of an agent" });
 
@@ -11,6 +11,12 @@ export const duration: z.ZodType<string | number> = z.union([z.string().max(40),
   description: 'milliseconds, or a text such as "15m", "24h" or "7d"',
   examples: ["24h"],
 });
+
+export const budget: z.ZodType<Budget> = z
+  .strictObject({ tokens: z.number().int().min(0).optional(), turns: z.number().int().min(0).optional() })
+  .meta({
+    description: "what a session may spend; the turn that reaches it is the last",
+  }) as z.ZodType as z.ZodType<Budget>;
 
 export const metadata: z.ZodType<Metadata> = anything<Metadata>({
   type: "object",
@@ -55,6 +61,7 @@ export const turnAnswer: z.ZodType = z
     usage: z.unknown().optional(),
     requests: z.number(),
     durationMs: z.number().optional(),
+    steps: z.array(z.looseObject({})).optional().meta({ description: "what each call of a model took, of several" }),
     error: z.object({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: "Turn" });
@@ -77,6 +84,7 @@ export const sessionAnswer: z.ZodType = z
     floor: floorAnswer.nullable(),
     turn: z.number().meta({ description: "the number of the last turn" }),
     counters: z.looseObject({}),
+    budget: budget.nullable(),
     version: z.number(),
     waiting: z.number(),
     hold: z.object({ reason: z.string(), since: instant }).nullable(),

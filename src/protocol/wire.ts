@@ -5,6 +5,7 @@
 import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
   ActiveAgent,
+  Budget,
   Chunk,
   Counters,
   Metadata,
@@ -34,6 +35,7 @@ export interface WireSession {
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
+  readonly budget: Budget | null;
   readonly version: number;
   readonly waiting: number;
   /** Why it must not go; null: it may. */

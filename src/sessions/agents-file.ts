@@ -1,3 +1,4 @@
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
@@ -15,6 +16,7 @@ const settings = [
   "keywords",
   "default",
   "retention",
+  "budget",
 ];
 const policySettings = ["state", "after", "do", "user"];
 
@@ -62,6 +64,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.default = flag(member.value, `default of ${called}`, invalid);
     } else if (setting === "retention") {
       agent.retention = policies(member.value, `retention of ${called}`, invalid);
+    } else if (setting === "budget") {
+      agent.budget = budget(member.value, `budget of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -96,6 +100,14 @@ function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullabl
   const found = Object.fromEntries(fields) as unknown as RetentionPolicy;
   checked(value, invalid, () => parsePolicy(found));
   return found;
+}
+
+function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
+  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  const units = [...value.members].map(([unit, { value: one }]) => [unit, one.kind === "plain" ? one.value : null]);
+  const budget = Object.fromEntries(units) as Budget;
+  checked(value, invalid, () => parseBudget(budget, name));
+  return budget;
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

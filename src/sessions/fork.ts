@@ -10,7 +10,7 @@ import { sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import { Handle } from "./handle.ts";
 import { agentId } from "./opening.ts";
-import { countMessages } from "./turn-reader.ts";
+import { readCut } from "./turn-reader.ts";
 
 /** How a session is forked. */
 export interface ForkOptions {
@@ -46,9 +46,9 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
 
 /** A new session that begins with what this one was begun with. */
 function likeIt(record: SessionRecord, id: string, instructions: Entry | undefined): NewSession {
-  const { tenant, agent, user, metadata, ttlMs, maxAgeMs } = record;
+  const { tenant, agent, user, metadata, ttlMs, maxAgeMs, budget } = record;
   const text = instructions === undefined ? null : (decode(instructions.data) as string);
-  return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, instructions: text };
+  return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, budget, instructions: text };
 }
 
 /** How many messages the turns up to one hold, by reading those before or those after, whichever are fewer. */
@@ -57,6 +57,6 @@ async function messagesUpTo(handle: Handle, at: number): Promise<number> {
   const last = headOf(record, "turns");
   // What is no turn at all, the rule refuses.
   if (at === last || !(at >= 1 && at < last)) return record.counters.messages;
-  if (at < last - at) return await countMessages(handle, { from: 1, to: at });
-  return record.counters.messages - (await countMessages(handle, { from: at + 1, to: last }));
+  if (at < last - at) return (await readCut(handle, { from: 1, to: at })).messages;
+  return record.counters.messages - (await readCut(handle, { from: at + 1, to: last })).messages;
 }

@@ -20,6 +20,7 @@ import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
+import { examineStore, type DoctorReport, type DoctorRequest } from "./doctor.ts";
 import { perform, type Operation } from "./operation.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
@@ -29,6 +30,7 @@ import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
+import { stats, type Stats, type StatsQuery } from "./stats.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import {
   findEvents,
@@ -361,6 +363,26 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /**
+   * This tenant's sessions in numbers: how many in which state, what their turns took, by agent, user, model, day or hour.
+   * Summed up by the store, from one moment, while others go on writing.
+   * @throws SessionError `argument_invalid`
+   */
+  async stats(query: StatsQuery = {}): Promise<Stats> {
+    this.#core.guardOpen();
+    return await stats(this.#core, this.tenant, query);
+  }
+
+  /**
+   * Look over the whole store, all tenants: gaps in logs, records that do not say what their logs hold, leases of instances
+   * that are gone, entries of no session, damage. Says what is wrong and what would mend it; with `repair`, mends what can
+   * be mended without deleting anything. Sessions that somebody writes to are left alone.
+   */
+  async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
+    this.#core.guardOpen();
+    return await examineStore(this.#core, request);
   }
 
   /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */

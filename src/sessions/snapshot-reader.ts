@@ -1,5 +1,6 @@
 /** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
 import { isContent } from "../domain/archive.ts";
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { decode, encode } from "../domain/codec.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, parseLogName } from "../domain/ids.ts";
@@ -147,8 +148,11 @@ const recordFields = [
   "metadata",
 ] as const satisfies readonly (keyof PortableRecord)[];
 
+const optionalFields = ["budget", "inherited", "hold"] as const satisfies readonly (keyof PortableRecord)[];
+
 function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
-  const names = Object.hasOwn(objectOf(value, "session", refuse), "hold") ? [...recordFields, "hold"] : recordFields;
+  const given = objectOf(value, "session", refuse);
+  const names = [...recordFields, ...optionalFields.filter((name) => Object.hasOwn(given, name))];
   const fields = fieldsOf(value, "session", names, refuse);
   const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
   const state = sessionStates.find((one) => one === fields["state"]);
@@ -167,6 +171,8 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     openTurn: fields["openTurn"] === null ? null : whole("openTurn", 1),
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
+    ...(fields["budget"] === undefined ? {} : { budget: budgetOf(fields["budget"], refuse) }),
+    ...(fields["inherited"] === undefined ? {} : { inherited: whole("inherited", 1) }),
     ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], refuse) }),
   };
 }
@@ -204,6 +210,10 @@ function floorOf(value: unknown, refuse: Refuse): Floor {
     expiresAt: wholeOf(expiresAt, `${path}.expiresAt`, { least: 0, refuse }),
     note,
   };
+}
+
+function budgetOf(value: unknown, refuse: Refuse): Budget {
+  return judged("session.budget", refuse, () => parseBudget(objectOf(value, "session.budget", refuse), "it"));
 }
 
 function holdOf(value: unknown, refuse: Refuse): Hold {

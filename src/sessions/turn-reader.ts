@@ -1,5 +1,6 @@
 import { headOf } from "../domain/change.ts";
 import type { Entry } from "../domain/entry.ts";
+import { CutTally, type Cut } from "../domain/spent.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
@@ -65,9 +66,9 @@ function guardRange({ last, from, to }: TurnRange): void {
   if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
 
-/** How many messages these turns hold. */
-export async function countMessages(handle: Handle, range: { from: number; to: number }): Promise<number> {
-  let messages = 0;
-  for await (const { input, output } of readTurns(handle, range)) messages += input.length + output.length;
-  return messages;
+/** What these turns hold and took, for who cuts them off. */
+export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
+  const tally = new CutTally();
+  for await (const turn of readTurns(handle, range)) tally.add(turn, handle.record.inherited);
+  return tally.cut;
 }

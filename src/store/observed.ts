@@ -24,6 +24,8 @@ export function observed(store: Store): Store {
     load: (requests) => told("load", () => store.load(requests)),
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
+    tally: (query) => told("tally", () => store.tally(query)),
+    inspect: () => told("inspect", () => store.inspect()),
     events: (scan) => told("events", () => store.events(scan)),
     forgetEvents: (past) => told("forgetEvents", () => store.forgetEvents(past)),
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),
