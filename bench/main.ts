@@ -11,9 +11,9 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   sqlite: () => import("./sqlite.ts"),
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
-  keeping: () => import("./keeping.ts"),
-  moving: () => import("./moving.ts"),
   stats: () => import("./stats.ts"),
+  moving: () => import("./moving.ts"),
+  keeping: () => import("./keeping.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -4,9 +4,9 @@ import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { eraseCommand } from "./erase.ts";
 import { copyCommand } from "./copy.ts";
-import { exportCommand } from "./export.ts";
 import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
+import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { hostCommand } from "./host.ts";
 import { importCommand } from "./import.ts";
@@ -37,6 +37,8 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      statsCommand(),
+      doctorCommand(),
       saveCommand(),
       restoreCommand(),
       savedCommand(),
@@ -45,8 +47,6 @@ export async function main(args: readonly string[]): Promise<void> {
       copyCommand(),
       backupCommand(),
       restoreAllCommand(),
-      statsCommand(),
-      doctorCommand(),
       eventsCommand(),
       serveCommand(),
       hostCommand(),

@@ -28,9 +28,9 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
+import { stats, type Stats, type StatsQuery } from "./stats.ts";
 import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
-import { stats, type Stats, type StatsQuery } from "./stats.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import {
   findEvents,
@@ -365,6 +365,12 @@ export class Sessions implements AsyncDisposable {
     return await sweep(this.#core, this.tenant, request);
   }
 
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
+  }
+
   /**
    * This tenant's sessions in numbers: how many in which state, what their turns took, by agent, user, model, day or hour.
    * Summed up by the store, from one moment, while others go on writing.
@@ -383,12 +389,6 @@ export class Sessions implements AsyncDisposable {
   async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
     this.#core.guardOpen();
     return await examineStore(this.#core, request);
-  }
-
-  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
-  async hosts(): Promise<readonly HostInfo[]> {
-    this.#core.guardOpen();
-    return await hostsOn(this.#core);
   }
 
   /**
