@@ -2,9 +2,10 @@
  * Whether a record and its logs agree: fed the logs entry by entry, it says what is wrong and what would mend it. Nothing
  * that mends deletes: the record follows the logs, never the other way round.
  */
+import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, nextVersion, set, type Change } from "./change.ts";
 import type { Entry, LogName } from "./entry.ts";
-import { eventOf } from "./event.ts";
+import { mayLackItsBeginning } from "./event.ts";
 import { noCounters, type Counters, type SessionRecord } from "./record.ts";
 import { spentOf } from "./spent.ts";
 import { tallyBegin, tallySeal, tallySpent } from "./tally.ts";
@@ -23,6 +24,8 @@ export interface Flaw {
 
 /** What a record should say for what its logs hold. */
 export type Cure = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
+
+const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
 /** The logs that say what a record must. */
 export const examinedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
@@ -78,7 +81,9 @@ export class Examination {
       if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
       this.#counters = tallyBegin(this.#counters, turn);
-      if (!isOpen) this.#counters = tallySeal(this.#counters, turn);
+      // What an inherited turn took, another session has spent.
+      const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
+      if (!isOpen) this.#counters = tallySeal(this.#counters, took);
     } else if (log === "spent") {
       this.#counters = tallySpent(this.#counters, [spentOf(entry)]);
     } else if (log === "events") {
@@ -112,6 +117,10 @@ export class Examination {
       const head = headOf(this.#record, log);
       const end = this.#ends.get(log) ?? 0;
       if (head === end || this.#broken.has(log)) continue;
+      if (this.#isPutAway(log)) {
+        this.miss(log, `its archive should hold ${head} entries of ${log}, it holds ${end}`);
+        continue;
+      }
       if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
       if (this.#isPutAway(log)) {
         this.miss(log, `its record says that ${log} ends with ${head}, its archive with ${end}`);
@@ -128,9 +137,9 @@ export class Examination {
     return differ ? Object.fromEntries(heads) : undefined;
   }
 
-  /** It stands in the archive, of which nothing but a backup mends anything. */
+  /** What is in an archive is not mended by changing the record. */
   #isPutAway(log: LogName): boolean {
-    return Object.hasOwn(this.#record.archive?.heads ?? {}, log);
+    return this.#record.archive !== null && isArchivable(log);
   }
 
   #countersThatHold(): Counters | undefined {
@@ -157,11 +166,6 @@ export class Examination {
     this.#flaw("open_turn", what, `the record says that ${named(this.#openTurn)} is open`);
     return this.#openTurn;
   }
-}
-
-/** Old events are forgotten. */
-function mayLackItsBeginning(log: LogName): boolean {
-  return log === "events";
 }
 
 /** Put into the record what its logs say. Who had seen it before has to look again. */

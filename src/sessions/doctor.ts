@@ -1,3 +1,4 @@
+import { headOf } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -119,7 +120,9 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
   for (const log of examination.logs) {
     try {
       for (let from = 1; ;) {
-        const range = { log, from, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: entriesAtOnce } as const;
+        // What an archive's turns took stands behind what others took, beside the turns themselves.
+        const to = log === "spent" && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
+        const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);
         for (const entry of page) examination.add(log, entry);
         if (page.length < entriesAtOnce) break;
