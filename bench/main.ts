@@ -14,6 +14,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   stats: () => import("./stats.ts"),
   moving: () => import("./moving.ts"),
   keeping: () => import("./keeping.ts"),
+  host: () => import("./host.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -40,12 +40,8 @@ export class Examination {
   /** The last turn, where it is open. */
   #openTurn: number | null = null;
 
-  /** Turns it shares, or shared, with a parent are in its log, and not among what it spent. */
-  #isFork: boolean;
-
   constructor(record: SessionRecord) {
     this.#record = record;
-    this.#isFork = record.parent !== null;
   }
 
   /** The logs to be fed to it, each from its beginning. */
@@ -86,8 +82,6 @@ export class Examination {
       if (!isOpen) this.#counters = tallySeal(this.#counters, took);
     } else if (log === "spent") {
       this.#counters = tallySpent(this.#counters, [spentOf(entry)]);
-    } else if (log === "events") {
-      this.#isFork ||= eventOf(entry).type === "forked";
     } else {
       JSON.parse(entry.data);
     }
@@ -122,10 +116,6 @@ export class Examination {
         continue;
       }
       if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
-      if (this.#isPutAway(log)) {
-        this.miss(log, `its record says that ${log} ends with ${head}, its archive with ${end}`);
-        continue;
-      }
       this.#flaw(
         "head",
         `its record says that ${log} ends with ${head}, it ends with ${end}`,
@@ -145,15 +135,14 @@ export class Examination {
   #countersThatHold(): Counters | undefined {
     if (this.#broken.has("turns") || this.#broken.has("spent")) return undefined;
     const { counters } = this.#record;
-    const names = this.#isFork ? (["turns", "messages"] as const) : (Object.keys(noCounters) as (keyof Counters)[]);
-    const wrong = names.filter(
+    const wrong = (Object.keys(noCounters) as (keyof Counters)[]).filter(
       // Fractions of milliseconds that were added up in another order may differ in their last digit.
       (name) => Math.abs(counters[name] - this.#counters[name]) > 1e-6 * Math.abs(counters[name]),
     );
     if (wrong.length === 0) return undefined;
     const said = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
     this.#flaw("counters", `it counts ${said}`, "it counts what its logs hold");
-    return { ...counters, ...Object.fromEntries(wrong.map((name) => [name, this.#counters[name]])) };
+    return this.#counters;
   }
 
   /** Undefined where the record says so already. */
