@@ -217,6 +217,18 @@ test("no more sessions are live than may be: refused, kept waiting, or in the pl
   }
 });
 
+test("who waits for a place longer than an answer may take is told that the host is full, and did not fail", async () => {
+  await using here = await place({ maxSessions: 1, whenFull: "wait", turnTimeout: "1s" });
+  await here.host.ensure("a");
+  await here.sessions.create({ id: "b" });
+  const refused = assert.rejects(here.host.send("b", "x"), { code: "host_full" });
+  await here.clock.advance(1200);
+  await refused;
+  assert.equal(here.host.get("b"), undefined);
+  assert.equal(here.host.metrics().counts.crashed, 0);
+  assert.equal(here.host.metrics().waiting, 0);
+});
+
 test("a mailbox takes no more than its limit, and says so", async () => {
   await using here = await place({ mailboxMax: 2 });
   await here.host.ensure("s");
