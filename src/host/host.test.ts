@@ -280,6 +280,24 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
 });
 
+test("who speaks to one that is about to sleep, and stays awake because the store is away, is answered", async () => {
+  let tarry = (): void => undefined;
+  const slow: Runtime = {
+    onMessage: () => "still here",
+    onIdle: () => new Promise<void>((resolve) => (tarry = resolve)),
+  };
+  await using here = inMemory();
+  await using host = await startHost(here.sessions, { runtime: slow, idleTimeout: "1m" });
+  await host.ensure("s");
+  await here.clock.advance(61_000);
+  await until(() => host.get("s")?.phase === "stopping");
+  const last = here.store.commits + 1;
+  here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
+  const sent = host.send("s", "x");
+  tarry();
+  assert.equal(await Promise.race([sent, sleep(2000)]), "still here");
+});
+
 test("what is killed while it goes to sleep is dead", async () => {
   let tarry = (): void => undefined;
   let finished = 0;

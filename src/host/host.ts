@@ -355,7 +355,7 @@ export class Host implements AsyncDisposable {
     const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
     if (actor.isEnding) {
       // Up to `use` nothing is awaited, so those who wait for a new one come by it in their order.
-      return await new Promise((resolve) => actor.whenGone(() => resolve(this.#with(id, reason, use))));
+      return await new Promise((resolve) => actor.whenEnded(() => resolve(this.#with(id, reason, use))));
     }
     this.#actors.delete(text);
     this.#actors.set(text, actor); // the one spoken to last comes last
