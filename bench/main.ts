@@ -12,6 +12,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
   stats: () => import("./stats.ts"),
+  keeping: () => import("./keeping.ts"),
   moving: () => import("./moving.ts"),
   host: () => import("./host.ts"),
 };

@@ -46,6 +46,8 @@ export interface ErrorDetails {
   readonly session_expired: InSession & { expiresAt: number };
   readonly session_ended: InSession;
   readonly session_archived: InSession;
+  readonly session_held: InSession & { reason: string };
+  readonly session_forked: InSession & { forkedAt: number };
 
   // Snapshots
   readonly snapshot_invalid: { source: string; path: string; reason: string };
@@ -226,7 +228,18 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   session_archived: {
     status: 409,
     retryable: false,
-    message: (d) => `session ${d.sessionId} is archived; it can be read, but not written to`,
+    message: (d) => `session ${d.sessionId} is archived; it can be read, and unarchive makes it one to write to`,
+  },
+  session_held: {
+    status: 409,
+    retryable: false,
+    message: (d) => `session ${d.sessionId} is under hold (${d.reason}) and nothing of it goes; unhold it first`,
+  },
+  session_forked: {
+    status: 409,
+    retryable: true,
+    message: (d) =>
+      `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new ones kept coming while they were given their own; try again`,
   },
 
   // Snapshots

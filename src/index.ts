@@ -37,6 +37,10 @@ export {
   type TurnInput,
   type WriteKey,
 } from "./sessions/session.ts";
+export type { ErasureRequest } from "./sessions/erasure.ts";
+export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure-receipt.ts";
+export type { Traces } from "./sessions/traces.ts";
+export type { ForkOptions } from "./sessions/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
 export type { RestoreOptions } from "./sessions/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
@@ -63,13 +67,24 @@ export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.t
 export type { Spread } from "./domain/spread.ts";
 export type { Budget } from "./domain/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
-export type { SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
-export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
+export type { SweepDeed, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
+export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
 export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
 export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
-export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
+export type {
+  Archive,
+  ArchivedRange,
+  Counters,
+  Floor,
+  Hold,
+  Instance,
+  Lease,
+  Metadata,
+  Parent,
+  SessionRecord,
+} from "./domain/record.ts";
 export type { SessionState } from "./domain/states.ts";
 export type { Duration } from "./domain/duration.ts";
 export type { Value } from "./domain/codec.ts";

@@ -55,7 +55,7 @@ async function openOrLate(url: string, options: SessionsOptions): Promise<Store>
     return await openStore(url, options, impatience);
   } catch (error) {
     if (!hasCode(error, "store_unavailable")) throw error;
-    const assumed = { durable: true, shared: true, batchMax: 128, lanes: 1 };
+    const assumed = { durable: true, shared: true, batchMax: 128, lanes: 1, scrubs: false };
     return lateStore(() => openStore(url, options, impatience), assumed);
   }
 }

@@ -63,6 +63,7 @@ function keptOpen(store: Store, loadsFail: () => boolean): Store {
     heartbeat: (instance, how) => store.heartbeat(instance, how),
     watch: (key, wake) => store.watch(key, wake),
     instances: (ids) => store.instances(ids),
+    scrub: () => store.scrub(),
     close: async () => undefined,
   };
 }

@@ -29,9 +29,10 @@ export async function createConversations(
 
 const texts = ["", "\u0000", "\ud800 alone", "\u2028", '\\u0041 \\ "', "😀".repeat(50), "\r\n\t\b", "$type", '"$type"'];
 
-/** Sessions with odd ids, values, states, logs and an answer that was broken off. */
+/** Sessions with odd ids, values, states and logs; some are archived, under hold, or forks. */
 export async function createNasty(sessions: Sessions): Promise<string[]> {
   const ids = [...oddIds];
+  const forks: string[] = [];
   for (const [index, id] of ids.entries()) {
     const session = await sessions.create({
       id,
@@ -63,8 +64,11 @@ export async function createNasty(sessions: Sessions): Promise<string[]> {
     if (index % 5 === 1) await session.handOff("cfo", { note: content(index) });
     if (index % 7 === 3) await session.truncate(0);
     if (index % 5 === 2) await session.end();
+    if (index % 6 === 4) await session.hold(content(index).trim() || "a lawsuit");
+    if (session.info.turn > 0 && index % 3 === 2) forks.push((await session.fork({ at: 1 })).id);
+    if (index % 5 === 3) await session.archive();
   }
-  return ids;
+  return [...ids, ...forks];
 }
 
 function content(index: number): string {

@@ -79,6 +79,7 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       return await memory.instances(ids);
     },
     watch: (key, wake) => memory.watch(key, wake),
+    scrub: () => memory.scrub(),
     close: async () => undefined,
   };
   const outbox = openMemory({ clock });

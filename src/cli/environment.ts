@@ -15,7 +15,7 @@ export function storeUrl({ store }: StoreOptions): string {
 /** Open the sessions of the store that option or environment name. Commands live too briefly to sweep. */
 export async function openFor(
   options: StoreOptions,
-  extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model } = {},
+  extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model; secret?: string } = {},
 ): Promise<Sessions> {
   return await openSessions({
     store: storeUrl(options),
@@ -23,6 +23,7 @@ export async function openFor(
     ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
     ...(extra.agents === undefined ? {} : { agents: extra.agents }),
     ...(extra.model === undefined ? {} : { model: extra.model }),
+    ...(extra.secret === undefined ? {} : { secret: extra.secret }),
   });
 }
 

@@ -5,7 +5,7 @@ import { ExportFile, packedPiece, Piece, type ExportPosition } from "../moving/e
 import { renderings } from "../moving/renderings.ts";
 import { instant } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
 import { note, printable, report } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
@@ -14,7 +14,8 @@ interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly user?: string;
   readonly state?: SessionState;
-  readonly since?: Date;
+  /** As it was written, and what that comes to. */
+  readonly since?: { readonly text: string; readonly date: Date };
   readonly out?: string;
   readonly gzip?: boolean;
   readonly format: keyof typeof renderings;
@@ -27,7 +28,10 @@ export function exportCommand(): Command {
     .option("--agent <name>", "only this agent's")
     .option("--user <id>", "only this user's")
     .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
-    .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
+    .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", (text) => ({
+      text,
+      date: instant(text),
+    }))
     .option("--out <file>", "write there; run again after a break, it goes on (default: stdout)")
     .option("--gzip", "compress; a file that ends in .gz is compressed anyway")
     .addOption(
@@ -65,7 +69,8 @@ async function exportAll(options: ExportOptions): Promise<void> {
       note(`exported ${countOf(target.position)}`);
       return;
     }
-    const of = JSON.stringify({ agent, user, state, since, format, after, tenant, gzip });
+    const store = storeUrl(options);
+    const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
     await using file = await ExportFile.open(out, of);
     const { sessions: earlier } = file.position;
     if (earlier > 0) note(`going on behind ${earlier} sessions that are written already`);
@@ -88,10 +93,12 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     ...(agent === undefined ? {} : { agent }),
     ...(user === undefined ? {} : { user }),
     ...(state === undefined ? {} : { state }),
-    ...(since === undefined ? {} : { activeSince: since }),
+    ...(since === undefined ? {} : { activeSince: since.date }),
   };
   const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
-  const progress = new Progress(Progress.isShown ? await sessions.count(selection) : undefined);
+  // A bar would stand among the data where both come to the same terminal.
+  const isAlone = options.out !== undefined || !process.stdout.isTTY;
+  const progress = isAlone ? new Progress(Progress.isShown ? await sessions.count(selection) : undefined) : undefined;
   let bytes = 0;
   const after = target.position.after ?? options.after;
   const onSkipped = (id: string, { message }: SessionError): void => {
@@ -107,7 +114,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     const taken = piece.take();
     bytes += taken.length;
     isWanted = await target.write(packed ? await packedPiece(taken) : taken, position);
-    progress.show({ done: position.sessions, sessions: position.sessions, bytes });
+    progress?.show({ done: position.sessions, sessions: position.sessions, bytes });
   };
   for await (const { id, turns, text } of exported) {
     position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
@@ -115,7 +122,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     if (signal.aborted || !isWanted) break;
   }
   if (isWanted && position.sessions > target.position.sessions) await write();
-  progress.clear();
+  progress?.clear();
   return !signal.aborted;
 }
 

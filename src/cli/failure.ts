@@ -23,6 +23,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   session_not_found: exitCodes.notFound,
   snapshot_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
+  session_held: exitCodes.conflict,
   conflict: exitCodes.conflict,
   contended: exitCodes.conflict,
   busy: exitCodes.conflict,
@@ -38,6 +39,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof SessionError) return ofCode[error.code as ErrorCode] ?? exitCodes.failed;
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   if (error instanceof CliError && error.code === "not_found") return exitCodes.notFound;
+  if (error instanceof CliError && error.code === "receipt_invalid") return exitCodes.failed;
   if (error instanceof CommanderError || error instanceof CliError) return exitCodes.usage;
   return exitCodes.failed;
 }

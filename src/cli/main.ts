@@ -2,6 +2,7 @@ import { backupCommand } from "./backup.ts";
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { eraseCommand } from "./erase.ts";
 import { copyCommand } from "./copy.ts";
 import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
@@ -50,6 +51,7 @@ export async function main(args: readonly string[]): Promise<void> {
       serveCommand(),
       hostCommand(),
       keysCommand(),
+      eraseCommand(),
       migrateCommand(),
     ])
       perdure.addCommand(command);

@@ -52,6 +52,9 @@ function describe({ info }: Session, holder: Holder | null, turns: readonly Turn
       ],
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
       ["metadata", metadataText(info)],
+      ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),
+      ...(info.hold === null ? [] : [["under hold", `since ${localTime(info.hold.since)}: ${info.hold.reason}`]]),
+      ...(info.parent === null ? [] : [["fork of", `${info.parent.id}, up to turn ${info.parent.turn}`]]),
       ["held by", holder === null ? "nobody" : holderText(holder)],
     ],
   );
@@ -61,6 +64,10 @@ function describe({ info }: Session, holder: Holder | null, turns: readonly Turn
 function metadataText({ metadata }: SessionInfo): string {
   const names = Object.keys(metadata);
   return names.length === 0 ? "-" : names.join(", ");
+}
+
+function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>): string {
+  return `${packedBytes} bytes of ${bytes}`;
 }
 
 function holderText({ instance, host, pid, fence, heldMs, alive }: Holder): string {

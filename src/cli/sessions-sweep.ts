@@ -1,39 +1,63 @@
 import type { Command } from "commander";
+import { readAgentsFile } from "./agents-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
-import { report } from "./output.ts";
+import { report, writeTable } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {
   readonly retention?: string;
+  readonly agents?: string;
+  readonly dryRun?: boolean;
   readonly eventRetention?: string;
 }
 
 export function sweepCommand(): Command {
-  return storeCommand("sweep", "Mark what has expired and, past a retention time, remove it; for cron")
+  return storeCommand("sweep", "Mark what has expired, and archive and remove by the policies of retention; for cron")
     .option(
       "--retention <duration>",
-      "remove sessions that long after they expired or ended, such as 30d (default: never)",
+      "remove sessions that long after they expired or ended, such as 30d, where no policy decides (default: never)",
     )
+    .option(
+      "--agents <file>",
+      "the agents and their policies of retention (default: perdure.agents.json, if it exists)",
+    )
+    .option("--dry-run", "change nothing, and show what would be done")
     .option("--event-retention <duration>", "forget events that long after they happened, such as 90d (default: never)")
     .option(...jsonOption)
-    .addHelpText("after", examples(["perdure sessions sweep", "perdure sessions sweep --retention 90d --json"]))
+    .addHelpText(
+      "after",
+      examples([
+        "perdure sessions sweep",
+        "perdure sessions sweep --dry-run",
+        "perdure sessions sweep --retention 90d --json",
+      ]),
+    )
     .action(sweep);
 }
 
-async function sweep({ retention, eventRetention, json, ...options }: SweepOptions): Promise<void> {
+async function sweep(given: SweepOptions): Promise<void> {
+  const { retention, eventRetention, agents: file, dryRun = false, json, ...options } = given;
+  const agents = readAgentsFile(file);
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options);
+    await using sessions = await openFor(options, { agents });
     const swept = await sessions.sweep({
       signal,
+      dryRun,
       ...(retention === undefined ? {} : { retention }),
       ...(eventRetention === undefined ? {} : { eventRetention }),
     });
-    const { expired, floors, removed, forgotten, looked, complete } = swept;
+    const { expired, floors, archived, removed, forgotten, looked, complete, planned } = swept;
+    if (planned !== undefined && json !== true) {
+      writeTable(
+        ["SESSION", "TENANT", "WOULD"],
+        planned.map(({ session, tenant, does }) => [session, tenant, does]),
+      );
+    }
     const rest = complete ? "" : "; there is more to do, sweep again";
     report(
       swept,
-      `${expired} marked as expired, ${floors} floors taken back, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${rest}`,
+      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${rest}`,
       { json },
     );
   });

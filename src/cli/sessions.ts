@@ -1,6 +1,9 @@
 import type { Command } from "commander";
 import { bareCommand, examples } from "./command.ts";
+import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
 import { endCommand } from "./sessions-end.ts";
+import { forkCommand } from "./sessions-fork.ts";
+import { holdCommand, unholdCommand } from "./sessions-hold.ts";
 import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
 import { showCommand } from "./sessions-show.ts";
@@ -17,7 +20,19 @@ export function sessionsCommand(): Command {
       "perdure sessions sweep --retention 90d",
     ]),
   );
-  const commands = [listCommand(), showCommand(), endCommand(), removeCommand(), unlockCommand(), sweepCommand()];
+  const commands = [
+    listCommand(),
+    showCommand(),
+    endCommand(),
+    removeCommand(),
+    unlockCommand(),
+    forkCommand(),
+    archiveCommand(),
+    unarchiveCommand(),
+    holdCommand(),
+    unholdCommand(),
+    sweepCommand(),
+  ];
   for (const command of commands) group.addCommand(command);
   return group;
 }

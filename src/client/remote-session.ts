@@ -1,10 +1,12 @@
 import type { Answer } from "../domain/answer.ts";
+import { sortableId } from "../domain/ids.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
+  ForkOptions,
   HandOffOptions,
   MessageInput,
   Metadata,
@@ -53,6 +55,10 @@ type OverHttp = Pick<
   | "activeAgent"
   | "release"
   | "events"
+  | "archive"
+  | "unarchive"
+  | "hold"
+  | "unhold"
   | "end"
   | "remove"
 >;
@@ -63,6 +69,9 @@ export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "ro
   /** How many past turns the model is shown. @default 20 */
   readonly window?: number;
 };
+
+/** What goes along with a request. */
+type Told = Pick<HttpRequest, "query" | "body">;
 
 const pageSize = 500;
 /** Between a stream that ended and the next one: a server that ends each at once is not to be asked without a breath. */
@@ -277,7 +286,46 @@ export class RemoteSession implements OverHttp {
 
   /** End the session for good; its events say why. */
   async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
-    await this.#told("POST", "end", { reason });
+    await this.#told("POST", "end", { query: { reason } });
+  }
+
+  /** A new session that goes on from a turn of this one. @throws SessionError as a session at hand */
+  async fork({ at, as }: ForkOptions = {}): Promise<RemoteSession> {
+    // An id of our own making makes a repeated request find what the lost one created.
+    const id = as ?? `${this.#info.agent}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
+    return await this.#inOrder(async () => {
+      const { body } = await this.#fork({ as: id, ...(at === undefined ? {} : { at }) }, as === undefined);
+      return new RemoteSession(this.#http, body as WireSession);
+    });
+  }
+
+  async #fork(body: ForkOptions & { readonly as: string }, isOurId: boolean): Promise<HttpAnswer> {
+    try {
+      return await this.#http.ask({ method: "POST", path: `${this.#path}/fork`, body });
+    } catch (error) {
+      if (!isOurId || !hasCode(error, "session_exists")) throw error;
+      return await this.#http.ask({ method: "GET", path: `/v1/sessions/${encodeURIComponent(body.as)}` });
+    }
+  }
+
+  /** Put the session away, compressed; false where it was archived already. @throws SessionError `busy`, `turn_open` */
+  async archive(): Promise<boolean> {
+    return (await this.#toldFrom("POST", "archive")).archive === null;
+  }
+
+  /** Bring an archived session back; false where it is not archived. */
+  async unarchive(): Promise<boolean> {
+    return (await this.#toldFrom("POST", "unarchive")).state === "archived";
+  }
+
+  /** Keep the session from going. Needs a key with the right `admin`. */
+  async hold(reason: string): Promise<void> {
+    await this.#told("PUT", "hold", { body: { reason } });
+  }
+
+  /** It may go again; false where nothing held it. Needs a key with the right `admin`. */
+  async unhold(): Promise<boolean> {
+    return (await this.#toldFrom("DELETE", "hold")).hold !== null;
   }
 
   /** Remove the session with everything in it. Needs a key with the right `admin`. */
@@ -285,11 +333,23 @@ export class RemoteSession implements OverHttp {
     await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
   }
 
-  async #told(method: "POST", what: string, query: HttpRequest["query"] = {}): Promise<void> {
-    await this.#inOrder(async () => {
-      const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, query });
-      this.#info = infoOfWire(answer.body as WireSession);
+  /** Tell the server, and be told how the session stands now. */
+  async #told(method: "POST" | "PUT", what: string, told: Told = {}): Promise<void> {
+    await this.#inOrder(() => this.#tell(method, what, told));
+  }
+
+  /** As `#told`; gives back how the session stood before. */
+  async #toldFrom(method: "POST" | "DELETE", what: string): Promise<SessionInfo> {
+    return await this.#inOrder(async () => {
+      const before = await this.#look();
+      await this.#tell(method, what);
+      return before;
     });
+  }
+
+  async #tell(method: "POST" | "PUT" | "DELETE", what: string, told: Told = {}): Promise<void> {
+    const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, ...told });
+    this.#info = infoOfWire(answer.body as WireSession);
   }
 
   async #look(): Promise<SessionInfo> {

@@ -3,6 +3,9 @@ import { hasCode } from "../errors.ts";
 import type {
   CreateOptions,
   EnsureOptions,
+  ErasureReceipt,
+  ErasureRequest,
+  ForkOptions,
   EventPage,
   EventQuery,
   ListQuery,
@@ -106,9 +109,30 @@ export class RemoteSessions {
     await (await this.get(id)).end(why);
   }
 
+  /** A new session that goes on from a turn of this one. @throws SessionError `session_not_found`, `range_invalid` … */
+  async fork(id: string, options: ForkOptions = {}): Promise<RemoteSession> {
+    return await (await this.get(id)).fork(options);
+  }
+
+  /** Put a session away, compressed. @throws SessionError `session_not_found`, `busy`, `turn_open` */
+  async archive(id: string): Promise<boolean> {
+    return await (await this.get(id)).archive();
+  }
+
+  /** Bring an archived session back. @throws SessionError `session_not_found` */
+  async unarchive(id: string): Promise<boolean> {
+    return await (await this.get(id)).unarchive();
+  }
+
   /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */
   async remove(id: string): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
+  }
+
+  /** Erase a user. Needs a key with the right `admin`; a request that was lost is asked again, and gives the same receipt. */
+  async erase({ signal, ...request }: ErasureRequest): Promise<ErasureReceipt> {
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: request, signal });
+    return body as ErasureReceipt;
   }
 
   /** One bounded pass of the sweep. Needs a key with the right `admin`. */

@@ -45,14 +45,25 @@ export function set(draft: Draft, fields: Partial<SessionRecord>): void {
   else Object.assign(draft.record, fields);
 }
 
-/** The last seq of a log as the draft has it; 0 where nothing stands. */
+/** The last seq of a log, wherever its entries are; 0 where nothing stands. */
 export function headOf(record: SessionRecord, log: LogName): number {
-  return Object.hasOwn(record.heads, log) ? (record.heads[log] ?? 0) : 0;
+  const archived = record.archive?.heads;
+  return archived !== undefined && Object.hasOwn(archived, log) ? (archived[log] ?? 0) : lastOwn(record, log);
+}
+
+/** The last seq of a log among the session's own rows. */
+export function lastOwn({ heads }: Pick<SessionRecord, "heads">, log: LogName): number {
+  return Object.hasOwn(heads, log) ? (heads[log] ?? 0) : 0;
+}
+
+/** The seq from which on a log stands in the session's own rows: the first turns of a fork are its parent's. */
+export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName): number {
+  return log === "turns" && parent !== null ? parent.at + 1 : 1;
 }
 
 /** Replace a log from `from` on. A second splice of the same log continues or overwrites the first. */
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
-  const head = headOf(draft.record, log);
+  const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
   const earlier = draft.splices.get(log);
   const start = Math.min(from, earlier?.from ?? from);
@@ -68,11 +79,14 @@ export function nextVersion({ base }: Draft): number {
   return base.version === 0 ? Math.max(1, base.createdAt) : base.version + 1;
 }
 
-/** Close the draft, which is not to be used any more: the next version, and the mark of a changed `turns` log. */
-export function changeOf(draft: Draft): Change {
+/**
+ * Close the draft, which is not to be used any more: the next version, and the mark of a changed `turns` log; `moves`
+ * where the same turns are kept elsewhere from here on, so that who has seen them has seen them.
+ */
+export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
   const { base, splices, claims } = draft;
   const version = nextVersion(draft);
-  const turnsVersion = splices.has("turns") || base.version === 0 ? version : draft.record.turnsVersion;
+  const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
   set(draft, { version, turnsVersion });
   return {
     key: { tenant: base.tenant, id: base.id },

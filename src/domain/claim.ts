@@ -20,8 +20,9 @@ export function claimSession(
 }
 
 /**
- * End the session because its user's conversation goes on in another. A guest's becomes the user's with that, so that nobody
- * who shared it begins it anew. @throws SessionError `busy`, `turn_open`
+ * End the session because its user's conversation goes on in another: what a guest said in it is the user's from here on. Nobody who shared it
+ * begins it anew.
+ * @throws SessionError `busy`, `turn_open`
  */
 export function supersedeSession(
   record: SessionRecord,

@@ -1,7 +1,8 @@
 /** What happened to a session beside its turns: entries of its log `events`, in the same commit as what they tell. */
 import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "./codec.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry, LogName } from "./entry.ts";
+import type { SessionState } from "./states.ts";
 import type { Context } from "./writer.ts";
 
 /** What happened, by type. */
@@ -9,8 +10,10 @@ export type EventData =
   | { readonly type: "created"; readonly agent: string; readonly user: string | null }
   /** It began afresh under its own id; what was before is kept under `archive`. */
   | { readonly type: "restarted"; readonly agent: string; readonly user: string | null; readonly archive: string }
-  /** It is what the session `of` was until that one began afresh. */
-  | { readonly type: "archived"; readonly of: string }
+  /** Its logs were put away; or it is what the session `of` was until that one began afresh. */
+  | { readonly type: "archived"; readonly of: string | null }
+  /** Its logs are back, and its state is what it was. */
+  | { readonly type: "unarchived"; readonly state: Exclude<SessionState, "archived"> }
   /** Its user is another one from here on, by an update. */
   | { readonly type: "reassigned"; readonly user: string | null }
   /** Its time to live had passed, and the sweep came by. */
@@ -67,7 +70,13 @@ export type EventData =
   /** The user's conversation goes on in another session. */
   | { readonly type: "superseded"; readonly by: string }
   /** Another device shares the session from here on. */
-  | { readonly type: "device_linked" };
+  | { readonly type: "device_linked" }
+  /** The session must not go. */
+  | { readonly type: "held"; readonly reason: string }
+  /** It may go again; `reason` is why it was held. */
+  | { readonly type: "hold_released"; readonly reason: string }
+  /** It began as a fork of another session, whose turns it shares up to number `turn`. */
+  | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
 /** What happened, in one word. */
 export type EventType = EventData["type"];
@@ -108,6 +117,10 @@ export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   claimed: info("device"),
   superseded: info("device"),
   device_linked: info("device"),
+  unarchived: info("lifecycle"),
+  held: info("lifecycle"),
+  hold_released: info("lifecycle"),
+  forked: info("lifecycle"),
 };
 
 /** One entry of the log of events. */
@@ -124,6 +137,11 @@ export type SessionEvent = EventData &
 /** How the text of an event of this type begins, and no other's: stores find by it what they cannot read. */
 export function eventBeginning(type: EventType): string {
   return `{"type":"${type}"`;
+}
+
+/** True for a log whose first entries may be gone: old events are forgotten. */
+export function mayLackItsBeginning(log: LogName): boolean {
+  return log === "events";
 }
 
 /** Add an event to the log, in the draft. */

@@ -4,6 +4,7 @@
  */
 import { changeOf, draftOf, headOf, nextVersion, set, type Change } from "./change.ts";
 import type { Entry, LogName } from "./entry.ts";
+import { eventOf } from "./event.ts";
 import { noCounters, type Counters, type SessionRecord } from "./record.ts";
 import { spentOf } from "./spent.ts";
 import { tallyBegin, tallySeal, tallySpent } from "./tally.ts";
@@ -36,13 +37,18 @@ export class Examination {
   /** The last turn, where it is open. */
   #openTurn: number | null = null;
 
+  /** Turns it shares, or shared, with a parent are in its log, and not among what it spent. */
+  #isFork: boolean;
+
   constructor(record: SessionRecord) {
     this.#record = record;
+    this.#isFork = record.parent !== null;
   }
 
   /** The logs to be fed to it, each from its beginning. */
   get logs(): readonly LogName[] {
-    return [...new Set([...examinedLogs, ...Object.keys(this.#record.heads)])];
+    const { heads, archive } = this.#record;
+    return [...new Set([...examinedLogs, ...Object.keys(archive?.heads ?? {}), ...Object.keys(heads)])];
   }
 
   /** The next entry of a log. */
@@ -75,6 +81,8 @@ export class Examination {
       if (!isOpen) this.#counters = tallySeal(this.#counters, turn);
     } else if (log === "spent") {
       this.#counters = tallySpent(this.#counters, [spentOf(entry)]);
+    } else if (log === "events") {
+      this.#isFork ||= eventOf(entry).type === "forked";
     } else {
       JSON.parse(entry.data);
     }
@@ -103,8 +111,12 @@ export class Examination {
     for (const log of this.logs) {
       const head = headOf(this.#record, log);
       const end = this.#ends.get(log) ?? 0;
-      if (head === end || this.#broken.has(log) || this.#isPutAway(log)) continue;
+      if (head === end || this.#broken.has(log)) continue;
       if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
+      if (this.#isPutAway(log)) {
+        this.miss(log, `its record says that ${log} ends with ${head}, its archive with ${end}`);
+        continue;
+      }
       this.#flaw(
         "head",
         `its record says that ${log} ends with ${head}, it ends with ${end}`,
@@ -116,27 +128,28 @@ export class Examination {
     return differ ? Object.fromEntries(heads) : undefined;
   }
 
-  /** An archived session's log may be kept elsewhere, as a whole. */
+  /** It stands in the archive, of which nothing but a backup mends anything. */
   #isPutAway(log: LogName): boolean {
-    return this.#record.state === "archived" && !this.#ends.has(log);
+    return Object.hasOwn(this.#record.archive?.heads ?? {}, log);
   }
 
   #countersThatHold(): Counters | undefined {
-    if (this.#broken.has("turns") || this.#broken.has("spent") || this.#isPutAway("turns")) return undefined;
+    if (this.#broken.has("turns") || this.#broken.has("spent")) return undefined;
     const { counters } = this.#record;
-    const wrong = (Object.keys(noCounters) as (keyof Counters)[]).filter(
+    const names = this.#isFork ? (["turns", "messages"] as const) : (Object.keys(noCounters) as (keyof Counters)[]);
+    const wrong = names.filter(
       // Fractions of milliseconds that were added up in another order may differ in their last digit.
       (name) => Math.abs(counters[name] - this.#counters[name]) > 1e-6 * Math.abs(counters[name]),
     );
     if (wrong.length === 0) return undefined;
     const said = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
     this.#flaw("counters", `it counts ${said}`, "it counts what its logs hold");
-    return this.#counters;
+    return { ...counters, ...Object.fromEntries(wrong.map((name) => [name, this.#counters[name]])) };
   }
 
   /** Undefined where the record says so already. */
   #openTurnThatIs(): number | null | undefined {
-    if (this.#broken.has("turns") || this.#isPutAway("turns")) return undefined;
+    if (this.#broken.has("turns")) return undefined;
     const { openTurn } = this.#record;
     if (openTurn === this.#openTurn) return undefined;
     const named = (turn: number | null): string => (turn === null ? "no turn" : `turn ${turn}`);

@@ -6,6 +6,7 @@ import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { tell } from "./event.ts";
 import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./writer.ts";
@@ -59,6 +60,10 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     fence: 0,
     lease: null,
     waiters: [],
+    archive: null,
+    hold: null,
+    parent: null,
+    forkedAt: 0,
   });
   set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
   set(draft, deadlines(draft.record));
@@ -218,7 +223,10 @@ export function reviveSession(draft: Draft, context: Context): Change {
   return changeOf(draft);
 }
 
+/** @throws SessionError `session_held`, `session_forked` */
 export function removeSession(record: SessionRecord): Change {
+  guardHold(record);
+  guardForks(record, 0);
   return {
     key: { tenant: record.tenant, id: record.id },
     expected: record.version,
@@ -234,13 +242,15 @@ export type Logs = ReadonlyMap<string, readonly Entry[]>;
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
  * that land together.
- * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost
+ * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost, `session_forked`
  */
 export function restartSession(
   record: SessionRecord,
   { session, archiveId, logs }: { session: NewSession; archiveId: string; logs: Logs },
   context: Context,
 ): readonly [Change, Change] {
+  // They would look for their first turns in the session that takes its place.
+  guardForks(record, 0);
   guardLease(record, null, context);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
@@ -256,6 +266,8 @@ export function restartSession(
     waiters: [],
     cancel: null,
     floor: null,
+    // Its logs are whole, the turns of a parent included.
+    parent: null,
   });
   tell(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record.version, context);

@@ -1,3 +1,4 @@
+import type { LogName } from "./entry.ts";
 import type { SessionState } from "./states.ts";
 import type { Budget } from "./budget.ts";
 import type { Value } from "./codec.ts";
@@ -73,6 +74,42 @@ export interface Floor {
   readonly note: string | null;
 }
 
+/** Where a part of an archive's entries belongs: these of this log, bounds included. */
+export interface ArchivedRange {
+  readonly log: LogName;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The logs of a session, put away: compressed, as the entries of its log `archive`, one for each part. */
+export interface Archive {
+  /** The state to come back to. */
+  readonly state: Exclude<SessionState, "archived">;
+  /** The last seq of each log that was put away. */
+  readonly heads: { readonly [log: string]: number };
+  /** What each entry of the log `archive` holds, in order, and the SHA-256 of its text before it was compressed. */
+  readonly parts: readonly { readonly ranges: readonly ArchivedRange[]; readonly sha256: string }[];
+  /** The bytes of the logs before. */
+  readonly bytes: number;
+  /** The bytes of the log `archive`. */
+  readonly packedBytes: number;
+}
+
+/** Why a session must not go, be it by hand, by the sweep or by an erasure. */
+export interface Hold {
+  readonly reason: string;
+  readonly at: number;
+}
+
+/** The session that holds the first turns of a fork. */
+export interface Parent {
+  readonly id: string;
+  /** The turns up to this one are the parent's. */
+  readonly at: number;
+  /** When the parent was created: tells it from a later session of its id. */
+  readonly born: number;
+}
+
 /** The small, typed header of a session. Every change replaces it as a whole and raises `version` by one. */
 export interface SessionRecord {
   readonly tenant: string;
@@ -119,6 +156,13 @@ export interface SessionRecord {
   readonly fence: number;
   readonly lease: Lease | null;
   readonly waiters: readonly Waiter[];
+  /** Null where the logs stand as they are, in any state. */
+  readonly archive: Archive | null;
+  readonly hold: Hold | null;
+  /** Null for a session whose turns are all its own. */
+  readonly parent: Parent | null;
+  /** The last turn that forks share; 0: there are none. */
+  readonly forkedAt: number;
 }
 
 /** One instance of a program that shares the store with others. */

@@ -257,6 +257,11 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     }
     case "released":
       return { floor: null };
+    case "unarchived":
+      return become(event.state);
+    case "held":
+    case "hold_released":
+    case "forked":
     case "superseded":
     case "device_linked":
       return {};
@@ -357,7 +362,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       const turns = life.turns();
       const after = Math.min(command.keep, turns.length);
       const cut = new CutTally();
-      for (const turn of turns.slice(after)) cut.add(turn);
+      for (const turn of turns.slice(after)) cut.add(turn, { isOwn: true });
       return truncateTurns(draft, { after, cut: cut.cut, writer: as(command.leased) }, context);
     }
     case "take":

@@ -3,7 +3,8 @@ import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
 import type { Budget } from "./budget.ts";
 import type { SessionKey } from "./entry.ts";
 import { deadlines, type Logs } from "./lifecycle.ts";
-import { noCounters, type Counters, type Floor, type Metadata, type SessionRecord } from "./record.ts";
+import { noCounters, type Counters, type Floor, type Hold, type Metadata, type SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
 import type { SessionState } from "./states.ts";
 import type { Context } from "./writer.ts";
 
@@ -27,11 +28,13 @@ export interface PortableRecord {
   readonly metadata: Metadata;
   /** Left out where there is none. */
   readonly budget?: Budget;
+  /** Absent where it is under none. */
+  readonly hold?: Hold;
 }
 
 /** Field by field, in the order in which a snapshot has them. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, floor, budget } = record;
+  const { counters, floor, budget, hold } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -62,6 +65,7 @@ export function portableOf(record: SessionRecord): PortableRecord {
     },
     metadata: record.metadata,
     ...(budget === null ? {} : { budget }),
+    ...(hold === null ? {} : { hold: { reason: hold.reason, at: hold.at } }),
   };
 }
 
@@ -80,12 +84,22 @@ export interface RestoredPlace {
 
 /**
  * Put a session where none stands, or in the place of one. Times, numbers, keys and costs stay as they were; whatever
- * handles knew of a session that stood here is stale knowledge of this one.
+ * handles knew of a session that stood here is stale knowledge of this one. All logs are its own, and stand as they are, also
+ * where they were another session's, or put away.
+ * @throws SessionError `session_held`, `session_forked` of the one whose place it would take
  */
 export function restoreSession({ record, logs }: Portable, { key, found }: RestoredPlace, context: Context): Change {
+  if (found !== undefined) {
+    guardHold(found);
+    guardForks(found, 0);
+  }
   const version = found?.version ?? 0;
   const draft = draftOf({
     ...record,
+    hold: record.hold ?? null,
+    archive: null,
+    parent: null,
+    forkedAt: 0,
     tenant: key.tenant,
     id: key.id,
     version,

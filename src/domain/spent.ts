@@ -43,8 +43,12 @@ export class CutTally {
   #messages = 0;
   readonly #spent = new Map<string, Spent>();
 
-  add({ at, status, agent, model, usage, requests, durationMs = 0, input, output }: Turn): void {
-    this.#messages += input.length + output.length;
+  add(turn: Turn, { isOwn }: { readonly isOwn: boolean }): void {
+    this.#messages += turn.input.length + turn.output.length;
+    if (isOwn) this.#spend(turn);
+  }
+
+  #spend({ at, status, agent, model, usage, requests, durationMs = 0 }: Turn): void {
     const hour = Math.floor(at / hourMs) * hourMs;
     const key = encode([hour, agent, model ?? null]);
     const before = this.#spent.get(key);

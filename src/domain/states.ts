@@ -3,7 +3,8 @@
  *
  * A session is `active` while it is used and `inactive` after its host put it to sleep; a new turn wakes it. When its
  * time to live has passed it is `expired`: readable, no longer written to, until it is revived or restarted. `ended`
- * is on purpose and for good. `archived` is cold: readable and counted.
+ * is on purpose and for good. `archived` is cold: readable and counted; what comes back from there is what it was, or
+ * `expired` where that is not known.
  */
 import { SessionError } from "../errors.ts";
 import type { SessionRecord } from "./record.ts";
@@ -43,6 +44,11 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
 export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
+}
+
+/** What an archived session comes back as: what it was, or at its end, where a restart has put it away. */
+export function stateBefore({ archive }: Pick<SessionRecord, "archive">): Exclude<SessionState, "archived"> {
+  return archive?.state ?? "expired";
 }
 
 /**

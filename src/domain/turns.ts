@@ -9,6 +9,7 @@ import { encodeChunk, type Chunk } from "./chunk.ts";
 import { stayLive, use } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
 import { keepSpent, type Cut } from "./spent.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
 import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
@@ -160,7 +161,7 @@ export function sealTurn(
 
 /**
  * Cut the log of turns after turn `after`. `cut` is what those turns hold and took, which stays counted.
- * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `session_held`, `session_forked`
  */
 export function truncateTurns(
   draft: Draft,
@@ -171,9 +172,15 @@ export function truncateTurns(
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  guardHold(record);
+  guardForks(record, after);
   const turns = headOf(record, "turns") - after;
+  const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };
   use(draft, context);
-  set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }) });
+  set(draft, {
+    parent: after === 0 ? null : parent,
+    counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }),
+  });
   splice(draft, "turns", after + 1, []);
   keepSpent(draft, cut.spent);
   return changeOf(draft);

@@ -26,6 +26,7 @@ export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabi
     heartbeat: pass("heartbeat"),
     instances: pass("instances"),
     watch: (key, wake) => watchers.watch(key, wake),
+    scrub: pass("scrub"),
     close: async () => undefined, // it is the host's
   };
 }

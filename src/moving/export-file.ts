@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -42,9 +43,11 @@ export class ExportFile implements AsyncDisposable {
     this.#kept = bytes;
   }
 
-  /** `of` says what is exported: a file that was begun for something else is begun anew. */
-  static async open(path: string, of: string): Promise<ExportFile> {
+  /** `what` says what is exported: a file that was begun for something else is begun anew. */
+  static async open(path: string, what: string): Promise<ExportFile> {
     const file = resolve(path);
+    // It may name a store with its password.
+    const of = hash("sha256", what);
     return await named(file, async () => {
       await makeFolder(dirname(file));
       const nothing: Checkpoint = { of, bytes: 0, after: undefined, sessions: 0, turns: 0 };

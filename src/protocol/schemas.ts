@@ -87,8 +87,37 @@ export const sessionAnswer: z.ZodType = z
     budget: budget.nullable(),
     version: z.number(),
     waiting: z.number(),
+    hold: z.object({ reason: z.string(), since: instant }).nullable(),
+    parent: z.object({ id: z.string(), turn: z.number() }).nullable(),
+    archive: z.object({ bytes: z.number(), packedBytes: z.number() }).nullable(),
   })
   .meta({ id: "Session" });
+
+export const receiptAnswer: z.ZodType = z
+  .object({
+    format: z.literal("perdure.erasure/1"),
+    tenant: z.string(),
+    subject: z.string().meta({ description: "a keyed hash of the user" }),
+    store: z.string().nullable(),
+    startedAt: instant,
+    finishedAt: instant,
+    erased: z.object({
+      sessions: z.number(),
+      forks: z.number(),
+      archives: z.number(),
+      turns: z.number(),
+      events: z.number(),
+      devices: z.number(),
+      codes: z.number(),
+      outbox: z.number(),
+    }),
+    held: z.number().meta({ description: "sessions under hold, which stay" }),
+    kept: z.number().meta({ description: "forks of others, which keep their copy" }),
+    scrubbed: z.boolean(),
+    hash: z.string(),
+    signature: z.string(),
+  })
+  .meta({ id: "ErasureReceipt" });
 
 export const chatAnswer: z.ZodType = z
   .object({ session: z.string(), durable: z.boolean(), text: z.string(), turn: turnAnswer })

@@ -38,6 +38,12 @@ export interface WireSession {
   readonly budget: Budget | null;
   readonly version: number;
   readonly waiting: number;
+  /** Why it must not go; null: it may. */
+  readonly hold: { readonly reason: string; readonly since: string } | null;
+  /** The session whose turns it shares, up to a turn. */
+  readonly parent: SessionInfo["parent"];
+  /** How large its logs were, and are now that they are put away. */
+  readonly archive: SessionInfo["archive"];
 }
 
 /** The agent that has the floor. */
@@ -80,13 +86,14 @@ export interface WireHost {
 }
 
 export function wireSession(info: SessionInfo): WireSession {
-  const { lease: _, floor, createdAt, lastActivityAt, expiresAt, ...rest } = info;
+  const { lease: _, floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = info;
   return {
     ...rest,
     floor: floor === null ? null : wireFloor(floor),
     createdAt: createdAt.toISOString(),
     lastActivityAt: lastActivityAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
+    hold: hold === null ? null : { reason: hold.reason, since: hold.since.toISOString() },
   };
 }
 
@@ -170,13 +177,14 @@ export function textOf(messages: readonly Message[]): string {
 }
 
 export function infoOfWire(wire: WireSession): SessionInfo {
-  const { floor, createdAt, lastActivityAt, expiresAt, ...rest } = wire;
+  const { floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = wire;
   return {
     ...rest,
     floor: floor === null ? null : floorOfWire(floor),
     createdAt: new Date(createdAt),
     lastActivityAt: new Date(lastActivityAt),
     expiresAt: new Date(expiresAt),
+    hold: hold === null ? null : { reason: hold.reason, since: new Date(hold.since) },
     lease: null,
   };
 }

@@ -17,6 +17,7 @@ import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
+import { addKeepingRoutes } from "./keeping-routes.ts";
 import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./route.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import type { Converse, Shared } from "./shared.ts";
@@ -198,6 +199,7 @@ export function createServer(options: ServerOptions): Server {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  addKeepingRoutes(shared);
   if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });

@@ -247,12 +247,14 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sweep",
-      summary: "Mark what has expired, take back expired floors and, past the retention, remove and forget",
+      summary:
+        "Mark what has expired, take back expired floors, archive and remove by the policies of retention, forget old events",
       scope: "admin",
       body: z.object({
         rows: z.number().int().min(1).max(1_000_000).optional(),
         time: duration.optional(),
         retention: duration.optional(),
+        dryRun: z.boolean().optional(),
         eventRetention: duration.optional(),
       }),
       answers: {
@@ -261,10 +263,16 @@ function addLifeRoutes(shared: Shared): void {
           schema: z.object({
             expired: z.number(),
             floors: z.number(),
+            archived: z.number(),
             removed: z.number(),
             forgotten: z.number(),
             looked: z.number(),
             complete: z.boolean(),
+            planned: z
+              .array(
+                z.object({ tenant: z.string(), session: z.string(), does: z.enum(["expire", "archive", "purge"]) }),
+              )
+              .optional(),
           }),
         },
       },

@@ -4,7 +4,7 @@ import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
-import type { Agent } from "./options.ts";
+import { parsePolicy, type Agent, type RetentionPolicy } from "./options.ts";
 
 const settings = [
   "instructions",
@@ -16,7 +16,9 @@ const settings = [
   "keywords",
   "default",
   "budget",
+  "retention",
 ];
+const policySettings = ["state", "after", "do", "user"];
 
 /**
  * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
@@ -62,6 +64,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.default = flag(member.value, `default of ${called}`, invalid);
     } else if (setting === "budget") {
       agent.budget = budget(member.value, `budget of ${called}`, invalid);
+    } else if (setting === "retention") {
+      agent.retention = policies(member.value, `retention of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -85,6 +89,25 @@ function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
   const budget = Object.fromEntries(units) as Budget;
   checked(value, invalid, () => parseBudget(budget, name));
   return budget;
+}
+
+function policies(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]> {
+  if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of policies`);
+  return value.items.map((item, index) => policy(item, `${name}[${index}]`, invalid));
+}
+
+function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]>[number] {
+  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  const fields = new Map<string, unknown>();
+  for (const [setting, member] of value.members) {
+    if (!policySettings.includes(setting)) {
+      throw invalid(member.name, `${name} has no setting ${show(setting)}; known: ${policySettings.join(", ")}`);
+    }
+    fields.set(setting, member.value.kind === "plain" ? member.value.value : kindOf(member.value));
+  }
+  const found = Object.fromEntries(fields) as unknown as RetentionPolicy;
+  checked(value, invalid, () => parsePolicy(found));
+  return found;
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

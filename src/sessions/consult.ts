@@ -141,7 +141,7 @@ async function ask(
 
   // Behind what the caller asked for earlier, but not in front of what comes later: cancel must not wait for an answer.
   await owner.inOrder(() => Promise.resolve());
-  const handle = owner.fork();
+  const handle = owner.anotherView();
   handle.fence = owner.fence;
   let past: readonly Turn[] = [];
   let instructions: Entry | undefined;

@@ -5,7 +5,16 @@ import type { Portable } from "../domain/snapshot.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { portableSessions, type FoundPortable } from "./exporting.ts";
-import { arrive, hasChecksum, isBehind, isOfItem, windowMax, type Arrived, type SkippedItem } from "./importing.ts";
+import {
+  arrive,
+  hasChecksum,
+  isBehind,
+  isOfItem,
+  Skipped,
+  windowMax,
+  type Arrived,
+  type SkippedItem,
+} from "./importing.ts";
 import { portableSession } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import { inWindows } from "./windows.ts";
@@ -37,7 +46,6 @@ export interface CopyReport {
 
 /** The source is looked through again for what changed meanwhile, so many times at most. */
 const passesMax = 5;
-const reasonsMax = 100;
 
 /** What is copied, and into which tenant. */
 export interface CopyScope {
@@ -100,8 +108,8 @@ export class Copying {
   readonly #to: Core;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: CopyOptions["onProgress"];
-  readonly #counts = { restored: 0, present: 0, replaced: 0, bytes: 0, skipped: 0 };
-  readonly #reasons: SkippedItem[] = [];
+  readonly #counts = { restored: 0, present: 0, replaced: 0, bytes: 0 };
+  readonly #skipped = new Skipped();
 
   constructor(
     to: Core,
@@ -117,7 +125,7 @@ export class Copying {
   }
 
   report(complete: boolean): CopyReport {
-    return { ...this.#counts, reasons: [...this.#reasons], complete };
+    return { ...this.#counts, ...this.#skipped.report, complete };
   }
 
   /** Take what comes, until the signal; says how many were new or changed. What comes again is counted where it changed. */
@@ -149,14 +157,9 @@ export class Copying {
     } catch (error) {
       if (!(error instanceof SessionError) || !("error" in session || isOfItem(error))) throw error;
       // One that comes again was told of already.
-      if (!isAgain) this.#skip(session.key.id, error);
+      if (!isAgain) this.#skipped.add(session.key.id, error);
       return "present";
     }
-  }
-
-  #skip(source: string, { code, message }: SessionError): void {
-    this.#counts.skipped++;
-    if (this.#reasons.length < reasonsMax) this.#reasons.push({ source, code, message });
   }
 }
 

@@ -12,6 +12,7 @@ import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { tellCommitted } from "./committed.ts";
 import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
+import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
@@ -119,7 +120,8 @@ export class Core {
   /** One session, or undefined where there is none. */
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
     const [loaded] = await this.#load([{ key, tails }]);
-    return loaded;
+    const isWhole = loaded === undefined || tails.length === 0 || !standsElsewhere(loaded.record);
+    return isWhole ? loaded : await wholeTails(this, loaded, tails);
   }
 
   /** Several records, in order, from one look. */

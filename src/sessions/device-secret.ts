@@ -3,7 +3,7 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 
 /** What a keyed hash is for: the same text under another purpose gives another hash. */
-type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "cookie";
+type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "cookie" | "erased" | "receipt";
 
 /**
  * The keyed hash of a text, of one tenant and for one purpose. Without the key, which is not in the store, nobody gets from
@@ -12,7 +12,8 @@ type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "coo
  */
 export function keyedHash(core: Core, tenant: string, purpose: Purpose, text: string): Buffer {
   const { secret } = core.options;
-  if (secret === undefined) throw new SessionError("secret_missing", { name: "devices" });
+  const name = purpose === "erased" || purpose === "receipt" ? "erasures" : "devices";
+  if (secret === undefined) throw new SessionError("secret_missing", { name });
   return createHmac("sha256", secret)
     .update(JSON.stringify(["perdure", purpose, tenant, text]))
     .digest();

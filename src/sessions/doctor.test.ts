@@ -168,3 +168,24 @@ test("sessions of every tenant are looked at, page by page, until it is stopped"
   const { complete, sessions } = await place.sessions.doctor({ signal: stop.signal });
   assert.deepEqual([complete, sessions], [false, 0]);
 });
+
+test("what stands elsewhere is looked at there: archives, forks, and forks whose parent is gone", async () => {
+  await using place = inMemory();
+  await (await withTurns(place, "archived")).archive();
+  const parent = await withTurns(place, "parent", 6);
+  const fork = await parent.fork({ at: 4, as: "fork" });
+  await fork.append({ input: "own", output: "one", usage });
+  await (await parent.fork({ at: 2, as: "cut" })).truncate(1);
+  assert.deepEqual(await findings(place), []);
+  await parent.remove();
+  await (await place.sessions.get("fork")).archive();
+  assert.deepEqual(await findings(place), []);
+  await tamper(place, "archived", {}, [
+    { log: "archive", from: 1, entries: [{ seq: 1, key: null, at: 0, data: '{"brotli":null}' }] },
+  ]);
+  const found = await findings(place, { repair: true });
+  assert.deepEqual(
+    new Set(found.map(({ session, repaired }) => `${session} ${repaired}`)),
+    new Set(["archived false"]),
+  );
+});

@@ -5,6 +5,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Page, SessionQuery, StoreFlaw } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { readLog } from "./log-reader.ts";
 
 /** How to look over a store. */
 export interface DoctorRequest {
@@ -119,7 +120,7 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
     try {
       for (let from = 1; ;) {
         const range = { log, from, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: entriesAtOnce } as const;
-        const page = await core.store.read(record, range);
+        const page = await readLog(core, record, range);
         for (const entry of page) examination.add(log, entry);
         if (page.length < entriesAtOnce) break;
         from = (page.at(-1)?.seq ?? from) + 1;

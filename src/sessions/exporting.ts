@@ -1,4 +1,5 @@
 /** Sessions by the many, one after another, with no more of them in memory than a few. */
+import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import type { Portable } from "../domain/snapshot.ts";
@@ -6,6 +7,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import { encodeCursor } from "../store/cursor.ts";
 import type { SessionFilter } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { standsElsewhere } from "./log-reader.ts";
 import { portableFrom, portableSession, tailsOf } from "./snapshots.ts";
 
 /** Which sessions, and from where on. */
@@ -67,7 +69,7 @@ function* groupsOf(records: readonly SessionRecord[]): Generator<readonly Sessio
   let group: SessionRecord[] = [];
   let entries = 0;
   for (const record of records) {
-    const own = Object.keys(record.heads).reduce((sum, log) => sum + headOf(record, log), 0);
+    const own = logsOf(record).reduce((sum, log) => sum + headOf(record, log), 0);
     if (group.length > 0 && (group.length >= loadMax.sessions || entries + own > loadMax.entries)) {
       yield group;
       group = [];
@@ -83,7 +85,7 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
   const found: FoundPortable[] = [];
   let loaded: Awaited<ReturnType<Core["store"]["load"]>>;
   try {
-    const requests = records.map((record) => ({ key: record, tails: tailsOf(Object.keys(record.heads)) }));
+    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)) }));
     loaded = await core.store.load(requests);
   } catch (error) {
     // One of them is damaged: which one, each must tell by itself.
@@ -95,8 +97,8 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     const one = loaded[index];
     if (one === undefined) continue; // it was removed meanwhile
     try {
-      const logs = Object.keys(record.heads);
-      const isWhole = Object.keys(one.record.heads).every((log) => logs.includes(log));
+      const logs = logsOf(record);
+      const isWhole = !standsElsewhere(one.record) && logsOf(one.record).every((log) => logs.includes(log));
       const { snapshotBytesMax } = core.options.limits;
       const portable = isWhole ? portableFrom(one, logs, snapshotBytesMax) : await portableSession(core, record);
       found.push({ record: one.record, portable });

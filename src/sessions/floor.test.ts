@@ -134,7 +134,15 @@ test("the sweep takes back expired floors, page by page, and looks again when th
   assert.equal((await place.sessions.sweep()).floors, 0);
   await place.clock.advance(hour);
   const report = await place.sessions.sweep();
-  assert.deepEqual(report, { expired: 0, floors: 250, removed: 0, forgotten: 0, looked: 250, complete: true });
+  assert.deepEqual(report, {
+    expired: 0,
+    floors: 250,
+    archived: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 250,
+    complete: true,
+  });
   assert.equal((await sessions[7]?.events())?.at(-1)?.type, "released");
   assert.equal((await place.sessions.sweep()).looked, 0);
   await place.clock.advance(7 * 24 * hour);

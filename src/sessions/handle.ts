@@ -8,6 +8,7 @@ import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { readLog } from "./log-reader.ts";
 import { perform, type Operation, type OperationName } from "./operation.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
@@ -75,7 +76,7 @@ export class Handle {
   }
 
   /** Another view of the same session, with a fence of its own. */
-  fork(): Handle {
+  anotherView(): Handle {
     const handle = new Handle(this.core, this.#record);
     handle.#retired = this.#retired;
     handle.#seen = this.#seen;
@@ -175,6 +176,8 @@ export class Handle {
         throw error;
       }
       if (change === null) return { status: "unchanged" };
+      const inherited = await this.#inherited(record, change);
+      if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
       const outcome = await this.#commit(change);
       if (outcome.status === "duplicate") return outcome;
@@ -188,6 +191,16 @@ export class Handle {
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }
     throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
+  }
+
+  /** The entry that bears a claimed key already, among the turns that a fork shares: the store looks at its own rows only. */
+  async #inherited(record: SessionRecord, { claims }: Change): Promise<Entry | undefined> {
+    if (record.parent === null) return undefined;
+    for (const { log, key } of claims) {
+      const [entry] = await readLog(this.core, record, { log, keys: [key] });
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
   }
 
   /** Clear a dead holder's lease, seal the turn it left open, and nothing else. */
@@ -217,7 +230,7 @@ export class Handle {
    */
   abandon(fence: number): void {
     this.core.instance.disuse(this.key, fence);
-    this.fork().#putInOrderLater();
+    this.anotherView().#putInOrderLater();
   }
 
   #putInOrderLater(): void {
@@ -304,7 +317,7 @@ export class Handle {
 
   /** The entry of the turns that bears this key. */
   async entryByKey(key: string): Promise<Entry | undefined> {
-    const [entry] = await this.core.store.read(this.key, { log: "turns", keys: [key] });
+    const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
   }
 }

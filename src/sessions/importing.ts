@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
+import { show } from "../domain/show.ts";
 import { restoreSession, type Portable } from "../domain/snapshot.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
@@ -131,6 +132,21 @@ export interface SkippedItem {
 export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
 const reasonsMax = 100;
 
+/** What was left out, how often and why. */
+export class Skipped {
+  #count = 0;
+  readonly #reasons: SkippedItem[] = [];
+
+  add(source: string, { code, message }: SessionError): void {
+    this.#count++;
+    if (this.#reasons.length < reasonsMax) this.#reasons.push({ source, code, message });
+  }
+
+  get report(): Pick<ImportReport, "skipped" | "reasons"> {
+    return { skipped: this.#count, reasons: [...this.#reasons] };
+  }
+}
+
 /**
  * Import what comes, in bounded memory. What is wrong with one is told in the report and keeps nobody else out.
  * @throws SessionError the store's, where it fails; what was imported by then stays, and importing again goes on
@@ -141,21 +157,20 @@ export async function importAll(
   { tenant, dryRun = false, onExists = "skip", agent, onProgress }: ImportOptions & { readonly tenant: string },
 ): Promise<ImportReport> {
   core.guardOpen();
-  const report = { restored: 0, present: 0, replaced: 0, turns: 0, skipped: 0, reasons: [] as SkippedItem[] };
-  const mayReplace = (): boolean => onExists === "replace";
+  const replaces = parsePolicy(onExists) === "replace";
+  const counts = { restored: 0, present: 0, replaced: 0, turns: 0 };
+  const skipped = new Skipped();
   const bring = async (item: NamedItem): Promise<void> => {
     try {
       const portable = portableOfItem(core, item, agent);
       const isSame = "checksum" in portable ? hasChecksum(portable.checksum) : saysTheSame;
       const key = { tenant, id: parseId(portable.record.id, "session id") };
-      const arrived = await arrive(core, { key, portable }, { isSame, mayReplace, dryRun });
-      report[arrived]++;
-      if (arrived !== "present") report.turns += portable.record.counters.turns;
+      const arrived = await arrive(core, { key, portable }, { isSame, mayReplace: () => replaces, dryRun });
+      counts[arrived]++;
+      if (arrived !== "present") counts.turns += portable.record.counters.turns;
     } catch (error) {
       if (!(error instanceof SessionError) || !isOfItem(error)) throw error;
-      report.skipped++;
-      const { code, message } = error;
-      if (report.reasons.length < reasonsMax) report.reasons.push({ source: item.source, code, message });
+      skipped.add(item.source, error);
     }
   };
   let count = 0;
@@ -167,9 +182,15 @@ export async function importAll(
     (typeof one === "string" ? one : "text" in one ? one.text : "").length;
   await inWindows(items, { max: windowMax, sizeOf }, async (window) => {
     await Promise.all(window.map(named).map(bring));
-    onProgress?.({ ...report, reasons: [...report.reasons] });
+    onProgress?.({ ...counts, ...skipped.report });
   });
-  return report;
+  return { ...counts, ...skipped.report };
+}
+
+/** @throws SessionError `argument_invalid` */
+function parsePolicy(onExists: NonNullable<ImportOptions["onExists"]>): typeof onExists {
+  if (onExists === "skip" || onExists === "replace") return onExists;
+  throw new SessionError("argument_invalid", { name: "onExists", value: show(onExists), expected: "skip or replace" });
 }
 
 type NamedItem = ImportItem & { readonly source: string };

@@ -78,6 +78,25 @@ export async function redeemLinkCode(core: Core, tenant: string, device: string,
   throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
 }
 
+/** The records of the codes of these devices. */
+export async function linkCodesOf(
+  core: Core,
+  tenant: string,
+  devices: readonly string[],
+): Promise<readonly SessionRecord[]> {
+  const codes: SessionRecord[] = [];
+  for (const device of devices) {
+    const handles = Array.from({ length: handlesMax }, (_, index) =>
+      codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`)),
+    );
+    const found = await core.findAll([...new Set(handles)].map((handle) => codeKey(core, tenant, handle)));
+    codes.push(
+      ...found.filter((record) => record !== undefined).filter(({ metadata }) => metadata["device"] === device),
+    );
+  }
+  return codes;
+}
+
 /** One try less. */
 function missed(core: Core, key: SessionKey, found: SessionRecord, content: Content): Change {
   const tries = content.tries + 1;

@@ -1,6 +1,7 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
 import { parseBudget, type Budget } from "../domain/budget.ts";
-import { headOf, type Transaction } from "../domain/change.ts";
+import type { Transaction } from "../domain/change.ts";
+import { logsOf } from "../domain/archive.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";
@@ -11,7 +12,9 @@ import { sessionIds } from "../domain/writer.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
+import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
+import { eachEntry } from "./log-reader.ts";
 import { parseMetadata } from "./metadata.ts";
 import { defaultAgent } from "./options.ts";
 
@@ -61,7 +64,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
   const budget = options.budget ?? profile.budget;
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
   return {
-    key: { tenant, id: parseId(id ?? `${agent}_${freshId(core)}`, "session id") },
+    key: { tenant, id: parseId(id ?? agentId(core, agent), "session id") },
     agent,
     user,
     metadata: parseMetadata(options.metadata ?? {}),
@@ -70,6 +73,11 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
     budget: budget === undefined ? core.options.budget : parseBudget(budget),
     instructions: options.instructions ?? profile.instructions ?? null,
   };
+}
+
+/** An id that nobody has, with the agent's name ahead, as far as an id has room for it. */
+export function agentId(core: Core, agent: string): string {
+  return `${agent.slice(0, 200).toWellFormed()}_${freshId(core)}`;
 }
 
 /** An id that nobody has, and that sorts by time. */
@@ -133,6 +141,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
   const { core } = handle;
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
   await handle.putInOrder();
+  if (handle.record.forkedAt > 0) await freeForks(handle);
   const { record } = handle;
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
   const logs = await wholeLogs(core, record);
@@ -142,16 +151,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
 
 async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
   const logs = new Map<LogName, readonly Entry[]>();
-  for (const log of Object.keys(record.heads)) {
-    const entries: Entry[] = [];
-    for (const to = headOf(record, log); (entries.at(-1)?.seq ?? 0) < to;) {
-      const range = { log, from: (entries.at(-1)?.seq ?? 0) + 1, to, order: "ascending", limit: 500 } as const;
-      const page = await core.store.read(record, range);
-      if (page.length === 0) break; // it changed meanwhile: the commit will say so
-      entries.push(...page);
-    }
-    logs.set(log, entries);
-  }
+  for (const log of logsOf(record)) logs.set(log, await Array.fromAsync(eachEntry(core, record, log)));
   return logs;
 }
 

@@ -244,6 +244,7 @@ test("a commit is told in the context of who made it, also where it had to wait 
     heartbeat: (instance, options) => memory.heartbeat(instance, options),
     instances: (ids) => memory.instances(ids),
     watch: (key, wake) => memory.watch(key, wake),
+    scrub: () => memory.scrub(),
     close: () => memory.close(),
   };
   await using sessions = Sessions.on(slow, { sweep: false });

@@ -47,6 +47,12 @@ export type OperationName =
   | "recover"
   | "unlock"
   | "end"
+  | "fork"
+  | "archive"
+  | "unarchive"
+  | "hold"
+  | "unhold"
+  | "erase"
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "release"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;

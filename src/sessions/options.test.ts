@@ -19,6 +19,7 @@ test("what is left out has the documented default", () => {
     waitMs: 60_000,
     staleAfterMs: 10_000,
     sweep: { everyMs: 900_000, retentionMs: null, eventRetentionMs: null },
+    retention: [],
     limits: defaultLimits,
   });
   assert.equal(ttlOfUser("anybody"), undefined);

@@ -3,7 +3,9 @@ import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { defaultLimits, type Limits } from "../domain/limits.ts";
+import type { Policy } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
+import type { SettledState } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import type { Model } from "./model.ts";
 
@@ -27,6 +29,21 @@ export interface Agent {
   readonly budget?: Budget;
   /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
   readonly idleTimeout?: Duration;
+  /** What the sweep does with its sessions, ahead of the policies for all agents. */
+  readonly retention?: readonly Omit<RetentionPolicy, "agent">[];
+}
+
+/** What the sweep does with sessions that have been in a state for a while. Of several, the first that fits a session decides. */
+export interface RetentionPolicy {
+  /** Only sessions that were opened for this agent. */
+  readonly agent?: string;
+  /** Only sessions of this user. */
+  readonly user?: string;
+  readonly state: SettledState;
+  /** How long since it came into this state. */
+  readonly after: Duration;
+  /** Put its logs away, compressed, or remove it; what is under hold is not removed. */
+  readonly do: "archive" | "purge";
 }
 
 /** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
@@ -65,6 +82,8 @@ export interface SessionsOptions {
   readonly staleAfter?: Duration;
   /** The sweep of long-lived processes; false for none. @default every 15 minutes, removing nothing */
   readonly sweep?: SweepOptions | false;
+  /** What the sweep archives and removes, and when. @default nothing */
+  readonly retention?: readonly RetentionPolicy[];
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
   /** Time and chance, for tests. @default the machine's own */
@@ -75,7 +94,7 @@ export interface SessionsOptions {
 export interface SweepOptions {
   /** How often; the first one comes at a random time within. @default "15m" */
   readonly every?: Duration;
-  /** Remove sessions that long after they expired or ended. @default never */
+  /** Remove sessions that long after they expired or ended, where no policy of `retention` decides. @default never */
   readonly retention?: Duration;
   /** Forget events that long after they happened. @default never, but with their session */
   readonly eventRetention?: Duration;
@@ -100,6 +119,8 @@ export interface ResolvedOptions {
     readonly retentionMs: number | null;
     readonly eventRetentionMs: number | null;
   } | null;
+  /** The agents' own ahead of the others. */
+  readonly retention: readonly Policy[];
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -129,6 +150,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
             eventRetentionMs:
               sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
+    retention: [...retentionOfAgents(options.agents ?? {}), ...(options.retention ?? []).map(parsePolicy)],
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,
   } satisfies ResolvedOptions);
@@ -150,6 +172,33 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     value: `${defaults.map(show).join(" and ")} as default`,
     expected: "at most one default agent",
   });
+}
+
+function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
+  return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
+    retention.map((policy) => parsePolicy({ ...policy, agent })),
+  );
+}
+
+const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
+
+/** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
+export function parsePolicy({ agent, user, state, after, do: does }: RetentionPolicy): Policy {
+  if (!settledStates.includes(state)) {
+    const expected = settledStates.join(", ");
+    throw new SessionError("argument_invalid", { name: "state of a retention policy", value: show(state), expected });
+  }
+  if (does !== "archive" && does !== "purge") {
+    const expected = "archive or purge";
+    throw new SessionError("argument_invalid", { name: "do of a retention policy", value: show(does), expected });
+  }
+  return {
+    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
+    ...(user === undefined ? {} : { user: parseId(user, "user") }),
+    state,
+    afterMs: parseDuration(after, "after of a retention policy"),
+    does,
+  };
 }
 
 function parseSecret(secret: string): string {

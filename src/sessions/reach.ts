@@ -37,7 +37,8 @@ const opened = channel("perdure:fallback");
 
 export class Reach {
   readonly core: Core;
-  readonly #fallback: Core | undefined;
+  /** What stands in for the store while it is away. */
+  readonly fallback: Core | undefined;
   readonly #outbox: Outbox | undefined;
   #fallbackSessions = 0;
   #telling: Promise<boolean> | undefined;
@@ -46,7 +47,7 @@ export class Reach {
 
   constructor(core: Core, fallback: Core | undefined) {
     this.core = core;
-    this.#fallback = fallback;
+    this.fallback = fallback;
     if (fallback === undefined) return;
     this.#outbox = new Outbox({ fallback, store: core });
     // A file may hold what an earlier process could not tell.
@@ -62,7 +63,7 @@ export class Reach {
     open: (core: Core) => Promise<Opened>,
     waiting?: SessionKey,
   ): Promise<Opened> {
-    const fallback = this.#fallback;
+    const fallback = this.fallback;
     try {
       const handle = await open(this.core);
       if (handle !== undefined) await this.#tellFirst(handle, waiting ?? handle.key);
@@ -94,7 +95,7 @@ export class Reach {
     const breaker = this.core.breaker.breaker;
     const outbox = (await this.#outbox?.state()) ?? null;
     const store = breaker.since === null ? "up" : "down";
-    const isStateless = store === "down" && this.#fallback !== undefined;
+    const isStateless = store === "down" && this.fallback !== undefined;
     const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parked.length > 0));
     return { store, breaker, degraded, fallbackSessions: this.#fallbackSessions, outbox };
   }
@@ -109,7 +110,7 @@ export class Reach {
   }
 
   async #close(): Promise<void> {
-    const fallback = this.#fallback;
+    const fallback = this.fallback;
     if (fallback === undefined) {
       await this.core.close();
       return;

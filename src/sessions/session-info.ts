@@ -40,9 +40,16 @@ export interface SessionInfo {
   readonly lease: Lease | null;
   /** How many wait for the right to write. */
   readonly waiting: number;
+  /** Why it must not go; null: it may. */
+  readonly hold: { readonly reason: string; readonly since: Date } | null;
+  /** The session whose turns it shares, up to a turn; null: all are its own. */
+  readonly parent: { readonly id: string; readonly turn: number } | null;
+  /** How large its logs were, and are now that they are put away; null: they are not. */
+  readonly archive: { readonly bytes: number; readonly packedBytes: number } | null;
 }
 
 export function infoOf(record: SessionRecord, now: number): SessionInfo {
+  const { hold, parent, archive } = record;
   return {
     tenant: record.tenant,
     id: record.id,
@@ -60,6 +67,9 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     version: record.version,
     lease: record.lease,
     waiting: record.waiters.filter(({ until }) => until > now).length,
+    hold: hold === null ? null : { reason: hold.reason, since: new Date(hold.at) },
+    parent: parent === null ? null : { id: parent.id, turn: parent.at },
+    archive: archive === null ? null : { bytes: archive.bytes, packedBytes: archive.packedBytes },
   };
 }
 

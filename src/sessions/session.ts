@@ -9,13 +9,17 @@ import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
 import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { holdSession, releaseHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
+import { archiveOn, unarchiveOn } from "./archive.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
+import { forkOn, type ForkOptions } from "./fork.ts";
+import { withoutForks } from "./forks.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
 import { perform } from "./operation.ts";
@@ -237,7 +241,7 @@ export class Session {
 
   /**
    * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
-   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`
+   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `session_held`
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
@@ -251,7 +255,9 @@ export class Session {
       }
       if (after === head) return;
       const cut = await readCut(handle, { from: after + 1, to: head });
-      await handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context));
+      await withoutForks(handle, () =>
+        handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
+      );
     });
   }
 
@@ -357,7 +363,7 @@ export class Session {
   ): Promise<T> {
     const { options } = this.#handle.core;
     await this.#handle.inOrder(() => Promise.resolve());
-    const handle = this.#handle.fork();
+    const handle = this.#handle.anotherView();
     const lease = await takeLease(handle, {
       ttlMs: null,
       busy: busy === undefined ? options.busy : parseBusyPolicy(busy),
@@ -429,10 +435,63 @@ export class Session {
     );
   }
 
-  /** Remove the session with everything in it. */
+  /**
+   * A new session that goes on from a turn of this one: it shares the turns up to there, and nothing that is said in either
+   * from then on. It costs the same however long this one is, but for the messages of the turns after `at` (or up to it,
+   * where these are fewer), which are counted. Removing, cutting or archiving this one leaves it whole.
+   * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
+   */
+  async fork(options: ForkOptions = {}): Promise<Session> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("fork", async () => new Session(await forkOn(this.#handle, options)));
+  }
+
+  /**
+   * Put the session away: its logs become one compressed, checksummed log, their rows go. It is still listed, counted and
+   * read; `unarchive` makes it one to write to again. False where it was archived already.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`
+   */
+  async archive(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("archive", () => archiveOn(this.#handle));
+  }
+
+  /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
+  async unarchive(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("unarchive", () => unarchiveOn(this.#handle));
+  }
+
+  /**
+   * Keep the session from being removed, cut or erased, by whomever, until `unhold`. Another reason takes the place of the
+   * one that stands.
+   * @throws SessionError `argument_invalid` for a reason that is empty or too long
+   */
+  async hold(reason: string): Promise<void> {
+    this.#handle.core.guardStore();
+    const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
+    await this.#handle.operate("hold", () =>
+      this.#handle.write(({ record }, context) => holdSession(record, parsed, context)),
+    );
+  }
+
+  /** It may go again; false where nothing held it. */
+  async unhold(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("unhold", async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
+      return written.status === "ok";
+    });
+  }
+
+  /** Remove the session with everything in it. @throws SessionError `session_held` */
   async remove(): Promise<void> {
     this.#handle.core.guardStore();
-    await this.#handle.operate("remove", () => this.#handle.write(({ record }) => removeSession(record)));
+    const handle = this.#handle;
+    await handle.operate("remove", () =>
+      withoutForks(handle, () => handle.write(({ record }) => removeSession(record))),
+    );
   }
 
   #agent(name: string | undefined): string {
@@ -506,6 +565,13 @@ function parseNote(note: string, name: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
   const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
   throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
+}
+
+function parseReason(reason: string, lengthMax: number): string {
+  if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
+  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : show(reason);
+  const expected = `a text of 1 to ${lengthMax} characters`;
+  throw new SessionError("argument_invalid", { name: "reason", value, expected });
 }
 
 function parseCount(value: unknown, name: string, expected: string): number {

@@ -8,6 +8,9 @@ import { boundedStore } from "../store/bounded.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
+import type { ForkOptions } from "./fork.ts";
+import { Erasure, type ErasureRequest } from "./erasure.ts";
+import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
 import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
@@ -38,6 +41,7 @@ import {
   type TenantEvent,
 } from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
+import { tracesOf, type Subject, type Traces } from "./traces.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -332,14 +336,29 @@ export class Sessions implements AsyncDisposable {
     await (await this.get(id)).end(why);
   }
 
-  /** Remove a session with everything in it. @throws SessionError `session_not_found` */
+  /** A new session that goes on from a turn of this one; see `Session.fork`. @throws SessionError `session_not_found`, `range_invalid` … */
+  async fork(id: string, options: ForkOptions = {}): Promise<Session> {
+    return await (await this.get(id)).fork(options);
+  }
+
+  /** Put a session away; see `Session.archive`. @throws SessionError `session_not_found`, `busy`, `turn_open` */
+  async archive(id: string): Promise<boolean> {
+    return await (await this.get(id)).archive();
+  }
+
+  /** Bring an archived session back; see `Session.unarchive`. @throws SessionError `session_not_found`, `store_invalid` */
+  async unarchive(id: string): Promise<boolean> {
+    return await (await this.get(id)).unarchive();
+  }
+
+  /** Remove a session with everything in it. @throws SessionError `session_not_found`, `session_held` */
   async remove(id: string): Promise<void> {
     await (await this.get(id)).remove();
   }
 
   /**
-   * One bounded pass over this tenant's sessions: marks what has expired and, past the retention time, removes it; old events
-   * are forgotten. Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
+   * One bounded pass over this tenant's sessions: marks what has expired, archives and removes by the policies of retention,
+   * and forgets old events. Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
    */
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
@@ -370,6 +389,40 @@ export class Sessions implements AsyncDisposable {
   async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
     this.#core.guardOpen();
     return await examineStore(this.#core, request);
+  }
+
+  /**
+   * Erase a user, in bounded batches: sessions with their turns, forks, archives and events, the devices that speak for them,
+   * and what waits for the store on this machine; sessions under hold stay, and are counted. One that was stopped or killed
+   * is taken up by the next run; another run of one that is finished gives the same receipt, for 30 days, unless there is
+   * something new of the user. Ends once a look finds nothing any more, and the store's files are scrubbed.
+   * @throws SessionError `secret_missing`, `contended`, the store's; the signal's reason
+   */
+  async erase(request: ErasureRequest): Promise<ErasureReceipt> {
+    return await perform({ operation: "erase", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await new Erasure(this.#subject(request.user), request).run();
+    });
+  }
+
+  /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
+  async traces(user: string): Promise<Traces> {
+    this.#core.guardOpen();
+    return await tracesOf(this.#subject(user));
+  }
+
+  /** True for a receipt that `erase` signed under this secret, unaltered, and, where a user is named, for that user. @throws SessionError `secret_missing` */
+  verifyErasure(receipt: ErasureReceipt, user?: string): boolean {
+    return isReceipt(this.#core, receipt, user);
+  }
+
+  #subject(user: string): Subject {
+    return {
+      core: this.#core,
+      fallback: this.#reach.fallback,
+      tenant: this.tenant,
+      user: parseId(user, "user"),
+    };
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */

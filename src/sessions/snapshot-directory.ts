@@ -124,13 +124,13 @@ async function savedSnapshot(id: string, file: string): Promise<SavedSnapshot> {
 async function idIn(file: string): Promise<string | undefined> {
   await using handle = await open(file);
   const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(2048) });
-  const head = buffer.toString("utf8", 0, bytesRead);
-  const [, id] =
-    /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(
-      head,
-    ) ?? [];
+  const [, id] = beginning.exec(buffer.toString("utf8", 0, bytesRead)) ?? [];
   return id === undefined ? undefined : (JSON.parse(id) as string);
 }
+
+const beginning =
+  // oxlint-disable-next-line no-control-regex -- control characters are what a JSON text may not hold
+  /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")/;
 
 function isMissing(error: unknown): boolean {
   const codes = [error, (error as Error).cause].map((one) => (one as NodeJS.ErrnoException | undefined)?.code);

@@ -1,10 +1,11 @@
 /** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
+import { isContent } from "../domain/archive.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import { decode, encode } from "../domain/codec.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, parseLogName } from "../domain/ids.ts";
 import type { Limits } from "../domain/limits.ts";
-import { noCounters, type Counters, type Floor, type Metadata } from "../domain/record.ts";
+import { noCounters, type Counters, type Floor, type Hold, type Metadata } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
 import type { Portable, PortableRecord } from "../domain/snapshot.ts";
 import { sessionStates } from "../domain/states.ts";
@@ -149,7 +150,7 @@ const recordFields = [
 
 function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
   const given = objectOf(value, "session", refuse);
-  const optional = ["budget"].filter((name) => Object.hasOwn(given, name));
+  const optional = ["budget", "hold"].filter((name) => Object.hasOwn(given, name));
   const fields = fieldsOf(value, "session", [...recordFields, ...optional], refuse);
   const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
   const state = sessionStates.find((one) => one === fields["state"]);
@@ -171,6 +172,7 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     ...(fields["budget"] === undefined
       ? {}
       : { budget: judged("session.budget", refuse, () => parseBudget(fields["budget"] as Budget)) }),
+    ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], refuse) }),
   };
 }
 
@@ -209,6 +211,13 @@ function floorOf(value: unknown, refuse: Refuse): Floor {
   };
 }
 
+function holdOf(value: unknown, refuse: Refuse): Hold {
+  const path = "session.hold";
+  const { reason, at } = fieldsOf(value, path, ["reason", "at"], refuse);
+  if (typeof reason !== "string") refuse(`${path}.reason`, `is ${show(reason)}; expected a text`);
+  return { reason, at: wholeOf(at, `${path}.at`, { least: 0, refuse }) };
+}
+
 function countersOf(value: unknown, refuse: Refuse): Counters {
   const names = Object.keys(noCounters);
   const fields = fieldsOf(value, "session.counters", names, refuse);
@@ -241,6 +250,7 @@ function logsOf(value: unknown, limits: Limits, refuse: Refuse): ReadLogs {
   const logs = new Map<LogName, readonly ReadEntry[]>();
   for (const [name, entries] of Object.entries(objectOf(value, "logs", refuse))) {
     const path = `logs.${judged("logs", refuse, () => parseLogName(name))}`;
+    if (!isContent(name)) refuse(path, "is a log that a store keeps for itself");
     if (!Array.isArray(entries) || entries.length === 0) refuse(path, "is no array of entries, or holds none");
     const read = (entries as readonly unknown[]).map((entry, index) =>
       entryOf(entry, index + 1, `${path}[${index}]`, { limits, refuse }),

@@ -118,6 +118,54 @@ test("what was known of a session that is removed and restored is stale knowledg
   await assert.rejects(stale.append({ input: "two" }), { code: "conflict" });
 });
 
+test("a fork and an archived session are whole in their snapshots, and a hold comes along", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  const session = await from.sessions.create({ id: "s" });
+  for (const input of ["one", "two", "three"]) await session.append({ input });
+  const fork = await session.fork({ at: 2, as: "f" });
+  await fork.append({ input: "instead" });
+  await session.archive();
+  await session.hold("a lawsuit");
+  for (const id of ["s", "f"]) await to.sessions.restore(await from.sessions.snapshot(id));
+  const restored = await to.sessions.get("s");
+  assert.deepEqual([restored.info.state, restored.info.hold?.reason], ["archived", "a lawsuit"]);
+  assert.deepEqual(await Array.fromAsync(restored.turns()), await Array.fromAsync(session.turns()));
+  assert.deepEqual(await Array.fromAsync((await to.sessions.get("f")).turns()), await Array.fromAsync(fork.turns()));
+  assert.equal((await to.sessions.get("f")).info.parent, null);
+  assert.deepEqual(await from.sessions.snapshot("s"), await to.sessions.snapshot("s"));
+  assert.equal(await restored.archive(), true);
+});
+
+test("no snapshot takes the place of a session under hold; forks of one that is replaced stay whole", async () => {
+  await using place = inMemory();
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  for (const input of ["one", "two", "three"]) await session.append({ input });
+  const snapshot = await sessions.snapshot("s");
+  const fork = await session.fork({ at: 3 });
+  await session.append({ input: "four" });
+  await session.hold("a lawsuit");
+  await assert.rejects(sessions.restore(snapshot, { onExists: "replace" }), { code: "session_held" });
+  await session.unhold();
+  await sessions.restore(snapshot, { onExists: "replace" });
+  await sessions.remove("s");
+  assert.equal((await Array.fromAsync(fork.turns())).length, 3);
+});
+
+test("a snapshot brings no log that a store keeps for itself", async () => {
+  await using place = inMemory();
+  await (await place.sessions.create({ id: "s" })).append({ input: "one" });
+  const { logs, ...rest } = await place.sessions.snapshot("s");
+  for (const log of ["archive", "forks"]) {
+    const forged = { ...rest, logs: { ...logs, [log]: [{ seq: 1, key: null, at: 1, data: {} }] } };
+    await assert.rejects(place.sessions.restore(forged, { as: log }), {
+      code: "snapshot_invalid",
+      message: /is a log that a store keeps for itself/,
+    });
+  }
+});
+
 test("a session whose old events were forgotten is saved with those that are left, and goes on counting", async () => {
   await using place = inMemory();
   await using to = inMemory();

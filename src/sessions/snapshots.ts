@@ -1,16 +1,20 @@
 /** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
+import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
+import { mayLackItsBeginning } from "../domain/event.ts";
 import { parseId } from "../domain/ids.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { guardHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
 import { portableOf, restoreSession, type Portable } from "../domain/snapshot.ts";
 import { guardLease, sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
-import { freshId } from "./opening.ts";
+import { agentId } from "./opening.ts";
 import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 
@@ -29,7 +33,7 @@ const usualLogs = ["turns", "events", "instructions", "chunks"];
 export async function portableSession(core: Core, key: SessionKey): Promise<Portable> {
   for (let logs = usualLogs; ;) {
     const loaded = await core.load(key, tailsOf(logs));
-    const missing = Object.keys(loaded.record.heads).filter((log) => !logs.includes(log));
+    const missing = logsOf(loaded.record).filter((log) => !logs.includes(log));
     if (missing.length === 0) return portableFrom(loaded, logs, core.options.limits.snapshotBytesMax);
     logs = [...logs, ...missing];
   }
@@ -48,7 +52,7 @@ export function portableFrom({ record, tails }: Loaded, names: readonly string[]
     const entries = tails[index] ?? [];
     const isWhole = entries.length === headOf(record, log);
     // Old events are forgotten, also all of them.
-    if (!isWhole && (log !== "events" || entries.length > headOf(record, log)))
+    if (!isWhole && (!mayLackItsBeginning(log) || entries.length > headOf(record, log)))
       throw damaged(record, log, entries.length);
     for (const { data } of entries) bytes += data.length;
     // In a snapshot every log begins with 1.
@@ -112,16 +116,18 @@ export async function restoreOn(
     if (current === undefined) continue; // it was removed meanwhile
     if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
     if (onExists === "replace") found = await replaceable(core, current);
-    else key = { tenant, id: parseId(`${portable.record.agent.slice(0, 200)}_${freshId(core)}`, "session id") };
+    else key = { tenant, id: agentId(core, portable.record.agent) };
   }
 }
 
-/** The record of a session that nobody is at work in; undefined where it is gone. @throws SessionError `busy` */
+/** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `session_held` */
 export async function replaceable(core: Core, record: SessionRecord): Promise<SessionRecord | undefined> {
   const handle = new Handle(core, record);
   // What a dead writer left open is sealed first; a living writer's session is not replaced under it.
   await handle.putInOrder();
   guardLease(handle.record, null, core.context());
+  guardHold(handle.record);
+  if (handle.record.forkedAt > 0) await freeForks(handle);
   return handle.record;
 }
 

@@ -22,6 +22,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 0,
@@ -32,6 +33,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 250,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 250,
@@ -42,6 +44,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 0,
@@ -61,6 +64,7 @@ test("a session that was used since is looked at, and left alone until its new d
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 1,
@@ -69,6 +73,7 @@ test("a session that was used since is looked at, and left alone until its new d
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 0,
@@ -84,10 +89,19 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
   await create(place, 230);
   await place.clock.advance(hour);
   const report = await place.sessions.sweep({ rows: 150 });
-  assert.deepEqual(report, { expired: 150, floors: 0, removed: 0, forgotten: 0, looked: 150, complete: false });
+  assert.deepEqual(report, {
+    expired: 150,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 150,
+    complete: false,
+  });
   assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
     expired: 80,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 80,
@@ -108,7 +122,15 @@ test("a sweep stops at its bound of time and at its signal", async () => {
   assert.equal(report.expired, 100, "the page that was under way");
   place.store.plan({});
   const stopped = await place.sessions.sweep({ signal: AbortSignal.abort() });
-  assert.deepEqual(stopped, { expired: 0, floors: 0, removed: 0, forgotten: 0, looked: 0, complete: false });
+  assert.deepEqual(stopped, {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 0,
+    forgotten: 0,
+    looked: 0,
+    complete: false,
+  });
 });
 
 test("past the retention time what expired or ended is removed with everything in it, and nothing else", async () => {
@@ -124,6 +146,7 @@ test("past the retention time what expired or ended is removed with everything i
   assert.deepEqual(await place.sessions.sweep({ retention }), {
     expired: 1,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 1,
@@ -168,6 +191,7 @@ test("a session in which somebody is at work is not expired under them; one whos
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 1,

@@ -10,6 +10,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Page } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { applies, apply, policiesOf } from "./retention.ts";
 import { perform } from "./operation.ts";
 
 /** The bounds of one sweep. */
@@ -19,10 +20,22 @@ export interface SweepRequest {
   /** Stop after so long. @default "10s" */
   readonly time?: Duration;
   readonly signal?: AbortSignal;
-  /** Remove sessions that long after they expired or ended. @default that of `openSessions`, else never */
+  /**
+   * Remove sessions that long after they expired or ended, where no policy of `openSessions` decides. @default that of
+   * `openSessions`, else never
+   */
   readonly retention?: Duration;
   /** Forget events that long after they happened. @default that of `openSessions`, else never */
   readonly eventRetention?: Duration;
+  /** Change nothing, and say in `planned` what would be done. @default false */
+  readonly dryRun?: boolean;
+}
+
+/** What the sweep would do with a session. */
+export interface SweepDeed {
+  readonly tenant: string;
+  readonly session: string;
+  readonly does: "expire" | "archive" | "purge";
 }
 
 /** What one sweep did. */
@@ -31,6 +44,8 @@ export interface SweepReport {
   readonly expired: number;
   /** Expired floors taken back. */
   readonly floors: number;
+  /** Sessions whose logs were put away. */
+  readonly archived: number;
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
   /** Old events forgotten. */
@@ -39,6 +54,8 @@ export interface SweepReport {
   readonly looked: number;
   /** False where a bound or the signal stopped it before the end. */
   readonly complete: boolean;
+  /** Of a dry run: what would be done, in as many steps as the bounds allow. */
+  readonly planned?: readonly SweepDeed[];
 }
 
 /** What is published on the channel `perdure:sweep` after each sweep. */
@@ -50,12 +67,14 @@ export interface SweepNews extends SweepReport {
 }
 
 const pageSize = 100;
+/** Compressing takes memory and time: so many sessions together. */
+const archivesAtOnce = 4;
 /** Tells who listens what each sweep did. */
 const sweeps = channel("perdure:sweep");
 
 /**
- * One bounded pass: first marks what has expired and takes back expired floors, then removes what is past its retention, at last
- * forgets old events.
+ * One bounded pass: first marks what has expired and takes back expired floors, then archives and removes by the policies
+ * of retention, in their order, at last forgets old events.
  * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
  *   were looked at
  */
@@ -73,7 +92,8 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
       : parseDuration(request.eventRetention, "eventRetention");
   const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
   const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, floors: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
+  const report = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
+  const planned: SweepDeed[] | undefined = request.dryRun === true ? [] : undefined;
   let lagMs = 0;
   const mayGoOn = (): boolean => {
     report.complete =
@@ -82,9 +102,25 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
   };
   let broken: SessionError | undefined;
   const scope = tenant === undefined ? {} : { tenant };
-  const scopes = tenant === undefined ? [{}] : [scope, { tenant: innerScope(tenant, "devices") }];
+  const scopes =
+    tenant === undefined
+      ? [{}]
+      : [scope, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
   // The store's time, not this machine's, says what is due.
   const { now } = await core.store.instances([]);
+
+  // It would stand at the head of every sweep: the others must not wait for its repair.
+  const tolerantly = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!hasCode(error, "store_invalid")) throw error;
+      broken ??= error;
+    }
+  };
+  const plan = (record: SessionRecord, does: SweepDeed["does"]): void => {
+    planned?.push({ tenant: record.tenant, session: record.id, does });
+  };
 
   for (const one of scopes) {
     await eachRecord({
@@ -93,7 +129,13 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
       async visit(record) {
         report.looked++;
         lagMs = Math.max(lagMs, now - record.sweepAt);
-        try {
+        if (planned !== undefined) {
+          if (isInnerScope(record.tenant) || stateAt(record, now) !== "expired") return;
+          report.expired++;
+          plan(record, "expire");
+          return;
+        }
+        await tolerantly(async () => {
           if (isInnerScope(record.tenant)) {
             await removeExpired(core, record);
             return;
@@ -101,32 +143,33 @@ async function pass(core: Core, tenant: string | undefined, request: SweepReques
           const { expires, clearsFloor } = await mark(core, record);
           if (expires) report.expired++;
           if (clearsFloor) report.floors++;
-        } catch (error) {
-          // It would stand at the head of every sweep: the others must not wait for its repair.
-          if (!hasCode(error, "store_invalid")) throw error;
-          broken ??= error;
-        }
+        });
       },
     });
   }
-  if (retentionMs !== null) {
+  const policies = policiesOf(core, retentionMs);
+  for (const policy of policies) {
+    const { agent, user, state, afterMs, does } = policy;
+    const who = { ...scope, ...(agent === undefined ? {} : { agent }), ...(user === undefined ? {} : { user }) };
+    const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
     await eachRecord({
-      find: (after) =>
-        core.store.find({
-          order: "settled",
-          ...scope,
-          states: ["expired", "ended"],
-          before: now - retentionMs,
-          limit: pageSize,
-          ...after,
-        }),
+      find: (after) => core.store.find({ ...query, ...after }),
       mayGoOn,
+      atOnce: does === "archive" ? archivesAtOnce : pageSize,
       async visit(record) {
+        // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
+        if (isInnerScope(record.tenant) || !applies(policies, policy, record)) return;
         report.looked++;
-        if (await purge(core, record)) report.removed++;
+        await tolerantly(async () => {
+          plan(record, does);
+          if (planned === undefined && !(await apply(core, policy, record))) return;
+          if (does === "archive") report.archived++;
+          else report.removed++;
+        });
       },
     });
   }
+  if (planned !== undefined) return { ...report, planned };
   if (eventRetentionMs !== null) {
     const past = { ...scope, before: now - eventRetentionMs, limit: pageSize };
     for (let forgotten = pageSize; forgotten === pageSize && mayGoOn();) {
@@ -151,16 +194,22 @@ function parseRows(rows: number): number {
 async function eachRecord({
   find,
   mayGoOn,
+  atOnce = pageSize,
   visit,
 }: {
   find: (after: { after?: string }) => Promise<Page>;
   mayGoOn: () => boolean;
+  /** How many of a page are visited together. */
+  atOnce?: number;
   visit: (record: SessionRecord) => Promise<void>;
 }): Promise<void> {
   for (let after: string | undefined; mayGoOn();) {
     const { records, next } = await find(after === undefined ? {} : { after });
-    // Together, so that the commits of a page go out as one batch.
-    await Promise.all(records.map(async (record) => (mayGoOn() ? await visit(record) : undefined)));
+    for (let start = 0; start < records.length; start += atOnce) {
+      const group = records.slice(start, start + atOnce);
+      // Together, so that their commits go out as one batch.
+      await Promise.all(group.map(async (record) => (mayGoOn() ? await visit(record) : undefined)));
+    }
     if (next === undefined) return;
     after = next;
   }
@@ -192,12 +241,6 @@ async function removeExpired(core: Core, record: SessionRecord): Promise<void> {
       stateAt(draft.record, context.now) === "expired" ? removeSession(draft.base) : postponeSweep(draft, context),
     ),
   );
-}
-
-async function purge(core: Core, record: SessionRecord): Promise<boolean> {
-  // Compared with the version that was found: a session that was revived meanwhile stays.
-  const outcome = await core.commit([removeSession(record)]);
-  return outcome.status === "ok";
 }
 
 /** Another process may have removed the session under the sweep: then there is nothing left to do. */

@@ -1,9 +1,11 @@
 import { headOf } from "../domain/change.ts";
 import { CutTally, type Cut } from "../domain/spent.ts";
+import type { Entry } from "../domain/entry.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
+import { readLog } from "./log-reader.ts";
 import { perform } from "./operation.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
@@ -20,32 +22,35 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   if (last !== undefined && last <= readMax) {
     const tail = await perform(handle.about("turns"), async () => {
       guardRange(range);
-      const page = await handle.core.store.read(handle.key, {
-        log: "turns",
-        from: 1,
-        to: Number.MAX_SAFE_INTEGER,
-        order: "descending",
-        limit: last,
-      });
-      if (page.length === 0) await handle.peek(); // no turns, or no session any more, which is an error
-      return page;
+      return await lastEntries(handle, last);
     });
-    for (const entry of tail.toReversed()) yield turnOf(entry);
+    for (const entry of tail) yield turnOf(entry);
     return;
   }
-  const head = await perform(handle.about("turns"), async () => {
+  const { record } = await perform(handle.about("turns"), async () => {
     guardRange(range);
-    return headOf((await handle.peek()).record, "turns");
+    return await handle.peek();
   });
+  const head = headOf(record, "turns");
   const end = Math.min(to, head);
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const page = await perform(handle.about("turns"), () =>
-      handle.core.store.read(handle.key, { log: "turns", from: next, to: end, order: "ascending", limit: readMax }),
-    );
+    const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax } as const;
+    const page = await perform(handle.about("turns"), () => readLog(handle.core, record, range));
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
     next += page.length;
   }
+}
+
+/** The last turns, in one round trip where they stand in the session's own rows. */
+async function lastEntries(handle: Handle, last: number): Promise<readonly Entry[]> {
+  const range = { log: "turns", from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
+  const page = await handle.core.store.read(handle.key, range);
+  const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
+  if (isWhole) return page.toReversed();
+  // None, or none any more, which is an error; or they stand elsewhere.
+  const { tails } = await handle.peek([{ log: "turns", last }]);
+  return tails[0] ?? [];
 }
 
 function guardRange({ last, from, to }: TurnRange): void {
@@ -64,6 +69,8 @@ function guardRange({ last, from, to }: TurnRange): void {
 /** What these turns hold and took, for who cuts them off. */
 export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
   const tally = new CutTally();
-  for await (const turn of readTurns(handle, range)) tally.add(turn);
+  // What a fork shares with its parent is the parent's to count.
+  const shared = handle.record.parent?.at ?? 0;
+  for await (const turn of readTurns(handle, range)) tally.add(turn, { isOwn: turn.seq > shared });
   return tally.cut;
 }

@@ -7,6 +7,7 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded } from "../store/store.ts";
 import type { Handle } from "./handle.ts";
+import { readLog } from "./log-reader.ts";
 import { inContext } from "./operation.ts";
 
 /** Where to begin to watch, and when to stop. */
@@ -135,10 +136,10 @@ function finish(turn: Turn, told: Told): SessionNews {
 }
 
 /** The turns from one number up to another, which is not among them; a turn before the last is a finished one. */
-async function* finishedBefore({ core, key }: Handle, from: number, end: number): AsyncGenerator<Entry, void, void> {
+async function* finishedBefore({ core, record }: Handle, from: number, end: number): AsyncGenerator<Entry, void, void> {
   for (let next = from; next < end;) {
     const limit = core.options.limits.readMax;
-    const page = await core.store.read(key, { log: "turns", from: next, to: end - 1, order: "ascending", limit });
+    const page = await readLog(core, record, { log: "turns", from: next, to: end - 1, order: "ascending", limit });
     if (page.length === 0) return; // they were taken back meanwhile, which the next look tells
     yield* page;
     next += page.length;

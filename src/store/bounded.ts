@@ -56,6 +56,7 @@ function delegating(store: Store): Store {
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),
+    scrub: () => store.scrub(),
     close: () => store.close(),
   };
 }

@@ -91,6 +91,10 @@ export class Breaker implements Store {
     return this.#store.watch(...args);
   }
 
+  async scrub(): Promise<void> {
+    await this.#through(() => this.#store.scrub());
+  }
+
   async close(): Promise<void> {
     await this.#store.close();
   }

@@ -31,6 +31,7 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     heartbeat: async (instance, options) => await (await store()).heartbeat(instance, options),
     instances: async (ids) => await (await store()).instances(ids),
     watch: (key, wake) => opened?.watch(key, wake) ?? (() => undefined),
+    scrub: async () => await (await store()).scrub(),
     async close() {
       closed = true;
       const late = opened ?? (await opening?.catch(() => undefined));

@@ -46,7 +46,7 @@ interface Kept {
 }
 
 class MemoryStore implements Store {
-  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1 };
+  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
   readonly #instances = new Map<string, Instance>();
@@ -235,6 +235,11 @@ class MemoryStore implements Store {
     return this.#watchers.watch(key, wake);
   }
 
+  /** What was removed is nowhere already. */
+  async scrub(): Promise<void> {
+    this.#guardOpen();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#sessions.clear();
@@ -261,7 +266,12 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
     case "due":
       return (row.state === "active" || row.state === "inactive") && row.sweepAt <= query.before;
     case "settled":
-      return query.states.some((state) => state === row.state) && row.stateSince < query.before;
+      return (
+        query.states.some((state) => state === row.state) &&
+        row.stateSince < query.before &&
+        (query.agent === undefined || row.agent === query.agent) &&
+        (query.user === undefined || row.user === query.user)
+      );
   }
 }
 

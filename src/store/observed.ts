@@ -31,6 +31,7 @@ export function observed(store: Store): Store {
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),
     instances: (ids) => told("instances", () => store.instances(ids)),
     watch: (key, wake) => store.watch(key, wake),
+    scrub: () => store.scrub(),
     close: () => store.close(),
   };
 }

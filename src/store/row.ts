@@ -26,12 +26,14 @@ export interface RecordRow {
 
 /** What has no column of its own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
-/** What a row may hold that was written before there was a floor or a budget. */
-type StoredRest = Omit<Rest, "floor" | "budget"> & Partial<Pick<Rest, "floor" | "budget">>;
+/** What most sessions have not, and rows of earlier days could not have. */
+type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "forkedAt";
+type StoredRest = Omit<Rest, Seldom> & Partial<Pick<Rest, Seldom>>;
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
-  const rest: Rest = {
+  const { archive, hold, parent, forkedAt } = record;
+  const rest: StoredRest = {
     metadata: record.metadata,
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
@@ -47,6 +49,11 @@ export function rowOf(record: SessionRecord): RecordRow {
     fence: record.fence,
     lease: record.lease,
     waiters: record.waiters,
+    // Every append writes the row: what is not there takes no room.
+    ...(archive === null ? {} : { archive }),
+    ...(hold === null ? {} : { hold }),
+    ...(parent === null ? {} : { parent }),
+    ...(forkedAt === 0 ? {} : { forkedAt }),
   };
   return {
     tenant: record.tenant,
@@ -94,6 +101,10 @@ export function recordOf(row: RecordRow): SessionRecord {
     fence: rest.fence,
     lease: rest.lease,
     waiters: rest.waiters,
+    archive: rest.archive ?? null,
+    hold: rest.hold ?? null,
+    parent: rest.parent ?? null,
+    forkedAt: rest.forkedAt ?? 0,
   };
 }
 

@@ -25,6 +25,8 @@ export interface Store {
    * INVARIANT changes-land-together: of a transaction with two changes both land or neither.
    * INVARIANT key-is-once: a claimed key that stands in its log already makes the transaction a `duplicate`, whatever
    *   the versions say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
+   * INVARIANT logs-may-begin-later: a log goes on from where its first splice began, with seq 1 or any other: the first
+   *   turns of a fork stand in another session.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
@@ -50,7 +52,8 @@ export interface Store {
 
   /**
    * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
-   * `events`, in the forms that `domain/` gives their entries.
+   * `events`, in the forms that `domain/` gives their entries. A store that has nothing faster hands all it has to a
+   * `Tallying`.
    * INVARIANT tally-is-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off.
    * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
    * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
@@ -101,6 +104,13 @@ export interface Store {
    */
   watch(key: SessionKey, wake: () => void): () => void;
 
+  /**
+   * Make unreadable in the store's own files, too, what was removed or replaced before. It may write all of them anew, and
+   * others' writes wait meanwhile. Where `capabilities.scrubs` is false it does nothing: the database's administrator must.
+   * INVARIANT scrubbed-is-gone: no text that was removed before stands in a file of the store once the promise resolves.
+   */
+  scrub(): Promise<void>;
+
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
 }
@@ -122,6 +132,8 @@ export interface Capabilities {
   readonly batchMax: number;
   /** How many commits it serves at the same time. */
   readonly lanes: number;
+  /** `scrub` does what it says. */
+  readonly scrubs: boolean;
 }
 
 /** What became of one transaction. */
@@ -172,7 +184,7 @@ export type LogRange =
  * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
  * - `settled`: ones in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
- *   tenant or of all.
+ *   tenant or of all, of one agent or user or of any.
  * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
 export type SessionQuery =
@@ -199,6 +211,8 @@ export type SessionQuery =
   | {
       readonly order: "settled";
       readonly tenant?: string;
+      readonly agent?: string;
+      readonly user?: string;
       readonly states: readonly SettledState[];
       readonly before: number;
       readonly limit: number;

@@ -65,6 +65,7 @@ export function failingStore(
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),
+    scrub: () => store.scrub(),
     close: () => store.close(),
   };
 }

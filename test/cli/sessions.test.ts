@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { answers, finish, setUp, Workplace } from "./command-line.ts";
@@ -52,7 +54,7 @@ test("list, show, end, remove and sweep, for people and for programs", async () 
   assert.equal((await place.run(["consult", "ceo", "more", "--session", id])).code, 1);
   assert.equal(JSON.parse((await place.run(["sessions", "list", "--state", "ended", "--json"])).stdout).id, id);
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--retention", "1ms", "--json"])).stdout) as object;
-  assert.deepEqual(swept, { expired: 0, floors: 0, removed: 1, forgotten: 0, looked: 1, complete: true });
+  assert.deepEqual(swept, { expired: 0, floors: 0, archived: 0, removed: 1, forgotten: 0, looked: 1, complete: true });
   const other = infos.find(({ agent }) => agent === "cto")?.id ?? "";
   assert.equal((await place.run(["sessions", "remove", other])).code, 0);
   assert.equal((await place.run(["sessions", "list"])).stdout, "");
@@ -151,11 +153,64 @@ test("changing a session answers with one object, and again is no failure where 
   assert.deepEqual(await json(["sweep"]), {
     expired: 1,
     floors: 0,
+    archived: 0,
     removed: 0,
     forgotten: 0,
     looked: 1,
     complete: true,
   });
+});
+
+test("a session is archived, shown, brought back, put under hold and released", async () => {
+  await using place = await stocked();
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    await (await sessions.get("a")).append({ input: "Hello", output: "a long answer ".repeat(50) });
+  }
+  const json = async (args: readonly string[]): Promise<Record<string, unknown>> =>
+    JSON.parse((await place.run(["sessions", ...args, "--json"])).stdout) as Record<string, unknown>;
+  const { archived, bytes, packedBytes } = await json(["archive", "a"]);
+  assert(archived === true && Number(packedBytes) * 2 < Number(bytes));
+  assert.equal((await json(["archive", "a"]))["archived"], false);
+  const shown = (await place.run(["sessions", "show", "a"])).stdout;
+  assert.match(shown, /archived +\d+ bytes of \d+\n[^]*assistant: a long answer/);
+  assert.deepEqual(await json(["unarchive", "a"]), { session: "a", unarchived: true, state: "active" });
+  assert.equal((await place.run(["sessions", "hold", "a"])).code, 2);
+  assert.equal((await place.run(["sessions", "hold", "a", "--reason", "case 4711"])).code, 0);
+  const refused = await place.run(["sessions", "remove", "a"]);
+  assert.deepEqual([refused.code, /case 4711.*\[session_held\]/.test(refused.stderr)], [4, true]);
+  assert.match((await place.run(["sessions", "show", "a"])).stdout, /under hold +since .*: case 4711/);
+  assert.deepEqual(await json(["unhold", "a"]), { session: "a", released: true });
+  assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);
+});
+
+test("a session is forked at a turn, under a name of one's own, and shown as a fork", async () => {
+  await using place = await stocked();
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const session = await sessions.get("a");
+    for (const input of ["one", "two", "three"]) await session.append({ input, output: "so be it" });
+  }
+  const forked = await place.run(["sessions", "fork", "a", "--at", "2", "--as", "what-if", "--json"]);
+  assert.deepEqual(JSON.parse(forked.stdout), { session: "what-if", parent: "a", turn: 2 });
+  assert.equal((await place.run(["sessions", "fork", "a", "--as", "what-if"])).code, 4);
+  assert.equal((await place.run(["sessions", "fork", "a", "--at", "9"])).code, 2);
+  assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);
+  const shown = (await place.run(["sessions", "show", "what-if"])).stdout;
+  assert.match(shown, /turns +2 with 4 messages\n[^]*user: one\n[^]*user: two\n/);
+});
+
+test("the sweep follows the policies of the agents file, and shows in a dry run what would go", async () => {
+  await using place = await stocked();
+  await writeFile(
+    join(place.folder, "perdure.agents.json"),
+    '{"cto":{"retention":[{"state":"ended","after":1,"do":"archive"}]}}',
+  );
+  const dry = await place.run(["sessions", "sweep", "--dry-run"]);
+  assert.match(dry.stdout, /^SESSION +TENANT +WOULD\nc +default +expire\nb +default +archive\n$/);
+  assert.match(dry.stderr, /^nothing was changed; it would be: 1 marked as expired, 0 floors taken back, 1 archived/);
+  const swept = JSON.parse((await place.run(["sessions", "sweep", "--json"])).stdout) as object;
+  assert.deepEqual(swept, { expired: 1, floors: 0, archived: 1, removed: 0, forgotten: 0, looked: 2, complete: true });
 });
 
 test("a session at work is not ended under its writer", async () => {

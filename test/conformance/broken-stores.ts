@@ -325,6 +325,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     heartbeat: (instance, options) => store.heartbeat(instance, options),
     instances: (ids) => store.instances(ids),
     watch: (key, wake) => store.watch(key, wake),
+    scrub: () => store.scrub(),
     close: () => store.close(),
     ...breakage(store),
   };

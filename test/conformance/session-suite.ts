@@ -290,6 +290,74 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await sessions.sweep()).complete, true);
     });
 
+    check("what is archived is read as before, and comes back as it was", async (sessions) => {
+      const session = await sessions.create({ id: "s", instructions: "Be brief." });
+      for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}`, output: oddIds.join("") });
+      const before = await Array.fromAsync(session.turns());
+      assert.equal(await sessions.archive("s"), true);
+      assert.equal(await session.archive(), false);
+      const archived = await sessions.get("s");
+      assert.deepEqual([archived.info.state, archived.info.turn, archived.info.counters.turns], ["archived", 4, 4]);
+      assert((archived.info.archive?.bytes ?? 0) > 0);
+      assert.deepEqual(await Array.fromAsync(archived.turns()), before);
+      assert.deepEqual(await Array.fromAsync(archived.turns({ last: 2 })), before.slice(2));
+      assert.equal(await archived.instructions(), "Be brief.");
+      await assert.rejects(archived.append({ input: "more" }), { code: "session_archived" });
+      assert.equal(await archived.unarchive(), true);
+      assert.equal(await sessions.unarchive("s"), false);
+      assert.deepEqual(await Array.fromAsync(session.turns()), before);
+      assert.equal((await session.append({ input: "more" })).seq, 5);
+      assert.equal((await session.refresh()).archive, null);
+    });
+
+    check("a fork shares what was said before it, and is whole without its parent", async (sessions) => {
+      const session = await sessions.create({ id: "s", agent: "ceo" });
+      for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}` }, { key: `k${index}` });
+      const fork = await session.fork({ at: 2, as: "f" });
+      assert.deepEqual([fork.info.parent, fork.info.turn], [{ id: "s", turn: 2 }, 2]);
+      assert.equal((await fork.append({ input: "instead" }, { key: "k3" })).seq, 3);
+      assert.equal((await fork.append({ input: "q2" }, { key: "k2" })).seq, 2);
+      const later = await sessions.fork("f");
+      assert.equal((await (await later.consult("hello")).done).output[0]?.content, "shown 5");
+      await session.truncate(1);
+      await sessions.archive("f");
+      await session.remove();
+      assert.deepEqual(await inputs(fork.turns()), ["q1", "q2", "instead"]);
+      await fork.unarchive();
+      await fork.remove();
+      assert.deepEqual(await inputs((await sessions.get(later.id)).turns()), ["q1", "q2", "instead", "hello"]);
+      assert.deepEqual(await inputs(later.turns({ last: 3 })), ["q2", "instead", "hello"]);
+      await assert.rejects(later.fork({ at: 9 }), { code: "range_invalid" });
+      await assert.rejects(later.fork({ as: later.id }), { code: "session_exists" });
+    });
+
+    check("a user is erased, with a receipt, and once", async (sessions) => {
+      for (const user of ["ada", "bob"]) {
+        const session = await sessions.create({ id: user, user });
+        await session.append({ input: "q1" });
+        await session.append({ input: "q2" });
+        await (await session.fork({ at: 1 })).archive();
+      }
+      const receipt = await sessions.erase({ user: "ada", store: "a test's" });
+      assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.erased.turns], [2, 0, 3]);
+      assert.deepEqual([receipt.erased.archives, receipt.store, receipt.held], [1, "a test's", 0]);
+      assert.deepEqual(await sessions.erase({ user: "ada" }), receipt);
+      assert.deepEqual((await sessions.list({ user: "ada" })).sessions, []);
+      assert.equal((await sessions.list({ user: "bob" })).sessions.length, 2);
+      assert.deepEqual(await inputs((await sessions.get("bob")).turns()), ["q1", "q2"]);
+    });
+
+    check("what is under hold stays until it is released", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      await session.hold("a lawsuit");
+      assert.equal((await session.refresh()).hold?.reason, "a lawsuit");
+      await assert.rejects(session.remove(), { code: "session_held" });
+      await assert.rejects(session.hold(""), { code: "argument_invalid" });
+      assert.equal(await session.unhold(), true);
+      assert.equal(await session.unhold(), false);
+      await session.remove();
+    });
+
     check("instructions are kept, and changed", async (sessions) => {
       const session = await sessions.create({ instructions: "Be brief." });
       assert.equal(await session.instructions(), "Be brief.");

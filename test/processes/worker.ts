@@ -28,6 +28,10 @@ export type Task =
   | { readonly kind: "race"; readonly session: string; readonly name: string; readonly times: number }
   /** Write under leases on random sessions, without end. */
   | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
+  /** Archive the session and bring it back, without end. */
+  | { readonly kind: "archive"; readonly session: string }
+  /** Erase a user, and say the receipt. */
+  | { readonly kind: "erase"; readonly user: string }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -37,6 +41,9 @@ export interface WorkerInput {
   readonly limits?: Partial<Limits>;
   readonly task: Task;
 }
+
+/** What devices and receipts are hashed and signed with. */
+export const secret = "a secret for tests only";
 
 /** The text that a streamed turn is made of. */
 export function streamedText(seq: number): string[] {
@@ -119,6 +126,20 @@ async function lease(sessions: Sessions, ids: readonly string[], name: string): 
   }
 }
 
+async function archive(session: Session): Promise<never> {
+  for (;;) {
+    await session.archive();
+    say({ did: "archive" });
+    await session.unarchive();
+    say({ did: "unarchive" });
+  }
+}
+
+async function erase(sessions: Sessions, user: string): Promise<void> {
+  say({ began: user });
+  say({ receipt: JSON.stringify(await sessions.erase({ user })) });
+}
+
 async function hold(session: Session): Promise<void> {
   const { fence } = await session.lease();
   say({ fence });
@@ -145,7 +166,7 @@ async function consult(session: Session, question: string, busy: BusyPolicy = "r
 }
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
-  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, model: slowModel });
+  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);
@@ -157,6 +178,10 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await race(await sessions.ensure(task.session), task.name, task.times);
     case "lease":
       return await lease(sessions, task.sessions, task.name);
+    case "archive":
+      return await archive(await sessions.get(task.session));
+    case "erase":
+      return await erase(sessions, task.user);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }

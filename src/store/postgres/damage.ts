@@ -1,20 +1,21 @@
 /** A store that somebody else has written to is named and not served. */
-import { headOf } from "../../domain/change.ts";
+import { firstOwn, lastOwn } from "../../domain/change.ts";
 import type { Entry, SessionKey } from "../../domain/entry.ts";
+import { mayLackItsBeginning } from "../../domain/event.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { LogRange } from "../store.ts";
 
 /**
- * The last entries of a log run without a gap up to where the record says the log ends.
+ * The last entries of a log run without a gap up to where the record says the log ends; the first of a fork are elsewhere.
  * @throws SessionError `store_invalid`
  */
 export function guardTail(
   entries: readonly Entry[],
   { store, record, log, last }: { store: string; record: SessionRecord; log: string; last: number },
 ): void {
-  const head = headOf(record, log);
-  const count = Math.min(last, head);
+  const head = lastOwn(record, log);
+  const count = Math.min(last, head - firstOwn(record, log) + 1);
   const isWhole = entries.length === count || (entries.length < count && mayLackItsBeginning(log));
   const first = head - entries.length + 1;
   if (isWhole && entries.every(({ seq }, index) => seq === first + index)) return;
@@ -43,11 +44,6 @@ export function guardGapless(
     const seq = entries[index]?.seq ?? 0;
     if (seq - before !== step) throw damaged(store, key, `in ${log}, entry ${before} has ${seq} for a neighbour`);
   }
-}
-
-/** Old events are forgotten. */
-function mayLackItsBeginning(log: string): boolean {
-  return log === "events";
 }
 
 function damaged(store: string, { tenant, id }: SessionKey, what: string): SessionError {

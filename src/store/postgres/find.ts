@@ -49,6 +49,8 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
   } else {
     conditions.push("state not in ('active', 'inactive')", sql`state_since < ${query.before}`);
     conditions.push(sql`state = any (array(select json_array_elements_text(${JSON.stringify(query.states)}::json)))`);
+    if (query.agent !== undefined) conditions.push(sql`agent = ${query.agent}`);
+    if (query.user !== undefined) conditions.push(sql`user_id = ${query.user}`);
   }
   if (query.after !== undefined) {
     const [time, tenant, id] = decodeCursor(query.after, ["number", "string", "string"]);

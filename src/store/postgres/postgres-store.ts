@@ -56,7 +56,7 @@ export class PostgresStore implements Store {
     this.#ensureSchema = ensureSchema;
     this.#watchers = watchers;
     this.#hints = hints;
-    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes };
+    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false };
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -250,6 +250,11 @@ export class PostgresStore implements Store {
     this.#database.guardOpen();
     this.#hints?.listen();
     return this.#watchers.watch(key, wake);
+  }
+
+  /** Dead rows are the server's to clear away, from its files as from its write-ahead log, its copies and its backups. */
+  async scrub(): Promise<void> {
+    this.#database.guardOpen();
   }
 
   async close(): Promise<void> {

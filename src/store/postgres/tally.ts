@@ -80,7 +80,7 @@ export function tallyCall(
           coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
           (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
         from (
-          select *, state in ('active', 'inactive') as live, ${schema}.readable(data) as fact
+          select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
           from ${schema}.sessions where tenant = $1 offset 0
         ) session
       ) session
@@ -88,29 +88,33 @@ export function tallyCall(
     ), facts as materialized (
       select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
         fact ->> 'type' as type, fact ->> 'reason' as reason,
-        case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact ->> 'heldMs')::numeric end as held_ms,
+        case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
         case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
         case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
         ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
         case log when 'spent' then ${number("turns")} else 0 end as cut,
-        ${number("requests")} as requests, ${number("usage,inputTokens")} as input_tokens,
-        ${number("usage,outputTokens")} as output_tokens, ${number("usage,totalTokens")} as total_tokens,
-        case log when 'turns' then (case when fact #>> '{usage,estimated}' = 'true' then 1 else 0 end)
+        ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
+        ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
+        case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
           else ${number("estimated")} end as estimated,
         ${number("durationMs")} as duration_ms,
         case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
         case log when 'turns' then bytes else 0 end as turn_bytes
       from (
-        select entry.log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
-          octet_length(entry.data) as bytes,
-          ${schema}.readable(case
-            when entry.log = 'turns' and position('${inputMark}' in entry.data) > 0
-              then left(entry.data, position('${inputMark}' in entry.data) - 1) || '}'
-            when entry.log in ('turns', 'spent', 'events') then entry.data
-          end) as fact
-        from ${schema}.entries entry
-        ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
-        where entry.tenant = $1 and entry.at >= $3 offset 0
+        select log, at, user_id, bytes, fact, fact -> 'usage' as usage from (
+          select log, at, user_id, bytes, ${readable(schema, "head")} as fact from (
+            select log, at, user_id, bytes, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
+            from (
+              select entry.log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
+                octet_length(entry.data) as bytes,
+                case when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
+                  when entry.log in ('spent', 'events') then entry.data end as head
+              from ${schema}.entries entry
+              ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
+              where entry.tenant = $1 and entry.at >= $3 offset 0
+            ) entry offset 0
+          ) entry offset 0
+        ) entry offset 0
       ) entry
     )
     select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
@@ -118,9 +122,14 @@ export function tallyCall(
   return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
 }
 
-/** A number of the fact, 0 where it says none. */
-function number(path: string): string {
-  return `case when jsonb_typeof(fact #> '{${path}}') = 'number' then (fact #>> '{${path}}')::numeric else 0 end`;
+/** A text as jsonb. Nearly none holds what jsonb cannot, and looking for an escape costs less than calling the function. */
+function readable(schema: string, column: string): string {
+  return `case when position('\\u' in ${column}) > 0 then ${schema}.readable(${column}) else ${column}::jsonb end`;
+}
+
+/** A number of the fact or of its usage, 0 where it says none. */
+function number(name: string, of: "fact" | "usage" = "fact"): string {
+  return `case when jsonb_typeof(${of} -> '${name}') = 'number' then (${of} -> '${name}')::numeric else 0 end`;
 }
 
 function ofStatus(status: "failed" | "interrupted"): string {

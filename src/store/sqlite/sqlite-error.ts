@@ -26,6 +26,11 @@ export function isBusy(error: unknown): boolean {
   return code === busy || code === locked;
 }
 
+/** Said by us where SQLite says in a row, not by an error, that another connection is in the way. */
+export function busyError(): Error {
+  return Object.assign(new Error("another connection is reading"), { errcode: busy });
+}
+
 /** What an error of SQLite means to a caller; anything else comes back as it is. */
 export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);

@@ -39,6 +39,24 @@ export function closingCases(check: Check): void {
     }
   });
 
+  check("scrubbed-is-gone: what stands is left as it is, also under who writes meanwhile", async (bench) => {
+    const { store } = bench;
+    const splices = [sampleSplice("turns", 1, ["a", { key: "k", value: "b" }])];
+    const kept = await land(store, creationOf(bench.record({ id: "kept" }), { splices }));
+    const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
+    await commitOne(store, removeSession(removed));
+    const before = await see(store, keyOf(kept), ["turns"]);
+    const records = Array.from({ length: 20 }, (_, index) => bench.record({ id: `s${index}` }));
+    const scrubbing = store.scrub();
+    for (const record of records) await land(store, creationOf(record));
+    await scrubbing;
+    await store.scrub();
+    assert.deepEqual(await see(store, keyOf(kept), ["turns"]), before);
+    for (const record of records) assert.ok(await see(store, keyOf(record), []));
+    assert.equal(await see(store, keyOf(removed), []), undefined);
+    await land(store, stepOf(kept, { splices: [sampleSplice("turns", 3, ["c"])] }));
+  });
+
   check("close: calling it again does nothing", async ({ store }) => {
     await store.close();
     await store.close();
@@ -70,6 +88,7 @@ export function closingCases(check: Check): void {
     forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
     heartbeat: (store) => store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null }),
     instances: (store) => store.instances([]),
+    scrub: (store) => store.scrub(),
   };
   for (const [name, call] of Object.entries(calls)) {
     check(`close: ${name} on a closed store is an error`, async ({ store }) => {

@@ -189,6 +189,13 @@ function sweepCases(check: Check): void {
     assert.deepEqual(await settled(3, "ended"), ["ended"]);
     assert.deepEqual(await settled(3, "archived", "expired"), ["expired", "archived"]);
     assert.deepEqual(await settled(3), []);
+    const all = { order: "settled", tenant, states: ["expired", "ended", "archived"], before: 3, limit: 2 } as const;
+    assert.deepEqual(inOrder(await pages(store, { ...all, agent: "nobody" })), []);
+    assert.deepEqual(inOrder(await pages(store, { ...all, user: "nobody" })), []);
+    await create(bench, [{ id: "theirs", state: "ended", stateSince: 2, agent: "cfo", user: "u" }]);
+    assert.deepEqual(inOrder(await pages(store, { ...all, agent: "cfo" })), ["theirs"]);
+    assert.deepEqual(inOrder(await pages(store, { ...all, user: "u" })), ["theirs"]);
+    assert.deepEqual(inOrder(await pages(store, { ...all, agent: "ceo", user: "u" })), []);
   });
 
   check("pages-are-complete: due and settled go over all tenants where none is named", async (bench) => {

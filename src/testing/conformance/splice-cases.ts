@@ -98,6 +98,36 @@ export function spliceCases(check: Check): void {
     assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 1);
   });
 
+  check("logs-may-begin-later: a fork's log begins after the turns that it shares", async (bench) => {
+    const { store } = bench;
+    const fields = { heads: { turns: 3 }, parent: { id: "parent", at: 3, born: 1 } };
+    const born = bench.record({ id: "fork", ...fields });
+    const creation = creationOf(born);
+    assert.ok(creation.record);
+    // The record speaks of turns that are not its own.
+    await land(store, { ...creation, record: { ...creation.record, heads: fields.heads } });
+    const load = async (last: number): Promise<unknown> =>
+      (await store.load([{ key: keyOf(born), tails: [{ log: "turns", last }] }]))[0]?.tails[0];
+    assert.deepEqual(await load(10), []);
+    const range = { log: "turns", from: 4, to: 100, limit: 100 } as const;
+    assert.deepEqual(await store.read(keyOf(born), { ...range, order: "ascending" }), []);
+    let record = await land(store, stepOf(born, { splices: [sampleSplice("turns", 4, ["d", "e"])] }));
+    record = await land(store, stepOf(record, { splices: [sampleSplice("turns", 5, ["E", "F"])] }));
+    const whole = [...sampleEntries(4, ["d"]), ...sampleEntries(5, ["E", "F"])];
+    assert.deepEqual(await load(10), whole);
+    assert.deepEqual(await load(1), whole.slice(2));
+    assert.deepEqual(await store.read(keyOf(born), { ...range, order: "ascending" }), whole);
+    assert.deepEqual(await store.read(keyOf(born), { ...range, from: 1, order: "descending" }), whole.toReversed());
+    record = await land(store, stepOf(record, { splices: [sampleSplice("turns", 4, [])] }));
+    assert.deepEqual(await load(10), []);
+    // Given its own, it has them all.
+    await land(
+      store,
+      stepOf(record, { fields: { parent: null }, splices: [sampleSplice("turns", 1, ["a", "b", "c", "d"])] }),
+    );
+    assert.deepEqual(await load(10), sampleEntries(1, ["a", "b", "c", "d"]));
+  });
+
   check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {
     const { store } = bench;
     const record = await land(

@@ -1,0 +1,65 @@
+/** Read the logs of an archived session, part by part. */
+import { decode } from "../domain/codec.ts";
+import type { Entry } from "../domain/entry.ts";
+import type { Archive, SessionRecord } from "../domain/record.ts";
+import { SessionError } from "../errors.ts";
+import type { LogRange } from "../store/store.ts";
+import { unpackPart, type ArchivedEntries } from "./archive-text.ts";
+import type { Core } from "./core.ts";
+
+/** Entries of an archive, as {@link LogRange} says; undefined where it is not there any more. @throws SessionError `store_invalid` */
+export async function readArchive(
+  core: Core,
+  record: SessionRecord,
+  archive: Archive,
+  range: LogRange,
+): Promise<readonly Entry[] | undefined> {
+  const places = archive.parts.flatMap(({ ranges }, index) =>
+    ranges.some((one) => one.log === range.log && touches(one, range)) ? [index] : [],
+  );
+  const isDescending = "order" in range && range.order === "descending";
+  const found: Entry[] = [];
+  for (const index of isDescending ? places.toReversed() : places) {
+    if ("limit" in range && found.length >= range.limit) break;
+    const sections = await readPart(core, record, archive, index);
+    if (sections === undefined) return undefined;
+    const entries = sections
+      .filter(({ log }) => log === range.log)
+      .flatMap((section) => section.entries.filter((entry) => isWanted(entry, range)));
+    found.push(...(isDescending ? entries.toReversed() : entries));
+  }
+  return "limit" in range ? found.slice(0, range.limit) : found;
+}
+
+/** One part of an archive, by its place; undefined where it is not there any more. @throws SessionError `store_invalid` */
+export async function readPart(
+  core: Core,
+  record: SessionRecord,
+  archive: Archive,
+  index: number,
+): Promise<readonly ArchivedEntries[] | undefined> {
+  const seq = index + 1;
+  const range = { log: "archive", from: seq, to: seq, order: "ascending", limit: 1 } as const;
+  const [entry] = await core.store.read(record, range);
+  if (entry === undefined) return undefined;
+  const { brotli } = decode(entry.data) as { brotli?: unknown };
+  const part = archive.parts[index];
+  const sections =
+    brotli instanceof Uint8Array && part !== undefined
+      ? await unpackPart(brotli, part.sha256, archive.bytes)
+      : undefined;
+  if (sections !== undefined) return sections;
+  // Put away anew since the record was read, or damaged: the newest record tells.
+  const [newest] = await core.store.load([{ key: record, tails: [] }]);
+  if (newest?.record.version !== record.version) return undefined;
+  const reason = `part ${seq} of its archive is not what was put away; restore it from a backup`;
+  throw new SessionError("store_invalid", { store: `of session ${record.id}`, reason });
+}
+
+function touches({ from, to }: { from: number; to: number }, range: LogRange): boolean {
+  return "keys" in range || (from <= range.to && to >= range.from);
+}
+
+function isWanted({ seq, key }: Entry, range: LogRange): boolean {
+  return "keys" in range ? key !== null && range.keys.includes(key) : seq >= range.from && seq <= range.to;
+}

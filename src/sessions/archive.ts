@@ -1,0 +1,124 @@
+/** Put a session's logs away, and bring them back. */
+import {
+  archiveSession,
+  isArchivable,
+  logsOf,
+  unarchiveSession,
+  type PackedLogs,
+  type PackedPart,
+} from "../domain/archive.ts";
+import { headOf } from "../domain/change.ts";
+import type { Entry, LogName } from "../domain/entry.ts";
+import type { Logs } from "../domain/lifecycle.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { sessionIds } from "../domain/writer.ts";
+import { SessionError } from "../errors.ts";
+import { readPart } from "./archive-reader.ts";
+import { packPart, type ArchivedEntries } from "./archive-text.ts";
+import type { Core } from "./core.ts";
+import type { Handle } from "./handle.ts";
+import { eachEntry } from "./log-reader.ts";
+
+/** What is compressed together at most, unless one entry is larger: as much as a reader has in memory for it. */
+const partBytes = 4 * 1024 * 1024;
+/** So often may the session change under who puts it away. */
+const attemptsMax = 20;
+
+/**
+ * False where it was archived already; with `version`, also where another one stands.
+ * @throws SessionError `busy`, `turn_open`, `contended`
+ */
+export async function archiveOn(handle: Handle, version?: number): Promise<boolean> {
+  return await onUnmoved(handle, async (record) => {
+    if (record.archive !== null || (version !== undefined && record.version !== version)) return false;
+    const logs = await packedLogs(handle.core, record);
+    return (draft, context, { fence }) => archiveSession(draft, { logs, fence }, context);
+  });
+}
+
+/** False where it was not archived. @throws SessionError `store_invalid` for an archive that is damaged, `contended` */
+export async function unarchiveOn(handle: Handle): Promise<boolean> {
+  return await onUnmoved(handle, async (record) => {
+    if (record.state !== "archived") return false;
+    const logs = await unpackedLogs(handle.core, record);
+    if (logs === undefined) return undefined;
+    return (draft, context) => unarchiveSession(draft, logs, context);
+  });
+}
+
+/**
+ * Prepare a rule on the newest record and apply it to that very record; where the session moved on meanwhile, again.
+ * `prepare` gives back false where there is nothing to do, undefined where it saw that the session moved on.
+ */
+async function onUnmoved(
+  handle: Handle,
+  prepare: (record: SessionRecord) => Promise<Parameters<Handle["write"]>[0] | false | undefined>,
+): Promise<boolean> {
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    await handle.peek();
+    await handle.putInOrder();
+    const { record } = handle;
+    const rule = await prepare(record);
+    if (rule === false) return false;
+    if (rule === undefined) continue;
+    const written = await handle.write((draft, context, writer) =>
+      draft.record.version === record.version ? rule(draft, context, writer) : null,
+    );
+    if (written.status === "ok") return true;
+  }
+  throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
+}
+
+/** The logs of a session, compressed part by part. */
+async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs> {
+  const parts: PackedPart[] = [];
+  const heads: Record<string, number> = {};
+  let bytes = 0;
+  for await (const sections of sectionsOf(core, record)) {
+    const { bytes: more, ...part } = await packPart(sections);
+    parts.push(part);
+    bytes += more;
+  }
+  for (const log of logsOf(record).filter(isArchivable)) heads[log] = headOf(record, log);
+  return { parts, heads, bytes };
+}
+
+/** The entries of all logs, log by log, in groups of about the size of a part. */
+async function* sectionsOf(core: Core, record: SessionRecord): AsyncGenerator<readonly ArchivedEntries[], void, void> {
+  let sections: ArchivedEntries[] = [];
+  let length = 0;
+  for (const log of logsOf(record).filter(isArchivable).toSorted()) {
+    let entries: Entry[] = [];
+    for await (const entry of eachEntry(core, record, log)) {
+      if (length > 0 && length + entry.data.length > partBytes) {
+        yield [...sections, ...sectionOf(log, entries)];
+        sections = [];
+        entries = [];
+        length = 0;
+      }
+      entries.push(entry);
+      length += entry.data.length;
+    }
+    sections.push(...sectionOf(log, entries));
+  }
+  if (sections.length > 0) yield sections;
+}
+
+function sectionOf(log: LogName, entries: readonly Entry[]): readonly ArchivedEntries[] {
+  const [first] = entries;
+  return first === undefined ? [] : [{ log, from: first.seq, to: first.seq + entries.length - 1, entries }];
+}
+
+/** All that was put away; undefined where it is not there any more. */
+async function unpackedLogs(core: Core, record: SessionRecord): Promise<Logs | undefined> {
+  const logs = new Map<LogName, Entry[]>();
+  const { archive } = record;
+  if (archive === null) return logs;
+  for (const log of Object.keys(archive.heads)) logs.set(log, []);
+  for (const index of archive.parts.keys()) {
+    const sections = await readPart(core, record, archive, index);
+    if (sections === undefined) return undefined;
+    for (const { log, entries } of sections) logs.get(log)?.push(...entries);
+  }
+  return logs;
+}
