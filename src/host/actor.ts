@@ -75,8 +75,11 @@ export class Actor {
     return this.#phase;
   }
 
-  /** Call it in the moment in which it is over, in order, before anybody who comes later can speak to the session. */
-  whenGone(call: () => void): void {
+  /**
+   * Call it in the moment in which it is over, or stays after all; in order, before anybody who comes later can speak to
+   * the session.
+   */
+  whenEnded(call: () => void): void {
     this.#followers.push(call);
   }
 
@@ -207,6 +210,7 @@ export class Actor {
     this.#phase = "live";
     this.#ending = undefined;
     this.touch();
+    this.#callFollowers();
     this.#rest();
   }
 
@@ -217,7 +221,11 @@ export class Actor {
     this.#leavePlace();
     this.#host.forget(this);
     this.#gone.resolve();
-    for (const call of this.#followers) call();
+    this.#callFollowers();
+  }
+
+  #callFollowers(): void {
+    for (const call of this.#followers.splice(0)) call();
   }
 
   /** Work off what there is, unless it is being worked off. */

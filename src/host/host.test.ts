@@ -217,6 +217,18 @@ test("no more sessions are live than may be: refused, kept waiting, or in the pl
   }
 });
 
+test("who waits for a place longer than an answer may take is told that the host is full, and did not fail", async () => {
+  await using here = await place({ maxSessions: 1, whenFull: "wait", turnTimeout: "1s" });
+  await here.host.ensure("a");
+  await here.sessions.create({ id: "b" });
+  const refused = assert.rejects(here.host.send("b", "x"), { code: "host_full" });
+  await here.clock.advance(1200);
+  await refused;
+  assert.equal(here.host.get("b"), undefined);
+  assert.equal(here.host.metrics().counts.crashed, 0);
+  assert.equal(here.host.metrics().waiting, 0);
+});
+
 test("a mailbox takes no more than its limit, and says so", async () => {
   await using here = await place({ mailboxMax: 2 });
   await here.host.ensure("s");
@@ -266,6 +278,24 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   assert.deepEqual(await parts.next(), { done: false, value: "a part" });
   await here.host.kill("s");
   for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
+});
+
+test("who speaks to one that is about to sleep, and stays awake because the store is away, is answered", async () => {
+  let tarry = (): void => undefined;
+  const slow: Runtime = {
+    onMessage: () => "still here",
+    onIdle: () => new Promise<void>((resolve) => (tarry = resolve)),
+  };
+  await using here = inMemory();
+  await using host = await startHost(here.sessions, { runtime: slow, idleTimeout: "1m" });
+  await host.ensure("s");
+  await here.clock.advance(61_000);
+  await until(() => host.get("s")?.phase === "stopping");
+  const last = here.store.commits + 1;
+  here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
+  const sent = host.send("s", "x");
+  tarry();
+  assert.equal(await Promise.race([sent, sleep(2000)]), "still here");
 });
 
 test("what is killed while it goes to sleep is dead", async () => {

@@ -8,7 +8,7 @@ import { Residence } from "../sessions/residence.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
-import type { Profile } from "./cell.ts";
+import { RuntimeEnd, type Profile } from "./cell.ts";
 import { openCells, type Cells } from "./cells.ts";
 import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./options.ts";
 import { inParallel } from "./in-parallel.ts";
@@ -355,7 +355,7 @@ export class Host implements AsyncDisposable {
     const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
     if (actor.isEnding) {
       // Up to `use` nothing is awaited, so those who wait for a new one come by it in their order.
-      return await new Promise((resolve) => actor.whenGone(() => resolve(this.#with(id, reason, use))));
+      return await new Promise((resolve) => actor.whenEnded(() => resolve(this.#with(id, reason, use))));
     }
     this.#actors.delete(text);
     this.#actors.set(text, actor); // the one spoken to last comes last
@@ -384,7 +384,14 @@ export class Host implements AsyncDisposable {
     }
     const entered = this.#capacity.enter(signal);
     this.#makeRoom();
-    await entered;
+    try {
+      await entered;
+    } catch (error) {
+      if (!(error instanceof RuntimeEnd)) throw error;
+      // Its time was up before there was a place: no fault of its code, which did not run.
+      this.#rejected++;
+      throw this.#capacity.full();
+    }
   }
 
   /** Whoever is at work is let work: who waits gets its place when it has nothing to do. */

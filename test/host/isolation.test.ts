@@ -129,6 +129,27 @@ for (const isolation of ["pool", "session", "process"] as const) {
     );
   });
 
+  test(`${isolation}: an answer in parts that is broken off never looks whole`, async () => {
+    await using here = await place({ isolation, workers: 1 });
+    await Promise.all([here.host.ensure("s"), here.host.ensure("killed")]);
+    const [parts, killed] = (await Promise.all(
+      ["s", "killed"].map((id) => here.host.send(id, "endless")),
+    )) as AsyncIterableIterator<number>[];
+    assert(parts !== undefined && killed !== undefined);
+    assert.deepEqual([(await parts.next()).value, (await killed.next()).value], [1, 1]);
+    await here.host.kill("killed");
+    await assert.rejects(killed.next(), { code: "session_stopped" });
+    assert.equal((await parts.next()).value, 2, "the others go on");
+    await parts.return?.();
+    assert.equal(await here.host.send("s", "x"), 1, "who has heard enough may ask the next");
+    if (isolation !== "pool") return;
+    const doomed = (await here.host.send("s", "endless")) as AsyncIterableIterator<number>;
+    await doomed.next();
+    await assert.rejects(here.host.send("killed", "exit"), { code: "runtime_failed" });
+    await assert.rejects(doomed.next(), { code: "runtime_failed" });
+    await assert.rejects(doomed.next(), { code: "runtime_failed" });
+  });
+
   test(`${isolation}: rapidly created and killed, there is one or none, and no worker too many`, async () => {
     await using here = await place({ isolation });
     await here.sessions.create({ id: "s" });

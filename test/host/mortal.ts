@@ -44,6 +44,13 @@ const runtime: Runtime = {
         return (async function* () {
           for (let part = 1; part <= 3; part++) yield part;
         })();
+      case "endless":
+        return (async function* () {
+          for (let part = 1; ; part++) {
+            yield part;
+            await sleep(20);
+          }
+        })();
       case "uncopyable":
         return () => undefined;
       case "conflict":

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import * as fc from "fast-check";
-import { startHost, type Host, type LiveSession, type Runtime } from "../../src/host/index.ts";
+import { startHost, type Host, type LiveSession, type Runtime, type WhenFull } from "../../src/host/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import type { ScriptedClock } from "../../src/testing/scripted-clock.ts";
 import { inMemory, type InMemory } from "../in-memory.ts";
@@ -248,12 +248,12 @@ class World {
     this.#tick = tick;
   }
 
-  static async open(place: InMemory, tick: (ms: number) => void): Promise<World> {
+  static async open(place: InMemory, whenFull: WhenFull, tick: (ms: number) => void): Promise<World> {
     const witness = new Witness(place.clock);
     const host = await startHost(place.sessions, {
       runtime: witness.runtime,
       maxSessions: 2,
-      whenFull: "passivate-least-recent",
+      whenFull,
       mailboxMax: 5,
       turnTimeout: "20s",
       stopTimeout: "5s",
@@ -359,14 +359,20 @@ const mayBe: ReadonlySet<string> = new Set([
   "session_stopped",
   "session_not_found",
   "mailbox_full",
+  "host_full",
   "closed",
   "store_unavailable",
 ]);
 
-async function live(t: TestContext, commands: readonly Command[], outcomes: Map<string, number>): Promise<void> {
+interface History {
+  readonly whenFull: WhenFull;
+  readonly commands: readonly Command[];
+}
+
+async function live(t: TestContext, { whenFull, commands }: History, outcomes: Map<string, number>): Promise<void> {
   await using place = inMemory();
   for (const id of ids) await place.sessions.create({ id });
-  const world = await World.open(place, (ms) => t.mock.timers.tick(ms));
+  const world = await World.open(place, whenFull, (ms) => t.mock.timers.tick(ms));
   for (const command of commands) {
     await world.run(command);
     assert.deepEqual(world.witness.wrongs, []);
@@ -411,9 +417,12 @@ const trouble = fc.record({
 async function check(t: TestContext, command: fc.Arbitrary<Command>): Promise<ReadonlyMap<string, number>> {
   t.mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
   const outcomes = new Map<string, number>();
-  const histories = fc.array(command, { maxLength: 60, size: "max" });
+  const histories = fc.record({
+    whenFull: fc.constantFrom<WhenFull[]>("passivate-least-recent", "wait", "reject"),
+    commands: fc.array(command, { maxLength: 60, size: "max" }),
+  });
   await fc.assert(
-    fc.asyncProperty(histories, async (commands) => await live(t, commands, outcomes)),
+    fc.asyncProperty(histories, async (history) => await live(t, history, outcomes)),
     { numRuns: 200 },
   );
   t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
@@ -422,7 +431,7 @@ async function check(t: TestContext, command: fc.Arbitrary<Command>): Promise<Re
 
 test("whatever is sent, started, stopped and killed, no session lives twice, and all is answered", async (t) => {
   const outcomes = await check(t, calm);
-  for (const outcome of ["ok", "runtime_failed", "session_stopped", "session_failed", "mailbox_full"])
+  for (const outcome of ["ok", "runtime_failed", "session_stopped", "session_failed", "mailbox_full", "host_full"])
     assert((outcomes.get(outcome) ?? 0) >= 5, `${outcome} came about`);
 });
 
