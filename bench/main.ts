@@ -11,6 +11,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   sqlite: () => import("./sqlite.ts"),
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
+  stats: () => import("./stats.ts"),
   moving: () => import("./moving.ts"),
 };
 

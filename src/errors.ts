@@ -83,6 +83,7 @@ export interface ErrorDetails {
   };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
+  readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
 
   // Answers
   readonly interrupted: InSession & { turn: number; reason: string };
@@ -96,6 +97,7 @@ export interface ErrorDetails {
   // Live sessions
   readonly state_too_large: InSession & { bytes: number; bytesMax: number };
   readonly not_owner: InSession & { owner: string; address: string };
+  readonly owner_unreachable: InSession & { address: string; reason: string };
   readonly mailbox_full: InSession & { waiting: number; waitingMax: number };
   readonly host_full: { live: number; liveMax: number };
   readonly runtime_invalid: { module: string; reason: string };
@@ -318,6 +320,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     message: (d) => `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
   },
+  budget_exceeded: {
+    status: 402,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} has spent ${d.spent} ${d.unit}, its budget is ${d.max}; raise it with update, or go on in another session`,
+  },
 
   // Answers
   interrupted: {
@@ -374,6 +382,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 421,
     retryable: true,
     message: (d) => `session ${d.sessionId} lives in ${d.owner}; send to ${d.address}`,
+  },
+  owner_unreachable: {
+    status: 502,
+    retryable: true,
+    message: (d) =>
+      `session ${d.sessionId} lives in another host, and ${d.address} did not answer: ${d.reason}; what the message did there before may be kept`,
   },
   mailbox_full: {
     status: 429,
@@ -535,12 +549,11 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 
   /**
-   * The error with what it befell, unless it says so already: a copy, for one failure of a store may befall many callers.
-   * What its details hold already stands.
+   * The error with what it befell: a copy, for one failure of a store may befall many callers. What its details hold already
+   * stands, but for the command.
    */
-  within(context: ErrorContext): SessionError<Code> {
-    if (this.details.command !== undefined) return this;
-    const details = { ...context, ...this.details };
+  within({ command, ...befallen }: ErrorContext & { readonly command: string }): SessionError<Code> {
+    const details = { ...befallen, ...this.details, command };
     const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
     copy.message = this.message;
     if (this.stack !== undefined) copy.stack = this.stack;

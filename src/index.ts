@@ -22,6 +22,7 @@ export type { LinkCode } from "./sessions/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export { correlated } from "./sessions/correlation.ts";
 export type { FallbackNews, Health } from "./sessions/reach.ts";
+export type { HostInfo } from "./sessions/hosts.ts";
 export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
 export type { BreakerState } from "./store/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/committed.ts";
@@ -57,11 +58,15 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
 export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
+export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
+export type { Spread } from "./domain/spread.ts";
+export type { Budget } from "./domain/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
-export type { Message, MessageInput, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
+export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
 export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type { Counters, Floor, Instance, Lease, Metadata, SessionRecord } from "./domain/record.ts";
@@ -85,7 +90,20 @@ export type {
   SessionFilter,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "./store/store.ts";
+export {
+  Tallying,
+  type Histogram,
+  type SessionDay,
+  type SessionFacts,
+  type EntryFacts,
+  type Tally,
+  type TallyKind,
+  type TallyQuery,
+  type TurnGroup,
+  type TurnSums,
+} from "./store/tally.ts";
 export {
   errorCodes,
   hasCode,

@@ -1,4 +1,5 @@
 import { hasCode, SessionError } from "./errors.ts";
+import { perform } from "./sessions/operation.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options.ts";
 import { lateStore } from "./store/late.ts";
@@ -23,6 +24,10 @@ const schemes = ["sqlite:", "postgres:", "memory:"];
  * @throws SessionError `store_scheme_unknown`, those of the store's opening, `argument_invalid` for wrong options
  */
 export async function openSessions(target: string | OpenOptions = {}): Promise<Sessions> {
+  return await perform({ operation: "open", tenant: undefined }, () => open(target));
+}
+
+async function open(target: string | OpenOptions): Promise<Sessions> {
   const { store = "sqlite:perdure.db", fallback, ...options } = typeof target === "string" ? { store: target } : target;
   if (fallback === undefined) {
     return Sessions.on(typeof store === "string" ? await openStore(store, options) : store, options);

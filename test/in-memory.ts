@@ -56,6 +56,8 @@ function keptOpen(store: Store, loadsFail: () => boolean): Store {
     },
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, how) => store.heartbeat(instance, how),

@@ -26,6 +26,9 @@ async function live(store: string): Promise<void> {
   const busy = await sessions.create({ agent: "ceo" });
   await busy.handOff("scheduling");
   await sleep(20);
+  // What has nothing to do with the floor does not end its time.
+  await (await sessions.get(busy.id)).lease();
+  await (await sessions.get(busy.id)).unlock();
   await busy.handOff("billing");
   await (await sessions.create({ agent: "ceo", ttl: 1 })).touch().catch(() => undefined);
   await (await sessions.create({ agent: "cfo" })).end();
@@ -36,7 +39,7 @@ async function live(store: string): Promise<void> {
 
 type Row = Record<string, unknown>;
 
-function assertTruth([byAgent = [], floors = [], kept = []]: readonly (readonly Row[])[]): void {
+function assertTruth([byAgent = [], floors = [], kept = [], events = []]: readonly (readonly Row[])[]): void {
   const counts = byAgent.map(({ agent, live, expired, ended }) => [
     agent,
     Number(live),
@@ -57,6 +60,15 @@ function assertTruth([byAgent = [], floors = [], kept = []]: readonly (readonly 
   assert.deepEqual(
     kept.map(({ agent, floors: count }) => [agent, Number(count)]),
     [["scheduling", 1]],
+  );
+  assert.deepEqual(
+    events.map(({ type, events: count, sessions }) => [type, Number(count), Number(sessions)]),
+    [
+      ["created", 4, 4],
+      ["handed_off", 2, 1],
+      ["taken_over", 1, 1],
+      ["terminated", 1, 1],
+    ],
   );
   assert(Number(kept[0]?.["median_seconds"] ?? kept[0]?.["mean_seconds"]) >= 0.015);
 }

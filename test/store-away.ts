@@ -54,6 +54,14 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.find(query);
     },
+    async inspect() {
+      guard();
+      return await memory.inspect();
+    },
+    async tally(query) {
+      guard();
+      return await memory.tally(query);
+    },
     async events(scan) {
       guard();
       return await memory.events(scan);

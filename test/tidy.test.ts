@@ -5,6 +5,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, posix, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { eventKinds } from "../src/domain/event.ts";
 import { errorCodes } from "../src/errors.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -156,6 +157,14 @@ test("every error code is thrown somewhere", () => {
     const uses = text.split(`"${code}"`).length - 1;
     assert(uses > 0, `nothing throws ${code}`);
   }
+});
+
+test("docs/events.md and the table of event types are the same, both ways", () => {
+  const rows = [...read("docs/events.md").matchAll(/^\| `(\w+)` \| (\w+) \| (\w+) \|/gm)];
+  assert.deepEqual(
+    new Map(rows.map(([, type, category, severity]) => [type, { category, severity }])),
+    new Map(Object.entries(eventKinds).map(([type, { category, severity }]) => [type, { category, severity }])),
+  );
 });
 
 test("the public doors name what they export, and all of it has a docstring", () => {

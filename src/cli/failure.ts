@@ -18,6 +18,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   agents_file_invalid: exitCodes.usage,
   store_scheme_unknown: exitCodes.usage,
   model_missing: exitCodes.usage,
+  runtime_invalid: exitCodes.usage,
   snapshot_invalid: exitCodes.usage,
   session_not_found: exitCodes.notFound,
   snapshot_not_found: exitCodes.notFound,

@@ -3,9 +3,11 @@ import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
 import { copyCommand } from "./copy.ts";
-import { exportCommand } from "./export.ts";
+import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
+import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { hostCommand } from "./host.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -15,6 +17,7 @@ import { saveCommand } from "./save.ts";
 import { savedCommand } from "./saved.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
+import { statsCommand } from "./stats.ts";
 import { version } from "./version.ts";
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
@@ -33,6 +36,8 @@ export async function main(args: readonly string[]): Promise<void> {
       consultCommand(),
       chatCommand(),
       sessionsCommand(),
+      statsCommand(),
+      doctorCommand(),
       saveCommand(),
       restoreCommand(),
       savedCommand(),
@@ -43,6 +48,7 @@ export async function main(args: readonly string[]): Promise<void> {
       restoreAllCommand(),
       eventsCommand(),
       serveCommand(),
+      hostCommand(),
       keysCommand(),
       migrateCommand(),
     ])

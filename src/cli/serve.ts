@@ -1,17 +1,6 @@
-import { InvalidArgumentError, type Command } from "commander";
-import {
-  createManager,
-  hasCode,
-  openSessions,
-  SessionError,
-  type Agent,
-  type Model,
-  type OpenOptions,
-  type Sessions,
-} from "../index.ts";
-import type { LogEntry } from "../server/index.ts";
+import type { Command } from "commander";
+import { createManager, openSessions, type Agent, type Model, type OpenOptions } from "../index.ts";
 import { readAgentsFile } from "./agents-file.ts";
-import { CliError } from "./cli-error.ts";
 import { wholeNumber } from "./arguments.ts";
 import { examples, storeCommand } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
@@ -23,12 +12,11 @@ import {
   type StoreOptions,
 } from "./environment.ts";
 import { note } from "./output.ts";
+import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
 
-interface ServeOptions extends StoreOptions {
-  readonly port: number;
-  readonly host: string;
+interface ServeOptions extends StoreOptions, ListenOptions {
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
@@ -69,7 +57,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const agents = readAgentsFile(options.agents);
   const floorTtl = floorTtlOfEnvironment();
   const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
-  const [{ createServer, listen }, sessions] = await Promise.all([
+  const [{ createServer }, sessions] = await Promise.all([
     import("../server/index.ts"),
     openSessions({
       store,
@@ -82,32 +70,22 @@ async function serve(options: ServeOptions): Promise<void> {
     }),
   ]);
   try {
-    const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/i.test(options.host);
-    const hasKey = await knowsKeys(sessions);
-    if (!isLoopback && !hasKey) {
-      throw new SessionError("argument_invalid", {
-        name: "--host",
-        value: `${options.host}, and there is no key`,
-        expected: 'a loopback address, or a key first: "perdure keys create --name operator"',
-      });
-    }
+    const hasKey = await guardReach(sessions, options);
     const server = createServer({
       sessions,
       ...(isRouted(agents) ? { converse: createManager({ sessions, offersFloor: options.tools }).send } : {}),
       cors: options.cors,
-      secureCookies: !isLoopback,
+      secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,
       version: version(),
       log: (entry) => writeLog(entry, options),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listen(server, options).catch((error: unknown) => {
-        throw portError(error, options) ?? error;
-      });
+      const listening = await listenOn(server, options);
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
       if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
-      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      await aborted(signal);
       await listening.close(options.grace * 1000);
     });
   } finally {
@@ -115,16 +93,6 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   // Stopped as asked is done, not failed.
   process.exitCode = 0;
-}
-
-/** A store that is away, where there is a fallback, may hold keys. */
-async function knowsKeys(sessions: Sessions): Promise<boolean> {
-  try {
-    return (await sessions.keys.list()).length > 0;
-  } catch (error) {
-    if (hasCode(error, "store_unavailable")) return true;
-    throw error;
-  }
 }
 
 function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
@@ -137,37 +105,6 @@ function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
   return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);
 }
 
-function writeLog({ error, ...entry }: LogEntry, { quiet = false }: ServeOptions): void {
-  if (quiet && entry.level === "info") return;
-  const took = entry.ms === undefined ? {} : { ms: Math.round(entry.ms * 100) / 100 };
-  const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
-}
-
-function port(text: string): number {
-  const value = wholeNumber(text);
-  if (value <= 65_535) return value;
-  throw new InvalidArgumentError("Expected a port, 0 to 65535.");
-}
-
 function collect(value: string, values: readonly string[]): readonly string[] {
   return [...values, value];
-}
-
-/** A port that cannot be had is the caller's to choose. */
-function portError(
-  cause: unknown,
-  { port, host }: { readonly port: number; readonly host: string },
-): CliError | undefined {
-  const code = (cause as NodeJS.ErrnoException).code ?? "";
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: "is in use",
-    EACCES: "is not yours to use",
-    EADDRNOTAVAIL: "is no address of this machine",
-    ENOTFOUND: "is no address that is known",
-  };
-  const reason = reasons[code];
-  return reason === undefined
-    ? undefined
-    : new CliError("usage", `port ${port} of ${host} ${reason}; choose another with --port or --host`);
 }

@@ -7,8 +7,11 @@ import type {
   EventQuery,
   ListQuery,
   SessionPage,
+  Stats,
+  StatsQuery,
   SweepReport,
   SweepRequest,
+  TallyKind,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
 import { Http, type HttpOptions } from "./http.ts";
@@ -23,6 +26,11 @@ export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
 /** The sessions that a key opens, over HTTP. Nothing is sent before it is asked for, and there is nothing to close. */
 export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
   return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
+}
+
+/** What to know of a tenant's sessions, by one kind at a time. */
+export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
+  readonly by?: TallyKind;
 }
 
 /** The sessions of one tenant, over HTTP. */
@@ -107,6 +115,17 @@ export class RemoteSessions {
   async sweep({ signal, ...request }: SweepRequest = {}): Promise<SweepReport> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/sweep", body: request, signal });
     return body as SweepReport;
+  }
+
+  /** The tenant's sessions in numbers. */
+  async stats({ by, since, limit }: RemoteStatsQuery = {}): Promise<Stats> {
+    const { body } = await this.#http.ask({
+      method: "GET",
+      path: "/v1/stats",
+      query: { by, since: since?.toISOString(), limit },
+    });
+    const stats = body as Stats & { at: string; since: string | null };
+    return { ...stats, at: new Date(stats.at), since: stats.since === null ? null : new Date(stats.since) };
   }
 
   #session(body: unknown): RemoteSession {

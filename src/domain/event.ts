@@ -51,9 +51,17 @@ export type EventData =
       readonly from: string | null;
       readonly ttlMs: number;
       readonly note: string | null;
+      /** How long `from` had it, ms; null: nobody had. */
+      readonly heldMs: number | null;
     }
   /** Who had the floor gave it back, or its time was up. */
-  | { readonly type: "released"; readonly agent: string; readonly reason: "released" | "expired" }
+  | {
+      readonly type: "released";
+      readonly agent: string;
+      readonly reason: "released" | "expired";
+      /** How long it had it, ms. */
+      readonly heldMs: number;
+    }
   /** A device's session became a user's. */
   | { readonly type: "claimed"; readonly user: string }
   /** The user's conversation goes on in another session. */

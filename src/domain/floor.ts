@@ -34,12 +34,14 @@ export function handOff(record: SessionRecord, handed: HandOff, context: Context
 export function giveFloor(draft: Draft, { agent, ttlMs, note }: HandOff, context: Context): void {
   const { now } = context;
   clearFloor(draft, context);
-  const from = draft.record.floor?.agent ?? null;
+  const { floor } = draft.record;
+  const from = floor?.agent ?? null;
+  const heldMs = floor === null ? null : now - floor.lockedAt;
   const expiresAt = now + ttlMs;
   use(draft, context);
   set(draft, { floor: { agent, lockedAt: now, expiresAt, note } });
   set(draft, { sweepAt: Math.min(draft.record.sweepAt, expiresAt) });
-  tell(draft, { type: "handed_off", agent, from, ttlMs, note }, context);
+  tell(draft, { type: "handed_off", agent, from, ttlMs, note, heldMs }, context);
 }
 
 /** Give the floor back; null where nobody has it. */
@@ -49,7 +51,11 @@ export function releaseFloor(record: SessionRecord, context: Context): Change | 
   const { floor } = draft.record;
   if (floor !== null) {
     set(draft, { floor: null });
-    tell(draft, { type: "released", agent: floor.agent, reason: "released" }, context);
+    tell(
+      draft,
+      { type: "released", agent: floor.agent, reason: "released", heldMs: context.now - floor.lockedAt },
+      context,
+    );
   }
   return draft.record === draft.base ? null : changeOf(draft);
 }
@@ -59,6 +65,10 @@ export function clearFloor(draft: Draft, context: Context): boolean {
   const { floor } = draft.record;
   if (floor === null || context.now < floor.expiresAt) return false;
   set(draft, { floor: null });
-  tell(draft, { type: "released", agent: floor.agent, reason: "expired" }, context);
+  tell(
+    draft,
+    { type: "released", agent: floor.agent, reason: "expired", heldMs: floor.expiresAt - floor.lockedAt },
+    context,
+  );
   return true;
 }

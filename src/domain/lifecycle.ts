@@ -1,5 +1,6 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../errors.ts";
+import type { Budget } from "./budget.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
@@ -16,6 +17,7 @@ export interface NewSession {
   readonly metadata: Metadata;
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
+  readonly budget?: Budget | null;
   /** The startup context; kept in a log of its own, so that no append rewrites it. */
   readonly instructions: string | null;
 }
@@ -48,6 +50,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     expiresAt: now,
     sweepAt: Number.MAX_SAFE_INTEGER,
     counters: noCounters,
+    budget: session.budget ?? null,
     heads: {},
     turnsVersion: version + 1, // a restart makes all turns seen before stale
     openTurn: null,
@@ -113,6 +116,7 @@ export interface Patch {
   readonly maxAgeMs?: number | null;
   readonly user?: string | null;
   readonly agent?: string;
+  readonly budget?: Budget | null;
   readonly instructions?: string;
 }
 

@@ -1,4 +1,5 @@
 import type { SessionState } from "./states.ts";
+import type { Budget } from "./budget.ts";
 import type { Value } from "./codec.ts";
 
 /** Free data of the application, a plain object of storable values. */
@@ -103,6 +104,8 @@ export interface SessionRecord {
    */
   readonly sweepAt: number;
   readonly counters: Counters;
+  /** What it may spend; null: as much as it likes. */
+  readonly budget: Budget | null;
   /** The last seq of each log that was ever written to. */
   readonly heads: { readonly [log: string]: number };
   /** The version of the last change of the `turns` log: what a handle must have seen to write a turn. */

@@ -40,8 +40,10 @@ import { defaultLimits } from "./limits.ts";
 import { activateSession, failSession, passivateSession } from "./live.ts";
 import type { Floor, SessionRecord } from "./record.ts";
 import { stateAt } from "./states.ts";
-import { tallyAll } from "./tally.ts";
+import { tallyAll, tallySpent } from "./tally.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
+import { Examination } from "./examination.ts";
+import { CutTally, spentOf } from "./spent.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns.ts";
 import type { Context, Writer } from "./writer.ts";
 
@@ -354,8 +356,9 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "truncate": {
       const turns = life.turns();
       const after = Math.min(command.keep, turns.length);
-      const messages = turns.slice(after).reduce((sum, { input, output }) => sum + input.length + output.length, 0);
-      return truncateTurns(draft, { after, messages, writer: as(command.leased) }, context);
+      const cut = new CutTally();
+      for (const turn of turns.slice(after)) cut.add(turn);
+      return truncateTurns(draft, { after, cut: cut.cut, writer: as(command.leased) }, context);
     }
     case "take":
       clearDead(draft, life);
@@ -492,6 +495,11 @@ function checkSession(life: Life): void {
   assert.equal(record.counters.turns, counted.turns);
   assert.equal(record.counters.messages, counted.messages);
   if (!life.truncated) assert.deepEqual(record.counters, counted, "counters and log agree");
+  const examination = new Examination(record);
+  for (const [log, entries] of logs) for (const entry of entries) examination.add(log, entry);
+  assert.deepEqual(examination.result(), { flaws: [], cure: null }, "who examines it finds nothing");
+  const spent = tallySpent(counted, (logs.get("spent") ?? []).map(spentOf));
+  assert.deepEqual(record.counters, spent, "what was cut off is counted where it was kept");
 
   const sliding = record.lastActivityAt + record.ttlMs;
   const cap = record.maxAgeMs === null ? Number.POSITIVE_INFINITY : record.maxAgeFrom + record.maxAgeMs;

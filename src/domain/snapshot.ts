@@ -1,5 +1,6 @@
 /** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
 import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
+import type { Budget } from "./budget.ts";
 import type { SessionKey } from "./entry.ts";
 import { deadlines, type Logs } from "./lifecycle.ts";
 import { noCounters, type Counters, type Floor, type Metadata, type SessionRecord } from "./record.ts";
@@ -24,11 +25,13 @@ export interface PortableRecord {
   readonly openTurn: number | null;
   readonly counters: Counters;
   readonly metadata: Metadata;
+  /** Left out where there is none. */
+  readonly budget?: Budget;
 }
 
 /** Field by field, in the order in which a snapshot has them. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, floor } = record;
+  const { counters, floor, budget } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -58,6 +61,7 @@ export function portableOf(record: SessionRecord): PortableRecord {
       longestMs: counters.longestMs,
     },
     metadata: record.metadata,
+    ...(budget === null ? {} : { budget }),
   };
 }
 
@@ -91,6 +95,7 @@ export function restoreSession({ record, logs }: Portable, { key, found }: Resto
     expiresAt: Number.MAX_SAFE_INTEGER,
     sweepAt: record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
     counters: noCounters,
+    budget: record.budget ?? null,
     heads: {},
     turnsVersion: version + 1,
     cancel: null,

@@ -1,4 +1,5 @@
 import { noCounters, type Counters } from "./record.ts";
+import type { Spent } from "./spent.ts";
 import type { Turn } from "./turn.ts";
 
 /** The counters after a turn began: it and its input are in the log. */
@@ -32,6 +33,20 @@ export function tallyTruncate(counters: Counters, cut: { turns: number; messages
     turns: counters.turns - cut.turns,
     messages: counters.messages - cut.messages,
   };
+}
+
+/** The counters of what stands in the log, with what was cut off before: that stays spent. */
+export function tallySpent(counters: Counters, spent: Iterable<Spent>): Counters {
+  let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
+  for (const cut of spent) {
+    requests += cut.requests;
+    inputTokens += cut.usage.inputTokens;
+    outputTokens += cut.usage.outputTokens;
+    totalTokens += cut.usage.totalTokens;
+    durationMs += cut.durationMs;
+    longestMs = Math.max(longestMs, cut.longestMs);
+  }
+  return { ...counters, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs };
 }
 
 /** The counters of a whole log, for who checks one against the other. */

@@ -37,6 +37,14 @@ export interface Usage {
   readonly estimated?: true;
 }
 
+/** One call of a model within a turn of several. */
+export interface Step {
+  readonly model?: string;
+  readonly usage: Usage;
+  /** From when it was asked until it had answered; the tools that it called come after. */
+  readonly durationMs: number;
+}
+
 /** `open` is in progress; the others are sealed. */
 export type TurnStatus = "open" | "done" | "failed" | "interrupted";
 
@@ -56,6 +64,8 @@ export interface Turn {
   /** Calls of a model within the turn. */
   readonly requests: number;
   readonly durationMs?: number;
+  /** What each call of a model took, where there were several and their caller told them apart. */
+  readonly steps?: readonly Step[];
   /** Why it failed or was interrupted. */
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -81,10 +91,10 @@ export function turnOf(entry: Entry): Turn {
   return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
 }
 
-/** The entry that stores a turn. */
+/** The entry that stores a turn. What sums are made of comes first, so that they need not read the messages. */
 export function entryOfTurn(turn: Turn): Entry {
-  const { seq, key, at, status, agent, model, input, output, usage, requests, durationMs, error } = turn;
-  const data = { status, agent, model, input, output, usage, requests, durationMs, error };
+  const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, error } = turn;
+  const data = { status, agent, model, usage, requests, durationMs, input, output, steps, error };
   return { seq, key, at, data: encode(data, "turn") };
 }
 

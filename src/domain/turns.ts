@@ -3,13 +3,15 @@
  * is always begun under a lease, so that a dead writer is told from a slow one.
  */
 import { SessionError } from "../errors.ts";
+import { guardBudget } from "./budget.ts";
 import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import { stayLive, use } from "./lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "./record.ts";
+import { keepSpent, type Cut } from "./spent.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
-import { entryOfTurn, type Message, type Turn, type Usage } from "./turn.ts";
+import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
 import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
@@ -46,7 +48,7 @@ export interface OpenTurn {
 
 /**
  * Begin a turn: its input is durable from here on. Without a lease of its own the writer takes one in the same step.
- * @throws SessionError as {@link appendTurn}
+ * @throws SessionError as {@link appendTurn}, `budget_exceeded`
  */
 export function beginTurn(
   draft: Draft,
@@ -55,6 +57,7 @@ export function beginTurn(
 ): Change {
   guardLease(draft.record, writer.fence, context);
   guardSeen(draft.base, writer);
+  guardBudget(draft.record);
   if (lease !== null) grant(draft, lease, context);
   const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: context.now }, context);
   set(draft, {
@@ -131,6 +134,7 @@ export interface Sealing {
   readonly model?: string;
   readonly requests: number;
   readonly durationMs: number;
+  readonly steps?: readonly Step[];
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -155,12 +159,12 @@ export function sealTurn(
 }
 
 /**
- * Cut the log of turns after turn `after`. `messages` is how many messages the cut turns hold.
+ * Cut the log of turns after turn `after`. `cut` is what those turns hold and took, which stays counted.
  * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`
  */
 export function truncateTurns(
   draft: Draft,
-  { after, messages, writer }: { after: number; messages: number; writer: Writer },
+  { after, cut, writer }: { after: number; cut: Cut; writer: Writer },
   context: Context,
 ): Change {
   const { record } = draft;
@@ -169,7 +173,8 @@ export function truncateTurns(
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const turns = headOf(record, "turns") - after;
   use(draft, context);
-  set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages }) });
+  set(draft, { counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }) });
   splice(draft, "turns", after + 1, []);
+  keepSpent(draft, cut.spent);
   return changeOf(draft);
 }

@@ -15,6 +15,18 @@ export function estimateTokens(messages: readonly Message[]): number {
   return tokens;
 }
 
+/** What both took together; an estimate where either is one. */
+export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
+  if (spent === undefined) return usage;
+  const estimated = spent.estimated === true || usage.estimated === true;
+  return {
+    inputTokens: spent.inputTokens + usage.inputTokens,
+    outputTokens: spent.outputTokens + usage.outputTokens,
+    totalTokens: spent.totalTokens + usage.totalTokens,
+    ...(estimated ? { estimated } : {}),
+  };
+}
+
 /** An estimate of what an exchange cost, marked as one. */
 export function estimateUsage(input: readonly Message[], output: readonly Message[]): Usage {
   const inputTokens = estimateTokens(input);

@@ -8,6 +8,8 @@
  */
 import type { SessionKey } from "../domain/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { contextOfCall, part } from "../sessions/operation.ts";
+import type { Within } from "../store/async-context.ts";
 import { isStream } from "./inline-cell.ts";
 import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -23,6 +25,8 @@ interface Letter {
   readonly message: unknown;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
+  /** The async context of who sent it: the loop that answers runs in that of whoever woke it. */
+  readonly within: Within | undefined;
 }
 
 /** A letter that asks for nothing but that the session be live. */
@@ -34,6 +38,7 @@ export class Actor {
   readonly key: SessionKey;
   readonly #host: Surroundings;
   readonly #gone = Promise.withResolvers<void>();
+  readonly #followers: (() => void)[] = [];
   #phase: Phase = "starting";
   #tenant: Tenant | undefined;
   /** Names the present life among those before it. */
@@ -49,6 +54,8 @@ export class Actor {
   #restarts: Restarts | undefined;
   #restartCount = 0;
   #ending: Promise<void> | undefined;
+  /** It was to stop, and is not to finish any more. */
+  #isKilled = false;
   #failure: string | undefined;
   #alarm: Alarm | undefined;
   #activeAt: number;
@@ -68,9 +75,9 @@ export class Actor {
     return this.#phase;
   }
 
-  /** Resolves when it is over: nothing of it runs, and nothing of it is kept. */
-  get gone(): Promise<void> {
-    return this.#gone.promise;
+  /** Call it in the moment in which it is over, in order, before anybody who comes later can speak to the session. */
+  whenGone(call: () => void): void {
+    this.#followers.push(call);
   }
 
   get isEnding(): boolean {
@@ -102,6 +109,10 @@ export class Actor {
     return this.#host.clock.now() - this.#activeAt;
   }
 
+  get memoryBytes(): number | undefined {
+    return this.#tenant?.memoryBytes;
+  }
+
   get fence(): number | undefined {
     return this.#tenant?.fence;
   }
@@ -121,7 +132,7 @@ export class Actor {
     }
     this.touch();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#letters.push({ message, resolve, reject });
+    this.#letters.push({ message, resolve, reject, within: contextOfCall() });
     this.#work();
     return promise;
   }
@@ -169,6 +180,7 @@ export class Actor {
   /** End it now. */
   kill(reason: string): Promise<void> {
     if (this.#phase === "stopping") {
+      this.#isKilled = true;
       this.#interrupt?.(this.#stopped(reason));
       this.#reject(() => this.#stopped(reason));
     }
@@ -205,6 +217,7 @@ export class Actor {
     this.#leavePlace();
     this.#host.forget(this);
     this.#gone.resolve();
+    for (const call of this.#followers) call();
   }
 
   /** Work off what there is, unless it is being worked off. */
@@ -244,8 +257,10 @@ export class Actor {
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
       await this.#enterPlace(life.signal);
-      const cell = await this.#host.cell();
-      const tenant = await this.#open(cell, life.signal);
+      const tenant = await this.#part("activate", this.#letters[0], () =>
+        // Chosen and entered in one step: who wakes at the same moment finds it fuller.
+        this.#open(this.#host.cell(), life.signal),
+      );
       this.#tenant = tenant;
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
@@ -297,14 +312,16 @@ export class Actor {
     const broken = this.#breakable(this.#host.options.turnTimeoutMs, reject);
     const started = performance.now();
     try {
-      const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
-      if (isStream(answer)) {
-        const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
-        letter.resolve(stream);
-        await whole;
-      } else {
-        letter.resolve(answer);
-      }
+      await this.#part("message", letter, async () => {
+        const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
+        if (isStream(answer)) {
+          const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
+          letter.resolve(stream);
+          await whole;
+        } else {
+          letter.resolve(answer);
+        }
+      });
       this.touch();
       this.#host.tell({ type: "message", ...this.#about(), ms: performance.now() - started });
       return true;
@@ -317,6 +334,15 @@ export class Actor {
     } finally {
       broken.done();
     }
+  }
+
+  /** Do what a letter brings about, telling who listens, in the context of who sent it. */
+  #part<T>(operation: "activate" | "message", letter: Letter | undefined, work: () => Promise<T>): Promise<T> {
+    const { tenant, id: session } = this.key;
+    const { agent } = this;
+    const told = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
+    const act = (): Promise<T> => part(told, work);
+    return letter?.within === undefined ? act() : letter.within(act);
   }
 
   /** Until `done`, what goes on may be broken off: by its timeout, a kill, the end of its runtime. */
@@ -408,7 +434,7 @@ export class Actor {
     try {
       await this.#leave(tenant, async () => {
         await tenant.idle();
-        await tenant.leave("nobody spoke to it");
+        if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
       });
     } catch (error) {
       if (error instanceof SessionError && error.retryable && this.#tenant === tenant) return "kept";
@@ -427,7 +453,9 @@ export class Actor {
       if (this.#letters.length > 0) this.#work();
       await this.#workDone();
       const tenant = this.#tenant;
-      if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
+      // The code that was broken off may still run: it is not asked to finish beside that.
+      if (this.#isKilled) await this.#drop(reason);
+      else if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
     } catch (error) {
       await this.#left(asError(error));
     } finally {

@@ -33,6 +33,8 @@ export interface Tenant {
   readonly fence: number;
   /** Whom the session is for, and what its metadata says of its idle timeout. */
   readonly profile: Profile;
+  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  readonly memoryBytes: number | undefined;
   /** The answer to a message. @throws RuntimeEnd where its runtime fails */
   deliver(message: unknown): Promise<unknown>;
   /** The last activity that the store knows of, epoch ms. */

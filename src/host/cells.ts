@@ -10,7 +10,7 @@ import { WorkerCell, type WorkerPlan } from "./worker-cell.ts";
 /** The cells of a host. */
 export interface Cells {
   /** Where a session that wakes up is to run. */
-  free(): Promise<Cell>;
+  free(): Cell;
   all(): readonly Cell[];
   close(): Promise<void>;
 }
@@ -66,7 +66,7 @@ class OneCell implements Cells {
     this.#cell = cell;
   }
 
-  async free(): Promise<Cell> {
+  free(): Cell {
     return this.#cell;
   }
 
@@ -93,7 +93,7 @@ class Pool implements Cells {
     return Promise.all(this.#cells.map(({ begun }) => begun));
   }
 
-  async free(): Promise<Cell> {
+  free(): Cell {
     const place = this.#cells.findIndex(({ isOver }) => isOver);
     if (place >= 0) this.#cells[place] = new WorkerCell(this.#plan);
     const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
@@ -125,7 +125,7 @@ class OwnCells implements Cells {
     return this.#next.begun;
   }
 
-  async free(): Promise<Cell> {
+  free(): Cell {
     const cell = this.#next.isOver ? this.#start() : this.#next;
     this.#next = this.#start();
     return cell;

@@ -5,6 +5,7 @@ import { openSessions } from "../open.ts";
 import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
+import { inMemory } from "../../test/in-memory.ts";
 import { startHost, type Host } from "./host.ts";
 import type { HostOptions } from "./options.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -251,6 +252,76 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   await Promise.all([stopping, hanging]);
   assert.equal(here.host.get("s"), undefined);
   assert.equal(await here.host.send("s", "x"), 2);
+});
+
+test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
+  let finished = 0;
+  let wake = (): void => undefined;
+  const slow: Runtime = {
+    async onMessage(session, message: string) {
+      if (message === "wait") await new Promise<void>((resolve) => (wake = resolve));
+      session.state = message;
+      return message;
+    },
+    deactivate: () => void finished++,
+  };
+  await using here = await place({ runtime: slow });
+  await here.host.ensure("s");
+  const broken = assert.rejects(here.host.send("s", "wait"), { code: "session_stopped" });
+  const stopping = here.host.stop("s");
+  await sleep(10);
+  const killing = here.host.kill("s");
+  wake();
+  await Promise.all([broken, stopping, killing]);
+  assert.equal(finished, 0);
+  assert.equal((await here.other.get("s")).info.lease, null);
+});
+
+test("messages that wait for a session to end are answered before those that come later", async () => {
+  for (let pause = 1; pause < 12; pause++) {
+    const heard: number[] = [];
+    await using here = await place({ runtime: { onMessage: (_, message: number) => void heard.push(message) } });
+    await here.sessions.create({ id: "s" });
+    const killed = assert.rejects(here.host.send("s", -1), { code: "session_stopped" });
+    const killing = here.host.kill("s");
+    const sent: Promise<unknown>[] = [];
+    for (let message = 0; message < 20; message++) {
+      sent.push(here.host.send("s", message));
+      for (let turn = 0; turn < pause; turn++) await Promise.resolve();
+    }
+    await Promise.all([killed, killing, ...sent]);
+    assert.deepEqual(heard, [...sent.keys()]);
+  }
+});
+
+test("what a killed one left is put in order once the store is there again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using here = inMemory();
+  const host = await startHost(here.sessions, { runtime: counter });
+  await host.ensure("s");
+  const last = here.store.commits + 2;
+  here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
+  await host.kill("s");
+  const others = here.another();
+  for (const isThere of [false, false, true]) {
+    const { lease, state } = (await others.get("s")).info;
+    assert.deepEqual([lease === null, state === "inactive"], [isThere, isThere]);
+    t.mock.timers.tick(2000);
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await host.close();
+});
+
+test("a message is not handed to one that was killed while its host, paused before, asked whose it is", async () => {
+  const heard: string[] = [];
+  await using here = await place({ runtime: { onMessage: async (_, message: string) => void heard.push(message) } });
+  await here.host.ensure("s");
+  here.clock.set(here.clock.now() + 60_000);
+  const sent = assert.rejects(here.host.send("s", "x"), { code: "session_stopped" });
+  await here.host.kill("s");
+  await sent;
+  await sleep(10);
+  assert.deepEqual(heard, []);
 });
 
 test("created, killed and created again a thousand times, there is one or none, and nothing is left over", async () => {

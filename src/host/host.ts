@@ -31,6 +31,8 @@ export interface LiveInfo {
   readonly ageMs: number;
   /** Since somebody last spoke to it, ms. */
   readonly idleMs: number;
+  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  readonly memoryBytes: number | undefined;
   /** Why it is left alone, where it failed. */
   readonly failure: string | undefined;
 }
@@ -101,6 +103,7 @@ export async function startHost(sessions: Sessions, options: HostOptions): Promi
 
 /** Live sessions of one tenant. Close it before the `Sessions` it runs on. */
 export class Host implements AsyncDisposable {
+  readonly tenant: string;
   readonly #core: Core;
   readonly #sessions: Sessions;
   readonly #options: ResolvedHostOptions;
@@ -131,6 +134,7 @@ export class Host implements AsyncDisposable {
 
   /** Made by {@link startHost}. */
   constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: Cells) {
+    this.tenant = sessions.tenant;
     this.#core = core;
     this.#sessions = sessions;
     this.#options = options;
@@ -332,20 +336,19 @@ export class Host implements AsyncDisposable {
   async #with<T>(id: string, reason: string, use: (actor: Actor) => Promise<T>): Promise<T> {
     const key = this.#key(id);
     const text = keyText(key);
-    for (;;) {
-      if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
-      const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
-      if (!actor.isEnding) {
-        this.#actors.delete(text);
-        this.#actors.set(text, actor); // the one spoken to last comes last
-        return await use(actor);
-      }
-      await actor.gone;
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
+    const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
+    if (actor.isEnding) {
+      // Up to `use` nothing is awaited, so those who wait for a new one come by it in their order.
+      return await new Promise((resolve) => actor.whenGone(() => resolve(this.#with(id, reason, use))));
     }
+    this.#actors.delete(text);
+    this.#actors.set(text, actor); // the one spoken to last comes last
+    return await use(actor);
   }
 
   #key(id: string): SessionKey {
-    return { tenant: this.#sessions.tenant, id: parseId(id, "session id") };
+    return { tenant: this.tenant, id: parseId(id, "session id") };
   }
 
   #text(id: string): string {
@@ -414,8 +417,8 @@ export class Host implements AsyncDisposable {
 }
 
 function infoOf(actor: Actor): LiveInfo {
-  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, failure } = actor;
-  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, failure };
+  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure } = actor;
+  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
 }
 
 function errorOf(cause: unknown): Error {

@@ -63,6 +63,10 @@ class InlineTenant implements Tenant {
     return this.#residence.fence;
   }
 
+  get memoryBytes(): undefined {
+    return undefined;
+  }
+
   get profile(): Profile {
     const { agent, metadata } = this.#residence.record;
     const { timeoutMinutes } = metadata;
@@ -75,6 +79,8 @@ class InlineTenant implements Tenant {
 
   async deliver(message: unknown): Promise<unknown> {
     await this.#guardLapse();
+    // It may have been killed while the store was asked.
+    if (this.#lifetime.isOver) throw this.#residence.fenced();
     const answer = await this.#run(() => this.#runtime.onMessage(this.#session, message as never));
     return isStream(answer) ? this.#guarded(answer) : answer;
   }

@@ -43,7 +43,7 @@ export interface Surroundings {
   readonly options: ResolvedHostOptions;
   tell(event: HostEvent): void;
   /** Where a session that wakes up is to run. */
-  cell(): Promise<Cell>;
+  cell(): Cell;
   /** @throws SessionError `host_full`; the signal's reason */
   enterPlace(signal: AbortSignal): Promise<void>;
   leavePlace(): void;

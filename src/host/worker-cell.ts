@@ -132,6 +132,11 @@ export class WorkerCell implements Cell {
     return this.#worker.heapBytes;
   }
 
+  /** Of what one session has for itself. */
+  ownMemoryBytes(): number | undefined {
+    return this.#plan.isOwn ? this.memoryBytes() : undefined;
+  }
+
   #ended({ how, message, cause }: RuntimeEnd): void {
     const atWork = new Set(this.#atWork);
     for (const [life, { ended }] of this.#lives) {
@@ -162,6 +167,10 @@ class WorkerTenant implements Tenant {
     this.#key = key;
     this.fence = fence;
     this.profile = profile;
+  }
+
+  get memoryBytes(): number | undefined {
+    return this.#cell.ownMemoryBytes();
   }
 
   async deliver(message: unknown): Promise<unknown> {

@@ -102,5 +102,9 @@ const host = createBirpc<HostCalls, WorkerCalls>(calls, {
   onGeneralError: (_, call) => call !== undefined,
 });
 
-// A process does not outlive the host whose sessions it runs: it could reach no store.
-if (port === null) process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+if (port === null) {
+  // A process does not outlive the host whose sessions it runs: it could reach no store.
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+  // Ctrl-C and service managers signal all processes of a group: the host alone decides when this one ends.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
+}

@@ -19,6 +19,8 @@ export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabi
     load: pass("load"),
     read: pass("read"),
     find: pass("find"),
+    tally: pass("tally"),
+    inspect: pass("inspect"),
     events: pass("events"),
     forgetEvents: pass("forgetEvents"),
     heartbeat: pass("heartbeat"),

@@ -33,6 +33,7 @@ export class Worker {
   readonly #runner: Thread | ChildProcess;
   readonly #pending = new Set<Promise<unknown>>();
   #isOver = false;
+  #isEnding = false;
   #cause: NodeJS.ErrnoException | undefined;
   #instance: string | undefined;
 
@@ -71,8 +72,11 @@ export class Worker {
 
   /** End it now; resolves once that is certain. */
   async end(): Promise<void> {
-    if (this.#runner instanceof Thread) void this.#runner.terminate();
-    else this.#runner.kill("SIGKILL");
+    if (!this.#isEnding) {
+      this.#isEnding = true; // all whose time is up with it say so
+      if (this.#runner instanceof Thread) void this.#runner.terminate();
+      else this.#runner.kill("SIGKILL");
+    }
     await this.ended;
   }
 

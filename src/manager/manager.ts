@@ -10,6 +10,7 @@ import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/answer.ts";
 import type { ConsultOptions, Routed } from "../sessions/consult.ts";
 import type { Model } from "../sessions/model.ts";
+import { perform } from "../sessions/operation.ts";
 import { defaultAgent, type Agent } from "../sessions/options.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -94,14 +95,17 @@ export function createManager(options: ManagerOptions): Manager {
 
   return {
     async send(session, message, sending = {}) {
-      const text = routedText(parseMessages(message, "user", "message"));
-      const model = modelOf(sending, sessions);
-      if (model === undefined)
-        throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
-      return await session.consult(message, {
-        ...sending,
-        model: equipped(model, session),
-        route: () => route(session, text, model, sending.signal),
+      const { tenant, agent } = session.info;
+      return await perform({ operation: "send", tenant, session: session.id, agent }, async () => {
+        const text = routedText(parseMessages(message, "user", "message"));
+        const model = modelOf(sending, sessions);
+        if (model === undefined)
+          throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
+        return await session.consult(message, {
+          ...sending,
+          model: equipped(model, session),
+          route: () => route(session, text, model, sending.signal),
+        });
       });
     },
   };

@@ -242,7 +242,7 @@ test("an answer that is stopped while a tool runs throws the reason, and no resu
   await assert.rejects(answering(), /enough/);
   assert.deepEqual(
     events.map(({ type }) => type),
-    ["message", "usage"],
+    ["message", "usage", "step"],
   );
   assert.equal(requests.length, 1);
 });

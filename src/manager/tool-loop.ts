@@ -1,7 +1,7 @@
 import { assemble, type Chunk } from "../domain/chunk.ts";
 import { show } from "../domain/show.ts";
 import { danglingToolCalls, type Message, type Usage } from "../domain/turn.ts";
-import { estimateUsage } from "../domain/usage.ts";
+import { addUsage, estimateUsage } from "../domain/usage.ts";
 import { SessionError } from "../errors.ts";
 import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/model.ts";
 import type { Session } from "../sessions/session.ts";
@@ -37,8 +37,10 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
       const { output, usage } = yield* oneStep(model, { ...request, messages, tools: descriptions }, spent);
       const calls = danglingToolCalls(output);
       if (calls.length === 0 && usage === undefined && spent === undefined) return;
-      spent = sum(spent, usage ?? estimateUsage(messages, output));
+      const took = usage ?? estimateUsage(messages, output);
+      spent = addUsage(spent, took);
       yield { type: "usage", usage: spent };
+      yield { type: "step", usage: took };
       if (calls.length === 0) return;
       if (step >= stepsMax) {
         const asked = calls.map((call) => show(call.function.name)).slice(0, 5);
@@ -68,7 +70,7 @@ async function* oneStep(
   for await (const event of model(request)) {
     if (event.type === "usage") {
       usage = event.usage;
-      yield { type: "usage", usage: sum(spent, usage) };
+      yield { type: "usage", usage: addUsage(spent, usage) };
       continue;
     }
     if (event.type === "text") chunks.push({ text: event.text });
@@ -76,17 +78,6 @@ async function* oneStep(
     yield event;
   }
   return { output: assemble(chunks), usage };
-}
-
-function sum(spent: Usage | undefined, usage: Usage): Usage {
-  if (spent === undefined) return usage;
-  const estimated = spent.estimated === true || usage.estimated === true;
-  return {
-    inputTokens: spent.inputTokens + usage.inputTokens,
-    outputTokens: spent.outputTokens + usage.outputTokens,
-    totalTokens: spent.totalTokens + usage.totalTokens,
-    ...(estimated ? { estimated } : {}),
-  };
 }
 
 /** @throws SessionError `argument_invalid` */

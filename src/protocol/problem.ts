@@ -20,6 +20,9 @@ export const problemType = "application/problem+json";
 /** Who reads a problem or a turn: a program with a key, or whoever has a device. */
 export type Audience = "operator" | "device";
 
+/** What befell a live session is its operator's business, also where it is the server that cannot do it now. */
+const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
+
 /**
  * What goes wrong inside is for the log: outside, only its code tells of it. What a model's endpoint or a tool said when it
  * failed may hold addresses and credentials of theirs, so that devices are not told it either.
@@ -28,7 +31,10 @@ export function problemOf(
   error: SessionError,
   { requestId, audience }: { readonly requestId: string; readonly audience: Audience },
 ): Problem {
-  const isInner = [500, 503, 507].includes(error.status) || (audience === "device" && error.status === 502);
+  const isInner =
+    audience === "device"
+      ? isOfServer(error) || error.status === 502
+      : isOfServer(error) && !ofLiveSessions.includes(error.code);
   return {
     type: `urn:perdure:error:${error.code}`,
     title: error.code.replaceAll("_", " "),
@@ -38,6 +44,10 @@ export function problemOf(
     ...(isInner ? {} : { details: error.details }),
     instance: requestId,
   };
+}
+
+function isOfServer({ status }: SessionError): boolean {
+  return [500, 503, 507].includes(status);
 }
 
 /** The error that a problem tells of; undefined where it is none of ours. */

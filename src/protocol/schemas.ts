@@ -3,7 +3,7 @@
  * be kept (messages, metadata, ids) the library judges: here it only passes.
  */
 import { z } from "zod";
-import type { BusyPolicy, Metadata, MessageInput } from "../index.ts";
+import type { Budget, BusyPolicy, Metadata, MessageInput } from "../index.ts";
 
 export const agentName: z.ZodType<string> = z.string().min(1).max(256).meta({ description: "the name of an agent" });
 
@@ -11,6 +11,12 @@ export const duration: z.ZodType<string | number> = z.union([z.string().max(40),
   description: 'milliseconds, or a text such as "15m", "24h" or "7d"',
   examples: ["24h"],
 });
+
+export const budget: z.ZodType<Budget> = z
+  .strictObject({ tokens: z.number().int().min(0).optional(), turns: z.number().int().min(0).optional() })
+  .meta({
+    description: "what a session may spend; the turn that reaches it is the last",
+  }) as z.ZodType as z.ZodType<Budget>;
 
 export const metadata: z.ZodType<Metadata> = anything<Metadata>({
   type: "object",
@@ -22,6 +28,8 @@ export const message: z.ZodType<MessageInput> = anything<MessageInput>({
   description: "a text, a message {role, content, …} as model providers know it, or several",
   examples: ["Shall we buy a second oven?"],
 });
+
+export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON" });
 
 /** A value that passes as it is, described by hand: a schema of its own would copy it, and not every key survives that. */
 function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
@@ -53,6 +61,7 @@ export const turnAnswer: z.ZodType = z
     usage: z.unknown().optional(),
     requests: z.number(),
     durationMs: z.number().optional(),
+    steps: z.array(z.looseObject({})).optional().meta({ description: "what each call of a model took, of several" }),
     error: z.object({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: "Turn" });
@@ -75,6 +84,7 @@ export const sessionAnswer: z.ZodType = z
     floor: floorAnswer.nullable(),
     turn: z.number().meta({ description: "the number of the last turn" }),
     counters: z.looseObject({}),
+    budget: budget.nullable(),
     version: z.number(),
     waiting: z.number(),
   })
@@ -95,3 +105,40 @@ export const problemAnswer: z.ZodType = z
     instance: z.string().optional(),
   })
   .meta({ id: "Problem", description: "an error after RFC 9457; callers branch on its code" });
+
+const total = z.number().int();
+
+export const hostAnswer: z.ZodType = z
+  .object({
+    memoryBytes: total.meta({ description: "of the host's process" }),
+    metrics: z.object({
+      live: total.meta({ description: "sessions that hold one of the places" }),
+      liveMax: total,
+      waiting: total.meta({ description: "sessions that wait for a place" }),
+      byPhase: z.record(z.string(), total),
+      byAgent: z.record(z.string(), total),
+      mailbox: total.meta({ description: "messages that wait" }),
+      counts: z.record(z.string(), total).meta({ description: "what has happened since it was started, by kind" }),
+      rejected: total,
+      timers: total,
+      workers: z.array(total.nullable()).meta({ description: "the heap of each worker, bytes" }),
+    }),
+    sessions: z.array(
+      z
+        .object({
+          id: z.string(),
+          tenant: z.string(),
+          phase: z.enum(["starting", "live", "restarting", "failed", "stopping", "gone"]),
+          agent: agentName.optional(),
+          mailbox: total,
+          restarts: total,
+          ageMs: z.number(),
+          idleMs: z.number(),
+          memoryBytes: total.optional().meta({ description: "the heap of its own thread or process" }),
+          failure: z.string().optional(),
+        })
+        .meta({ id: "LiveSession" }),
+    ),
+    next: z.string().optional().meta({ description: "pass it as after for the next page" }),
+  })
+  .meta({ id: "Host" });

@@ -2,8 +2,10 @@
  * Sessions and turns as they travel: what they are inside, with instants as ISO 8601. Values that JSON has no word for
  * are tagged as the codec tags them.
  */
+import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
   ActiveAgent,
+  Budget,
   Chunk,
   Counters,
   Metadata,
@@ -33,6 +35,7 @@ export interface WireSession {
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
+  readonly budget: Budget | null;
   readonly version: number;
   readonly waiting: number;
 }
@@ -66,6 +69,16 @@ export interface WireAnswer {
   readonly turn: WireTurn;
 }
 
+/** A host of live sessions, with a page of them. */
+export interface WireHost {
+  /** Of its process. */
+  readonly memoryBytes: number;
+  readonly metrics: Omit<HostMetrics, "workers"> & { readonly workers: readonly (number | null)[] };
+  readonly sessions: readonly LiveInfo[];
+  /** Absent on the last page. */
+  readonly next?: string;
+}
+
 export function wireSession(info: SessionInfo): WireSession {
   const { lease: _, floor, createdAt, lastActivityAt, expiresAt, ...rest } = info;
   return {
@@ -75,6 +88,15 @@ export function wireSession(info: SessionInfo): WireSession {
     lastActivityAt: lastActivityAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
   };
+}
+
+export function wireHost(
+  metrics: HostMetrics,
+  sessions: readonly LiveInfo[],
+  { memoryBytes, next }: { readonly memoryBytes: number; readonly next: string | undefined },
+): WireHost {
+  const workers = metrics.workers.map((bytes) => bytes ?? null);
+  return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...(next === undefined ? {} : { next }) };
 }
 
 export function wireFloor({ agent, lockedAt, expiresAt, note }: ActiveAgent): WireFloor {

@@ -6,11 +6,13 @@ import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
+import type { Host } from "../host/index.ts";
 import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
 import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
+import { addHostRoutes } from "./host-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
@@ -25,6 +27,8 @@ export interface ServerOptions {
   readonly sessions: Sessions;
   /** How a message is answered, such as a manager's `send`. @default `session.consult` */
   readonly converse?: Converse;
+  /** Runs live sessions of `sessions`; closed by whoever started it. @default none */
+  readonly host?: Host;
   /** Origins whose pages may call it. @default none */
   readonly cors?: readonly string[];
   /** The largest body, bytes. @default 8 MiB */
@@ -80,6 +84,7 @@ const devicePath = /\/v1\/(chat|devices)(\/|$)/;
 export function createServer(options: ServerOptions): Server {
   const {
     sessions,
+    host,
     cors: origins = [],
     bodyBytesMax = 8 * 1024 * 1024,
     deviceBodyBytesMax = 256 * 1024,
@@ -89,7 +94,7 @@ export function createServer(options: ServerOptions): Server {
   for (const origin of origins) guardOrigin(origin);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
-  const metrics = new ServerMetrics(sessions);
+  const metrics = new ServerMetrics(sessions, host);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
   const unheard = options.log === undefined ? () => undefined : logFallback(options.log);
@@ -187,11 +192,13 @@ export function createServer(options: ServerOptions): Server {
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     outlive: (answer) => void track(answer.done).catch(() => undefined),
     limits,
+    deadlineMs,
     stop: stopping.signal,
   };
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
   addMethodRefusals(shared);

@@ -19,12 +19,15 @@ export interface Listening {
 
 const idleMs = 50;
 
-/** Listen with Node's own HTTP server. @throws the system's error, such as `EADDRINUSE` */
+/**
+ * Listen with Node's own HTTP server; where the server is still being made, requests wait for it.
+ * @throws the system's error, such as `EADDRINUSE`
+ */
 export async function listen(
-  server: Server,
+  server: Server | Promise<Server>,
   { port = 8080, host = "127.0.0.1" }: ListenOptions = {},
 ): Promise<Listening> {
-  const http = createAdaptorServer({ fetch: (request) => server.fetch(request) });
+  const http = createAdaptorServer({ fetch: (request) => answer(server, request) });
   await new Promise<void>((resolve, reject) => {
     http.once("error", reject);
     http.listen(port, host, resolve);
@@ -38,7 +41,7 @@ export async function listen(
     const graceOver = Promise.withResolvers<void>();
     const cut = setTimeout(graceOver.resolve, graceMs);
     // What still runs then is for the closing of the sessions to seal.
-    await Promise.race([Promise.allSettled([server.stop(), closed]), graceOver.promise]);
+    await Promise.race([Promise.allSettled([stop(server), closed]), graceOver.promise]);
     if ("closeAllConnections" in http) http.closeAllConnections();
     await closed;
     clearInterval(idle);
@@ -48,4 +51,12 @@ export async function listen(
     url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
     close: (graceMs = 10_000) => (closing ??= close(graceMs)),
   };
+}
+
+function answer(server: Server | Promise<Server>, request: Request): Response | Promise<Response> {
+  return server instanceof Promise ? server.then((made) => made.fetch(request)) : server.fetch(request);
+}
+
+async function stop(server: Server | Promise<Server>): Promise<void> {
+  await (await server).stop();
 }

@@ -1,12 +1,12 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Host } from "../host/index.ts";
 import type { Operation, Sessions, StoreCall, SweepNews } from "../index.ts";
 import { listed } from "../telemetry/listed.ts";
+import { agentsMax, HostGauges } from "./host-gauges.ts";
 
 /** The list of sessions behind the gauges is read at most so often. */
 const freshMs = 15_000;
-/** More agents than this are counted as "other": each is a time series of its own. */
-const agentsMax = 100;
 
 /** Any other is counted as "other": where no parser of Node's stands in front, a method may be any word. */
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
@@ -88,10 +88,11 @@ export class ServerMetrics {
     oldestFloor: this.#byAgent("perdure_oldest_floor_seconds", "Age of the oldest floor, by agent"),
   };
   readonly #sessions: Sessions;
+  readonly #host: HostGauges | undefined;
   #looked = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, host: Host | undefined) {
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:sweep", (report: SweepNews) => this.#onSweep(report));
     this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
@@ -99,6 +100,7 @@ export class ServerMetrics {
       if (operation === "wait") this.#leaseWaits.observe(ms / 1000);
     });
     this.#sessions = sessions;
+    this.#host = host === undefined ? undefined : new HostGauges(host, this.#registry);
   }
 
   get contentType(): string {
@@ -119,6 +121,7 @@ export class ServerMetrics {
     const { outbox } = await this.#sessions.health();
     this.#waiting.set(outbox?.waiting ?? 0);
     this.#parked.set(outbox?.parked.length ?? 0);
+    this.#host?.look();
     return await this.#registry.metrics();
   }
 

@@ -4,6 +4,7 @@ import { SessionError } from "../errors.ts";
 import type { Metadata, Seen, Session, TurnInput } from "../index.ts";
 import {
   agentName,
+  budget,
   busyPolicy,
   chatAnswer,
   count,
@@ -41,6 +42,7 @@ const beginning = {
   instructions: z.string().optional(),
   ttl: duration.optional(),
   maxAge: duration.optional(),
+  budget: budget.optional(),
 };
 
 export function addSessionRoutes(shared: Shared): void {
@@ -128,7 +130,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "patch",
       path: "/v1/sessions/{id}",
-      summary: "Change metadata, deadlines, user or instructions",
+      summary: "Change metadata, deadlines, user, instructions or budget",
       scope: "write",
       params: idInPath,
       body: z.object({
@@ -138,6 +140,7 @@ function addLifeRoutes(shared: Shared): void {
         instructions: z.string().optional(),
         ttl: duration.optional(),
         maxAge: duration.nullable().optional(),
+        budget: budget.nullable().optional(),
       }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
@@ -216,6 +219,26 @@ function addLifeRoutes(shared: Shared): void {
     async (c, { params }) => {
       const instructions = await (await c.get("sessions").get(params.id)).instructions();
       return jsonAnswer(c, { instructions: instructions ?? null });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/stats",
+      summary: "Sessions, turns and tokens in numbers, by agent, user, model, day or hour",
+      scope: "read",
+      query: z.object({
+        by: z.enum(["agent", "user", "model", "day", "hour"]).optional(),
+        since: instant.optional(),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+      }),
+      answers: { 200: { description: "the sums", schema: z.looseObject({ at: instant }) } },
+    },
+    async (c, { query: { by, since, limit } }) => {
+      const query = { limit, ...present({ by, since: since === undefined ? undefined : new Date(since) }) };
+      return jsonAnswer(c, await c.get("sessions").stats(query));
     },
   );
 

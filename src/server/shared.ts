@@ -13,6 +13,8 @@ export interface Shared extends Routes {
   /** An answer runs to its end whoever hears it: a server that stops waits for it. */
   readonly outlive: (answer: Answer) => void;
   readonly limits: RateLimits;
+  /** How long a request may take that is no stream. */
+  readonly deadlineMs: number;
   /** Ends the streams: the server stops. */
   readonly stop: AbortSignal;
 }

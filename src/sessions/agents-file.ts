@@ -1,3 +1,4 @@
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
@@ -5,7 +6,17 @@ import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
 import type { Agent } from "./options.ts";
 
-const settings = ["instructions", "model", "ttl", "floorTtl", "idleTimeout", "description", "keywords", "default"];
+const settings = [
+  "instructions",
+  "model",
+  "ttl",
+  "floorTtl",
+  "idleTimeout",
+  "description",
+  "keywords",
+  "default",
+  "budget",
+];
 
 /**
  * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
@@ -49,6 +60,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
     } else if (setting === "default") {
       agent.default = flag(member.value, `default of ${called}`, invalid);
+    } else if (setting === "budget") {
+      agent.budget = budget(member.value, `budget of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -64,6 +77,14 @@ function text(value: LocatedValue, name: string, invalid: Invalid): string {
 function texts(value: LocatedValue, name: string, invalid: Invalid): readonly string[] {
   if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of texts`);
   return value.items.map((item, index) => text(item, `${name}[${index}]`, invalid));
+}
+
+function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
+  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  const units = [...value.members].map(([unit, { value: one }]) => [unit, one.kind === "plain" ? one.value : null]);
+  const budget = Object.fromEntries(units) as Budget;
+  checked(value, invalid, () => parseBudget(budget, name));
+  return budget;
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

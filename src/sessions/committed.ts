@@ -33,13 +33,15 @@ function tellOne(change: Change): void {
   const { record } = change;
   if (record === null) return;
   const { tenant, id: session, agent } = record;
-  // A session that is born with whole logs is a copy: what they tell happened to another, and was told then.
+  // A session that is born with whole logs is a copy: what they tell happened to another, and was told then. Only the last
+  // event may be its own.
   const isBirth = change.expected === 0;
   for (const entry of isBirth ? [] : entriesOf(change, "turns")) {
     const turn = turnOf(entry);
     if (turn.status !== "open") turns.publish({ tenant, session, turn: summaryOf(turn) } satisfies TurnNews);
   }
-  for (const entry of entriesOf(change, "events")) {
+  const entries = entriesOf(change, "events");
+  for (const entry of isBirth ? entries.slice(-1) : entries) {
     if (isBirth && entry.at < record.stateSince) continue;
     events.publish({ tenant, session, agent, event: eventOf(entry) } satisfies EventNews);
   }

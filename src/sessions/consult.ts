@@ -14,9 +14,7 @@ import {
   type MessageInput,
   type Turn,
   type TurnSummary,
-  type Usage,
 } from "../domain/turn.ts";
-import { estimateUsage } from "../domain/usage.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import { sessionIds, type Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -31,6 +29,7 @@ import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
 import { inContext } from "./operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
+import { Spending, type Cost } from "./spending.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
@@ -192,7 +191,8 @@ async function ask(
   Object.assign(consultation, { turn: turn.inProgress.seq, agent, ...modelOf(core, agent, options) });
   const answering = async (say: Say): Promise<Turn> => {
     try {
-      return await run(turn.inProgress, { consultation, model, request, say, signal: options.signal });
+      const now = (): number => core.now();
+      return await run(turn.inProgress, { consultation, model, request, say, signal: options.signal, now });
     } finally {
       owner.follow(handle);
     }
@@ -252,27 +252,16 @@ interface Run {
   readonly request: Omit<ModelRequest, "signal">;
   readonly say: Say;
   readonly signal: AbortSignal | undefined;
-}
-
-/** What an answer took, as far as it came. */
-interface Cost {
-  readonly usage: Usage;
-  readonly requests: number;
-  readonly model?: string;
+  readonly now: () => number;
 }
 
 /** Call the model, write down what it says as it says it, and seal the turn whatever comes. */
-async function run(turn: TurnInProgress, { consultation, model, request, say, signal }: Run): Promise<Turn> {
+async function run(turn: TurnInProgress, { consultation, model, request, say, signal, now }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
-  let usage: Usage | undefined;
   const began = performance.now();
-  let requests = 1;
-  let modelName = request.model;
-  const cost = (): Cost => ({
-    usage: usage ?? estimateUsage(request.messages, turn.output),
-    requests,
-    ...(modelName === undefined ? {} : { model: modelName }),
-  });
+  const spending = new Spending({ asked: request.messages, model: request.model, now });
+  const cost = (): Cost => spending.cost(turn.output);
+  turn.cost = cost;
   try {
     for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
       if (event.type === "text") {
@@ -284,11 +273,13 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
         if (said !== "") say(said);
         await turn.write({ message: event.message });
       } else if (event.type === "usage") {
-        usage = event.usage;
+        spending.report(event.usage);
       } else if (event.type === "requests") {
-        requests = event.requests;
+        spending.call(event.requests, turn.output);
+      } else if (event.type === "step") {
+        spending.step(event.usage);
       } else {
-        modelName = event.model;
+        spending.answers(event.model);
       }
     }
   } catch (failure) {

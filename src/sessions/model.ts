@@ -40,5 +40,7 @@ export type ModelEvent =
   | { readonly type: "usage"; readonly usage: Usage }
   /** How many calls of a model the answer has taken so far, where it takes more than one. */
   | { readonly type: "requests"; readonly requests: number }
+  /** A call of a model is done, one of perhaps several, and took this by itself. */
+  | { readonly type: "step"; readonly usage: Usage }
   /** Which model answered. */
   | { readonly type: "model"; readonly model: string };

@@ -1,4 +1,5 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { headOf, type Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
@@ -26,6 +27,8 @@ export interface NewSessionOptions {
   readonly ttl?: Duration;
   /** Life after creation, whatever the activity. @default that of `openSessions` */
   readonly maxAge?: Duration;
+  /** What it may spend. @default that of the agent, or `openSessions`, in this order */
+  readonly budget?: Budget;
 }
 
 /** What `create` takes. */
@@ -55,6 +58,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
   const agent = parseId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
   const profile = core.agent(agent);
   const user = options.user === undefined ? null : parseId(options.user, "user");
+  const budget = options.budget ?? profile.budget;
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
   return {
     key: { tenant, id: parseId(id ?? `${agent}_${freshId(core)}`, "session id") },
@@ -63,6 +67,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
     metadata: parseMetadata(options.metadata ?? {}),
     ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
+    budget: budget === undefined ? core.options.budget : parseBudget(budget),
     instructions: options.instructions ?? profile.instructions ?? null,
   };
 }

@@ -81,6 +81,29 @@ test("an error says what it befell: the session, its agent, what was called, ver
   });
 });
 
+test("so does one of a call that streams, of a lease, and of a turn in progress", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "ceo" });
+  const lease = await session.lease({ ttl: "1h" });
+  const turn = await session.begin("hello");
+  await (await place.another().get("s")).unlock();
+  const failures: readonly (readonly [command: string, call: () => Promise<unknown>])[] = [
+    ["turns", async () => await Array.fromAsync(session.turns({ from: 2, to: 1 }))],
+    ["watch", async () => await Array.fromAsync(session.watch({ after: -1 }))],
+    ["lease.renew", async () => await lease.renew("1h")],
+    ["seal", async () => await turn.seal()],
+    ["update", async () => await session.update({ ttl: "soon" })],
+    ["handOff", async () => await session.handOff("")],
+  ];
+  for (const [command, call] of failures) {
+    await assert.rejects(call(), (error) => {
+      assert(error instanceof SessionError);
+      assert.partialDeepStrictEqual(error.details, { sessionId: "s", tenant: "default", agent: "ceo", command });
+      return true;
+    });
+  }
+});
+
 test("a store's failure says in each call what it befell there, and keeps its cause", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
@@ -214,6 +237,8 @@ test("a commit is told in the context of who made it, also where it had to wait 
     load: (requests) => memory.load(requests),
     read: (key, range) => memory.read(key, range),
     find: (query) => memory.find(query),
+    tally: (query) => memory.tally(query),
+    inspect: () => memory.inspect(),
     events: (scan) => memory.events(scan),
     forgetEvents: (past) => memory.forgetEvents(past),
     heartbeat: (instance, options) => memory.heartbeat(instance, options),

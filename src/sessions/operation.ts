@@ -1,10 +1,15 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import { SessionError } from "../errors.ts";
 import type { Traced } from "../store/store-call.ts";
+import { contextFor, type Within } from "../store/async-context.ts";
 import { traced } from "../store/traced.ts";
 
-/** What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use. */
+/**
+ * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
+ * `activate` and `message` are what a host does.
+ */
 export type OperationName =
+  | "open"
   | "create"
   | "ensure"
   | "get"
@@ -18,7 +23,10 @@ export type OperationName =
   | "refresh"
   | "append"
   | "begin"
+  | "write"
   | "seal"
+  | "turns"
+  | "send"
   | "cancel"
   | "truncate"
   | "update"
@@ -29,9 +37,13 @@ export type OperationName =
   | "events"
   | "touch"
   | "lease"
+  | "lease.renew"
+  | "lease.release"
   | "exclusive"
   | "wait"
   | "holder"
+  | "activate"
+  | "message"
   | "recover"
   | "unlock"
   | "end"
@@ -50,29 +62,38 @@ export interface Operation extends Traced {
   agent?: string;
 }
 
+/** A call that failed. */
+type Befallen = Pick<Operation, "tenant" | "session" | "agent"> & { readonly command: string };
+
 const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
 /** Do what was called, telling who listens; an error is told and thrown with what it befell. */
 export function perform<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return part(operation, async () => {
-    try {
-      return await work();
-    } catch (error) {
-      throw inContext(error, { command: operation.operation, ...operation });
-    }
-  });
+  return part(operation, () => outward(operation, work));
+}
+
+async function outward<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What was called within it knows better.
+    if (error instanceof SessionError && error.details.command !== undefined) throw error;
+    throw inContext(error, { command: operation.operation, ...operation });
+  }
 }
 
 /** Do a part of what was called, telling who listens. */
-export async function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return await traced(operations, operation, work);
+export function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+  return traced(operations, operation, work);
+}
+
+/** The async context of a call that somebody else's loop will answer; undefined where nobody listens. */
+export function contextOfCall(): Within | undefined {
+  return contextFor(operations);
 }
 
 /** The same error with what it befell, where it is one of ours. */
-export function inContext(
-  error: unknown,
-  { command, tenant, session, agent }: { command: string } & Pick<Operation, "tenant" | "session" | "agent">,
-): unknown {
+export function inContext(error: unknown, { command, tenant, session, agent }: Befallen): unknown {
   if (!(error instanceof SessionError)) return error;
   return error.within({
     ...(session === undefined ? {} : { sessionId: session }),

@@ -14,6 +14,7 @@ test("what is left out has the documented default", () => {
     ttlMs: 86_400_000,
     maxAgeMs: null,
     floorTtlMs: 86_400_000,
+    budget: null,
     busy: "reject",
     waitMs: 60_000,
     staleAfterMs: 10_000,

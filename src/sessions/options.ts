@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from "../clock.ts";
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { parseId } from "../domain/ids.ts";
 import { defaultLimits, type Limits } from "../domain/limits.ts";
@@ -22,6 +23,8 @@ export interface Agent {
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly floorTtl?: Duration;
+  /** What each of its sessions may spend. @default that of `openSessions` */
+  readonly budget?: Budget;
   /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
   readonly idleTimeout?: Duration;
 }
@@ -52,6 +55,8 @@ export interface SessionsOptions {
   readonly floorTtl?: Duration;
   /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
   readonly floorTtlOfUser?: (user: string) => Duration | undefined;
+  /** What each session may spend. @default as much as it likes */
+  readonly budget?: Budget;
   /** What a message does that meets a running answer. @default "reject" */
   readonly busy?: BusyPolicy;
   /** How long a message waits for its turn under the policies that wait. @default "60s" */
@@ -86,6 +91,7 @@ export interface ResolvedOptions {
   readonly ttlOfUser: (user: string) => Duration | undefined;
   readonly floorTtlMs: number;
   readonly floorTtlOfUser: (user: string) => Duration | undefined;
+  readonly budget: Budget | null;
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
@@ -110,6 +116,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
     floorTtlMs: parseDuration(options.floorTtl ?? "24h", "floorTtl"),
     floorTtlOfUser: options.floorTtlOfUser ?? (() => undefined),
+    budget: options.budget === undefined ? null : parseBudget(options.budget),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),
@@ -132,6 +139,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${show(name)}`);
     if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
     if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
   }

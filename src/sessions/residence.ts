@@ -9,6 +9,9 @@ import { guardLease } from "../domain/writer.ts";
 import { Handle, type Rule } from "./handle.ts";
 import { SessionLease } from "./session-lease.ts";
 
+/** A session that could not be put in order is looked after again after so long. */
+const retryMs = 2000;
+
 /** One session as it lives in a host: held by a lease from the moment it is taken in until it sleeps or its host is over. */
 export class Residence {
   readonly handle: Handle;
@@ -120,9 +123,19 @@ export class Residence {
     try {
       await Residence.tidy(core, key, reason);
     } catch {
-      // The store is away: it is tried again until it is there.
-      this.handle.abandon(this.fence);
+      Residence.#tidyLater(core, key, reason);
     }
+  }
+
+  /** The store is away: it is tried again until it is there. */
+  static #tidyLater(core: Core, key: SessionKey, reason: string): void {
+    core.later(retryMs, async () => {
+      try {
+        await Residence.tidy(core, key, reason);
+      } catch (error) {
+        if (!hasCode(error, "closed")) Residence.#tidyLater(core, key, reason);
+      }
+    });
   }
 
   /** What somebody who is dead left of it is put in order. @throws SessionError the store's */

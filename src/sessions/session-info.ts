@@ -1,3 +1,4 @@
+import type { Budget } from "../domain/budget.ts";
 import { headOf } from "../domain/change.ts";
 import { floorAt } from "../domain/floor.ts";
 import type { Counters, Floor, Lease, Metadata, SessionRecord } from "../domain/record.ts";
@@ -31,6 +32,8 @@ export interface SessionInfo {
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
+  /** What it may spend; null: as much as it likes. */
+  readonly budget: Budget | null;
   /** Grows by one with every change. */
   readonly version: number;
   /** Who may write, where somebody reserved that. */
@@ -53,6 +56,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     floor: activeAgentOf(record, now),
     turn: headOf(record, "turns"),
     counters: record.counters,
+    budget: record.budget,
     version: record.version,
     lease: record.lease,
     waiting: record.waiters.filter(({ until }) => until > now).length,

@@ -3,6 +3,7 @@ import type { SessionKey } from "../domain/entry.ts";
 import { releaseLease, renewLease } from "../domain/leases.ts";
 import { hasCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
+import { perform } from "./operation.ts";
 
 /**
  * The exclusive right to write to one session, held by the `Session` it was taken on. It is given back by `release`,
@@ -28,13 +29,15 @@ export class SessionLease implements AsyncDisposable {
 
   /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
   async renew(ttl: Duration): Promise<void> {
-    const ttlMs = parseDuration(ttl, "ttl");
-    await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
+    await perform(this.#handle.about("lease.renew"), async () => {
+      const ttlMs = parseDuration(ttl, "ttl");
+      await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
+    });
   }
 
   /** Give it back; a turn in progress under it is sealed as interrupted. Does nothing for one that was lost already. */
   release(): Promise<void> {
-    this.#released ??= this.#release();
+    this.#released ??= perform(this.#handle.about("lease.release"), () => this.#release());
     return this.#released;
   }
 

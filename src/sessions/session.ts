@@ -1,3 +1,4 @@
+import { guardBudget, parseBudget, type Budget } from "../domain/budget.ts";
 import { changeOf, headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
@@ -21,7 +22,7 @@ import { perform } from "./operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "./session-lease.ts";
-import { countMessages, readTurns, type TurnRange } from "./turn-reader.ts";
+import { readCut, readTurns, type TurnRange } from "./turn-reader.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "./watch.ts";
 
@@ -66,6 +67,8 @@ export interface SessionPatch {
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
   readonly instructions?: string;
+  /** Null lifts it. */
+  readonly budget?: Budget | null;
 }
 
 /** Who holds the lease of a session. */
@@ -74,6 +77,8 @@ export interface Holder {
   /** Where it runs; null where it has said goodbye or was forgotten. */
   readonly host: string | null;
   readonly pid: number | null;
+  /** Where it is spoken to, a URL, where it is a host of live sessions that says so. */
+  readonly address: string | null;
   readonly fence: number;
   readonly acquiredAt: Date;
   readonly heldMs: number;
@@ -117,10 +122,10 @@ export class Session {
   /**
    * Append a finished turn.
    * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
-   *   `turn_too_large`, `message_invalid`, `value_unstorable`, `session_expired`, `session_ended`
+   *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
    */
-  async append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return await perform(this.#handle.about("append"), () => this.#append(turn, key));
+  append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    return perform(this.#handle.about("append"), () => this.#append(turn, key));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
@@ -130,7 +135,10 @@ export class Session {
       const written = await writeOnce(
         handle,
         wanted.key,
-        (draft, context, writer) => appendTurn(draft, { turn: wanted, writer }, context),
+        (draft, context, writer) => {
+          guardBudget(draft.record);
+          return appendTurn(draft, { turn: wanted, writer }, context);
+        },
         { recovers: "dead" },
       );
       if (written.status === "duplicate") {
@@ -242,12 +250,12 @@ export class Session {
         throw new SessionError("range_invalid", { from: after, to: head });
       }
       if (after === head) return;
-      const messages = await countMessages(handle, { from: after + 1, to: head });
-      await handle.write((draft, context, writer) => truncateTurns(draft, { after, messages, writer }, context));
+      const cut = await readCut(handle, { from: after + 1, to: head });
+      await handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context));
     });
   }
 
-  /** Change metadata, deadlines, user or instructions. @throws SessionError `metadata_too_large`, `session_expired` … */
+  /** Change metadata, deadlines, user, instructions or budget. @throws SessionError `metadata_too_large`, `session_expired` … */
   async update(patch: SessionPatch): Promise<void> {
     this.#handle.core.guardStore();
     await perform(this.#handle.about("update"), async () => {
@@ -377,11 +385,12 @@ export class Session {
     const { instances } = await core.store.instances([lease.instance]);
     const alive = await core.instance.isAlive(record, lease);
     const acquiredAt = new Date(lease.acquiredAt);
-    const { host = null, pid = null } = instances[0] ?? {};
+    const { host = null, pid = null, address = null } = instances[0] ?? {};
     return {
       instance: lease.instance,
       host,
       pid,
+      address,
       fence: lease.fence,
       acquiredAt,
       heldMs: core.now() - lease.acquiredAt,
@@ -504,12 +513,13 @@ function parseCount(value: unknown, name: string, expected: string): number {
   throw new SessionError("argument_invalid", { name, value: show(value), expected: `${expected}, 0 or more` });
 }
 
-function parsePatch({ metadata, ttl, maxAge, user, instructions }: SessionPatch): Patch {
+function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {
   return {
     ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
     ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
     ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),
     ...(instructions === undefined ? {} : { instructions }),
+    ...(budget === undefined ? {} : { budget: budget === null ? null : parseBudget(budget) }),
   };
 }

@@ -10,12 +10,14 @@ import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
 import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
+import { hostsOn, type HostInfo } from "./hosts.ts";
 import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
+import { examineStore, type DoctorReport, type DoctorRequest } from "./doctor.ts";
 import { perform, type Operation } from "./operation.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
@@ -23,6 +25,7 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
+import { stats, type Stats, type StatsQuery } from "./stats.ts";
 import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
@@ -226,8 +229,10 @@ export class Sessions implements AsyncDisposable {
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
   async events(query: EventQuery = {}): Promise<EventPage> {
-    this.#core.guardOpen();
-    return await findEvents(this.#core, this.tenant, query);
+    return await perform({ operation: "events", tenant: this.tenant }, async () => {
+      this.#core.guardOpen();
+      return await findEvents(this.#core, this.tenant, query);
+    });
   }
 
   /**
@@ -339,6 +344,32 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
+  }
+
+  /**
+   * This tenant's sessions in numbers: how many in which state, what their turns took, by agent, user, model, day or hour.
+   * Summed up by the store, from one moment, while others go on writing.
+   * @throws SessionError `argument_invalid`
+   */
+  async stats(query: StatsQuery = {}): Promise<Stats> {
+    this.#core.guardOpen();
+    return await stats(this.#core, this.tenant, query);
+  }
+
+  /**
+   * Look over the whole store, all tenants: gaps in logs, records that do not say what their logs hold, leases of instances
+   * that are gone, entries of no session, damage. Says what is wrong and what would mend it; with `repair`, mends what can
+   * be mended without deleting anything. Sessions that somebody writes to are left alone.
+   */
+  async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
+    this.#core.guardOpen();
+    return await examineStore(this.#core, request);
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */

@@ -1,4 +1,5 @@
 /** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
+import { parseBudget, type Budget } from "../domain/budget.ts";
 import { decode, encode } from "../domain/codec.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, parseLogName } from "../domain/ids.ts";
@@ -147,7 +148,9 @@ const recordFields = [
 ] as const satisfies readonly (keyof PortableRecord)[];
 
 function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
-  const fields = fieldsOf(value, "session", recordFields, refuse);
+  const given = objectOf(value, "session", refuse);
+  const optional = ["budget"].filter((name) => Object.hasOwn(given, name));
+  const fields = fieldsOf(value, "session", [...recordFields, ...optional], refuse);
   const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
   const state = sessionStates.find((one) => one === fields["state"]);
   return {
@@ -165,6 +168,9 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     openTurn: fields["openTurn"] === null ? null : whole("openTurn", 1),
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
+    ...(fields["budget"] === undefined
+      ? {}
+      : { budget: judged("session.budget", refuse, () => parseBudget(fields["budget"] as Budget)) }),
   };
 }
 

@@ -32,7 +32,13 @@ test("store to snapshot to store to snapshot is the same, byte for byte, from ev
 test("a restored session goes on: numbers, keys, times, usage, counters, deadlines and instructions are what they were", async () => {
   await using from = inMemory();
   await using to = inMemory();
-  const session = await from.sessions.create({ id: "s", agent: "ceo", ttl: "1h", instructions: "Be brief." });
+  const session = await from.sessions.create({
+    id: "s",
+    agent: "ceo",
+    ttl: "1h",
+    instructions: "Be brief.",
+    budget: { tokens: 1e6, turns: 9 },
+  });
   const usage = { inputTokens: 3, outputTokens: 4, totalTokens: 7 };
   await session.append({ input: "one", output: "1", usage, durationMs: 20 }, { key: "a" });
   await from.clock.advance(1000);

@@ -52,6 +52,20 @@ test("events are found across the sessions of a tenant, by type, category, sever
   assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
 });
 
+test("what devices and keys lead to has no events, and a tenant is never shown another's", async () => {
+  await using place = inMemory({ secret: "a secret for tests only" });
+  const { sessions } = place;
+  const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";
+  const session = await sessions.device(device);
+  await sessions.devices.linkCode(device);
+  await sessions.keys.create({ name: "k", right: "read", tenant: "default" });
+  assert.deepEqual(told((await sessions.events()).events), [`${session.id} created`]);
+  const scopes = ["default\u0001devices", "default\u0001codes", "\u0001keys"];
+  for (const tenant of scopes)
+    assert.deepEqual((await place.store.events({ tenant, order: "ascending", limit: 9 })).events, []);
+  assert.deepEqual((await sessions.for("other").events()).events, []);
+});
+
 test("what is no type, category, severity, order, limit, date or page is refused", async () => {
   await using place = inMemory();
   const wrong = [

@@ -101,9 +101,8 @@ export async function* walkEvents(
   }
   /** What was told of the time that the next look reads again, with when it was. */
   const told = new Map<string, number>();
-  let { since = Number.NEGATIVE_INFINITY } = scan;
+  let since = scan.since ?? (await core.store.instances([])).now - overlapMs;
   if (scan.since === undefined) {
-    since = (await core.store.instances([])).now - overlapMs;
     for await (const event of pages(core, { ...scan, since }, signal)) told.set(nameOf(event), event.at);
   }
   while (!isAborted(signal)) {

@@ -1,7 +1,8 @@
 import { assemble, encodeChunk, type Chunk } from "../domain/chunk.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
-import { closeToolCalls, type Message, type Turn, type Usage } from "../domain/turn.ts";
+import { closeToolCalls, type Message, type Step, type Turn, type Usage } from "../domain/turn.ts";
 import { addChunks, sealTurn, type Sealing } from "../domain/turns.ts";
+import { estimateUsage } from "../domain/usage.ts";
 import { fenced, sessionIds } from "../domain/writer.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
@@ -17,6 +18,8 @@ export interface Seal {
   readonly model?: string;
   /** Calls of a model. @default 1 */
   readonly requests?: number;
+  /** What each call of a model took, where there were several. */
+  readonly steps?: readonly Step[];
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -42,6 +45,8 @@ const settlingCodes: ReadonlySet<string> = new Set([
 export class TurnInProgress implements AsyncDisposable {
   /** The turn as it was begun. */
   readonly open: Turn;
+  /** What it has taken so far, where its writer counts; for who seals it in its writer's place. @default an estimate */
+  cost: (() => Pick<Seal, "usage" | "requests" | "model" | "steps">) | undefined;
   readonly #handle: Handle;
   readonly #fence: number;
   readonly #releases: boolean;
@@ -123,8 +128,10 @@ export class TurnInProgress implements AsyncDisposable {
     const chunkBytes = this.#bytes;
     this.#flushing = this.#flushing.then(async () => {
       try {
-        await this.#handle.write(({ record }, context) =>
-          addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+        await perform(this.#handle.about("write"), () =>
+          this.#handle.write(({ record }, context) =>
+            addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+          ),
         );
       } catch (error) {
         this.#stop.abort(error);
@@ -233,7 +240,11 @@ export class TurnInProgress implements AsyncDisposable {
     }
     const error = this.interruption("its process closed the session");
     this.#stop.abort(error);
-    const interrupted: Seal = { status: "interrupted", error: { code: error.code, message: error.details.reason } };
+    const interrupted: Seal = {
+      status: "interrupted",
+      ...(this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) }),
+      error: { code: error.code, message: error.details.reason },
+    };
     try {
       await this.seal(this.#owed ?? interrupted);
     } catch (failure) {

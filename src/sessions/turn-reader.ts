@@ -1,8 +1,10 @@
 import { headOf } from "../domain/change.ts";
+import { CutTally, type Cut } from "../domain/spent.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
+import { perform } from "./operation.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
 export interface TurnRange {
@@ -15,30 +17,31 @@ export interface TurnRange {
 export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
   const { readMax } = handle.core.options.limits;
-  guardRange(range);
   if (last !== undefined && last <= readMax) {
-    const page = await handle.core.store.read(handle.key, {
-      log: "turns",
-      from: 1,
-      to: Number.MAX_SAFE_INTEGER,
-      order: "descending",
-      limit: last,
+    const tail = await perform(handle.about("turns"), async () => {
+      guardRange(range);
+      const page = await handle.core.store.read(handle.key, {
+        log: "turns",
+        from: 1,
+        to: Number.MAX_SAFE_INTEGER,
+        order: "descending",
+        limit: last,
+      });
+      if (page.length === 0) await handle.peek(); // no turns, or no session any more, which is an error
+      return page;
     });
-    if (page.length === 0) await handle.peek(); // no turns, or no session any more, which is an error
-    for (const entry of page.toReversed()) yield turnOf(entry);
+    for (const entry of tail.toReversed()) yield turnOf(entry);
     return;
   }
-  const { record } = await handle.peek();
-  const head = headOf(record, "turns");
+  const head = await perform(handle.about("turns"), async () => {
+    guardRange(range);
+    return headOf((await handle.peek()).record, "turns");
+  });
   const end = Math.min(to, head);
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const page = await handle.core.store.read(handle.key, {
-      log: "turns",
-      from: next,
-      to: end,
-      order: "ascending",
-      limit: readMax,
-    });
+    const page = await perform(handle.about("turns"), () =>
+      handle.core.store.read(handle.key, { log: "turns", from: next, to: end, order: "ascending", limit: readMax }),
+    );
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
     next += page.length;
@@ -58,9 +61,9 @@ function guardRange({ last, from, to }: TurnRange): void {
   if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
 
-/** How many messages these turns hold. */
-export async function countMessages(handle: Handle, range: { from: number; to: number }): Promise<number> {
-  let messages = 0;
-  for await (const { input, output } of readTurns(handle, range)) messages += input.length + output.length;
-  return messages;
+/** What these turns hold and took, for who cuts them off. */
+export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
+  const tally = new CutTally();
+  for await (const turn of readTurns(handle, range)) tally.add(turn);
+  return tally.cut;
 }

@@ -7,6 +7,7 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded } from "../store/store.ts";
 import type { Handle } from "./handle.ts";
+import { inContext } from "./operation.ts";
 
 /** Where to begin to watch, and when to stop. */
 export interface WatchOptions {
@@ -50,14 +51,13 @@ interface Told {
 /** What is committed to a session by any process, in order, as it is committed; ends with the session's life. */
 export async function* watchSession(handle: Handle, options: WatchOptions): AsyncGenerator<SessionNews, void, void> {
   const { core } = handle;
-  const { signal, after = handle.seenTurn, afterChunk = 0 } = options;
-  const told: Told = { turn: parseCount(after, "after"), chunks: parseCount(afterChunk, "afterChunk"), opened: false };
-  told.opened = told.chunks > 0;
+  const { signal } = options;
   let changed = Promise.withResolvers<void>();
   const watch = core.lookout.watch(handle.key, () => changed.resolve());
   const stop = (): void => changed.resolve();
   signal?.addEventListener("abort", stop, { once: true });
   try {
+    const told = beginning(handle, options);
     while (!isAborted(signal)) {
       core.guardOpen();
       changed = Promise.withResolvers();
@@ -71,10 +71,18 @@ export async function* watchSession(handle: Handle, options: WatchOptions): Asyn
       if (state !== "active" && state !== "inactive") return;
       await changed.promise;
     }
+  } catch (error) {
+    const { tenant, id: session, agent } = handle.record;
+    throw inContext(error, { command: "watch", tenant, session, agent });
   } finally {
     signal?.removeEventListener("abort", stop);
     watch.stop();
   }
+}
+
+function beginning(handle: Handle, { after = handle.seenTurn, afterChunk = 0 }: WatchOptions): Told {
+  const chunks = parseCount(afterChunk, "afterChunk");
+  return { turn: parseCount(after, "after"), chunks, opened: chunks > 0 };
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {

@@ -49,6 +49,8 @@ function delegating(store: Store): Store {
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

@@ -63,6 +63,14 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.find(...args));
   }
 
+  async tally(...args: Parameters<Store["tally"]>): ReturnType<Store["tally"]> {
+    return await this.#through(() => this.#store.tally(...args));
+  }
+
+  async inspect(): ReturnType<Store["inspect"]> {
+    return await this.#through(() => this.#store.inspect());
+  }
+
   async events(...args: Parameters<Store["events"]>): ReturnType<Store["events"]> {
     return await this.#through(() => this.#store.events(...args));
   }

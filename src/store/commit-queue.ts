@@ -1,13 +1,13 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { keyText } from "../domain/entry.ts";
 import type { Transaction } from "../domain/change.ts";
 import { storeCalls } from "./observed.ts";
 import type { Outcome, Store } from "./store.ts";
+import { contextFor, type Within } from "./async-context.ts";
 
 interface Pending {
   readonly transaction: Transaction;
   /** Runs in the async context of who commits; there while somebody listens to the calls of stores. */
-  readonly within: ((work: () => Promise<readonly Outcome[]>) => Promise<readonly Outcome[]>) | undefined;
+  readonly within: Within | undefined;
   readonly sessions: readonly string[];
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
@@ -34,7 +34,7 @@ export class CommitQueue {
     return new Promise((resolve, reject) => {
       this.#pending.push({
         transaction,
-        within: storeCalls.hasSubscribers ? AsyncLocalStorage.snapshot() : undefined,
+        within: contextFor(storeCalls),
         sessions: transaction.map(({ key }) => keyText(key)),
         resolve,
         reject,

@@ -10,6 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import { headOfData, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
 import type {
   Capabilities,
@@ -23,6 +24,7 @@ import type {
   Page,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "./store.ts";
 
 export interface MemoryOptions {
@@ -95,7 +97,8 @@ class MemoryStore implements Store {
     if (record === null) return undefined;
     const logs = new Map(this.#sessions.get(keyText(key))?.logs);
     for (const { log, from, entries } of splices) {
-      const kept = logs.get(log)?.filter(({ seq }) => seq < from) ?? [];
+      const before = logs.get(log) ?? [];
+      const kept = before.slice(0, Math.max(0, from - (before[0]?.seq ?? from)));
       logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
     }
     return { row: rowOf(record), logs };
@@ -145,6 +148,26 @@ class MemoryStore implements Store {
       records: page.map(({ row }): SessionRecord => recordOf(row)),
       next: last && encodeCursor(last.position),
     };
+  }
+
+  async tally(query: TallyQuery): Promise<Tally> {
+    this.#guardOpen();
+    const tallying = new Tallying(query);
+    for (const { row, logs } of this.#sessions.values()) {
+      if (row.tenant !== query.tenant) continue;
+      const { counters, floor } = recordOf(row);
+      const bytes = Buffer.byteLength(row.data);
+      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+      for (const [log, entries] of logs)
+        for (const { at, data } of entries)
+          tallying.addEntry({ log, at, user: row.user, data: headOfData(data), bytes: Buffer.byteLength(data) });
+    }
+    return tallying.result();
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    this.#guardOpen();
+    return [];
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {

@@ -8,21 +8,24 @@ export const storeCalls: TracingChannel<unknown, StoreCall> = tracingChannel("pe
 
 /** The same store, telling who listens of each call. */
 export function observed(store: Store): Store {
-  const told = async <T>(operation: StoreCall["operation"], call: () => Promise<T>): Promise<T> =>
-    await traced(storeCalls, { store, operation }, call);
+  const told = <T>(operation: StoreCall["operation"], call: () => Promise<T>): Promise<T> =>
+    traced(storeCalls, { store, operation }, call);
   return {
     capabilities: store.capabilities,
-    async commit(batch) {
+    commit(batch) {
+      if (!storeCalls.hasSubscribers) return store.commit(batch);
       const call: StoreCall = { store, operation: "commit", transactions: batch.length };
-      return await traced(storeCalls, call, async () => {
+      return traced(storeCalls, call, async () => {
         const outcomes = await store.commit(batch);
-        if (storeCalls.hasSubscribers) call.conflicts = outcomes.filter(({ status }) => status === "conflict").length;
+        call.conflicts = outcomes.filter(({ status }) => status === "conflict").length;
         return outcomes;
       });
     },
     load: (requests) => told("load", () => store.load(requests)),
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
+    tally: (query) => told("tally", () => store.tally(query)),
+    inspect: () => told("inspect", () => store.inspect()),
     events: (scan) => told("events", () => store.events(scan)),
     forgetEvents: (past) => told("forgetEvents", () => store.forgetEvents(past)),
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),

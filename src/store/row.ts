@@ -26,8 +26,8 @@ export interface RecordRow {
 
 /** What has no column of its own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
-/** What a row may hold that was written before there was a floor. */
-type StoredRest = Omit<Rest, "floor"> & Partial<Pick<Rest, "floor">>;
+/** What a row may hold that was written before there was a floor or a budget. */
+type StoredRest = Omit<Rest, "floor" | "budget"> & Partial<Pick<Rest, "floor" | "budget">>;
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
@@ -38,6 +38,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     maxAgeFrom: record.maxAgeFrom,
     mark: record.mark,
     counters: record.counters,
+    budget: record.budget,
     heads: record.heads,
     turnsVersion: record.turnsVersion,
     openTurn: record.openTurn,
@@ -84,6 +85,7 @@ export function recordOf(row: RecordRow): SessionRecord {
     maxAgeFrom: rest.maxAgeFrom,
     mark: rest.mark,
     counters: rest.counters,
+    budget: rest.budget ?? null,
     heads: rest.heads,
     turnsVersion: rest.turnsVersion,
     openTurn: rest.openTurn,

@@ -7,6 +7,7 @@ import type { Transaction } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import type { SessionState, SettledState } from "../domain/states.ts";
+import type { Tally, TallyQuery } from "./tally.ts";
 
 /** Where sessions are kept. */
 export interface Store {
@@ -48,6 +49,22 @@ export interface Store {
   find(query: SessionQuery): Promise<Page>;
 
   /**
+   * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
+   * `events`, in the forms that `domain/` gives their entries.
+   * INVARIANT tally-is-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off.
+   * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
+   * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
+   */
+  tally(query: TallyQuery): Promise<Tally>;
+
+  /**
+   * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
+   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store.
+   * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
+   */
+  inspect(): Promise<readonly StoreFlaw[]>;
+
+  /**
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
    * INVARIANT events-are-found: what exists and does not change meanwhile appears on exactly one page, in order, with
    *   the agent of its session's record; what is no event never does.
@@ -86,6 +103,13 @@ export interface Store {
 
   /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
   close(): Promise<void>;
+}
+
+/** Something that is wrong with a store. */
+export interface StoreFlaw {
+  readonly kind: "orphans" | "schema" | "damage";
+  /** For people: what is wrong, and where. */
+  readonly what: string;
 }
 
 /** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */

@@ -5,12 +5,19 @@ import type { Traced } from "./store-call.ts";
  * Do it, telling who listens of its start and its end; where nobody does, it costs nothing. What it comes to is not told:
  * it may be what was said, or a key.
  */
-export async function traced<Payload extends Traced, T>(
+export function traced<Payload extends Traced, T>(
   channel: TracingChannel<unknown, Payload>,
   payload: Payload,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!channel.hasSubscribers) return await work();
+  return channel.hasSubscribers ? told(channel, payload, work) : work();
+}
+
+async function told<Payload extends Traced, T>(
+  channel: TracingChannel<unknown, Payload>,
+  payload: Payload,
+  work: () => Promise<T>,
+): Promise<T> {
   const started = performance.now();
   const came = Promise.withResolvers<T>();
   await channel.tracePromise(async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
 import { afterEach, beforeEach, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { context, SpanStatusCode, trace, type HrTime } from "@opentelemetry/api";
+import { context, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import {
   AggregationTemporality,
@@ -15,6 +15,8 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { openSessions, withTools, type Model, type OpenOptions, type Sessions } from "../index.ts";
+import { startHost, type LiveSession, type Runtime } from "../host/index.ts";
+import { scriptedClock } from "../testing/scripted-clock.ts";
 import { instrument } from "./index.ts";
 
 const model: Model = async function* () {
@@ -111,10 +113,6 @@ class Place implements AsyncDisposable {
 
 beforeEach(() => context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()));
 afterEach(() => context.disable());
-
-function ms([seconds, nanoseconds]: HrTime): number {
-  return seconds * 1000 + nanoseconds / 1e6;
-}
 
 function parentOf(span: ReadableSpan, spans: readonly ReadableSpan[]): string | undefined {
   return spans.find((other) => other.spanContext().spanId === span.parentSpanContext?.spanId)?.name;
@@ -287,21 +285,63 @@ test("live sessions are counted by state and agent, at the moment of the look", 
   assert.deepEqual(await place.values("perdure.sessions.live"), { "active ceo": 2, "active cto": 1 });
 });
 
-test("what a host tells is counted, and an activation is a span", async () => {
+const runtime = {
+  async onMessage(session: LiveSession, message: unknown) {
+    if (message === "throw") throw new Error("a secret");
+    await session.append({ input: "a secret", output: "another" });
+    return "done";
+  },
+} satisfies Runtime;
+
+test("what befalls live sessions is counted; activations and messages are spans, each beneath its sender", async () => {
   await using place = await Place.open();
-  const host = channel("perdure:host");
-  const session = { tenant: "default", id: "s" };
-  host.publish({ type: "activated", session, agent: "ceo", ms: 40 });
-  host.publish({ type: "message", session, agent: "ceo", ms: 25, mailbox: 3 });
-  host.publish({ type: "crashed", session, agent: "ceo", cause: new Error("a secret") });
-  host.publish({ type: "restarted", session, agent: "ceo" });
-  const events = { "activated ceo": 1, "message ceo": 1, "crashed ceo": 1, "restarted ceo": 1 };
-  assert.deepEqual(await place.values("perdure.host.events"), events);
-  assert.deepEqual(await place.values("perdure.host.message.duration"), { ceo: 1 });
-  assert.deepEqual(await place.values("perdure.host.mailbox.depth"), { ceo: 1 });
-  const span = await place.span("perdure activate");
-  assert.equal(span.attributes["gen_ai.conversation.id"], "s");
-  assert(Math.abs(ms(span.duration) - 40) < 5, `${ms(span.duration)}`);
+  await place.sessions.create({ id: "s", agent: "ceo" });
+  const host = await startHost(place.sessions, { runtime });
+  const tracer = trace.getTracer("mine");
+  const send = async (name: string): Promise<void> =>
+    await tracer.startActiveSpan(name, async (sender) => {
+      await host.send("s", "hello");
+      sender.end();
+    });
+  await Promise.all([send("first"), send("second")]);
+  await assert.rejects(host.send("s", "throw"));
+  await host.send("s", "hello again");
+  await host.close();
+  const spans = await place.spans();
+  const pathOf = (span: ReadableSpan): string => {
+    const parent = spans.find((other) => other.spanContext().spanId === span.parentSpanContext?.spanId);
+    return parent === undefined ? span.name : `${pathOf(parent)} > ${span.name}`;
+  };
+  const paths = spans.map(pathOf);
+  for (const path of [
+    "first > perdure activate",
+    "first > perdure message",
+    "second > perdure message > perdure append",
+  ])
+    assert(paths.includes(path), `${path} is none of ${paths.join("; ")}`);
+  const events = await place.values("perdure.host.events");
+  assert.partialDeepStrictEqual(events, { "activated ceo": 1, "message ceo": 3, "crashed ceo": 1, "restarted ceo": 1 });
+  assert.equal((await place.values("perdure.host.message.duration"))["ceo"], 3);
+  assert((await place.values("perdure.host.mailbox.depth"))["ceo"]! >= 4);
+});
+
+test("what becomes of sessions is counted by the events of their logs", async () => {
+  const clock = scriptedClock();
+  await using place = await Place.open({ clock });
+  const { sessions } = place;
+  await (await sessions.create({ id: "a", agent: "ceo" })).end();
+  await sessions.create({ id: "b", agent: "ceo", ttl: "1h" });
+  await clock.advance(2 * 3_600_000);
+  await sessions.sweep();
+  await sessions.ensure("b", { onExpired: "restart", agent: "ceo" });
+  const counts = await place.values("perdure.session.events");
+  assert.deepEqual(counts, {
+    "created ceo": 2,
+    "terminated ceo": 1,
+    "expired ceo": 1,
+    "restarted ceo": 1,
+    "archived ceo": 1,
+  });
 });
 
 test("nothing of what was said leaves, no device's id, no user, no key", async () => {

@@ -11,7 +11,8 @@ import {
   type SweepNews,
   type TurnNews,
 } from "../index.ts";
-import { agentOf, errorType, type HostNews } from "./attributes.ts";
+import type { HostEvent } from "../host/index.ts";
+import { agentOf, errorType } from "./attributes.ts";
 import { listed } from "./listed.ts";
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -40,7 +41,7 @@ export class Meters {
     this.#listen("perdure:event", (news: EventNews) => this.#onEvent(news));
     this.#listen("perdure:sweep", (news: SweepNews) => this.#onSweep(news));
     this.#listen("perdure:fallback", () => this.#instruments.fallbackSessions.add(1));
-    this.#listen("perdure:host", (news: HostNews) => this.#onHost(news));
+    this.#listen("perdure:host", (news: HostEvent) => this.#onHost(news));
   }
 
   /** Count the live sessions whenever metrics are collected; `quietly`: without telling of the looks at the store. */
@@ -106,13 +107,13 @@ export class Meters {
     this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
   }
 
-  #onSweep({ expired, floors, removed, lagMs }: SweepNews): void {
+  #onSweep({ expired, floors, removed, forgotten, lagMs }: SweepNews): void {
     this.#instruments.sweepLags.record(lagMs / 1000);
-    for (const [what, count] of Object.entries({ expired, floors, removed }))
+    for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
       this.#instruments.swept.add(count, { "perdure.swept": what });
   }
 
-  #onHost({ type, agent, ms, mailbox }: HostNews): void {
+  #onHost({ type, agent, ms, mailbox }: HostEvent): void {
     const who = agentOf(agent);
     this.#instruments.hostEvents.add(1, { "perdure.host.event": type, ...who });
     if (type === "message" && ms !== undefined) this.#instruments.messages.record(ms / 1000, who);
@@ -145,7 +146,7 @@ function instrumentsOf(meter: Meter) {
       unit: "{event}",
     }),
     sweepLags: meter.createHistogram("perdure.sweep.lag", time("How long the most overdue session had waited")),
-    swept: meter.createCounter("perdure.swept", { description: "What sweeps did", unit: "{session}" }),
+    swept: meter.createCounter("perdure.swept", { description: "What sweeps did", unit: "{change}" }),
     fallbackSessions: meter.createCounter("perdure.fallback.sessions", {
       description: "Sessions opened while the store was away",
       unit: "{session}",

@@ -3,11 +3,11 @@
  * program itself traces, where the SDK has a context manager.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
+import { tracingChannel } from "node:diagnostics_channel";
 import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
 import type { Consultation, Operation, StoreCall, ToolRun, Traced } from "../index.ts";
-import { agentOf, errorType, type HostNews } from "./attributes.ts";
+import { agentOf, errorType } from "./attributes.ts";
 
 /** The package `@opentelemetry/api`. */
 export type Api = typeof OpenTelemetry;
@@ -51,9 +51,6 @@ export class Spans {
     this.#trace(consultations);
     this.#trace(toolRuns);
     this.#trace(storeCalls);
-    const onHost = (message: unknown): void => this.#onHost(message as HostNews);
-    subscribe("perdure:host", onHost);
-    this.#stops.push(() => unsubscribe("perdure:host", onHost));
   }
 
   /** Do it without spans. */
@@ -103,13 +100,6 @@ export class Spans {
       span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: type });
     }
     span.end();
-  }
-
-  #onHost({ type, session, agent, ms = 0 }: HostNews): void {
-    if (type !== "activated" && type !== "restarted") return;
-    const attributes = { "perdure.host.event": type, ...idsOf({ tenant: session.tenant, session: session.id, agent }) };
-    const startTime = Date.now() - ms;
-    this.#tracer.startSpan("perdure activate", { attributes, startTime }, this.#context()).end();
   }
 }
 

@@ -58,6 +58,8 @@ export function failingStore(
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The user to be. @default the one who runs the tests */
   readonly uid?: number;
+  /** In a group of processes of its own. @default false */
+  readonly detached?: boolean;
 }
 
 /** A folder of its own, with the store `perdure.db` in it, and an environment that points at a model's endpoint. */
@@ -60,10 +62,11 @@ export class Workplace implements AsyncDisposable {
     return await finish(child);
   }
 
-  #spawn([program = "", ...args]: readonly string[], { env = {}, uid }: StartOptions): ChildProcess {
+  #spawn([program = "", ...args]: readonly string[], { env = {}, uid, detached = false }: StartOptions): ChildProcess {
     return spawn(program, args, {
       cwd: this.folder,
       env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...env },
+      detached,
       ...(uid === undefined ? {} : { uid }),
     });
   }

@@ -32,6 +32,11 @@ test("events for people and for programs, by type, severity and session", async 
   const last = await place.run(["events", "--limit", "1"]);
   assert.match(last.stdout, /^[^\n]*a {2}terminated[^\n]*\n$/);
   assert.match(last.stderr, /only the last 1/);
+  assert.equal((await place.run(["sessions", "end", "b", "--reason", "the case is closed"])).code, 0);
+  assert.match(
+    (await place.run(["events", "--limit", "1"])).stdout,
+    /b {2}terminated {2}reason "the case is closed"\n$/,
+  );
   const grave = await place.run(["events", "--severity", "warning"]);
   assert.deepEqual([grave.stdout, grave.stderr, grave.code], ["", "no events\n", 0]);
   assert.equal((await place.run(["events", "--type", "born"])).code, 2);

@@ -10,6 +10,7 @@ test("every command explains itself by example", async () => {
     ["consult"],
     ["chat"],
     ["serve"],
+    ...["run", "status"].map((name) => ["host", name]),
     ["migrate"],
     ...["create", "list", "revoke"].map((name) => ["keys", name]),
     ...["list", "show", "end", "remove", "unlock", "sweep"].map((name) => ["sessions", name]),

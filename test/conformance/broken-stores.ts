@@ -5,6 +5,7 @@ import { decode, encode } from "../../src/domain/codec.ts";
 import { keyText, type Entry, type SessionKey } from "../../src/domain/entry.ts";
 import type { Instance, SessionRecord } from "../../src/domain/record.ts";
 import type { EventScan, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
+import type { Tally, TallyQuery } from "../../src/store/tally.ts";
 
 /** What a broken store does otherwise than the one it stands before. */
 export type Breakage = (store: Store) => Partial<Store>;
@@ -265,6 +266,39 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       }),
     }),
   ],
+  [
+    "sums up another tenant's turns, too",
+    "scope-is-in-the-key: a tally",
+    mapTally(async (tally, query) => {
+      const [own, other] = [await tally(query), await tally({ ...query, tenant: `${query.tenant}x` })];
+      return { ...own, turns: { ...own.turns, turns: own.turns.turns + other.turns.turns } };
+    }),
+  ],
+  [
+    "forgets what was cut off",
+    "tally-is-whole: what was cut off",
+    mapTally(async (tally, query) => {
+      const whole = await tally(query);
+      return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };
+    }),
+  ],
+  ["sums up all groups", "tally-is-bounded", mapTally((tally, query) => tally({ ...query, limit: 1e6 }))],
+  ["sums up all times", "tally-is-whole: since", mapTally((tally, { since: _, ...query }) => tally(query))],
+  ["takes states as written", "tally-is-whole: sessions", mapTally((tally, query) => tally({ ...query, now: 0 }))],
+  [
+    "sums up sessions and turns at two moments",
+    "tally-is-one-moment",
+    mapTally(async (tally, query) => {
+      const { sessions } = await tally(query);
+      await setImmediate();
+      return { ...(await tally(query)), sessions };
+    }),
+  ],
+  [
+    "finds fault with itself",
+    "inspect-finds-nothing",
+    () => ({ inspect: async () => [{ kind: "damage", what: "everything" }] }),
+  ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
   [
@@ -284,6 +318,8 @@ export function broken(store: Store, breakage: Breakage): Store {
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    tally: (query) => store.tally(query),
+    inspect: () => store.inspect(),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),
@@ -295,6 +331,10 @@ export function broken(store: Store, breakage: Breakage): Store {
 }
 
 // What is otherwise, from the small to the large.
+
+function mapTally(work: (tally: Store["tally"], query: TallyQuery) => Promise<Tally>): Breakage {
+  return (store) => ({ tally: (query) => work((one) => store.tally(one), query) });
+}
 
 function withoutCursor({ after: _after, ...query }: SessionQuery): SessionQuery {
   return query;

@@ -146,6 +146,15 @@ for (const isolation of ["pool", "session", "process"] as const) {
   });
 }
 
+test("pool: sessions that wake at the same moment are spread over its threads", async () => {
+  await using here = await place({ isolation: "pool" });
+  const ids = Array.from({ length: 20 }, (_, index) => `s${index}`);
+  for (const id of ids) await here.sessions.create({ id });
+  const threads = await Promise.all(ids.map((id) => here.host.send(id, "thread")));
+  const [first] = threads;
+  assert.equal(threads.filter((thread) => thread === first).length, 10);
+});
+
 test("a module that is no runtime, or ends its worker, is refused at the start", async () => {
   const sessions = await openSessions({ store: "memory:", sweep: false });
   for (const isolation of ["inline", "pool", "session", "process"] as const) {

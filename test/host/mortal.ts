@@ -1,5 +1,6 @@
 /** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { threadId } from "node:worker_threads";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
 const hoard: unknown[] = [];
@@ -50,6 +51,8 @@ const runtime: Runtime = {
         break;
       case "pid":
         return process.pid;
+      case "thread":
+        return threadId;
     }
     const count = ((session.state as number | undefined) ?? 0) + 1;
     session.state = count;

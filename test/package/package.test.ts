@@ -113,6 +113,12 @@ describe("the package", () => {
     assert.match(await node(["quickstart.ts"], project), /^2 turns, 46 tokens so far$/m);
   });
 
+  test("the program that hosts a live session goes on where its first run put it to sleep", async () => {
+    for (const name of ["host.ts", "agent.ts"]) copyFileSync(join(root, "examples", name), join(project, name));
+    assert.equal(await node(["host.ts"], project), "1 to do:\nmilk\n");
+    assert.equal(await node(["host.ts"], project), "2 to do:\nmilk\nmilk\n");
+  });
+
   test("the program that tells OpenTelemetry does, with an SDK beside it", async () => {
     copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
     for (const name of ["api", "sdk-trace", "context-async-hooks"]) {

@@ -5,14 +5,23 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { Change, Claim, Transaction } from "../../src/domain/change.ts";
+import type { Value } from "../../src/domain/codec.ts";
 import { removeSession } from "../../src/domain/lifecycle.ts";
 import type { Entry, SessionKey, Splice } from "../../src/domain/entry.ts";
 import type { SessionRecord } from "../../src/domain/record.ts";
 import { sessionStates, type SettledState } from "../../src/domain/states.ts";
 import type { LoadRequest, LogRange, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
-import { creationOf, sampleEntries, sampleRecord, stepOf, type SampleEntry } from "../../src/testing/samples.ts";
+import type { TallyKind, TallyQuery } from "../../src/store/tally.ts";
+import {
+  creationOf,
+  sampleAt,
+  sampleEntries,
+  sampleRecord,
+  stepOf,
+  type SampleEntry,
+} from "../../src/testing/samples.ts";
 
-const logs = ["turns", "chunks", "events"];
+const logs = ["turns", "chunks", "events", "spent"];
 const tenants = ["a", "A"];
 const ids = ["s", "S", "s ", "😀", "__proto__"];
 const keys = ["k", "K", "k ", "constructor"];
@@ -43,6 +52,7 @@ export type Step =
   | { readonly do: "load"; readonly requests: readonly LoadRequest[] }
   | { readonly do: "read"; readonly key: SessionKey; readonly range: LogRange }
   | { readonly do: "find"; readonly query: SessionQuery & { readonly tenant: string } }
+  | { readonly do: "tally"; readonly query: TallyQuery }
   | { readonly do: "beat"; readonly instance: string; readonly leaving: boolean };
 
 const key = fc.record({ tenant: fc.constantFrom(...tenants), id: fc.constantFrom(...ids) });
@@ -104,6 +114,16 @@ const query = fc
       },
   );
 
+const tally: fc.Arbitrary<TallyQuery> = fc
+  .record({
+    tenant,
+    now: moment,
+    since: fc.option(fc.constantFrom(0, 60_000, sampleAt, sampleAt + 2), { nil: undefined }),
+    by: fc.uniqueArray(fc.constantFrom<TallyKind>("agent", "user", "model", "day", "hour")),
+    limit,
+  })
+  .map(({ since, ...all }) => (since === undefined ? all : { ...all, since }));
+
 const range: fc.Arbitrary<LogRange> = fc.oneof(
   fc.record({
     log,
@@ -132,6 +152,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("read" as const), key, range }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("find" as const), query }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("tally" as const), query: tally }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("beat" as const), instance, leaving: fc.boolean() }),
@@ -185,6 +206,14 @@ export async function compareStores(
         await same(
           (either) => pagesOf(either, query),
           (pages) => pages,
+        );
+        break;
+      }
+      case "tally": {
+        const query = { ...one.query, tenant: scope + one.query.tenant };
+        await same(
+          (either) => either.tally(query),
+          (sums) => sums,
         );
         break;
       }
@@ -271,13 +300,49 @@ function entriesOf(
   const used = new Set<string>();
   const replaced = new Set(before.slice(from - 1).map((entry) => entry.key));
   const values = wanted.map(({ key, value }): SampleEntry => {
-    if (key === null || used.has(key)) return value;
+    const said = saidBy(log, value);
+    if (key === null || used.has(key)) return said;
     used.add(key);
     // Now and then a change claims a key that it also splices away, which makes it a duplicate.
     if (!replaced.has(key) || value === 0) claims.push({ log, key });
-    return { key, value };
+    return { key, value: said };
   });
   return sampleEntries(from, values);
+}
+
+/** What an entry of this log says: what sums can be made of, or, now and then, nothing of the kind. */
+function saidBy(log: string, value: number): Value {
+  if (value === 9) return value;
+  const usage = { inputTokens: value, outputTokens: 2 * value, totalTokens: 3 * value };
+  const whose = { agent: agents[value % 2] ?? "", ...(value % 3 === 0 ? {} : { model: `m${value % 3}` }) };
+  const took = { requests: value % 3, durationMs: value * 1234.5 };
+  switch (log) {
+    case "turns": {
+      const status = ["done", "open", "failed", "interrupted"][value % 4] ?? "";
+      const input = [{ role: "user", content: `,"input":[ ${value}` }];
+      const counted = { ...usage, ...(value % 2 === 0 ? { estimated: true } : {}) };
+      return { status, ...whose, usage: counted, ...took, input, output: [] };
+    }
+    case "spent":
+      return {
+        ...whose,
+        usage,
+        ...took,
+        longestMs: value,
+        turns: value,
+        failed: 1,
+        interrupted: 0,
+        estimated: value % 2,
+      };
+    case "events":
+      return {
+        type: value % 2 === 0 ? "released" : "handed_off",
+        heldMs: value === 1 ? null : value * 777,
+        reason: "expired",
+      };
+    default:
+      return value;
+  }
 }
 
 async function pagesOf(store: Store, query: SessionQuery): Promise<(readonly SessionRecord[])[]> {

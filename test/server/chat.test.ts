@@ -232,9 +232,13 @@ test("a server that stops lets streamed answers come to their end, also those wh
   const { model, say, end } = slowModel();
   await using here = serve({ model });
   const [hearer, left] = [randomUUID(), randomUUID()];
+  const asked = async (device: string): Promise<void> => {
+    const session = async () => await here.call("GET", "/v1/chat/session", { device });
+    while (!(await session()).text.includes('"turn":1')) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
   const heard = here.call("POST", "/v1/chat", chat(hearer, "Tell", streaming));
   say("one ");
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await asked(hearer);
   let stopped = false;
   const stop = here.server.stop().then(() => (stopped = true));
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -246,6 +250,7 @@ test("a server that stops lets streamed answers come to their end, also those wh
 
   const other = createServer({ sessions: here.sessions });
   const response = await other.fetch(requestOf("POST", "/v1/chat", chat(left, "Tell", streaming)));
+  await asked(left);
   await response.body?.cancel();
   const stopping = other.stop();
   say("all the same");

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { serve, type Serving } from "./serving.ts";
+import { startHost } from "../../src/host/index.ts";
+import { createServer, type Server } from "../../src/server/index.ts";
+import { callOn, serve, unlimited } from "./serving.ts";
 
 interface Schema {
   readonly type?: string | readonly string[];
@@ -91,8 +93,8 @@ function within(schema: Schema): fc.Arbitrary<unknown> {
   return anyValue;
 }
 
-async function operationsOf(here: Serving): Promise<readonly Operation[]> {
-  const { paths } = (await here.call("GET", "/openapi.json")).json;
+async function operationsOf(server: Server): Promise<readonly Operation[]> {
+  const { paths } = (await callOn(server, "GET", "/openapi.json")).json;
   return Object.entries<
     Record<
       string,
@@ -164,7 +166,9 @@ test("no request makes the server fail, show its inside, or another's data", { t
   await (await here.sessions.for("theirs").create({ id: "theirs", metadata: { word } })).append({ input: word });
   const keys = [await here.key("admin", "mine"), await here.key("write", "mine"), await here.key("read", "mine")];
   await here.sessions.for("mine").create({ id: "mine" });
-  const operations = await operationsOf(here);
+  await using host = await startHost(here.sessions.for("mine"), { runtime: { onMessage: (_, message) => message } });
+  const server = createServer({ sessions: here.sessions, host, rates: unlimited });
+  const operations = await operationsOf(server);
   const runs = Math.ceil(10_000 / operations.length);
   let asked = 0;
   for (const operation of operations) {
@@ -189,7 +193,7 @@ test("no request makes the server fail, show its inside, or another's data", { t
             ...(body === undefined ? {} : { body }),
             signal: AbortSignal.timeout(10_000),
           });
-          const response = await here.server.fetch(request);
+          const response = await server.fetch(request);
           const isStream = /event-stream/.test(response.headers.get("content-type") ?? "");
           // A stream of a live session has no end of its own.
           const text = isStream ? await firstOf(response) : await response.text();
@@ -206,6 +210,7 @@ test("no request makes the server fail, show its inside, or another's data", { t
       { numRuns: runs, endOnFailure: true },
     );
   }
+  await server.stop();
   assert(asked >= 10_000, `${asked} requests`);
   assert.equal(
     (await here.sessions.for("theirs").get("theirs")).info.turn,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { connect } from "../../src/client/index.ts";
 import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
 
 test("sessions over HTTP: create, ensure, read, list, change, end and remove", async () => {
@@ -64,6 +65,48 @@ test("turns over HTTP: appended once by key, onto what was seen by ETag, read in
   assert.deepEqual(await seqs(""), [1]);
   const consulted = await here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "Hi", window: 1 } });
   assert.equal(consulted.json.text, "you said: Hi");
+});
+
+test("budgets over HTTP: given, spent, raised", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const made = await here.call("POST", "/v1/sessions", { key, body: { id: "s", budget: { turns: 1 } } });
+  assert.deepEqual(made.json.budget, { turns: 1 });
+  const append = () => here.call("POST", "/v1/sessions/s/turns", { key, body: { input: "q", output: "a" } });
+  assert.equal((await append()).status, 201);
+  assertProblem(await append(), 402, "budget_exceeded");
+  assert.equal((await here.call("PATCH", "/v1/sessions/s", { key, body: { budget: null } })).json.budget, null);
+  assert.equal((await append()).status, 201);
+  assertProblem(
+    await here.call("POST", "/v1/sessions", { key, body: { budget: { euros: 1 } } }),
+    400,
+    "request_invalid",
+  );
+});
+
+test("figures over HTTP, of the key's own tenant, by whatever was asked", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const session = await here.sessions.create({ agent: "ceo" });
+  await session.append({ input: "q", output: "a", usage: { inputTokens: 3, outputTokens: 4, totalTokens: 7 } });
+  const { json } = await here.call("GET", "/v1/stats?by=agent", { key });
+  assert.equal(json.turns.totalTokens, 7);
+  assert.deepEqual(
+    json.groups.agent.map(({ key: agent, turns }: { key: string; turns: number }) => [agent, turns]),
+    [["ceo", 1]],
+  );
+  const remote = connect({
+    url: "http://server.test",
+    key,
+    fetch: async (...args) => await here.server.fetch(new Request(...args)),
+  });
+  const stats = await remote.stats({ by: "agent", since: new Date(0) });
+  assert.deepEqual([stats.groups, stats.since], [json.groups, new Date(0)]);
+  assert.ok(stats.at instanceof Date);
+  const since = encodeURIComponent(new Date(Date.now() + 86_400_000).toISOString());
+  assert.equal((await here.call("GET", `/v1/stats?since=${since}`, { key })).json.turns.turns, 0);
+  assertProblem(await here.call("GET", "/v1/stats?by=colour", { key }), 400, "request_invalid");
+  assertProblem(await here.call("GET", "/v1/stats"), 401, "key_missing");
 });
 
 test("the floor and its events over HTTP", async () => {

@@ -98,8 +98,8 @@ export class Database {
     });
   }
 
-  /** Run a statement without values that may take its time, on a connection that grants it. */
-  administer(text: string): Promise<void> {
+  /** The rows of a statement that may take its time, tried once, on a connection that grants it. */
+  administer(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(async () => {
       const { kind } = this.#connections;
       const pool =
@@ -107,7 +107,7 @@ export class Database {
           ? this.#connections.open({ queryTimeoutMs: administerMs, statementTimeoutMs: undefined })
           : this.#connections.pool;
       try {
-        await this.#attempt(pool, { text, values: undefined, keep: false }, administerMs);
+        return (await this.#attempt(pool, { text, values, keep: false }, administerMs)).rows;
       } catch (error) {
         throw this.#explained(error, pool);
       } finally {

@@ -14,10 +14,12 @@ import type {
   Page,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./damage.ts";
 import type { Database, Row } from "./database.ts";
+import type { Tally, TallyQuery } from "../tally.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
 import { eventPage, forgetEvents } from "./events.ts";
@@ -25,6 +27,7 @@ import { findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
 import { isMissing } from "./postgres-error.ts";
+import { tallyCall, tallyOf } from "./tally.ts";
 
 interface Options {
   /** The schema's name, quoted. */
@@ -174,6 +177,21 @@ export class PostgresStore implements Store {
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
   }
 
+  async tally(query: TallyQuery): Promise<Tally> {
+    this.#database.guardOpen();
+    const { text, values } = tallyCall(this.#schema, query);
+    return tallyOf(await this.#withSchema(() => this.#database.administer(text, values)), query);
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    this.#database.guardOpen();
+    const rows = await this.#withSchema(() => this.#database.administer(orphansText(this.#schema)));
+    return rows.map(({ tenant, session, count }) => ({
+      kind: "orphans",
+      what: `${String(count)} entries of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
+    }));
+  }
+
   async events(scan: EventScan): Promise<FoundEvents> {
     this.#database.guardOpen();
     return await eventPage((text, values) => this.#ask(text, values), this.#schema, scan);
@@ -257,6 +275,16 @@ export class PostgresStore implements Store {
       return await work();
     }
   }
+}
+
+/** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
+function orphansText(schema: string): string {
+  return `
+    select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
+    where not exists (
+      select from ${schema}.sessions session where session.tenant = entry.tenant and session.id = entry.session
+    )
+    group by entry.tenant, entry.session order by 1, 2 limit 100`;
 }
 
 /** What a batch that landed has refused, as JSON; or null once its number is taken from it. */

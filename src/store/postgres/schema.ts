@@ -2,7 +2,7 @@ import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
-import { views } from "./views.ts";
+import { eventView, views } from "./views.ts";
 
 /** One step of the schema. Numbers run from 1 without gaps; a released step is never edited. */
 export interface PostgresMigration {
@@ -101,7 +101,8 @@ ${views(schema)}`,
     title: "events by time",
     breaking: false,
     sql: ({ schema }) => `
-create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';`,
+create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';
+${eventView(schema)}`,
   },
   {
     version: 3,

@@ -67,3 +67,14 @@ select tenant, (at at time zone 'UTC')::date as day, agent, count(*) as turns, s
 from ${schema}.readable_turns
 group by tenant, day, agent;`;
 }
+
+/** Events for people, by the index that finds them by time. */
+export function eventView(schema: string): string {
+  return `
+create view ${schema}.readable_events as
+select tenant, session, seq, ${schema}.instant(at) as at, data ->> 'type' as type, data ->> 'correlation' as correlation,
+  data - 'type' - 'correlation' as data
+from (
+  select tenant, session, seq, at, ${schema}.readable(data) as data from ${schema}.entries where log = 'events'
+) event;`;
+}

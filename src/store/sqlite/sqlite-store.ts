@@ -1,10 +1,12 @@
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import type { Change, Transaction } from "../../domain/change.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import type {
   Capabilities,
@@ -17,11 +19,14 @@ import type {
   Page,
   SessionQuery,
   Store,
+  StoreFlaw,
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
+import { flawsIn } from "./inspect.ts";
 import type { Patience } from "./patience.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
+import { tallyIn } from "./tally.ts";
 import type { Transactions } from "./transactions.ts";
 
 interface Options {
@@ -195,6 +200,32 @@ export class SqliteStore implements Store {
     return await this.#run(() => findPage(this.#database, query));
   }
 
+  /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */
+  async tally(query: TallyQuery): Promise<Tally> {
+    if (!this.capabilities.durable) {
+      return await this.#run(() => this.#transactions.reading(() => drained(tallyIn(this.#database, query))));
+    }
+    const database = await this.#run(() => {
+      const opened = new DatabaseSync(this.#name, { readOnly: true, timeout: 0 });
+      opened.exec("begin");
+      return opened;
+    });
+    try {
+      const sums = tallyIn(database, query);
+      for (;;) {
+        const step = await this.#run(() => sums.next());
+        if (step.done === true) return step.value;
+        await turnOfTheLoop();
+      }
+    } finally {
+      database.close();
+    }
+  }
+
+  async inspect(): Promise<readonly StoreFlaw[]> {
+    return await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
+  }
+
   async events(scan: EventScan): Promise<FoundEvents> {
     return await this.#run(() => eventPage(this.#database, scan));
   }
@@ -251,6 +282,13 @@ export class SqliteStore implements Store {
 
   #guardOpen(): void {
     if (this.#closed) throw new SessionError("closed", { name: `the store ${this.#name}` });
+  }
+}
+
+function drained<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
   }
 }
 

@@ -65,6 +65,8 @@ export function closingCases(check: Check): void {
     read: (store) => store.read({ tenant: "t", id: "i" }, { log: "turns", keys: [] }),
     find: (store) => store.find({ order: "due", before: 0, limit: 1 }),
     events: (store) => store.events({ tenant: "t", order: "ascending", limit: 1 }),
+    tally: (store) => store.tally({ tenant: "t", now: 0, by: [], limit: 1 }),
+    inspect: (store) => store.inspect(),
     forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
     heartbeat: (store) => store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null }),
     instances: (store) => store.instances([]),

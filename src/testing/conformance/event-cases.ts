@@ -149,6 +149,33 @@ export function eventCases(check: Check): void {
       assert.deepEqual(names((await store.events(scanOf(bench, { tenant }))).events), ["s2"]);
   });
 
+  check("forgotten-events-leave-the-rest: several forget at once, while sessions come, go and go on", async (bench) => {
+    const { store, tenant } = bench;
+    const handles = [store, store.capabilities.shared ? await bench.openAnother() : store];
+    const times = Array.from({ length: 12 }, (_, index) => index + 1);
+    const records = await Promise.all(Array.from({ length: 12 }, (_, index) => told(bench, `s${index}`, times)));
+    const past = { tenant, before: 10, limit: 5 };
+    const forgetting = handles.map(async (handle) => {
+      let forgotten = 0;
+      for (let more = 1; more > 0; forgotten += more) more = await handle.forgetEvents(past);
+      return forgotten;
+    });
+    for (const [index, record] of records.entries()) {
+      if (index % 3 === 0) await commitOne(store, removeSession(record));
+      else if (index % 3 === 1) await land(store, stepOf(record, { splices: [splice(13, [13])] }));
+      else await land(store, stepOf(record, { splices: [splice(1, [14])] }));
+    }
+    await Promise.all(forgetting);
+    // What one left to the other that held it just then.
+    while ((await store.forgetEvents(past)) > 0);
+    const left = names((await store.events(scanOf(bench))).events).toSorted();
+    const expected = records.flatMap(({ id }, index) => {
+      if (index % 3 === 0) return [];
+      return index % 3 === 1 ? [`${id}10`, `${id}11`, `${id}12`, `${id}13`] : [`${id}1`];
+    });
+    assert.deepEqual(left, expected.toSorted());
+  });
+
   check("forgotten-events-leave-the-rest: records, other logs and numbers stay, and the log goes on", async (bench) => {
     const { store, tenant } = bench;
     const splices = [splice(1, [1, 2, 3]), sampleSplice("turns", 1, ["old", "older"])];

@@ -1,0 +1,58 @@
+import type { Command } from "commander";
+import type { Finding } from "../index.ts";
+import { bareCommand, examples, jsonOption, type JsonOption } from "./command.ts";
+import { openFor, type StoreOptions } from "./environment.ts";
+import { note, printable, writeJson } from "./output.ts";
+import { untilSignalled } from "./signals.ts";
+
+interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
+  readonly repair?: boolean;
+}
+
+export function doctorCommand(): Command {
+  return bareCommand("doctor", "Look over a whole store: what is wrong, and what would mend it")
+    .option("--store <url>", "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)")
+    .option("--repair", "mend what can be mended; nothing is deleted, and sessions in use are left alone")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples(["perdure doctor", "perdure doctor --repair", "perdure doctor --json | jq -r .session"]) +
+        "\nExit codes: 0 nothing is wrong (any more), 1 something is.\n",
+    )
+    .action(doctor);
+}
+
+async function doctor({ repair = false, json, ...options }: DoctorOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    await using sessions = await openFor(options);
+    const onFinding = json === true ? writeJson : describe;
+    const {
+      sessions: looked,
+      findings,
+      repaired,
+      skipped,
+      complete,
+    } = await sessions.doctor({ repair, signal, onFinding });
+    const left = findings - repaired;
+    const parts = [
+      `${looked} sessions looked at`,
+      findings === 0 ? "nothing is wrong" : `${findings} ${findings === 1 ? "thing is" : "things are"} wrong`,
+      ...(repair ? [`${repaired} mended`] : []),
+      ...(skipped === 0 ? [] : [`${skipped} left alone, somebody is at work in them`]),
+      ...(complete ? [] : ["not all could be looked at"]),
+    ];
+    note(parts.join(", "));
+    if (left > 0 || !complete) process.exitCode ||= 1;
+  });
+}
+
+/** One finding on one line: where, what, and what mends it. */
+function describe({ kind, tenant, session, what, remedy, repaired }: Finding): void {
+  const where = session === null ? "the store" : `${tenant ?? ""}/${session}`;
+  const end = repaired
+    ? `mended: ${remedy}`
+    : remedy === null
+      ? "nothing here mends it; a backup may"
+      : `--repair: ${remedy}`;
+  process.stdout.write(`${kind}  ${printable(where)}: ${printable(what)} (${printable(end)})\n`);
+}

@@ -1,0 +1,23 @@
+/** How some values are spread: half of them are at most `p50`, 95 of 100 at most `p95`. */
+export interface Spread {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly max: number;
+}
+
+/** The spread of values by how often they occur, the smallest first; null where there are none. */
+export function spreadOf(histogram: readonly (readonly [value: number, count: number])[]): Spread | null {
+  const count = histogram.reduce((sum, [, often]) => sum + often, 0);
+  const last = histogram.at(-1);
+  if (last === undefined) return null;
+  const at = (share: number): number => {
+    let left = Math.ceil(count * share);
+    for (const [value, often] of histogram) {
+      left -= often;
+      if (left <= 0) return value;
+    }
+    return last[0];
+  };
+  return { count, p50: at(0.5), p95: at(0.95), max: last[0] };
+}

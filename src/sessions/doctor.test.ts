@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import type { Splice } from "../domain/entry.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import type { DoctorRequest, Finding } from "./doctor.ts";
+import type { Session } from "./session.ts";
+
+const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
+
+async function withTurns(place: InMemory, id: string, turns = 3): Promise<Session> {
+  const session = await place.sessions.create({ id });
+  for (let turn = 0; turn < turns; turn++) await session.append({ input: "q", output: "a", usage, durationMs: 0.1 });
+  return session;
+}
+
+/** Write past all rules, as a mistake or a bad repair would. */
+async function tamper(
+  place: InMemory,
+  id: string,
+  fields: Partial<SessionRecord>,
+  splices: readonly Splice[] = [],
+): Promise<void> {
+  const [loaded] = await place.store.load([{ key: { tenant: "default", id }, tails: [] }]);
+  assert.ok(loaded);
+  const record = { ...loaded.record, ...fields, version: loaded.record.version + 1 };
+  const key = { tenant: "default", id };
+  const change = { key, expected: loaded.record.version, record, splices, claims: [] };
+  assert.deepEqual(await place.store.commit([[change]]), [{ status: "ok" }]);
+}
+
+async function findings(place: InMemory, request: DoctorRequest = {}): Promise<readonly Finding[]> {
+  const found: Finding[] = [];
+  const report = await place.sessions.doctor({ ...request, onFinding: (finding) => found.push(finding) });
+  assert.equal(report.findings, found.length);
+  assert.equal(report.repaired, found.filter(({ repaired }) => repaired).length);
+  assert.ok(report.complete);
+  return found;
+}
+
+const short = (found: readonly Finding[]): unknown =>
+  found.map(({ kind, session, repaired }) => [kind, session, repaired]);
+
+test("in a store that nobody tampered with there is nothing to find, whatever happened in it", async () => {
+  await using place = inMemory({ secret: "a secret of sixteen", ttl: "1h" });
+  const { sessions, clock } = place;
+  const session = await withTurns(place, "a", 5);
+  await session.truncate(2);
+  await session.handOff("cfo");
+  await session.update({ instructions: "be brief" });
+  await sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await place.another({ tenant: "other" }).create();
+  await clock.advance(3_600_000);
+  await sessions.ensure("a", { onExpired: "restart" });
+  const turn = await (await sessions.get("a")).begin("question");
+  await turn.write({ text: "x".repeat(10_000) });
+  await place.store.forgetEvents({ before: clock.now() - 1, limit: 3 });
+  assert.deepEqual(await findings(place), []);
+  await place.store.forgetEvents({ before: clock.now() + 1, limit: 1000 });
+  assert.deepEqual(await findings(place), []);
+  await turn.seal();
+});
+
+test("counters and heads that are not what the logs hold are found, and mended only when told to", async () => {
+  await using place = inMemory();
+  const session = await withTurns(place, "a");
+  const { counters } = session.info;
+  await tamper(place, "a", { counters: { ...counters, turns: 7, totalTokens: 1 }, heads: { turns: 9, events: 1 } });
+  const [head, counted, ...rest] = await findings(place);
+  assert.deepEqual(rest, []);
+  assert.match(head?.what ?? "", /turns ends with 9, it ends with 3/);
+  assert.match(counted?.what ?? "", /turns 7 for 3, totalTokens 1 for 30/);
+  assert.deepEqual(
+    short(await findings(place)),
+    [
+      ["head", "a", false],
+      ["counters", "a", false],
+    ],
+    "a look changes nothing",
+  );
+  assert.deepEqual(short(await findings(place, { repair: true })), [
+    ["head", "a", true],
+    ["counters", "a", true],
+  ]);
+  assert.deepEqual(await findings(place), []);
+  const mended = await place.sessions.get("a");
+  assert.equal(mended.info.turn, 3);
+  assert.ok(Math.abs(mended.info.counters.durationMs - counters.durationMs) < 1e-9);
+  await assert.rejects(session.append({ input: "q" }), { code: "conflict" }, "who saw the broken one looks again");
+  await mended.append({ input: "q" });
+});
+
+test("an entry that is missing or cannot be read is found and left as it is: only a backup has it", async () => {
+  await using place = inMemory();
+  await withTurns(place, "gap");
+  await withTurns(place, "garbled");
+  const [one, , three] = await place.store.read(
+    { tenant: "default", id: "gap" },
+    { log: "turns", from: 1, to: 3, order: "ascending", limit: 3 },
+  );
+  assert.ok(one && three);
+  await tamper(place, "gap", { counters: { ...(await place.sessions.get("gap")).info.counters, turns: 1 } }, [
+    { log: "turns", from: 1, entries: [one, three] },
+  ]);
+  await tamper(place, "garbled", {}, [
+    { log: "turns", from: 1, entries: [{ ...one, data: '{"status":' }, { ...one, seq: 2 }, three] },
+  ]);
+  const found = await findings(place, { repair: true });
+  assert.deepEqual(short(found), [
+    ["gap", "gap", false],
+    ["unreadable", "garbled", false],
+  ]);
+  assert.match(found[0]?.what ?? "", /turns has no entry 2, but one 3/);
+  assert.ok(found.every(({ remedy }) => remedy === null));
+  assert.deepEqual(short(await findings(place)), short(found));
+});
+
+test("a lease of an instance that is gone is found; cleared, its turn is sealed with what had arrived", async () => {
+  await using place = inMemory();
+  const session = await withTurns(place, "a");
+  const turn = await session.begin("question");
+  await turn.write({ text: "x".repeat(9000) });
+  assert.deepEqual(await findings(place, { repair: true }), [], "its holder lives");
+  const ghost = { instance: "i_gone", fence: session.info.version + 5, acquiredAt: 0, expiresAt: null };
+  await tamper(place, "a", { lease: ghost, fence: ghost.fence });
+  assert.deepEqual(short(await findings(place)), [["lease", "a", false]]);
+  assert.deepEqual(short(await findings(place, { repair: true })), [["lease", "a", true]]);
+  assert.deepEqual(await findings(place), []);
+  const [sealed] = await Array.fromAsync((await place.sessions.get("a")).turns({ last: 1 }));
+  assert.deepEqual([sealed?.status, sealed?.output[0]?.content], ["interrupted", "x".repeat(9000)]);
+});
+
+test("an open turn that the record does not know of is known again, and sealed by who comes next", async () => {
+  await using place = inMemory();
+  const session = await withTurns(place, "a", 1);
+  await session.begin("question");
+  await tamper(place, "a", { openTurn: null, lease: null });
+  assert.deepEqual(short(await findings(place)), [["open_turn", "a", false]]);
+  assert.deepEqual(short(await findings(place, { repair: true })), [["open_turn", "a", true]]);
+  const again = await place.another().get("a");
+  await again.recover();
+  assert.deepEqual(
+    (await Array.fromAsync(again.turns())).map(({ status }) => status),
+    ["done", "interrupted"],
+  );
+  assert.deepEqual(await findings(place), []);
+});
+
+test("a session that somebody writes to is not mended under them", async () => {
+  await using place = inMemory();
+  const session = await withTurns(place, "a");
+  const lease = await session.lease();
+  await tamper(place, "a", { counters: { ...session.info.counters, requests: 99 } });
+  assert.deepEqual(short(await findings(place, { repair: true })), [["counters", "a", false]]);
+  await lease.release();
+  assert.deepEqual(short(await findings(place, { repair: true })), [["counters", "a", true]]);
+});
+
+test("sessions of every tenant are looked at, page by page, until it is stopped", async () => {
+  await using place = inMemory();
+  const other = place.another({ tenant: "other" });
+  for (let index = 0; index < 130; index++)
+    await (index % 2 === 0 ? place.sessions : other).create({ id: `s${index}` });
+  await place.sessions.end("s0");
+  assert.equal((await place.sessions.doctor()).sessions, 130);
+  const stop = new AbortController();
+  stop.abort();
+  const { complete, sessions } = await place.sessions.doctor({ signal: stop.signal });
+  assert.deepEqual([complete, sessions], [false, 0]);
+});

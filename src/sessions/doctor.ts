@@ -1,0 +1,180 @@
+import type { SessionKey } from "../domain/entry.ts";
+import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import type { Page, SessionQuery, StoreFlaw } from "../store/store.ts";
+import type { Core } from "./core.ts";
+import { Handle } from "./handle.ts";
+
+/** How to look over a store. */
+export interface DoctorRequest {
+  /** Mend what can be mended without deleting anything. @default false */
+  readonly repair?: boolean;
+  /** Told of each finding as it is made. */
+  readonly onFinding?: (finding: Finding) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Something that is wrong with a store or one of its sessions. */
+export interface Finding {
+  readonly kind: FlawKind | "lease" | "unlisted" | StoreFlaw["kind"];
+  /** Null: it is no one session's. */
+  readonly tenant: string | null;
+  readonly session: string | null;
+  readonly what: string;
+  /** What mends it; null: nothing but a backup. */
+  readonly remedy: string | null;
+  readonly repaired: boolean;
+}
+
+/** What looking over a store came to. */
+export interface DoctorReport {
+  /** Sessions looked at. */
+  readonly sessions: number;
+  readonly findings: number;
+  readonly repaired: number;
+  /** Sessions that changed under each look: somebody is at work in them. */
+  readonly skipped: number;
+  /** False where the signal stopped it, or not all sessions could be listed. */
+  readonly complete: boolean;
+}
+
+const pageSize = 100;
+/** A turn may be 8 MiB: a page of them must still fit into memory. */
+const entriesAtOnce = 50;
+const looksMax = 5;
+
+/** Look over the whole store, all tenants, a page at a time. It writes only where it is told to repair, and deletes nothing. */
+export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
+  const report = { sessions: 0, findings: 0, repaired: 0, skipped: 0, complete: true };
+  const found = (finding: Finding): void => {
+    report.findings++;
+    if (finding.repaired) report.repaired++;
+    request.onFinding?.(finding);
+  };
+  for (const { kind, what } of await core.store.inspect())
+    found({ kind, tenant: null, session: null, what, remedy: null, repaired: false });
+  for await (const page of allSessions(core, found, report)) {
+    for (const record of page.records) {
+      if (request.signal?.aborted === true) return { ...report, complete: false };
+      report.sessions++;
+      const findings = await examine(core, record, request.repair === true);
+      if (findings === undefined) report.skipped++;
+      else findings.forEach(found);
+    }
+  }
+  return report;
+}
+
+/** Every session of the store once, unless it moves from the live to the settled meanwhile. */
+async function* allSessions(
+  core: Core,
+  found: (finding: Finding) => void,
+  report: { complete: boolean },
+): AsyncGenerator<Page, void, undefined> {
+  const before = Number.MAX_SAFE_INTEGER;
+  const queries: readonly SessionQuery[] = [
+    { order: "due", before, limit: pageSize },
+    { order: "settled", states: ["expired", "ended", "archived"], before, limit: pageSize },
+  ];
+  for (const query of queries) {
+    for (let after: string | undefined; ;) {
+      let page: Page;
+      try {
+        page = await core.store.find({ ...query, ...(after === undefined ? {} : { after }) });
+      } catch (error) {
+        if (error instanceof SessionError && error.code !== "store_invalid") throw error;
+        report.complete = false;
+        const reason = error instanceof Error ? error.message : String(error);
+        const what = `the rest of the sessions in this order (${query.order}) cannot be listed: ${reason}`;
+        found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
+        break;
+      }
+      yield page;
+      after = page.next;
+      if (after === undefined) break;
+    }
+  }
+}
+
+/** What is wrong with one session, mended where it may be; undefined where it changed under each look. */
+async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<readonly Finding[] | undefined> {
+  for (let look = 0; look < looksMax; look++) {
+    const record = (await core.find(key))?.record;
+    if (record === undefined) return [];
+    const { flaws, cure } = await examineLogs(core, record);
+    const dangling = record.lease !== null && !(await core.instance.isAlive(record, record.lease));
+    const again = (await core.find(key))?.record;
+    if (again?.version !== record.version) continue;
+    if (flaws.length === 0 && !dangling) return [];
+    const isFree = record.lease === null || dangling;
+    return await mend(core, record, { flaws, cure, dangling, repairs: repairs && isFree });
+  }
+  return undefined;
+}
+
+async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnType<Examination["result"]>> {
+  const examination = new Examination(record);
+  for (const log of examination.logs) {
+    try {
+      for (let from = 1; ;) {
+        const range = { log, from, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: entriesAtOnce } as const;
+        const page = await core.store.read(record, range);
+        for (const entry of page) examination.add(log, entry);
+        if (page.length < entriesAtOnce) break;
+        from = (page.at(-1)?.seq ?? from) + 1;
+      }
+    } catch (error) {
+      // Some stores see for themselves that entries are missing, and hand out none.
+      if (!hasCode(error, "store_invalid")) throw error;
+      examination.miss(log, error.details.reason);
+    }
+  }
+  return examination.result();
+}
+
+interface Verdict {
+  readonly flaws: readonly Flaw[];
+  readonly cure: Cure | null;
+  readonly dangling: boolean;
+  readonly repairs: boolean;
+}
+
+async function mend(
+  core: Core,
+  record: SessionRecord,
+  { flaws, cure, dangling, repairs }: Verdict,
+): Promise<readonly Finding[]> {
+  const { tenant, id: session } = record;
+  const cured = repairs && cure !== null && (await core.commit([cureSession(record, cure)])).status === "ok";
+  const findings = flaws.map((flaw): Finding => ({
+    ...flaw,
+    tenant,
+    session,
+    repaired: cured && flaw.remedy !== null,
+  }));
+  if (!dangling) return findings;
+  const { lease, openTurn } = record;
+  const seals = openTurn === null ? "" : `, turn ${openTurn} is sealed with what had arrived`;
+  const finding = {
+    kind: "lease",
+    tenant,
+    session,
+    what: `instance ${lease?.instance ?? ""}, which is gone, holds its lease${openTurn === null ? "" : " and left a turn open"}`,
+    remedy: `the lease is cleared${seals}`,
+  } as const;
+  return [...findings, { ...finding, repaired: repairs && (await clearLease(core, record)) }];
+}
+
+/** True where it is cleared; what a broken log does not let be sealed stays as it is. */
+async function clearLease(core: Core, { tenant, id }: SessionRecord): Promise<boolean> {
+  const record = (await core.find({ tenant, id }))?.record;
+  if (record === undefined) return false;
+  try {
+    const written = await new Handle(core, record).putInOrder({ recovers: "dead", reason: "its writer is gone" });
+    return written.status === "ok";
+  } catch (error) {
+    if (hasCode(error, "store_invalid")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+import type { Core } from "./core.ts";
+import { mayLive } from "./process-identity.ts";
+
+/** A host of live sessions that says where it is spoken to. */
+export interface HostInfo {
+  /** A URL. */
+  readonly address: string;
+  /** Where it runs, for people. */
+  readonly host: string;
+  readonly pid: number;
+  /** When it was last heard of. */
+  readonly seenAt: Date;
+  /** False where its sessions are there for the taking. */
+  readonly alive: boolean;
+}
+
+/** The hosts on a store, the one heard of last first. Workers of a host, which have its address, are no hosts of their own. */
+export async function hostsOn({ store, options: { staleAfterMs } }: Core): Promise<readonly HostInfo[]> {
+  const { now, instances } = await store.instances("hosts");
+  const hosts = new Map<string, HostInfo>();
+  for (const instance of instances) {
+    const { address, host, pid, seenAt } = instance;
+    if (address === null || hosts.get(address)?.alive === true) continue;
+    const alive = now - seenAt <= staleAfterMs && mayLive(instance);
+    if (alive || !hosts.has(address)) hosts.set(address, { address, host, pid, seenAt: new Date(seenAt), alive });
+  }
+  return [...hosts.values()];
+}

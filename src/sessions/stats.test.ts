@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/in-memory.ts";
+
+const usage = (totalTokens: number): { inputTokens: number; outputTokens: number; totalTokens: number } => ({
+  inputTokens: totalTokens - 1,
+  outputTokens: 1,
+  totalTokens,
+});
+
+test("sessions by state, turns and tokens, by whatever was asked", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const day = new Date(clock.now()).toISOString().slice(0, 10);
+  const a = await sessions.create({ id: "a", agent: "ceo", user: "ann", ttl: "1h" });
+  const b = await sessions.create({ id: "b", agent: "cfo" });
+  await a.append({ input: "q", output: "a", model: "m", usage: usage(10), durationMs: 100 });
+  await a.append({ input: "q", output: "a", model: "m", usage: usage(20), durationMs: 300, status: "failed" });
+  await b.append({ input: "q", output: "a", usage: usage(5), durationMs: 200 });
+  await clock.advance(3_600_000);
+  await b.end();
+  const stats = await sessions.stats({ by: ["agent", "user", "model", "day"] });
+  assert.deepEqual(stats.sessions.states, { active: 0, inactive: 0, expired: 1, ended: 1, archived: 0 });
+  assert.equal(stats.sessions.total, 2);
+  assert.deepEqual(stats.sessions.turns, { count: 2, p50: 1, p95: 2, max: 2 });
+  assert.deepEqual(stats.turns.tookMs, { count: 3, p50: 200, p95: 300, max: 300 });
+  assert.deepEqual([stats.turns.turns, stats.turns.failed, stats.turns.totalTokens], [3, 1, 35]);
+  const keyed = Object.fromEntries(
+    Object.entries(stats.groups).map(([kind, groups]) => [
+      kind,
+      groups.map(({ key, totalTokens }) => [key, totalTokens]),
+    ]),
+  );
+  assert.deepEqual(keyed, {
+    agent: [
+      ["ceo", 30],
+      ["cfo", 5],
+    ],
+    user: [
+      ["ann", 30],
+      [null, 5],
+    ],
+    model: [
+      ["m", 30],
+      [null, 5],
+    ],
+    day: [[day, 35]],
+  });
+  assert.equal(stats.at.getTime(), clock.now());
+  assert.ok(stats.storage.bytes > stats.turns.bytes && stats.storage.entries >= 3);
+});
+
+test("what is asked since a moment leaves out what was before", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const old = await sessions.create({ id: "old", ttl: "90d" });
+  await old.append({ input: "q", usage: usage(10) });
+  await clock.advance(86_400_000);
+  const since = new Date(clock.now());
+  const on = await sessions.create({ id: "on" });
+  await on.append({ input: "q", usage: usage(3) });
+  const stats = await sessions.stats({ since, by: "hour" });
+  assert.deepEqual([stats.sessions.total, stats.turns.totalTokens, stats.since], [1, 3, since]);
+  assert.deepEqual(
+    stats.groups.hour?.map(({ key }) => key),
+    [`${since.toISOString().slice(0, 13)}:00Z`],
+  );
+  assert.deepEqual(
+    stats.days.map(({ created }) => created),
+    [1],
+  );
+});
+
+test("turns that were cut off stay counted, and how many they are is said", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 0; turn < 5; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
+  await session.truncate(2);
+  const { turns, groups, sessions } = await place.sessions.stats({ by: "model" });
+  assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [5, 3, 50]);
+  assert.deepEqual(
+    groups.model?.map(({ key, turns: count, cut }) => [key, count, cut]),
+    [["m", 5, 3]],
+  );
+  assert.equal(sessions.turns?.max, 2);
+});
+
+test("floors: whose they are now, and how long those that are over were held", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const one = await sessions.create({ id: "one" });
+  const other = await sessions.create({ id: "other" });
+  await one.handOff("cfo", { ttl: "1h" });
+  await other.handOff("cfo", { ttl: "2s" });
+  await clock.advance(1500);
+  await one.handOff("cto", { ttl: "1h" });
+  await clock.advance(1000);
+  await other.release();
+  const { floors } = await sessions.stats();
+  assert.deepEqual(floors, { active: 1, expired: 1, heldMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
+});
+
+test("what is nothing to sum up by, no date or no limit is refused", async () => {
+  await using place = inMemory();
+  for (const query of [{ by: "colour" }, { by: ["day", 5] }, { since: new Date("soon") }, { since: 5 }, { limit: 0 }])
+    await assert.rejects(place.sessions.stats(query as never), { code: "argument_invalid" }, JSON.stringify(query));
+});
+
+test("the sums of one tenant leave out devices' and other tenants' records", async () => {
+  await using place = inMemory({ secret: "a secret of sixteen" });
+  await place.sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await place.another({ tenant: "other" }).create();
+  assert.equal((await place.sessions.stats()).sessions.total, 1);
+});

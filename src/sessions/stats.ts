@@ -1,0 +1,128 @@
+import { show } from "../domain/show.ts";
+import { spreadOf, type Spread } from "../domain/spread.ts";
+import type { SessionState } from "../domain/states.ts";
+import { SessionError } from "../errors.ts";
+import type { Tally, TallyKind, TurnGroup, TurnSums } from "../store/tally.ts";
+import type { Core } from "./core.ts";
+import { parseLimit } from "./page-limit.ts";
+
+/** What to know of a tenant's sessions. */
+export interface StatsQuery {
+  /** Sums of turns by who answered, whose session it was, which model, which day or hour of UTC. @default none */
+  readonly by?: TallyKind | readonly TallyKind[];
+  /** Only turns begun since, and sessions that were active, ended or expired since. @default all */
+  readonly since?: Date;
+  /** The most groups of each kind, and the most days. @default 100 */
+  readonly limit?: number;
+}
+
+/** Sums of the turns of one agent, user, model, day or hour. */
+export interface StatsGroup extends TurnSums {
+  /** A name; a day as `2026-11-20`, an hour as `2026-11-20T18:00Z`; null: of nobody, of no model that was named. */
+  readonly key: string | null;
+}
+
+/** Sessions that came and went on one day of UTC. */
+export interface StatsDay {
+  readonly day: string;
+  readonly created: number;
+  readonly ended: number;
+  readonly expired: number;
+}
+
+/** A tenant's sessions in numbers. Values of a spread are cut to three digits; there is none of nothing. */
+export interface Stats {
+  readonly tenant: string;
+  /** The moment all of it is from. */
+  readonly at: Date;
+  readonly since: Date | null;
+  readonly sessions: {
+    readonly total: number;
+    /** As they hold at `at`. */
+    readonly states: Readonly<Record<SessionState, number>>;
+    /** Turns in the log of each. */
+    readonly turns: Spread | null;
+    /** From creation to last activity. */
+    readonly lifeMs: Spread | null;
+  };
+  readonly turns: TurnSums & {
+    /** Of those that stand in a log and say how long they took. */
+    readonly tookMs: Spread | null;
+  };
+  readonly floors: {
+    /** Sessions whose floor is somebody's now. */
+    readonly active: number;
+    /** Floors that ended because their time was up. */
+    readonly expired: number;
+    /** How long those that are over were held. */
+    readonly heldMs: Spread | null;
+  };
+  readonly storage: {
+    readonly entries: number;
+    /** Text of records and entries, before what the database adds for itself. */
+    readonly bytes: number;
+    readonly bytesPerSession: number;
+    readonly logs: Tally["logs"];
+  };
+  /** The latest first. */
+  readonly days: readonly StatsDay[];
+  /** Days and hours the latest first; the others by tokens, the most first. */
+  readonly groups: { readonly [Kind in TallyKind]?: readonly StatsGroup[] };
+}
+
+/** What the turns of a tenant can be summed up by. */
+export const statsKinds: readonly TallyKind[] = ["agent", "user", "model", "day", "hour"];
+
+/** @throws SessionError `argument_invalid`, or the store's */
+export async function stats(core: Core, tenant: string, query: StatsQuery): Promise<Stats> {
+  const by = parseKinds(query.by ?? []);
+  const since = query.since === undefined ? null : parseSince(query.since);
+  const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);
+  const { now } = await core.store.instances([]);
+  const tally = await core.store.tally({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
+  return statsOf(tally, { tenant, at: new Date(now), since: since === null ? null : new Date(since) });
+}
+
+function statsOf(tally: Tally, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
+  const { states, floors, turns, lifeMs, bytes: recordBytes } = tally.sessions;
+  const total = Object.values(states).reduce((sum, count) => sum + count, 0);
+  const bytes = tally.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
+  return {
+    ...about,
+    sessions: { total, states, turns: spreadOf(turns), lifeMs: spreadOf(lifeMs) },
+    turns: { ...tally.turns, tookMs: spreadOf(tally.durationMs) },
+    floors: { active: floors, expired: tally.floors.expired, heldMs: spreadOf(tally.floors.heldMs) },
+    storage: {
+      entries: tally.logs.reduce((sum, log) => sum + log.entries, 0),
+      bytes,
+      bytesPerSession: total === 0 ? 0 : Math.round(bytes / total),
+      logs: tally.logs,
+    },
+    days: tally.days.map(({ day, ...counts }) => ({ day: dayText(day), ...counts })),
+    groups: Object.fromEntries(
+      Object.entries(tally.groups).map(([kind, groups]) => [kind, groups.map((group) => groupOf(kind, group))]),
+    ),
+  };
+}
+
+function groupOf(kind: string, { key, ...sums }: TurnGroup): StatsGroup {
+  if (typeof key !== "number") return { key, ...sums };
+  return { key: kind === "day" ? dayText(key) : `${new Date(key).toISOString().slice(0, 16)}Z`, ...sums };
+}
+
+function dayText(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
+function parseKinds(by: TallyKind | readonly TallyKind[]): readonly TallyKind[] {
+  const kinds = typeof by === "string" ? [by] : by;
+  const unknown = Array.isArray(kinds) ? kinds.find((kind) => !statsKinds.includes(kind)) : by;
+  if (unknown === undefined) return [...new Set(kinds)];
+  throw new SessionError("argument_invalid", { name: "by", value: show(unknown), expected: statsKinds.join(", ") });
+}
+
+function parseSince(since: Date): number {
+  const ms = since instanceof Date ? since.getTime() : Number.NaN;
+  if (Number.isFinite(ms)) return ms;
+  throw new SessionError("argument_invalid", { name: "since", value: show(since), expected: "a valid Date" });
+}

@@ -1,0 +1,189 @@
+import type { Histogram, SessionDay, Tally, TallyKind, TallyQuery, TurnGroup, TurnSums } from "../tally.ts";
+import { inputMark, noSums, sumNames } from "../tally.ts";
+import type { Row } from "./database.ts";
+
+const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+
+/** By what groups of each kind are made; days and hours by their first moment. */
+const keys: Readonly<Record<TallyKind, string>> = {
+  agent: "agent",
+  model: "model",
+  user: "user_id",
+  day: `at - at % ${dayMs}`,
+  hour: `at - at % ${hourMs}`,
+};
+
+/** What each sum is of; `longestMs` is no sum but the greatest. */
+const columns: Readonly<Record<keyof TurnSums, string>> = {
+  turns: "turns",
+  open: "open",
+  failed: "failed",
+  interrupted: "interrupted",
+  cut: "cut",
+  requests: "requests",
+  inputTokens: "input_tokens",
+  outputTokens: "output_tokens",
+  totalTokens: "total_tokens",
+  estimated: "estimated",
+  durationMs: "duration_ms",
+  longestMs: "longest_ms",
+  bytes: "turn_bytes",
+};
+
+/**
+ * One statement, so that all is from one moment: the facts of sessions and entries, cut out once, and the sums of them as
+ * rows of kind, key, count and the sums of turns.
+ */
+export function tallyCall(
+  schema: string,
+  { tenant, now, since = 0, by, limit }: TallyQuery,
+): { readonly text: string; readonly values: readonly unknown[] } {
+  const sums = sumNames.map((name) => `${name === "longestMs" ? "max" : "sum"}(${columns[name]})`).join(", ");
+  const none = sumNames.map(() => "0").join(", ");
+  const groups = by.map((kind) => {
+    const order = kind === "day" || kind === "hour" ? "max(at) desc" : `sum(total_tokens) desc, key nulls first`;
+    return `(select '${kind}' as kind, (${keys[kind]})::text collate "C" as key, count(*) as n, ${sums}
+      from facts where turns > 0 group by 2 order by ${order} limit $4)`;
+  });
+  const counted = (kind: string, key: string, from: string, where: string): string =>
+    `select '${kind}', (${key})::text, count(*), ${none} from ${from} where ${where} group by 2`;
+  const parts = [
+    `select 'all' as kind, null::text as key, count(*) as n, ${sums} from facts where turns > 0`,
+    ...groups,
+    counted("durationMs", threeDigits("duration_ms"), "facts", "log = 'turns' and duration_ms > 0"),
+    counted(
+      "heldMs",
+      threeDigits("held_ms"),
+      "facts",
+      "log = 'events' and type in ('handed_off', 'released') and held_ms is not null",
+    ),
+    counted("floorExpired", "reason", "facts", "log = 'events' and type = 'released' and reason = 'expired'"),
+    `select 'log', log, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")}
+     from facts group by log`,
+    counted("state", "state", "own", "true"),
+    counted("turns", threeDigits("turns"), "own", "true"),
+    counted("lifeMs", threeDigits("life_ms"), "own", "true"),
+    counted("created", `created_at - created_at % ${dayMs}`, "own", "created_at >= $3"),
+    ...["ended", "expired"].map((state) =>
+      counted(state, `settled_at - settled_at % ${dayMs}`, "own", `state = '${state}' and settled_at >= $3`),
+    ),
+    counted("floors", "true", "own", "floor_expires_at > $2"),
+    `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
+  ];
+  const text = `
+    with own as materialized (
+      select * from (
+        select case when live and expires_at <= $2 then 'expired' else state end as state,
+          case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
+          created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
+          coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
+          (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
+        from (
+          select *, state in ('active', 'inactive') as live, ${schema}.readable(data) as fact
+          from ${schema}.sessions where tenant = $1 offset 0
+        ) session
+      ) session
+      where last_activity_at >= $3 or settled_at >= $3
+    ), facts as materialized (
+      select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
+        fact ->> 'type' as type, fact ->> 'reason' as reason,
+        case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact ->> 'heldMs')::numeric end as held_ms,
+        case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
+        case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
+        ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
+        case log when 'spent' then ${number("turns")} else 0 end as cut,
+        ${number("requests")} as requests, ${number("usage,inputTokens")} as input_tokens,
+        ${number("usage,outputTokens")} as output_tokens, ${number("usage,totalTokens")} as total_tokens,
+        case log when 'turns' then (case when fact #>> '{usage,estimated}' = 'true' then 1 else 0 end)
+          else ${number("estimated")} end as estimated,
+        ${number("durationMs")} as duration_ms,
+        case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
+        case log when 'turns' then bytes else 0 end as turn_bytes
+      from (
+        select entry.log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
+          octet_length(entry.data) as bytes,
+          ${schema}.readable(case
+            when entry.log = 'turns' and position('${inputMark}' in entry.data) > 0
+              then left(entry.data, position('${inputMark}' in entry.data) - 1) || '}'
+            when entry.log in ('turns', 'spent', 'events') then entry.data
+          end) as fact
+        from ${schema}.entries entry
+        ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
+        where entry.tenant = $1 and entry.at >= $3 offset 0
+      ) entry
+    )
+    select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
+    from (${parts.join("\nunion all\n")}) as rows (kind, key, n, ${sumNames.map((_, index) => `sum_${index}`).join(", ")})`;
+  return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
+}
+
+/** A number of the fact, 0 where it says none. */
+function number(path: string): string {
+  return `case when jsonb_typeof(fact #> '{${path}}') = 'number' then (fact #>> '{${path}}')::numeric else 0 end`;
+}
+
+function ofStatus(status: "failed" | "interrupted"): string {
+  return `case log when 'turns' then (case when fact ->> 'status' = '${status}' then 1 else 0 end) else ${number(status)} end`;
+}
+
+/** The first three digits, and noughts. */
+function threeDigits(column: string): string {
+  const whole = `greatest(0, floor(${column}::numeric))`;
+  return `trunc(${whole}, least(0, 3 - length(${whole}::text)))`;
+}
+
+/** What the rows of {@link tallyCall} say. */
+export function tallyOf(rows: readonly Row[], { by, limit }: TallyQuery): Tally {
+  const of = (kind: string): readonly Row[] => rows.filter((row) => row["kind"] === kind);
+  const countOf = (kind: string): number => Number(of(kind)[0]?.["n"] ?? 0);
+  const counts = Object.fromEntries(of("state").map((row) => [row["key"], Number(row["n"])]));
+  const states = { active: 0, inactive: 0, expired: 0, ended: 0, archived: 0, ...counts };
+  const groups = by.map((kind) => [
+    kind,
+    of(kind).map((row): TurnGroup => ({ key: keyOf(kind, row), ...sumsOf(row) })),
+  ]);
+  const [all] = of("all");
+  return {
+    sessions: {
+      states,
+      floors: countOf("floors"),
+      turns: histogramOf(of("turns")),
+      lifeMs: histogramOf(of("lifeMs")),
+      bytes: Number(of("records")[0]?.["bytes"] ?? 0),
+    },
+    days: daysOf(of).slice(0, limit),
+    turns: all === undefined ? noSums() : sumsOf(all),
+    durationMs: histogramOf(of("durationMs")),
+    floors: { heldMs: histogramOf(of("heldMs")), expired: countOf("floorExpired") },
+    logs: of("log")
+      .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
+      .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
+    groups: Object.fromEntries(groups) as Tally["groups"],
+  };
+}
+
+function keyOf(kind: TallyKind, row: Row): TurnGroup["key"] {
+  const key = row["key"] as string | null;
+  return kind === "day" || kind === "hour" ? Number(key) : key;
+}
+
+function sumsOf(row: Row): TurnSums {
+  return Object.fromEntries(sumNames.map((name) => [name, Number(row[name] ?? 0)])) as unknown as TurnSums;
+}
+
+function histogramOf(rows: readonly Row[]): Histogram {
+  return rows.map((row) => [Number(row["key"]), Number(row["n"])] as const).toSorted(([a], [b]) => a - b);
+}
+
+function daysOf(of: (kind: string) => readonly Row[]): readonly SessionDay[] {
+  const days = new Map<number, { day: number; created: number; ended: number; expired: number }>();
+  for (const kind of ["created", "ended", "expired"] as const) {
+    for (const row of of(kind)) {
+      const day = Number(row["key"]);
+      const found = days.get(day) ?? { day, created: 0, ended: 0, expired: 0 };
+      days.set(day, { ...found, [kind]: Number(row["n"]) });
+    }
+  }
+  return [...days.values()].toSorted((a, b) => b.day - a.day);
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, test } from "node:test";
+import { Sessions } from "../../sessions/sessions.ts";
+import type { StoreFlaw } from "../store.ts";
+import { openSqlite } from "./open.ts";
+
+const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
+after(() => rmSync(root, { recursive: true }));
+
+/** What is found in a store of two sessions after these statements went past it. */
+async function inspected(sql: string, harm: (file: string) => void = () => undefined): Promise<readonly StoreFlaw[]> {
+  const file = join(mkdtempSync(join(root, "t-")), "store.db");
+  const url = `sqlite:${file}`;
+  const sessions = Sessions.on(await openSqlite({ url }), { sweep: false });
+  for (const id of ["a", "b"]) {
+    const session = await sessions.create({ id });
+    for (let turn = 0; turn < 3; turn++) await session.append({ input: "q", output: "a" });
+  }
+  await sessions.close();
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  database.close();
+  harm(file);
+  const store = await openSqlite({ url });
+  try {
+    return await store.inspect();
+  } finally {
+    await store.close();
+  }
+}
+
+test("a file that nobody else has written to is sound", async () => {
+  assert.deepEqual(await inspected(""), []);
+  assert.deepEqual(await inspected("vacuum"), []);
+});
+
+test("entries of no session are found", async () => {
+  assert.deepEqual(await inspected("delete from sessions where id = 'b'"), [
+    { kind: "orphans", what: "4 entries of a session number 2, which there is not" },
+  ]);
+});
+
+test("an index that is missing or another is found", async () => {
+  const found = await inspected(`
+    drop index entries_by_key; drop index sessions_due; create index sessions_due on sessions (sweep_at)`);
+  assert.deepEqual(
+    found.map(({ kind, what }) => [kind, what.replace(/:.*/s, "")]),
+    [
+      ["schema", "index sessions_due is not as this version makes it"],
+      ["schema", "index entries_by_key is missing"],
+    ],
+  );
+});
+
+test("a record that cannot be read is found, and named", async () => {
+  assert.deepEqual(await inspected("update sessions set data = '{' where id = 'a'"), [
+    { kind: "damage", what: "the record of session a of tenant default cannot be read" },
+  ]);
+});
+
+test("what SQLite's own check finds is said", async () => {
+  const found = await inspected("", (file) => {
+    const database = new DatabaseSync(file);
+    const [root, size] = [
+      "rootpage from sqlite_schema where name = 'sessions_due'",
+      "page_size from pragma_page_size",
+    ].map((what) => Number(Object.values(database.prepare(`select ${what}`).get() ?? {})[0]));
+    database.close();
+    // The count of cells of the index's page: none.
+    const descriptor = openSync(file, "r+");
+    writeSync(descriptor, Buffer.alloc(2), 0, 2, ((root ?? 0) - 1) * (size ?? 0) + 3);
+    closeSync(descriptor);
+  });
+  assert.ok(
+    found.some(({ kind, what }) => kind === "damage" && what.includes("sessions_due")),
+    JSON.stringify(found),
+  );
+});

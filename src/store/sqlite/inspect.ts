@@ -1,0 +1,56 @@
+import { DatabaseSync } from "node:sqlite";
+import type { StoreFlaw } from "../store.ts";
+import { migrations } from "./schema.ts";
+
+/** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
+export function flawsIn(database: DatabaseSync): readonly StoreFlaw[] {
+  return [...damage(database), ...schemaFlaws(database), ...orphans(database), ...unreadable(database)];
+}
+
+function damage(database: DatabaseSync): StoreFlaw[] {
+  const rows = database.prepare("pragma integrity_check(100)").all();
+  const says = rows.map((row) => String(row["integrity_check"]));
+  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what }));
+}
+
+/** An index that is missing costs time, one that is not unique lets a key in twice. */
+function schemaFlaws(database: DatabaseSync): StoreFlaw[] {
+  using expected = new DatabaseSync(":memory:");
+  for (const { sql } of migrations) expected.exec(sql);
+  const there = partsOf(database);
+  return [...partsOf(expected)].flatMap(([name, sql]): StoreFlaw[] => {
+    const found = there.get(name);
+    if (found === sql) return [];
+    const what = found === undefined ? `${name} is missing` : `${name} is not as this version makes it: ${found}`;
+    return [{ kind: "schema", what }];
+  });
+}
+
+function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {
+  const rows = database
+    .prepare("select type || ' ' || name as name, sql from sqlite_schema where sql is not null")
+    .all();
+  return new Map(rows.map(({ name, sql }) => [String(name), String(sql).replaceAll(/\s+/g, " ")]));
+}
+
+function orphans(database: DatabaseSync): StoreFlaw[] {
+  const rows = database
+    .prepare(`
+      select session, count(*) as count from entries
+      where session not in (select no from sessions) group by session order by session limit 100`)
+    .all();
+  return rows.map(({ session, count }) => ({
+    kind: "orphans",
+    what: `${String(count)} entries of a session number ${String(session)}, which there is not`,
+  }));
+}
+
+function unreadable(database: DatabaseSync): StoreFlaw[] {
+  const rows = database
+    .prepare("select tenant, id from sessions where not json_valid(data) order by tenant, id limit 100")
+    .all();
+  return rows.map(({ tenant, id }) => ({
+    kind: "damage",
+    what: `the record of session ${String(id)} of tenant ${String(tenant)} cannot be read`,
+  }));
+}

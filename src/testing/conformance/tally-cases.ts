@@ -1,0 +1,346 @@
+import assert from "node:assert/strict";
+import { encode, type Value } from "../../domain/codec.ts";
+import type { Splice } from "../../domain/entry.ts";
+import type { SessionRecord } from "../../domain/record.ts";
+import { noCounters } from "../../domain/record.ts";
+import { entryOfTurn, type Turn } from "../../domain/turn.ts";
+import type { Store } from "../../store/store.ts";
+import { cutToThreeDigits, type Tally, type TallyQuery, type TurnSums } from "../../store/tally.ts";
+import { creationOf, sampleAt, stepOf } from "../samples.ts";
+import { land, type Bench, type Check } from "./bench.ts";
+import { oddIds } from "./odd-texts.ts";
+
+const hour = 3_600_000;
+const day = 24 * hour;
+/** The first moment of a day. */
+const today = Math.floor(sampleAt / day) * day;
+const kinds = ["agent", "user", "model", "day", "hour"] as const;
+
+export function tallyCases(check: Check): void {
+  check("tally-is-whole: each turn counts once in the whole and once in each kind of groups", async (bench) => {
+    await land(
+      bench.store,
+      sessionOf(bench, { id: "a", user: "ann" }, [
+        { agent: "ceo", model: "m1", at: today + 1, usage: usageOf(10, 5), requests: 2, durationMs: 1234.5 },
+        {
+          agent: "ceo",
+          model: "m2",
+          at: today + 2,
+          usage: { ...usageOf(7, 3), estimated: true },
+          status: "failed",
+          durationMs: 50,
+        },
+      ]),
+    );
+    await land(
+      bench.store,
+      sessionOf(bench, { id: "b" }, [
+        { agent: "cfo", at: today + hour, usage: usageOf(1, 1), status: "interrupted" },
+        { agent: "cfo", at: today - 1, status: "open", requests: 0 },
+      ]),
+    );
+    const tally = await tallied(bench, { by: kinds });
+    const sums = { requests: 4, inputTokens: 18, outputTokens: 9, totalTokens: 27 };
+    const whole = { turns: 4, open: 1, failed: 1, interrupted: 1, cut: 0, ...sums, estimated: 1, durationMs: 1284.5 };
+    const { bytes, ...turns } = tally.turns;
+    assert.deepEqual(turns, { ...whole, longestMs: 1234.5 });
+    assert.equal(bytes, tally.logs.find(({ log }) => log === "turns")?.bytes);
+    for (const kind of kinds) {
+      const groups = tally.groups[kind] ?? [];
+      for (const name of ["turns", "failed", "totalTokens", "requests", "durationMs", "bytes"] as const)
+        assert.equal(sumOf(groups, name), tally.turns[name], `${name} by ${kind}`);
+    }
+    const keysOf = (kind: (typeof kinds)[number]): unknown => tally.groups[kind]?.map(({ key, turns }) => [key, turns]);
+    assert.deepEqual(keysOf("agent"), [
+      ["ceo", 2],
+      ["cfo", 2],
+    ]);
+    assert.deepEqual(keysOf("model"), [
+      ["m1", 1],
+      ["m2", 1],
+      [null, 2],
+    ]);
+    assert.deepEqual(keysOf("user"), [
+      ["ann", 2],
+      [null, 2],
+    ]);
+    assert.deepEqual(keysOf("day"), [
+      [today, 3],
+      [today - day, 1],
+    ]);
+    assert.deepEqual(keysOf("hour"), [
+      [today + hour, 1],
+      [today, 2],
+      [today - hour, 1],
+    ]);
+    assert.deepEqual(tally.durationMs, [
+      [50, 1],
+      [1230, 1],
+    ]);
+  });
+
+  check("tally-is-whole: what was cut off stays with its agent, model and hour", async (bench) => {
+    const spent = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
+    const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
+    const splice: Splice = {
+      log: "spent",
+      from: 1,
+      entries: [{ seq: 1, key: null, at: today, data: encode({ ...spent, ...counts }) }],
+    };
+    const one = { agent: "ceo", model: "m", at: today + 5, usage: usageOf(1, 1), durationMs: 100 };
+    await land(bench.store, sessionOf(bench, { id: "a" }, [one], [splice]));
+    const { turns, groups, durationMs } = await tallied(bench, { by: ["hour", "model"] });
+    const sums = { ...counts, turns: 4, open: 0, cut: 3, requests: 5, durationMs: 400, longestMs: 200 };
+    const expected = { ...sums, inputTokens: 31, outputTokens: 13, totalTokens: 44, bytes: turns.bytes };
+    assert.deepEqual(turns, expected);
+    assert.deepEqual(groups, { hour: [{ key: today, ...expected }], model: [{ key: "m", ...expected }] });
+    assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
+  });
+
+  check("tally-is-whole: sessions count by the state that holds at now, by day, turns and life", async (bench) => {
+    const now = today + 10 * hour;
+    const live = { expiresAt: now + 1, createdAt: today, lastActivityAt: now - 5, stateSince: today };
+    const over = { ...live, expiresAt: now, stateSince: today - 2 * day, createdAt: today - 3 * day };
+    const floor = { agent: "cfo", lockedAt: today, note: null };
+    const records: (Partial<SessionRecord> & { id: string })[] = [
+      { ...live, id: "active", floor: { ...floor, expiresAt: now + 1 }, counters: { ...noCounters, turns: 1234 } },
+      { ...live, id: "inactive", state: "inactive", floor: { ...floor, expiresAt: now } },
+      { ...live, id: "due", expiresAt: now - day },
+      { ...over, id: "expired", state: "expired" },
+      { ...over, id: "ended", state: "ended", counters: { ...noCounters, turns: 3 } },
+      { ...over, id: "archived", state: "archived" },
+    ];
+    for (const record of records) await land(bench.store, creationOf(bench.record(record)));
+    const { sessions, days } = await tallied(bench, { now });
+    assert.deepEqual(sessions.states, { active: 1, inactive: 1, expired: 2, ended: 1, archived: 1 });
+    assert.equal(sessions.floors, 1);
+    assert.deepEqual(sessions.turns, [
+      [0, 4],
+      [3, 1],
+      [1230, 1],
+    ]);
+    const lifeMs = [cutToThreeDigits(now - 5 - today), cutToThreeDigits(now - 5 - today + 3 * day)];
+    assert.deepEqual(
+      sessions.lifeMs,
+      lifeMs.map((ms) => [ms, 3]),
+    );
+    assert.ok(sessions.bytes > 600);
+    assert.deepEqual(days, [
+      { day: today, created: 3, ended: 0, expired: 0 },
+      { day: today - day, created: 0, ended: 0, expired: 1 },
+      { day: today - 2 * day, created: 0, ended: 1, expired: 1 },
+      { day: today - 3 * day, created: 3, ended: 0, expired: 0 },
+    ]);
+  });
+
+  check("tally-is-whole: since leaves out what was before, and sessions that were over by then", async (bench) => {
+    const before = {
+      createdAt: today - day,
+      lastActivityAt: today - 1,
+      stateSince: today - 1,
+      expiresAt: today + 100 * day,
+    };
+    const turns = [
+      { at: today - 1, usage: usageOf(5, 5) },
+      { at: today, usage: usageOf(1, 1) },
+    ];
+    await land(bench.store, sessionOf(bench, { ...before, id: "on", lastActivityAt: today }, turns));
+    await land(bench.store, sessionOf(bench, { ...before, id: "off" }, [{ at: today - 1 }]));
+    await land(bench.store, creationOf(bench.record({ ...before, id: "ended", state: "ended", stateSince: today })));
+    await land(bench.store, creationOf(bench.record({ ...before, id: "over", state: "ended" })));
+    await land(bench.store, creationOf(bench.record({ ...before, id: "due", expiresAt: today })));
+    const { sessions, turns: sums, days, logs } = await tallied(bench, { since: today, now: today + 1 });
+    assert.deepEqual(sessions.states, { active: 1, inactive: 0, expired: 1, ended: 1, archived: 0 });
+    assert.deepEqual([sums.turns, sums.totalTokens], [1, 2]);
+    assert.deepEqual(days, [{ day: today, created: 0, ended: 1, expired: 1 }]);
+    assert.deepEqual(
+      logs.map(({ log, entries }) => [log, entries]),
+      [["turns", 1]],
+    );
+  });
+
+  check("tally-is-whole: floors that are over, by how long they were held", async (bench) => {
+    const events: Value[] = [
+      { type: "handed_off", agent: "cfo", from: null, ttlMs: 1, note: null, heldMs: null },
+      { type: "handed_off", agent: "cto", from: "cfo", ttlMs: 1, note: "held", heldMs: 5000 },
+      { type: "released", agent: "cto", reason: "released", heldMs: 12_345 },
+      { type: "released", agent: "cto", reason: "expired", heldMs: 12_346 },
+      { type: "claimed", user: "u", heldMs: 7 },
+    ];
+    const entries = events.map((data, index) => ({ seq: index + 1, key: null, at: today, data: encode(data) }));
+    await land(bench.store, creationOf(bench.record({ id: "a" }), { splices: [{ log: "events", from: 1, entries }] }));
+    const { floors } = await tallied(bench);
+    assert.deepEqual(floors, {
+      heldMs: [
+        [5000, 1],
+        [12_300, 2],
+      ],
+      expired: 1,
+    });
+  });
+
+  check("tally-is-whole: messages, names and other logs of any text disturb no sum", async (bench) => {
+    const nasty = [
+      ...oddIds,
+      "\u0000",
+      "\ud800",
+      "😀",
+      ',"input":[',
+      '"requests":9',
+      '{"usage":{"totalTokens":1}}',
+      "}",
+      "\\",
+    ];
+    const turns = nasty.map((text) => ({
+      model: text,
+      input: [{ role: "user", content: text }] as const,
+      output: [{ role: "assistant", content: { input: [text], usage: { totalTokens: 9 } } }] as const,
+      usage: usageOf(1, 1),
+      error: { code: text, message: text },
+    }));
+    const chunks: Splice = {
+      log: "chunks",
+      from: 1,
+      entries: [{ seq: 1, key: null, at: sampleAt, data: encode({ text: nasty.join("") }) }],
+    };
+    await land(
+      bench.store,
+      sessionOf(bench, { id: "a", metadata: Object.fromEntries(nasty.map((text) => [text, text])) }, turns, [chunks]),
+    );
+    const { turns: sums, groups, logs } = await tallied(bench, { by: ["model"], limit: 1000 });
+    assert.deepEqual([sums.turns, sums.totalTokens, sums.requests], [nasty.length, 2 * nasty.length, nasty.length]);
+    assert.equal(sumOf(groups.model ?? [], "turns"), nasty.length);
+    assert.deepEqual(
+      logs.map(({ log, entries }) => [log, entries]),
+      [
+        ["chunks", 1],
+        ["turns", nasty.length],
+      ],
+    );
+  });
+
+  check("tally-is-whole: what is no turn in the log of turns counts as one that says nothing", async (bench) => {
+    const entries = ["text", 5, null, [], { usage: "much", durationMs: -0 }].map((value, index) => ({
+      seq: index + 1,
+      key: null,
+      at: today,
+      data: encode(value),
+    }));
+    await land(bench.store, creationOf(bench.record({ id: "a" }), { splices: [{ log: "turns", from: 1, entries }] }));
+    const { turns, groups } = await tallied(bench, { by: ["agent"] });
+    assert.deepEqual([turns.turns, turns.totalTokens, turns.durationMs], [5, 0, 0]);
+    assert.deepEqual(
+      groups.agent?.map(({ key }) => key),
+      [null],
+    );
+  });
+
+  check("tally-is-whole: what is cut off, removed or written over counts no longer", async (bench) => {
+    const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
+    const gone = await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
+    await land(
+      bench.store,
+      stepOf(first, { splices: [{ log: "turns", from: 2, entries: [entryOfTurn(turnOf({ seq: 2 }))] }] }),
+    );
+    await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
+    const { turns, sessions } = await tallied(bench);
+    assert.equal(turns.turns, 2);
+    assert.equal(sessions.states.active, 1);
+  });
+
+  check("tally-is-bounded: the groups that spent most, the latest days and hours", async (bench) => {
+    const turns = Array.from({ length: 30 }, (_, index) => ({
+      agent: `agent${String(index).padStart(2, "0")}`,
+      at: today + index * day,
+      usage: usageOf(index % 10, 0),
+    }));
+    await land(bench.store, sessionOf(bench, { id: "a" }, turns));
+    for (let index = 0; index < 7; index++)
+      await land(bench.store, creationOf(bench.record({ id: `s${index}`, createdAt: today - index * day })));
+    const { groups, days } = await tallied(bench, { by: ["agent", "day", "hour"], limit: 4 });
+    assert.deepEqual(
+      groups.agent?.map(({ key }) => key),
+      ["agent09", "agent19", "agent29", "agent08"],
+    );
+    const latest = [29, 28, 27, 26].map((index) => today + index * day);
+    assert.deepEqual(
+      groups.day?.map(({ key }) => key),
+      latest,
+    );
+    assert.deepEqual(
+      groups.hour?.map(({ key }) => key),
+      latest,
+    );
+    assert.deepEqual(
+      days.map((one) => one.day),
+      [0, 1, 2, 3].map((index) => today - index * day),
+    );
+  });
+
+  check("scope-is-in-the-key: a tally of one tenant holds nothing of another's", async (bench) => {
+    await land(bench.store, sessionOf(bench, { id: "a" }, [{}]));
+    for (const other of [`${bench.tenant}x`, bench.tenant.slice(0, -1)])
+      await land(bench.store, sessionOf(bench, { id: "a", tenant: other }, [{}, {}]));
+    assert.equal((await tallied(bench, { by: kinds })).turns.turns, 1);
+  });
+
+  check("tally-is-one-moment: no writer waits for it, and what it says stood together", async (bench) => {
+    let record = await land(bench.store, sessionOf(bench, { id: "a" }, []));
+    const tallies: Promise<Tally>[] = [];
+    for (let seq = 1; seq <= 40; seq++) {
+      tallies.push(tallied(bench));
+      const counters = { ...noCounters, turns: seq };
+      record = await land(
+        bench.store,
+        stepOf(record, {
+          fields: { counters },
+          splices: [{ log: "turns", from: seq, entries: [entryOfTurn(turnOf({ seq }))] }],
+        }),
+      );
+    }
+    for (const { turns, sessions } of await Promise.all(tallies))
+      assert.deepEqual(sessions.turns, [[turns.turns, 1]], "the record and the log are from the same moment");
+  });
+
+  check("inspect-finds-nothing: whatever was written, cut off and removed", async (bench) => {
+    const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
+    await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
+    const gone = await land(bench.store, sessionOf(bench, { id: "c" }, [{}]));
+    await land(bench.store, stepOf(first, { splices: [{ log: "turns", from: 2, entries: [] }] }));
+    await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
+    assert.deepEqual(await bench.store.inspect(), []);
+  });
+
+  check("tally-is-whole: of an empty tenant all is nought", async (bench) => {
+    const { turns, groups, days, durationMs, sessions } = await tallied(bench, { by: kinds });
+    assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
+    assert.deepEqual([groups, days, durationMs], [{ agent: [], user: [], model: [], day: [], hour: [] }, [], []]);
+  });
+}
+
+async function tallied(bench: Bench, query: Partial<TallyQuery> = {}): ReturnType<Store["tally"]> {
+  return await bench.store.tally({ tenant: bench.tenant, now: sampleAt + 1, by: [], limit: 100, ...query });
+}
+
+function usageOf(inputTokens: number, outputTokens: number): NonNullable<Turn["usage"]> {
+  return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
+}
+
+function turnOf(fields: Partial<Turn>): Turn {
+  return { seq: 1, key: null, at: today, status: "done", agent: "ceo", input: [], output: [], requests: 1, ...fields };
+}
+
+function sessionOf(
+  bench: Bench,
+  fields: Partial<SessionRecord> & { readonly id: string },
+  turns: readonly Partial<Turn>[],
+  splices: readonly Splice[] = [],
+): ReturnType<typeof creationOf> {
+  const entries = turns.map((turn, index) => entryOfTurn(turnOf({ ...turn, seq: index + 1 })));
+  const log: readonly Splice[] = turns.length === 0 ? [] : [{ log: "turns", from: 1, entries }];
+  return creationOf(bench.record(fields), { splices: [...log, ...splices] });
+}
+
+function sumOf(groups: readonly TurnSums[], name: keyof TurnSums): number {
+  return groups.reduce((sum, group) => sum + group[name], 0);
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { openSessions } from "../../src/index.ts";
+import { Workplace } from "./command-line.ts";
+
+/** A store of three sessions, and statements that went past it. */
+async function harmed(sql: string): Promise<Workplace> {
+  const place = await Workplace.open();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  for (const id of ["a", "b", "c"]) {
+    const session = await sessions.create({ id });
+    for (let turn = 0; turn < 3; turn++) await session.append({ input: "q", output: "a" });
+  }
+  await sessions.close();
+  const database = new DatabaseSync(join(place.folder, "perdure.db"));
+  database.exec(sql);
+  database.close();
+  return place;
+}
+
+/** Everything in the store, as text. */
+function contentOf(place: Workplace): string {
+  const database = new DatabaseSync(join(place.folder, "perdure.db"), { readOnly: true });
+  const tables = ["sessions", "entries"].map((table) =>
+    database.prepare(`select * from ${table} order by 1, 2, 3`).all(),
+  );
+  database.close();
+  return JSON.stringify(tables);
+}
+
+const loseTheEnd = "delete from entries where session = 1 and seq = 3";
+const loseTheMiddle = "delete from entries where session = 2 and seq = 2";
+const loseTheRecord = "delete from sessions where id = 'c'";
+
+test("of a sound store the doctor says so, and leaves", async () => {
+  await using place = await harmed("");
+  const { code, stdout, stderr } = await place.run(["doctor"]);
+  assert.deepEqual([code, stdout, stderr], [0, "", "3 sessions looked at, nothing is wrong\n"]);
+});
+
+test("what is wrong is said, with what would mend it, and nothing is written", async () => {
+  await using place = await harmed([loseTheEnd, loseTheMiddle, loseTheRecord].join("; "));
+  const before = contentOf(place);
+  const { code, stdout, stderr } = await place.run(["doctor"]);
+  assert.equal(code, 1);
+  assert.match(
+    stdout,
+    /^orphans {2}the store: 4 entries of a session number 3.* \(nothing here mends it; a backup may\)\n/,
+  );
+  assert.match(
+    stdout,
+    /\nhead {2}default\/a: its record says that turns ends with 3, it ends with 2 \(--repair: the record says 2\)\n/,
+  );
+  assert.match(
+    stdout,
+    /\ncounters {2}default\/a: it counts turns 3 for 2, messages 6 for 4, requests 3 for 2 \(--repair: /,
+  );
+  assert.match(stdout, /\ngap {2}default\/b: turns has no entry 2, but one 3 \(nothing here mends it/);
+  assert.equal(stderr, "2 sessions looked at, 4 things are wrong\n");
+  assert.equal(contentOf(place), before);
+});
+
+test("told to repair, it mends what it can and deletes nothing", async () => {
+  await using place = await harmed([loseTheEnd, loseTheMiddle, loseTheRecord].join("; "));
+  const entries = (text: string): unknown => (JSON.parse(text) as unknown[])[1];
+  const before = entries(contentOf(place));
+  const lines = (await place.run(["doctor", "--repair", "--json"])).stdout.trim().split("\n");
+  const found = lines.map((line) => JSON.parse(line) as { kind: string; session: string | null; repaired: boolean });
+  assert.deepEqual(
+    found.map(({ kind, session, repaired }) => [kind, session, repaired]),
+    [
+      ["orphans", null, false],
+      ["head", "a", true],
+      ["counters", "a", true],
+      ["gap", "b", false],
+    ],
+  );
+  assert.deepEqual(entries(contentOf(place)), before);
+  const again = await place.run(["doctor"]);
+  assert.deepEqual([again.code, again.stderr], [1, "2 sessions looked at, 2 things are wrong\n"]);
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const mended = await sessions.get("a");
+  assert.equal((await mended.append({ input: "on" })).seq, 3);
+  await sessions.close();
+});
+
+test("a session that cannot be listed is named, and so is that the rest was not looked at", async () => {
+  await using place = await harmed("update sessions set data = '{' where id = 'b'");
+  const { code, stdout, stderr } = await place.run(["doctor"]);
+  assert.equal(code, 1);
+  assert.match(stdout, /^damage {2}the store: the record of session b of tenant default cannot be read/);
+  assert.match(stdout, /\nunlisted {2}the store: the rest of the sessions in this order \(due\) cannot be listed/);
+  assert.match(stderr, /not all could be looked at/);
+});

@@ -1,0 +1,332 @@
+/** `perdure host`: live sessions in processes that come, go and are killed, spoken to over HTTP. */
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { openSessions } from "../../src/index.ts";
+import { eventsOf } from "../server/serving.ts";
+import { finish, outputUntil, Workplace, type StartOptions } from "./command-line.ts";
+
+const agent = fileURLToPath(new URL("counting-agent.ts", import.meta.url));
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly log: () => string;
+}
+
+/** Start a host and read its address from what it says. */
+async function run(place: Workplace, args: readonly string[] = [], options: StartOptions = {}): Promise<Running> {
+  const child = place.start(["host", "run", agent, "--port", "0", ...args], options);
+  let log = "";
+  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
+  for (;;) {
+    const url = / on (http:\S+)/.exec(log)?.[1];
+    if (url !== undefined) return { child, url, log: () => log };
+    assert.equal(child.exitCode, null, log);
+    await Promise.race([once(child.stderr ?? child, "data"), once(child, "exit")]);
+  }
+}
+
+async function stop({ child }: Running, signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  child.kill(signal);
+  return (await exited)[0];
+}
+
+interface Said {
+  readonly status: number;
+  // oxlint-disable-next-line typescript/no-explicit-any -- a body is whatever came
+  readonly json: any;
+}
+
+interface Place extends AsyncDisposable {
+  readonly workplace: Workplace;
+  readonly key: string;
+  run(args?: readonly string[], options?: StartOptions): Promise<Running>;
+  post(url: string, path: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  send(url: string, id: string, message: string): Promise<Said>;
+}
+
+/** A workplace with a key; the hosts that were started in it are ended with it. */
+async function place(): Promise<Place> {
+  const workplace = await Workplace.open();
+  const { stdout } = await workplace.run(["keys", "create", "--name", "test", "--right", "admin"]);
+  const key = stdout.trim();
+  const started: Running[] = [];
+  const post: Place["post"] = async (url, path, body, headers = {}) =>
+    await fetch(`${url}${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : json), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  return {
+    workplace,
+    key,
+    post,
+    async run(args = [], options = {}) {
+      const running = await run(workplace, args, options);
+      started.push(running);
+      return running;
+    },
+    async send(url, id, message) {
+      const response = await post(url, `/v1/sessions/${id}/messages`, { message, create: true });
+      return { status: response.status, json: await response.json() };
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(started.map((running) => stop(running, "SIGKILL")));
+      await workplace[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const json = { "content-type": "application/json" };
+
+test("a session answers over HTTP; at SIGTERM running answers come to their end and sessions go on in the next host", async () => {
+  await using here = await place();
+  const first = await here.run();
+  const { json: said } = await here.send(first.url, "s", "hello");
+  assert.deepEqual(said, { answer: { count: 1, pid: first.child.pid } });
+  const slow = here.send(first.url, "s", "slow");
+  await sleep(200);
+  assert.equal(await stop(first), 0, "stopped as asked is done");
+  assert.equal((await slow).json.answer?.count, 2, "what ran came to its end");
+  const second = await here.run();
+  assert.deepEqual((await here.send(second.url, "s", "hello")).json, { answer: { count: 3, pid: second.child.pid } });
+  const { stdout } = await here.workplace.run(["sessions", "show", "s", "--json"]);
+  assert.equal((JSON.parse(stdout) as { turn: number }).turn, 3, "each answer is kept once");
+});
+
+test("whichever of two hosts is asked, the one where a session lives answers, also in parts", async () => {
+  await using here = await place();
+  const [a, b] = await Promise.all([here.run(), here.run(["--isolation", "pool", "--workers", "1"])]);
+  const [ofA, ofB] = [a.child.pid, b.child.pid];
+  for (const url of [a.url, b.url, a.url]) assert.equal((await here.send(url, "at-a", "hi")).json.answer.pid, ofA);
+  for (const url of [b.url, a.url, b.url]) assert.equal((await here.send(url, "at-b", "hi")).json.answer.pid, ofB);
+  assert.equal((await here.send(b.url, "at-a", "hi")).json.answer.count, 4, "in one conversation");
+  const streamed = await here.post(
+    b.url,
+    "/v1/sessions/at-a/messages",
+    { message: "parts" },
+    { accept: "text/event-stream" },
+  );
+  assert.equal(streamed.headers.get("content-type"), "text/event-stream");
+  assert.deepEqual(
+    eventsOf(await streamed.text()).map(({ event, data }) => [event, data["part"]]),
+    [
+      ["part", 1],
+      ["part", 2],
+      ["part", 3],
+      ["done", undefined],
+    ],
+  );
+  const failed = await here.send(b.url, "at-a", "throw");
+  assert.deepEqual([failed.status, failed.json.code, failed.json.details.reason], [502, "runtime_failed", "as told"]);
+});
+
+test("orders reach the host where a session lives; a request is sent on once, with the caller's own key", async () => {
+  await using here = await place();
+  const [a, b] = await Promise.all([here.run(), here.run()]);
+  await here.send(a.url, "s", "hi");
+  const again = await here.post(b.url, "/v1/sessions/s/messages", { message: "hi" }, { "x-perdure-forwarded": "1" });
+  assert.equal(again.status, 421);
+  const { code, details } = (await again.json()) as { code: string; details: { address: string } };
+  assert.deepEqual([code, details.address], ["not_owner", a.url]);
+  const weak = (await here.workplace.run(["keys", "create", "--name", "weak", "--right", "read"])).stdout.trim();
+  const refused = await here.post(
+    b.url,
+    "/v1/sessions/s/messages",
+    { message: "hi" },
+    { authorization: `Bearer ${weak}` },
+  );
+  assert.equal(refused.status, 403);
+  const killed = await here.post(b.url, "/v1/host/sessions/s/stop");
+  assert.equal(killed.status, 204);
+  const { answer } = (await here.send(b.url, "s", "hi")).json as { answer: { count: number; pid: number } };
+  assert.deepEqual(answer, { count: 2, pid: b.child.pid }, "it sleeps, and wakes where it is spoken to");
+});
+
+test("a host that cannot be reached is told of, and nothing but the store says where it is", async () => {
+  await using here = await place();
+  const a = await here.run(["--address", "http://127.0.0.1:1/"]);
+  const b = await here.run();
+  await here.send(a.url, "s", "hi");
+  const lost = await here.post(
+    b.url,
+    "/v1/sessions/s/messages",
+    { message: "hi" },
+    { "x-forwarded-host": new URL(a.url).host, forwarded: `host=${new URL(a.url).host}` },
+  );
+  const { code, details } = (await lost.json()) as { code: string; details: object };
+  assert.deepEqual([lost.status, code], [502, "owner_unreachable"]);
+  assert.deepEqual(details, { sessionId: "s", tenant: "default", address: "http://127.0.0.1:1/", reason: "bad port" });
+});
+
+test("hosts that are replaced one after another under load lose nothing that was acknowledged, and fail only for now", async () => {
+  await using here = await place();
+  let hosts = await Promise.all([here.run(["--quiet"]), here.run(["--quiet"])]);
+  const retryable = ["owner_unreachable", "not_owner", "session_stopped"];
+  const send = async (id: string): Promise<number> => {
+    for (let attempt = 0; attempt < 500; attempt++) {
+      const { url } = hosts[attempt % hosts.length] ?? assert.fail();
+      const said = await here.send(url, id, "hi").catch(() => undefined); // a connection to one that is gone
+      if (said?.status === 200) return (said.json as { answer: { count: number } }).answer.count;
+      if (said !== undefined) assert(retryable.includes(said.json.code as string), JSON.stringify(said.json));
+      await sleep(20);
+    }
+    assert.fail(`${id} was never answered`);
+  };
+  let rounds = 0;
+  const talking = Array.from({ length: 20 }, async (_, index) => {
+    for (let last = 0; rounds < 3;) {
+      const count = await send(`s${index}`);
+      assert(count > last, "what was acknowledged stays");
+      last = count;
+      await sleep(10);
+    }
+  });
+  for (; rounds < 3; rounds++) {
+    const fresh = await here.run(["--quiet"]);
+    const [oldest, ...others] = hosts;
+    hosts = [...others, fresh];
+    assert.equal(await stop(oldest ?? assert.fail()), 0);
+  }
+  await Promise.all(talking);
+});
+
+for (const isolation of ["inline", "process"]) {
+  test(`${isolation}: the sessions of a host that is killed answer at another one, with what was acknowledged`, async () => {
+    await using here = await place();
+    const [doomed, other] = await Promise.all([here.run(["--isolation", isolation]), here.run()]);
+    const ids = Array.from({ length: 5 }, (_, index) => `s${index}`);
+    for (const id of ids) assert.equal((await here.send(doomed.url, id, "hi")).status, 200);
+    await stop(doomed, "SIGKILL");
+    for (const id of ids) {
+      let said = await here.send(other.url, id, "hi");
+      // The processes of a host learn of its end by themselves, a moment later.
+      for (let look = 0; said.status !== 200 && look < 100; look++) {
+        await sleep(50);
+        said = await here.send(other.url, id, "hi");
+      }
+      assert.deepEqual(said.json, { answer: { count: 2, pid: other.child.pid } });
+    }
+  });
+}
+
+test("an eager host wakes what lived in one that is gone, and says what came of it; what is broken holds up nobody", async () => {
+  await using here = await place();
+  const doomed = await here.run();
+  for (const id of ["a", "b", "sick"]) await here.send(doomed.url, id, "hi");
+  await stop(doomed, "SIGKILL");
+  const sessions = await openSessions({ store: here.workplace.storeUrl, sweep: false });
+  await sessions.create({ id: "asleep" });
+  await sessions.close();
+  const { url, log } = await here.run(["--recover", "eager"], { env: { SICK: "sick" } });
+  for (let look = 0; !/woken/.test(log()) && look < 1000; look++) await sleep(20);
+  assert.match(log(), /2 of 3 sessions woken, 0 live elsewhere, 1 broken/);
+  assert.match(log(), /"event":"broken","session":"sick".*it cannot wake up/);
+  const status = await fetch(`${url}/v1/host`, { headers: { authorization: `Bearer ${here.key}` } });
+  const { sessions: live } = (await status.json()) as { sessions: { id: string; phase: string }[] };
+  assert.deepEqual(
+    live.map(({ id, phase }) => [id, phase]),
+    [
+      ["a", "live"],
+      ["b", "live"],
+      ["sick", "failed"],
+    ],
+  );
+});
+
+test("on a terminal, a bar shows how far an eager recovery is", async () => {
+  await using here = await place();
+  const doomed = await here.run();
+  for (const id of ["a", "b"]) await here.send(doomed.url, id, "hi");
+  await stop(doomed, "SIGKILL");
+  const child = here.workplace.startOnTerminal(["host", "run", agent, "--port", "0", "--recover", "eager"]);
+  const finished = finish(child);
+  await outputUntil(child, "2 of 2 sessions woken");
+  child.stdin?.write("\u0003");
+  assert.match((await finished).stdout, /waking █+░+ 1 of 2/);
+});
+
+test("who stops a whole group of processes, as Ctrl-C does, stops no session in the middle of an answer", async () => {
+  await using here = await place();
+  const host = await here.run(["--isolation", "process"], { detached: true });
+  await here.send(host.url, "s", "hi");
+  const slow = here.send(host.url, "s", "slow");
+  await sleep(200);
+  const exited = once(host.child, "exit") as Promise<[number | null]>;
+  process.kill(-(host.child.pid ?? assert.fail()), "SIGINT");
+  assert.equal((await slow).json.answer?.count, 2);
+  assert.equal((await exited)[0], 0);
+  assert.doesNotMatch(host.log(), /crashed/);
+});
+
+test("status shows the hosts and their sessions, for people and for programs; a host that is gone says so", async () => {
+  await using here = await place();
+  const { workplace, key } = here;
+  const status = async (...args: string[]) => await workplace.run(["host", "status", "--key", key, ...args]);
+  assert.deepEqual([(await status()).stdout, (await status()).stderr], ["", "no hosts\n"]);
+  const [a, b] = await Promise.all([here.run(), here.run(["--isolation", "session", "--max-sessions", "7"])]);
+  for (const id of ["s1", "s2"]) await here.send(a.url, id, "hi");
+  await here.send(b.url, "s3", "hi");
+  const { stdout } = await status();
+  assert.match(stdout, new RegExp(`^${a.url} +${a.child.pid} on .* 2 of 10000 +0 +0 +0 +\\d+ MiB +answers$`, "m"));
+  assert.match(stdout, new RegExp(`^${b.url} +${b.child.pid} on .* 1 of 7 `, "m"));
+  assert.match(stdout, new RegExp(`^s3 +\\S+ +live .* ${b.url}$`, "m"));
+  await stop(b, "SIGKILL");
+  assert.match(
+    (await status()).stdout,
+    new RegExp(`^${b.url} .*does not answer \\(ECONNREFUSED\\), last heard of`, "m"),
+  );
+  const lines = (await status("--json")).stdout.trim().split("\n");
+  const reports = lines.map((line) => JSON.parse(line) as { address: string; answers: boolean; sessions?: object[] });
+  assert.deepEqual(
+    new Map(reports.map(({ address, answers, sessions }) => [address, [answers, sessions?.length]])),
+    new Map([
+      [a.url, [true, 2]],
+      [b.url, [false, undefined]],
+    ]),
+  );
+  const wrong = await workplace.run(["host", "status", "--key", "pdk_guess"]);
+  assert.match(wrong.stdout, /does not answer \(this needs a valid key/);
+  await stop(a);
+  assert.doesNotMatch((await status()).stdout, new RegExp(a.url), "who stopped in good order is no host any more");
+});
+
+test("on a terminal, the status is drawn anew every second, until Ctrl-C", async () => {
+  await using here = await place();
+  const host = await here.run();
+  const child = here.workplace.startOnTerminal(["host", "status", "--key", here.key, "--watch"]);
+  const finished = finish(child);
+  await outputUntil(child, "0 of 10000");
+  await here.send(host.url, "s", "hi");
+  await outputUntil(child, "1 of 10000");
+  child.stdin?.write("\u0003");
+  assert((await finished).stdout.includes("\u001b[0J"), "the screen is cleared from the top down");
+});
+
+test("wrong usage is said before anything is served", async () => {
+  await using workplace = await Workplace.open();
+  const absent = await workplace.run(["host", "run", "./absent.ts", "--port", "0"]);
+  assert.equal(absent.code, 2, absent.stderr);
+  assert.match(absent.stderr, /absent\.ts is no runtime: it cannot be imported.*\[runtime_invalid\]/);
+  const refused = async (...args: string[]) => await workplace.run(["host", "run", agent, "--port", "0", ...args]);
+  for (const [args, said] of [
+    [["--isolation", "none"], /Allowed choices are inline, pool, session, process/],
+    [["--idle", "soon"], /idleTimeout is "soon"/],
+    [["--memory", "0"], /memoryMax is 0/],
+    [["--address", "nowhere"], /address is "nowhere"; expected an http or https URL/],
+    [["--host", "0.0.0.0"], /there is no key.*perdure keys create/],
+  ] as const) {
+    const { code, stderr } = await refused(...args);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, said);
+  }
+  const keyless = await workplace.run(["host", "status"]);
+  assert.equal(keyless.code, 2);
+  assert.match(keyless.stderr, /PERDURE_KEY/);
+});

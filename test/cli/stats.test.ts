@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openSessions, type Stats } from "../../src/index.ts";
+import { finish, Workplace } from "./command-line.ts";
+
+const usage = { inputTokens: 900, outputTokens: 100, totalTokens: 1000 };
+const nasty = `<img src=x onerror="alert('1')">&`;
+
+/** A store with three agents' turns, one of whom nobody should have named so. */
+async function filled(): Promise<Workplace> {
+  const place = await Workplace.open();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.create({ id: "s", agent: "ceo", user: nasty });
+  await session.append({ input: "q", output: "a", usage, durationMs: 100, agent: "ceo", model: "m" });
+  await session.append({ input: "q", output: "a", usage, durationMs: 300, agent: "ceo", status: "failed" });
+  await session.append({ input: "q", output: "a", usage, agent: "=1+1" });
+  await session.append({ input: "q", output: "a", usage: { ...usage, totalTokens: 10 }, agent: 'a "quoted", one' });
+  await sessions.close();
+  return place;
+}
+
+test("stats for people: the whole, then a line for each day or agent; bars on a terminal only", async () => {
+  await using place = await filled();
+  const { stdout, code } = await place.run(["stats", "--by", "agent"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^SESSIONS +1\nstates +1 active, 0 inactive/);
+  assert.match(stdout, /\ntokens +3,010 \(3,600 in, 400 out\)\n/);
+  assert.match(stdout, /\ntook +p50 100 ms, p95 300 ms, max 300 ms\n/);
+  assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B\n=1\+1 +1 /);
+  assert.doesNotMatch(stdout, /█/);
+  const child = place.startOnTerminal(["stats", "--by", "agent"]);
+  const parts: string[] = [];
+  child.stdout?.on("data", (data: Buffer) => parts.push(data.toString()));
+  await once(child, "close");
+  assert.match(parts.join(""), /ceo .*█{24}/);
+});
+
+test("stats for programs: one JSON object, or comma-separated values that no spreadsheet runs", async () => {
+  await using place = await filled();
+  const json = JSON.parse((await place.run(["stats", "--by", "model", "--json"])).stdout) as Stats;
+  assert.deepEqual(
+    json.groups.model?.map(({ key, turns }) => [key, turns]),
+    [
+      [null, 3],
+      ["m", 1],
+    ],
+  );
+  const lines = (await place.run(["stats", "--by", "agent", "--csv"])).stdout.split("\r\n");
+  assert.match(lines[0] ?? "", /^agent,turns,open,failed,/);
+  assert.match(lines[1] ?? "", /^ceo,2,0,1,0,0,2,1800,200,2000,0,400,300,\d+$/);
+  assert.match(lines[2] ?? "", /^'=1\+1,1,/);
+  assert.match(lines[3] ?? "", /^"a ""quoted"", one",1,/);
+  assert.equal(lines[4], "");
+});
+
+test("by day, sessions that came and went stand beside the turns, also on days without any", async () => {
+  await using place = await filled();
+  const { stdout } = await place.run(["stats"]);
+  assert.match(stdout, /\nDAY +TURNS .* CREATED +ENDED +EXPIRED\n\d{4}-\d\d-\d\d +4 .* 1 +0 +0\n$/);
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await (await sessions.get("s")).truncate(0);
+  await sessions.close();
+  const [heading, line] = (await place.run(["stats", "--csv"])).stdout.split("\r\n");
+  assert.match(heading ?? "", /^day,turns,open,failed,interrupted,cut,.*,created,ended,expired$/);
+  assert.match(line ?? "", /^\d{4}-\d\d-\d\d,4,0,1,0,4,.*,1,0,0$/);
+});
+
+test("what was before is left out on request, a limit says that there is more, a wrong kind is refused", async () => {
+  await using place = await filled();
+  const later = JSON.parse((await place.run(["stats", "--since", "2099-01-01", "--json"])).stdout) as Stats;
+  assert.deepEqual([later.turns.turns, later.sessions.total], [0, 0]);
+  assert.match((await place.run(["stats", "--by", "agent", "--limit", "1"])).stderr, /the first 1; --limit shows more/);
+  assert.equal((await place.run(["stats", "--by", "colour"])).code, 2);
+  assert.equal((await place.run(["stats", "--csv", "--json"])).code, 2);
+});
+
+test("the report is one file that loads nothing, runs nothing, and takes nobody's name for markup", async () => {
+  await using place = await filled();
+  assert.equal((await place.run(["stats", "--html", "report.html"])).code, 0);
+  const html = await readFile(join(place.folder, "report.html"), "utf8");
+  assert.match(html, /^<!doctype html>/);
+  assert.match(html, /default-src 'none'/);
+  assert.doesNotMatch(html, /<script|<img|<link|https?:\/\/|url\(|@import| on\w+="/);
+  assert.ok(html.includes("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;"), "the user's name is shown");
+  for (const part of ["Tokens by day", "Sessions by day", "By agent", "By model", "<rect class="])
+    assert.ok(html.includes(part), part);
+  const open = [...html.matchAll(/<(svg|g|table|tr|td|dl|div)\b/g)].length;
+  const closed = [...html.matchAll(/<\/(svg|g|table|tr|td|dl|div)>/g)].length;
+  assert.equal(open, closed, "what is opened is closed");
+});
+
+test("of an empty store there are figures and a report all the same", async () => {
+  await using place = await Workplace.open();
+  const { stdout, code } = await place.run(["stats"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^SESSIONS +0\n/);
+  assert.equal((await finish(place.start(["stats", "--html", "empty.html"]))).code, 0);
+  assert.match(await readFile(join(place.folder, "empty.html"), "utf8"), /<\/html>\n$/);
+});

@@ -1,0 +1,103 @@
+/** Sessions that come and go leave nothing behind. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
+import { heapBytes } from "./heap.ts";
+
+interface Place extends AsyncDisposable {
+  readonly sessions: Sessions;
+  readonly host: Host;
+}
+
+async function place(options: Partial<HostOptions>): Promise<Place> {
+  const sessions = await openSessions({ store: "memory:", sweep: false });
+  const runtime = new URL("./mortal.ts", import.meta.url);
+  const host = await startHost(sessions, { runtime, workers: 2, restart: { backoff: "1ms" }, ...options });
+  return {
+    sessions,
+    host,
+    async [Symbol.asyncDispose]() {
+      await host.close();
+      await sessions.close();
+    },
+  };
+}
+
+/** One life: made, woken, spoken to, ended in one of the ways there are, and removed. */
+async function live({ host, sessions }: Place, id: string, index: number): Promise<void> {
+  await host.ensure(id);
+  await host.send(id, "x");
+  switch (index % 8) {
+    case 1:
+      await host.kill(id);
+      await sessions.remove(id);
+      break;
+    case 2: {
+      const hanging = assert.rejects(host.send(id, "hang"), { code: "session_stopped" });
+      await Promise.all([host.remove(id), hanging]);
+      break;
+    }
+    case 3:
+      await assert.rejects(host.send(id, "throw"), { code: "runtime_failed" });
+      await host.remove(id);
+      break;
+    default:
+      await host.stop(id);
+      await sessions.remove(id);
+  }
+}
+
+async function liveAll(place: Place, { lives, atOnce }: { lives: number; atOnce: number }): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      while (next < lives) {
+        const index = next++;
+        await live(place, `s${index}`, index);
+      }
+    }),
+  );
+}
+
+function guardEmpty({ host, sessions }: Place): void {
+  const { live, waiting, timers, mailbox } = host.metrics();
+  assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
+  assert.deepEqual(host.list(), []);
+  const core = coreOf(sessions);
+  assert.equal(core.leases.size, 0);
+  assert.equal(core.turns.size, 0);
+}
+
+/** What leaks a hundred bytes a life is seen; ten seconds of a quiet core would do for 50 000. */
+const inlineLives = 20_000;
+
+test(`inline: ${inlineLives} sessions made and ended leave no entry, timer, place or lease, and no byte to speak of`, async (t) => {
+  await using here = await place({ isolation: "inline" });
+  await liveAll(here, { lives: 2000, atOnce: 100 });
+  const before = await heapBytes();
+  await liveAll(here, { lives: inlineLives, atOnce: 100 });
+  guardEmpty(here);
+  const grown = (await heapBytes()) - before;
+  t.diagnostic(`the heap grew by ${(grown / 1024).toFixed()} KiB`);
+  assert(grown < 100 * inlineLives, `the heap grew by ${grown} bytes`);
+});
+
+const inWorkers: readonly [isolation: Isolation, lives: number, atOnce: number][] = [
+  ["pool", 300, 10],
+  ["session", 24, 4],
+];
+for (const [isolation, lives, atOnce] of inWorkers) {
+  test(`${isolation}: ${lives} sessions made and ended leave no entry, timer, place, lease or thread`, async () => {
+    const ports = (): number => process.getActiveResourcesInfo().filter((name) => name === "MessagePort").length;
+    const portsBefore = ports();
+    {
+      await using here = await place({ isolation });
+      await liveAll(here, { lives, atOnce });
+      guardEmpty(here);
+      assert(here.host.metrics().workers.length <= (isolation === "pool" ? 2 : 1));
+    }
+    assert.equal(ports(), portsBefore);
+  });
+}

@@ -1,0 +1,358 @@
+/** Whatever is asked of a host in whatever order: no session lives twice, and nobody waits for an answer for ever. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import * as fc from "fast-check";
+import { startHost, type Host, type LiveSession, type Runtime } from "../../src/host/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
+import type { ScriptedClock } from "../../src/testing/scripted-clock.ts";
+import { inMemory, type InMemory } from "../in-memory.ts";
+
+const ids = ["a", "b", "c"];
+
+type Deed = "count" | "append" | "throw" | "slow" | "hang" | "begin and throw";
+
+type Command =
+  | { readonly kind: "send"; readonly id: string; readonly deed: Deed }
+  | { readonly kind: "start" | "stop" | "kill" | "ensure" | "updateActivity"; readonly id: string }
+  /** Let what is under way go on for so many turns of the event loop. */
+  | { readonly kind: "turn"; readonly turns: number }
+  | { readonly kind: "advance"; readonly ms: number }
+  /** The next commits do not reach the store, or their answers are lost. */
+  | { readonly kind: "trouble"; readonly how: "before" | "after"; readonly commits: number };
+
+const someId = fc.constantFrom(...ids);
+const deeds: readonly Deed[] = ["count", "append", "throw", "slow", "hang", "begin and throw"];
+const calm = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant("send" as const), id: someId, deed: fc.constantFrom(...deeds) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constantFrom(
+        "start" as const,
+        "stop" as const,
+        "kill" as const,
+        "ensure" as const,
+        "updateActivity" as const,
+      ),
+      id: someId,
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("turn" as const), turns: fc.integer({ min: 1, max: 12 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("advance" as const),
+      ms: fc.constantFrom(50, 200, 5000, 30_000, 901_000),
+    }),
+  },
+);
+
+/** What a session was through, as its own code sees it. */
+interface Biography {
+  isAlive: boolean;
+  isAtWork: boolean;
+  /** The state it last woke with. */
+  wokeWith: number;
+  /** The state it went to sleep with, where it did and that was not broken off. */
+  sleptWith: number | undefined;
+  /** The message it was last handed. */
+  heard: number;
+}
+
+interface Message {
+  readonly number: number;
+  readonly deed: Deed;
+}
+
+class Witness {
+  readonly #clock: ScriptedClock;
+  readonly #biographies = new Map<string, Biography>();
+  /** What must never be, and was. */
+  readonly wrongs: string[] = [];
+
+  constructor(clock: ScriptedClock) {
+    this.#clock = clock;
+  }
+
+  #of(id: string): Biography {
+    const known = this.#biographies.get(id);
+    if (known !== undefined) return known;
+    const born = { isAlive: false, isAtWork: false, wokeWith: 0, sleptWith: undefined, heard: -1 };
+    this.#biographies.set(id, born);
+    return born;
+  }
+
+  #expect(condition: boolean, otherwise: string): void {
+    if (!condition) this.wrongs.push(otherwise);
+  }
+
+  get runtime(): Runtime {
+    return {
+      activate: (session) => this.#wakes(session),
+      onMessage: (session, message: Message) => this.#hears(session, message),
+      deactivate: (session) => {
+        this.#expect(this.#of(session.id).isAlive, `${session.id} was put to sleep without living`);
+      },
+    };
+  }
+
+  #wakes(session: LiveSession): void {
+    const { id, signal } = session;
+    const life = this.#of(id);
+    const state = countOf(session);
+    this.#expect(!life.isAlive, `${id} lives twice`);
+    this.#expect(state >= life.wokeWith, `${id} knew ${life.wokeWith} when it woke, and now ${state}`);
+    this.#expect(
+      life.sleptWith === undefined || life.sleptWith === state,
+      `${id} slept with ${life.sleptWith} and woke with ${state}`,
+    );
+    Object.assign(life, { isAlive: true, isAtWork: false, wokeWith: state, sleptWith: undefined });
+    signal.addEventListener("abort", () => {
+      life.isAlive = false;
+      const isAsleep = (signal.reason as Error).message === "the session was put to sleep";
+      life.sleptWith = isAsleep ? countOf(session) : undefined;
+    });
+  }
+
+  async #hears(session: LiveSession, { number, deed }: Message): Promise<number> {
+    const life = this.#of(session.id);
+    this.#expect(life.isAlive && !session.signal.aborted, `${session.id} was spoken to without living`);
+    this.#expect(!life.isAtWork, `${session.id} was at work already`);
+    this.#expect(number > life.heard, `${session.id} heard ${number} after ${life.heard}`);
+    life.heard = number;
+    life.isAtWork = true;
+    try {
+      await this.#does(session, number, deed);
+      if (!session.signal.aborted) session.state = countOf(session) + 1;
+      return number;
+    } finally {
+      if (!session.signal.aborted) life.isAtWork = false;
+    }
+  }
+
+  async #does(session: LiveSession, number: number, deed: Deed): Promise<void> {
+    switch (deed) {
+      case "count":
+        return;
+      case "append":
+        await session.append({ input: `${number}` });
+        return;
+      case "throw":
+        throw new Error("as told");
+      case "begin and throw":
+        await session.begin("a question");
+        throw new Error("in the middle");
+      case "slow":
+        await this.#clock.sleep(3000);
+        return;
+      case "hang":
+        await new Promise(() => undefined);
+    }
+  }
+}
+
+function countOf({ state }: LiveSession): number {
+  return (state as number | undefined) ?? 0;
+}
+
+/** A host whose time is the clock's, and whose messages are numbered. */
+class World {
+  readonly witness: Witness;
+  readonly host: Host;
+  readonly outcomes = new Map<string, number>();
+  readonly acknowledged = new Map<string, string[]>();
+  readonly #place: InMemory;
+  readonly #tick: (ms: number) => void;
+  readonly #calls: Promise<void>[] = [];
+  #settled = 0;
+  #messages = 0;
+
+  private constructor(place: InMemory, witness: Witness, host: Host, tick: (ms: number) => void) {
+    this.#place = place;
+    this.witness = witness;
+    this.host = host;
+    this.#tick = tick;
+  }
+
+  static async open(place: InMemory, tick: (ms: number) => void): Promise<World> {
+    const witness = new Witness(place.clock);
+    const host = await startHost(place.sessions, {
+      runtime: witness.runtime,
+      maxSessions: 2,
+      whenFull: "passivate-least-recent",
+      mailboxMax: 5,
+      turnTimeout: "20s",
+      stopTimeout: "5s",
+      idleTimeout: "15m",
+      restart: { max: 1 },
+    });
+    return new World(place, witness, host, tick);
+  }
+
+  async run(command: Command): Promise<void> {
+    switch (command.kind) {
+      case "send":
+        return this.#send(command.id, command.deed);
+      case "turn":
+        return await this.turn(command.turns);
+      case "advance":
+        return await this.advance(command.ms);
+      case "trouble":
+        return this.#trouble(command.how, command.commits);
+      case "start":
+      case "stop":
+      case "kill":
+      case "ensure":
+      case "updateActivity":
+        this.#watch(this.host[command.kind](command.id));
+    }
+  }
+
+  #trouble(fails: "before" | "after", commits: number): void {
+    const { store } = this.#place;
+    const last = store.commits + commits;
+    store.plan((commit) => (commit <= last ? { fails } : undefined));
+  }
+
+  #send(id: string, deed: Deed): void {
+    const number = this.#messages++;
+    this.#watch(
+      this.host.send(id, { number, deed } satisfies Message).then((reply) => {
+        assert.equal(reply, number, "an answer is that to the message");
+        if (deed === "append") this.acknowledged.set(id, [...(this.acknowledged.get(id) ?? []), `${number}`]);
+      }),
+    );
+  }
+
+  #watch(call: Promise<unknown>): void {
+    this.#calls.push(
+      call
+        .then(
+          () => this.#count("ok"),
+          (error: unknown) => {
+            const { code } = error as { code?: string };
+            this.#count(code ?? "untyped");
+            if (!mayBe.has(code ?? "")) this.witness.wrongs.push(`an unexpected error: ${String(error)}`);
+          },
+        )
+        .finally(() => this.#settled++),
+    );
+  }
+
+  #count(outcome: string): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  async turn(turns: number): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.#place.clock.advance(ms);
+    this.#tick(100);
+    await this.turn(4);
+  }
+
+  /** Let time pass until it is done. */
+  async until(done: Promise<unknown>, what: string): Promise<void> {
+    let isDone = false;
+    void done.finally(() => (isDone = true)).catch(() => undefined);
+    for (let look = 0; look < 60 && !isDone; look++) await this.advance(5000);
+    assert(isDone, what);
+    await done;
+  }
+
+  async close(): Promise<void> {
+    this.#place.store.plan({});
+    // What kept sessions from sleeping as they should, in the trouble before, is told here as well.
+    const closing = this.host.close().catch((error: AggregateError) => {
+      assert(error.errors.every((one: { code?: string }) => one.code === "store_unavailable"));
+    });
+    await this.until(closing, "the host closes");
+    await this.until(Promise.all(this.#calls), `all is answered: ${this.#settled} of ${this.#calls.length}`);
+    // What the store could not be told it is told now.
+    this.#tick(2000);
+    await this.turn(20);
+  }
+}
+
+const mayBe: ReadonlySet<string> = new Set([
+  "runtime_failed",
+  "session_failed",
+  "session_stopped",
+  "session_not_found",
+  "mailbox_full",
+  "closed",
+  "store_unavailable",
+]);
+
+async function live(t: TestContext, commands: readonly Command[], outcomes: Map<string, number>): Promise<void> {
+  await using place = inMemory();
+  for (const id of ids) await place.sessions.create({ id });
+  const world = await World.open(place, (ms) => t.mock.timers.tick(ms));
+  for (const command of commands) {
+    await world.run(command);
+    assert.deepEqual(world.witness.wrongs, []);
+    assert(world.host.metrics().live <= 2);
+  }
+  await world.close();
+  for (const [outcome, count] of world.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
+  assert.deepEqual(world.witness.wrongs, []);
+  const { live, waiting, timers, mailbox } = world.host.metrics();
+  assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
+  assert.deepEqual(world.host.list(), []);
+  assert.equal(coreOf(place.sessions).leases.size, 0);
+  const others = place.another();
+  for (const id of ids) {
+    const session = await others.get(id).catch(() => undefined);
+    if (session === undefined) continue;
+    assert.equal(session.info.lease, null, `no lease of ${id} stands`);
+    const events = await session.events();
+    // A touch from elsewhere makes it active as well, and names no host.
+    const lives = events.filter((event) =>
+      event.type === "activated" ? event.instance !== null : event.type === "passivated" || event.type === "failed",
+    );
+    assert.notEqual(lives.at(-1)?.type, "activated", `${id} is told to sleep`);
+    const turns = await Array.fromAsync(session.turns());
+    const said = turns.map(({ input }) => String(input[0]?.content));
+    const acknowledged = world.acknowledged.get(id) ?? [];
+    assert.deepEqual(
+      said.filter((one) => acknowledged.includes(one)),
+      acknowledged,
+      "what was acknowledged is there, once, in order",
+    );
+    assert(turns.every(({ status }) => status !== "open"));
+  }
+}
+
+const trouble = fc.record({
+  kind: fc.constant("trouble" as const),
+  how: fc.constantFrom("before" as const, "after" as const),
+  commits: fc.integer({ min: 1, max: 4 }),
+});
+
+async function check(t: TestContext, command: fc.Arbitrary<Command>): Promise<ReadonlyMap<string, number>> {
+  t.mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  const outcomes = new Map<string, number>();
+  const histories = fc.array(command, { maxLength: 60, size: "max" });
+  await fc.assert(
+    fc.asyncProperty(histories, async (commands) => await live(t, commands, outcomes)),
+    { numRuns: 200 },
+  );
+  t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
+  return outcomes;
+}
+
+test("whatever is sent, started, stopped and killed, no session lives twice, and all is answered", async (t) => {
+  const outcomes = await check(t, calm);
+  for (const outcome of ["ok", "runtime_failed", "session_stopped", "session_failed", "mailbox_full"])
+    assert((outcomes.get(outcome) ?? 0) >= 5, `${outcome} came about`);
+});
+
+test("also where the store fails now and then", async (t) => {
+  const outcomes = await check(t, fc.oneof({ weight: 20, arbitrary: calm }, { weight: 1, arbitrary: trouble }));
+  assert((outcomes.get("store_unavailable") ?? 0) >= 5);
+});

@@ -1,0 +1,220 @@
+/** Live sessions over HTTP: spoken to, looked at, started and ended, at one host. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startHost, type Host, type HostOptions, type LiveSession, type Runtime } from "../../src/host/index.ts";
+import { createServer } from "../../src/server/index.ts";
+import { assertProblem, callOn, eventsOf, serve, type Answered, type Call, type Serving } from "./serving.ts";
+
+/** Says what it was sent and how often it was spoken to; does as it is told. */
+const runtime: Runtime = {
+  async onMessage(session: LiveSession, message: unknown) {
+    if (message === "throw") throw new Error("as told");
+    if (message === "nothing") return undefined;
+    if (message === "hang") await new Promise(() => undefined);
+    if (message === "parts") return parts(["a", undefined, { b: 2 }]);
+    if (message === "break") return parts(["a", new Error("in the middle")]);
+    if (message === "much") return parts(Array.from({ length: 9 }, () => "x".repeat(1024 * 1024)));
+    const count = ((session.state as number | undefined) ?? 0) + 1;
+    session.state = count;
+    return { message, count };
+  },
+};
+
+async function* parts(all: readonly unknown[]): AsyncGenerator {
+  for (const part of all) {
+    await sleep(1);
+    if (part instanceof Error) throw part;
+    yield part;
+  }
+}
+
+interface Hosting extends AsyncDisposable {
+  readonly host: Host;
+  readonly serving: Serving;
+  call(method: string, path: string, how?: Call): Promise<Answered>;
+  send(id: string, message: unknown, how?: Call & { readonly create?: boolean }): Promise<Answered>;
+}
+
+async function place(options: Partial<HostOptions> = {}): Promise<Hosting> {
+  const serving = serve();
+  const host = await startHost(serving.sessions, { runtime, ...options });
+  const { sessions } = serving;
+  const server = createServer({ sessions, host, deadline: "2s", rates: { key: 1e9 } });
+  const admin = await serving.key("admin");
+  const call = (method: string, path: string, how: Call = {}) => callOn(server, method, path, { key: admin, ...how });
+  return {
+    host,
+    serving,
+    call,
+    send: (id, message, { create, ...how } = {}) =>
+      call("POST", `/v1/sessions/${id}/messages`, {
+        ...how,
+        body: { message, ...(create === undefined ? {} : { create }) },
+      }),
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      await host.close();
+      await serving[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("a message wakes its session and is answered as JSON; the session is created where that is asked for", async () => {
+  await using here = await place();
+  assertProblem(await here.send("s", "hello"), 404, "session_not_found");
+  const { status, json } = await here.send("s", { deep: ["hello"] }, { create: true });
+  assert.deepEqual([status, json], [200, { answer: { message: { deep: ["hello"] }, count: 1 } }]);
+  assert.deepEqual((await here.send("s", null, { create: true })).json, { answer: { message: null, count: 2 } });
+  assert.deepEqual((await here.send("s", "nothing")).json, { answer: null });
+});
+
+test("an answer in parts is a stream where one is taken, and gathered where not", async () => {
+  await using here = await place();
+  await here.serving.sessions.create({ id: "s" });
+  assert.deepEqual((await here.send("s", "parts")).json, { parts: ["a", null, { b: 2 }] });
+  const streamed = await here.send("s", "parts", { headers: { accept: "text/event-stream" } });
+  assert.deepEqual(
+    eventsOf(streamed.text).map(({ event, data }) => [event, data]),
+    [
+      ["part", { part: "a" }],
+      ["part", { part: null }],
+      ["part", { part: { b: 2 } }],
+      ["done", {}],
+    ],
+  );
+  const broken = await here.send("s", "break", { headers: { accept: "text/event-stream" } });
+  assert.deepEqual(
+    eventsOf(broken.text).map(({ event, data }) => [event, data["code"]]),
+    [
+      ["part", undefined],
+      ["error", "runtime_failed"],
+    ],
+  );
+  const value = await here.send("s", "hello", { headers: { accept: "text/event-stream" } });
+  assert.equal(value.json.answer.message, "hello", "a value is no stream");
+  const much = await here.send("s", "much");
+  assertProblem(much, 400, "request_invalid");
+  assert.match(much.json.detail, /must take text\/event-stream/);
+});
+
+test("what is no message, and who has not the right, is refused; another tenant's key finds nothing", async () => {
+  await using here = await place();
+  await here.send("s", "hello", { create: true });
+  const path = "/v1/sessions/s/messages";
+  assertProblem(await here.call("POST", path, { body: {} }), 400, "request_invalid");
+  assertProblem(await here.call("POST", path, { body: { message: 1, create: "yes" } }), 400, "request_invalid");
+  const [read, write, other] = await Promise.all([
+    here.serving.key("read"),
+    here.serving.key("write"),
+    here.serving.key("admin", "other"),
+  ]);
+  assertProblem(await here.call("POST", path, { key: read, body: { message: 1 } }), 403, "key_forbidden");
+  assert.equal((await here.call("POST", path, { key: write, body: { message: 1 } })).status, 200);
+  for (const order of ["start", "stop", "kill"]) {
+    const of = `/v1/host/sessions/s/${order}`;
+    assertProblem(await here.call("POST", of, { key: write }), 403, "key_forbidden");
+    assertProblem(await here.call("POST", of, { key: other }), 404, "session_not_found");
+  }
+  assertProblem(
+    await here.call("POST", path, { key: other, body: { message: 1, create: true } }),
+    404,
+    "session_not_found",
+  );
+  assert.deepEqual((await here.call("GET", "/v1/host", { key: other })).json.sessions, []);
+  assert.equal((await here.call("GET", "/v1/host", { key: read })).json.sessions.length, 1);
+});
+
+test("a failure of the code is told as one, and a message that takes too long as that", async () => {
+  await using here = await place({ restart: { backoff: "1ms" } });
+  const failed = await here.send("s", "throw", { create: true });
+  assertProblem(failed, 502, "runtime_failed");
+  assert.equal(failed.json.details.reason, "as told");
+  assertProblem(await here.send("s", "hang"), 504, "deadline_passed");
+  await here.call("POST", "/v1/host/sessions/s/kill");
+  assert.equal((await here.send("s", "hello")).json.answer.count, 1, "it goes on after it");
+});
+
+test("who has a key is told why a session cannot be had, though the server cannot do it now", async () => {
+  await using here = await place({ maxSessions: 1, restart: { max: 0 } });
+  await here.send("s", "hello", { create: true });
+  const full = await here.send("one more", "hello", { create: true });
+  assertProblem(full, 503, "host_full");
+  assert.deepEqual(full.json.details, { live: 1, liveMax: 1 });
+  await here.send("s", "throw");
+  const failed = await here.send("s", "hello");
+  assertProblem(failed, 503, "session_failed");
+  assert.equal(failed.json.details.reason, "as told");
+  await here.host.close();
+  const stopping = await here.send("s", "hello");
+  assertProblem(stopping, 503, "session_stopped");
+  assert.match(stopping.json.detail, /was stopped with its host before the message was handled; send it again/);
+});
+
+test("sessions are started, stopped and killed by who has the right", async () => {
+  await using here = await place();
+  await here.serving.sessions.create({ id: "s" });
+  const order = async (name: string, id = "s") => await here.call("POST", `/v1/host/sessions/${id}/${name}`);
+  assert.equal((await order("start")).status, 204);
+  assert.equal(here.host.get("s")?.phase, "live");
+  await here.send("s", "hello");
+  assert.equal((await order("stop")).status, 204);
+  assert.equal(here.host.get("s"), undefined);
+  assert.equal((await here.send("s", "hello")).json.answer.count, 2, "its state was kept");
+  assert.equal((await order("kill")).status, 204);
+  assert.equal((await here.send("s", "hello")).json.answer.count, 2, "its state was not");
+  for (const name of ["start", "stop", "kill"]) assertProblem(await order(name, "none"), 404, "session_not_found");
+  await order("stop");
+  assert.equal((await order("stop")).status, 204, "it sleeps already");
+});
+
+test("the status has the metrics and the live sessions, page by page", async () => {
+  await using here = await place();
+  for (const id of ["c", "a", "b"]) await here.send(id, "hello", { create: true });
+  const first = (await here.call("GET", "/v1/host?limit=2")).json;
+  assert.deepEqual(
+    first.sessions.map(({ id, phase, mailbox, restarts }: Record<string, unknown>) => [id, phase, mailbox, restarts]),
+    [
+      ["a", "live", 0, 0],
+      ["b", "live", 0, 0],
+    ],
+  );
+  assert.equal(first.metrics.live, 3);
+  assert.equal(first.metrics.counts.message, 3);
+  assert(first.memoryBytes > 1e6);
+  const second = (await here.call("GET", `/v1/host?limit=2&after=${first.next}`)).json;
+  assert.deepEqual([second.sessions.map(({ id }: { id: string }) => id), second.next], [["c"], undefined]);
+  assertProblem(await here.call("GET", "/v1/host?limit=1001"), 400, "request_invalid");
+});
+
+test("Prometheus is told of live sessions, mailboxes and what happened to them", async () => {
+  await using here = await place();
+  await here.serving.sessions.create({ id: "s", agent: "ceo" });
+  await here.send("s", "hello");
+  await here.send("s", "hello");
+  for (const _ of [1, 2]) {
+    const { text } = await here.call("GET", "/metrics");
+    for (const line of [
+      'perdure_live_places{places="all"} 10000',
+      'perdure_live_places{places="taken"} 1',
+      'perdure_live_sessions_by_phase{phase="live"} 1',
+      'perdure_live_sessions{agent="ceo"} 1',
+      "perdure_mailbox_messages 0",
+      'perdure_live_events_total{type="message"} 2',
+      'perdure_live_events_total{type="activated"} 1',
+    ]) {
+      assert(text.includes(line), `${line} in\n${text}`);
+    }
+  }
+});
+
+test("the document has the routes of a host where there is one only", async () => {
+  await using here = await place();
+  const paths = async (document: Promise<Answered>) => Object.keys((await document).json.paths);
+  assert((await paths(here.call("GET", "/openapi.json"))).includes("/v1/sessions/{id}/messages"));
+  const without = here.serving.call("GET", "/openapi.json");
+  assert.deepEqual(
+    (await paths(without)).filter((path) => /host|messages/.test(path)),
+    [],
+  );
+});
