@@ -12,6 +12,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
   stats: () => import("./stats.ts"),
+  moving: () => import("./moving.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

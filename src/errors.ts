@@ -47,6 +47,12 @@ export interface ErrorDetails {
   readonly session_ended: InSession;
   readonly session_archived: InSession;
 
+  // Snapshots
+  readonly snapshot_invalid: { source: string; path: string; reason: string };
+  readonly snapshot_newer: { source: string; found: string; known: string };
+  readonly snapshot_too_large: { source: string; bytes: number; bytesMax: number };
+  readonly snapshot_not_found: { sessionId: string; folder: string };
+
   // Devices
   readonly secret_missing: { name: string };
   readonly link_code_invalid: { tenant: string };
@@ -221,6 +227,30 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 409,
     retryable: false,
     message: (d) => `session ${d.sessionId} is archived; it can be read, but not written to`,
+  },
+
+  // Snapshots
+  snapshot_invalid: {
+    status: 400,
+    retryable: false,
+    message: (d) => `${d.source} is no snapshot that can be restored: ${d.path}: ${d.reason}; nothing was written`,
+  },
+  snapshot_newer: {
+    status: 400,
+    retryable: false,
+    message: (d) =>
+      `${d.source} has the format ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure; nothing was written`,
+  },
+  snapshot_too_large: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the snapshot ${d.source} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax where there is memory for it`,
+  },
+  snapshot_not_found: {
+    status: 404,
+    retryable: false,
+    message: (d) => `no snapshot of session ${d.sessionId} is kept in ${d.folder}; save it first`,
   },
 
   // Devices

@@ -1,5 +1,20 @@
 export { openSessions, type OpenOptions } from "./open.ts";
-export { Sessions, type ListQuery, type SessionPage } from "./sessions/sessions.ts";
+export {
+  backupStore,
+  restoreStore,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupReport,
+  type RestoreStoreOptions,
+} from "./backup.ts";
+export {
+  Sessions,
+  type ExportedSession,
+  type ExportQuery,
+  type ListQuery,
+  type SessionPage,
+  type SessionSelection,
+} from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
 export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
 export type { DeviceOptions } from "./sessions/device-way.ts";
@@ -23,6 +38,14 @@ export {
   type WriteKey,
 } from "./sessions/session.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
+export type { RestoreOptions } from "./sessions/snapshots.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
+export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/importing.ts";
+export type { CopyOptions, CopyReport } from "./sessions/copying.ts";
+export type { Conversation } from "./sessions/conversation.ts";
+export { exchangesOf, instructionsOf, type Exchange } from "./domain/exchange.ts";
+export type { PortableRecord } from "./domain/snapshot.ts";
 export { SessionLease } from "./sessions/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
 export { Answer } from "./domain/answer.ts";
@@ -64,6 +87,7 @@ export type {
   LogRange,
   Outcome,
   Page,
+  SessionFilter,
   SessionQuery,
   Store,
   StoreFlaw,

@@ -64,9 +64,9 @@ async function openOrLate(url: string, options: SessionsOptions): Promise<Store>
 const impatience = { connectTimeout: "2s", attempt: "3s", deadline: "5s" } as const;
 
 /** Engines are imported when they are asked for, so that nobody loads a driver for a store that is not theirs. */
-async function openStore(
+export async function openStore(
   url: string,
-  { clock }: SessionsOptions,
+  { clock }: Pick<SessionsOptions, "clock"> = {},
   patience: Partial<typeof impatience> = {},
 ): Promise<Store> {
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();

@@ -3,13 +3,18 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { SessionError, type Message, type Model, type ModelEvent, type Usage } from "../index.ts";
+import {
+  exchangesOf,
+  instructionsOf,
+  SessionError,
+  type Exchange,
+  type Message,
+  type Model,
+  type ModelEvent,
+  type Usage,
+} from "../index.ts";
 
-/** What was asked and what was answered, tool calls and their results included. */
-export interface Exchange {
-  readonly input: readonly Message[];
-  readonly output: readonly Message[];
-}
+export type { Exchange } from "../index.ts";
 
 /** A recorded conversation. */
 export interface Conversation {
@@ -78,22 +83,9 @@ function flawOf(value: unknown): string | undefined {
   return undefined;
 }
 
-/** An exchange begins with a message of the user and goes on to the next one. */
 function split(messages: readonly Message[]): Pick<Conversation, "instructions" | "exchanges"> {
-  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
-  const leading = first < 0 ? messages : messages.slice(0, first);
-  const exchanges: { input: Message[]; output: Message[] }[] = [];
-  for (const message of messages.slice(leading.length)) {
-    let current = exchanges.at(-1);
-    const asks = message.role === "user";
-    if (current === undefined || (asks && current.output.length > 0))
-      exchanges.push((current = { input: [], output: [] }));
-    (asks ? current.input : current.output).push(message);
-  }
-  const instructions = leading
-    .map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)))
-    .join("\n\n");
-  return { instructions: instructions === "" ? undefined : instructions, exchanges };
+  const { leading, exchanges } = exchangesOf(messages);
+  return { instructions: instructionsOf(leading), exchanges };
 }
 
 /** What to replay, and how fast. */

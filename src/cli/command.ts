@@ -13,9 +13,16 @@ export function bareCommand(name: string, summary: string): Command {
 /** A command that works on a store. */
 export function storeCommand(name: string, summary: string): Command {
   return bareCommand(name, summary)
-    .option("--store <url>", "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)")
-    .option("--tenant <name>", "the scope of all ids");
+    .option(...storeOption)
+    .option(...tenantOption);
 }
+
+export const storeOption = [
+  "--store <url>",
+  "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)",
+] as const;
+
+export const tenantOption = ["--tenant <name>", "the scope of all ids"] as const;
 
 export interface JsonOption {
   readonly json?: boolean;

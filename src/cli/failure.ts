@@ -19,7 +19,9 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   store_scheme_unknown: exitCodes.usage,
   model_missing: exitCodes.usage,
   runtime_invalid: exitCodes.usage,
+  snapshot_invalid: exitCodes.usage,
   session_not_found: exitCodes.notFound,
+  snapshot_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
   conflict: exitCodes.conflict,
   contended: exitCodes.conflict,
@@ -29,6 +31,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   turn_open: exitCodes.conflict,
   store_busy: exitCodes.conflict,
   store_schema_newer: exitCodes.newerSchema,
+  snapshot_newer: exitCodes.newerSchema,
 };
 
 export function exitCodeOf(error: unknown): number {

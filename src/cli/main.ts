@@ -1,12 +1,20 @@
+import { backupCommand } from "./backup.ts";
 import { chatCommand } from "./chat.ts";
 import { bareCommand, examples } from "./command.ts";
 import { consultCommand } from "./consult.ts";
+import { copyCommand } from "./copy.ts";
 import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events.ts";
+import { exportCommand } from "./export.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { hostCommand } from "./host.ts";
+import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { restoreAllCommand } from "./restore-all.ts";
+import { restoreCommand } from "./restore.ts";
+import { saveCommand } from "./save.ts";
+import { savedCommand } from "./saved.ts";
 import { serveCommand } from "./serve.ts";
 import { sessionsCommand } from "./sessions.ts";
 import { statsCommand } from "./stats.ts";
@@ -30,6 +38,14 @@ export async function main(args: readonly string[]): Promise<void> {
       sessionsCommand(),
       statsCommand(),
       doctorCommand(),
+      saveCommand(),
+      restoreCommand(),
+      savedCommand(),
+      exportCommand(),
+      importCommand(),
+      copyCommand(),
+      backupCommand(),
+      restoreAllCommand(),
       eventsCommand(),
       serveCommand(),
       hostCommand(),

@@ -12,6 +12,8 @@ export interface Limits {
   readonly noteLengthMax: number;
   /** The bytes said while the store is away, until it is told of them. @default 64 MiB */
   readonly outboxBytesMax: number;
+  /** The bytes of one snapshot, which is in memory as a whole while it is made or read. @default 256 MiB */
+  readonly snapshotBytesMax: number;
   /** How many may queue for the lease of one session. @default 32 */
   readonly waitersMax: number;
   /** Sessions on one page of a list. @default 1000 */
@@ -30,6 +32,7 @@ export const defaultLimits: Limits = {
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,
   outboxBytesMax: 64 * 1024 * 1024,
+  snapshotBytesMax: 256 * 1024 * 1024,
   waitersMax: 32,
   pageMax: 1000,
   readMax: 500,

@@ -1,13 +1,17 @@
 import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionFilter, Store } from "../store/store.ts";
+import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
+import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
+import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
@@ -22,6 +26,8 @@ import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { stats, type Stats, type StatsQuery } from "./stats.ts";
+import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
+import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import {
   findEvents,
@@ -33,8 +39,8 @@ import {
 } from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 
-/** Which sessions to list. */
-export interface ListQuery {
+/** Which sessions. */
+export interface SessionSelection {
   readonly agent?: string;
   readonly user?: string;
   /** @default any */
@@ -43,6 +49,26 @@ export interface ListQuery {
   readonly activeSince?: Date;
   /** Last active before. */
   readonly activeBefore?: Date;
+}
+
+/** Which sessions to export. */
+export interface ExportQuery extends SessionSelection {
+  /** Go on behind the session with this id. */
+  readonly after?: string;
+  /** Called for one that is damaged and left out. @default the export fails */
+  readonly onSkipped?: (id: string, error: SessionError) => void;
+}
+
+/** A session of an export. */
+export interface ExportedSession {
+  readonly id: string;
+  readonly turns: number;
+  /** Its snapshot, on one line. */
+  readonly text: string;
+}
+
+/** Which sessions to list. */
+export interface ListQuery extends SessionSelection {
   /** Sessions on the page. @default 100 */
   readonly limit?: number;
   /** The `next` of the page before. */
@@ -110,6 +136,11 @@ export class Sessions implements AsyncDisposable {
   /** What `consult` calls where no other model is named. */
   get model(): Model | undefined {
     return this.#core.options.model;
+  }
+
+  /** The limits that hold here. */
+  get limits(): Limits {
+    return this.#core.options.limits;
   }
 
   /** The same store, seen by another tenant. Closing either closes both. */
@@ -182,21 +213,16 @@ export class Sessions implements AsyncDisposable {
   async list(query: ListQuery = {}): Promise<SessionPage> {
     return await perform({ operation: "list", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
-      const { agent, user, state, activeSince, activeBefore, after } = query;
-      const { now } = await this.#core.store.instances([]);
+      const { after } = query;
+      const filter = await this.#filter(query);
       const page = await this.#core.store.find({
         order: "recent",
         tenant: this.tenant,
-        now,
         limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
-        ...(agent === undefined ? {} : { agent }),
-        ...(user === undefined ? {} : { user }),
-        ...(state === undefined ? {} : { states: parseStates(state) }),
-        ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
-        ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
+        ...filter,
         ...(after === undefined ? {} : { after }),
       });
-      const sessions = page.records.map((record) => infoOf(record, now));
+      const sessions = page.records.map((record) => infoOf(record, filter.now));
       return page.next === undefined ? { sessions } : { sessions, next: page.next };
     });
   }
@@ -219,6 +245,88 @@ export class Sessions implements AsyncDisposable {
     return walkEvents(this.#core, this.tenant, walk);
   }
 
+  /**
+   * One session as a document that can be kept, sent and restored: as it is at this moment, while its writers go on.
+   * @throws SessionError `session_not_found`, `snapshot_too_large`
+   */
+  async snapshot(id: string): Promise<SessionSnapshot> {
+    return await perform({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
+      this.#core.guardOpen();
+      return await takeSnapshot(this.#core, this.#key(id));
+    });
+  }
+
+  /**
+   * A session from a snapshot, or from the text or the bytes of one: in this tenant, with the numbers, times and costs its
+   * turns had. It comes whole or not at all.
+   * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `session_exists`, `busy`, `id_invalid`
+   */
+  async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
+    const { tenant } = this;
+    return await perform({ operation: "restore", tenant }, async () => {
+      const onExists = parseOnExists(options.onExists);
+      const portable = parseSnapshot(this.#core, snapshot);
+      return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant }));
+    });
+  }
+
+  /**
+   * The sessions that match, one after another, by id, each as it is at a moment of its own; a few are in memory. What
+   * stands throughout comes once, whatever is written meanwhile.
+   * @throws SessionError `argument_invalid`, `store_invalid` and `snapshot_too_large` of one that cannot be exported
+   */
+  async *export({ after, onSkipped, ...selection }: ExportQuery = {}): AsyncGenerator<
+    ExportedSession,
+    void,
+    undefined
+  > {
+    this.#core.guardOpen();
+    const { tenant } = this;
+    const behind = after === undefined ? undefined : { tenant, id: after };
+    const query = { ...(await this.#filter(selection)), tenant, after: behind };
+    for await (const found of portableSessions(this.#core, query)) {
+      const { id } = found.record;
+      if ("portable" in found) {
+        yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
+      } else if (onSkipped === undefined) throw found.error;
+      else onSkipped(id, found.error);
+    }
+  }
+
+  /** How many sessions match; looks at each of them. @throws SessionError `argument_invalid` */
+  async count(selection: SessionSelection = {}): Promise<number> {
+    const { tenant } = this;
+    return await perform({ operation: "count", tenant }, async () => {
+      this.#core.guardOpen();
+      return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant });
+    });
+  }
+
+  /**
+   * Import snapshots, as `export` gives them, and conversations of other programs: each whole or not at all, many in a commit.
+   * What stands already is left alone, so an import that was broken off is run again.
+   * @throws SessionError the store's, where it fails; what is wrong with one session stands in the report
+   */
+  async import(
+    items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
+    options: ImportOptions = {},
+  ): Promise<ImportReport> {
+    const { tenant } = this;
+    return await perform({ operation: "import", tenant }, () => importAll(this.#core, items, { ...options, tenant }));
+  }
+
+  /**
+   * Copy this tenant's sessions and devices into another store, or everything of all tenants. Writers may go on here; what they
+   * do meanwhile is copied, too. Copying again goes on where it stopped, and brings what changed since.
+   * @throws SessionError a store's; what is wrong with one session stands in the report
+   */
+  async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
+    const scope = { tenant: this.tenant, into: target.tenant };
+    return await perform({ operation: "copyTo", tenant: this.tenant }, () =>
+      copyAll(this.#core, target.#core, { ...options, ...scope }),
+    );
+  }
+
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
   async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
     await (await this.get(id)).end(why);
@@ -236,6 +344,12 @@ export class Sessions implements AsyncDisposable {
   async sweep(request: SweepRequest = {}): Promise<SweepReport> {
     this.#core.guardOpen();
     return await sweep(this.#core, this.tenant, request);
+  }
+
+  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
+  async hosts(): Promise<readonly HostInfo[]> {
+    this.#core.guardOpen();
+    return await hostsOn(this.#core);
   }
 
   /**
@@ -258,12 +372,6 @@ export class Sessions implements AsyncDisposable {
     return await examineStore(this.#core, request);
   }
 
-  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
-  async hosts(): Promise<readonly HostInfo[]> {
-    this.#core.guardOpen();
-    return await hostsOn(this.#core);
-  }
-
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
   async health(): Promise<Health> {
     return await this.#reach.health();
@@ -277,6 +385,18 @@ export class Sessions implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #filter({ agent, user, state, activeSince, activeBefore }: SessionSelection): Promise<SessionFilter> {
+    const { now } = await this.#core.store.instances([]);
+    return {
+      now,
+      ...(agent === undefined ? {} : { agent }),
+      ...(user === undefined ? {} : { user }),
+      ...(state === undefined ? {} : { states: parseStates(state) }),
+      ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
+      ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
+    };
   }
 
   #key(id: string): SessionKey {

@@ -249,6 +249,7 @@ class MemoryStore implements Store {
 function matches(query: SessionQuery, row: RecordRow): boolean {
   if (query.tenant !== undefined && row.tenant !== query.tenant) return false;
   switch (query.order) {
+    case "key":
     case "recent":
       return (
         (query.agent === undefined || row.agent === query.agent) &&
@@ -267,6 +268,8 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
 /** What a page is sorted by, each part ascending. */
 function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   switch (order) {
+    case "key":
+      return [row.tenant, row.id];
     case "recent":
       return [-row.activeMinute, row.id];
     case "due":
@@ -276,8 +279,15 @@ function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   }
 }
 
+const cursorKinds = {
+  key: ["string", "string"],
+  recent: ["number", "string"],
+  due: ["number", "string", "string"],
+  settled: ["number", "string", "string"],
+} as const;
+
 function cursorOf({ order }: SessionQuery, after: string): Position {
-  return decodeCursor(after, order === "recent" ? ["number", "string"] : ["number", "string", "string"]);
+  return decodeCursor(after, cursorKinds[order]);
 }
 
 function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {

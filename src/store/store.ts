@@ -168,6 +168,7 @@ export type LogRange =
 
 /**
  * Which records, in which order:
+ * - `key`: one tenant's, by id, or all, by tenant and id: what stands throughout is found once, whatever changes meanwhile;
  * - `recent`: one tenant's, by the minute of the last activity, newest first, then by id;
  * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
@@ -176,22 +177,19 @@ export type LogRange =
  * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
 export type SessionQuery =
-  | {
+  | (SessionFilter & {
+      readonly order: "key";
+      readonly tenant?: string;
+      readonly limit: number;
+      readonly after?: string;
+    })
+  | (SessionFilter & {
       readonly order: "recent";
       readonly tenant: string;
-      readonly agent?: string;
-      readonly user?: string;
-      /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
-      readonly states?: readonly SessionState[];
-      readonly now: number;
-      /** Last activity at or after this, epoch ms. */
-      readonly activeSince?: number;
-      /** Last activity before this, epoch ms. */
-      readonly activeBefore?: number;
       readonly limit: number;
       /** The `next` of the page before. */
       readonly after?: string;
-    }
+    })
   | {
       readonly order: "due";
       readonly tenant?: string;
@@ -207,6 +205,19 @@ export type SessionQuery =
       readonly limit: number;
       readonly after?: string;
     };
+
+/** Which sessions of a list; what is left out does not matter. */
+export interface SessionFilter {
+  readonly agent?: string;
+  readonly user?: string;
+  /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
+  readonly states?: readonly SessionState[];
+  readonly now: number;
+  /** Last activity at or after this, epoch ms. */
+  readonly activeSince?: number;
+  /** Last activity before this, epoch ms. */
+  readonly activeBefore?: number;
+}
 
 /** Which events, in which order. */
 export interface EventScan {

@@ -93,7 +93,7 @@ const settled = fc.uniqueArray(fc.constantFrom<SettledState>("expired", "ended",
 const query = fc
   .oneof(
     fc.record({
-      order: fc.constant("recent" as const),
+      order: fc.constantFrom("recent" as const, "key" as const),
       tenant,
       agent: fc.option(fc.constantFrom(...agents), { nil: undefined }),
       user: fc.option(fc.constantFrom("ann", "Ann"), { nil: undefined }),

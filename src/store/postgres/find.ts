@@ -9,12 +9,11 @@ import { sqlInto, type Sql } from "./sql.ts";
 export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<Page> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
-  const conditions = query.order === "recent" ? recent(sql, query) : forSweep(sql, query);
-  const order = query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  const conditions = query.order === "key" || query.order === "recent" ? listed(sql, query) : forSweep(sql, query);
   const rows = await ask(
     `select ${recordJson("session")}::text as record from ${schema}.sessions session
-     where ${conditions.join(" and ")}
-     order by ${order} limit ${sql`${query.limit + 1}`}`,
+     where ${conditions.join(" and ") || "true"}
+     order by ${orderOf(query)} limit ${sql`${query.limit + 1}`}`,
     values,
   );
   const page = rows.slice(0, query.limit).map(({ record }) => JSON.parse(String(record)) as RecordRow);
@@ -23,12 +22,18 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
   return { records: page.map(recordOf), next };
 }
 
+function orderOf(query: SessionQuery): string {
+  if (query.order === "key") return "tenant, id";
+  return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+}
+
 /** The column that a query over all tenants is sorted by. */
 function timeOf({ order }: ForSweep): string {
   return order === "due" ? "sweep_at" : "state_since";
 }
 
 function positionOf(query: SessionQuery, row: RecordRow): Position {
+  if (query.order === "key") return [row.tenant, row.id];
   if (query.order === "recent") return [row.activeMinute, row.id];
   return [query.order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
@@ -52,9 +57,9 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
   return conditions;
 }
 
-function recent(sql: Sql, query: Extract<SessionQuery, { order: "recent" }>): string[] {
-  const { tenant, agent, user, states, activeSince, activeBefore, now, after } = query;
-  const conditions = [sql`tenant = ${tenant}`];
+function listed(sql: Sql, query: Extract<SessionQuery, { order: "key" | "recent" }>): string[] {
+  const { order, tenant, agent, user, states, activeSince, activeBefore, now, after } = query;
+  const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];
   if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
   if (user !== undefined) conditions.push(sql`user_id = ${user}`);
   // States as they hold at `now`: a live session whose time is up counts as expired.
@@ -67,7 +72,10 @@ function recent(sql: Sql, query: Extract<SessionQuery, { order: "recent" }>): st
     conditions.push(sql`active_minute >= ${activeMinuteOf(activeSince)} and last_activity_at >= ${activeSince}`);
   if (activeBefore !== undefined)
     conditions.push(sql`active_minute <= ${activeMinuteOf(activeBefore)} and last_activity_at < ${activeBefore}`);
-  if (after !== undefined) {
+  if (after !== undefined && order === "key") {
+    const [afterTenant, id] = decodeCursor(after, ["string", "string"]);
+    conditions.push(`(tenant, id) > ${sql`(${afterTenant}, ${id})`}`);
+  } else if (after !== undefined) {
     const [minute, id] = decodeCursor(after, ["number", "string"]);
     conditions.push(sql`active_minute <= ${minute} and (active_minute < ${minute} or id > ${id})`);
   }

@@ -4,7 +4,7 @@ import { keyText } from "../../domain/entry.ts";
 import type { Outcome } from "../store.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Database } from "./database.ts";
-import type { ListeningClient } from "./pool.ts";
+import type { OwnClient } from "./pool.ts";
 
 /** Pauses before the connection that listens is opened anew: the first and the longest, ms. */
 const pauseMs = { first: 100, longest: 30_000 };
@@ -16,7 +16,7 @@ interface Options {
   /** Tells the schema from others of the same database. */
   readonly schema: string;
   readonly watchers: Watchers;
-  readonly openClient: () => ListeningClient;
+  readonly openClient: () => OwnClient;
 }
 
 /**
@@ -28,10 +28,10 @@ export class Hints {
   readonly #database: Database;
   readonly #channel: string;
   readonly #watchers: Watchers;
-  readonly #openClient: () => ListeningClient;
+  readonly #openClient: () => OwnClient;
   #unsaid = new Set<string>();
   #saying = false;
-  #client: ListeningClient | undefined;
+  #client: OwnClient | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 

@@ -37,13 +37,13 @@ export interface NamedQuery {
 /** The members of `pg` that are used here. */
 interface Driver {
   readonly Pool: new (config: Readonly<Record<string, unknown>>) => OwnPool;
-  readonly Client: new (config: Readonly<Record<string, unknown>>) => ListeningClient;
+  readonly Client: new (config: Readonly<Record<string, unknown>>) => OwnClient;
 }
 
-/** A connection of its own, for notifications. */
-export interface ListeningClient {
+/** A connection of its own: for notifications, or for one long transaction. */
+export interface OwnClient {
   connect(): Promise<unknown>;
-  query(text: string): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<QueryResult>;
   on(event: "notification", listener: (message: { readonly payload?: string }) => void): unknown;
   on(event: "error" | "end", listener: () => void): unknown;
   /** Hold no process open. */

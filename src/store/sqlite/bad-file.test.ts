@@ -1,19 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { after, describe, test, type TestContext } from "node:test";
+import { after, describe, test } from "node:test";
+import { mountSmall, skipFor } from "../../../test/small-disk.ts";
 import type { ErrorCode, SessionError } from "../../errors.ts";
 import { hasCode } from "../../errors.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
@@ -165,24 +157,6 @@ function makeReadOnly(path: string, closing: DisposableStack): string | undefine
   }
   closing.defer(() => execFileSync("chattr", ["-i", path]));
   return undefined;
-}
-
-/** A small file system of its own in `folder`; says why where this user may not mount one. */
-function mountSmall(folder: string, closing: DisposableStack): string | undefined {
-  mkdirSync(folder);
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "pipe" });
-  } catch (error) {
-    return `this user may not mount a small file system: ${String(error)}`;
-  }
-  closing.defer(() => execFileSync("umount", [folder]));
-  return undefined;
-}
-
-/** Skips the test for this reason, if there is one. */
-function skipFor(reason: string | undefined, context: TestContext): boolean {
-  if (reason !== undefined) context.skip(reason);
-  return reason !== undefined;
 }
 
 describe("a store that cannot be written", () => {

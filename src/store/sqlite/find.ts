@@ -2,17 +2,17 @@ import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
-import type { Page, SessionQuery } from "../store.ts";
+import type { Page, SessionFilter, SessionQuery } from "../store.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   const where = whereOf(query);
-  const order = query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  const order = orderOf(query);
   const statement = database.prepare(`
     select ${recordColumns} from sessions
-    where ${where.conditions.join(" and ")}
+    where ${where.conditions.join(" and ") || "true"}
     order by ${order} limit ?`);
   const rows = statement.all(...where.values, query.limit + 1) as unknown as RecordRow[];
   const page = rows.slice(0, query.limit);
@@ -21,12 +21,18 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   return { records: page.map(recordOf), next };
 }
 
+function orderOf(query: SessionQuery): string {
+  if (query.order === "key") return "tenant, id";
+  return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+}
+
 /** The column that a query over all tenants is sorted by. */
 function timeOf(query: { readonly order: "due" | "settled" }): string {
   return query.order === "due" ? "sweep_at" : "state_since";
 }
 
 function positionOf({ order }: SessionQuery, row: RecordRow): Position {
+  if (order === "key") return [row.tenant, row.id];
   if (order === "recent") return [row.activeMinute, row.id];
   return [order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
@@ -34,8 +40,9 @@ function positionOf({ order }: SessionQuery, row: RecordRow): Position {
 function whereOf(query: SessionQuery): Where {
   const where = new Where();
   if (query.tenant !== undefined) where.and("tenant = ?", query.tenant);
-  if (query.order === "recent") {
-    filterRecent(where, query);
+  if (query.order === "key" || query.order === "recent") {
+    filter(where, query);
+    if (query.after !== undefined) goOn(where, query.order, query.after);
     return where;
   }
   // The condition on the state is the index's own, word for word, so that it is used.
@@ -52,8 +59,7 @@ function whereOf(query: SessionQuery): Where {
   return where;
 }
 
-function filterRecent(where: Where, query: SessionQuery & { readonly order: "recent" }): void {
-  const { agent, user, states, activeSince, activeBefore, now, after } = query;
+function filter(where: Where, { agent, user, states, activeSince, activeBefore, now }: SessionFilter): void {
   if (agent !== undefined) where.and("agent = ?", agent);
   if (user !== undefined) where.and("user = ?", user);
   if (states !== undefined) filterStates(where, states, now);
@@ -63,7 +69,13 @@ function filterRecent(where: Where, query: SessionQuery & { readonly order: "rec
   if (activeBefore !== undefined) {
     where.and("active_minute <= ? and last_activity_at < ?", activeMinuteOf(activeBefore), activeBefore);
   }
-  if (after !== undefined) {
+}
+
+function goOn(where: Where, order: "key" | "recent", after: string): void {
+  if (order === "key") {
+    const [tenant = "", id = ""] = decodeCursor(after, ["string", "string"]);
+    where.and("(tenant, id) > (?, ?)", tenant, id);
+  } else {
     const [minute = 0, id = ""] = decodeCursor(after, ["number", "string"]);
     where.and("active_minute <= ? and (active_minute < ? or id > ?)", minute, minute, id);
   }

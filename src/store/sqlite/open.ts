@@ -60,6 +60,12 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   }
 }
 
+/** The file that a URL names; undefined where it names none. @throws SessionError as {@link openSqlite} for a wrong URL */
+export function fileOfUrl(url: string): string | undefined {
+  const { path } = parseOptions({ url });
+  return path === ":memory:" ? undefined : resolve(path);
+}
+
 function migrate(database: DatabaseSync, store: string): void {
   // Another process may have done it since we looked; under the write lock nobody can.
   for (const { sql, version } of missingSteps(database, store)) {

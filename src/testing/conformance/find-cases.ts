@@ -3,12 +3,13 @@ import { removeSession } from "../../domain/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import type { SettledState } from "../../domain/states.ts";
 import { hasCode } from "../../errors.ts";
-import type { SessionQuery, Store } from "../../store/store.ts";
+import type { SessionFilter, SessionQuery, Store } from "../../store/store.ts";
 import { creationOf, sampleAt, stepOf } from "../samples.ts";
 import { commitOne, land, type Bench, type Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
 
 type Recent = Extract<SessionQuery, { order: "recent" }>;
+type ByKey = Extract<SessionQuery, { order: "key" }>;
 type Fields = Partial<SessionRecord> & { readonly id: string };
 
 const minute = 60_000;
@@ -92,7 +93,7 @@ function recentCases(check: Check): void {
       lastActivityAt: noon - 4,
     },
   ];
-  const queries: readonly [string, Partial<Recent>, readonly string[]][] = [
+  const queries: readonly [string, Partial<SessionFilter>, readonly string[]][] = [
     ["no filter", {}, ["active", "archived", "due", "ended", "expired", "inactive", "overdue"]],
     ["an agent", { agent: "ceo" }, ["active", "due", "ended", "overdue"]],
     ["a user", { user: "ann" }, ["active", "ended", "expired", "inactive"]],
@@ -128,6 +129,11 @@ function recentCases(check: Check): void {
       await create(bench, sessions);
       for (const limit of [1, 2, 100])
         assert.deepEqual(ids(await pages(bench.store, recent(bench, { now, ...filter, limit }))), expected);
+    });
+    check(`pages-are-complete: key finds by ${what}`, async (bench) => {
+      await create(bench, sessions);
+      for (const limit of [1, 2, 100])
+        assert.deepEqual(inOrder(await pages(bench.store, byKey(bench, { now, ...filter, limit }))), expected);
     });
   }
 
@@ -244,6 +250,7 @@ function pageCases(check: Check): void {
     const ended = fields.map((one) => ({ ...one, tenant: `${tenant} ended`, state: "ended" as const }));
     await create(bench, ended);
     const queries: readonly SessionQuery[] = [
+      byKey(bench),
       recent(bench),
       { order: "due", tenant, before: noon + minute, limit: 1 },
       { order: "settled", tenant: `${tenant} ended`, states: ["ended"], before: noon + minute, limit: 1 },
@@ -271,6 +278,38 @@ function pageCases(check: Check): void {
       limit: 1,
     } as const;
     assert.deepEqual(inOrder(await pages(store, due)), byBytes);
+    assert.deepEqual(inOrder(await pages(store, byKey(bench, { limit: 1 }))), byBytes);
+  });
+
+  check("pages-are-complete: by key, what becomes active between pages is found once", async (bench) => {
+    const { store } = bench;
+    const created = ["a", "b", "c", "d"].map((id) => ({ id, lastActivityAt: noon }));
+    const records = await create(bench, created);
+    const first = await store.find(byKey(bench, { limit: 2 }));
+    for (const record of records) await land(store, stepOf(record, { fields: { lastActivityAt: noon + minute } }));
+    assert.ok(first.next);
+    assert.deepEqual(inOrder(await pages(store, byKey(bench, { limit: 2, after: first.next }))), ["c", "d"]);
+  });
+
+  check("pages-are-complete: by key goes over all tenants where none is named", async (bench) => {
+    const { store, tenant } = bench;
+    const tenants = [`${tenant} 1`, `${tenant}-1`, `${tenant}B`, `${tenant}a`, `${tenant}é`];
+    for (const name of tenants.toReversed())
+      await create(bench, [
+        { tenant: name, id: "b" },
+        { tenant: name, id: "a" },
+      ]);
+    for (const limit of [1, 3, 100]) {
+      const found = await pages(store, { order: "key", now: noon, limit });
+      const own = found.filter((one) => one.tenant.startsWith(tenant)).map((one) => [one.tenant, one.id]);
+      assert.deepEqual(
+        own,
+        tenants.flatMap((name) => [
+          [name, "a"],
+          [name, "b"],
+        ]),
+      );
+    }
   });
 
   check("pages-are-complete: comings and goings between pages neither hide nor double the others", async (bench) => {
@@ -317,6 +356,7 @@ function pageCases(check: Check): void {
       const { store, tenant } = bench;
       await create(bench, [{ id: "one" }]);
       const queries: readonly SessionQuery[] = [
+        byKey(bench, { after }),
         recent(bench, { after }),
         { order: "due", tenant, before: noon, limit: 5, after },
         { order: "settled", tenant, states: ["ended"], before: noon, limit: 5, after },
@@ -329,6 +369,10 @@ function pageCases(check: Check): void {
 
 function recent(bench: Bench, fields: Partial<Recent> = {}): Recent {
   return { order: "recent", tenant: bench.tenant, now: noon, limit: 100, ...fields };
+}
+
+function byKey(bench: Bench, fields: Partial<ByKey> = {}): ByKey {
+  return { order: "key", tenant: bench.tenant, now: noon, limit: 100, ...fields };
 }
 
 async function create(bench: Bench, all: readonly Fields[]): Promise<SessionRecord[]> {

@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import { backupStore } from "../index.ts";
+import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "./command.ts";
+import { storeUrl } from "./environment.ts";
+import { report } from "./output.ts";
+import { Progress } from "./progress.ts";
+
+interface BackupOptions extends JsonOption {
+  readonly store?: string;
+}
+
+/** `perdure backup`: the whole store, as it is at one moment, becomes one file. */
+export function backupCommand(): Command {
+  return bareCommand("backup", "Write the whole store into a file, as it is at one moment, while it is in use")
+    .argument("<file>", "of an SQLite store a database; of a PostgreSQL store lines, compressed where it ends in .gz")
+    .option(...storeOption)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples(["perdure backup monday.db", "perdure backup monday.ndjson.gz --store postgres://app@db.example/app"]),
+    )
+    .action(backup);
+}
+
+async function backup(path: string, { json, ...options }: BackupOptions): Promise<void> {
+  let progress: Progress | undefined;
+  const done = await backupStore(storeUrl(options), path, {
+    onProgress(advance) {
+      progress ??= new Progress(advance.total);
+      progress.show(advance);
+    },
+  });
+  progress?.clear();
+  const { file, sessions, entries, bytes } = done;
+  const held = `${sessions} sessions with ${entries} entries`;
+  report(done, `backed up ${held} to ${file} (${bytes} bytes), and read it back`, { json });
+}

@@ -1,0 +1,141 @@
+import { Option, type Command } from "commander";
+import type { SessionError, SessionSelection, SessionState } from "../index.ts";
+import { sessionStates } from "../domain/states.ts";
+import { ExportFile, packedPiece, Piece, type ExportPosition } from "../moving/export-file.ts";
+import { renderings } from "../moving/renderings.ts";
+import { instant } from "./arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
+import { openFor, type StoreOptions } from "./environment.ts";
+import { note, printable, report } from "./output.ts";
+import { Progress } from "./progress.ts";
+import { untilSignalled } from "./signals.ts";
+
+interface ExportOptions extends StoreOptions, JsonOption {
+  readonly agent?: string;
+  readonly user?: string;
+  readonly state?: SessionState;
+  readonly since?: Date;
+  readonly out?: string;
+  readonly gzip?: boolean;
+  readonly format: keyof typeof renderings;
+  readonly after?: string;
+}
+
+/** `perdure export`: many sessions become one file, a line each. */
+export function exportCommand(): Command {
+  return storeCommand("export", "Write sessions out, a line each, by id")
+    .option("--agent <name>", "only this agent's")
+    .option("--user <id>", "only this user's")
+    .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
+    .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
+    .option("--out <file>", "write there; run again after a break, it goes on (default: stdout)")
+    .option("--gzip", "compress; a file that ends in .gz is compressed anyway")
+    .addOption(
+      new Option("--format <format>", "snapshots, OpenAI's chat format, or text for reading")
+        .choices(Object.keys(renderings))
+        .default("perdure"),
+    )
+    .option("--after <id>", "go on behind the session with this id")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure export > all.ndjson",
+        "perdure export --out all.ndjson.gz",
+        "perdure export --user ada --format markdown > ada.md",
+        "perdure export --agent ceo --state ended --since 30d --format openai > chats.jsonl",
+      ]),
+    )
+    .action(exportAll);
+}
+
+/** Where the pieces of an export go. */
+interface Target {
+  readonly position: ExportPosition;
+  /** False where nobody wants more of it. */
+  write(bytes: Uint8Array, position: ExportPosition): Promise<boolean>;
+}
+
+async function exportAll(options: ExportOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    const { out, agent, user, state, since, format, after, tenant, gzip, json } = options;
+    if (out === undefined) {
+      const target = new StandardOutput(after);
+      await exportTo(target, options, signal);
+      note(`exported ${countOf(target.position)}`);
+      return;
+    }
+    const of = JSON.stringify({ agent, user, state, since, format, after, tenant, gzip });
+    await using file = await ExportFile.open(out, of);
+    const { sessions: earlier } = file.position;
+    if (earlier > 0) note(`going on behind ${earlier} sessions that are written already`);
+    if (await exportTo(file, options, signal)) {
+      await file.finish();
+      const { sessions, turns } = file.position;
+      report({ file: file.file, sessions, turns }, `exported ${countOf(file.position)} to ${file.file}`, { json });
+    } else {
+      await file.keep();
+      note(`stopped after ${countOf(file.position)}; the same command goes on`);
+    }
+  });
+}
+
+/** False where the signal stopped it. */
+async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
+  await using sessions = await openFor(options);
+  const { agent, user, state, since, format } = options;
+  const selection: SessionSelection = {
+    ...(agent === undefined ? {} : { agent }),
+    ...(user === undefined ? {} : { user }),
+    ...(state === undefined ? {} : { state }),
+    ...(since === undefined ? {} : { activeSince: since }),
+  };
+  const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
+  const progress = new Progress(Progress.isShown ? await sessions.count(selection) : undefined);
+  let bytes = 0;
+  const after = target.position.after ?? options.after;
+  const onSkipped = (id: string, { message }: SessionError): void => {
+    process.exitCode = 1;
+    note(`left out ${printable(id)}: ${printable(message)}`);
+  };
+  const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
+  const render = renderings[format];
+  const piece = new Piece();
+  let position = target.position;
+  let isWanted = true;
+  const write = async (): Promise<void> => {
+    const taken = piece.take();
+    bytes += taken.length;
+    isWanted = await target.write(packed ? await packedPiece(taken) : taken, position);
+    progress.show({ done: position.sessions, sessions: position.sessions, bytes });
+  };
+  for await (const { id, turns, text } of exported) {
+    position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
+    if (piece.add(render(text))) await write();
+    if (signal.aborted || !isWanted) break;
+  }
+  if (isWanted && position.sessions > target.position.sessions) await write();
+  progress.clear();
+  return !signal.aborted;
+}
+
+class StandardOutput implements Target {
+  position: ExportPosition;
+
+  constructor(after: string | undefined) {
+    this.position = { after, sessions: 0, turns: 0 };
+  }
+
+  async write(bytes: Uint8Array, position: ExportPosition): Promise<boolean> {
+    // A reader that is slow must not fill the memory; one that has seen enough is gone, which is no failure.
+    const isRead = await new Promise<boolean>((resolve) =>
+      process.stdout.write(bytes, (error) => resolve(error == null)),
+    );
+    if (isRead) this.position = position;
+    return isRead;
+  }
+}
+
+function countOf({ sessions, turns }: ExportPosition): string {
+  return `${sessions} sessions with ${turns} turns`;
+}

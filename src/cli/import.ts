@@ -1,0 +1,114 @@
+import { createReadStream, statSync } from "node:fs";
+import { Option, type Command } from "commander";
+import type { ImportItem, ImportOptions, ImportReport } from "../index.ts";
+import { unpacked } from "../moving/bytes.ts";
+import { importItems } from "../moving/import-items.ts";
+import { named } from "../sessions/durable-file.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
+import { openFor, type StoreOptions } from "./environment.ts";
+import { note, printable, writeJson } from "./output.ts";
+import { Progress } from "./progress.ts";
+import { untilSignalled } from "./signals.ts";
+
+interface Options extends StoreOptions, JsonOption {
+  readonly dryRun?: boolean;
+  readonly onExists: NonNullable<ImportOptions["onExists"]>;
+  readonly agent?: string;
+}
+
+/** `perdure import`: a file becomes sessions. */
+export function importCommand(): Command {
+  return storeCommand("import", "Bring sessions in: exports of perdure, or what other programs have kept")
+    .argument("<file>", "what to read, compressed by gzip or not; - for stdin")
+    .option("--dry-run", "write nothing, say what would become of each")
+    .addOption(
+      new Option("--on-exists <policy>", "what to do where another session of the id exists")
+        .choices(["skip", "replace"])
+        .default("skip"),
+    )
+    .option("--agent <name>", "the agent of conversations that name none")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure import all.ndjson.gz --dry-run",
+        "perdure import all.ndjson.gz",
+        "perdure import sharegpt.json --agent tutor",
+        "perdure export | perdure import - --store postgres://app@db.example/app",
+      ]) +
+        "\nReads snapshots, OpenAI's chat format (JSONL), ShareGPT, LangChain's dumps and UIMessages of the AI SDK.\n" +
+        "What stands already is left alone: after a break, run it again.\n",
+    )
+    .action(importAll);
+}
+
+async function importAll(file: string, { dryRun, onExists, agent, json, ...options }: Options): Promise<void> {
+  await untilSignalled(async (signal) => {
+    await using sessions = await openFor(options);
+    const source = new Counted(file);
+    const progress = new Progress(await source.size());
+    const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
+    const done = await sessions.import(until(signal, items), {
+      onExists,
+      dryRun: dryRun === true,
+      ...(agent === undefined ? {} : { agent }),
+      onProgress: ({ restored, present, replaced }) =>
+        progress.show({ done: source.read, sessions: restored + present + replaced, bytes: source.read }),
+    });
+    progress.clear();
+    if (done.skipped > 0) process.exitCode ||= 1;
+    if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
+    else tell(done, { dryRun: dryRun === true, stopped: signal.aborted });
+  });
+}
+
+function tell(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
+  for (const { source, code, message } of done.reasons)
+    note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
+  if (done.skipped > done.reasons.length) note(`… and ${done.skipped - done.reasons.length} more`);
+  const { restored, turns, replaced, present, skipped } = done;
+  const counts = [
+    `${restored} sessions`,
+    `${turns} turns`,
+    ...(replaced > 0 ? [`${replaced} replaced`] : []),
+    `${present} were there already`,
+    `${skipped} skipped`,
+  ];
+  note(`${dryRun ? "would import" : "imported"} ${counts.join(", ")}`);
+  if (stopped) note("stopped before the end; the same command goes on");
+}
+
+async function* until(
+  signal: AbortSignal,
+  items: AsyncIterable<ImportItem>,
+): AsyncGenerator<ImportItem, void, undefined> {
+  for await (const item of items) {
+    if (signal.aborted) return;
+    yield item;
+  }
+}
+
+/** The bytes of a file or of stdin, counted as they are read. */
+class Counted implements AsyncIterable<Uint8Array> {
+  readonly #file: string;
+  read = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Undefined where nobody knows. @throws SessionError `store_unavailable` for a file that is not there */
+  async size(): Promise<number | undefined> {
+    if (this.#file === "-") return undefined;
+    return await named(this.#file, async () => statSync(this.#file).size);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
+    for await (const chunk of stream) {
+      const bytes = chunk as Buffer;
+      this.read += bytes.length;
+      yield bytes;
+    }
+  }
+}

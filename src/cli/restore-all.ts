@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { restoreStore } from "../index.ts";
+import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "./command.ts";
+import { tellCopy } from "./copy.ts";
+import { storeUrl } from "./environment.ts";
+import { Progress } from "./progress.ts";
+import { untilSignalled } from "./signals.ts";
+
+interface RestoreOptions extends JsonOption {
+  readonly store?: string;
+}
+
+/** `perdure restore-all`: a backup becomes a store. */
+export function restoreAllCommand(): Command {
+  return bareCommand("restore-all", "Put everything that a backup holds into a store, best an empty one")
+    .argument("<file>", "what perdure backup wrote, from whichever store")
+    .option(...storeOption)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure restore-all monday.db --store sqlite:restored.db",
+        "perdure restore-all monday.ndjson.gz --store postgres://app@db.example/app",
+      ]) + "\nWhat stands already is left alone: after a break, run it again.\n",
+    )
+    .action(restoreAll);
+}
+
+async function restoreAll(file: string, { json, ...options }: RestoreOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    const progress = new Progress(undefined);
+    const done = await restoreStore(file, storeUrl(options), {
+      signal,
+      onProgress({ restored, present, replaced, bytes }) {
+        const sessions = restored + present + replaced;
+        progress.show({ done: sessions, sessions, bytes });
+      },
+    });
+    progress.clear();
+    tellCopy(done, { json, verb: "restored" });
+  });
+}

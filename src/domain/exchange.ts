@@ -1,0 +1,35 @@
+import type { Message } from "./turn.ts";
+
+/** What was asked and what was answered, tool calls and their results included. */
+export interface Exchange {
+  readonly input: readonly Message[];
+  readonly output: readonly Message[];
+}
+
+/**
+ * A list of messages as exchanges: each begins with a message of the user and goes on to the next one. `leading` are the
+ * system messages ahead of the first.
+ */
+export function exchangesOf(messages: readonly Message[]): {
+  readonly leading: readonly Message[];
+  readonly exchanges: readonly Exchange[];
+} {
+  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+  const leading = first < 0 ? messages : messages.slice(0, first);
+  const exchanges: { input: Message[]; output: Message[] }[] = [];
+  for (const message of messages.slice(leading.length)) {
+    let current = exchanges.at(-1);
+    const asks = message.role === "user";
+    if (current === undefined || (asks && current.output.length > 0))
+      exchanges.push((current = { input: [], output: [] }));
+    (asks ? current.input : current.output).push(message);
+  }
+  return { leading, exchanges };
+}
+
+/** Some messages as one text, as the startup context of a session; undefined where they say nothing. */
+export function instructionsOf(leading: readonly Message[]): string | undefined {
+  const texts = leading.map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)));
+  const text = texts.join("\n\n");
+  return text === "" ? undefined : text;
+}

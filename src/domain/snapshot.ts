@@ -1,0 +1,114 @@
+/** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
+import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
+import type { Budget } from "./budget.ts";
+import type { SessionKey } from "./entry.ts";
+import { deadlines, type Logs } from "./lifecycle.ts";
+import { noCounters, type Counters, type Floor, type Metadata, type SessionRecord } from "./record.ts";
+import type { SessionState } from "./states.ts";
+import type { Context } from "./writer.ts";
+
+/** The part of a record that goes into a snapshot. */
+export interface PortableRecord {
+  readonly id: string;
+  readonly agent: string;
+  readonly user: string | null;
+  readonly state: SessionState;
+  /** When the state last changed, epoch ms. */
+  readonly stateSince: number;
+  readonly createdAt: number;
+  readonly lastActivityAt: number;
+  readonly ttlMs: number;
+  readonly maxAgeMs: number | null;
+  readonly maxAgeFrom: number;
+  readonly floor: Floor | null;
+  /** The seq of a turn that was in progress; whoever writes next seals it with what had arrived. */
+  readonly openTurn: number | null;
+  readonly counters: Counters;
+  readonly metadata: Metadata;
+  /** Left out where there is none. */
+  readonly budget?: Budget;
+}
+
+/** Field by field, in the order in which a snapshot has them. */
+export function portableOf(record: SessionRecord): PortableRecord {
+  const { counters, floor, budget } = record;
+  return {
+    id: record.id,
+    agent: record.agent,
+    user: record.user,
+    state: record.state,
+    stateSince: record.stateSince,
+    createdAt: record.createdAt,
+    lastActivityAt: record.lastActivityAt,
+    ttlMs: record.ttlMs,
+    maxAgeMs: record.maxAgeMs,
+    maxAgeFrom: record.maxAgeFrom,
+    floor: floor && {
+      agent: floor.agent,
+      lockedAt: floor.lockedAt,
+      expiresAt: floor.expiresAt,
+      note: floor.note,
+    },
+    openTurn: record.openTurn,
+    counters: {
+      turns: counters.turns,
+      messages: counters.messages,
+      requests: counters.requests,
+      inputTokens: counters.inputTokens,
+      outputTokens: counters.outputTokens,
+      totalTokens: counters.totalTokens,
+      durationMs: counters.durationMs,
+      longestMs: counters.longestMs,
+    },
+    metadata: record.metadata,
+    ...(budget === null ? {} : { budget }),
+  };
+}
+
+/** A session as it was elsewhere: its header and its logs, those that hold nothing left out. */
+export interface Portable {
+  readonly record: PortableRecord;
+  readonly logs: Logs;
+}
+
+/** Where it is to stand, and what stands there now. */
+export interface RestoredPlace {
+  readonly key: SessionKey;
+  /** The record whose place it takes; undefined where there is none. */
+  readonly found: SessionRecord | undefined;
+}
+
+/**
+ * Put a session where none stands, or in the place of one. Times, numbers, keys and costs stay as they were; whatever
+ * handles knew of a session that stood here is stale knowledge of this one.
+ */
+export function restoreSession({ record, logs }: Portable, { key, found }: RestoredPlace, context: Context): Change {
+  const version = found?.version ?? 0;
+  const draft = draftOf({
+    ...record,
+    tenant: key.tenant,
+    id: key.id,
+    version,
+    mark: "",
+    // The first version is the time of birth, which here is now.
+    createdAt: context.now,
+    expiresAt: Number.MAX_SAFE_INTEGER,
+    sweepAt: record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
+    counters: noCounters,
+    budget: record.budget ?? null,
+    heads: {},
+    turnsVersion: version + 1,
+    cancel: null,
+    // It never falls, or a holder from before could pass for the one of today.
+    fence: found?.fence ?? 0,
+    lease: null,
+    waiters: [],
+  });
+  set(draft, { createdAt: record.createdAt, counters: record.counters });
+  set(draft, deadlines(draft.record));
+  for (const [log, entries] of logs) splice(draft, log, 1, entries);
+  for (const log of Object.keys(found?.heads ?? {})) {
+    if (!draft.splices.has(log)) draft.splices.set(log, { log, from: 1, entries: [] });
+  }
+  return changeOf(draft);
+}

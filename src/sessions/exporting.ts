@@ -1,0 +1,110 @@
+/** Sessions by the many, one after another, with no more of them in memory than a few. */
+import { headOf } from "../domain/change.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import type { Portable } from "../domain/snapshot.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import { encodeCursor } from "../store/cursor.ts";
+import type { SessionFilter } from "../store/store.ts";
+import type { Core } from "./core.ts";
+import { portableFrom, portableSession, tailsOf } from "./snapshots.ts";
+
+/** Which sessions, and from where on. */
+export interface PortableQuery extends SessionFilter {
+  /** Undefined: all tenants, with what else is kept for them. */
+  readonly tenant: string | undefined;
+  /** Go on behind this session. */
+  readonly after?: { readonly tenant: string; readonly id: string } | undefined;
+}
+
+/** A session as it was found, or why it could not be read. */
+export type FoundPortable =
+  | { readonly record: SessionRecord; readonly portable: Portable }
+  | { readonly record: SessionRecord; readonly error: SessionError };
+
+/** So many sessions, or so many entries of theirs, are loaded in one go. */
+const loadMax = { sessions: 32, entries: 500 } as const;
+
+/**
+ * Each session at a moment of its own, by tenant and id. What stands throughout comes once, whatever is written
+ * meanwhile; what is created or removed meanwhile may come or not.
+ */
+export async function* portableSessions(
+  core: Core,
+  query: PortableQuery,
+): AsyncGenerator<FoundPortable, void, undefined> {
+  for await (const page of pagesOf(core, query, 200)) {
+    for (const records of groupsOf(page)) yield* await loadGroup(core, records);
+  }
+}
+
+/** How many sessions a query finds. */
+export async function countSessions(core: Core, query: PortableQuery): Promise<number> {
+  let count = 0;
+  for await (const page of pagesOf(core, query, 1000)) count += page.length;
+  return count;
+}
+
+async function* pagesOf(
+  core: Core,
+  { tenant, after, ...filter }: PortableQuery,
+  limit: number,
+): AsyncGenerator<readonly SessionRecord[], void, undefined> {
+  let cursor = after === undefined ? undefined : encodeCursor([after.tenant, after.id]);
+  do {
+    const { records, next } = await core.store.find({
+      order: "key",
+      limit,
+      ...filter,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(cursor === undefined ? {} : { after: cursor }),
+    });
+    yield records;
+    cursor = next;
+  } while (cursor !== undefined);
+}
+
+function* groupsOf(records: readonly SessionRecord[]): Generator<readonly SessionRecord[], void, undefined> {
+  let group: SessionRecord[] = [];
+  let entries = 0;
+  for (const record of records) {
+    const own = Object.keys(record.heads).reduce((sum, log) => sum + headOf(record, log), 0);
+    if (group.length > 0 && (group.length >= loadMax.sessions || entries + own > loadMax.entries)) {
+      yield group;
+      group = [];
+      entries = 0;
+    }
+    group.push(record);
+    entries += own;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise<readonly FoundPortable[]> {
+  const found: FoundPortable[] = [];
+  let loaded: Awaited<ReturnType<Core["store"]["load"]>>;
+  try {
+    const requests = records.map((record) => ({ key: record, tails: tailsOf(Object.keys(record.heads)) }));
+    loaded = await core.store.load(requests);
+  } catch (error) {
+    // One of them is damaged: which one, each must tell by itself.
+    if (!hasCode(error, "store_invalid")) throw error;
+    if (records.length > 1) return (await Promise.all(records.map((one) => loadGroup(core, [one])))).flat();
+    return records.map((record) => ({ record, error }));
+  }
+  for (const [index, record] of records.entries()) {
+    const one = loaded[index];
+    if (one === undefined) continue; // it was removed meanwhile
+    try {
+      const logs = Object.keys(record.heads);
+      const isWhole = Object.keys(one.record.heads).every((log) => logs.includes(log));
+      const { snapshotBytesMax } = core.options.limits;
+      const portable = isWhole ? portableFrom(one, logs, snapshotBytesMax) : await portableSession(core, record);
+      found.push({ record: one.record, portable });
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) continue;
+      if (!(error instanceof SessionError) || error.retryable) throw error;
+      found.push({ record, error });
+    }
+  }
+  return found;
+}

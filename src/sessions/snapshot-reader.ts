@@ -1,0 +1,370 @@
+/** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
+import { parseBudget, type Budget } from "../domain/budget.ts";
+import { decode, encode } from "../domain/codec.ts";
+import type { Entry, LogName } from "../domain/entry.ts";
+import { parseId, parseLogName } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
+import { noCounters, type Counters, type Floor, type Metadata } from "../domain/record.ts";
+import { show } from "../domain/show.ts";
+import type { Portable, PortableRecord } from "../domain/snapshot.ts";
+import { sessionStates } from "../domain/states.ts";
+import { parseMessages } from "../domain/turn.ts";
+import { SessionError } from "../errors.ts";
+import { checkJson, JsonError } from "./located-json.ts";
+import { snapshotFormat, snapshotText } from "./snapshot-text.ts";
+
+/** What reading a snapshot needs to know beside its text. */
+export interface SnapshotSource {
+  /** How errors call it: a file, a line of one. */
+  readonly source: string;
+  readonly limits: Limits;
+}
+
+/** A snapshot that was read. */
+export interface ReadSnapshot extends Portable {
+  readonly checksum: string;
+}
+
+/** Earlier formats and what makes a document of each into one of the format after it. */
+const converters: ReadonlyMap<string, (document: Fields) => Fields> = new Map();
+
+/** As deep as the codec lets a value be. */
+const levelsMax = 512;
+/** With what stands around a value in a snapshot. */
+const depthMax = levelsMax + 8;
+
+/** @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large` */
+export function readSnapshot(text: string, { source, limits }: SnapshotSource): ReadSnapshot {
+  guardSize(text, { source, limits });
+  const refuse: Refuse = (path, reason, cause) => {
+    throw new SessionError("snapshot_invalid", { source, path, reason }, { cause });
+  };
+  const document = currentDocument(parseText(text, refuse), source, refuse);
+  const { session, logs, checksum } = fieldsOf(document, "", ["format", "session", "logs", "checksum"], refuse);
+  const record = recordOf(session, limits, refuse);
+  const read = logsOf(logs, limits, refuse);
+  guardAgreement(record, read, refuse);
+  const portable = {
+    record,
+    logs: new Map([...read].map(([log, entries]) => [log, entries.map(({ entry }) => entry)])),
+  };
+  const same = snapshotText(portable);
+  // Other spacing or another order says the same; a name that stands twice says two things.
+  if (text !== same.text) guardForm(text, refuse);
+  if (checksum !== same.checksum) refuse("checksum", `is ${show(checksum)}, the content has ${same.checksum}`);
+  return { ...portable, checksum: same.checksum };
+}
+
+/** The text of a file. @throws SessionError `snapshot_invalid` where it is not UTF-8 */
+export function textOf(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new SessionError(
+      "snapshot_invalid",
+      { source, path: "the text", reason: "it is not UTF-8" },
+      { cause: error },
+    );
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+type Refuse = (path: string, reason: string, cause?: unknown) => never;
+
+function guardSize(text: string, { source, limits }: SnapshotSource): void {
+  const bytesMax = limits.snapshotBytesMax;
+  if (text.length * 3 <= bytesMax) return;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
+}
+
+function parseText(text: string, refuse: Refuse): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The engine's own message names no reliable place.
+  }
+  guardForm(text, refuse);
+  return refuse("line 1, column 1", "it is not JSON");
+}
+
+/** JSON without a name that stands twice, not nested without end; if not, where. */
+function guardForm(text: string, refuse: Refuse): void {
+  try {
+    checkJson(text, { depthMax });
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    refuse(`line ${error.place.line}, column ${error.place.column}`, error.message, error);
+  }
+}
+
+/** The document in the format of today. @throws SessionError `snapshot_newer` */
+function currentDocument(parsed: unknown, source: string, refuse: Refuse): Fields {
+  let document = objectOf(parsed, "the document", refuse);
+  for (;;) {
+    const { format } = document;
+    if (format === snapshotFormat) return document;
+    const convert = typeof format === "string" ? converters.get(format) : undefined;
+    if (convert === undefined) {
+      if (typeof format === "string" && /^perdure\.session\/\d{1,9}$/.test(format))
+        throw new SessionError("snapshot_newer", { source, found: format, known: snapshotFormat });
+      refuse("format", `is ${show(format)}; expected ${snapshotFormat}`);
+    }
+    document = convert(document);
+  }
+}
+
+function objectOf(value: unknown, path: string, refuse: Refuse): Fields {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+  return refuse(path, `is ${show(value)}; expected an object`);
+}
+
+/** An object with these fields and no others. */
+function fieldsOf(value: unknown, path: string, names: readonly string[], refuse: Refuse): Fields {
+  const fields = objectOf(value, path, refuse);
+  const inside = path === "" ? "" : `${path}.`;
+  for (const name of names) if (!Object.hasOwn(fields, name)) refuse(`${inside}${name}`, "is missing");
+  for (const name of Object.keys(fields)) {
+    if (!names.includes(name)) refuse(path === "" ? "the document" : path, `has the unknown field ${show(name)}`);
+  }
+  return fields;
+}
+
+const recordFields = [
+  "id",
+  "agent",
+  "user",
+  "state",
+  "stateSince",
+  "createdAt",
+  "lastActivityAt",
+  "ttlMs",
+  "maxAgeMs",
+  "maxAgeFrom",
+  "floor",
+  "openTurn",
+  "counters",
+  "metadata",
+] as const satisfies readonly (keyof PortableRecord)[];
+
+function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
+  const given = objectOf(value, "session", refuse);
+  const optional = ["budget"].filter((name) => Object.hasOwn(given, name));
+  const fields = fieldsOf(value, "session", [...recordFields, ...optional], refuse);
+  const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
+  const state = sessionStates.find((one) => one === fields["state"]);
+  return {
+    id: idOf(fields["id"], "session.id", refuse),
+    agent: idOf(fields["agent"], "session.agent", refuse),
+    user: fields["user"] === null ? null : idOf(fields["user"], "session.user", refuse),
+    state: state ?? refuse("session.state", `is ${show(fields["state"])}; expected ${sessionStates.join(", ")}`),
+    stateSince: whole("stateSince"),
+    createdAt: whole("createdAt"),
+    lastActivityAt: whole("lastActivityAt"),
+    ttlMs: whole("ttlMs", 1),
+    maxAgeMs: fields["maxAgeMs"] === null ? null : whole("maxAgeMs", 1),
+    maxAgeFrom: whole("maxAgeFrom"),
+    floor: fields["floor"] === null ? null : floorOf(fields["floor"], refuse),
+    openTurn: fields["openTurn"] === null ? null : whole("openTurn", 1),
+    counters: countersOf(fields["counters"], refuse),
+    metadata: metadataOf(fields["metadata"], limits, refuse),
+    ...(fields["budget"] === undefined
+      ? {}
+      : { budget: judged("session.budget", refuse, () => parseBudget(fields["budget"] as Budget)) }),
+  };
+}
+
+function idOf(value: unknown, path: string, refuse: Refuse): string {
+  return judged(path, refuse, () => parseId(value, "it"));
+}
+
+/** What a rule of the domain says, at the place where it says it. */
+function judged<T>(path: string, refuse: Refuse, rule: () => T): T {
+  try {
+    return rule();
+  } catch (error) {
+    return refuse(path, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function wholeOf(value: unknown, path: string, { least, refuse }: { least: number; refuse: Refuse }): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value + 0; // no -0
+  return refuse(path, `is ${show(value)}; expected a whole number, ${least} or more`);
+}
+
+function floorOf(value: unknown, refuse: Refuse): Floor {
+  const path = "session.floor";
+  const { agent, lockedAt, expiresAt, note } = fieldsOf(
+    value,
+    path,
+    ["agent", "lockedAt", "expiresAt", "note"],
+    refuse,
+  );
+  if (note !== null && typeof note !== "string") refuse(`${path}.note`, `is ${show(note)}; expected a text or null`);
+  return {
+    agent: idOf(agent, `${path}.agent`, refuse),
+    lockedAt: wholeOf(lockedAt, `${path}.lockedAt`, { least: 0, refuse }),
+    expiresAt: wholeOf(expiresAt, `${path}.expiresAt`, { least: 0, refuse }),
+    note,
+  };
+}
+
+function countersOf(value: unknown, refuse: Refuse): Counters {
+  const names = Object.keys(noCounters);
+  const fields = fieldsOf(value, "session.counters", names, refuse);
+  const counted = names.map((name) => [name, costOf(fields[name], `session.counters.${name}`, refuse)] as const);
+  return Object.fromEntries(counted) as unknown as Counters;
+}
+
+/** Durations and tokens are what a caller said: numbers, not always whole ones. */
+function costOf(value: unknown, path: string, refuse: Refuse): number {
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value + 0; // no -0
+  return refuse(path, `is ${show(value)}; expected a number, 0 or more`);
+}
+
+function metadataOf(value: unknown, limits: Limits, refuse: Refuse): Metadata {
+  const path = "session.metadata";
+  const { text, value: metadata } = dataOf(value, path, refuse);
+  guardBytes(text, path, { bytesMax: limits.metadataBytesMax, refuse });
+  return objectOf(metadata, path, refuse) as Metadata;
+}
+
+/** An entry and the value that its data stands for, which is looked at once and let go. */
+interface ReadEntry {
+  readonly entry: Entry;
+  readonly value: unknown;
+}
+
+type ReadLogs = ReadonlyMap<LogName, readonly ReadEntry[]>;
+
+function logsOf(value: unknown, limits: Limits, refuse: Refuse): ReadLogs {
+  const logs = new Map<LogName, readonly ReadEntry[]>();
+  for (const [name, entries] of Object.entries(objectOf(value, "logs", refuse))) {
+    const path = `logs.${judged("logs", refuse, () => parseLogName(name))}`;
+    if (!Array.isArray(entries) || entries.length === 0) refuse(path, "is no array of entries, or holds none");
+    const read = (entries as readonly unknown[]).map((entry, index) =>
+      entryOf(entry, index + 1, `${path}[${index}]`, { limits, refuse }),
+    );
+    guardKeys(read, path, refuse);
+    logs.set(name, read);
+  }
+  return logs;
+}
+
+const entryFields = ["seq", "key", "at", "data"] as const;
+
+function entryOf(
+  fields: unknown,
+  seq: number,
+  path: string,
+  { limits, refuse }: { limits: Limits; refuse: Refuse },
+): ReadEntry {
+  const { seq: found, key, at, data } = fieldsOf(fields, path, entryFields, refuse);
+  if (found !== seq) refuse(`${path}.seq`, `is ${show(found)}; expected ${seq}`);
+  const { text, value } = dataOf(data, `${path}.data`, refuse);
+  guardBytes(text, `${path}.data`, { bytesMax: limits.turnBytesMax, refuse });
+  const entry = {
+    seq,
+    key: key === null ? null : idOf(key, `${path}.key`, refuse),
+    at: wholeOf(at, `${path}.at`, { least: 0, refuse }),
+    data: text,
+  };
+  return { entry, value };
+}
+
+function guardKeys(entries: readonly ReadEntry[], path: string, refuse: Refuse): void {
+  const keys = new Set<string>();
+  for (const { entry } of entries) {
+    const { seq, key } = entry;
+    if (key === null) continue;
+    if (keys.has(key)) refuse(`${path}[${seq - 1}].key`, `${show(key)} stands twice in the log`);
+    keys.add(key);
+  }
+}
+
+function guardBytes(text: string, path: string, { bytesMax, refuse }: { bytesMax: number; refuse: Refuse }): void {
+  // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
+  if (text.length * 3 <= bytesMax) return;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > bytesMax) refuse(path, `has ${bytes} bytes, the limit is ${bytesMax}`);
+}
+
+/** The value that this JSON stands for, and the text that the codec makes of it. */
+function dataOf(data: unknown, path: string, refuse: Refuse): { readonly text: string; readonly value: unknown } {
+  return judged(path, refuse, () => {
+    const text = textWithin(data);
+    if (!text.includes('$type"') && !mayBeDeep(text)) return { text, value: data };
+    const value = decode(text);
+    if (encode(value) === text) return { text, value };
+    throw new TypeError("has a $type that does not fit its value");
+  });
+}
+
+/** @throws TypeError where the value is too deep even for JSON */
+function textWithin(data: unknown): string {
+  try {
+    return JSON.stringify(data);
+  } catch (error) {
+    throw new TypeError("is nested too deep", { cause: error });
+  }
+}
+
+/** True where there are more brackets than a value may have levels. */
+function mayBeDeep(text: string): boolean {
+  // Every level closes what it opens. Looking for the next one is many times faster than looking at each character.
+  if (text.length <= 2 * levelsMax) return false;
+  let opened = 0;
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at >= 0 && opened <= levelsMax; at = text.indexOf(bracket, at + 1)) opened++;
+  }
+  return opened > levelsMax;
+}
+
+/** The header says what the logs hold. */
+function guardAgreement({ counters, openTurn }: PortableRecord, logs: ReadLogs, refuse: Refuse): void {
+  const turns = logs.get("turns") ?? [];
+  let messages = 0;
+  for (const { entry, value } of turns) {
+    const { seq } = entry;
+    const path = `logs.turns[${seq - 1}].data`;
+    const turn = objectOf(value, path, refuse);
+    const status = turn["status"];
+    if ((status === "open") !== (openTurn === seq))
+      refuse(`${path}.status`, `is ${show(status)}, openTurn is ${openTurn}`);
+    messages += messagesOf(turn, path, refuse);
+  }
+  const agrees = (path: string, said: number, found: number): void => {
+    if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
+  };
+  if (openTurn !== null) agrees("session.openTurn", openTurn, turns.length);
+  agrees("session.counters.turns", counters.turns, turns.length);
+  agrees("session.counters.messages", counters.messages, messages);
+  for (const { entry, value } of logs.get("instructions") ?? []) {
+    if (typeof value !== "string") refuse(`logs.instructions[${entry.seq - 1}].data`, "is not a text");
+  }
+  for (const log of ["events", "chunks"]) {
+    for (const { entry, value } of logs.get(log) ?? []) objectOf(value, `logs.${log}[${entry.seq - 1}].data`, refuse);
+  }
+}
+
+const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
+
+/** How many messages the turn has. */
+function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
+  if (!statuses.includes(turn["status"])) refuse(`${path}.status`, `is ${show(turn["status"])}`);
+  idOf(turn["agent"], `${path}.agent`, refuse);
+  costOf(turn["requests"], `${path}.requests`, refuse);
+  if (turn["durationMs"] !== undefined) costOf(turn["durationMs"], `${path}.durationMs`, refuse);
+  if (turn["usage"] !== undefined) {
+    const usage = objectOf(turn["usage"], `${path}.usage`, refuse);
+    for (const name of ["inputTokens", "outputTokens", "totalTokens"])
+      costOf(usage[name], `${path}.usage.${name}`, refuse);
+  }
+  let count = 0;
+  for (const part of ["input", "output"]) {
+    const messages = turn[part];
+    if (!Array.isArray(messages)) refuse(`${path}.${part}`, `is ${show(messages)}; expected an array of messages`);
+    count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", part)).length;
+  }
+  return count;
+}

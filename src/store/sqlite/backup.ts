@@ -1,0 +1,71 @@
+import { existsSync } from "node:fs";
+import { backup, DatabaseSync } from "node:sqlite";
+import { SessionError } from "../../errors.ts";
+import { applicationId } from "./schema.ts";
+import { sessionErrorOf } from "./sqlite-error.ts";
+
+/** What a backup holds. */
+export interface BackupContent {
+  readonly sessions: number;
+  readonly entries: number;
+}
+
+/** So many pages are copied before others of this process have their turn. */
+const pagesAtOnce = 1000;
+
+/**
+ * Copy the database in `file` as it is at this moment to `copy`, while others write, and check that the copy is whole and
+ * holds what the original held. The copy is one file, with no log beside it.
+ * @throws SessionError `store_invalid`, `store_full` and the others of opening a file
+ */
+export async function backupSqlite(
+  file: string,
+  copy: string,
+  onProgress: (done: { readonly pages: number; readonly total: number }) => void,
+): Promise<BackupContent> {
+  // SQLite would make the file where there is none.
+  if (!existsSync(file)) throw new SessionError("store_unavailable", { store: file, reason: "there is no such file" });
+  let source: DatabaseSync | undefined;
+  try {
+    source = new DatabaseSync(file, { timeout: 5000 });
+    // An open transaction keeps what it sees: others' writes would have the copy begin anew, again and again.
+    source.exec("begin");
+    const content = contentOf(source, file);
+    await backup(source, copy, {
+      rate: pagesAtOnce,
+      progress: ({ totalPages, remainingPages }) =>
+        onProgress({ pages: totalPages - remainingPages, total: totalPages }),
+    });
+    source.exec("commit");
+    guardCopy(copy, content);
+    return content;
+  } catch (error) {
+    throw sessionErrorOf(error, file);
+  } finally {
+    source?.close();
+  }
+}
+
+/** @throws SessionError `store_invalid` where it is none of ours */
+function contentOf(database: DatabaseSync, file: string): BackupContent {
+  const { application_id: id } = database.prepare("pragma application_id").get() as { application_id: number };
+  if (id !== applicationId) {
+    throw new SessionError("store_invalid", { store: file, reason: "it holds no sessions of perdure" });
+  }
+  const counts = "select (select count(*) from sessions) as sessions, (select count(*) from entries) as entries";
+  return { ...(database.prepare(counts).get() as unknown as BackupContent) };
+}
+
+function guardCopy(copy: string, { sessions, entries }: BackupContent): void {
+  const database = new DatabaseSync(copy);
+  try {
+    database.exec("pragma journal_mode = delete");
+    const checked = database.prepare("pragma integrity_check(1)").get() as { integrity_check: string };
+    const found = contentOf(database, copy);
+    if (checked.integrity_check === "ok" && found.sessions === sessions && found.entries === entries) return;
+    const reason = `the copy is not what was copied (${checked.integrity_check}, ${found.sessions} of ${sessions} sessions)`;
+    throw new SessionError("store_invalid", { store: copy, reason });
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { backupStore, openSessions, restoreStore } from "../../src/index.ts";
+import { assertStateExisted, linesOf, underWriters } from "../backup-cases.ts";
+import { createNasty } from "../nasty-sessions.ts";
+import { finish, Workplace } from "./command-line.ts";
+
+async function stocked(more = 0): Promise<Workplace> {
+  const place = await Workplace.open();
+  await using sessions = await openSessions({ store: `${place.storeUrl}?synchronous=normal`, sweep: false });
+  await createNasty(sessions);
+  await sessions.for("other").create({ id: "s" });
+  await sessions.keys.create({ name: "backend" });
+  const input = "x".repeat(20_000);
+  await Promise.all(
+    Array.from(
+      { length: more },
+      async (_, index) => await (await sessions.create({ id: `s${index}` })).append({ input }),
+    ),
+  );
+  return place;
+}
+
+test("a store is backed up into one file and restored from it, all tenants and keys, and again changes nothing", async () => {
+  await using place = await stocked();
+  const file = join(place.folder, "backups", "monday.db");
+  const made = await place.run(["backup", file, "--json"]);
+  assert.equal(made.code, 0, made.stderr);
+  const { sessions: held, kind, bytes } = JSON.parse(made.stdout) as { sessions: number; kind: string; bytes: number };
+  assert.deepEqual([kind, bytes], ["sqlite", statSync(file).size]);
+  assert.deepEqual(readdirSync(join(place.folder, "backups")), ["monday.db"], "no log stands beside it");
+  const before = readFileSync(file);
+  const to = `sqlite:${join(place.folder, "restored.db")}`;
+  const restored = await place.run(["restore-all", file, "--store", to]);
+  assert.match(
+    restored.stderr,
+    new RegExp(`^restored and checked: ${held} new, 0 brought up to date, 0 were there already, 0 skipped\n$`),
+  );
+  const again = await place.run(["restore-all", file, "--store", to, "--json"]);
+  assert.equal((JSON.parse(again.stdout) as { present: number }).present, held);
+  assert(readFileSync(file).equals(before), "the backup stays as it is");
+  await using original = await openSessions({ store: place.storeUrl, sweep: false });
+  await using copy = await openSessions({ store: to, sweep: false });
+  assert.deepEqual(await linesOf(copy), await linesOf(original));
+  assert.deepEqual(await linesOf(copy.for("other")), await linesOf(original.for("other")));
+  assert.equal((await copy.keys.list())[0]?.name, "backend");
+});
+
+test("a backup that is made under eight writers restores to a state that existed", async () => {
+  await using place = await stocked(300);
+  for (const round of [1, 2]) {
+    const file = join(place.folder, `backup-${round}.db`);
+    await underWriters(place.storeUrl, async () => {
+      await backupStore(place.storeUrl, file);
+    });
+    const to = `sqlite:${join(place.folder, `restored-${round}.db`)}`;
+    const { skipped, complete } = await restoreStore(file, to);
+    assert.deepEqual([skipped, complete], [0, true]);
+    await using original = await openSessions({ store: place.storeUrl, sweep: false });
+    await using restored = await openSessions({ store: to, sweep: false });
+    await assertStateExisted(restored, original);
+  }
+});
+
+test("a backup that is killed leaves the one before it, or the new one, whole, and nothing that is taken for one", async () => {
+  await using place = await stocked(1500);
+  const file = join(place.folder, "backups", "monday.db");
+  await place.run(["backup", file]);
+  const first = readFileSync(file);
+  for (let round = 0; round < 6; round++) {
+    const child = place.start(["backup", file]);
+    const finished = finish(child);
+    await Promise.race([sleep(150 + Math.random() * 250), finished]);
+    child.kill("SIGKILL");
+    await finished;
+    const names = readdirSync(join(place.folder, "backups")).filter((name) => !name.startsWith("."));
+    assert.deepEqual(names, ["monday.db"]);
+    const checked = new DatabaseSync(file).prepare("pragma integrity_check").get();
+    assert.deepEqual({ ...checked }, { integrity_check: "ok" });
+    assert.equal(readFileSync(file).length, first.length);
+  }
+});
+
+test("a restore that is killed at any point is run again, and is complete and single", async () => {
+  await using place = await stocked(1500);
+  const file = join(place.folder, "monday.db");
+  await place.run(["backup", file]);
+  const to = `sqlite:${join(place.folder, "restored.db")}`;
+  for (let round = 0; round < 5; round++) {
+    const child = place.start(["restore-all", file, "--store", to]);
+    const finished = finish(child);
+    await Promise.race([sleep(300 + Math.random() * 300), finished]);
+    child.kill("SIGKILL");
+    await finished;
+  }
+  const { code, stderr } = await place.run(["restore-all", file, "--store", to]);
+  assert.equal(code, 0, stderr);
+  await using original = await openSessions({ store: place.storeUrl, sweep: false });
+  await using restored = await openSessions({ store: to, sweep: false });
+  const [expected, found] = [await linesOf(original), await linesOf(restored)];
+  assert(expected.length === found.length && expected.every((line, index) => line === found[index]));
+});
+
+test("what is no backup, or a damaged one, is refused, and nothing is made of it", async () => {
+  await using place = await stocked();
+  const to = join(place.folder, "restored.db");
+  const restore = async (file: string): Promise<string> => {
+    const { code, stderr } = await place.run(["restore-all", file, "--store", `sqlite:${to}`]);
+    assert.notEqual(code, 0);
+    return stderr;
+  };
+  const bad = join(place.folder, "bad");
+  assert.match(await restore(bad), /store_unavailable/);
+  writeFileSync(bad, "");
+  assert.match(await restore(bad), /snapshot_invalid/);
+  writeFileSync(bad, '{"id":"x","messages":[]}\n');
+  assert.match(await restore(bad), /snapshot_invalid/);
+  assert(!existsSync(to));
+  const file = join(place.folder, "monday.db");
+  await place.run(["backup", file]);
+  copyFileSync(file, bad);
+  const bytes = readFileSync(bad);
+  bytes.fill(0x55, 8192, 40_000);
+  writeFileSync(bad, bytes);
+  assert.match(await restore(bad), /store_invalid/);
+  const other = new DatabaseSync(join(place.folder, "other.db"));
+  other.exec("create table t (x)");
+  other.close();
+  assert.match(await restore(join(place.folder, "other.db")), /store_invalid/);
+  assert.match(
+    (await place.run(["backup", bad, "--store", `sqlite:${join(place.folder, "other.db")}`])).stderr,
+    /store_invalid/,
+  );
+  assert.match(
+    (await place.run(["backup", bad, "--store", `sqlite:${join(place.folder, "none.db")}`])).stderr,
+    /store_unavailable/,
+  );
+  assert(!existsSync(join(place.folder, "none.db")));
+  assert.equal((await place.run(["backup", bad, "--store", "memory:"])).code, 2);
+});

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gunzipSync } from "node:zlib";
+import { openSessions } from "../../src/index.ts";
+import { createNasty } from "../nasty-sessions.ts";
+import { finish, Workplace } from "./command-line.ts";
+
+async function stocked(more = 0): Promise<Workplace> {
+  const place = await Workplace.open();
+  await using sessions = await openSessions({ store: `${place.storeUrl}?synchronous=normal`, sweep: false });
+  await createNasty(sessions);
+  const input = "x".repeat(20_000);
+  await Promise.all(
+    Array.from(
+      { length: more },
+      async (_, index) => await (await sessions.create({ id: `s${index}` })).append({ input }),
+    ),
+  );
+  return place;
+}
+
+/** The bytes of an export that nothing disturbs. */
+async function wholeExport(place: Workplace, more: readonly string[] = []): Promise<Buffer> {
+  const file = join(place.folder, `whole-${Math.random()}`);
+  const { code, stderr } = await place.run(["export", "--out", file, ...more]);
+  assert.equal(code, 0, stderr);
+  return readFileSync(file);
+}
+
+function assertSame(found: Buffer, expected: Buffer): void {
+  // Not by deepEqual, which would show megabytes.
+  assert(found.equals(expected), `${found.length} bytes are not the ${expected.length} expected`);
+}
+
+test("all sessions go through a pipe into another store, and come out of it the same", async () => {
+  await using place = await stocked();
+  const exported = await place.run(["export"]);
+  assert.equal(exported.code, 0, exported.stderr);
+  assert.match(exported.stderr, /^exported \d+ sessions with \d+ turns\n$/);
+  const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
+  const imported = await place.run(["import", "-", ...other], { input: exported.stdout });
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.match(imported.stderr, /^imported \d+ sessions, \d+ turns, 0 were there already, 0 skipped\n$/);
+  assert.equal((await place.run(["export", ...other])).stdout, exported.stdout);
+});
+
+test("a compressed file, a dry run, a report for programs, and what was skipped with exit code 1", async () => {
+  await using place = await stocked();
+  const file = join(place.folder, "all.ndjson.gz");
+  const exported = await place.run(["export", "--out", file, "--json"]);
+  const { sessions, turns } = JSON.parse(exported.stdout) as { sessions: number; turns: number };
+  const text = gunzipSync(readFileSync(file)).toString();
+  assert.equal(text.trimEnd().split("\n").length, sessions);
+  assert.deepEqual(
+    readdirSync(place.folder).filter((name) => name.startsWith(".")),
+    [],
+  );
+  const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
+  const dry = await place.run(["import", file, "--dry-run", "--json", ...other]);
+  const counts = { restored: sessions, present: 0, replaced: 0, turns, skipped: 0, reasons: [] };
+  assert.deepEqual(JSON.parse(dry.stdout), { ...counts, dryRun: true, complete: true });
+  assert.equal((await place.run(["export", ...other])).stdout, "");
+  writeFileSync(join(place.folder, "half"), text.slice(0, -10));
+  const half = await place.run(["import", join(place.folder, "half"), ...other]);
+  assert.equal(half.code, 1);
+  assert.match(
+    half.stderr,
+    new RegExp(`^skipped .*half:${sessions}: .*line 1, column \\d+.*\\[snapshot_invalid\\]\nimported ${sessions - 1} `),
+  );
+});
+
+test("sessions are exported by agent, user, state and time, for other programs and for people", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.create({ id: "a", agent: "ceo", user: "ada", instructions: "Be brief." });
+  await session.append({ input: "hi", output: "ho" });
+  await sessions.create({ id: "b", agent: "cfo" });
+  const line = {
+    id: "a",
+    messages: [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "hi" },
+      { role: "assistant", content: "ho" },
+    ],
+  };
+  const chosen = ["--agent", "ceo", "--user", "ada", "--state", "active", "--since", "1h"];
+  assert.deepEqual(JSON.parse((await place.run(["export", ...chosen, "--format", "openai"])).stdout), line);
+  assert.match(
+    (await place.run(["export", "--user", "ada", "--format", "markdown"])).stdout,
+    /\*\*user\*\*\n\nhi\n\n\*\*assistant\*\*\n\nho/,
+  );
+  assert.equal(JSON.parse((await place.run(["export", "--after", "a"])).stdout).session.id, "b");
+});
+
+test("an export to a file that is killed goes on when it is run again, and is whole and single", async () => {
+  await using place = await stocked(1500);
+  const whole = await wholeExport(place);
+  const file = join(place.folder, "all.ndjson");
+  for (let round = 0; round < 10; round++) {
+    const child = place.start(["export", "--out", file]);
+    const finished = finish(child);
+    await Promise.race([sleep(250 + Math.random() * 150 + 60 * round), finished]);
+    child.kill("SIGKILL");
+    await finished;
+    if (existsSync(file)) assertSame(readFileSync(file), whole);
+  }
+  const { code, stderr } = await place.run(["export", "--out", file]);
+  assert.equal(code, 0, stderr);
+  assertSame(readFileSync(file), whole);
+  assert.deepEqual(
+    readdirSync(place.folder).filter((name) => name.startsWith(".all")),
+    [],
+  );
+});
+
+test("an export that is stopped by a signal keeps what it has, and goes on behind it", async () => {
+  await using place = await stocked(1500);
+  const file = join(place.folder, "all.ndjson");
+  const child = place.start(["export", "--out", file]);
+  const finished = finish(child);
+  while (!existsSync(join(place.folder, ".all.ndjson.part"))) await sleep(5);
+  await sleep(60);
+  child.kill("SIGINT");
+  const { code, stderr } = await finished;
+  assert.deepEqual([code, existsSync(file)], [130, false], stderr);
+  assert.match(stderr, /stopped after \d+ sessions/);
+  const again = await place.run(["export", "--out", file]);
+  assert.match(again.stderr, /^going on behind \d+ sessions/);
+  assertSame(readFileSync(file), await wholeExport(place));
+});
+
+test("an import that is killed at any point is run again, and is complete and single", async () => {
+  await using place = await stocked(1500);
+  const whole = await wholeExport(place);
+  const file = join(place.folder, "all.ndjson");
+  writeFileSync(file, whole);
+  const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
+  for (let round = 0; round < 6; round++) {
+    const child = place.start(["import", file, ...other]);
+    const finished = finish(child);
+    await Promise.race([sleep(300 + Math.random() * 300), finished]);
+    child.kill("SIGKILL");
+    await finished;
+  }
+  const { code, stderr } = await place.run(["import", file, ...other]);
+  assert.equal(code, 0, stderr);
+  assertSame(await wholeExport(place, other), whole);
+});
+
+test("a reader that has seen enough of an export is no failure", async () => {
+  await using place = await stocked(1500);
+  const child = place.start(["export"]);
+  child.stdout?.once("data", () => child.stdout?.destroy());
+  const { code, stderr } = await finish(child);
+  assert.equal(code, 0, stderr);
+});
+
+test("a bar is drawn on a terminal, and nowhere else", async (context) => {
+  try {
+    execFileSync("script", ["--version"]);
+  } catch {
+    context.skip("there is no program script to give it a terminal");
+    return;
+  }
+  await using place = await stocked(1500);
+  const child = place.startOnTerminal(["export", "--out", join(place.folder, "all.ndjson")]);
+  let seen = "";
+  child.stdout?.on("data", (data: Buffer) => (seen += data.toString()));
+  await once(child, "close");
+  assert.match(seen, /[█░]{24} \d+ % · [\d,]+ sessions · [\d.]+ MB\/s · .* left/);
+});

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions, SnapshotDirectory } from "../../src/index.ts";
+import { finish, Workplace } from "./command-line.ts";
+
+async function stocked(): Promise<Workplace> {
+  const place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.create({ id: "Chat 7/8", agent: "ceo" });
+  await session.append({ input: "one", output: "1" });
+  return place;
+}
+
+test("a session is saved, listed, restored elsewhere by id and by file, and deleted", async () => {
+  await using place = await stocked();
+  const saved = await place.run(["save", "Chat 7/8", "--json"]);
+  assert.equal(saved.code, 0, saved.stderr);
+  const { file, bytes } = JSON.parse(saved.stdout) as { file: string; bytes: number };
+  assert.match(file, /\/sessions\/chat-7-8~[0-9a-f]{32}\.json$/);
+  assert.equal(readFileSync(file).length, bytes);
+  assert.match((await place.run(["saved", "list"])).stdout, /^Chat 7\/8 +\d+ +\d{4}-/m);
+  assert.equal(JSON.parse((await place.run(["saved", "list", "--json"])).stdout).id, "Chat 7/8");
+
+  const elsewhere = ["--store", `sqlite:${join(place.folder, "other.db")}`];
+  assert.match((await place.run(["restore", "Chat 7/8", ...elsewhere])).stderr, /is restored with 1 turns/);
+  assert.equal((await place.run(["restore", file, ...elsewhere])).code, 4, "it exists");
+  const beside = await place.run(["restore", file, ...elsewhere, "--as", "debug", "--json"]);
+  assert.deepEqual(JSON.parse(beside.stdout), { session: "debug", turns: 1, state: "active" });
+  assert.equal((await place.run(["restore", file, ...elsewhere, "--on-exists", "replace"])).code, 0);
+  const fresh = await place.run(["restore", file, ...elsewhere, "--on-exists", "new-id", "--json"]);
+  assert.match(JSON.parse(fresh.stdout).session as string, /^ceo_/);
+
+  assert.equal((await place.run(["saved", "delete", "Chat 7/8"])).code, 0);
+  assert(!existsSync(file));
+  assert.equal((await place.run(["restore", "Chat 7/8"])).code, 3);
+  assert.equal((await place.run(["saved", "delete", "Chat 7/8"])).code, 3);
+});
+
+test("the folder is the one of --dir, PERDURE_SNAPSHOTS or ./sessions", async () => {
+  await using place = await stocked();
+  const [a, b] = [join(place.folder, "a"), join(place.folder, "b")];
+  assert.equal((await place.run(["save", "Chat 7/8"], { env: { PERDURE_SNAPSHOTS: a } })).code, 0);
+  assert.equal((await place.run(["save", "Chat 7/8", "--dir", b], { env: { PERDURE_SNAPSHOTS: a } })).code, 0);
+  assert(existsSync(a) && existsSync(b) && !existsSync(join(place.folder, "sessions")));
+});
+
+test("a file that is none of ours, or was altered, is wrong usage that says where; a newer one is exit code 5", async () => {
+  await using place = await stocked();
+  await place.run(["save", "Chat 7/8", "--dir", place.folder]);
+  const { file } = JSON.parse((await place.run(["saved", "list", "--dir", place.folder, "--json"])).stdout) as {
+    file: string;
+  };
+  const text = readFileSync(file, "utf8");
+  const bad = join(place.folder, "bad.json");
+  const write = (content: string): void => writeFileSync(bad, content);
+  write(text.replace('"one"', '"two"'));
+  const altered = await place.run(["restore", bad, "--as", "x"]);
+  assert.equal(altered.code, 2);
+  assert.match(altered.stderr, /bad\.json is no snapshot .*checksum.*\[snapshot_invalid\]/);
+  write(text.slice(0, 60));
+  assert.match((await place.run(["restore", bad])).stderr, /line 1, column 58/);
+  write(text.replace("perdure.session/1", "perdure.session/7"));
+  assert.equal((await place.run(["restore", bad])).code, 5);
+  const { stdout } = await place.run(["sessions", "list", "--json"]);
+  assert.equal(stdout.trim().split("\n").length, 1, "nothing was written");
+});
+
+test("a save that is killed at any point leaves the file before it, or the new one, whole", async () => {
+  await using place = await stocked();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.get("Chat 7/8");
+  const input = "x".repeat(3_000_000);
+  await session.append({ input });
+  const directory = new SnapshotDirectory(join(place.folder, "sessions"), sessions);
+  await directory.save(session.id);
+  let turns = 2;
+  for (let round = 0; round < 8; round++) {
+    await session.append({ input });
+    const child = place.start(["save", session.id]);
+    const finished = finish(child);
+    await Promise.race([sleep(150 + Math.random() * 250), finished]);
+    child.kill("SIGKILL");
+    await finished;
+    const { counters } = (await directory.load(session.id)).session;
+    assert(counters.turns === turns || counters.turns === session.info.turn, `${counters.turns} turns`);
+    turns = counters.turns;
+    assert.equal((await directory.list()).length, 1);
+  }
+});
