@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 import type { Splice } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
