@@ -196,3 +196,34 @@ test("archives, forks and what became of them are whole, unless somebody tampere
   assert.deepEqual(short(found), [["gap", "back", false]]);
   assert.match(found[0]?.what ?? "", /part 1 of its archive/);
 });
+
+test("while others write there is no false alarm, and a repair meanwhile loses nothing of theirs", async () => {
+  await using place = inMemory();
+  const writers = Array.from({ length: 6 }, async (_, index) => {
+    const session = await place.another().create({ id: `w${index}` });
+    for (let turn = 1; turn <= 40; turn++) {
+      if (turn % 10 === 0) {
+        await session.truncate(turn - 5);
+        turn -= 5;
+        if (session.info.counters.requests > 60) return;
+      } else if (turn % 3 === 0) {
+        const open = await session.begin("q");
+        await open.write({ text: "a".repeat(9000) });
+        await open.seal({ usage });
+      } else await session.append({ input: "q", output: "a", usage });
+    }
+  });
+  let writing = true;
+  const done = Promise.all(writers).finally(() => (writing = false));
+  const found: Finding[] = [];
+  let looks = 0;
+  while (writing) {
+    await place.sessions.doctor({ repair: true, onFinding: (finding) => found.push(finding) });
+    looks++;
+    await setImmediate(); // a store in memory never waits, and would keep the writers from their turn
+  }
+  await done;
+  assert.ok(looks > 1);
+  assert.deepEqual(found, []);
+  assert.deepEqual(await findings(place), []);
+});
