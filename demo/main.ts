@@ -10,7 +10,9 @@ import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import { readConversations, type Conversation } from "../src/adapters/replay.ts";
 import { openSessions } from "../src/index.ts";
+import { keepAndMove } from "./keep.ts";
 import { Ledger, spokenText } from "./ledger.ts";
+import { liveSessions } from "./live.ts";
 import type { Part, Said } from "./player.ts";
 import { serverlessChat } from "./serverless.ts";
 import { PlayerProcess } from "./process.ts";
@@ -28,6 +30,10 @@ try {
   for (const told of conversations.short) await tellShort(told);
   await allAtOnce(conversations.long.concat(conversations.short));
   await serverless(conversations.long[0] ?? conversations.short[0]);
+  heading("live sessions: one loops for ever, the others do not notice");
+  await liveSessions(store, say);
+  heading("a session as a file, in another store, forked and put away");
+  await keepAndMove({ store, id: (conversations.long[0] ?? conversations.short[0])?.id ?? "shared", workplace }, say);
   await conclude();
 } finally {
   await rm(workplace, { recursive: true });
