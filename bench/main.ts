@@ -12,8 +12,8 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
   stats: () => import("./stats.ts"),
-  keeping: () => import("./keeping.ts"),
   moving: () => import("./moving.ts"),
+  keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),
 };
 

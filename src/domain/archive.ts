@@ -1,11 +1,12 @@
 /** Putting a session's logs away, compressed, and bringing them back: the same entries, kept elsewhere. */
-import { changeOf, firstOwn, lastOwn, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "./change.ts";
 import { encode } from "./codec.ts";
 import type { Entry, LogName } from "./entry.ts";
 import { tell } from "./event.ts";
 import type { Logs } from "./lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "./record.ts";
 import { SessionError } from "../errors.ts";
+import { keepSpent, type Spent } from "./spent.ts";
 import { nextState, stateAt, stateBefore } from "./states.ts";
 import { guardLease, sessionIds, type Context } from "./writer.ts";
 
@@ -17,9 +18,9 @@ export function isContent(log: LogName): boolean {
   return !placeLogs.includes(log);
 }
 
-/** True for a log that is put away with the session. What happens to it, also there, is told in rows. */
+/** True for a log that is put away with the session. What happens to it, and what it took, is told in rows. */
 export function isArchivable(log: LogName): boolean {
-  return isContent(log) && log !== "events";
+  return isContent(log) && log !== "events" && log !== "spent";
 }
 
 /** The logs that a session is made of. */
@@ -40,6 +41,8 @@ export interface PackedLogs {
   readonly parts: readonly PackedPart[];
   /** The last seq of each. */
   readonly heads: Archive["heads"];
+  /** What the turns among them took. */
+  readonly spent: readonly Spent[];
   /** Their bytes before. */
   readonly bytes: number;
 }
@@ -50,7 +53,7 @@ export interface PackedLogs {
  */
 export function archiveSession(
   draft: Draft,
-  { logs: { parts, heads, bytes }, fence }: { logs: PackedLogs; fence: number | null },
+  { logs: { parts, heads, spent, bytes }, fence }: { logs: PackedLogs; fence: number | null },
   context: Context,
 ): Change | null {
   const { record } = draft;
@@ -66,6 +69,7 @@ export function archiveSession(
     return { seq: index + 1, key: null, at: context.now, data: encode({ brotli: packed }) };
   });
   splice(draft, "archive", 1, entries);
+  keepSpent(draft, spent);
   set(draft, {
     state: nextState(record, "archive", context.now),
     stateSince: context.now,
@@ -79,6 +83,7 @@ export function archiveSession(
     archive: {
       state,
       heads,
+      spent: spent.length,
       bytes,
       packedBytes: entries.reduce((sum, { data }) => sum + data.length, 0),
       parts: parts.map(({ ranges, sha256 }) => ({ ranges, sha256 })),
@@ -98,9 +103,12 @@ export function unarchiveSession(draft: Draft, logs: Logs, context: Context): Ch
   const { record } = draft;
   if (record.state !== "archived") return null;
   const state = stateBefore(record);
+  const spent = headOf(record, "spent");
   // Its age in this state begins anew, or a retention policy would put it away again at once.
   set(draft, { state, stateSince: context.now, archive: null });
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
+  // What these turns took is told by themselves again.
+  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
   if (lastOwn(draft.record, "archive") > 0) {
     splice(draft, "archive", 1, []);
     const { archive: _, ...heads } = draft.record.heads;

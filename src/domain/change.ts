@@ -48,6 +48,8 @@ export function set(draft: Draft, fields: Partial<SessionRecord>): void {
 /** The last seq of a log, wherever its entries are; 0 where nothing stands. */
 export function headOf(record: SessionRecord, log: LogName): number {
   const archived = record.archive?.heads;
+  // What an archive's turns took is told beside it, and is no more of the session than they are.
+  if (log === "spent") return lastOwn(record, log) - (record.archive?.spent ?? 0);
   return archived !== undefined && Object.hasOwn(archived, log) ? (archived[log] ?? 0) : lastOwn(record, log);
 }
 

@@ -2,9 +2,10 @@
  * Whether a record and its logs agree: fed the logs entry by entry, it says what is wrong and what would mend it. Nothing
  * that mends deletes: the record follows the logs, never the other way round.
  */
+import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, nextVersion, set, type Change } from "./change.ts";
 import type { Entry, LogName } from "./entry.ts";
-import { eventOf } from "./event.ts";
+import { mayLackItsBeginning } from "./event.ts";
 import { noCounters, type Counters, type SessionRecord } from "./record.ts";
 import { spentOf } from "./spent.ts";
 import { tallyBegin, tallySeal, tallySpent } from "./tally.ts";
@@ -24,6 +25,8 @@ export interface Flaw {
 /** What a record should say for what its logs hold. */
 export type Cure = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
 
+const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
+
 /** The logs that say what a record must. */
 export const examinedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
 
@@ -37,12 +40,8 @@ export class Examination {
   /** The last turn, where it is open. */
   #openTurn: number | null = null;
 
-  /** Turns it shares, or shared, with a parent are in its log, and not among what it spent. */
-  #isFork: boolean;
-
   constructor(record: SessionRecord) {
     this.#record = record;
-    this.#isFork = record.parent !== null;
   }
 
   /** The logs to be fed to it, each from its beginning. */
@@ -78,11 +77,11 @@ export class Examination {
       if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
       this.#counters = tallyBegin(this.#counters, turn);
-      if (!isOpen) this.#counters = tallySeal(this.#counters, turn);
+      // What an inherited turn took, another session has spent.
+      const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
+      if (!isOpen) this.#counters = tallySeal(this.#counters, took);
     } else if (log === "spent") {
       this.#counters = tallySpent(this.#counters, [spentOf(entry)]);
-    } else if (log === "events") {
-      this.#isFork ||= eventOf(entry).type === "forked";
     } else {
       JSON.parse(entry.data);
     }
@@ -112,11 +111,11 @@ export class Examination {
       const head = headOf(this.#record, log);
       const end = this.#ends.get(log) ?? 0;
       if (head === end || this.#broken.has(log)) continue;
-      if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
       if (this.#isPutAway(log)) {
-        this.miss(log, `its record says that ${log} ends with ${head}, its archive with ${end}`);
+        this.miss(log, `its archive should hold ${head} entries of ${log}, it holds ${end}`);
         continue;
       }
+      if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
       this.#flaw(
         "head",
         `its record says that ${log} ends with ${head}, it ends with ${end}`,
@@ -128,23 +127,22 @@ export class Examination {
     return differ ? Object.fromEntries(heads) : undefined;
   }
 
-  /** It stands in the archive, of which nothing but a backup mends anything. */
+  /** What is in an archive is not mended by changing the record. */
   #isPutAway(log: LogName): boolean {
-    return Object.hasOwn(this.#record.archive?.heads ?? {}, log);
+    return this.#record.archive !== null && isArchivable(log);
   }
 
   #countersThatHold(): Counters | undefined {
     if (this.#broken.has("turns") || this.#broken.has("spent")) return undefined;
     const { counters } = this.#record;
-    const names = this.#isFork ? (["turns", "messages"] as const) : (Object.keys(noCounters) as (keyof Counters)[]);
-    const wrong = names.filter(
+    const wrong = (Object.keys(noCounters) as (keyof Counters)[]).filter(
       // Fractions of milliseconds that were added up in another order may differ in their last digit.
       (name) => Math.abs(counters[name] - this.#counters[name]) > 1e-6 * Math.abs(counters[name]),
     );
     if (wrong.length === 0) return undefined;
     const said = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
     this.#flaw("counters", `it counts ${said}`, "it counts what its logs hold");
-    return { ...counters, ...Object.fromEntries(wrong.map((name) => [name, this.#counters[name]])) };
+    return this.#counters;
   }
 
   /** Undefined where the record says so already. */
@@ -157,11 +155,6 @@ export class Examination {
     this.#flaw("open_turn", what, `the record says that ${named(this.#openTurn)} is open`);
     return this.#openTurn;
   }
-}
-
-/** Old events are forgotten. */
-function mayLackItsBeginning(log: LogName): boolean {
-  return log === "events";
 }
 
 /** Put into the record what its logs say. Who had seen it before has to look again. */

@@ -38,6 +38,7 @@ export function forkSession(
   const fork = draftOfNew(session, 0, context);
   set(fork, {
     parent: { id: parent.id, at, born: parent.createdAt },
+    inherited: at,
     heads: { ...fork.record.heads, turns: at },
     // What the turns before cost, the parent has spent.
     counters: { ...noCounters, turns: at, messages },

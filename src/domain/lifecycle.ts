@@ -63,6 +63,7 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     archive: null,
     hold: null,
     parent: null,
+    inherited: 0,
     forkedAt: 0,
   });
   set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });

@@ -89,6 +89,8 @@ export interface Archive {
   readonly heads: { readonly [log: string]: number };
   /** What each entry of the log `archive` holds, in order, and the SHA-256 of its text before it was compressed. */
   readonly parts: readonly { readonly ranges: readonly ArchivedRange[]; readonly sha256: string }[];
+  /** How many entries of the log `spent`, the last, say what the turns took that were put away. */
+  readonly spent: number;
   /** The bytes of the logs before. */
   readonly bytes: number;
   /** The bytes of the log `archive`. */
@@ -161,6 +163,8 @@ export interface SessionRecord {
   readonly hold: Hold | null;
   /** Null for a session whose turns are all its own. */
   readonly parent: Parent | null;
+  /** The turns up to this one were another session's, which has spent what they took; 0: all are this one's. */
+  readonly inherited: number;
   /** The last turn that forks share; 0: there are none. */
   readonly forkedAt: number;
 }

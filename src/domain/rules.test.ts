@@ -362,7 +362,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       const turns = life.turns();
       const after = Math.min(command.keep, turns.length);
       const cut = new CutTally();
-      for (const turn of turns.slice(after)) cut.add(turn, { isOwn: true });
+      for (const turn of turns.slice(after)) cut.add(turn, 0);
       return truncateTurns(draft, { after, cut: cut.cut, writer: as(command.leased) }, context);
     }
     case "take":

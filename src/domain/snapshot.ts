@@ -1,6 +1,6 @@
 /** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
-import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
 import type { Budget } from "./budget.ts";
+import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
 import type { SessionKey } from "./entry.ts";
 import { deadlines, type Logs } from "./lifecycle.ts";
 import { noCounters, type Counters, type Floor, type Hold, type Metadata, type SessionRecord } from "./record.ts";
@@ -26,15 +26,17 @@ export interface PortableRecord {
   readonly openTurn: number | null;
   readonly counters: Counters;
   readonly metadata: Metadata;
-  /** Left out where there is none. */
+  /** What it may spend; absent where nothing says so. */
   readonly budget?: Budget;
+  /** The turns up to this one were another session's, which has spent what they took; absent where there are none. */
+  readonly inherited?: number;
   /** Absent where it is under none. */
   readonly hold?: Hold;
 }
 
 /** Field by field, in the order in which a snapshot has them. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, floor, budget, hold } = record;
+  const { counters, floor, budget, inherited, hold } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -65,6 +67,7 @@ export function portableOf(record: SessionRecord): PortableRecord {
     },
     metadata: record.metadata,
     ...(budget === null ? {} : { budget }),
+    ...(inherited === 0 ? {} : { inherited }),
     ...(hold === null ? {} : { hold: { reason: hold.reason, at: hold.at } }),
   };
 }
@@ -97,6 +100,8 @@ export function restoreSession({ record, logs }: Portable, { key, found }: Resto
   const draft = draftOf({
     ...record,
     hold: record.hold ?? null,
+    budget: record.budget ?? null,
+    inherited: record.inherited ?? 0,
     archive: null,
     parent: null,
     forkedAt: 0,
@@ -109,7 +114,6 @@ export function restoreSession({ record, logs }: Portable, { key, found }: Resto
     expiresAt: Number.MAX_SAFE_INTEGER,
     sweepAt: record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
     counters: noCounters,
-    budget: record.budget ?? null,
     heads: {},
     turnsVersion: version + 1,
     cancel: null,

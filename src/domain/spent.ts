@@ -43,12 +43,11 @@ export class CutTally {
   #messages = 0;
   readonly #spent = new Map<string, Spent>();
 
-  add(turn: Turn, { isOwn }: { readonly isOwn: boolean }): void {
-    this.#messages += turn.input.length + turn.output.length;
-    if (isOwn) this.#spend(turn);
-  }
-
-  #spend({ at, status, agent, model, usage, requests, durationMs = 0 }: Turn): void {
+  /** @param inherited the last turn whose cost another session has spent */
+  add(turn: Turn, inherited: number): void {
+    const { at, status, agent, model, usage, requests, durationMs = 0, input, output } = turn;
+    this.#messages += input.length + output.length;
+    if (turn.seq <= inherited) return;
     const hour = Math.floor(at / hourMs) * hourMs;
     const key = encode([hour, agent, model ?? null]);
     const before = this.#spent.get(key);

@@ -179,6 +179,7 @@ export function truncateTurns(
   use(draft, context);
   set(draft, {
     parent: after === 0 ? null : parent,
+    inherited: Math.min(record.inherited, after),
     counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }),
   });
   splice(draft, "turns", after + 1, []);

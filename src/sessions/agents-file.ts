@@ -15,8 +15,8 @@ const settings = [
   "description",
   "keywords",
   "default",
-  "budget",
   "retention",
+  "budget",
 ];
 const policySettings = ["state", "after", "do", "user"];
 
@@ -62,10 +62,10 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
     } else if (setting === "default") {
       agent.default = flag(member.value, `default of ${called}`, invalid);
-    } else if (setting === "budget") {
-      agent.budget = budget(member.value, `budget of ${called}`, invalid);
     } else if (setting === "retention") {
       agent.retention = policies(member.value, `retention of ${called}`, invalid);
+    } else if (setting === "budget") {
+      agent.budget = budget(member.value, `budget of ${called}`, invalid);
     } else {
       throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
     }
@@ -81,14 +81,6 @@ function text(value: LocatedValue, name: string, invalid: Invalid): string {
 function texts(value: LocatedValue, name: string, invalid: Invalid): readonly string[] {
   if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of texts`);
   return value.items.map((item, index) => text(item, `${name}[${index}]`, invalid));
-}
-
-function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
-  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
-  const units = [...value.members].map(([unit, { value: one }]) => [unit, one.kind === "plain" ? one.value : null]);
-  const budget = Object.fromEntries(units) as Budget;
-  checked(value, invalid, () => parseBudget(budget, name));
-  return budget;
 }
 
 function policies(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]> {
@@ -108,6 +100,14 @@ function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullabl
   const found = Object.fromEntries(fields) as unknown as RetentionPolicy;
   checked(value, invalid, () => parsePolicy(found));
   return found;
+}
+
+function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
+  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  const units = [...value.members].map(([unit, { value: one }]) => [unit, one.kind === "plain" ? one.value : null]);
+  const budget = Object.fromEntries(units) as Budget;
+  checked(value, invalid, () => parseBudget(budget, name));
+  return budget;
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

@@ -76,7 +76,7 @@ test("unarchive brings back the same logs and the state it had, and whoever had 
   assert.deepEqual(await rawLogs(), logs);
   const { record: after } = (await store.load([{ key, tails: [] }]))[0] ?? assert.fail();
   const moved = { version: 0, mark: "", stateSince: 0 };
-  const heads = { ...record.heads, events: 5 };
+  const heads = { ...record.heads, events: 5, spent: 0 };
   assert.deepEqual({ ...after, ...moved }, { ...record, ...moved, heads });
   assert.deepEqual(
     (await writer.events({ last: 2 })).map(({ type }) => type),
@@ -179,4 +179,32 @@ test("what a restart has put away as it was can be compressed, and comes back as
   assert.equal((await Array.fromAsync((await sessions.get(old.id)).turns())).length, 5);
   await sessions.unarchive(old.id);
   assert.equal((await sessions.get(old.id)).info.state, "expired");
+});
+
+test("what archived turns took stays in the sums, once, and is told by the turns again when they are back", async () => {
+  await using place = inMemory();
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s", agent: "ceo" });
+  const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
+  for (let turn = 0; turn < 4; turn++) await session.append({ input: "q", output: "a", usage, durationMs: 5 });
+  await session.truncate(3);
+  const fork = await session.fork({ at: 2 });
+  await fork.append({ input: "q", output: "a", usage });
+  const before = (await sessions.stats({ by: ["agent"] })).turns;
+  for (let round = 0; round < 2; round++) {
+    await session.archive();
+    await fork.archive();
+    const { turns } = await sessions.stats({ by: ["agent"] });
+    assert.deepEqual(
+      [turns.turns, turns.totalTokens, turns.requests],
+      [before.turns, before.totalTokens, before.requests],
+    );
+    const copy = await sessions.restore(await sessions.snapshot("s"), { as: "copy" });
+    assert.deepEqual(copy.info.counters, session.info.counters);
+    await copy.remove();
+    await session.unarchive();
+    assert.equal((await sessions.stats({ by: ["agent"] })).turns.totalTokens, before.totalTokens);
+    await fork.unarchive();
+  }
+  assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
 });

@@ -11,6 +11,8 @@ import { headOf } from "../domain/change.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import type { Logs } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { CutTally } from "../domain/spent.ts";
+import { turnOf } from "../domain/turn.ts";
 import { sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import { readPart } from "./archive-reader.ts";
@@ -74,13 +76,16 @@ async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs
   const parts: PackedPart[] = [];
   const heads: Record<string, number> = {};
   let bytes = 0;
+  const cut = new CutTally();
   for await (const sections of sectionsOf(core, record)) {
+    for (const { log, entries } of sections)
+      if (log === "turns") for (const entry of entries) cut.add(turnOf(entry), record.inherited);
     const { bytes: more, ...part } = await packPart(sections);
     parts.push(part);
     bytes += more;
   }
   for (const log of logsOf(record).filter(isArchivable)) heads[log] = headOf(record, log);
-  return { parts, heads, bytes };
+  return { parts, heads, spent: cut.cut.spent, bytes };
 }
 
 /** The entries of all logs, log by log, in groups of about the size of a part. */

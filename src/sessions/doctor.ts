@@ -1,8 +1,9 @@
+import { headOf } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import type { Page, SessionQuery, StoreFlaw } from "../store/store.ts";
+import type { Page, StoreFlaw } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 import { readLog } from "./log-reader.ts";
@@ -67,34 +68,28 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
   return report;
 }
 
-/** Every session of the store once, unless it moves from the live to the settled meanwhile. */
+/** Every session of the store. */
 async function* allSessions(
   core: Core,
   found: (finding: Finding) => void,
   report: { complete: boolean },
 ): AsyncGenerator<Page, void, undefined> {
-  const before = Number.MAX_SAFE_INTEGER;
-  const queries: readonly SessionQuery[] = [
-    { order: "due", before, limit: pageSize },
-    { order: "settled", states: ["expired", "ended", "archived"], before, limit: pageSize },
-  ];
-  for (const query of queries) {
-    for (let after: string | undefined; ;) {
-      let page: Page;
-      try {
-        page = await core.store.find({ ...query, ...(after === undefined ? {} : { after }) });
-      } catch (error) {
-        if (error instanceof SessionError && error.code !== "store_invalid") throw error;
-        report.complete = false;
-        const reason = error instanceof Error ? error.message : String(error);
-        const what = `the rest of the sessions in this order (${query.order}) cannot be listed: ${reason}`;
-        found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
-        break;
-      }
-      yield page;
-      after = page.next;
-      if (after === undefined) break;
+  for (let after: string | undefined; ;) {
+    let page: Page;
+    try {
+      const query = { order: "key", now: core.now(), limit: pageSize } as const;
+      page = await core.store.find(after === undefined ? query : { ...query, after });
+    } catch (error) {
+      if (error instanceof SessionError && error.code !== "store_invalid") throw error;
+      report.complete = false;
+      const reason = error instanceof Error ? error.message : String(error);
+      const what = `the rest of the sessions cannot be listed: ${reason}`;
+      found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
+      return;
     }
+    yield page;
+    after = page.next;
+    if (after === undefined) return;
   }
 }
 
@@ -119,7 +114,9 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
   for (const log of examination.logs) {
     try {
       for (let from = 1; ;) {
-        const range = { log, from, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: entriesAtOnce } as const;
+        // What an archive's turns took stands behind what others took, beside the turns themselves.
+        const to = log === "spent" && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
+        const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);
         for (const entry of page) examination.add(log, entry);
         if (page.length < entriesAtOnce) break;

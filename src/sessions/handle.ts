@@ -176,7 +176,7 @@ export class Handle {
         throw error;
       }
       if (change === null) return { status: "unchanged" };
-      const inherited = await this.#inherited(record, change);
+      const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
       if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
       const outcome = await this.#commit(change);
@@ -195,7 +195,6 @@ export class Handle {
 
   /** The entry that bears a claimed key already, among the turns that a fork shares: the store looks at its own rows only. */
   async #inherited(record: SessionRecord, { claims }: Change): Promise<Entry | undefined> {
-    if (record.parent === null) return undefined;
     for (const { log, key } of claims) {
       const [entry] = await readLog(this.core, record, { log, keys: [key] });
       if (entry !== undefined) return entry;

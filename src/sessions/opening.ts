@@ -1,7 +1,7 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
+import { logsOf } from "../domain/archive.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import type { Transaction } from "../domain/change.ts";
-import { logsOf } from "../domain/archive.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";

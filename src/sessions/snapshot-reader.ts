@@ -148,10 +148,12 @@ const recordFields = [
   "metadata",
 ] as const satisfies readonly (keyof PortableRecord)[];
 
+const optionalFields = ["budget", "inherited", "hold"] as const satisfies readonly (keyof PortableRecord)[];
+
 function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
   const given = objectOf(value, "session", refuse);
-  const optional = ["budget", "hold"].filter((name) => Object.hasOwn(given, name));
-  const fields = fieldsOf(value, "session", [...recordFields, ...optional], refuse);
+  const names = [...recordFields, ...optionalFields.filter((name) => Object.hasOwn(given, name))];
+  const fields = fieldsOf(value, "session", names, refuse);
   const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
   const state = sessionStates.find((one) => one === fields["state"]);
   return {
@@ -169,9 +171,8 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     openTurn: fields["openTurn"] === null ? null : whole("openTurn", 1),
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
-    ...(fields["budget"] === undefined
-      ? {}
-      : { budget: judged("session.budget", refuse, () => parseBudget(fields["budget"] as Budget)) }),
+    ...(fields["budget"] === undefined ? {} : { budget: budgetOf(fields["budget"], refuse) }),
+    ...(fields["inherited"] === undefined ? {} : { inherited: whole("inherited", 1) }),
     ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], refuse) }),
   };
 }
@@ -209,6 +210,10 @@ function floorOf(value: unknown, refuse: Refuse): Floor {
     expiresAt: wholeOf(expiresAt, `${path}.expiresAt`, { least: 0, refuse }),
     note,
   };
+}
+
+function budgetOf(value: unknown, refuse: Refuse): Budget {
+  return judged("session.budget", refuse, () => parseBudget(objectOf(value, "session.budget", refuse), "it"));
 }
 
 function holdOf(value: unknown, refuse: Refuse): Hold {

@@ -49,7 +49,8 @@ export function portableFrom({ record, tails }: Loaded, names: readonly string[]
   let bytes = 0;
   const logs = new Map<LogName, readonly Entry[]>();
   names.forEach((log, index) => {
-    const entries = tails[index] ?? [];
+    // Behind these, an archive keeps what its turns took.
+    const entries = (tails[index] ?? []).slice(0, log === "spent" ? headOf(record, log) : undefined);
     const isWhole = entries.length === headOf(record, log);
     // Old events are forgotten, also all of them.
     if (!isWhole && (!mayLackItsBeginning(log) || entries.length > headOf(record, log)))

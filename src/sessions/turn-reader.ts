@@ -1,6 +1,6 @@
 import { headOf } from "../domain/change.ts";
-import { CutTally, type Cut } from "../domain/spent.ts";
 import type { Entry } from "../domain/entry.ts";
+import { CutTally, type Cut } from "../domain/spent.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
@@ -69,8 +69,6 @@ function guardRange({ last, from, to }: TurnRange): void {
 /** What these turns hold and took, for who cuts them off. */
 export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
   const tally = new CutTally();
-  // What a fork shares with its parent is the parent's to count.
-  const shared = handle.record.parent?.at ?? 0;
-  for await (const turn of readTurns(handle, range)) tally.add(turn, { isOwn: turn.seq > shared });
+  for await (const turn of readTurns(handle, range)) tally.add(turn, handle.record.inherited);
   return tally.cut;
 }

@@ -16,6 +16,7 @@ test("a record comes back from its row as it was", () => {
     heads: { turns: 3, constructor: 1 },
     hold: { reason: "a lawsuit", at: 3 },
     parent: { id: "p", at: 2, born: 1 },
+    inherited: 2,
     forkedAt: 2,
     archive: {
       state: "ended",
@@ -23,6 +24,7 @@ test("a record comes back from its row as it was", () => {
       parts: [{ ranges: [{ log: "turns", from: 1, to: 3 }], sha256: "f00" }],
       bytes: 100,
       packedBytes: 25,
+      spent: 1,
     },
   });
   assert.deepStrictEqual(recordOf(rowOf(record)), record);
@@ -33,7 +35,8 @@ test("a row that was written before there were floors, archives, holds and forks
   const record = sampleRecord();
   const row = rowOf(record);
   const { floor: _, ...data } = JSON.parse(row.data) as Record<string, unknown>;
-  for (const field of ["archive", "hold", "parent", "forkedAt"]) assert(!(field in data), `${field} takes no room`);
+  for (const field of ["archive", "hold", "parent", "inherited", "forkedAt"])
+    assert(!(field in data), `${field} takes no room`);
   assert.deepStrictEqual(recordOf({ ...row, data: JSON.stringify(data) }), record);
 });
 

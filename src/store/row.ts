@@ -27,12 +27,12 @@ export interface RecordRow {
 /** What has no column of its own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** What most sessions have not, and rows of earlier days could not have. */
-type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "forkedAt";
+type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "inherited" | "forkedAt";
 type StoredRest = Omit<Rest, Seldom> & Partial<Pick<Rest, Seldom>>;
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
-  const { archive, hold, parent, forkedAt } = record;
+  const { archive, hold, parent, inherited, forkedAt } = record;
   const rest: StoredRest = {
     metadata: record.metadata,
     ttlMs: record.ttlMs,
@@ -53,6 +53,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     ...(archive === null ? {} : { archive }),
     ...(hold === null ? {} : { hold }),
     ...(parent === null ? {} : { parent }),
+    ...(inherited === 0 ? {} : { inherited }),
     ...(forkedAt === 0 ? {} : { forkedAt }),
   };
   return {
@@ -104,6 +105,7 @@ export function recordOf(row: RecordRow): SessionRecord {
     archive: rest.archive ?? null,
     hold: rest.hold ?? null,
     parent: rest.parent ?? null,
+    inherited: rest.inherited ?? 0,
     forkedAt: rest.forkedAt ?? 0,
   };
 }

@@ -193,7 +193,8 @@ export class Tallying {
   readonly #durationMs = new Map<number, number>();
   readonly #heldMs = new Map<number, number>();
   readonly #logs = new Map<string, { entries: number; bytes: number }>();
-  readonly #all = noSums();
+  /** All turns that are in no group by now. */
+  readonly #ungrouped = noSums();
   #floors = 0;
   #floorsExpired = 0;
   #recordBytes = 0;
@@ -292,7 +293,8 @@ export class Tallying {
     { agent, model }: { agent?: string | undefined; model?: string | undefined },
     sums: TurnSums,
   ): void {
-    addSums(this.#all, sums);
+    // Where there are groups, each turn is in one of each kind: those of the first add up to the whole.
+    if (this.#groups.size === 0) addSums(this.#ungrouped, sums);
     for (const [kind, groups] of this.#groups) {
       const place = placeOf(kind, { at, user, agent, model });
       let group = groups.get(place);
@@ -315,6 +317,7 @@ export class Tallying {
 
   /** Take the groups out, for who keeps them elsewhere. */
   takeGroups(): (readonly [kind: TallyKind, group: TurnGroup])[] {
+    addSums(this.#ungrouped, this.#grouped());
     const taken: (readonly [TallyKind, TurnGroup])[] = [];
     for (const [kind, groups] of this.#groups) {
       for (const [place, sums] of groups) taken.push([kind, groupOf(kind, place, sums)]);
@@ -323,9 +326,18 @@ export class Tallying {
     return taken;
   }
 
+  #grouped(): MutableSums {
+    const [first = new Map<unknown, TurnSums>()] = this.#groups.values();
+    const whole = noSums();
+    for (const sums of first.values()) addSums(whole, sums);
+    return whole;
+  }
+
   /** What it all came to. `groups`: where they were kept elsewhere. */
   result(groups: Tally["groups"] = this.#sortedGroups()): Tally {
     const { limit } = this.#query;
+    const turns = this.#grouped();
+    addSums(turns, this.#ungrouped);
     const days = [...this.#days].map(([day, counts]) => ({ day, ...counts }));
     return {
       sessions: {
@@ -336,7 +348,7 @@ export class Tallying {
         bytes: this.#recordBytes,
       },
       days: days.toSorted((a, b) => b.day - a.day).slice(0, limit),
-      turns: this.#all,
+      turns,
       durationMs: histogram(this.#durationMs),
       floors: { heldMs: histogram(this.#heldMs), expired: this.#floorsExpired },
       logs: [...this.#logs].map(([log, sums]) => ({ log, ...sums })).toSorted((a, b) => (a.log < b.log ? -1 : 1)),

@@ -78,8 +78,9 @@ export class Workplace implements AsyncDisposable {
 
 export async function finish(child: ChildProcess): Promise<Finished> {
   const parts = { stdout: "", stderr: "" };
-  child.stdout?.on("data", (data: Buffer) => (parts.stdout += data.toString()));
-  child.stderr?.on("data", (data: Buffer) => (parts.stderr += data.toString()));
+  // A character may come in two pieces.
+  child.stdout?.setEncoding("utf8").on("data", (data: string) => (parts.stdout += data));
+  child.stderr?.setEncoding("utf8").on("data", (data: string) => (parts.stderr += data));
   const [code] = (await once(child, "close")) as [number | null];
   return { code, ...parts };
 }

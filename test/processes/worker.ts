@@ -30,6 +30,8 @@ export type Task =
   | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
   /** Archive the session and bring it back, without end. */
   | { readonly kind: "archive"; readonly session: string }
+  /** Fork sessions of five turns after the third and remove them, without end. */
+  | { readonly kind: "fork"; readonly name: string }
   /** Erase a user, and say the receipt. */
   | { readonly kind: "erase"; readonly user: string }
   /** Take a lease and append under it, until fenced. */
@@ -135,6 +137,17 @@ async function archive(session: Session): Promise<never> {
   }
 }
 
+async function fork(sessions: Sessions, name: string): Promise<never> {
+  for (let count = 0; ; count++) {
+    const parent = await sessions.create({ id: `parent-${name}-${count}` });
+    for (let turn = 1; turn <= 5; turn++) await parent.append({ input: `turn ${turn}` });
+    const forks = await Promise.all([1, 2, 3].map((at) => parent.fork({ at, as: `fork-${name}-${count}-${at}` })));
+    for (const one of forks) await one.append({ input: `turn ${one.info.turn + 1}` });
+    await parent.remove();
+    say({ count });
+  }
+}
+
 async function erase(sessions: Sessions, user: string): Promise<void> {
   say({ began: user });
   say({ receipt: JSON.stringify(await sessions.erase({ user })) });
@@ -180,6 +193,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await lease(sessions, task.sessions, task.name);
     case "archive":
       return await archive(await sessions.get(task.session));
+    case "fork":
+      return await fork(sessions, task.name);
     case "erase":
       return await erase(sessions, task.user);
     case "hold":

@@ -26,7 +26,7 @@ import { findPage } from "./find.ts";
 import { flawsIn } from "./inspect.ts";
 import { busyError } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
-import { prepareAll, type Statements } from "./statements.ts";
+import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./tally.ts";
 import type { Transactions } from "./transactions.ts";
 
@@ -145,7 +145,14 @@ export class SqliteStore implements Store {
 
   #splice(session: number, { log, from, entries }: Splice): void {
     this.#sql.cutLog.run(session, log, from);
-    for (const { seq, key, at, data } of entries) this.#sql.insertEntry.run(session, log, seq, key, at, data);
+    let inserted = 0;
+    for (; entries.length - inserted >= entriesAtOnce; inserted += entriesAtOnce) {
+      const some = entries.slice(inserted, inserted + entriesAtOnce);
+      this.#sql.insertEntries.run(...some.flatMap(({ seq, key, at, data }) => [session, log, seq, key, at, data]));
+    }
+    for (const { seq, key, at, data } of inserted === 0 ? entries : entries.slice(inserted)) {
+      this.#sql.insertEntry.run(session, log, seq, key, at, data);
+    }
   }
 
   #record({ tenant, id }: SessionKey): SessionRecord | undefined {

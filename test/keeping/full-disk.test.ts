@@ -1,0 +1,79 @@
+/** A disk that is full under an archive or an erasure fails by name and loses nothing; once there is room, it goes on. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test, type TestContext } from "node:test";
+import { openSessions, type Sessions } from "../../src/index.ts";
+import { mountSmall, skipFor } from "../small-disk.ts";
+
+const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
+after(() => rmSync(root, { recursive: true }));
+
+interface Small extends AsyncDisposable {
+  readonly sessions: Sessions;
+  fill(): void;
+  empty(): void;
+}
+
+/** A store on a file system of 1 MiB, of which it takes about half. */
+async function smallStore(name: string, context: TestContext): Promise<Small | undefined> {
+  const closing = new DisposableStack();
+  const folder = join(root, name);
+  if (skipFor(mountSmall(folder, closing), context)) return undefined;
+  const sessions = await openSessions({
+    store: `sqlite:${join(folder, "s.db")}`,
+    sweep: false,
+    secret: "a secret for tests only",
+  });
+  for (let index = 0; index < 6; index++) {
+    const session = await sessions.create({ id: `s${index}`, user: "ada" });
+    for (let turn = 0; turn < 4; turn++) await session.append({ input: `${index} ${turn} ${"x".repeat(4000)}` });
+  }
+  const filler = join(folder, "filler");
+  return {
+    sessions,
+    fill() {
+      const { bavail, bsize } = statfsSync(folder);
+      writeFileSync(filler, Buffer.alloc(bavail * bsize));
+    },
+    empty: () => rmSync(filler),
+    async [Symbol.asyncDispose]() {
+      await sessions.close();
+      closing.dispose();
+    },
+  };
+}
+
+test("an archive on a full disk leaves the session as it was, and comes about once there is room", async (context) => {
+  await using disk = await smallStore("archive", context);
+  if (disk === undefined) return;
+  const session = await disk.sessions.get("s1");
+  const turns = await Array.fromAsync(session.turns());
+  disk.fill();
+  // The log of writes may have some room of its own left.
+  let refused: unknown;
+  for (let round = 0; refused === undefined && round < 20; round++) {
+    refused = await session.archive().catch((error: unknown) => error);
+    if (refused === true) refused = await session.unarchive().catch((error: unknown) => error);
+    if (refused === true) refused = undefined;
+  }
+  assert.equal((refused as { code?: string }).code, "store_full");
+  assert.deepEqual(await Array.fromAsync(session.turns()), turns);
+  disk.empty();
+  await session.refresh();
+  await session.archive();
+  assert.equal((await session.refresh()).state, "archived");
+  assert.deepEqual(await Array.fromAsync(session.turns()), turns);
+});
+
+test("an erasure on a full disk says so, gives no receipt, and counts everything once when it goes on", async (context) => {
+  await using disk = await smallStore("erase", context);
+  if (disk === undefined) return;
+  disk.fill();
+  await assert.rejects(disk.sessions.erase({ user: "ada" }), { code: "store_full" });
+  disk.empty();
+  const { erased } = await disk.sessions.erase({ user: "ada" });
+  assert.deepEqual([erased.sessions, erased.turns], [6, 24]);
+  assert.equal((await disk.sessions.traces("ada")).sessions, 0);
+});
