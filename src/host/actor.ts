@@ -52,6 +52,8 @@ export class Actor {
   /** Its runtime ended beside any message. */
   #ended: RuntimeEnd | undefined;
   #restarts: Restarts | undefined;
+  /** Failures that may have been another's, since it last answered. */
+  #doubts: Restarts | undefined;
   #restartCount = 0;
   #ending: Promise<void> | undefined;
   /** It was to stop, and is not to finish any more. */
@@ -331,6 +333,7 @@ export class Actor {
         }
       });
       this.touch();
+      this.#doubts = undefined;
       this.#host.tell({ type: "message", ...this.#about(), ms: performance.now() - started });
       return true;
     } catch (cause) {
@@ -373,8 +376,7 @@ export class Actor {
       this.#reject(() => this.#stopped("was stopped"));
       return false;
     }
-    this.#restarts ??= new Restarts(this.#host.options.restart);
-    const waitMs = end.isItsOwn ? this.#restarts.next(this.#host.clock.now()) : 0;
+    const waitMs = this.#restartInMs(end);
     if (waitMs === null) {
       await this.#fail(end);
       return false;
@@ -384,6 +386,15 @@ export class Actor {
     this.#restartCount++;
     await this.#pause(waitMs);
     return true;
+  }
+
+  /** Null: it is to be left alone. Nobody is for a death that may have been another's doing, however often that was. */
+  #restartInMs({ isItsOwn, isInDoubt }: RuntimeEnd): number | null {
+    if (!isItsOwn) return 0;
+    const { restart } = this.#host.options;
+    const now = this.#host.clock.now();
+    if (!isInDoubt) return (this.#restarts ??= new Restarts(restart)).next(now);
+    return (this.#doubts ??= new Restarts({ ...restart, max: Number.POSITIVE_INFINITY })).next(now);
   }
 
   async #pause(ms: number): Promise<void> {

@@ -63,15 +63,18 @@ export class RuntimeEnd extends Error {
   readonly how: RuntimeFailure;
   /** By its own doing, not that of another with which it shares a thread. */
   readonly isItsOwn: boolean;
+  /** Its own or that of another: more than one was at work where the thread ended. */
+  readonly isInDoubt: boolean;
 
   constructor(
     how: RuntimeFailure,
     reason: string,
-    { isItsOwn = true, cause }: { isItsOwn?: boolean; cause?: unknown } = {},
+    { isItsOwn = true, isInDoubt = false, cause }: { isItsOwn?: boolean; isInDoubt?: boolean; cause?: unknown } = {},
   ) {
     super(reason, { cause });
     this.how = how;
     this.isItsOwn = isItsOwn;
+    this.isInDoubt = isInDoubt;
   }
 }
 

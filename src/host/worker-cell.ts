@@ -27,6 +27,8 @@ export class WorkerCell implements Cell {
   readonly #lives = new Map<LifeId, Opening>();
   /** Lives that are at work: where the worker ends, one of them did it. */
   readonly #atWork = new Set<LifeId>();
+  /** How many were at work when the worker ended. */
+  #suspects = 0;
   #lastLife = 0;
 
   constructor(plan: WorkerPlan) {
@@ -83,7 +85,9 @@ export class WorkerCell implements Cell {
       return await work();
     } catch (error) {
       // Everybody is told of the end in the same words; whose doing it was differs.
-      throw error instanceof RuntimeEnd && this.#worker.isOver ? await this.#worker.ended : error;
+      if (!(error instanceof RuntimeEnd) || !this.#worker.isOver) throw error;
+      const { how, message, cause } = await this.#worker.ended;
+      throw new RuntimeEnd(how, message, { cause, isInDoubt: this.#suspects > 1 });
     } finally {
       this.#atWork.delete(life);
     }
@@ -139,8 +143,10 @@ export class WorkerCell implements Cell {
 
   #ended({ how, message, cause }: RuntimeEnd): void {
     const atWork = new Set(this.#atWork);
+    this.#suspects = atWork.size;
     for (const [life, { ended }] of this.#lives) {
-      ended(new RuntimeEnd(how, message, { cause, isItsOwn: atWork.has(life) || this.#plan.isOwn }));
+      const isItsOwn = atWork.has(life) || this.#plan.isOwn;
+      ended(new RuntimeEnd(how, message, { cause, isItsOwn, isInDoubt: isItsOwn && atWork.size > 1 }));
     }
     this.#lives.clear();
   }

@@ -167,6 +167,31 @@ for (const isolation of ["pool", "session", "process"] as const) {
   });
 }
 
+test("pool: one that ends its thread again and again does not have those given up that were at work beside it", async () => {
+  await using here = await place({
+    isolation: "pool",
+    workers: 1,
+    restart: { max: 2, backoff: "10ms", backoffMax: "50ms" },
+  });
+  await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
+  for (let death = 0; death < 5; death++) {
+    const parts = (await here.host.send("innocent", "endless")) as AsyncIterableIterator<number>;
+    await parts.next();
+    const broken = assert.rejects(Array.fromAsync(parts), { code: "runtime_failed" });
+    await Promise.all([broken, assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" })]);
+  }
+  assert.equal(await here.host.send("innocent", "x"), 1);
+  for (let death = 0; death < 3; death++) {
+    await assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" });
+    assert.equal(typeof (await here.host.send("innocent", "x")), "number");
+  }
+  await assert.rejects(
+    here.host.send("mortal", "x"),
+    { code: "session_failed" },
+    "alone at work it is known by its deeds",
+  );
+});
+
 test("pool: sessions that wake at the same moment are spread over its threads", async () => {
   await using here = await place({ isolation: "pool" });
   const ids = Array.from({ length: 20 }, (_, index) => `s${index}`);
