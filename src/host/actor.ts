@@ -33,6 +33,8 @@ interface Letter {
 const wakeUp = Symbol("wake up");
 /** What failed too often is forgotten after so long, so that the next message tries again. */
 const forgetMs = 3_600_000;
+/** One that could not be put to sleep for the store was away is let be for so long, ms. */
+const keptForMs = 1000;
 
 export class Actor {
   readonly key: SessionKey;
@@ -55,6 +57,7 @@ export class Actor {
   /** Failures that may have been another's, since it last answered. */
   #doubts: Restarts | undefined;
   #restartCount = 0;
+  #keptAt = Number.NEGATIVE_INFINITY;
   #ending: Promise<void> | undefined;
   /** It was to stop, and is not to finish any more. */
   #isKilled = false;
@@ -174,6 +177,18 @@ export class Actor {
     const error = new SessionError("fenced", { ...this.#ids(), fence: this.fence ?? 0, storedFence });
     if (this.#interrupt !== undefined) this.#interrupt(error);
     else void this.#end(() => this.#lose(error));
+  }
+
+  /** True where it may be put to sleep for others' sake; one that the store has just kept from it is not tried at once. */
+  get mayGiveWay(): boolean {
+    return this.isIdle && this.#host.clock.now() - this.#keptAt >= keptForMs;
+  }
+
+  /** Sleep, for others need its place; while the store is away it stays awake. */
+  async giveWay(): Promise<void> {
+    const tenant = this.#tenant;
+    if (!this.isIdle || tenant === undefined) return;
+    await this.#end(() => this.#fallAsleep(tenant, () => tenant.leave("others needed its place")));
   }
 
   /** Let it finish what waits, and put it to sleep; after `stopTimeout` it is killed. @throws SessionError the store's */
@@ -442,22 +457,27 @@ export class Actor {
         this.#rest();
         return;
       }
-      await this.#end(() => this.#fallAsleep(tenant));
+      await this.#end(() =>
+        this.#fallAsleep(tenant, async () => {
+          await tenant.idle();
+          if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
+        }),
+      );
     } catch {
       // What went wrong is told where it happened; the session is gone or stays, and either is seen.
     }
   }
 
   /** A store that is away keeps it awake: what it would leave behind is not to be lost. */
-  async #fallAsleep(tenant: Tenant): Promise<"kept" | void> {
+  async #fallAsleep(tenant: Tenant, leaving: () => Promise<void>): Promise<"kept" | void> {
     try {
-      await this.#leave(tenant, async () => {
-        await tenant.idle();
-        if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
-      });
+      await this.#leave(tenant, leaving);
     } catch (error) {
       const mayKeep = error instanceof SessionError && error.retryable && !this.#isKilled;
-      if (mayKeep && this.#tenant === tenant) return "kept";
+      if (mayKeep && this.#tenant === tenant) {
+        this.#keptAt = this.#host.clock.now();
+        return "kept";
+      }
       await this.#left(asError(error));
     }
   }

@@ -298,6 +298,27 @@ test("who speaks to one that is about to sleep, and stays awake because the stor
   assert.equal(await Promise.race([sent, sleep(2000)]), "still here");
 });
 
+test("one that is to give its place to others stays awake while the store is away, and loses nothing", async () => {
+  await using here = inMemory();
+  const options = { maxSessions: 1, whenFull: "passivate-least-recent", turnTimeout: "1s" } as const;
+  await using host = await startHost(here.sessions, { runtime: counter, ...options });
+  await here.sessions.create({ id: "other" });
+  await host.ensure("s");
+  assert.equal(await host.send("s", "x"), 1);
+  here.store.plan(() => ({ fails: "before" }));
+  const refused = assert.rejects(host.send("other", "x"), { code: "host_full" });
+  await until(async () => {
+    await here.clock.advance(100);
+    return host.metrics().waiting === 0;
+  });
+  await refused;
+  assert.equal(await host.send("s", "x"), 2, "what it knew is still known");
+  here.store.plan(() => undefined);
+  await here.clock.advance(60_000);
+  assert.equal(await host.send("other", "x"), 1);
+  assert.equal(await host.send("s", "x"), 3, "and kept once the store was there again");
+});
+
 test("what is killed while it goes to sleep is dead", async () => {
   let tarry = (): void => undefined;
   let finished = 0;

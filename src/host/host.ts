@@ -398,8 +398,8 @@ export class Host implements AsyncDisposable {
   #makeRoom(): void {
     if (this.#options.whenFull !== "passivate-least-recent" || this.#capacity.waiting === 0) return;
     for (const actor of this.#actors.values()) {
-      if (!actor.isIdle) continue;
-      void actor.stop("others needed its place").catch(() => undefined); // told where it happened
+      if (!actor.mayGiveWay) continue;
+      void actor.giveWay().catch(() => undefined); // told where it happened
       return;
     }
   }
