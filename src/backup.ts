@@ -8,7 +8,7 @@ import { SessionError } from "./errors.ts";
 import type { BackupSession, LinesContent } from "./moving/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core.ts";
-import { copyAll, Copying, type CopyOptions, type CopyReport } from "./sessions/copying.ts";
+import type { CopyOptions, CopyReport } from "./sessions/copying.ts";
 import { makeDurably, named } from "./sessions/durable-file.ts";
 import { resolveOptions } from "./sessions/options.ts";
 import type { Store } from "./store/store.ts";
@@ -170,6 +170,7 @@ async function restoreDatabase(
     const store = await openStore(`sqlite:${copy}`);
     try {
       const both = { tenant: "default", into: "default" }; // everything is copied, whatever its tenant
+      const { copyAll } = await import("./sessions/copying.ts");
       return await copyAll(coreOn(store, limits), target, { ...options, ...both, everything: true });
     } finally {
       await store.close();
@@ -184,6 +185,7 @@ async function restoreLines(
   target: Core,
   { limits, signal, onProgress }: RestoreStoreOptions,
 ): Promise<CopyReport> {
+  const { Copying } = await import("./sessions/copying.ts");
   const copying = new Copying(target, { signal, onProgress });
   await copying.take(sessionsIn(file, limitsOf(limits)), { isAgain: false });
   return copying.report(!copying.isStopped);

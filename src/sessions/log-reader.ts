@@ -9,7 +9,6 @@ import type { Entry, LogName } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, LogRange } from "../store/store.ts";
-import { readArchive } from "./archive-reader.ts";
 import type { Core } from "./core.ts";
 
 type SeqRange = Extract<LogRange, { from: number }>;
@@ -74,7 +73,11 @@ export function standsElsewhere({ archive, parent }: SessionRecord): boolean {
 
 /** Undefined where something that the record speaks of is not where it says. */
 async function entriesOf(core: Core, record: SessionRecord, range: LogRange): Promise<readonly Entry[] | undefined> {
-  if (record.archive !== null && isArchivable(range.log)) return await readArchive(core, record, record.archive, range);
+  if (record.archive !== null && isArchivable(range.log)) {
+    // Few programs read what was put away: the decompression is imported when one does.
+    const { readArchive } = await import("./archive-reader.ts");
+    return await readArchive(core, record, record.archive, range);
+  }
   const { log } = range;
   const first = firstOwn(record, log);
   if (first === 1) return await core.store.read(record, range);

@@ -4,7 +4,6 @@ import { policyFor } from "../domain/retention.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { removeSession } from "../domain/lifecycle.ts";
 import { hasCode } from "../errors.ts";
-import { archiveOn } from "./archive.ts";
 import type { Core } from "./core.ts";
 import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
@@ -29,6 +28,7 @@ export async function apply(core: Core, { does }: Policy, record: SessionRecord)
 
 async function putAway(core: Core, record: SessionRecord): Promise<boolean> {
   try {
+    const { archiveOn } = await import("./archive.ts");
     return await archiveOn(new Handle(core, record), record.version);
   } catch (error) {
     const isInUse = (["busy", "turn_open", "contended", "session_not_found"] as const).some((code) =>

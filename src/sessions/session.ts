@@ -14,11 +14,10 @@ import { show } from "../domain/show.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
-import { archiveOn, unarchiveOn } from "./archive.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
-import { forkOn, type ForkOptions } from "./fork.ts";
+import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "./forks.ts";
 import type { Handle } from "./handle.ts";
 import { parseMetadata } from "./metadata.ts";
@@ -443,7 +442,10 @@ export class Session {
    */
   async fork(options: ForkOptions = {}): Promise<Session> {
     this.#handle.core.guardStore();
-    return await this.#handle.operate("fork", async () => new Session(await forkOn(this.#handle, options)));
+    return await this.#handle.operate("fork", async () => {
+      const { forkOn } = await import("./fork.ts");
+      return new Session(await forkOn(this.#handle, options));
+    });
   }
 
   /**
@@ -453,13 +455,19 @@ export class Session {
    */
   async archive(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.operate("archive", () => archiveOn(this.#handle));
+    return await this.#handle.operate("archive", async () => {
+      const { archiveOn } = await import("./archive.ts");
+      return await archiveOn(this.#handle);
+    });
   }
 
   /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
   async unarchive(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.operate("unarchive", () => unarchiveOn(this.#handle));
+    return await this.#handle.operate("unarchive", async () => {
+      const { unarchiveOn } = await import("./archive.ts");
+      return await unarchiveOn(this.#handle);
+    });
   }
 
   /**

@@ -6,21 +6,20 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { boundedStore } from "../store/bounded.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
-import { copyAll, type CopyOptions, type CopyReport } from "./copying.ts";
+import type { CopyOptions, CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
 import type { ForkOptions } from "./fork.ts";
-import { Erasure, type ErasureRequest } from "./erasure.ts";
+import type { ErasureRequest } from "./erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
-import { countSessions, portableSessions } from "./exporting.ts";
 import { Handle, type Seen } from "./handle.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
-import { importAll, type ImportItem, type ImportOptions, type ImportReport } from "./importing.ts";
+import type { ImportItem, ImportOptions, ImportReport } from "./importing.ts";
 import { parseInstant } from "./instant.ts";
 import { Keys } from "./keys.ts";
 import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./device-way.ts";
-import { examineStore, type DoctorReport, type DoctorRequest } from "./doctor.ts";
+import type { DoctorReport, DoctorRequest } from "./doctor.ts";
 import { perform, type Operation } from "./operation.ts";
 import { parseLimit } from "./page-limit.ts";
 import type { Model } from "./model.ts";
@@ -28,9 +27,9 @@ import { Reach, type Health } from "./reach.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
-import { stats, type Stats, type StatsQuery } from "./stats.ts";
-import { parseOnExists, parseSnapshot, restoreOn, takeSnapshot, type RestoreOptions } from "./snapshots.ts";
-import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
+import type { Stats, StatsQuery } from "./stats.ts";
+import type { RestoreOptions } from "./snapshots.ts";
+import type { SessionSnapshot } from "./snapshot-text.ts";
 import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
 import {
   findEvents,
@@ -41,7 +40,7 @@ import {
   type TenantEvent,
 } from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
-import { tracesOf, type Subject, type Traces } from "./traces.ts";
+import type { Subject, Traces } from "./traces.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -90,7 +89,7 @@ export interface SessionPage {
 /** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
 export let coreOf: (sessions: Sessions) => Core;
 
-/** The sessions of one tenant in one store. */
+/** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
@@ -256,6 +255,7 @@ export class Sessions implements AsyncDisposable {
   async snapshot(id: string): Promise<SessionSnapshot> {
     return await perform({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
       this.#core.guardOpen();
+      const { takeSnapshot } = await import("./snapshots.ts");
       return await takeSnapshot(this.#core, this.#key(id));
     });
   }
@@ -268,6 +268,7 @@ export class Sessions implements AsyncDisposable {
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
     const { tenant } = this;
     return await perform({ operation: "restore", tenant }, async () => {
+      const { parseOnExists, parseSnapshot, restoreOn } = await import("./snapshots.ts");
       const onExists = parseOnExists(options.onExists);
       const portable = parseSnapshot(this.#core, snapshot);
       return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant }));
@@ -288,6 +289,10 @@ export class Sessions implements AsyncDisposable {
     const { tenant } = this;
     const behind = after === undefined ? undefined : { tenant, id: after };
     const query = { ...(await this.#filter(selection)), tenant, after: behind };
+    const [{ portableSessions }, { snapshotText }] = await Promise.all([
+      import("./exporting.ts"),
+      import("./snapshot-text.ts"),
+    ]);
     for await (const found of portableSessions(this.#core, query)) {
       const { id } = found.record;
       if ("portable" in found) {
@@ -302,6 +307,7 @@ export class Sessions implements AsyncDisposable {
     const { tenant } = this;
     return await perform({ operation: "count", tenant }, async () => {
       this.#core.guardOpen();
+      const { countSessions } = await import("./exporting.ts");
       return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant });
     });
   }
@@ -316,7 +322,10 @@ export class Sessions implements AsyncDisposable {
     options: ImportOptions = {},
   ): Promise<ImportReport> {
     const { tenant } = this;
-    return await perform({ operation: "import", tenant }, () => importAll(this.#core, items, { ...options, tenant }));
+    return await perform({ operation: "import", tenant }, async () => {
+      const { importAll } = await import("./importing.ts");
+      return await importAll(this.#core, items, { ...options, tenant });
+    });
   }
 
   /**
@@ -326,9 +335,10 @@ export class Sessions implements AsyncDisposable {
    */
   async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
     const scope = { tenant: this.tenant, into: target.tenant };
-    return await perform({ operation: "copyTo", tenant: this.tenant }, () =>
-      copyAll(this.#core, target.#core, { ...options, ...scope }),
-    );
+    return await perform({ operation: "copyTo", tenant: this.tenant }, async () => {
+      const { copyAll } = await import("./copying.ts");
+      return await copyAll(this.#core, target.#core, { ...options, ...scope });
+    });
   }
 
   /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
@@ -378,6 +388,7 @@ export class Sessions implements AsyncDisposable {
    */
   async stats(query: StatsQuery = {}): Promise<Stats> {
     this.#core.guardOpen();
+    const { stats } = await import("./stats.ts");
     return await stats(this.#core, this.tenant, query);
   }
 
@@ -388,6 +399,7 @@ export class Sessions implements AsyncDisposable {
    */
   async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
     this.#core.guardOpen();
+    const { examineStore } = await import("./doctor.ts");
     return await examineStore(this.#core, request);
   }
 
@@ -401,6 +413,7 @@ export class Sessions implements AsyncDisposable {
   async erase(request: ErasureRequest): Promise<ErasureReceipt> {
     return await perform({ operation: "erase", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
+      const { Erasure } = await import("./erasure.ts");
       return await new Erasure(this.#subject(request.user), request).run();
     });
   }
@@ -408,6 +421,7 @@ export class Sessions implements AsyncDisposable {
   /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
   async traces(user: string): Promise<Traces> {
     this.#core.guardOpen();
+    const { tracesOf } = await import("./traces.ts");
     return await tracesOf(this.#subject(user));
   }
 

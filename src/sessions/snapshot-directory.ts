@@ -6,7 +6,6 @@ import { SessionError } from "../errors.ts";
 import { named, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
 import type { Sessions } from "./sessions.ts";
-import { readSnapshot, textOf } from "./snapshot-reader.ts";
 import type { SessionSnapshot } from "./snapshot-text.ts";
 
 /** A snapshot in a folder. */
@@ -109,6 +108,7 @@ export async function loadSnapshot(file: string, limits: Limits): Promise<Sessio
     const { size } = await handle.stat();
     // Looked at before it is read: there may not be memory for it.
     if (size > bytesMax) throw new SessionError("snapshot_too_large", { source: file, bytes: size, bytesMax });
+    const { readSnapshot, textOf } = await import("./snapshot-reader.ts");
     const text = textOf(await handle.readFile(), file);
     readSnapshot(text, { source: file, limits });
     return JSON.parse(text) as SessionSnapshot;

@@ -32,15 +32,14 @@ type StoredRest = Omit<Rest, Seldom> & Partial<Pick<Rest, Seldom>>;
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
-  const { archive, hold, parent, inherited, forkedAt } = record;
-  const rest: StoredRest = {
+  const { budget, archive, hold, parent, inherited, forkedAt } = record;
+  const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     metadata: record.metadata,
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
     maxAgeFrom: record.maxAgeFrom,
     mark: record.mark,
     counters: record.counters,
-    budget: record.budget,
     heads: record.heads,
     turnsVersion: record.turnsVersion,
     openTurn: record.openTurn,
@@ -49,13 +48,14 @@ export function rowOf(record: SessionRecord): RecordRow {
     fence: record.fence,
     lease: record.lease,
     waiters: record.waiters,
-    // Every append writes the row: what is not there takes no room.
-    ...(archive === null ? {} : { archive }),
-    ...(hold === null ? {} : { hold }),
-    ...(parent === null ? {} : { parent }),
-    ...(inherited === 0 ? {} : { inherited }),
-    ...(forkedAt === 0 ? {} : { forkedAt }),
   };
+  // Every append writes the row: what is not there takes no room.
+  if (budget !== null) rest.budget = budget;
+  if (archive !== null) rest.archive = archive;
+  if (hold !== null) rest.hold = hold;
+  if (parent !== null) rest.parent = parent;
+  if (inherited !== 0) rest.inherited = inherited;
+  if (forkedAt !== 0) rest.forkedAt = forkedAt;
   return {
     tenant: record.tenant,
     id: record.id,
