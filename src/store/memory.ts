@@ -10,7 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
-import { headOfData, Tallying, type Tally, type TallyQuery } from "./tally.ts";
+import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
 import type {
   Capabilities,
@@ -155,12 +155,20 @@ class MemoryStore implements Store {
     const tallying = new Tallying(query);
     for (const { row, logs } of this.#sessions.values()) {
       if (row.tenant !== query.tenant) continue;
-      const { counters, floor } = recordOf(row);
+      const { counters, floor, inherited } = recordOf(row);
       const bytes = Buffer.byteLength(row.data);
       tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
       for (const [log, entries] of logs)
-        for (const { at, data } of entries)
-          tallying.addEntry({ log, at, user: row.user, data: headOfData(data), bytes: Buffer.byteLength(data) });
+        for (const { seq, at, data } of entries) {
+          const counts = log === "turns" && seq <= inherited ? inheritedLog : log;
+          tallying.addEntry({
+            log: counts,
+            at,
+            user: row.user,
+            data: headOfData(data),
+            bytes: Buffer.byteLength(data),
+          });
+        }
     }
     return tallying.result();
   }

@@ -113,6 +113,9 @@ export interface EntryFacts extends Pick<Entry, "at" | "data"> {
 /** Where the messages of a turn begin in its data; in a text of JSON these characters stand nowhere else before. */
 export const inputMark = ',"input":[';
 
+/** The log under which stand the turns up to a session's `inherited`: another session has spent what they took. */
+export const inheritedLog = "inherited";
+
 /** The data of a turn without its messages. */
 export function headOfData(data: string): string {
   const end = data.indexOf(inputMark);

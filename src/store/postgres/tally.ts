@@ -1,5 +1,5 @@
 import type { Histogram, SessionDay, Tally, TallyKind, TallyQuery, TurnGroup, TurnSums } from "../tally.ts";
-import { inputMark, noSums, sumNames } from "../tally.ts";
+import { inheritedLog, inputMark, noSums, sumNames } from "../tally.ts";
 import type { Row } from "./database.ts";
 
 const dayMs = 86_400_000;
@@ -30,6 +30,9 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
   longestMs: "longest_ms",
   bytes: "turn_bytes",
 };
+
+/** A turn of a fork's own copy of what it shared with its parent. */
+const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
 /**
  * One statement, so that all is from one moment: the facts of sessions and entries, cut out once, and the sums of them as
@@ -72,7 +75,10 @@ export function tallyCall(
     `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
   ];
   const text = `
-    with own as materialized (
+    with forks as materialized (
+      select id as session, (${readable(schema, "data")} ->> 'inherited')::bigint as inherited
+      from ${schema}.sessions where tenant = $1 and position('"inherited":' in data) > 0
+    ), own as materialized (
       select * from (
         select case when live and expires_at <= $2 then 'expired' else state end as state,
           case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
@@ -105,11 +111,12 @@ export function tallyCall(
           select log, at, user_id, bytes, ${readable(schema, "head")} as fact from (
             select log, at, user_id, bytes, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
             from (
-              select entry.log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
+              select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
                 octet_length(entry.data) as bytes,
-                case when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
+                case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
                   when entry.log in ('spent', 'events') then entry.data end as head
               from ${schema}.entries entry
+              left join forks on forks.session = entry.session
               ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
               where entry.tenant = $1 and entry.at >= $3 offset 0
             ) entry offset 0

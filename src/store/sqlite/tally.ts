@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import {
+  inheritedLog,
   inputMark,
   orderOf,
   sumNames,
@@ -31,7 +32,7 @@ export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<v
   const groups = new SpilledGroups(database, query);
   database.exec(`
     drop table if exists temp.tallied;
-    create temp table tallied (no integer primary key, user text)`);
+    create temp table tallied (no integer primary key, user text, inherited integer)`);
   yield* addSessions(database, query, tallying);
   for (const rows of entriesOf(database, query)) {
     for (const row of rows) {
@@ -50,10 +51,10 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
   const page = arrays(
     database.prepare(`
     select no, id, user, state, created_at, last_activity_at, state_since, expires_at, octet_length(data),
-      json_extract(data, '$.counters.turns'), json_extract(data, '$.floor.expiresAt')
+      json_extract(data, '$.counters.turns'), json_extract(data, '$.floor.expiresAt'), json_extract(data, '$.inherited')
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
-  const keep = database.prepare("insert into temp.tallied (no, user) values (?, ?)");
+  const keep = database.prepare("insert into temp.tallied (no, user, inherited) values (?, ?, ?)");
   for (let after = ""; ;) {
     const rows = page.all(tenant, after) as unknown as SQLOutputValue[][];
     for (const [
@@ -68,7 +69,7 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
       bytes,
       ...rest
     ] of rows) {
-      const [turns, floorExpiresAt] = rest as [number, number | null];
+      const [turns, floorExpiresAt, inherited] = rest as [number, number | null, number | null];
       tallying.addSession({
         state: state as SessionState,
         createdAt: Number(createdAt),
@@ -79,7 +80,7 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
         turns,
         floorExpiresAt,
       });
-      keep.run(no, user);
+      keep.run(no, user, inherited ?? 0);
       after = String(id);
     }
     if (rows.length === 0) return;
@@ -90,12 +91,13 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
 /** The facts of the tenant's entries, some at a time. */
 function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generator<unknown[], void, void> {
   const cut = `instr(entry.data, '${inputMark}')`;
+  const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
   // A log that is read comes by its number: a text for each row costs a tenth of the whole.
   const facts = `
-    select case entry.log ${readLogs.map((log, number) => `when '${log}' then ${number}`).join(" ")} else entry.log end,
+    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${number}`).join(" ")} else entry.log end end,
       entry.at, tallied.user,
-      case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
-        when 'spent' then entry.data when 'events' then entry.data else '' end,
+      case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
+        when 'spent' then entry.data when 'events' then entry.data else '' end end,
       octet_length(entry.data)`;
   if (ownsMost(database)) {
     // As they lie on disk; most of what is read is the tenant's.

@@ -97,6 +97,22 @@ export function tallyCases(check: Check): void {
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
   });
 
+  check("tally-is-whole: what a fork has a copy of is not counted again", async (bench) => {
+    const turn = { agent: "ceo", model: "m", at: today, usage: usageOf(2, 1), durationMs: 100 };
+    await land(bench.store, sessionOf(bench, { id: "parent" }, [turn, turn]));
+    await land(bench.store, sessionOf(bench, { id: "fork", inherited: 2 }, [turn, turn, turn]));
+    const { turns, logs, durationMs } = await tallied(bench, { by: ["user"] });
+    assert.deepEqual([turns.turns, turns.totalTokens, turns.requests], [3, 9, 3]);
+    assert.deepEqual(durationMs, [[100, 3]]);
+    assert.deepEqual(
+      logs.map(({ log, entries }) => [log, entries]),
+      [
+        ["inherited", 2],
+        ["turns", 3],
+      ],
+    );
+  });
+
   check("tally-is-whole: sessions count by the state that holds at now, by day, turns and life", async (bench) => {
     const now = today + 10 * hour;
     const live = { expiresAt: now + 1, createdAt: today, lastActivityAt: now - 5, stateSince: today };
