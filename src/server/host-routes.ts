@@ -89,8 +89,11 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       answers: { 200: { description: "how it stands", schema: hostAnswer } },
     },
     async (c, { query: { limit, after } }) => {
-      const isOwn = c.get("sessions").tenant === host.tenant;
-      const found = isOwn ? host.page({ limit: limit + 1, ...(after === undefined ? {} : { after }) }) : [];
+      // Its figures tell of the agents and sessions of its own tenant.
+      if (c.get("sessions").tenant !== host.tenant) {
+        throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
+      }
+      const found = host.page({ limit: limit + 1, ...(after === undefined ? {} : { after }) });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)?.id : undefined;
       return jsonAnswer(c, wireHost(host.metrics(), page, { memoryBytes: process.memoryUsage.rss(), next }));

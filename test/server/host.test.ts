@@ -131,7 +131,7 @@ test("what is no message, and who has not the right, is refused; another tenant'
     404,
     "session_not_found",
   );
-  assert.deepEqual((await here.call("GET", "/v1/host", { key: other })).json.sessions, []);
+  assertProblem(await here.call("GET", "/v1/host", { key: other }), 403, "key_forbidden");
   assert.equal((await here.call("GET", "/v1/host", { key: read })).json.sessions.length, 1);
 });
 
