@@ -126,3 +126,15 @@ test("a host that was paused lets go of what others took meanwhile, also what no
   assert.equal(host.metrics().counts.fenced, 1);
   assert.equal(await host.send("b", "append"), "append", "what nobody took is still its own");
 });
+
+test("after a pause in which nobody heard of it, a host answers nothing for a session that another took", async () => {
+  await using place_ = await place();
+  const { host, other } = place_;
+  await host.ensure("s");
+  await place_.lose();
+  assert.equal(await other.send("s", "x"), "x");
+  // Before its first heartbeat again, and before its code writes anything that the store would refuse.
+  place_.clock.set(place_.clock.now() + 60_000);
+  await assert.rejects(host.send("s", "x"), { code: "fenced" });
+  await until(() => host.get("s") === undefined);
+});

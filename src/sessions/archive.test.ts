@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
 import { inMemory } from "../../test/in-memory.ts";
+import { decode, encode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import { openMemory } from "../store/memory.ts";
 import { Sessions } from "./sessions.ts";
@@ -144,27 +146,39 @@ test("a session in use is not archived, and is once its turn is sealed", async (
   assert.equal((await Array.fromAsync(session.turns()))[0]?.output[0]?.content, "an ans");
 });
 
-test("an archive whose bytes were altered is refused, with its place, and left as it is", async () => {
-  const store = openMemory();
-  await using sessions = Sessions.on(store, { sweep: false });
-  await filled(sessions, "s");
-  await sessions.archive("s");
-  const [loaded] = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
-  const [entry] = loaded?.tails[0] ?? [];
-  assert(loaded !== undefined && entry !== undefined);
-  const middle = Math.floor(entry.data.length / 2);
-  const flipped = entry.data[middle] === "A" ? "B" : "A";
-  const data = entry.data.slice(0, middle) + flipped + entry.data.slice(middle + 1);
-  const { version } = loaded.record;
-  const record = { ...loaded.record, version: version + 1 };
-  const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];
-  await store.commit([[{ key, expected: version, record, splices, claims: [] }]]);
-  const damaged = { code: "store_invalid", message: /part 1 of its archive/ };
-  const session = await sessions.get("s");
-  await assert.rejects(Array.fromAsync(session.turns()), damaged);
-  await assert.rejects(session.unarchive(), damaged);
-  assert.equal((await sessions.get("s")).info.version, version + 1);
-});
+const alterations: Readonly<Record<string, (data: string) => string>> = {
+  "whose bytes were altered": (data) => {
+    const middle = Math.floor(data.length / 2);
+    return data.slice(0, middle) + (data[middle] === "A" ? "B" : "A") + data.slice(middle + 1);
+  },
+  "that is whole and says something else": (data) => {
+    const { brotli } = decode(data) as unknown as { readonly brotli: Uint8Array };
+    const text = brotliDecompressSync(brotli).toString();
+    return encode({ brotli: new Uint8Array(brotliCompressSync(text.replace("Be brief", "Be wordy"))) });
+  },
+};
+
+for (const [which, alter] of Object.entries(alterations))
+  test(`an archive ${which} is refused, with its place, and left as it is`, async () => {
+    const store = openMemory();
+    await using sessions = Sessions.on(store, { sweep: false });
+    await filled(sessions, "s");
+    await sessions.archive("s");
+    const [loaded] = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
+    const [entry] = loaded?.tails[0] ?? [];
+    assert(loaded !== undefined && entry !== undefined);
+    const data = alter(entry.data);
+    assert.notEqual(data, entry.data);
+    const { version } = loaded.record;
+    const record = { ...loaded.record, version: version + 1 };
+    const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];
+    await store.commit([[{ key, expected: version, record, splices, claims: [] }]]);
+    const damaged = { code: "store_invalid", message: /part 1 of its archive/ };
+    const session = await sessions.get("s");
+    await assert.rejects(Array.fromAsync(session.turns()), damaged);
+    await assert.rejects(session.unarchive(), damaged);
+    assert.equal((await sessions.get("s")).info.version, version + 1);
+  });
 
 test("what a restart has put away as it was can be compressed, and comes back as expired", async () => {
   await using place = inMemory({ ttl: "1h" });
