@@ -15,7 +15,7 @@ import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { relay } from "./relay.ts";
 import { Restarts } from "./restarts.ts";
-import { reasonOf } from "./runtime.ts";
+import { asError, reasonOf } from "./runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
 /** Where a session stands under the care of its host. */
@@ -591,8 +591,4 @@ export class Actor {
   #about(): { session: SessionKey; agent: string | undefined; mailbox: number } {
     return { session: this.key, agent: this.agent, mailbox: this.mailbox };
   }
-}
-
-function asError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(reasonOf(cause));
 }

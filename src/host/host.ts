@@ -13,7 +13,7 @@ import { openCells, type Cells } from "./cells.ts";
 import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./options.ts";
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
-import { reasonOf } from "./runtime.ts";
+import { asError } from "./runtime.ts";
 import { publishHostEvent, type HostEvent, type Surroundings } from "./surroundings.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
@@ -227,7 +227,7 @@ export class Host implements AsyncDisposable {
         } catch (cause) {
           if (hasCode(cause, "closed")) throw cause;
           if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
-          else if (recovery.broken.length < brokenMax) recovery.broken.push({ id, error: errorOf(cause) });
+          else if (recovery.broken.length < brokenMax) recovery.broken.push({ id, error: asError(cause) });
         }
         onProgress?.(recovery);
       });
@@ -433,7 +433,7 @@ export class Host implements AsyncDisposable {
     } catch (cause) {
       // Its next owner puts it in order; that it was not done now is told.
       if (hasCode(cause, "session_not_found")) return;
-      this.#tell({ type: "untidy", session, agent: undefined, cause: errorOf(cause) });
+      this.#tell({ type: "untidy", session, agent: undefined, cause: asError(cause) });
     }
   }
 }
@@ -445,8 +445,4 @@ function byId(a: Actor, b: Actor): number {
 function infoOf(actor: Actor): LiveInfo {
   const { key, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure } = actor;
   return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
-}
-
-function errorOf(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(reasonOf(cause));
 }

@@ -70,3 +70,8 @@ export function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message || cause.name : show(cause);
   return text.slice(0, 1000);
 }
+
+/** What was thrown, as an error. */
+export function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(reasonOf(cause));
+}
