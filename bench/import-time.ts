@@ -14,8 +14,9 @@ export async function importTime(folder: string): Promise<Measure> {
   await mkdir(built);
   await writeFile(join(built, "package.json"), JSON.stringify({ type: "module" }));
   await symlink(join(root, "node_modules"), join(built, "node_modules"));
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  await run(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", join(built, "dist")], { cwd: root });
+  const rolldown = join(root, "node_modules", "rolldown", "bin", "cli.mjs");
+  const build = [rolldown, "-c", "rolldown.config.ts", "--dir", join(built, "dist")];
+  await run(process.execPath, build, { cwd: root });
 
   const imports = join(built, "imports.js");
   const nothing = join(built, "nothing.js");

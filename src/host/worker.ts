@@ -15,7 +15,8 @@ interface WorkerBounds {
   readonly memoryMax: number | undefined;
 }
 
-const program = new URL(import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
+// Built, this may be a part in another folder, as deep as this one.
+const program = new URL(`../host/worker-main.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
 /** The exit of a process that V8 ended for lack of memory: by SIGABRT, or what a shell makes of that. */
 const abortedCodes: readonly unknown[] = ["SIGABRT", 134];
 

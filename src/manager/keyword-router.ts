@@ -64,11 +64,13 @@ function profilesOf(agents: ReadonlyMap<string, Agent>): readonly Profile[] {
   }));
 }
 
-// A fixed language, so that the same message goes the same way on every machine.
-const segmenter = new Intl.Segmenter("en", { granularity: "word" });
+/** Made for the first text: it takes 8 ms, as long as all else that `import "perdure"` does. */
+let segmenter: Intl.Segmenter | undefined;
 
 /** The words of a text, folded; a pictogram is a word too. */
 function wordsOf(text: string): readonly string[] {
+  // A fixed language, so that the same message goes the same way on every machine.
+  segmenter ??= new Intl.Segmenter("en", { granularity: "word" });
   const words: string[] = [];
   for (const { segment, isWordLike } of segmenter.segment(text.normalize("NFC"))) {
     if (isWordLike === true || /\p{Extended_Pictographic}/u.test(segment)) words.push(fold(segment));

@@ -179,11 +179,22 @@ describe("the package", () => {
     }
     const strange = paths.filter((path) => /\.test\.|^(src|test|bench|demo|examples)\/|\.db/.test(path));
     assert.deepEqual(strange, []);
-    const compiled = paths.filter((path) => /^dist\/.*\.js$/.test(path));
-    const stale = compiled.filter(
-      (path) => !existsSync(join(root, path.replace("dist/", "src/").replace(/js$/, "ts"))),
+    const declared = paths.filter((path) => path.endsWith(".d.ts"));
+    const stale = declared.filter(
+      (path) => !existsSync(join(root, path.replace("dist/", "src/").replace(/d\.ts$/, "ts"))),
     );
     assert.deepEqual(stale, [], "compiled from a source that is no longer there");
+  });
+
+  test("what is for browsers loads nothing of Node", () => {
+    const loaded = new Set([join(installed, "dist/client/index.js")]);
+    for (const path of loaded) {
+      for (const [, from = ""] of readFileSync(path, "utf8").matchAll(/^(?:import|export)\b.*?"([^"]+)";$/gm)) {
+        assert.doesNotMatch(from, /^node:/, path);
+        if (from.startsWith(".")) loaded.add(join(path, "..", from));
+      }
+    }
+    assert(loaded.size > 1, "no imports were found");
   });
 
   test("publint has nothing to say", async () => {
