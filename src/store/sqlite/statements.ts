@@ -40,7 +40,9 @@ export function prepareAll(database: DatabaseSync): Statements {
   const instances = (which: string): StatementSync =>
     sql(`
       select id, host, pid, machine, started_at as startedAt, address, seen_at as seenAt from instances where ${which}`);
-  const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = ?`;
+  // A bare "?" could be 'events', for which there is an index of its own: to choose, SQLite would prepare the statement
+  // anew at every run. The plus keeps it from looking at the value.
+  const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
   return {
     place: sql(`
       select no, version, state, user, active_minute as activeMinute, state_since as stateSince, sweep_at as sweepAt
@@ -57,14 +59,15 @@ export function prepareAll(database: DatabaseSync): Statements {
       update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
     removeSession: sql("delete from sessions where no = ?"),
     removeEntries: sql("delete from entries where session = ?"),
-    cutLog: sql("delete from entries where session = ? and log = ? and seq >= ?"),
+    cutLog: sql("delete from entries where session = ? and log = +? and seq >= ?"),
     insertEntry: sql("insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)"),
     insertEntries: sql(`
       insert into entries (session, log, seq, key, at, data)
       values ${Array.from({ length: entriesAtOnce }, () => "(?, ?, ?, ?, ?, ?)").join(", ")}`),
     entryByKey: entries(`${ofLog} and key = ?`),
-    entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by seq`),
-    tail: entries(`from entries where session = ? and log = ? order by seq desc limit ?`),
+    // By their keys, and sorted then: to save the sorting, SQLite would walk through the whole log.
+    entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by +seq`),
+    tail: entries(`from entries where session = ? and log = +? order by seq desc limit ?`),
     rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),
     rangeDown: entries(`${ofLog} and seq between ? and ? order by seq desc limit ?`),
     beat: sql(`
