@@ -1,7 +1,7 @@
 /** How a failure is told, and what the process exits with after it. */
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
-import { SessionError, type ErrorCode } from "../index.ts";
+import { SessionError, type ErrorCode } from "../errors.ts";
 import { CliError } from "./cli-error.ts";
 import { printable } from "./output.ts";
 

@@ -1,28 +1,35 @@
-import { backupCommand } from "./backup.ts";
-import { chatCommand } from "./chat.ts";
+import type { Command } from "commander";
 import { bareCommand, examples } from "./command.ts";
-import { consultCommand } from "./consult.ts";
-import { eraseCommand } from "./erase.ts";
-import { copyCommand } from "./copy.ts";
-import { doctorCommand } from "./doctor.ts";
-import { eventsCommand } from "./events.ts";
-import { exportCommand } from "./export.ts";
+import { keepCompiled } from "./compile-cache.ts";
 import { complain, exitCodeOf } from "./failure.ts";
-import { hostCommand } from "./host.ts";
-import { importCommand } from "./import.ts";
-import { keysCommand } from "./keys.ts";
-import { migrateCommand } from "./migrate.ts";
-import { restoreAllCommand } from "./restore-all.ts";
-import { restoreCommand } from "./restore.ts";
-import { saveCommand } from "./save.ts";
-import { savedCommand } from "./saved.ts";
-import { serveCommand } from "./serve.ts";
-import { sessionsCommand } from "./sessions.ts";
-import { statsCommand } from "./stats.ts";
 import { version } from "./version.ts";
+
+/** By name, as the help lists them. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  consult: async () => (await import("./consult.ts")).consultCommand(),
+  chat: async () => (await import("./chat.ts")).chatCommand(),
+  sessions: async () => (await import("./sessions.ts")).sessionsCommand(),
+  stats: async () => (await import("./stats.ts")).statsCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  save: async () => (await import("./save.ts")).saveCommand(),
+  restore: async () => (await import("./restore.ts")).restoreCommand(),
+  saved: async () => (await import("./saved.ts")).savedCommand(),
+  export: async () => (await import("./export.ts")).exportCommand(),
+  import: async () => (await import("./import.ts")).importCommand(),
+  copy: async () => (await import("./copy.ts")).copyCommand(),
+  backup: async () => (await import("./backup.ts")).backupCommand(),
+  "restore-all": async () => (await import("./restore-all.ts")).restoreAllCommand(),
+  events: async () => (await import("./events.ts")).eventsCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  host: async () => (await import("./host.ts")).hostCommand(),
+  keys: async () => (await import("./keys.ts")).keysCommand(),
+  erase: async () => (await import("./erase.ts")).eraseCommand(),
+  migrate: async () => (await import("./migrate.ts")).migrateCommand(),
+};
 
 /** Run the command line; the exit code is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
+  keepCompiled();
   quietExperimentalWarnings();
   for (const stream of [process.stdout, process.stderr]) stream.on("error", forgiveGoneReader);
   try {
@@ -33,34 +40,19 @@ export async function main(args: readonly string[]): Promise<void> {
         examples(["perdure consult ceo 'Shall we buy a second oven?'", "perdure chat ceo", "perdure sessions list"]) +
           "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema.\n",
       );
-    for (const command of [
-      consultCommand(),
-      chatCommand(),
-      sessionsCommand(),
-      statsCommand(),
-      doctorCommand(),
-      saveCommand(),
-      restoreCommand(),
-      savedCommand(),
-      exportCommand(),
-      importCommand(),
-      copyCommand(),
-      backupCommand(),
-      restoreAllCommand(),
-      eventsCommand(),
-      serveCommand(),
-      hostCommand(),
-      keysCommand(),
-      eraseCommand(),
-      migrateCommand(),
-    ])
-      perdure.addCommand(command);
+    for (const command of await commandsFor(args)) perdure.addCommand(command);
     await perdure.parseAsync(args, { from: "user" });
   } catch (error) {
     complain(error, { json: args.includes("--json") });
     // A signal has said already what the process exits with.
     process.exitCode ||= exitCodeOf(error);
   }
+}
+
+/** The command that is named, without loading the others; all of them for help, or for who has named none. */
+async function commandsFor([name = ""]: readonly string[]): Promise<Command[]> {
+  const named = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  return await Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()));
 }
 
 /** Node 22 calls its SQLite experimental on stderr, which is not ours to say to users. */
