@@ -88,7 +88,8 @@ export class SqliteStore implements Store {
     }
     const places: (Place | undefined)[] = [];
     for (const { key, expected } of transaction) {
-      const place = this.#sql.place.get(key.tenant, key.id) as Place | undefined;
+      const row = this.#sql.place.get(key.tenant, key.id);
+      const place = row === undefined ? undefined : placeOf(row);
       if ((place?.version ?? 0) !== expected) return { status: "conflict", current: this.#record(key) };
       places.push(place);
     }
@@ -304,6 +305,20 @@ function drained<T>(steps: Generator<void, T, void>): T {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
+}
+
+/** A place from a row of `no, version, state, user, active_minute, state_since, sweep_at`. */
+function placeOf(row: unknown): Place {
+  const [no, version, state, user, activeMinute, stateSince, sweepAt] = row as [
+    number,
+    number,
+    Place["state"],
+    string | null,
+    number,
+    number,
+    number,
+  ];
+  return { no, version, state, user, activeMinute, stateSince, sweepAt };
 }
 
 /** An entry from a row of `seq, key, at, data`. */

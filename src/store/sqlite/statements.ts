@@ -31,12 +31,13 @@ export const entriesAtOnce = 8;
 /** Prepared once: preparing costs more than running. */
 export function prepareAll(database: DatabaseSync): Statements {
   const sql = (text: string): StatementSync => database.prepare(text);
-  // Rows of entries come as arrays: node:sqlite makes those a fifth faster than objects.
-  const entries = (text: string): StatementSync => {
-    const statement = sql(`select seq, key, at, data ${text}`);
+  // What an append asks for, and entries, come as arrays: node:sqlite makes those a fifth faster than objects.
+  const arrays = (text: string): StatementSync => {
+    const statement = sql(text);
     statement.setReturnArrays(true);
     return statement;
   };
+  const entries = (text: string): StatementSync => arrays(`select seq, key, at, data ${text}`);
   const instances = (which: string): StatementSync =>
     sql(`
       select id, host, pid, machine, started_at as startedAt, address, seen_at as seenAt from instances where ${which}`);
@@ -44,9 +45,8 @@ export function prepareAll(database: DatabaseSync): Statements {
   // anew at every run. The plus keeps it from looking at the value.
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
   return {
-    place: sql(`
-      select no, version, state, user, active_minute as activeMinute, state_since as stateSince, sweep_at as sweepAt
-      from sessions where tenant = ? and id = ?`),
+    place: arrays(`
+      select no, version, state, user, active_minute, state_since, sweep_at from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
       insert into sessions (tenant, id, agent, created_at, version, last_activity_at, expires_at, data,
