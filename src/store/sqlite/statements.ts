@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { noText } from "../entry-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
 
 export type Statements = Record<
@@ -12,6 +13,7 @@ export type Statements = Record<
   | "cutLog"
   | "insertEntry"
   | "insertEntries"
+  | "insertBytes"
   | "entryByKey"
   | "entriesByKeys"
   | "tail"
@@ -37,7 +39,7 @@ export function prepareAll(database: DatabaseSync): Statements {
     statement.setReturnArrays(true);
     return statement;
   };
-  const entries = (text: string): StatementSync => arrays(`select seq, key, at, data ${text}`);
+  const entries = (text: string): StatementSync => arrays(`select seq, key, at, coalesce(bytes, data) ${text}`);
   const instances = (which: string): StatementSync =>
     sql(`
       select id, host, pid, machine, started_at as startedAt, address, seen_at as seenAt from instances where ${which}`);
@@ -64,6 +66,8 @@ export function prepareAll(database: DatabaseSync): Statements {
     insertEntries: sql(`
       insert into entries (session, log, seq, key, at, data)
       values ${Array.from({ length: entriesAtOnce }, () => "(?, ?, ?, ?, ?, ?)").join(", ")}`),
+    insertBytes: sql(`
+      insert into entries (session, log, seq, key, at, data, bytes) values (?, ?, ?, ?, ?, '${noText}', ?)`),
     entryByKey: entries(`${ofLog} and key = ?`),
     // By their keys, and sorted then: to save the sorting, SQLite would walk through the whole log.
     entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by +seq`),
