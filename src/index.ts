@@ -97,6 +97,7 @@ export type {
   FoundEvents,
   EventScan,
   FoundEvent,
+  InspectOptions,
   Loaded,
   LoadRequest,
   LogRange,

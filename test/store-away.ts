@@ -54,9 +54,9 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.find(query);
     },
-    async inspect() {
+    async inspect(options) {
       guard();
-      return await memory.inspect();
+      return await memory.inspect(options);
     },
     async tally(query) {
       guard();

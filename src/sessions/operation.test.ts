@@ -238,7 +238,7 @@ test("a commit is told in the context of who made it, also where it had to wait 
     read: (key, range) => memory.read(key, range),
     find: (query) => memory.find(query),
     tally: (query) => memory.tally(query),
-    inspect: () => memory.inspect(),
+    inspect: (options) => memory.inspect(options),
     events: (scan) => memory.events(scan),
     forgetEvents: (past) => memory.forgetEvents(past),
     heartbeat: (instance, options) => memory.heartbeat(instance, options),

@@ -50,7 +50,7 @@ function delegating(store: Store): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
-    inspect: () => store.inspect(),
+    inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

@@ -67,8 +67,8 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.tally(...args));
   }
 
-  async inspect(): ReturnType<Store["inspect"]> {
-    return await this.#through(() => this.#store.inspect());
+  async inspect(...args: Parameters<Store["inspect"]>): ReturnType<Store["inspect"]> {
+    return await this.#through(() => this.#store.inspect(...args));
   }
 
   async events(...args: Parameters<Store["events"]>): ReturnType<Store["events"]> {

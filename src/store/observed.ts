@@ -25,7 +25,7 @@ export function observed(store: Store): Store {
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
     tally: (query) => told("tally", () => store.tally(query)),
-    inspect: () => told("inspect", () => store.inspect()),
+    inspect: (options) => told("inspect", () => store.inspect(options)),
     events: (scan) => told("events", () => store.events(scan)),
     forgetEvents: (past) => told("forgetEvents", () => store.forgetEvents(past)),
     heartbeat: (instance, options) => told("heartbeat", () => store.heartbeat(instance, options)),

@@ -63,10 +63,11 @@ export interface Store {
 
   /**
    * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
-   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store.
+   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store. With
+   * `repair` what can be mended by adding is; nothing is taken away.
    * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
    */
-  inspect(): Promise<readonly StoreFlaw[]>;
+  inspect(options?: InspectOptions): Promise<readonly StoreFlaw[]>;
 
   /**
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
@@ -121,6 +122,15 @@ export interface StoreFlaw {
   readonly kind: "orphans" | "schema" | "damage";
   /** For people: what is wrong, and where. */
   readonly what: string;
+  /** What mends it; null: nothing that the store could do. */
+  readonly remedy: string | null;
+  readonly repaired: boolean;
+}
+
+/** How to look over a store. */
+export interface InspectOptions {
+  /** Mend what can be mended without taking anything away. @default false */
+  readonly repair?: boolean;
 }
 
 /** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */

@@ -59,7 +59,7 @@ export function failingStore(
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
-    inspect: () => store.inspect(),
+    inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

@@ -297,7 +297,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   [
     "finds fault with itself",
     "inspect-finds-nothing",
-    () => ({ inspect: async () => [{ kind: "damage", what: "everything" }] }),
+    () => ({ inspect: async () => [{ kind: "damage", what: "everything", remedy: null, repaired: false }] }),
   ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
@@ -319,7 +319,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     tally: (query) => store.tally(query),
-    inspect: () => store.inspect(),
+    inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

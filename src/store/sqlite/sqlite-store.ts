@@ -12,6 +12,7 @@ import type {
   Capabilities,
   FoundEvents,
   EventScan,
+  InspectOptions,
   Loaded,
   LoadRequest,
   LogRange,
@@ -23,7 +24,7 @@ import type {
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { findPage } from "./find.ts";
-import { flawsIn } from "./inspect.ts";
+import { flawsIn, schemaFlaws } from "./inspect.ts";
 import { busyError } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
@@ -223,8 +224,11 @@ export class SqliteStore implements Store {
     }
   }
 
-  async inspect(): Promise<readonly StoreFlaw[]> {
-    return await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
+  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {
+    const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
+    if (!repair || found.every(({ remedy }) => remedy === null)) return found;
+    const schema = await this.#write(() => schemaFlaws(this.#database, true));
+    return [...found.filter(({ kind }) => kind !== "schema"), ...schema];
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {
