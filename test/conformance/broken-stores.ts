@@ -282,6 +282,15 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };
     }),
   ],
+  [
+    "takes all events for conflicts",
+    "tally-is-whole: conflicts",
+    mapTally(async (tally, query) => {
+      const whole = await tally(query);
+      const conflicts = whole.logs.find(({ log }) => log === "events")?.entries ?? 0;
+      return { ...whole, turns: { ...whole.turns, conflicts } };
+    }),
+  ],
   ["sums up all groups", "tally-is-bounded", mapTally((tally, query) => tally({ ...query, limit: 1e6 }))],
   ["sums up all times", "tally-is-whole: since", mapTally((tally, { since: _, ...query }) => tally(query))],
   ["takes states as written", "tally-is-whole: sessions", mapTally((tally, query) => tally({ ...query, now: 0 }))],
