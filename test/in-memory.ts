@@ -56,6 +56,7 @@ function keptOpen(store: Store, loadsFail: () => boolean): Store {
     },
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    count: (query) => store.count(query),
     tally: (query) => store.tally(query),
     inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),

@@ -58,6 +58,10 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.inspect(options);
     },
+    async count(query) {
+      guard();
+      return await memory.count(query);
+    },
     async tally(query) {
       guard();
       return await memory.tally(query);

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { openSessions, type CopyReport } from "../index.ts";
+import { openSessions, type CopyOptions, type CopyReport } from "../index.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "./command.ts";
 import { note, printable, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 
-interface CopyOptions extends JsonOption {
+interface Options extends JsonOption {
   readonly from: string;
   readonly to: string;
   readonly tenant?: string;
@@ -28,23 +28,30 @@ export function copyCommand(): Command {
     .action(copy);
 }
 
-async function copy({ from, to, tenant, json }: CopyOptions): Promise<void> {
+async function copy({ from, to, tenant, json }: Options): Promise<void> {
   await untilSignalled(async (signal) => {
     const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;
     await using source = await openSessions({ store: from, ...own });
     await using target = await openSessions({ store: to, ...own });
-    const countable = Progress.isShown && tenant !== undefined;
-    const progress = new Progress(countable ? await source.count() : undefined);
-    const done = await source.copyTo(target, {
-      everything: tenant === undefined,
-      signal,
-      onProgress({ restored, present, replaced, bytes }) {
-        const sessions = restored + present + replaced;
-        progress.show({ done: sessions, sessions, bytes });
-      },
+    const done = await withProgress(async (progress) => {
+      return await source.copyTo(target, { everything: tenant === undefined, signal, ...progress });
     });
-    progress.clear();
     tellCopy(done, { json, verb: "copied" });
+  });
+}
+
+/** Copy, drawing how far it is where there is a terminal to draw on. */
+export async function withProgress(
+  work: (options: Pick<CopyOptions, "onProgress">) => Promise<CopyReport>,
+): Promise<CopyReport> {
+  // Counting what is to be copied is for who sees it.
+  if (!Progress.isShown) return await work({});
+  using progress = await Progress.begin();
+  return await work({
+    onProgress({ restored, present, replaced, skipped, bytes, total }) {
+      const sessions = restored + present + replaced;
+      progress.show({ done: sessions + skipped, total, sessions, bytes });
+    },
   });
 }
 

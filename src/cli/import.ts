@@ -46,16 +46,17 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const source = new Counted(file);
-    const progress = new Progress(await source.size());
+    const total = await source.size();
+    using progress = await Progress.begin();
     const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
     const done = await sessions.import(until(signal, items), {
       onExists,
       dryRun: dryRun === true,
       ...(agent === undefined ? {} : { agent }),
       onProgress: ({ restored, present, replaced }) =>
-        progress.show({ done: source.read, sessions: restored + present + replaced, bytes: source.read }),
+        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read }),
     });
-    progress.clear();
+    progress[Symbol.dispose]();
     if (done.skipped > 0) process.exitCode ||= 1;
     if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
     else tell(done, { dryRun: dryRun === true, stopped: signal.aborted });

@@ -237,6 +237,7 @@ test("a commit is told in the context of who made it, also where it had to wait 
     load: (requests) => memory.load(requests),
     read: (key, range) => memory.read(key, range),
     find: (query) => memory.find(query),
+    count: (query) => memory.count(query),
     tally: (query) => memory.tally(query),
     inspect: (options) => memory.inspect(options),
     events: (scan) => memory.events(scan),

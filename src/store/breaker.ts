@@ -63,6 +63,10 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.find(...args));
   }
 
+  async count(...args: Parameters<Store["count"]>): ReturnType<Store["count"]> {
+    return await this.#through(() => this.#store.count(...args));
+  }
+
   async tally(...args: Parameters<Store["tally"]>): ReturnType<Store["tally"]> {
     return await this.#through(() => this.#store.tally(...args));
   }

@@ -24,6 +24,7 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     load: async (requests) => await (await store()).load(requests),
     read: async (key, range) => await (await store()).read(key, range),
     find: async (query) => await (await store()).find(query),
+    count: async (query) => await (await store()).count(query),
     tally: async (query) => await (await store()).tally(query),
     inspect: async (options) => await (await store()).inspect(options),
     events: async (scan) => await (await store()).events(scan),

@@ -24,6 +24,7 @@ export function observed(store: Store): Store {
     load: (requests) => told("load", () => store.load(requests)),
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
+    count: (query) => told("count", () => store.count(query)),
     tally: (query) => told("tally", () => store.tally(query)),
     inspect: (options) => told("inspect", () => store.inspect(options)),
     events: (scan) => told("events", () => store.events(scan)),

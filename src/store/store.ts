@@ -51,6 +51,12 @@ export interface Store {
   find(query: SessionQuery): Promise<Page>;
 
   /**
+   * How many records match, counted where they are kept.
+   * INVARIANT count-is-what-is-found: as many as `find` hands out on all its pages, where nothing changes meanwhile.
+   */
+  count(query: CountQuery): Promise<number>;
+
+  /**
    * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
    * `events`, in the forms that `domain/` gives their entries. A store that has nothing faster hands all it has to a
    * `Tallying`.
@@ -241,6 +247,11 @@ export interface SessionFilter {
   readonly activeSince?: number;
   /** Last activity before this, epoch ms. */
   readonly activeBefore?: number;
+}
+
+/** Which sessions to count: one tenant's, or all. */
+export interface CountQuery extends SessionFilter {
+  readonly tenant?: string;
 }
 
 /** Which events, in which order. */

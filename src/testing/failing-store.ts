@@ -58,6 +58,7 @@ export function failingStore(
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    count: (query) => store.count(query),
     tally: (query) => store.tally(query),
     inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),

@@ -283,6 +283,16 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     }),
   ],
   [
+    "counts states as written",
+    "count-is-what-is-found: by live",
+    (store) => ({ count: (query) => store.count({ ...query, now: 0 }) }),
+  ],
+  [
+    "counts all tenants",
+    "count-is-what-is-found: of one tenant",
+    (store) => ({ count: ({ tenant: _, ...query }) => store.count(query) }),
+  ],
+  [
     "takes all events for conflicts",
     "tally-is-whole: conflicts",
     mapTally(async (tally, query) => {
@@ -327,6 +337,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    count: (query) => store.count(query),
     tally: (query) => store.tally(query),
     inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),

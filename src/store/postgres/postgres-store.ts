@@ -5,6 +5,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
   InspectOptions,
@@ -24,7 +25,7 @@ import type { Tally, TallyQuery } from "../tally.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
 import { eventPage, forgetEvents } from "./events.ts";
-import { findPage } from "./find.ts";
+import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
 import { flawsIn } from "./inspect.ts";
@@ -179,6 +180,15 @@ export class PostgresStore implements Store {
   async find(query: SessionQuery): Promise<Page> {
     this.#database.guardOpen();
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
+  }
+
+  async count(query: CountQuery): Promise<number> {
+    this.#database.guardOpen();
+    return await countFound(
+      (text, values) => this.#withSchema(() => this.#database.administer(text, values)),
+      this.#schema,
+      query,
+    );
   }
 
   async tally(query: TallyQuery): Promise<Tally> {

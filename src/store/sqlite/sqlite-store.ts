@@ -10,6 +10,7 @@ import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
   InspectOptions,
@@ -23,7 +24,7 @@ import type {
   StoreFlaw,
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
-import { findPage } from "./find.ts";
+import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
 import { busyError } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
@@ -200,6 +201,10 @@ export class SqliteStore implements Store {
 
   async find(query: SessionQuery): Promise<Page> {
     return await this.#run(() => findPage(this.#database, query));
+  }
+
+  async count(query: CountQuery): Promise<number> {
+    return await this.#run(() => countFound(this.#database, query));
   }
 
   /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */

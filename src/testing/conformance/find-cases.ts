@@ -135,7 +135,19 @@ function recentCases(check: Check): void {
       for (const limit of [1, 2, 100])
         assert.deepEqual(inOrder(await pages(bench.store, byKey(bench, { now, ...filter, limit }))), expected);
     });
+    check(`count-is-what-is-found: by ${what}`, async (bench) => {
+      await create(bench, sessions);
+      assert.equal(await bench.store.count({ tenant: bench.tenant, now, ...filter }), expected.length);
+    });
   }
+
+  check("count-is-what-is-found: of one tenant, or of all where none is named", async (bench) => {
+    const before = await bench.store.count({ now });
+    await create(bench, [...sessions, { id: "theirs", tenant: `${bench.tenant} too` }]);
+    assert.equal(await bench.store.count({ now }), before + sessions.length + 1);
+    assert.equal(await bench.store.count({ now, tenant: bench.tenant }), sessions.length);
+    assert.equal(await bench.store.count({ now, tenant: `${bench.tenant} of nobody` }), 0);
+  });
 
   check("pages-are-complete: recent follows a record as it changes", async (bench) => {
     const { store } = bench;
