@@ -40,6 +40,19 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
   });
 }
 
+/** How messages begin that name their place themselves. */
+const openings = ["", "the message at "];
+
+/** What was left out and why, each with its place, once. */
+export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
+  for (const { source, code, message } of reasons) {
+    const saysWhere = openings.some((words) => message.startsWith(words + source));
+    const what = saysWhere ? message : `${source}: ${message}`;
+    note(`skipped ${printable(what)} [${code}]`);
+  }
+  if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
+}
+
 /** Copy, drawing how far it is where there is a terminal to draw on. */
 export async function withProgress(
   work: (options: Pick<CopyOptions, "onProgress">) => Promise<CopyReport>,
@@ -60,15 +73,13 @@ export function tellCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
-  const { restored, present, replaced, skipped, reasons, complete } = done;
+  const { restored, present, replaced, skipped, complete } = done;
   if (skipped > 0 || !complete) process.exitCode ||= 1;
   if (json === true) {
     writeJson(done);
     return;
   }
-  for (const { source, code, message } of reasons)
-    note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
-  if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
+  tellSkipped(done);
   const counts = [
     `${restored} new`,
     `${replaced} brought up to date`,

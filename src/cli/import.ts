@@ -5,8 +5,9 @@ import { unpacked } from "../moving/bytes.ts";
 import { importItems } from "../moving/import-items.ts";
 import { named } from "../sessions/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
+import { tellSkipped } from "./copy.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
-import { note, printable, writeJson } from "./output.ts";
+import { note, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -64,9 +65,7 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
 }
 
 function tell(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
-  for (const { source, code, message } of done.reasons)
-    note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
-  if (done.skipped > done.reasons.length) note(`… and ${done.skipped - done.reasons.length} more`);
+  tellSkipped(done);
   const { restored, turns, replaced, present, skipped } = done;
   const counts = [
     `${restored} sessions`,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { openSessions } from "../../src/index.ts";
-import { finish, Workplace } from "./command-line.ts";
+import { finish, outputUntil, Workplace } from "./command-line.ts";
 
 /** A store of this many sessions, in two tenants, large enough that a command takes a moment. */
 async function stocked(count: number): Promise<Workplace> {
@@ -112,9 +112,8 @@ test("Ctrl-C takes the line away, and ends what cannot be stopped in good order 
   for (const [args, says] of commands) {
     const child = place.startOnTerminal(args);
     const finished = finish(child);
-    child.stdout?.on("data", (data: Buffer) => {
-      if (data.toString().includes(" MB/s")) child.stdin?.write("\u0003");
-    });
+    await outputUntil(child, " MB/s");
+    child.stdin?.write("\u0003");
     const { code, stdout } = await finished;
     assert.equal(code, 130, stdout);
     assert.match(seen(stdout).stayed.replaceAll("^C", "").trim(), says, args.join(" "));
