@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { tracingChannel } from "node:diagnostics_channel";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
@@ -7,10 +10,12 @@ import { place as placeAway } from "../../test/store-away.ts";
 import type { SessionEvent } from "../domain/event.ts";
 import { correlated } from "./correlation.ts";
 import type { Operation } from "./operation.ts";
+import { openSqlite } from "../store/sqlite/open.ts";
 import type { Session } from "./session.ts";
+import { Sessions } from "./sessions.ts";
 
 /** Two handles of one session, the first behind by a turn of the second. */
-async function behind({ sessions }: InMemory): Promise<{ mine: Session; theirs: Session }> {
+async function behind({ sessions }: Pick<InMemory, "sessions">): Promise<{ mine: Session; theirs: Session }> {
   const mine = await sessions.create({ id: "s", agent: "ceo" });
   const theirs = await sessions.get("s");
   await theirs.append({ input: "theirs", output: "a secret" });
@@ -139,12 +144,20 @@ test("it takes no lease, and is no sign of life: held, expired, ended and archiv
 });
 
 test("closing waits for what is still to be written down", async () => {
-  await using place = inMemory();
-  const { mine } = await behind(place);
-  const witness = await place.another().get("s");
-  await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });
-  await place.sessions.close();
-  assert.equal((await conflicts(witness, place)).length, 1);
+  const folder = mkdtempSync(join(tmpdir(), "perdure-conflict-"));
+  try {
+    const open = async (): Promise<Sessions> =>
+      Sessions.on(await openSqlite({ url: `sqlite:${join(folder, "store.db")}` }), { sweep: false });
+    const sessions = await open();
+    const { mine } = await behind({ sessions });
+    await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });
+    await sessions.close();
+    await using again = await open();
+    const { events } = await again.events({ type: "conflicted" });
+    assert.equal(events.length, 1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("where the store is away the caller gets the same error at once, and the channel of operations tells what was lost", async () => {

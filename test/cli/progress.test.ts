@@ -117,6 +117,8 @@ test("Ctrl-C takes the line away, and ends what cannot be stopped in good order 
     const { code, stdout } = await finished;
     assert.equal(code, 130, stdout);
     assert.match(seen(stdout).stayed.replaceAll("^C", "").trim(), says, args.join(" "));
+    const clearsLine = "\u001b[2K";
+    assert.ok(stdout.lastIndexOf(clearsLine) > stdout.lastIndexOf(" MB/s"), "the line is taken away");
     assert.ok(!stdout.includes("\u001b[?7l") && !stdout.includes("\u001b[?25l"), "the terminal is left as it was");
   }
   assert.equal(existsSync(join(place.folder, "second.db")), false, "a backup that was stopped is none");
