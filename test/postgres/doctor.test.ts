@@ -104,6 +104,7 @@ const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] 
   ["drop index perdure.sessions_due", /^index sessions_due is missing$/, true],
   ["drop index perdure.entries_by_key", /^index entries_by_key is missing$/, true],
   ["drop function perdure.load_sessions", /^function load_sessions is missing$/, true],
+  ["drop function perdure.entry_text", /^function entry_text is missing$/, true],
   [
     "alter function perdure.commit_change reset lock_timeout",
     /^function commit_change is not as this version makes it$/,
@@ -113,6 +114,13 @@ const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] 
     "create or replace function perdure.instant(_ms bigint) returns timestamptz language sql immutable strict parallel safe as 'select now()'",
     /^function instant is not as/,
     true,
+  ],
+  ["drop trigger keep_bytes on perdure.entries", /^trigger keep_bytes is missing$/, true],
+  ["alter table perdure.entries disable trigger keep_bytes", /^trigger keep_bytes is switched off$/, true],
+  [
+    "create trigger mine before update on perdure.lanes for each row execute function suppress_redundant_updates_trigger()",
+    /^trigger mine of lanes is not Perdure's, and may change/,
+    false,
   ],
   ["drop view perdure.usage_by_day", /^view usage_by_day is missing$/, true],
   ["alter table perdure.instances drop column address", /^column address of instances is missing$/, true],
@@ -220,7 +228,7 @@ test("the step of the schema is held against the program's: an older one is told
     const needs = `the schema is at step ${steps}, this version of perdure needs ${known}`;
     const [flaw, ...others] = await inspected(url);
     assert.deepEqual([flaw?.kind, flaw?.what, flaw?.repaired, others], ["schema", needs, false, []]);
-    assert.match(flaw?.remedy ?? "", /perdure migrate.*addresses of hosts/);
+    assert.match(flaw?.remedy ?? "", /perdure migrate.*archives as bytes/);
     assert.equal((await migratePostgres({ url }, { dryRun: true })).found, steps, "looking changes nothing");
     assert.deepEqual(
       (await inspected(url, { repair: true })).map(({ repaired }) => repaired),

@@ -3,13 +3,13 @@ import type { Layout } from "./schema.ts";
 
 /** Something that stands in a schema, as the server describes it. */
 export interface StandingPart {
-  readonly kind: "table" | "column" | "index" | "constraint" | "part" | "function" | "view";
+  readonly kind: "table" | "column" | "index" | "constraint" | "trigger" | "part" | "function" | "view";
   /** Of a column: `table.column`. */
   readonly name: string;
   /** The table it belongs to; of a function or a view none. */
   readonly table: string;
   readonly text: string;
-  /** False for an index that the server does not use. */
+  /** False for an index that the server does not use, and for a trigger that is switched off. */
   readonly valid: boolean;
   /** Of a function. */
   readonly settings: readonly string[];
@@ -54,6 +54,9 @@ const text = `
   union all
   select 'constraint', k.conname, ours.relname, pg_get_constraintdef(k.oid), true, '[]'
   from ours join pg_constraint k on k.conrelid = ours.oid and k.contype in ('c', 'f', 'x')
+  union all
+  select 'trigger', t.tgname, ours.relname, '', t.tgenabled in ('O', 'A'), '[]'
+  from ours join pg_trigger t on t.tgrelid = ours.oid and not t.tgisinternal
   union all
   select 'part', c.relname, ours.relname, pg_get_expr(c.relpartbound, c.oid), true, '[]'
   from ours join pg_inherits i on i.inhparent = ours.oid join pg_class c on c.oid = i.inhrelid

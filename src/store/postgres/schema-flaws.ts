@@ -31,6 +31,7 @@ export class SchemaComparison {
     yield* this.#indexFlaws();
     yield* this.#partFlaws();
     yield* this.#functionFlaws();
+    yield* this.#triggerFlaws();
     yield* this.#viewFlaws();
     if (!this.#isNewer) yield* this.#strangers();
   }
@@ -97,13 +98,24 @@ export class SchemaComparison {
       const { body, settings } = functionOf(sql);
       const there = this.#of("function", "").filter((part) => part.name === name);
       if (there.some((part) => part.text === body && part.settings.join() === settings.join())) continue;
-      const replaces = sql.replace(/^create/, "create or replace");
+      const replaces = sql.replace(/^create (or replace )?/, "create or replace ");
       if (there.length === 0) yield { what: `function ${name} is missing`, ...cured(sql, "it is made") };
       else
         yield {
           what: `function ${name} is not as this version makes it`,
           ...cured(replaces, "it becomes what this version makes"),
         };
+    }
+  }
+
+  *#triggerFlaws(): Generator<SchemaFlaw> {
+    for (const { name, sql } of this.#makings("trigger")) {
+      const there = this.#named("trigger", name);
+      if (there === undefined) yield { what: `trigger ${name} is missing`, ...cured(sql, "it is made") };
+      else if (!there.valid) {
+        const on = `alter table ${this.#layout.schema}.${there.table} enable trigger ${name}`;
+        yield { what: `trigger ${name} is switched off`, ...cured(on, "it is switched on") };
+      }
     }
   }
 
@@ -123,6 +135,9 @@ export class SchemaComparison {
       for (const { name, text } of this.#of("index", table))
         if (text.startsWith("unique") && indexes[name] === undefined)
           yield { what: `index ${name} is not Perdure's, and may refuse what it writes: ${text}` };
+      for (const { name } of this.#of("trigger", table))
+        if (this.#making("trigger", name) === undefined)
+          yield { what: `trigger ${name} of ${table} is not Perdure's, and may change what it writes` };
       for (const { name, text } of this.#of("constraint", table))
         yield { what: `constraint ${name} of ${table} is not Perdure's, and may refuse what it writes: ${text}` };
     }

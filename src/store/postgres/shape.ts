@@ -25,6 +25,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     'key text collate "C"',
     "at bigint not null",
     'data text collate "C" not null',
+    "bytes bytea",
   ],
   instances: [
     'id text collate "C" not null',

@@ -2,13 +2,13 @@ import { migrations, type Layout } from "./schema.ts";
 
 /** What a migration makes, and the statement that makes it. */
 export interface MadePart {
-  readonly kind: "table" | "column" | "index" | "function" | "view";
+  readonly kind: "table" | "column" | "index" | "function" | "trigger" | "view";
   /** Of a column: `table.column`. */
   readonly name: string;
   readonly sql: string;
 }
 
-/** Every table, added column, index, function and view of the schema, by the statement that made it last. */
+/** Every table, added column, index, function, trigger and view of the schema, by the statement that made it last. */
 export function madeParts(layout: Layout): readonly MadePart[] {
   const parts = migrations
     .flatMap(({ sql }) => statementsIn(sql(layout)))
@@ -30,13 +30,14 @@ function statementsIn(sql: string): string[] {
 }
 
 function partOf(sql: string, schema: string): MadePart | undefined {
-  const [, made, indexName] = /^create (table|view|function|(?:unique )?index (\w+))\b/.exec(sql) ?? [];
-  if (indexName !== undefined) return { kind: "index", name: indexName, sql };
-  const table = wordBehind(sql, `${made === undefined ? "alter table" : `create ${made}`} ${schema}.`);
-  if (table === undefined) return undefined;
-  if (made !== undefined) return { kind: made as "table" | "view" | "function", name: table, sql };
-  const column = wordBehind(sql, `alter table ${schema}.${table} add column `);
-  return column === undefined ? undefined : { kind: "column", name: `${table}.${column}`, sql };
+  const [, unscoped, unscopedName = ""] = /^create (?:unique )?(index|trigger) (\w+)\b/.exec(sql) ?? [];
+  if (unscoped !== undefined) return { kind: unscoped as "index" | "trigger", name: unscopedName, sql };
+  const [created, kind] = /^create (?:or replace )?(table|view|function) /.exec(sql) ?? [];
+  const name = wordBehind(sql, `${created ?? "alter table "}${schema}.`);
+  if (name === undefined) return undefined;
+  if (kind !== undefined) return { kind: kind as "table" | "view" | "function", name, sql };
+  const column = wordBehind(sql, `alter table ${schema}.${name} add column `);
+  return column === undefined ? undefined : { kind: "column", name: `${name}.${column}`, sql };
 }
 
 function wordBehind(text: string, beginning: string): string | undefined {
