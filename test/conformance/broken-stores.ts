@@ -284,7 +284,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "counts states as written",
-    "count-is-what-is-found: by live",
+    "count-is-what-is-found: by each",
     (store) => ({ count: (query) => store.count({ ...query, now: 0 }) }),
   ],
   [
