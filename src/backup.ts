@@ -83,13 +83,16 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
     const core = coreOn(moment.store, limits);
     await using handle = await open(temporary, "wx", 0o600);
     const lines = backupLines(core);
+    const total = onProgress === undefined ? undefined : await core.store.count({ now: core.now() });
     const piece = new Piece();
     let [written, bytes] = [0, 0];
     const write = async (): Promise<void> => {
       const taken = piece.take();
       bytes += taken.length;
       await handle.writeFile(packed ? await packedPiece(taken) : taken);
-      onProgress?.({ done: written, total: undefined, sessions: written, bytes });
+      // The first line names the format.
+      const sessions = Math.max(0, written - 1);
+      onProgress?.({ done: sessions, total, sessions, bytes });
     };
     let next = await lines.next();
     for (; next.done !== true; next = await lines.next()) {
@@ -104,9 +107,12 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
 }
 
 /** Read it to its end, which says whether it is whole. */
-async function checkLines(file: string, limits: Limits): Promise<void> {
+async function checkLines(file: string, limits: Limits): Promise<LinesContent> {
   const sessions = sessionsIn(file, limits);
-  while ((await sessions.next()).done !== true);
+  for (;;) {
+    const next = await sessions.next();
+    if (next.done === true) return next.value;
+  }
 }
 
 /** The sessions of a backup of lines, each checked. */
@@ -139,11 +145,13 @@ export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
   const file = resolve(path);
   const isDatabase = (await headOf(file)).toString("latin1") === "SQLite format 3\0";
-  if (!isDatabase) await checkLines(file, limitsOf(options.limits));
+  const content = isDatabase ? undefined : await checkLines(file, limitsOf(options.limits));
   const store = await openStore(url);
   try {
     const target = coreOn(store, options.limits);
-    return isDatabase ? await restoreDatabase(file, target, options) : await restoreLines(file, target, options);
+    return content === undefined
+      ? await restoreDatabase(file, target, options)
+      : await restoreLines(file, target, { ...options, total: content.sessions });
   } finally {
     await store.close();
   }
@@ -183,10 +191,13 @@ async function restoreDatabase(
 async function restoreLines(
   file: string,
   target: Core,
-  { limits, signal, onProgress }: RestoreStoreOptions,
+  { limits, signal, onProgress, total }: RestoreStoreOptions & { readonly total: number },
 ): Promise<CopyReport> {
   const { Copying } = await import("./sessions/copying.ts");
-  const copying = new Copying(target, { signal, onProgress });
+  const copying = new Copying(target, {
+    signal,
+    onProgress: onProgress && ((report) => onProgress({ ...report, total })),
+  });
   await copying.take(sessionsIn(file, limitsOf(limits)), { isAgain: false });
   return copying.report(!copying.isStopped);
 }

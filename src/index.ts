@@ -46,7 +46,7 @@ export type { RestoreOptions } from "./sessions/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
 export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
 export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/importing.ts";
-export type { CopyOptions, CopyReport } from "./sessions/copying.ts";
+export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/copying.ts";
 export type { Conversation } from "./sessions/conversation.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/exchange.ts";
 export type { PortableRecord } from "./domain/snapshot.ts";
@@ -94,9 +94,11 @@ export type { Change, Claim, Transaction } from "./domain/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
 export type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
   FoundEvent,
+  InspectOptions,
   Loaded,
   LoadRequest,
   LogRange,

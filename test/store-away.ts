@@ -54,9 +54,13 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.find(query);
     },
-    async inspect() {
+    async inspect(options) {
       guard();
-      return await memory.inspect();
+      return await memory.inspect(options);
+    },
+    async count(query) {
+      guard();
+      return await memory.count(query);
     },
     async tally(query) {
       guard();

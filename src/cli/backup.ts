@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { backupStore } from "../index.ts";
+import { backupStore, type BackupOptions, type BackupReport } from "../index.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "./command.ts";
 import { storeUrl } from "./environment.ts";
 import { report } from "./output.ts";
 import { Progress } from "./progress.ts";
 
-interface BackupOptions extends JsonOption {
+interface Options extends JsonOption {
   readonly store?: string;
 }
 
@@ -22,16 +22,17 @@ export function backupCommand(): Command {
     .action(backup);
 }
 
-async function backup(path: string, { json, ...options }: BackupOptions): Promise<void> {
-  let progress: Progress | undefined;
-  const done = await backupStore(storeUrl(options), path, {
-    onProgress(advance) {
-      progress ??= new Progress(advance.total);
-      progress.show(advance);
-    },
-  });
-  progress?.clear();
+async function backup(path: string, { json, ...options }: Options): Promise<void> {
+  const done = await withProgress((progress) => backupStore(storeUrl(options), path, progress));
   const { file, sessions, entries, bytes } = done;
   const held = `${sessions} sessions with ${entries} entries`;
   report(done, `backed up ${held} to ${file} (${bytes} bytes), and read it back`, { json });
+}
+
+async function withProgress(
+  work: (options: Pick<BackupOptions, "onProgress">) => Promise<BackupReport>,
+): Promise<BackupReport> {
+  if (!Progress.isShown) return await work({});
+  using progress = await Progress.begin();
+  return await work({ onProgress: (advance) => progress.show(advance) });
 }

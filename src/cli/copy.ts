@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { openSessions, type CopyReport } from "../index.ts";
+import { openSessions, type CopyOptions, type CopyReport } from "../index.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "./command.ts";
 import { note, printable, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 
-interface CopyOptions extends JsonOption {
+interface Options extends JsonOption {
   readonly from: string;
   readonly to: string;
   readonly tenant?: string;
@@ -28,23 +28,43 @@ export function copyCommand(): Command {
     .action(copy);
 }
 
-async function copy({ from, to, tenant, json }: CopyOptions): Promise<void> {
+async function copy({ from, to, tenant, json }: Options): Promise<void> {
   await untilSignalled(async (signal) => {
     const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;
     await using source = await openSessions({ store: from, ...own });
     await using target = await openSessions({ store: to, ...own });
-    const countable = Progress.isShown && tenant !== undefined;
-    const progress = new Progress(countable ? await source.count() : undefined);
-    const done = await source.copyTo(target, {
-      everything: tenant === undefined,
-      signal,
-      onProgress({ restored, present, replaced, bytes }) {
-        const sessions = restored + present + replaced;
-        progress.show({ done: sessions, sessions, bytes });
-      },
+    const done = await withProgress(async (progress) => {
+      return await source.copyTo(target, { everything: tenant === undefined, signal, ...progress });
     });
-    progress.clear();
     tellCopy(done, { json, verb: "copied" });
+  });
+}
+
+/** How messages begin that name their place themselves. */
+const openings = ["", "the message at "];
+
+/** What was left out and why, each with its place, once. */
+export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
+  for (const { source, code, message } of reasons) {
+    const saysWhere = openings.some((words) => message.startsWith(words + source));
+    const what = saysWhere ? message : `${source}: ${message}`;
+    note(`skipped ${printable(what)} [${code}]`);
+  }
+  if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
+}
+
+/** Copy, drawing how far it is where there is a terminal to draw on. */
+export async function withProgress(
+  work: (options: Pick<CopyOptions, "onProgress">) => Promise<CopyReport>,
+): Promise<CopyReport> {
+  // Counting what is to be copied is for who sees it.
+  if (!Progress.isShown) return await work({});
+  using progress = await Progress.begin();
+  return await work({
+    onProgress({ restored, present, replaced, skipped, bytes, total }) {
+      const sessions = restored + present + replaced;
+      progress.show({ done: sessions + skipped, total, sessions, bytes });
+    },
   });
 }
 
@@ -53,15 +73,13 @@ export function tellCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
-  const { restored, present, replaced, skipped, reasons, complete } = done;
+  const { restored, present, replaced, skipped, complete } = done;
   if (skipped > 0 || !complete) process.exitCode ||= 1;
   if (json === true) {
     writeJson(done);
     return;
   }
-  for (const { source, code, message } of reasons)
-    note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
-  if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
+  tellSkipped(done);
   const counts = [
     `${restored} new`,
     `${replaced} brought up to date`,

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { Finding } from "../index.ts";
+import { openSessions, type Finding, type Sessions } from "../index.ts";
 import { bareCommand, examples, jsonOption, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
 import { note, printable, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -24,7 +24,7 @@ export function doctorCommand(): Command {
 
 async function doctor({ repair = false, json, ...options }: DoctorOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options);
+    await using sessions = await openToLook(options);
     const onFinding = json === true ? writeJson : describe;
     const {
       sessions: looked,
@@ -44,6 +44,14 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
     note(parts.join(", "));
     if (left > 0 || !complete) process.exitCode ||= 1;
   });
+}
+
+/** A schema that is out of date is something to find, not something to change on the way in. */
+async function openToLook(options: Pick<StoreOptions, "store">): Promise<Sessions> {
+  const url = storeUrl(options);
+  if (!/^postgres(ql)?:/i.test(url)) return await openFor(options);
+  const { openPostgres } = await import("../store/postgres/open.ts");
+  return await openSessions({ store: await openPostgres({ url, migrate: false, serverless: true }), sweep: false });
 }
 
 /** One finding on one line: where, what, and what mends it. */

@@ -98,12 +98,17 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
   const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
   // A bar would stand among the data where both come to the same terminal.
   const isAlone = options.out !== undefined || !process.stdout.isTTY;
-  const progress = isAlone ? new Progress(Progress.isShown ? await sessions.count(selection) : undefined) : undefined;
+  using progress = isAlone ? await Progress.begin() : undefined;
+  // Of those behind an id, nobody has counted how many there are.
+  const isCounted = isAlone && Progress.isShown && options.after === undefined;
+  const total = isCounted ? await sessions.count(selection) : undefined;
   let bytes = 0;
   const after = target.position.after ?? options.after;
   const onSkipped = (id: string, { message }: SessionError): void => {
     process.exitCode = 1;
-    note(`left out ${printable(id)}: ${printable(message)}`);
+    const text = `left out ${printable(id)}: ${printable(message)}`;
+    if (progress === undefined) note(text);
+    else progress.note(text);
   };
   const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
   const render = renderings[format];
@@ -114,7 +119,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     const taken = piece.take();
     bytes += taken.length;
     isWanted = await target.write(packed ? await packedPiece(taken) : taken, position);
-    progress?.show({ done: position.sessions, sessions: position.sessions, bytes });
+    progress?.show({ done: position.sessions, total, sessions: position.sessions, bytes });
   };
   for await (const { id, turns, text } of exported) {
     position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
@@ -122,7 +127,6 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     if (signal.aborted || !isWanted) break;
   }
   if (isWanted && position.sessions > target.position.sessions) await write();
-  progress?.clear();
   return !signal.aborted;
 }
 

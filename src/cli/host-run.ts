@@ -9,7 +9,7 @@ import { examples, storeCommand } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "./environment.ts";
 import { note } from "./output.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import { Progress } from "./progress.ts";
 import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
 import { version } from "./version.ts";
@@ -172,19 +172,18 @@ function isEverywhere({ host }: ListenOptions): boolean {
 }
 
 async function recover(host: Host, signal: AbortSignal, options: RunOptions): Promise<void> {
-  const bar = new ProgressBar("waking");
+  using progress = await Progress.begin();
   try {
     const { found, recovered, elsewhere, broken } = await host.recover({
       mode: options.recover,
       signal,
-      onProgress: (at) => bar.show(at.recovered + at.elsewhere + at.broken.length, at.found),
+      onProgress: (at) => progress.count("waking", at.recovered + at.elsewhere + at.broken.length, at.found),
     });
-    bar.end();
+    progress[Symbol.dispose]();
     for (const { id, error } of broken) writeLog({ level: "error", event: "broken", session: id, error }, options);
     if (options.recover === "lazy") return;
     note(`${recovered} of ${found} sessions woken, ${elsewhere} live elsewhere, ${broken.length} broken`);
   } catch (error) {
-    bar.end();
     if (!signal.aborted) throw error;
   }
 }

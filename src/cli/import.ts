@@ -5,8 +5,9 @@ import { unpacked } from "../moving/bytes.ts";
 import { importItems } from "../moving/import-items.ts";
 import { named } from "../sessions/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
+import { tellSkipped } from "./copy.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
-import { note, printable, writeJson } from "./output.ts";
+import { note, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -46,16 +47,17 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const source = new Counted(file);
-    const progress = new Progress(await source.size());
+    const total = await source.size();
+    using progress = await Progress.begin();
     const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
     const done = await sessions.import(until(signal, items), {
       onExists,
       dryRun: dryRun === true,
       ...(agent === undefined ? {} : { agent }),
       onProgress: ({ restored, present, replaced }) =>
-        progress.show({ done: source.read, sessions: restored + present + replaced, bytes: source.read }),
+        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read }),
     });
-    progress.clear();
+    progress[Symbol.dispose]();
     if (done.skipped > 0) process.exitCode ||= 1;
     if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
     else tell(done, { dryRun: dryRun === true, stopped: signal.aborted });
@@ -63,9 +65,7 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
 }
 
 function tell(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
-  for (const { source, code, message } of done.reasons)
-    note(`skipped ${printable(source)}: ${printable(message)} [${code}]`);
-  if (done.skipped > done.reasons.length) note(`… and ${done.skipped - done.reasons.length} more`);
+  tellSkipped(done);
   const { restored, turns, replaced, present, skipped } = done;
   const counts = [
     `${restored} sessions`,

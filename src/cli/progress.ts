@@ -1,55 +1,118 @@
-import { span } from "./output.ts";
+import type { SingleBar } from "cli-progress";
+import { note, number, span } from "./output.ts";
 
 /** How far something has come. */
 export interface Advance {
   /** Of `total`. */
   readonly done: number;
+  /** What `done` comes to; undefined where nobody knows. */
+  readonly total: number | undefined;
   readonly sessions: number;
   readonly bytes: number;
 }
 
-const redrawMs = 100;
-const width = 24;
+const formats = {
+  known: "{bar} {percentage} % · {sessions}{rate} · {eta_formatted} left",
+  unknown: "{sessions}{rate}",
+  counted: "{title} {bar} {value} of {total}",
+} as const;
 
-/** One line on a terminal that says how far it is, how fast, and how long it will take; elsewhere nothing. */
-export class Progress {
-  readonly #total: number | undefined;
+/** The signals that end a process which does not listen to them. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * One line on a terminal that says how far it is, how fast, and how long it will take; elsewhere nothing. Whatever ends the
+ * work, an error or Ctrl-C among it, takes the line away.
+ */
+export class Progress implements Disposable {
+  readonly #makeBar: ((format: string) => SingleBar) | undefined;
   readonly #startedAt = performance.now();
-  #drawnAt = 0;
+  #bar: SingleBar | undefined;
+  #over = false;
+  readonly #unlisten: (() => void)[] = [];
 
-  /** `total`: what `done` comes to; undefined where nobody knows. */
-  constructor(total: number | undefined) {
-    this.#total = total;
+  private constructor(makeBar: ((format: string) => SingleBar) | undefined) {
+    this.#makeBar = makeBar;
+    if (makeBar !== undefined) for (const name of signals) this.#listen(name);
+  }
+
+  /** Who listened before decides what becomes of the process; where nobody did, it ends as if nobody listened now. */
+  #listen(name: NodeJS.Signals): void {
+    const isDecided = process.listenerCount(name) > 0;
+    const onSignal = (): void => {
+      this[Symbol.dispose]();
+      if (!isDecided) process.kill(process.pid, name);
+    };
+    process.once(name, onSignal);
+    this.#unlisten.push(() => process.removeListener(name, onSignal));
+  }
+
+  /** The library is loaded where there is a terminal to draw on, and nowhere else. */
+  static async begin(): Promise<Progress> {
+    if (!Progress.isShown) return new Progress(undefined);
+    const { SingleBar, Presets } = (await import("cli-progress")).default;
+    const options = {
+      stream: process.stderr,
+      barsize: 24,
+      fps: 10,
+      etaBuffer: 100,
+      clearOnComplete: true,
+      // A line that is too long is cut off; a process that is killed must not leave a terminal behind that cuts all of them.
+      linewrap: true,
+      formatTime: (seconds: unknown) => (typeof seconds === "number" ? span(seconds * 1000) : "?"),
+    };
+    return new Progress((format) => new SingleBar({ ...options, format }, Presets.shades_classic));
   }
 
   static get isShown(): boolean {
     return process.stderr.isTTY;
   }
 
-  show({ done, sessions, bytes }: Advance): void {
-    const now = performance.now();
-    if (!Progress.isShown || now - this.#drawnAt < redrawMs) return;
-    this.#drawnAt = now;
-    const seconds = Math.max(0.001, (now - this.#startedAt) / 1000);
+  /** Sessions that are read or written. */
+  show({ done, total, sessions, bytes }: Advance): void {
+    if (this.#makeBar === undefined) return;
+    const seconds = Math.max(0.001, (performance.now() - this.#startedAt) / 1000);
     const rate = `${(bytes / 1e6 / seconds).toFixed(1)} MB/s`;
-    const parts = [`${sessions.toLocaleString("en")} sessions`, rate, ...this.#left(done, seconds)];
-    process.stderr.write(`\r\u001b[2K${this.#bar(done)}${parts.join(" · ")}`);
+    const isKnown = total !== undefined && total > 0;
+    const at = isKnown ? { done: Math.min(done, total), total } : { done: 0, total: 1 };
+    this.#draw(isKnown ? formats.known : formats.unknown, at, {
+      // A backup by pages knows of none before its end.
+      sessions: sessions === 0 ? "" : `${number(sessions)} sessions · `,
+      rate,
+    });
   }
 
-  /** Take the line away. */
-  clear(): void {
-    if (Progress.isShown && this.#drawnAt > 0) process.stderr.write("\r\u001b[2K");
+  /** Things that are done one by one. */
+  count(title: string, done: number, total: number): void {
+    this.#draw(formats.counted, { done, total }, { title });
   }
 
-  #bar(done: number): string {
-    if (this.#total === undefined || this.#total === 0) return "";
-    const share = Math.min(1, done / this.#total);
-    const filled = Math.round(share * width);
-    return `${"█".repeat(filled)}${"░".repeat(width - filled)} ${Math.floor(share * 100)} % · `;
+  #draw(format: string, { done, total }: { done: number; total: number }, payload: object): void {
+    if (this.#over || this.#makeBar === undefined) return;
+    if (this.#bar === undefined) {
+      this.#bar = this.#makeBar(format);
+      this.#bar.start(total, done, payload);
+      return;
+    }
+    if (this.#bar.getTotal() !== total) this.#bar.setTotal(total);
+    this.#bar.update(done, payload);
   }
 
-  #left(done: number, seconds: number): string[] {
-    if (this.#total === undefined || done === 0) return [];
-    return [`${span(Math.max(0, ((this.#total - done) * seconds * 1000) / done))} left`];
+  /** A remark that stays; the line comes again below. */
+  note(text: string): void {
+    this.#clear();
+    note(text);
+  }
+
+  #clear(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+
+  /** Take the line away for good. */
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.#clear();
+    for (const unlisten of this.#unlisten.splice(0)) unlisten();
   }
 }

@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import { restoreStore } from "../index.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "./command.ts";
-import { tellCopy } from "./copy.ts";
+import { tellCopy, withProgress } from "./copy.ts";
 import { storeUrl } from "./environment.ts";
-import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface RestoreOptions extends JsonOption {
@@ -28,15 +27,7 @@ export function restoreAllCommand(): Command {
 
 async function restoreAll(file: string, { json, ...options }: RestoreOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    const progress = new Progress(undefined);
-    const done = await restoreStore(file, storeUrl(options), {
-      signal,
-      onProgress({ restored, present, replaced, bytes }) {
-        const sessions = restored + present + replaced;
-        progress.show({ done: sessions, sessions, bytes });
-      },
-    });
-    progress.clear();
+    const done = await withProgress((progress) => restoreStore(file, storeUrl(options), { signal, ...progress }));
     tellCopy(done, { json, verb: "restored" });
   });
 }

@@ -33,6 +33,7 @@ ${spreadFigure("turns of a session", sessions.turns, number)}
 ${spreadFigure("a turn took", turns.tookMs, span)}
 ${spreadFigure("a session lived", sessions.lifeMs, span)}
 ${figure("floors", `${number(floors.active)} held`, [`${number(floors.expired)} expired`, ...(held === null ? [] : [`p50 ${span(held.p50)}`, `p95 ${span(held.p95)}`])])}
+${figure("conflicts", number(turns.conflicts), ["turns that met others' and were not written"])}
 ${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, `${number(storage.entries)} entries`])}
 </dl>
 ${plot("Tokens by day", days, [
@@ -48,6 +49,7 @@ ${plot("Sessions by day", days, [
   ["ended", ({ ended }) => ended],
   ["expired", ({ expired }) => expired],
 ])}
+${plot("Conflicts by day", days, [["conflicts", (day) => day.conflicts]])}
 ${plot("Text stored by day", days, [["bytes", (day) => day.bytes]], bytes)}
 ${table("agent", groups.agent)}
 ${table("model", groups.model)}
@@ -122,11 +124,11 @@ function table(kind: string, groups: readonly StatsGroup[] = []): string {
     (group) => `<tr><th scope="row">${escaped(group.key ?? "-")}</th><td>${number(group.turns)}</td>
 <td>${number(group.failed + group.interrupted)}</td><td>${number(group.requests)}</td><td>${number(group.totalTokens)}</td>
 <td>${group.turns === 0 ? "-" : escaped(span(group.durationMs / group.turns))}</td>
-<td class="bar"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="s0" width="${fixed((group.totalTokens / most) * 100)}" height="10"/></svg></td></tr>`,
+${kind === "model" ? "" : `<td>${number(group.conflicts)}</td>`}<td class="bar"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="s0" width="${fixed((group.totalTokens / most) * 100)}" height="10"/></svg></td></tr>`,
   );
   const rest = groups.length > shown.length ? `<p>the first ${shown.length}, by tokens</p>` : "";
   return `<h2>By ${kind}</h2>
-<table><thead><tr><th scope="col">${kind}</th><th>turns</th><th>failed</th><th>calls</th><th>tokens</th><th>mean time</th><th></th></tr></thead>
+<table><thead><tr><th scope="col">${kind}</th><th>turns</th><th>failed</th><th>calls</th><th>tokens</th><th>mean time</th>${kind === "model" ? "" : "<th>conflicts</th>"}<th></th></tr></thead>
 <tbody>
 ${rows.join("\n")}
 </tbody></table>${rest}`;

@@ -94,6 +94,7 @@ function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
         `${number(turns.totalTokens)} (${number(turns.inputTokens)} in, ${number(turns.outputTokens)} out)${estimates(stats)}`,
       ],
       ["took", spreadText(turns.tookMs, span)],
+      ["conflicts", number(turns.conflicts)],
       [
         "floors",
         `${number(floors.active)} held, ${number(floors.expired)} expired; held for ${spreadText(floors.heldMs, span)}`,
@@ -113,6 +114,7 @@ function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
       "TOKENS",
       "MEAN TIME",
       "TEXT",
+      ...(by === "model" ? [] : ["CONFLICTS"]),
       ...(by === "day" ? ["CREATED", "ENDED", "EXPIRED"] : []),
       "",
     ],
@@ -124,6 +126,7 @@ function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
       number(group.totalTokens),
       group.turns === 0 ? "-" : span(group.durationMs / group.turns),
       bytes(group.bytes),
+      ...(by === "model" ? [] : [number(group.conflicts)]),
       ...(by === "day" ? dayCounts.map((name) => number(group[name] ?? 0)) : []),
       process.stdout.isTTY ? bar(group.totalTokens, most) : "",
     ]),
@@ -148,7 +151,9 @@ function bar(value: number, most: number): string {
 }
 
 function writeCsv(by: TallyKind, lines: readonly Line[]): void {
-  const names = by === "day" ? [...sumNames, ...dayCounts] : sumNames;
+  // What no turn came of is of no model.
+  const sums = by === "model" ? sumNames.filter((name) => name !== "conflicts") : sumNames;
+  const names = by === "day" ? [...sums, ...dayCounts] : sums;
   const rows = lines.map((line) => [line.key ?? "", ...names.map((name) => String(line[name] ?? 0))]);
   for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(cell).join(",")}\r\n`);
 }

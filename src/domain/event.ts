@@ -75,6 +75,18 @@ export type EventData =
   | { readonly type: "held"; readonly reason: string }
   /** It may go again; `reason` is why it was held. */
   | { readonly type: "hold_released"; readonly reason: string }
+  /** A writer brought turns onto a log that had gone on elsewhere, was told so, and nothing of it was written. */
+  | {
+      readonly type: "conflicted";
+      /** Whom the session is for. */
+      readonly agent: string;
+      /** The last turn that the writer had seen, and the one it met. */
+      readonly seenTurn: number;
+      readonly storedTurn: number;
+      /** The versions of the last change of the turns that it had seen, and that it met. */
+      readonly seenVersion: number;
+      readonly storedVersion: number;
+    }
   /** It began as a fork of another session, whose turns it shares up to number `turn`. */
   | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
@@ -121,6 +133,7 @@ export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   held: info("lifecycle"),
   hold_released: info("lifecycle"),
   forked: info("lifecycle"),
+  conflicted: { category: "lifecycle", severity: "warning", status: "ok" },
 };
 
 /** One entry of the log of events. */

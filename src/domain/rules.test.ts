@@ -12,6 +12,7 @@ import { sampleAt } from "../testing/samples.ts";
 import { changeOf, draftOf, type Change, type Draft } from "./change.ts";
 import { chunkOf, type Chunk } from "./chunk.ts";
 import { claimSession } from "./claim.ts";
+import { tellConflict } from "./conflict.ts";
 import type { Entry } from "./entry.ts";
 import { eventOf, type SessionEvent } from "./event.ts";
 import { handOff, releaseFloor } from "./floor.ts";
@@ -105,6 +106,7 @@ const lively = fc.oneof(
   fc.record({ do: fc.constant("giveBack" as const) }),
   fc.record({ do: fc.constant("reassign" as const), user: fc.option(fc.constantFrom("ann", "bob")) }),
   fc.record({ do: fc.constant("claim" as const), user: fc.constantFrom("ann", "bob") }),
+  fc.record({ do: fc.constant("conflict" as const) }),
 );
 /** After its end nothing much can happen to a session. */
 const end = fc.record({ do: fc.constant("end" as const), leased: fc.boolean() });
@@ -264,6 +266,7 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     case "forked":
     case "superseded":
     case "device_linked":
+    case "conflicted":
       return {};
   }
 }
@@ -289,7 +292,7 @@ test("the random histories reach what they are meant to test", () => {
   }
   const all = ["append", "begin", "chunk", "seal", "truncate", "take", "recover", "release", "renew", "cancel", "join"];
   const living = ["activate", "passivate", "fail", "expire", "postpone", "revive", "end", "touch", "update"];
-  const owned = ["takeOver", "handOff", "giveBack", "reassign", "claim", "leave"];
+  const owned = ["conflict", "takeOver", "handOff", "giveBack", "reassign", "claim", "leave"];
   for (const one of [...all, ...living, ...owned])
     assert.ok((landed.get(one) ?? 0) >= 10, `${one} landed ${landed.get(one) ?? 0} times`);
 });
@@ -404,6 +407,11 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       return changeOf(draft);
     case "handOff":
       return handOff(record, { agent: command.agent, ttlMs: command.ttlMs, note: null }, context);
+    case "conflict": {
+      const { seen: seenVersion, seenTurn } = memory;
+      const stored = { storedTurn: life.turns().length, storedVersion: record.turnsVersion };
+      return tellConflict(draft, { seenTurn, seenVersion, ...stored }, context);
+    }
     case "giveBack":
       return releaseFloor(record, context);
     case "reassign":
@@ -464,6 +472,12 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   assert.equal(after.turnsVersion, changesTurns ? after.version : before.turnsVersion);
   for (const { log, key } of change.claims)
     assert.ok(change.splices.some((one) => one.log === log && one.entries.some((entry) => entry.key === key)));
+
+  if (command.do === "conflict") {
+    const { version: _, heads: __, ...rest } = after;
+    const { version: ___, heads: ____, ...asBefore } = before;
+    assert.deepEqual(rest, asBefore, "to tell of a conflict changes nothing else");
+  }
 
   // What was spent stays spent.
   for (const counter of ["requests", "inputTokens", "outputTokens", "totalTokens", "durationMs", "longestMs"] as const)

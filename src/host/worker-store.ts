@@ -19,6 +19,7 @@ export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabi
     load: pass("load"),
     read: pass("read"),
     find: pass("find"),
+    count: pass("count"),
     tally: pass("tally"),
     inspect: pass("inspect"),
     events: pass("events"),

@@ -24,7 +24,13 @@ export interface CopyOptions {
   /** All tenants, with their devices, and the keys of operators. @default this tenant, with its devices */
   readonly everything?: boolean;
   readonly signal?: AbortSignal;
-  readonly onProgress?: (report: CopyReport) => void;
+  readonly onProgress?: (progress: CopyProgress) => void;
+}
+
+/** How far a copy is. */
+export interface CopyProgress extends CopyReport {
+  /** How many sessions there were to copy when it began, with what else is kept for them. */
+  readonly total: number;
 }
 
 /** What a copy did. */
@@ -71,7 +77,14 @@ export async function copyAll(
         [tenant, into],
         [innerScope(tenant, "devices"), innerScope(into, "devices")],
       ];
-  const copying = new Copying(to, { signal, onProgress });
+  const total =
+    onProgress === undefined
+      ? 0
+      : await countAll(
+          from,
+          scopes.map(([found]) => found),
+        );
+  const copying = new Copying(to, { signal, onProgress: onProgress && ((report) => onProgress({ ...report, total })) });
   let since: number | undefined;
   let complete = false;
   for (let pass = 1; pass <= passesMax && !complete && !copying.isStopped; pass++) {
@@ -86,6 +99,12 @@ export async function copyAll(
     since = now;
   }
   return copying.report(complete);
+}
+
+async function countAll(core: Core, scopes: readonly (string | undefined)[]): Promise<number> {
+  const now = core.now();
+  const counts = scopes.map((tenant) => core.store.count({ now, ...(tenant === undefined ? {} : { tenant }) }));
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 async function* arriving(
@@ -107,13 +126,13 @@ export type Arriving = { readonly key: SessionKey } & (
 export class Copying {
   readonly #to: Core;
   readonly #signal: AbortSignal | undefined;
-  readonly #onProgress: CopyOptions["onProgress"];
+  readonly #onProgress: ((report: CopyReport) => void) | undefined;
   readonly #counts = { restored: 0, present: 0, replaced: 0, bytes: 0 };
   readonly #skipped = new Skipped();
 
   constructor(
     to: Core,
-    { signal, onProgress }: { signal: AbortSignal | undefined; onProgress: CopyOptions["onProgress"] },
+    { signal, onProgress }: { signal: AbortSignal | undefined; onProgress: ((report: CopyReport) => void) | undefined },
   ) {
     this.#to = to;
     this.#signal = signal;

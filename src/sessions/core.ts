@@ -1,3 +1,4 @@
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Transaction } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { SessionKey } from "../domain/entry.ts";
@@ -14,6 +15,7 @@ import { correlationNow } from "./correlation.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
+import { part, type Operation } from "./operation.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import type { SessionLease } from "./session-lease.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -46,6 +48,8 @@ export class Core {
   /** Turns in progress and leases held, to be settled before the store is closed. */
   readonly turns: Set<TurnInProgress> = new Set();
   readonly leases: Set<SessionLease> = new Set();
+  /** Stale views that came from outside, as whose conflict was told; of many, the oldest are forgotten. */
+  readonly staleViews: Set<string> = new Set();
   /** The store's clock ahead of this machine's, ms: leases and deadlines are judged by the store's. */
   #aheadMs = 0;
   #closing: Promise<void> | undefined;
@@ -194,6 +198,21 @@ export class Core {
       this.#chores.add(running);
     }, ms).unref();
     this.#timers.add(timer);
+  }
+
+  /**
+   * Do it on the side, behind what runs now: only `close` waits for it, and where it fails, the channel of operations says so
+   * and nobody else.
+   */
+  aside(operation: Operation, work: () => Promise<unknown>): void {
+    if (this.#closing !== undefined) return;
+    const running = part(operation, async () => {
+      await turnOfTheLoop();
+      await work();
+    })
+      .catch(() => undefined)
+      .finally(() => this.#chores.delete(running));
+    this.#chores.add(running);
   }
 
   /** Settle what is owed, let commits land, say goodbye, close the store. */

@@ -54,13 +54,13 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (finding.repaired) report.repaired++;
     request.onFinding?.(finding);
   };
-  for (const { kind, what } of await core.store.inspect())
-    found({ kind, tenant: null, session: null, what, remedy: null, repaired: false });
+  for (const flaw of await core.store.inspect({ repair: request.repair === true }))
+    found({ ...flaw, tenant: null, session: null });
   for await (const page of allSessions(core, found, report)) {
     for (const record of page.records) {
       if (request.signal?.aborted === true) return { ...report, complete: false };
       report.sessions++;
-      const findings = await examine(core, record, request.repair === true);
+      const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
     }
@@ -90,6 +90,17 @@ async function* allSessions(
     yield page;
     after = page.next;
     if (after === undefined) return;
+  }
+}
+
+/** As {@link examine}; what the store itself cannot serve of a session is a finding, and the others are still looked at. */
+async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): ReturnType<typeof examine> {
+  try {
+    return await examine(core, key, repairs);
+  } catch (error) {
+    if (!hasCode(error, "store_invalid")) throw error;
+    const { tenant, id: session } = key;
+    return [{ kind: "unreadable", tenant, session, what: error.details.reason, remedy: null, repaired: false }];
   }
 }
 

@@ -39,13 +39,6 @@ export async function* portableSessions(
   }
 }
 
-/** How many sessions a query finds. */
-export async function countSessions(core: Core, query: PortableQuery): Promise<number> {
-  let count = 0;
-  for await (const page of pagesOf(core, query, 1000)) count += page.length;
-  return count;
-}
-
 async function* pagesOf(
   core: Core,
   { tenant, after, ...filter }: PortableQuery,

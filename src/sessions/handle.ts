@@ -1,6 +1,6 @@
 import { changeOf, draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
 import { chunkOf, type Chunk } from "../domain/chunk.ts";
-import type { Entry, SessionKey } from "../domain/entry.ts";
+import { keyText, type Entry, type SessionKey } from "../domain/entry.ts";
 import { recover, type Remains } from "../domain/leases.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { turnOf } from "../domain/turn.ts";
@@ -34,6 +34,8 @@ export type Written =
 
 /** A write that meets a newer record each time gives up after so many tries. */
 const attemptsMax = 100;
+/** So many views from outside are remembered. */
+const staleViewsMax = 1000;
 /** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
 const retryMs = 2000;
 
@@ -49,6 +51,10 @@ export class Handle {
   #seenTurn: number;
   fence: number | null = null;
   #retired = false;
+  /** What its owner had seen when it was told of a conflict last. */
+  #conflictSeen: number | undefined;
+  /** What its owner has seen was said from outside, where others may say the same. */
+  readonly #isGiven: boolean;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -57,6 +63,7 @@ export class Handle {
     const isBehind = seen !== undefined && seen.version < record.turnsVersion;
     this.core = core;
     this.#record = record;
+    this.#isGiven = isBehind;
     this.#seen = isBehind ? seen.version : record.turnsVersion;
     this.#seenTurn = isBehind ? seen.turn : headOf(record, "turns");
   }
@@ -100,6 +107,20 @@ export class Handle {
   /** The number of the last turn its owner has seen. */
   get seenTurn(): number {
     return this.#seenTurn;
+  }
+
+  /** True once for what its owner had seen; where that was said from outside, once for all who say it of late. */
+  isNewConflict(seenVersion: number): boolean {
+    if (this.#conflictSeen === seenVersion) return false;
+    this.#conflictSeen = seenVersion;
+    if (!this.#isGiven) return true;
+    const { staleViews } = this.core;
+    const view = `${keyText(this.key)} ${seenVersion}`;
+    if (staleViews.has(view)) return false;
+    staleViews.add(view);
+    const [oldest] = staleViews;
+    if (staleViews.size > staleViewsMax && oldest !== undefined) staleViews.delete(oldest);
+    return true;
   }
 
   /** Load the newest record, without counting it as seen. */

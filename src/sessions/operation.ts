@@ -6,7 +6,7 @@ import { traced } from "../store/traced.ts";
 
 /**
  * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
- * `activate` and `message` are what a host does.
+ * `activate` and `message` are what a host does, `conflict` tells the record of events that a caller met others' turns.
  */
 export type OperationName =
   | "open"
@@ -29,6 +29,7 @@ export type OperationName =
   | "send"
   | "cancel"
   | "truncate"
+  | "conflict"
   | "update"
   | "instructions"
   | "handOff"

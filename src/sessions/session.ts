@@ -16,6 +16,7 @@ import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
+import { tellingConflicts } from "./conflict-news.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "./forks.ts";
@@ -128,7 +129,7 @@ export class Session {
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return perform(this.#handle.about("append"), () => this.#append(turn, key));
+    return perform(this.#handle.about("append"), () => tellingConflicts(this.#handle, () => this.#append(turn, key)));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
@@ -171,7 +172,9 @@ export class Session {
     input: MessageInput,
     options: WriteKey & { agent?: string; model?: string } = {},
   ): Promise<TurnInProgress> {
-    return await perform(this.#handle.about("begin"), () => this.#begin(input, options));
+    return await perform(this.#handle.about("begin"), () =>
+      tellingConflicts(this.#handle, () => this.#begin(input, options)),
+    );
   }
 
   async #begin(
@@ -200,7 +203,7 @@ export class Session {
    */
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
-    return await consult(this.#handle, question, options);
+    return await tellingConflicts(this.#handle, () => consult(this.#handle, question, options));
   }
 
   /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
@@ -254,8 +257,10 @@ export class Session {
       }
       if (after === head) return;
       const cut = await readCut(handle, { from: after + 1, to: head });
-      await withoutForks(handle, () =>
-        handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
+      await tellingConflicts(handle, () =>
+        withoutForks(handle, () =>
+          handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
+        ),
       );
     });
   }

@@ -302,13 +302,12 @@ export class Sessions implements AsyncDisposable {
     }
   }
 
-  /** How many sessions match; looks at each of them. @throws SessionError `argument_invalid` */
+  /** How many sessions match; the store counts them. @throws SessionError `argument_invalid` */
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
     return await perform({ operation: "count", tenant }, async () => {
       this.#core.guardOpen();
-      const { countSessions } = await import("./exporting.ts");
-      return await countSessions(this.#core, { ...(await this.#filter(selection)), tenant });
+      return await this.#core.store.count({ ...(await this.#filter(selection)), tenant });
     });
   }
 

@@ -63,12 +63,16 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.find(...args));
   }
 
+  async count(...args: Parameters<Store["count"]>): ReturnType<Store["count"]> {
+    return await this.#through(() => this.#store.count(...args));
+  }
+
   async tally(...args: Parameters<Store["tally"]>): ReturnType<Store["tally"]> {
     return await this.#through(() => this.#store.tally(...args));
   }
 
-  async inspect(): ReturnType<Store["inspect"]> {
-    return await this.#through(() => this.#store.inspect());
+  async inspect(...args: Parameters<Store["inspect"]>): ReturnType<Store["inspect"]> {
+    return await this.#through(() => this.#store.inspect(...args));
   }
 
   async events(...args: Parameters<Store["events"]>): ReturnType<Store["events"]> {

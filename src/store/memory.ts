@@ -15,6 +15,7 @@ import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from 
 import { Watchers } from "./watchers.ts";
 import type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
   FoundEvent,
@@ -149,6 +150,12 @@ class MemoryStore implements Store {
       records: page.map(({ row }): SessionRecord => recordOf(row)),
       next: last && encodeCursor(last.position),
     };
+  }
+
+  async count(query: CountQuery): Promise<number> {
+    this.#guardOpen();
+    const asked = { ...query, order: "key", limit: 1 } as const;
+    return [...this.#sessions.values()].filter(({ row }) => matches(asked, row)).length;
   }
 
   async tally(query: TallyQuery): Promise<Tally> {

@@ -51,6 +51,12 @@ export interface Store {
   find(query: SessionQuery): Promise<Page>;
 
   /**
+   * How many records match, counted where they are kept.
+   * INVARIANT count-is-what-is-found: as many as `find` hands out on all its pages, where nothing changes meanwhile.
+   */
+  count(query: CountQuery): Promise<number>;
+
+  /**
    * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
    * `events`, in the forms that `domain/` gives their entries. A store that has nothing faster hands all it has to a
    * `Tallying`.
@@ -63,10 +69,11 @@ export interface Store {
 
   /**
    * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
-   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store.
+   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store. With
+   * `repair` what can be mended by adding is; nothing is taken away.
    * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
    */
-  inspect(): Promise<readonly StoreFlaw[]>;
+  inspect(options?: InspectOptions): Promise<readonly StoreFlaw[]>;
 
   /**
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
@@ -121,6 +128,15 @@ export interface StoreFlaw {
   readonly kind: "orphans" | "schema" | "damage";
   /** For people: what is wrong, and where. */
   readonly what: string;
+  /** What mends it; null: nothing that the store could do. */
+  readonly remedy: string | null;
+  readonly repaired: boolean;
+}
+
+/** How to look over a store. */
+export interface InspectOptions {
+  /** Mend what can be mended without taking anything away. @default false */
+  readonly repair?: boolean;
 }
 
 /** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */
@@ -231,6 +247,11 @@ export interface SessionFilter {
   readonly activeSince?: number;
   /** Last activity before this, epoch ms. */
   readonly activeBefore?: number;
+}
+
+/** Which sessions to count: one tenant's, or all. */
+export interface CountQuery extends SessionFilter {
+  readonly tenant?: string;
 }
 
 /** Which events, in which order. */

@@ -43,6 +43,11 @@ export interface TurnSums {
   readonly longestMs: number;
   /** What stands of them in the log, as text. */
   readonly bytes: number;
+  /**
+   * Writes of turns that were refused because the log had gone on elsewhere, as far as the events that tell of them are kept.
+   * They are of an agent, user, day and hour, and of no model.
+   */
+  readonly conflicts: number;
 }
 
 /** The turns of one agent, user, model, day or hour. */
@@ -139,6 +144,7 @@ export const sumNames: readonly (keyof TurnSums)[] = [
   "durationMs",
   "longestMs",
   "bytes",
+  "conflicts",
 ];
 
 export function noSums(): MutableSums {
@@ -156,6 +162,7 @@ export function noSums(): MutableSums {
     durationMs: 0,
     longestMs: 0,
     bytes: 0,
+    conflicts: 0,
   };
 }
 
@@ -173,6 +180,7 @@ export function addSums(sums: MutableSums, more: TurnSums): void {
   sums.durationMs += more.durationMs;
   sums.longestMs = Math.max(sums.longestMs, more.longestMs);
   sums.bytes += more.bytes;
+  sums.conflicts += more.conflicts;
 }
 
 const dayMs = 86_400_000;
@@ -200,6 +208,7 @@ export class Tallying {
   readonly #ungrouped = noSums();
   #floors = 0;
   #floorsExpired = 0;
+  #conflicts = 0;
   #recordBytes = 0;
   readonly #groups = new Map<TallyKind, Map<string | number | null, MutableSums>>();
 
@@ -265,6 +274,7 @@ export class Tallying {
       durationMs,
       longestMs: durationMs,
       bytes: entry.bytes,
+      conflicts: 0,
     };
     this.#add(entry, { agent, model }, sums);
     if (durationMs > 0) count(this.#durationMs, durationMs);
@@ -287,6 +297,7 @@ export class Tallying {
       durationMs: numberOf(spent.durationMs),
       longestMs: numberOf(spent.longestMs),
       bytes: 0,
+      conflicts: 0,
     };
     if (turns > 0) this.#add(entry, { agent, model }, sums);
   }
@@ -306,8 +317,22 @@ export class Tallying {
     }
   }
 
+  /** What no turn came of is of no model. */
+  #addConflict({ at, user }: EntryFacts, agent: string | undefined): void {
+    this.#conflicts++;
+    for (const [kind, groups] of this.#groups) {
+      if (kind === "model") continue;
+      const place = placeOf(kind, { at, user, agent, model: undefined });
+      const sums = groups.get(place) ?? noSums();
+      sums.conflicts++;
+      groups.set(place, sums);
+    }
+  }
+
   #addEvent(entry: EntryFacts): void {
-    const { type, heldMs, reason } = parsed(entry) as { type?: string; heldMs?: number | null; reason?: string };
+    const event = parsed(entry) as { type?: string; agent?: string; heldMs?: number | null; reason?: string };
+    const { type, heldMs, reason } = event;
+    if (type === "conflicted") this.#addConflict(entry, event.agent);
     if (type !== "released" && type !== "handed_off") return;
     if (typeof heldMs === "number") count(this.#heldMs, heldMs);
     if (type === "released" && reason === "expired") this.#floorsExpired++;
@@ -341,6 +366,8 @@ export class Tallying {
     const { limit } = this.#query;
     const turns = this.#grouped();
     addSums(turns, this.#ungrouped);
+    // Not every kind of groups has them.
+    turns.conflicts = this.#conflicts;
     const days = [...this.#days].map(([day, counts]) => ({ day, ...counts }));
     return {
       sessions: {

@@ -70,8 +70,22 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
   assert.equal(half.code, 1);
   assert.match(
     half.stderr,
-    new RegExp(`^skipped .*half:${sessions}: .*line 1, column \\d+.*\\[snapshot_invalid\\]\nimported ${sessions - 1} `),
+    new RegExp(
+      `^skipped .*half:${sessions} is no .*line 1, column \\d+.*\\[snapshot_invalid\\]\nimported ${sessions - 1} `,
+    ),
   );
+});
+
+test("what is skipped says its place once", async () => {
+  await using place = await Workplace.open();
+  const file = join(place.folder, "bad.jsonl");
+  const session = JSON.stringify({ format: "perdure.session/99" });
+  writeFileSync(file, ['{"a"', '{"messages":[{"who":"knows"}]}', '{"messages":[]}', session, ""].join("\n"));
+  const { code, stderr } = await place.run(["import", file]);
+  assert.equal(code, 1);
+  const lines = stderr.split("\n").filter((line) => line.startsWith("skipped "));
+  assert.equal(lines.length, 4, stderr);
+  for (const line of lines) assert.equal(line.split(file).length - 1, 1, line);
 });
 
 test("sessions are exported by agent, user, state and time, for other programs and for people", async () => {

@@ -29,7 +29,7 @@ test("stats for people: the whole, then a line for each day or agent; bars on a 
   assert.match(stdout, /^SESSIONS +1\nstates +1 active, 0 inactive/);
   assert.match(stdout, /\ntokens +3,010 \(3,600 in, 400 out\)\n/);
   assert.match(stdout, /\ntook +p50 100 ms, p95 300 ms, max 300 ms\n/);
-  assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B\n=1\+1 +1 /);
+  assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B +0\n=1\+1 +1 /);
   assert.doesNotMatch(stdout, /█/);
   const child = place.startOnTerminal(["stats", "--by", "agent"]);
   const parts: string[] = [];
@@ -50,7 +50,7 @@ test("stats for programs: one JSON object, or comma-separated values that no spr
   );
   const lines = (await place.run(["stats", "--by", "agent", "--csv"])).stdout.split("\r\n");
   assert.match(lines[0] ?? "", /^agent,turns,open,failed,/);
-  assert.match(lines[1] ?? "", /^ceo,2,0,1,0,0,2,1800,200,2000,0,400,300,\d+$/);
+  assert.match(lines[1] ?? "", /^ceo,2,0,1,0,0,2,1800,200,2000,0,400,300,\d+,0$/);
   assert.match(lines[2] ?? "", /^'=1\+1,1,/);
   assert.match(lines[3] ?? "", /^"a ""quoted"", one",1,/);
   assert.equal(lines[4], "");
@@ -66,6 +66,37 @@ test("by day, sessions that came and went stand beside the turns, also on days w
   const [heading, line] = (await place.run(["stats", "--csv"])).stdout.split("\r\n");
   assert.match(heading ?? "", /^day,turns,open,failed,interrupted,cut,.*,created,ended,expired$/);
   assert.match(line ?? "", /^\d{4}-\d\d-\d\d,4,0,1,0,4,.*,1,0,0$/);
+});
+
+test("conflicts that callers were told of are counted, by agent, user, day and hour; by model there are none", async () => {
+  await using place = await filled();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const stale = await sessions.get("s");
+  await (await sessions.get("s")).append({ input: "q" });
+  await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
+  await sessions.close();
+  const { stdout } = await place.run(["stats"]);
+  assert.match(stdout, /\nconflicts +1\n/);
+  assert.match(stdout, / TEXT +CONFLICTS +CREATED .*\n\d{4}-\d\d-\d\d +5 .* B +1 +1 +0 +0\n$/);
+  for (const by of ["agent", "user", "day", "hour"]) {
+    const { groups } = JSON.parse((await place.run(["stats", "--by", by, "--json"])).stdout) as Stats;
+    assert.equal(
+      groups[by as "day"]?.reduce((sum, { conflicts }) => sum + conflicts, 0),
+      1,
+      by,
+    );
+  }
+  const byModel = await place.run(["stats", "--by", "model"]);
+  assert.match(byModel.stdout, /\nconflicts +1\n/);
+  assert.doesNotMatch(byModel.stdout, /CONFLICTS/);
+  assert.doesNotMatch((await place.run(["stats", "--by", "model", "--csv"])).stdout, /conflicts/);
+  assert.equal((await place.run(["stats", "--html", "report.html"])).code, 0);
+  const html = await readFile(join(place.folder, "report.html"), "utf8");
+  assert.match(html, /<title>\d{4}-\d\d-\d\d: conflicts 1<\/title>/);
+  assert.match(
+    (await place.run(["events", "--type", "conflicted"])).stdout,
+    /warning +s +conflicted +agent "ceo", seenTurn 4, storedTurn 5/,
+  );
 });
 
 test("what was before is left out on request, a limit says that there is more, a wrong kind is refused", async () => {

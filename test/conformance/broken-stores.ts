@@ -282,6 +282,25 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };
     }),
   ],
+  [
+    "counts states as written",
+    "count-is-what-is-found: by each",
+    (store) => ({ count: (query) => store.count({ ...query, now: 0 }) }),
+  ],
+  [
+    "counts all tenants",
+    "count-is-what-is-found: of one tenant",
+    (store) => ({ count: ({ tenant: _, ...query }) => store.count(query) }),
+  ],
+  [
+    "takes all events for conflicts",
+    "tally-is-whole: conflicts",
+    mapTally(async (tally, query) => {
+      const whole = await tally(query);
+      const conflicts = whole.logs.find(({ log }) => log === "events")?.entries ?? 0;
+      return { ...whole, turns: { ...whole.turns, conflicts } };
+    }),
+  ],
   ["sums up all groups", "tally-is-bounded", mapTally((tally, query) => tally({ ...query, limit: 1e6 }))],
   ["sums up all times", "tally-is-whole: since", mapTally((tally, { since: _, ...query }) => tally(query))],
   ["takes states as written", "tally-is-whole: sessions", mapTally((tally, query) => tally({ ...query, now: 0 }))],
@@ -297,7 +316,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   [
     "finds fault with itself",
     "inspect-finds-nothing",
-    () => ({ inspect: async () => [{ kind: "damage", what: "everything" }] }),
+    () => ({ inspect: async () => [{ kind: "damage", what: "everything", remedy: null, repaired: false }] }),
   ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
@@ -318,8 +337,9 @@ export function broken(store: Store, breakage: Breakage): Store {
     load: (requests) => store.load(requests),
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
+    count: (query) => store.count(query),
     tally: (query) => store.tally(query),
-    inspect: () => store.inspect(),
+    inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, options) => store.heartbeat(instance, options),

@@ -1,10 +1,18 @@
 /** The doctor on a PostgreSQL store that somebody else has written to. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { hasCode } from "../../src/errors.ts";
 import type { Finding } from "../../src/sessions/doctor.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
-import { openPostgres } from "../../src/store/postgres/index.ts";
+import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts";
+import { layoutOf, stepSql } from "../../src/store/postgres/migrate.ts";
+import { migrations } from "../../src/store/postgres/schema.ts";
+import type { StoreFlaw } from "../../src/store/store.ts";
+import { Workplace } from "../cli/command-line.ts";
 import { PostgresServer, query } from "./server.ts";
+
+/** The newest version of the schema. */
+const known = migrations.length;
 
 let server: PostgresServer;
 before(async () => {
@@ -43,4 +51,227 @@ test("gaps, lost ends and entries of no session are found; what can be mended is
   } finally {
     await sessions.close();
   }
+});
+
+let databases = 0;
+/** The URL of a database with a schema of this many steps, and some sessions where it is whole. */
+async function database({ schema = "perdure", partitions = 1, steps = known } = {}): Promise<string> {
+  const name = `looked_at_${databases++}`;
+  await query(server.url(), `create database ${name}`);
+  const url = server.url(name);
+  const layout = layoutOf({ schema, partitions });
+  for (const step of migrations.slice(0, steps)) await query(url, stepSql(step, layout));
+  if (steps < known) return url;
+  const sessions = Sessions.on(await openPostgres({ url, schema }), { sweep: false });
+  await (await sessions.create({ id: "a" })).append({ input: "q", output: "a" });
+  await sessions.close();
+  return url;
+}
+
+async function inspected(
+  url: string,
+  { repair = false, schema = "perdure" }: { repair?: boolean; schema?: string } = {},
+): Promise<readonly StoreFlaw[]> {
+  const store = await openPostgres({ url, schema, migrate: false, serverless: true });
+  try {
+    return await store.inspect({ repair });
+  } finally {
+    await store.close();
+  }
+}
+
+test("in a schema that nobody touched there is nothing to find: fresh, migrated from each step, divided, of another name, one of several", async () => {
+  for (const partitions of [1, 3]) {
+    for (let steps = 1; steps <= known; steps++) {
+      const url = await database({ partitions, steps });
+      await migratePostgres({ url });
+      assert.deepEqual(await inspected(url), []);
+    }
+  }
+  const odd = `it's; "ours" $body$`;
+  const url = await database({ schema: odd });
+  await migratePostgres({ url, schema: "perdure" });
+  await query(url, "create table public.sessions (id integer); create unique index on public.sessions (id)");
+  assert.deepEqual(await inspected(url, { schema: odd }), []);
+  assert.deepEqual(await inspected(url), []);
+  await query(url, "drop index perdure.sessions_due");
+  assert.deepEqual(await inspected(url, { schema: odd }), [], "another schema's flaws are not its own");
+  assert.equal((await inspected(url)).length, 1);
+});
+
+/** What somebody did, what is found, and whether it can be mended. */
+const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] = [
+  ["drop index perdure.sessions_due", /^index sessions_due is missing$/, true],
+  ["drop index perdure.entries_by_key", /^index entries_by_key is missing$/, true],
+  ["drop function perdure.load_sessions", /^function load_sessions is missing$/, true],
+  ["drop function perdure.entry_text", /^function entry_text is missing$/, true],
+  [
+    "alter function perdure.commit_change reset lock_timeout",
+    /^function commit_change is not as this version makes it$/,
+    true,
+  ],
+  [
+    "create or replace function perdure.instant(_ms bigint) returns timestamptz language sql immutable strict parallel safe as 'select now()'",
+    /^function instant is not as/,
+    true,
+  ],
+  ["drop trigger keep_bytes on perdure.entries", /^trigger keep_bytes is missing$/, true],
+  ["alter table perdure.entries disable trigger keep_bytes", /^trigger keep_bytes is switched off$/, true],
+  [
+    "create trigger mine before update on perdure.lanes for each row execute function suppress_redundant_updates_trigger()",
+    /^trigger mine of lanes is not Perdure's, and may change/,
+    false,
+  ],
+  ["drop view perdure.usage_by_day", /^view usage_by_day is missing$/, true],
+  ["alter table perdure.instances drop column address", /^column address of instances is missing$/, true],
+  ["drop table perdure.instances", /^table instances is missing$/, true],
+  ["drop table perdure.lanes", /^table lanes is missing$/, true],
+  [
+    "update pg_index set indisvalid = false where indexrelid = 'perdure.entries_by_key'::regclass",
+    /^index entries_by_key is invalid/,
+    true,
+  ],
+  [
+    "drop index perdure.sessions_due; create index sessions_due on perdure.sessions (sweep_at)",
+    /^index sessions_due is not as this version makes it: on sessions \(sweep_at\)$/,
+    false,
+  ],
+  ["alter table perdure.lanes drop column refused", /^column refused of lanes is missing$/, false],
+  [
+    "alter table perdure.lanes alter column number type integer",
+    /^column number of lanes is not as .*: number integer not null$/,
+    false,
+  ],
+  [
+    "alter table perdure.sessions add column extra text not null default ''",
+    /^column extra of sessions is not Perdure's: extra text/,
+    false,
+  ],
+  ["alter table perdure.entries drop constraint entries_pkey", /^index entries_pkey is missing$/, false],
+  [
+    "alter table perdure.sessions add constraint odd check (version < 1e18)",
+    /^constraint odd of sessions is not Perdure's, .*: CHECK/,
+    false,
+  ],
+  [
+    "create unique index mine on perdure.entries (tenant, session, log, seq, at)",
+    /^index mine is not Perdure's, and may refuse/,
+    false,
+  ],
+  ["drop table perdure.entries cascade", /^table entries is missing$/, false],
+  ["delete from perdure.migrations where version = 2", /^step 2 of the schema is not recorded/, false],
+];
+
+test("what is missing in the schema or another is found, each by its name; what only has to be added is, on request, and nothing before", async () => {
+  for (const [sql, what, isMended] of harms) {
+    const url = await database();
+    await query(url, sql);
+    const found = (await inspected(url)).filter((flaw) => what.test(flaw.what));
+    assert.deepEqual(
+      found.map(({ kind, remedy, repaired }) => [kind, remedy !== null, repaired]),
+      [["schema", isMended, false]],
+      sql,
+    );
+    assert.ok(
+      (await inspected(url)).some((flaw) => what.test(flaw.what)),
+      `${sql}: looking changes nothing`,
+    );
+    const mended = await inspected(url, { repair: true });
+    assert.equal(mended.find((flaw) => what.test(flaw.what))?.repaired, isMended, sql);
+    const left = await inspected(url);
+    if (isMended) assert.deepEqual(left, [], sql);
+    else
+      assert.ok(
+        left.some((flaw) => what.test(flaw.what)),
+        sql,
+      );
+    const rows = await query(url, "select count(*)::int as count from perdure.sessions");
+    assert.deepEqual(rows, [{ count: 1 }], "nothing is deleted");
+  }
+});
+
+test("a unique index is not built over what it should have kept out, and why is said", async () => {
+  const url = await database();
+  await query(url, "drop index perdure.entries_by_key");
+  await query(
+    url,
+    `insert into perdure.entries (tenant, session, log, seq, key, at, data)
+     values ('default', 'a', 'chunks', 1, 'twice', 0, '{}'), ('default', 'a', 'chunks', 2, 'twice', 0, '{}')`,
+  );
+  const [flaw] = await inspected(url, { repair: true });
+  assert.match(
+    flaw?.what ?? "",
+    /^index entries_by_key is missing; mending it failed: .*could not create unique index/,
+  );
+  assert.equal(flaw?.repaired, false);
+  // What the server leaves behind of it is seen, too.
+  assert.match((await inspected(url))[0]?.what ?? "", /^index entries_by_key is invalid/);
+});
+
+test("a divided table is examined as a whole: a part that is missing, an index of all parts", async () => {
+  const url = await database({ partitions: 3 });
+  await query(url, "alter table perdure.entries detach partition perdure.entries_1");
+  await query(url, "drop index perdure.entries_of_events");
+  const whats = (await inspected(url, { repair: true })).filter(({ kind }) => kind === "schema");
+  assert.deepEqual(
+    whats.map(({ what, repaired }) => [what, repaired]),
+    [
+      ["index entries_of_events is missing", true],
+      ["entries lacks the part 1 of its 3", false],
+    ],
+  );
+});
+
+test("the step of the schema is held against the program's: an older one is told, and taken on request; a newer one is told, and refused where it breaks", async () => {
+  for (let steps = 0; steps < known; steps++) {
+    const url = await database({ steps });
+    const needs = `the schema is at step ${steps}, this version of perdure needs ${known}`;
+    const [flaw, ...others] = await inspected(url);
+    assert.deepEqual([flaw?.kind, flaw?.what, flaw?.repaired, others], ["schema", needs, false, []]);
+    assert.match(flaw?.remedy ?? "", /perdure migrate.*archives as bytes/);
+    assert.equal((await migratePostgres({ url }, { dryRun: true })).found, steps, "looking changes nothing");
+    assert.deepEqual(
+      (await inspected(url, { repair: true })).map(({ repaired }) => repaired),
+      [true],
+    );
+    assert.deepEqual(await inspected(url), []);
+  }
+  const url = await database();
+  const newer = "insert into perdure.migrations (version, title, breaking) values ($1, 'from the future', $2)";
+  await query(url, newer, [known + 1, false]);
+  await query(url, "alter table perdure.sessions add column later text");
+  const [flaw, ...others] = await inspected(url);
+  assert.match(flaw?.what ?? "", new RegExp(`at step ${known + 1}, .* knows them up to ${known}`));
+  assert.deepEqual([flaw?.remedy, others], [null, []], "what a newer version adds is not a flaw");
+  await query(url, newer, [known + 2, true]);
+  await assert.rejects(inspected(url), (error) => hasCode(error, "store_schema_newer"));
+});
+
+test("who may only read and write rows examines the schema as well as its owner", async () => {
+  const url = await database();
+  const user = `looker_${databases++}`;
+  await query(url, `create user ${user} password 'secret'`);
+  await query(url, `grant usage on schema perdure to ${user}`);
+  await query(url, `grant select, insert, update, delete on all tables in schema perdure to ${user}`);
+  const own = url.replace(/\/\/[^@]*@/, `//${user}:secret@`);
+  assert.deepEqual(await inspected(own), []);
+  await query(url, "drop index perdure.sessions_due");
+  const [flaw] = await inspected(own, { repair: true });
+  assert.match(flaw?.what ?? "", /^index sessions_due is missing; mending it failed: .*must be owner/);
+  assert.equal(flaw?.repaired, false);
+});
+
+test("perdure doctor tells of the schema without changing it, and mends it when told to", async () => {
+  const url = await database({ steps: 1 });
+  await using place = await Workplace.open({ PERDURE_STORE: url });
+  const told = await place.run(["doctor"]);
+  assert.match(
+    told.stdout,
+    /^schema {2}the store: the schema is at step 1, .* \(--repair: "perdure migrate" takes it there: /,
+  );
+  assert.deepEqual([told.code, told.stderr], [1, "0 sessions looked at, 1 thing is wrong\n"]);
+  const mended = await place.run(["doctor", "--repair"]);
+  assert.match(mended.stdout, /\(mended: "perdure migrate"/);
+  assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions looked at, 1 thing is wrong, 1 mended\n"]);
+  assert.deepEqual((await place.run(["doctor"])).code, 0);
 });

@@ -1,6 +1,6 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
-import type { Page, SessionQuery } from "../store.ts";
+import type { CountQuery, Page, SessionQuery } from "../store.ts";
 import type { Database } from "./database.ts";
 import { recordJson } from "./record-json.ts";
 import { sqlInto, type Sql } from "./sql.ts";
@@ -20,6 +20,16 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
   const last = page.at(-1);
   const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { records: page.map(recordOf), next };
+}
+
+export async function countFound(ask: Database["ask"], schema: string, query: CountQuery): Promise<number> {
+  const values: unknown[] = [];
+  const conditions = listed(sqlInto(values), { ...query, order: "key", limit: 0 });
+  const [row] = await ask(
+    `select count(*) as count from ${schema}.sessions where ${conditions.join(" and ") || "true"}`,
+    values,
+  );
+  return Number(row?.["count"]);
 }
 
 function orderOf(query: SessionQuery): string {

@@ -10,6 +10,8 @@ export interface SchemaState {
   readonly found: number;
   /** The newest step known here. */
   readonly known: number;
+  /** The steps before the newest that are not recorded. */
+  readonly skipped: readonly number[];
   /** The steps to be applied, in order. */
   readonly pending: readonly PostgresMigration[];
 }
@@ -20,9 +22,10 @@ export interface SchemaState {
  */
 export async function schemaState(database: Database, { schema }: Layout): Promise<SchemaState> {
   const known = migrations.length;
-  const { found, breaking } = await readVersions(database, schema);
+  const { found, breaking, recorded } = await readVersions(database, schema);
   if (breaking > known) throw new SessionError("store_schema_newer", { store: database.name, found, known });
-  return { found, known, pending: migrations.slice(found) };
+  const skipped = migrations.map(({ version }) => version).filter((step) => step < found && !recorded.has(step));
+  return { found, known, skipped, pending: migrations.slice(found) };
 }
 
 /** Bring the schema up to date. Any number of programs may do so at once; each step is applied once. */
@@ -85,14 +88,16 @@ export function layoutOf({ schema, partitions }: { schema: string; partitions: n
 async function readVersions(
   database: Database,
   schema: string,
-): Promise<{ readonly found: number; readonly breaking: number }> {
+): Promise<{ readonly found: number; readonly breaking: number; readonly recorded: ReadonlySet<number> }> {
   try {
     const [row] = await database.ask(`
-      select coalesce(max(version), 0) as found, coalesce(max(version) filter (where breaking), 0) as breaking
+      select coalesce(max(version), 0) as found, coalesce(max(version) filter (where breaking), 0) as breaking,
+        coalesce(json_agg(version), '[]')::text as recorded
       from ${schema}.migrations`);
-    return { found: Number(row?.["found"]), breaking: Number(row?.["breaking"]) };
+    const recorded = new Set(JSON.parse(String(row?.["recorded"])) as number[]);
+    return { found: Number(row?.["found"]), breaking: Number(row?.["breaking"]), recorded };
   } catch (error) {
-    if (isMissing(error)) return { found: 0, breaking: 0 };
+    if (isMissing(error)) return { found: 0, breaking: 0, recorded: new Set() };
     throw error;
   }
 }

@@ -32,10 +32,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
   }
   // Half of the connections are left to reads, which would otherwise wait behind full batches.
   const lanes = Math.max(1, Math.floor((database.connectionsMax ?? resolved.max) / 2));
-  const { schema } = layoutOf(resolved);
   const watchers = new Watchers();
   const hints = await hintsOf(database, { options: resolved, watchers });
-  return new PostgresStore(database, { schema, lanes, ensureSchema, watchers, hints });
+  return new PostgresStore(database, { layout: layoutOf(resolved), lanes, ensureSchema, watchers, hints });
 }
 
 async function hintsOf(

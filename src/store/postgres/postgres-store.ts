@@ -5,8 +5,10 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
+  InspectOptions,
   Loaded,
   LoadRequest,
   LogRange,
@@ -23,15 +25,16 @@ import type { Tally, TallyQuery } from "../tally.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./hints.ts";
 import { eventPage, forgetEvents } from "./events.ts";
-import { findPage } from "./find.ts";
+import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./functions/load-sessions.ts";
+import { flawsIn } from "./inspect.ts";
 import { isMissing } from "./postgres-error.ts";
+import type { Layout } from "./schema.ts";
 import { tallyCall, tallyOf } from "./tally.ts";
 
 interface Options {
-  /** The schema's name, quoted. */
-  readonly schema: string;
+  readonly layout: Layout;
   readonly lanes: number;
   /** Called where a table or a function is missing: brings what is not there yet, or throws what is wrong. */
   readonly ensureSchema: () => Promise<void>;
@@ -44,15 +47,17 @@ interface Options {
 export class PostgresStore implements Store {
   readonly capabilities: Capabilities;
   readonly #database: Database;
+  readonly #layout: Layout;
   readonly #schema: string;
   readonly #ensureSchema: () => Promise<void>;
   readonly #watchers: Watchers;
   readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
 
-  constructor(database: Database, { schema, lanes, ensureSchema, watchers, hints }: Options) {
+  constructor(database: Database, { layout, lanes, ensureSchema, watchers, hints }: Options) {
     this.#database = database;
-    this.#schema = schema;
+    this.#layout = layout;
+    this.#schema = layout.schema;
     this.#ensureSchema = ensureSchema;
     this.#watchers = watchers;
     this.#hints = hints;
@@ -178,19 +183,24 @@ export class PostgresStore implements Store {
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
   }
 
+  async count(query: CountQuery): Promise<number> {
+    this.#database.guardOpen();
+    return await countFound(
+      (text, values) => this.#withSchema(() => this.#database.administer(text, values)),
+      this.#schema,
+      query,
+    );
+  }
+
   async tally(query: TallyQuery): Promise<Tally> {
     this.#database.guardOpen();
     const { text, values } = tallyCall(this.#schema, query);
     return tallyOf(await this.#withSchema(() => this.#database.administer(text, values)), query);
   }
 
-  async inspect(): Promise<readonly StoreFlaw[]> {
+  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {
     this.#database.guardOpen();
-    const rows = await this.#withSchema(() => this.#database.administer(orphansText(this.#schema)));
-    return rows.map(({ tenant, session, count }) => ({
-      kind: "orphans",
-      what: `${String(count)} entries of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
-    }));
+    return await flawsIn(this.#database, this.#layout, repair);
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {
@@ -281,16 +291,6 @@ export class PostgresStore implements Store {
       return await work();
     }
   }
-}
-
-/** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
-function orphansText(schema: string): string {
-  return `
-    select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
-    where not exists (
-      select from ${schema}.sessions session where session.tenant = entry.tenant and session.id = entry.session
-    )
-    group by entry.tenant, entry.session order by 1, 2 limit 100`;
 }
 
 /** What a batch that landed has refused, as JSON; or null once its number is taken from it. */

@@ -29,7 +29,11 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
   durationMs: "duration_ms",
   longestMs: "longest_ms",
   bytes: "turn_bytes",
+  conflicts: "conflicts",
 };
+
+/** What no turn came of is of no model. */
+const isSummed = "(turns > 0 or conflicts > 0)";
 
 /** A turn of a fork's own copy of what it shared with its parent. */
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
@@ -47,12 +51,12 @@ export function tallyCall(
   const groups = by.map((kind) => {
     const order = kind === "day" || kind === "hour" ? "max(at) desc" : `sum(total_tokens) desc, key nulls first`;
     return `(select '${kind}' as kind, (${keys[kind]})::text collate "C" as key, count(*) as n, ${sums}
-      from facts where turns > 0 group by 2 order by ${order} limit $4)`;
+      from facts where ${kind === "model" ? "turns > 0" : isSummed} group by 2 order by ${order} limit $4)`;
   });
   const counted = (kind: string, key: string, from: string, where: string): string =>
     `select '${kind}', (${key})::text, count(*), ${none} from ${from} where ${where} group by 2`;
   const parts = [
-    `select 'all' as kind, null::text as key, count(*) as n, ${sums} from facts where turns > 0`,
+    `select 'all' as kind, null::text as key, count(*) as n, ${sums} from facts where ${isSummed}`,
     ...groups,
     counted("durationMs", threeDigits("duration_ms"), "facts", "log = 'turns' and duration_ms > 0"),
     counted(
@@ -105,7 +109,8 @@ export function tallyCall(
           else ${number("estimated")} end as estimated,
         ${number("durationMs")} as duration_ms,
         case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
-        case log when 'turns' then bytes else 0 end as turn_bytes
+        case log when 'turns' then bytes else 0 end as turn_bytes,
+        case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
       from (
         select log, at, user_id, bytes, fact, fact -> 'usage' as usage from (
           select log, at, user_id, bytes, ${readable(schema, "head")} as fact from (

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
-import type { Page, SessionFilter, SessionQuery } from "../store.ts";
+import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
 
@@ -19,6 +19,14 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   const last = page.at(-1);
   const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { records: page.map(recordOf), next };
+}
+
+export function countFound(database: DatabaseSync, query: CountQuery): number {
+  const where = whereOf({ ...query, order: "key", limit: 0 });
+  const statement = database.prepare(
+    `select count(*) as count from sessions where ${where.conditions.join(" and ") || "true"}`,
+  );
+  return Number(statement.get(...where.values)?.["count"]);
 }
 
 function orderOf(query: SessionQuery): string {

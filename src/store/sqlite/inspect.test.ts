@@ -11,8 +11,15 @@ import { openSqlite } from "./open.ts";
 const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
 after(() => rmSync(root, { recursive: true }));
 
+const incurable = { remedy: null, repaired: false } as const;
+/** A flaw that mending failed on, as who does not mend finds it. */
+const unmended = (flaw: StoreFlaw): StoreFlaw => ({ ...flaw, what: flaw.what.replace(/; mending it failed.*/, "") });
+
 /** What is found in a store of two sessions after these statements went past it. */
-async function inspected(sql: string, harm: (file: string) => void = () => undefined): Promise<readonly StoreFlaw[]> {
+async function inspected(
+  sql: string,
+  { harm = () => undefined, repair = false }: { harm?: (file: string) => void; repair?: boolean } = {},
+): Promise<readonly StoreFlaw[]> {
   const file = join(mkdtempSync(join(root, "t-")), "store.db");
   const url = `sqlite:${file}`;
   const sessions = Sessions.on(await openSqlite({ url }), { sweep: false });
@@ -27,7 +34,9 @@ async function inspected(sql: string, harm: (file: string) => void = () => undef
   harm(file);
   const store = await openSqlite({ url });
   try {
-    return await store.inspect();
+    const found = await store.inspect({ repair });
+    if (repair) assert.deepEqual(await store.inspect(), found.filter(({ repaired }) => !repaired).map(unmended));
+    return found;
   } finally {
     await store.close();
   }
@@ -40,7 +49,7 @@ test("a file that nobody else has written to is sound", async () => {
 
 test("entries of no session are found", async () => {
   assert.deepEqual(await inspected("delete from sessions where id = 'b'"), [
-    { kind: "orphans", what: "4 entries of a session number 2, which there is not" },
+    { kind: "orphans", what: "4 entries of a session number 2, which there is not", ...incurable },
   ]);
 });
 
@@ -56,24 +65,42 @@ test("an index that is missing or another is found", async () => {
   );
 });
 
+test("an index that is missing is built on request, unless what stands in the table keeps it from that", async () => {
+  const repair = { repair: true };
+  const [mended] = await inspected("drop index entries_by_key", repair);
+  assert.deepEqual(mended, {
+    kind: "schema",
+    what: "index entries_by_key is missing",
+    remedy: "it is built",
+    repaired: true,
+  });
+  const twice = "drop index entries_by_seq; insert into entries select * from entries where session = 1 and seq = 3";
+  const found = await inspected(twice, repair);
+  const [left] = found.filter(({ kind }) => kind === "schema");
+  assert.match(left?.what ?? "", /^index entries_by_seq is missing; mending it failed: UNIQUE constraint failed/);
+  assert.equal(left?.repaired, false);
+});
+
 test("a record that cannot be read is found, and named", async () => {
   assert.deepEqual(await inspected("update sessions set data = '{' where id = 'a'"), [
-    { kind: "damage", what: "the record of session a of tenant default cannot be read" },
+    { kind: "damage", what: "the record of session a of tenant default cannot be read", ...incurable },
   ]);
 });
 
 test("what SQLite's own check finds is said", async () => {
-  const found = await inspected("", (file) => {
-    const database = new DatabaseSync(file);
-    const [root, size] = [
-      "rootpage from sqlite_schema where name = 'sessions_due'",
-      "page_size from pragma_page_size",
-    ].map((what) => Number(Object.values(database.prepare(`select ${what}`).get() ?? {})[0]));
-    database.close();
-    // The count of cells of the index's page: none.
-    const descriptor = openSync(file, "r+");
-    writeSync(descriptor, Buffer.alloc(2), 0, 2, ((root ?? 0) - 1) * (size ?? 0) + 3);
-    closeSync(descriptor);
+  const found = await inspected("", {
+    harm: (file) => {
+      const database = new DatabaseSync(file);
+      const [root, size] = [
+        "rootpage from sqlite_schema where name = 'sessions_due'",
+        "page_size from pragma_page_size",
+      ].map((what) => Number(Object.values(database.prepare(`select ${what}`).get() ?? {})[0]));
+      database.close();
+      // The count of cells of the index's page: none.
+      const descriptor = openSync(file, "r+");
+      writeSync(descriptor, Buffer.alloc(2), 0, 2, ((root ?? 0) - 1) * (size ?? 0) + 3);
+      closeSync(descriptor);
+    },
   });
   assert.ok(
     found.some(({ kind, what }) => kind === "damage" && what.includes("sessions_due")),

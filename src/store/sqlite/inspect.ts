@@ -1,29 +1,51 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreFlaw } from "../store.ts";
 import { migrations } from "./schema.ts";
+import { isRefused } from "./sqlite-error.ts";
 
 /** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
 export function flawsIn(database: DatabaseSync): readonly StoreFlaw[] {
-  return [...damage(database), ...schemaFlaws(database), ...orphans(database), ...unreadable(database)];
+  return [...damage(database), ...schemaFlaws(database, false), ...orphans(database), ...unreadable(database)];
 }
+
+const incurable = { remedy: null, repaired: false } as const;
 
 function damage(database: DatabaseSync): StoreFlaw[] {
   const rows = database.prepare("pragma integrity_check(100)").all();
   const says = rows.map((row) => String(row["integrity_check"]));
-  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what }));
+  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...incurable }));
 }
 
-/** An index that is missing costs time, one that is not unique lets a key in twice. */
-function schemaFlaws(database: DatabaseSync): StoreFlaw[] {
+/** An index that is missing costs time, one that is not unique lets a key in twice. With `repair` what is missing is built. */
+export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreFlaw[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
   const there = partsOf(database);
   return [...partsOf(expected)].flatMap(([name, sql]): StoreFlaw[] => {
     const found = there.get(name);
     if (found === sql) return [];
-    const what = found === undefined ? `${name} is missing` : `${name} is not as this version makes it: ${found}`;
-    return [{ kind: "schema", what }];
+    if (found !== undefined)
+      return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...incurable }];
+    const what = `${name} is missing`;
+    if (!name.startsWith("index ")) return [{ kind: "schema", what, ...incurable }];
+    return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), remedy }];
   });
+}
+
+const remedy = "it is built";
+
+/** Two entries of one key, which came past it, keep a unique index from being built. */
+function built(
+  database: DatabaseSync,
+  { what, sql }: { what: string; sql: string },
+): Pick<StoreFlaw, "what" | "repaired"> {
+  try {
+    database.exec(sql);
+    return { what, repaired: true };
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    return { what: `${what}; mending it failed: ${error.message}`, repaired: false };
+  }
 }
 
 function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {
@@ -42,6 +64,7 @@ function orphans(database: DatabaseSync): StoreFlaw[] {
   return rows.map(({ session, count }) => ({
     kind: "orphans",
     what: `${String(count)} entries of a session number ${String(session)}, which there is not`,
+    ...incurable,
   }));
 }
 
@@ -52,5 +75,6 @@ function unreadable(database: DatabaseSync): StoreFlaw[] {
   return rows.map(({ tenant, id }) => ({
     kind: "damage",
     what: `the record of session ${String(id)} of tenant ${String(tenant)} cannot be read`,
+    ...incurable,
   }));
 }

@@ -9,10 +9,11 @@ const ioError = 10;
 const corrupt = 11;
 const full = 13;
 const cantOpen = 14;
+const constraint = 19;
 const notADatabase = 26;
 
 /** What SQLite answers to a wrong statement or a broken constraint: a fault in this program, not of the store. */
-const ourFaults: readonly number[] = [1, 19, 20, 21, 25];
+const ourFaults: readonly number[] = [1, constraint, 20, 21, 25];
 
 /** The primary result code of an error of node:sqlite; undefined for any other error. */
 function resultCode(error: unknown): number | undefined {
@@ -24,6 +25,11 @@ function resultCode(error: unknown): number | undefined {
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
   return code === busy || code === locked;
+}
+
+/** True where what stands breaks a rule, such as that of a unique index. */
+export function isRefused(error: unknown): error is Error {
+  return resultCode(error) === constraint;
 }
 
 /** Said by us where SQLite says in a row, not by an error, that another connection is in the way. */

@@ -12,8 +12,10 @@ import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import type {
   Capabilities,
+  CountQuery,
   FoundEvents,
   EventScan,
+  InspectOptions,
   Loaded,
   LoadRequest,
   LogRange,
@@ -24,8 +26,8 @@ import type {
   StoreFlaw,
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
-import { findPage } from "./find.ts";
-import { flawsIn } from "./inspect.ts";
+import { countFound, findPage } from "./find.ts";
+import { flawsIn, schemaFlaws } from "./inspect.ts";
 import { busyError } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
@@ -207,6 +209,10 @@ export class SqliteStore implements Store {
     return await this.#run(() => findPage(this.#database, query));
   }
 
+  async count(query: CountQuery): Promise<number> {
+    return await this.#run(() => countFound(this.#database, query));
+  }
+
   /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */
   async tally(query: TallyQuery): Promise<Tally> {
     if (!this.capabilities.durable) {
@@ -229,8 +235,11 @@ export class SqliteStore implements Store {
     }
   }
 
-  async inspect(): Promise<readonly StoreFlaw[]> {
-    return await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
+  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {
+    const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
+    if (!repair || found.every(({ remedy }) => remedy === null)) return found;
+    const schema = await this.#write(() => schemaFlaws(this.#database, true));
+    return [...found.filter(({ kind }) => kind !== "schema"), ...schema];
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {

@@ -81,6 +81,7 @@ export function closingCases(check: Check): void {
     commit: (store) => store.commit([]),
     load: (store) => store.load([]),
     read: (store) => store.read({ tenant: "t", id: "i" }, { log: "turns", keys: [] }),
+    count: (store) => store.count({ now: 0 }),
     find: (store) => store.find({ order: "due", before: 0, limit: 1 }),
     events: (store) => store.events({ tenant: "t", order: "ascending", limit: 1 }),
     tally: (store) => store.tally({ tenant: "t", now: 0, by: [], limit: 1 }),

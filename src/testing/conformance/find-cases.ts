@@ -137,6 +137,20 @@ function recentCases(check: Check): void {
     });
   }
 
+  check("count-is-what-is-found: by each filter", async (bench) => {
+    await create(bench, sessions);
+    for (const [what, filter, expected] of queries)
+      assert.equal(await bench.store.count({ tenant: bench.tenant, now, ...filter }), expected.length, what);
+  });
+
+  check("count-is-what-is-found: of one tenant, or of all where none is named", async (bench) => {
+    const before = await bench.store.count({ now });
+    await create(bench, [...sessions, { id: "theirs", tenant: `${bench.tenant} too` }]);
+    assert.equal(await bench.store.count({ now }), before + sessions.length + 1);
+    assert.equal(await bench.store.count({ now, tenant: bench.tenant }), sessions.length);
+    assert.equal(await bench.store.count({ now, tenant: `${bench.tenant} of nobody` }), 0);
+  });
+
   check("pages-are-complete: recent follows a record as it changes", async (bench) => {
     const { store } = bench;
     const [record] = await create(bench, [{ id: "changing", user: "ann", lastActivityAt: noon }]);

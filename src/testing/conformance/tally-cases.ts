@@ -43,7 +43,7 @@ export function tallyCases(check: Check): void {
     const sums = { requests: 4, inputTokens: 18, outputTokens: 9, totalTokens: 27 };
     const whole = { turns: 4, open: 1, failed: 1, interrupted: 1, cut: 0, ...sums, estimated: 1, durationMs: 1284.5 };
     const { bytes, ...turns } = tally.turns;
-    assert.deepEqual(turns, { ...whole, longestMs: 1234.5 });
+    assert.deepEqual(turns, { ...whole, longestMs: 1234.5, conflicts: 0 });
     assert.equal(bytes, tally.logs.find(({ log }) => log === "turns")?.bytes);
     for (const kind of kinds) {
       const groups = tally.groups[kind] ?? [];
@@ -91,7 +91,7 @@ export function tallyCases(check: Check): void {
     await land(bench.store, sessionOf(bench, { id: "a" }, [one], [splice]));
     const { turns, groups, durationMs } = await tallied(bench, { by: ["hour", "model"] });
     const sums = { ...counts, turns: 4, open: 0, cut: 3, requests: 5, durationMs: 400, longestMs: 200 };
-    const expected = { ...sums, inputTokens: 31, outputTokens: 13, totalTokens: 44, bytes: turns.bytes };
+    const expected = { ...sums, inputTokens: 31, outputTokens: 13, totalTokens: 44, bytes: turns.bytes, conflicts: 0 };
     assert.deepEqual(turns, expected);
     assert.deepEqual(groups, { hour: [{ key: today, ...expected }], model: [{ key: "m", ...expected }] });
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
@@ -325,6 +325,61 @@ export function tallyCases(check: Check): void {
     await land(bench.store, stepOf(first, { splices: [{ log: "turns", from: 2, entries: [] }] }));
     await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
     assert.deepEqual(await bench.store.inspect(), []);
+  });
+
+  check("tally-is-whole: conflicts count with their agent, user, day and hour, and with no model", async (bench) => {
+    const conflicts = (count: number, at: number, from: number, agent = "ceo"): Splice => ({
+      log: "events",
+      from,
+      entries: Array.from({ length: count }, (_, index) => {
+        const told = { type: "conflicted", agent, seenTurn: 1, storedTurn: 2, seenVersion: 3, storedVersion: 4 };
+        return { seq: from + index, key: null, at, data: encode(told) };
+      }),
+    });
+    const other = { seq: 4, key: null, at: today, data: encode({ type: "reassigned", user: "conflicted" }) };
+    const turn = { agent: "ceo", model: "m", at: today, usage: usageOf(2, 1) };
+    const first = await land(bench.store, sessionOf(bench, { id: "a", user: "ann" }, [turn], [conflicts(2, today, 1)]));
+    await land(bench.store, stepOf(first, { splices: [conflicts(1, today + hour, 3, "cfo")] }));
+    await land(bench.store, sessionOf(bench, { id: "b" }, [], [conflicts(1, today - day, 1)]));
+    await land(
+      bench.store,
+      sessionOf(bench, { id: "c" }, [], [conflicts(3, today, 1), { ...conflicts(0, 0, 4), entries: [other] }]),
+    );
+    for (const by of [[], ["model"], kinds, kinds.toReversed()] as const) {
+      const { turns, groups } = await tallied(bench, { by });
+      assert.deepEqual([turns.turns, turns.conflicts, turns.totalTokens], [1, 7, 3], by.join());
+      for (const kind of by)
+        assert.equal(sumOf(groups[kind] ?? [], "conflicts"), kind === "model" ? 0 : 7, `conflicts by ${kind}`);
+    }
+    const { groups } = await tallied(bench, { by: kinds });
+    const of = (kind: (typeof kinds)[number]): unknown =>
+      groups[kind]?.map(({ key, turns, conflicts: count, requests, longestMs }) => [
+        key,
+        turns,
+        count,
+        requests,
+        longestMs,
+      ]);
+    assert.deepEqual(of("agent"), [
+      ["ceo", 1, 6, 1, 0],
+      ["cfo", 0, 1, 0, 0],
+    ]);
+    assert.deepEqual(of("user"), [
+      ["ann", 1, 3, 1, 0],
+      [null, 0, 4, 0, 0],
+    ]);
+    assert.deepEqual(of("model"), [["m", 1, 0, 1, 0]]);
+    assert.deepEqual(of("day"), [
+      [today, 1, 6, 1, 0],
+      [today - day, 0, 1, 0, 0],
+    ]);
+    assert.deepEqual(of("hour"), [
+      [today + hour, 0, 1, 0, 0],
+      [today, 1, 5, 1, 0],
+      [today - day, 0, 1, 0, 0],
+    ]);
+    const { turns } = await tallied(bench, { by: ["agent"], since: today + 1 });
+    assert.deepEqual([turns.turns, turns.conflicts], [0, 1]);
   });
 
   check("tally-is-whole: of an empty tenant all is nought", async (bench) => {
