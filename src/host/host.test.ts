@@ -481,6 +481,42 @@ test("parts of an answer are passed on as they come, and the next message waits 
   await here.host.kill("s");
 });
 
+test("who has heard enough of an answer has its parts tidy up first, and then the next message is handled", async () => {
+  const order: string[] = [];
+  const tidy = async (message: string): Promise<void> => {
+    if (message === "untidy") throw new Error("not quite");
+  };
+  const tidying: Runtime = {
+    async onMessage(_, message: string) {
+      order.push(message);
+      return (async function* () {
+        try {
+          for (;;) yield message;
+        } finally {
+          await sleep(30);
+          order.push(`${message} is tidy`);
+          await tidy(message);
+        }
+      })();
+    },
+  };
+  await using here = await place({ runtime: tidying, turnTimeout: "1s" });
+  await here.host.ensure("s");
+  const parts = (await here.host.send("s", "one")) as AsyncIterableIterator<string>;
+  assert.equal((await parts.next()).value, "one");
+  const next = here.host.send("s", "two") as Promise<AsyncIterableIterator<string>>;
+  await parts.return?.();
+  for await (const part of await next) {
+    assert.equal(part, "two");
+    break;
+  }
+  assert.deepEqual(order, ["one", "one is tidy", "two", "two is tidy"]);
+  const untidy = (await here.host.send("s", "untidy")) as AsyncIterableIterator<string>;
+  await untidy.next();
+  await assert.rejects(async () => await untidy.return?.(), { code: "runtime_failed" });
+  assert.equal(here.host.metrics().counts.crashed, 1, "what goes wrong there is a failure like any other");
+});
+
 test("what is not there, has ended or is not a runtime is a typed error, and leaves nothing behind", async () => {
   await using here = await place();
   await assert.rejects(here.host.send("nobody", "x"), { code: "session_not_found" });

@@ -40,8 +40,8 @@ export interface LiveInfo {
 /** How a host takes over what dead ones left behind. */
 export interface RecoverOptions {
   /**
-   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, and from here on
-   * those of each host that dies. @default "lazy"
+   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, as far as there is
+   * room for them, and from here on those of each host that dies. @default "lazy"
    */
   readonly mode?: "lazy" | "eager";
   /** Called after each session of an eager recovery. */
@@ -57,9 +57,16 @@ export interface Recovery {
   readonly recovered: number;
   /** Others were faster. */
   readonly elsewhere: number;
+  /** For which there was no place: they wake when they are spoken to, as after a lazy recovery. */
+  readonly left: number;
   /** Those that could not be woken, and why; at most a thousand of them. */
   readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
+
+/** A {@link Recovery} that goes on. */
+type RecoveryCount = { -readonly [Name in keyof Recovery]: Recovery[Name] } & {
+  readonly broken: Recovery["broken"][number][];
+};
 
 /** What a host has and has done. */
 export interface HostMetrics {
@@ -209,30 +216,38 @@ export class Host implements AsyncDisposable {
 
   /**
    * Go on with the sessions that were live in programs that are gone. Those that cannot be woken are reported, and hold up
-   * none of the others.
+   * none of the others. Where `maxSessions` are live, whatever `whenFull` says, the rest is left to be woken when it is spoken
+   * to: nobody gives way to who may not be needed.
    * @throws SessionError the store's; the signal's reason
    */
   async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
-    const recovery = { found: 0, recovered: 0, elsewhere: 0, broken: [] as Recovery["broken"][number][] };
+    const recovery: RecoveryCount = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken: [] };
     if (mode === "lazy") return recovery;
     this.#watchHosts();
     for await (const records of abandoned(this.#core, this.#sessions.tenant, { signal })) {
       recovery.found += records.length;
       await inParallel(wokenAtOnce, records, async ({ id, tenant, agent }) => {
         signal?.throwIfAborted();
-        try {
-          await this.#with(id, "its host is gone", (actor) => actor.start());
-          recovery.recovered++;
-          this.#tell({ type: "recovered", session: { tenant, id }, agent });
-        } catch (cause) {
-          if (hasCode(cause, "closed")) throw cause;
-          if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
-          else if (recovery.broken.length < brokenMax) recovery.broken.push({ id, error: asError(cause) });
-        }
+        if (this.#capacity.isFull && !this.#actors.has(this.#text(id))) recovery.left++;
+        else await this.#recoverOne({ tenant, id }, agent, recovery);
         onProgress?.(recovery);
       });
     }
     return recovery;
+  }
+
+  /** @throws SessionError `closed` */
+  async #recoverOne(session: SessionKey, agent: string, recovery: RecoveryCount): Promise<void> {
+    try {
+      await this.#with(session.id, "its host is gone", (actor) => actor.start());
+      recovery.recovered++;
+      this.#tell({ type: "recovered", session, agent });
+    } catch (cause) {
+      if (hasCode(cause, "closed")) throw cause;
+      if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
+      else if (hasCode(cause, "host_full")) recovery.left++; // somebody was spoken to meanwhile
+      else if (recovery.broken.length < brokenMax) recovery.broken.push({ id: session.id, error: asError(cause) });
+    }
   }
 
   /** A session as it lives here; undefined where it does not. */
