@@ -1,5 +1,6 @@
 import type { Core } from "../sessions/core.ts";
 import type { SessionsOptions } from "../sessions/options.ts";
+import { ownIdentity } from "../sessions/process-identity.ts";
 import { SessionError } from "../errors.ts";
 import type { Cell } from "./cell.ts";
 import { InlineCell } from "./inline-cell.ts";
@@ -27,7 +28,14 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
     core,
     kind: isolation === "process" ? "process" : "thread",
     memoryMax,
-    start: { runtime, tenant, sessions: optionsOf(core), capabilities: { ...capabilities }, address },
+    start: {
+      runtime,
+      tenant,
+      sessions: optionsOf(core),
+      capabilities: { ...capabilities },
+      address,
+      process: ownIdentity(),
+    },
     isOwn: isolation !== "pool",
   };
   const cells = isolation === "pool" ? new Pool(plan, options.workers) : new OwnCells(plan);

@@ -34,11 +34,11 @@ function tenantOf(id: LifeId): Tenant {
 }
 
 const calls: WorkerCalls = {
-  async begin({ runtime, tenant, sessions, capabilities, address }) {
+  async begin({ runtime, tenant, sessions, capabilities, address, process: hosting }) {
     const loaded = await loadRuntime(runtime);
     const model = loaded.model === undefined ? {} : { model: loaded.model };
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
-    if (address !== null) await core.instance.announce(address);
+    if (address !== null) await core.instance.announce(address, hosting);
     cell = new InlineCell(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
     return core.instance.id;
