@@ -287,6 +287,7 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   assert.deepEqual(await parts.next(), { done: false, value: "a part" });
   await here.host.kill("s");
   for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
+  assert.equal((await parts.return?.())?.done, true, "who leaves then is not told again");
 });
 
 test("who speaks to one that is about to sleep, and stays awake because the store is away, is answered", async () => {

@@ -9,9 +9,14 @@ export function relay(
 ): { readonly stream: AsyncIterableIterator<unknown>; readonly whole: Promise<void> } {
   const iterator = parts[Symbol.asyncIterator]();
   const whole = Promise.withResolvers<void>();
+  let isOver = false;
+  const end = (settle: () => void): void => {
+    isOver = true;
+    settle();
+  };
   const close = async (): Promise<void> => void (await iterator.return?.());
   interrupted.catch((error: unknown) => {
-    whole.reject(error);
+    end(() => whole.reject(error));
     // All is over: how the parts take it concerns nobody.
     void close().catch(() => undefined);
   });
@@ -21,21 +26,22 @@ export function relay(
       try {
         // In this order: parts that were closed because of an interruption seem to have come to their end.
         const result = await Promise.race([interrupted, iterator.next()]);
-        if (result.done === true) whole.resolve();
+        if (result.done === true) end(whole.resolve);
         return result;
       } catch (error) {
-        whole.reject(error);
+        end(() => whole.reject(error));
         throw outward(error);
       }
     },
     async return() {
+      if (isOver) return { done: true, value: undefined };
       // What the parts still do when nobody reads them any more is part of the answer: the next message waits for it.
       try {
         await Promise.race([interrupted, close()]);
-        whole.resolve();
+        end(whole.resolve);
         return { done: true, value: undefined };
       } catch (error) {
-        whole.reject(error);
+        end(() => whole.reject(error));
         throw outward(error);
       }
     },
