@@ -18,6 +18,7 @@ import type {
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
 import { Http, type HttpOptions } from "./http.ts";
+import { sendOver } from "./reply.ts";
 import { RemoteSession } from "./remote-session.ts";
 
 /** Where the server is, and the key to it. */
@@ -29,6 +30,14 @@ export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
 /** The sessions that a key opens, over HTTP. Nothing is sent before it is asked for, and there is nothing to close. */
 export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
   return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
+}
+
+/** How a message is sent. */
+export interface RemoteSendOptions {
+  /** Create the session where there is none. @default false */
+  readonly create?: boolean;
+  /** Stops waiting, also for more parts; the message may be handled all the same. */
+  readonly signal?: AbortSignal;
 }
 
 /** What to know of a tenant's sessions, by one kind at a time. */
@@ -102,6 +111,18 @@ export class RemoteSessions {
     });
     const page = body as { events: WireTenantEvent[]; next?: string };
     return { ...page, events: page.events.map(tenantEventOfWire) };
+  }
+
+  /**
+   * Send a message to the code of a live session, in whichever host it lives; the session is woken where it sleeps. Resolves
+   * with its answer: a value, or an async iterable of parts. It is sent once: where the answer is lost, look at what the
+   * message did before it is sent again.
+   * @throws SessionError as `host.send`; `owner_unreachable`, `deadline_passed`; `store_unavailable` where the server cannot be
+   *   reached or breaks off; `route_unknown` where it has no host
+   */
+  async send(id: string, message: unknown, { create, signal }: RemoteSendOptions = {}): Promise<unknown> {
+    const body = { message, ...(create === undefined ? {} : { create }) };
+    return await sendOver(this.#http, { method: "POST", path: `${pathOf(id)}/messages`, body, signal });
   }
 
   /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
