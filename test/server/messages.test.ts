@@ -1,5 +1,8 @@
 /** Messages to live sessions from the client, over real HTTP. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, hasCode, type RemoteSessions } from "../../src/client/index.ts";
@@ -118,6 +121,24 @@ test("who has heard enough of an answer has it end there; a server that breaks o
     (error) => hasCode(error, "store_unavailable") || hasCode(error, "session_stopped"),
   );
   await assert.rejects(remote.send("s", 1), { code: "store_unavailable" });
+});
+
+test("an answer that is lost on the way is asked for once, and one that only ends never looks whole", async () => {
+  let asked = 0;
+  const http = createHttpServer((request, response) => {
+    asked++;
+    if (request.url?.includes("lost") === true) response.destroy();
+    else response.writeHead(200, { "content-type": "text/event-stream" }).end('event: part\ndata: {"part":1}\n\n');
+  }).listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const remote = connect({ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, key: "pdk_x" });
+  await assert.rejects(remote.send("lost", 1), { code: "store_unavailable" });
+  assert.equal(asked, 1);
+  const parts = (await remote.send("s", 1)) as AsyncIterableIterator<unknown>;
+  assert.equal((await parts.next()).value, 1);
+  await assert.rejects(parts.next(), { code: "store_unavailable" });
+  http.close();
+  http.closeAllConnections();
 });
 
 test("a server without a host says so, and a key without the right is refused", async () => {
