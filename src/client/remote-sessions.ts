@@ -8,6 +8,7 @@ import type {
   ForkOptions,
   EventPage,
   EventQuery,
+  EventWalk,
   ListQuery,
   SessionPage,
   Stats,
@@ -15,9 +16,11 @@ import type {
   SweepReport,
   SweepRequest,
   TallyKind,
+  TenantEvent,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
-import { Http, type HttpOptions } from "./http.ts";
+import { followedEvents } from "./followed-events.ts";
+import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
 import { RemoteSession } from "./remote-session.ts";
 
@@ -98,19 +101,32 @@ export class RemoteSessions {
   }
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. */
-  async events({ type, since, before, ...query }: EventQuery = {}): Promise<EventPage> {
-    const { body } = await this.#http.ask({
-      method: "GET",
-      path: "/v1/events",
-      query: {
-        ...query,
-        type: typeof type === "string" ? type : type?.join(","),
-        since: since?.toISOString(),
-        before: before?.toISOString(),
-      },
-    });
+  async events(query: EventQuery = {}): Promise<EventPage> {
+    const { body } = await this.#http.ask({ method: "GET", path: "/v1/events", query: wireQuery(query) });
     const page = body as { events: WireTenantEvent[]; next?: string };
     return { ...page, events: page.events.map(tenantEventOfWire) };
+  }
+
+  /**
+   * What happened in the tenant's sessions beside their turns, oldest first, page by page; with `follow` also what happens from
+   * here on, each once, also where the connection breaks meanwhile. `before` is for pages alone.
+   * @throws SessionError `request_invalid`, `store_unavailable` where the server stays away
+   */
+  async *eachEvent({ follow = false, signal, ...filter }: Omit<EventWalk, "begun"> = {}): AsyncGenerator<
+    TenantEvent,
+    void,
+    void
+  > {
+    if (follow) {
+      yield* followedEvents(this.#http, wireQuery(filter), signal);
+      return;
+    }
+    for (let after: { readonly after?: string } = {}; signal?.aborted !== true;) {
+      const { events, next } = await this.events({ ...filter, ...after });
+      yield* events;
+      if (next === undefined) return;
+      after = { after: next };
+    }
   }
 
   /**
@@ -176,6 +192,15 @@ export class RemoteSessions {
   #session(body: unknown): RemoteSession {
     return new RemoteSession(this.#http, body as WireSession);
   }
+}
+
+function wireQuery({ type, since, before, ...query }: EventQuery): NonNullable<HttpRequest["query"]> {
+  return {
+    ...query,
+    type: typeof type === "string" ? type : type?.join(","),
+    since: since?.toISOString(),
+    before: before?.toISOString(),
+  };
 }
 
 function pathOf(id: string): string {

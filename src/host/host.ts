@@ -10,7 +10,7 @@ import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
 import { RuntimeEnd, type Profile } from "./cell.ts";
 import { openCells, type Cells } from "./cells.ts";
-import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./options.ts";
+import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./options.ts";
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
 import { asError } from "./runtime.ts";
@@ -63,11 +63,6 @@ export interface Recovery {
   readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
 
-/** A {@link Recovery} that goes on. */
-type RecoveryCount = { -readonly [Name in keyof Recovery]: Recovery[Name] } & {
-  readonly broken: Recovery["broken"][number][];
-};
-
 /** What a host has and has done. */
 export interface HostMetrics {
   /** Sessions that hold one of the `maxSessions` places. */
@@ -89,8 +84,8 @@ export interface HostMetrics {
   readonly workers: readonly (number | undefined)[];
 }
 
-/** Sessions woken at the same time by an eager recovery. */
-const wokenAtOnce = 16;
+/** Sessions woken at the same time by an eager recovery: many share a commit, but not many threads start at once. */
+const wokenAtOnce: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
 /** Records in one question whether sessions are still this host's. */
 const verifiedAtOnce = 500;
 const brokenMax = 1000;
@@ -221,33 +216,35 @@ export class Host implements AsyncDisposable {
    * @throws SessionError the store's; the signal's reason
    */
   async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
-    const recovery: RecoveryCount = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken: [] };
+    const broken: Recovery["broken"][number][] = [];
+    const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
     if (mode === "lazy") return recovery;
     this.#watchHosts();
     for await (const records of abandoned(this.#core, this.#sessions.tenant, { signal })) {
       recovery.found += records.length;
-      await inParallel(wokenAtOnce, records, async ({ id, tenant, agent }) => {
+      await inParallel(wokenAtOnce[this.#options.isolation], records, async ({ id, tenant, agent }) => {
         signal?.throwIfAborted();
-        if (this.#capacity.isFull && !this.#actors.has(this.#text(id))) recovery.left++;
-        else await this.#recoverOne({ tenant, id }, agent, recovery);
+        const outcome = await this.#recoverOne({ tenant, id }, agent);
+        if (typeof outcome === "string") recovery[outcome]++;
+        else if (broken.length < brokenMax) broken.push({ id, error: outcome });
         onProgress?.(recovery);
       });
     }
     return recovery;
   }
 
-  /** @throws SessionError `closed` */
-  async #recoverOne(session: SessionKey, agent: string, recovery: RecoveryCount): Promise<void> {
+  /** Wake one where there is room for it: what became of it, or why it cannot be woken. @throws SessionError `closed` */
+  async #recoverOne(session: SessionKey, agent: string): Promise<"recovered" | "elsewhere" | "left" | Error> {
+    if (this.#capacity.isFull && !this.#actors.has(keyText(session))) return "left";
     try {
       await this.#with(session.id, "its host is gone", (actor) => actor.start());
-      recovery.recovered++;
-      this.#tell({ type: "recovered", session, agent });
     } catch (cause) {
       if (hasCode(cause, "closed")) throw cause;
-      if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
-      else if (hasCode(cause, "host_full")) recovery.left++; // somebody was spoken to meanwhile
-      else if (recovery.broken.length < brokenMax) recovery.broken.push({ id: session.id, error: asError(cause) });
+      if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) return "elsewhere";
+      return hasCode(cause, "host_full") ? "left" : asError(cause); // somebody was spoken to meanwhile
     }
+    this.#tell({ type: "recovered", session, agent });
+    return "recovered";
   }
 
   /** A session as it lives here; undefined where it does not. */

@@ -3,13 +3,16 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { startHost, type Host } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { abandon } from "./abandoned.ts";
+import { heapBytes } from "./heap.ts";
 
 const many = 100_000;
 const few = 1000;
+/** As much as one that was spoken to may take. */
+const bytesMax = 4096;
 
 const runtime = { onMessage: async (): Promise<string> => "here" };
 
@@ -43,44 +46,64 @@ async function firstAnswerMs(place: Place): Promise<number> {
   return Math.min(...times);
 }
 
+let crowded: Place;
+before(async () => {
+  crowded = await place(many);
+});
+after(async () => {
+  await crowded[Symbol.asyncDispose]();
+});
+
 test(`a host that recovers lazily answers as soon with ${many} sessions behind it as with ${few}`, async (t) => {
-  await using crowded = await place(many);
   await using small = await place(few);
   const [crowdedMs, smallMs] = [await firstAnswerMs(crowded), await firstAnswerMs(small)];
   t.diagnostic(`${crowdedMs.toFixed(1)} ms with ${many}, ${smallMs.toFixed(1)} ms with ${few}`);
   assert(crowdedMs < 2 * smallMs + 50, `${crowdedMs} ms with ${many} sessions, ${smallMs} ms with ${few}`);
 });
 
-test(`an eager recovery wakes all ${few} sessions of a dead host, says how far it is, and stops when it is told to`, async () => {
+test(`an eager recovery of ${few} sessions stops when it is told to; those that are awake go on`, async () => {
   await using here = await place(few);
-  {
-    await using sessions = await here.open();
-    await using host: Host = await startHost(sessions, { runtime });
-    const stopped = new AbortController();
-    const recovering = host.recover({
-      mode: "eager",
-      signal: stopped.signal,
-      onProgress: ({ recovered }) => {
-        if (recovered === 100) stopped.abort(new Error("enough"));
-      },
-    });
-    await assert.rejects(recovering, /enough/);
-    assert(host.metrics().live < 150);
-  }
   await using sessions = await here.open();
-  await using host = await startHost(sessions, { runtime });
-  const seen: number[] = [];
-  const { found, recovered, elsewhere, broken } = await host.recover({
+  await using host: Host = await startHost(sessions, { runtime });
+  const stopped = new AbortController();
+  const recovering = host.recover({
     mode: "eager",
-    onProgress: ({ recovered }) => seen.push(recovered),
+    signal: stopped.signal,
+    onProgress: ({ recovered }) => {
+      if (recovered === 100) stopped.abort(new Error("enough"));
+    },
   });
-  assert(found >= few - 150 && found <= few - 100, `${found}: those that sleep are left asleep`);
-  assert.deepEqual([recovered, elsewhere, broken], [found, 0, []]);
-  assert.deepEqual(
-    seen,
-    seen.toSorted((a, b) => a - b),
-  );
-  assert.equal(seen.at(-1), found);
+  await assert.rejects(recovering, /enough/);
+  const { live } = host.metrics();
+  assert(live >= 100 && live < 200, `${live} are live`);
+  const { found, recovered } = await host.recover({ mode: "eager" });
+  assert.deepEqual([found, recovered], [few - live, few - live], "and it goes on with the rest");
+});
+
+test(`an eager recovery wakes all ${many} sessions of a dead host, says how far it is, and holds no more than they need`, async (t) => {
+  await using sessions = await crowded.open();
+  const alreadyAsleep = (await sessions.stats({ by: "agent" })).sessions.states.inactive;
+  const heapBefore = await heapBytes();
+  let [peak, calls, last] = [0, 0, 0];
+  const began = performance.now();
+  await using host = await startHost(sessions, { runtime, maxSessions: many });
+  const { found, recovered, elsewhere, left, broken } = await host.recover({
+    mode: "eager",
+    onProgress: ({ found, recovered }) => {
+      assert(recovered === last + 1 && recovered <= found, "one more each time");
+      last = recovered;
+      if (++calls % 1000 === 0) peak = Math.max(peak, process.memoryUsage().heapUsed);
+    },
+  });
+  const ms = performance.now() - began;
+  assert.equal(found, many - alreadyAsleep);
+  assert.deepEqual([recovered, elsewhere, left, broken], [found, 0, 0, []]);
+  assert.equal(calls, found);
   assert.equal(host.metrics().live, found);
-  assert.deepEqual((await host.recover({ mode: "eager" })).found, 0, "nothing is left to recover");
+  const each = ((await heapBytes()) - heapBefore) / found;
+  t.diagnostic(`${(ms / 1000).toFixed(1)} s, ${each.toFixed()} bytes each, at most ${(peak / 1e6).toFixed()} MB`);
+  assert(each <= bytesMax, `${each} bytes per session that was woken`);
+  assert(peak <= heapBefore + 2 * bytesMax * many, `${peak} bytes at the most`);
+  assert.equal(await host.send("s77777", "hello"), "here");
+  assert.equal((await host.recover({ mode: "eager" })).found, 0, "nothing is left to recover");
 });
