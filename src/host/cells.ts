@@ -18,7 +18,7 @@ export interface Cells {
 
 /** The cells for a kind of isolation. @throws SessionError `runtime_invalid` */
 export async function openCells(core: Core, tenant: string, options: ResolvedHostOptions): Promise<Cells> {
-  const { runtime, isolation, memoryMax, address } = options;
+  const { runtime, isolation, memoryMax, stallTimeoutMs, address } = options;
   if (isolation === "inline") {
     return new OneCell(new InlineCell(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
   }
@@ -28,6 +28,7 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
     core,
     kind: isolation === "process" ? "process" : "thread",
     memoryMax,
+    stallTimeoutMs,
     start: {
       runtime,
       tenant,
@@ -35,6 +36,7 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
       capabilities: { ...capabilities },
       address,
       process: ownIdentity(),
+      isShared: isolation === "pool",
     },
     isOwn: isolation !== "pool",
   };
@@ -87,14 +89,19 @@ class OneCell implements Cells {
   }
 }
 
-/** Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced. */
+/**
+ * Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced by
+ * another that was kept ready, so that its sessions do not wait for a thread to start.
+ */
 class Pool implements Cells {
   readonly #plan: WorkerPlan;
   readonly #cells: WorkerCell[];
+  #spare: WorkerCell;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
     this.#cells = Array.from({ length: workers }, () => new WorkerCell(plan));
+    this.#spare = new WorkerCell(plan);
   }
 
   get begun(): Promise<unknown> {
@@ -103,10 +110,16 @@ class Pool implements Cells {
 
   free(): Cell {
     const place = this.#cells.findIndex(({ isOver }) => isOver);
-    if (place >= 0) this.#cells[place] = new WorkerCell(this.#plan);
+    if (place >= 0) this.#cells[place] = this.#takeSpare();
     const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
     if (freest === undefined) throw new Error("a pool has a worker");
     return freest;
+  }
+
+  #takeSpare(): WorkerCell {
+    const ready = this.#spare.isOver ? new WorkerCell(this.#plan) : this.#spare;
+    this.#spare = new WorkerCell(this.#plan);
+    return ready;
   }
 
   all(): readonly Cell[] {
@@ -114,7 +127,7 @@ class Pool implements Cells {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#cells.map((cell) => cell.close()));
+    await Promise.all([...this.#cells, this.#spare].map((cell) => cell.close()));
   }
 }
 

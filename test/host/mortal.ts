@@ -1,9 +1,12 @@
 /** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
+import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
 const hoard: unknown[] = [];
+/** Run something of which nobody can tell whose it is. */
+const inNobodysName = AsyncResource.bind((work: () => void) => setImmediate(work));
 
 const runtime: Runtime = {
   async activate(session: LiveSession) {
@@ -21,6 +24,12 @@ const runtime: Runtime = {
         break;
       case "reject":
         void Promise.reject(new Error("nobody looks at it"));
+        await sleep(10_000);
+        break;
+      case "orphan":
+        inNobodysName(() => {
+          throw new Error("of nobody");
+        });
         await sleep(10_000);
         break;
       case "exit":
