@@ -8,7 +8,8 @@ import type { TenantEvent } from "../../src/index.ts";
 import { createServer, listen, type Listening } from "../../src/server/index.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
-import { assertProblem, callOn, serve } from "./serving.ts";
+import { inMemory } from "../in-memory.ts";
+import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
 
 interface Place extends AsyncDisposable {
   readonly sessions: Sessions;
@@ -141,6 +142,40 @@ test("the client tells each event once, however often the connection breaks and 
     ids,
     "without follow, it ends",
   );
+});
+
+test("an event that was committed late is told by the stream that was taken up meanwhile", async () => {
+  await using late = inMemory();
+  const { sessions, clock, store } = late;
+  const server = createServer({ sessions });
+  const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
+  const told = async (headers: Record<string, string>, last: string): Promise<ReturnType<typeof eventsOf>> => {
+    const how = { key, headers: { accept: "text/event-stream", ...headers } };
+    const { body } = await server.fetch(requestOf("GET", "/v1/events?since=1970-01-01T00:00:00Z", how));
+    const reader = (body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes(`"session":"${last}"`)) text += (await reader.read()).value ?? assert.fail("it ended");
+    await reader.cancel();
+    return eventsOf(text);
+  };
+  const held = Promise.withResolvers<void>();
+  store.plan({ [store.commits + 1]: { hold: held.promise } });
+  const slow = late.another().create({ id: "slow" });
+  await clock.advance(2000);
+  await sessions.create({ id: "fast" });
+  const heard = await told({}, "fast");
+  assert.deepEqual(
+    heard.map(({ data }) => data["session"]),
+    [undefined, "fast"],
+  );
+  held.resolve();
+  await slow;
+  const again = await told({ "last-event-id": heard.at(-1)?.id ?? "" }, "fast");
+  assert.deepEqual(
+    again.map(({ data }) => data["session"]),
+    [undefined, "slow", "fast"],
+  );
+  await server.stop();
 });
 
 test("a client whose server stays away, or whose key is refused, says so", async () => {
