@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { Option, type Command } from "commander";
 import { eventKinds, eventSeverities, type EventType } from "../domain/event.ts";
-import type { EventFilter, EventSeverity, Sessions, TenantEvent } from "../index.ts";
+import type { RemoteSessions } from "../client/index.ts";
+import { SessionError, type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../index.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openFor, variable, type StoreOptions } from "./environment.ts";
 import { localTime, note, printable, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -16,7 +17,12 @@ interface EventsOptions extends StoreOptions, JsonOption {
   readonly since?: Date;
   readonly limit: number;
   readonly follow?: boolean;
+  readonly url?: string;
+  readonly key?: string;
 }
+
+/** Where events are told: the sessions of a store, or those of a server. */
+type Teller = Pick<Sessions | RemoteSessions, "events" | "eachEvent">;
 
 export function eventsCommand(): Command {
   return storeCommand("events", "What happened to the sessions beside their turns, oldest first")
@@ -27,6 +33,10 @@ export function eventsCommand(): Command {
     .option("--since <instant>", "all from then on: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
     .option("--limit <n>", "the last so many, where --since does not say otherwise", wholeNumber, 50)
     .option("--follow", "go on with what happens from here on, until Ctrl-C")
+    .addOption(
+      new Option("--url <url>", "ask this server, where the store is not at hand").conflicts(["store", "tenant"]),
+    )
+    .option("--key <key>", "what opens the server; the right read is enough (default: $PERDURE_KEY)")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -34,17 +44,17 @@ export function eventsCommand(): Command {
         "perdure events --severity warning --since 24h",
         "perdure events --session ceo_01m7…",
         "perdure events --follow --type failed taken_over --json | jq .session",
+        "perdure events --follow --url https://agents.example --key pdk_…",
       ]),
     )
     .action(events);
 }
 
-async function events({ json, limit, follow, store, tenant, ...filter }: EventsOptions): Promise<void> {
+async function events({ json, limit, follow, store, tenant, url, key, ...filter }: EventsOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor({
-      ...(store === undefined ? {} : { store }),
-      ...(tenant === undefined ? {} : { tenant }),
-    });
+    const named = { ...(store === undefined ? {} : { store }), ...(tenant === undefined ? {} : { tenant }) };
+    await using local = url === undefined ? await openFor(named) : undefined;
+    const sessions = local ?? (await serverAt(url ?? "", key));
     const write = json === true ? writeEventJson : writeEvent;
     if (follow === true || filter.since !== undefined) {
       await writeEach(sessions, { ...filter, follow: follow === true, signal }, write);
@@ -54,9 +64,23 @@ async function events({ json, limit, follow, store, tenant, ...filter }: EventsO
   });
 }
 
+/** @throws SessionError `argument_invalid` */
+async function serverAt(url: string, key = variable("PERDURE_KEY")): Promise<RemoteSessions> {
+  if (!/^https?:/.test(url) || !URL.canParse(url)) {
+    const expected = "the address of a server, such as https://agents.example";
+    throw new SessionError("argument_invalid", { name: "--url", value: JSON.stringify(url.slice(0, 100)), expected });
+  }
+  if (key === undefined) {
+    const expected = 'a key: --key, or PERDURE_KEY in the environment; "perdure keys create --right read" makes one';
+    throw new SessionError("argument_invalid", { name: "--key", value: "not given", expected });
+  }
+  const { connect } = await import("../client/index.ts");
+  return connect({ url, key });
+}
+
 /** False where there are none. */
 async function writeLast(
-  sessions: Sessions,
+  sessions: Teller,
   query: EventFilter & { readonly limit: number },
   write: (event: TenantEvent) => void,
 ): Promise<boolean> {
@@ -68,7 +92,7 @@ async function writeLast(
 
 /** As many as there are, no faster than they are read, until nobody reads them any more. */
 async function writeEach(
-  sessions: Sessions,
+  sessions: Teller,
   { signal, ...walk }: EventFilter & { readonly follow: boolean; readonly signal: AbortSignal },
   write: (event: TenantEvent) => void,
 ): Promise<void> {

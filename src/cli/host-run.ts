@@ -174,15 +174,16 @@ function isEverywhere({ host }: ListenOptions): boolean {
 async function recover(host: Host, signal: AbortSignal, options: RunOptions): Promise<void> {
   using progress = await Progress.begin();
   try {
-    const { found, recovered, elsewhere, broken } = await host.recover({
+    const { found, recovered, elsewhere, left, broken } = await host.recover({
       mode: options.recover,
       signal,
-      onProgress: (at) => progress.count("waking", at.recovered + at.elsewhere + at.broken.length, at.found),
+      onProgress: (at) => progress.count("waking", at.recovered + at.elsewhere + at.left + at.broken.length, at.found),
     });
     progress[Symbol.dispose]();
     for (const { id, error } of broken) writeLog({ level: "error", event: "broken", session: id, error }, options);
     if (options.recover === "lazy") return;
     note(`${recovered} of ${found} sessions woken, ${elsewhere} live elsewhere, ${broken.length} broken`);
+    if (left > 0) note(`${left} more than may be live at once (--max-sessions) wake when they are spoken to`);
   } catch (error) {
     if (!signal.aborted) throw error;
   }

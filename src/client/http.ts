@@ -52,19 +52,21 @@ export class Http {
 
   /** @throws SessionError what the server says; `store_unavailable` where it cannot be reached, or it is no such server */
   async ask(request: HttpRequest): Promise<HttpAnswer> {
+    return await this.#retried(request, async () => await answerOf(await this.#send(request, "application/json")));
+  }
+
+  /** An answer, or the events of a stream where it comes as one. @throws as `ask`, and the events as `events` */
+  async askOrHear(request: HttpRequest): Promise<HttpAnswer | AsyncGenerator<HttpEvent, void, void>> {
     return await this.#retried(request, async () => {
-      const response = await this.#send(request, "application/json");
-      const text = await response.text();
-      return { status: response.status, etag: response.headers.get("etag"), body: text === "" ? null : fromJson(text) };
+      const response = await this.#send(request, "text/event-stream, application/json");
+      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+      return isStream ? eventsOf(response) : await answerOf(response);
     });
   }
 
   /** The events of a stream, until it ends or breaks. @throws as `ask`, and what the network throws in the middle */
   async *events(request: HttpRequest): AsyncGenerator<HttpEvent, void, void> {
-    const response = await this.#retried(request, () => this.#send(request, "text/event-stream"));
-    if (response.body === null) return;
-    const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-    for await (const { event, id, data } of readableOf(events)) yield { event, id, data: fromJson(data) };
+    yield* eventsOf(await this.#retried(request, () => this.#send(request, "text/event-stream")));
   }
 
   async #send(
@@ -126,6 +128,17 @@ async function refusalOf(response: Response): Promise<SessionError | undefined> 
 
 function unreachable(url: string, reason: string, cause?: unknown): SessionError {
   return new SessionError("store_unavailable", { store: new URL(url).host, reason }, { cause });
+}
+
+async function answerOf(response: Response): Promise<HttpAnswer> {
+  const text = await response.text();
+  return { status: response.status, etag: response.headers.get("etag"), body: text === "" ? null : fromJson(text) };
+}
+
+async function* eventsOf({ body }: Response): AsyncGenerator<HttpEvent, void, void> {
+  if (body === null) return;
+  const events = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const { event, id, data } of readableOf(events)) yield { event, id, data: fromJson(data) };
 }
 
 /** Not every browser iterates over streams. */

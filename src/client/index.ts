@@ -1,5 +1,11 @@
 export { browserDevice, chat, Chat, type ChatOptions, type Keeper, type SayOptions } from "./chat.ts";
-export { connect, RemoteSessions, type ConnectOptions, type RemoteStatsQuery } from "./remote-sessions.ts";
+export {
+  connect,
+  RemoteSessions,
+  type ConnectOptions,
+  type RemoteSendOptions,
+  type RemoteStatsQuery,
+} from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
 export { Answer } from "../domain/answer.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";

@@ -8,6 +8,7 @@ import type {
   ForkOptions,
   EventPage,
   EventQuery,
+  EventWalk,
   ListQuery,
   SessionPage,
   Stats,
@@ -15,9 +16,12 @@ import type {
   SweepReport,
   SweepRequest,
   TallyKind,
+  TenantEvent,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
-import { Http, type HttpOptions } from "./http.ts";
+import { followedEvents } from "./followed-events.ts";
+import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
+import { sendOver } from "./reply.ts";
 import { RemoteSession } from "./remote-session.ts";
 
 /** Where the server is, and the key to it. */
@@ -29,6 +33,14 @@ export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
 /** The sessions that a key opens, over HTTP. Nothing is sent before it is asked for, and there is nothing to close. */
 export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
   return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
+}
+
+/** How a message is sent. */
+export interface RemoteSendOptions {
+  /** Create the session where there is none. @default false */
+  readonly create?: boolean;
+  /** Stops waiting, also for more parts; the message may be handled all the same. */
+  readonly signal?: AbortSignal;
 }
 
 /** What to know of a tenant's sessions, by one kind at a time. */
@@ -89,19 +101,44 @@ export class RemoteSessions {
   }
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. */
-  async events({ type, since, before, ...query }: EventQuery = {}): Promise<EventPage> {
-    const { body } = await this.#http.ask({
-      method: "GET",
-      path: "/v1/events",
-      query: {
-        ...query,
-        type: typeof type === "string" ? type : type?.join(","),
-        since: since?.toISOString(),
-        before: before?.toISOString(),
-      },
-    });
+  async events(query: EventQuery = {}): Promise<EventPage> {
+    const { body } = await this.#http.ask({ method: "GET", path: "/v1/events", query: wireQuery(query) });
     const page = body as { events: WireTenantEvent[]; next?: string };
     return { ...page, events: page.events.map(tenantEventOfWire) };
+  }
+
+  /**
+   * What happened in the tenant's sessions beside their turns, oldest first, page by page; with `follow` also what happens from
+   * here on, each once, also where the connection breaks meanwhile. `before` is for pages alone.
+   * @throws SessionError `request_invalid`, `store_unavailable` where the server stays away
+   */
+  async *eachEvent({ follow = false, signal, ...filter }: Omit<EventWalk, "begun"> = {}): AsyncGenerator<
+    TenantEvent,
+    void,
+    void
+  > {
+    if (follow) {
+      yield* followedEvents(this.#http, wireQuery(filter), signal);
+      return;
+    }
+    for (let after: { readonly after?: string } = {}; signal?.aborted !== true;) {
+      const { events, next } = await this.events({ ...filter, ...after });
+      yield* events;
+      if (next === undefined) return;
+      after = { after: next };
+    }
+  }
+
+  /**
+   * Send a message to the code of a live session, in whichever host it lives; the session is woken where it sleeps. Resolves
+   * with its answer: a value, or an async iterable of parts. It is sent once: where the answer is lost, look at what the
+   * message did before it is sent again.
+   * @throws SessionError as `host.send`; `owner_unreachable`, `deadline_passed`; `store_unavailable` where the server cannot be
+   *   reached or breaks off; `route_unknown` where it has no host
+   */
+  async send(id: string, message: unknown, { create, signal }: RemoteSendOptions = {}): Promise<unknown> {
+    const body = { message, ...(create === undefined ? {} : { create }) };
+    return await sendOver(this.#http, { method: "POST", path: `${pathOf(id)}/messages`, body, signal });
   }
 
   /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
@@ -155,6 +192,15 @@ export class RemoteSessions {
   #session(body: unknown): RemoteSession {
     return new RemoteSession(this.#http, body as WireSession);
   }
+}
+
+function wireQuery({ type, since, before, ...query }: EventQuery): NonNullable<HttpRequest["query"]> {
+  return {
+    ...query,
+    type: typeof type === "string" ? type : type?.join(","),
+    since: since?.toISOString(),
+    before: before?.toISOString(),
+  };
 }
 
 function pathOf(id: string): string {

@@ -108,6 +108,9 @@ export interface EventKind {
 const info = (category: EventCategory): EventKind => ({ category, severity: "info", status: "ok" });
 
 /** From the least grave on. */
+/** An event is made so long before it is committed at the most, ms: who follows reads again what came since. */
+export const eventOverlapMs = 10_000;
+
 export const eventSeverities: readonly EventSeverity[] = ["info", "warning", "error"];
 
 /** Every type of event, the only place that says what it is about and how grave it is. */

@@ -19,13 +19,17 @@ export class Capacity {
     return this.#used;
   }
 
+  get isFull(): boolean {
+    return this.#used >= this.#max;
+  }
+
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /** True where a place was free. */
   tryEnter(): boolean {
-    if (this.#used >= this.#max) return false;
+    if (this.isFull) return false;
     this.#used++;
     return true;
   }

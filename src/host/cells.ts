@@ -1,5 +1,6 @@
 import type { Core } from "../sessions/core.ts";
 import type { SessionsOptions } from "../sessions/options.ts";
+import { ownIdentity } from "../sessions/process-identity.ts";
 import { SessionError } from "../errors.ts";
 import type { Cell } from "./cell.ts";
 import { InlineCell } from "./inline-cell.ts";
@@ -34,6 +35,7 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
       sessions: optionsOf(core),
       capabilities: { ...capabilities },
       address,
+      process: ownIdentity(),
       isShared: isolation === "pool",
     },
     isOwn: isolation !== "pool",

@@ -287,6 +287,7 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   assert.deepEqual(await parts.next(), { done: false, value: "a part" });
   await here.host.kill("s");
   for (let look = 0; look < 2; look++) await assert.rejects(parts.next(), { code: "session_stopped" });
+  assert.equal((await parts.return?.())?.done, true, "who leaves then is not told again");
 });
 
 test("who speaks to one that is about to sleep, and stays awake because the store is away, is answered", async () => {
@@ -479,6 +480,42 @@ test("parts of an answer are passed on as they come, and the next message waits 
   }
   assert.equal(((await here.host.send("s", "3")) as AsyncIterable<string>)[Symbol.asyncIterator] !== undefined, true);
   await here.host.kill("s");
+});
+
+test("who has heard enough of an answer has its parts tidy up first, and then the next message is handled", async () => {
+  const order: string[] = [];
+  const tidy = async (message: string): Promise<void> => {
+    if (message === "untidy") throw new Error("not quite");
+  };
+  const tidying: Runtime = {
+    async onMessage(_, message: string) {
+      order.push(message);
+      return (async function* () {
+        try {
+          for (;;) yield message;
+        } finally {
+          await sleep(30);
+          order.push(`${message} is tidy`);
+          await tidy(message);
+        }
+      })();
+    },
+  };
+  await using here = await place({ runtime: tidying, turnTimeout: "1s" });
+  await here.host.ensure("s");
+  const parts = (await here.host.send("s", "one")) as AsyncIterableIterator<string>;
+  assert.equal((await parts.next()).value, "one");
+  const next = here.host.send("s", "two") as Promise<AsyncIterableIterator<string>>;
+  await parts.return?.();
+  for await (const part of await next) {
+    assert.equal(part, "two");
+    break;
+  }
+  assert.deepEqual(order, ["one", "one is tidy", "two", "two is tidy"]);
+  const untidy = (await here.host.send("s", "untidy")) as AsyncIterableIterator<string>;
+  await untidy.next();
+  await assert.rejects(async () => await untidy.return?.(), { code: "runtime_failed" });
+  assert.equal(here.host.metrics().counts.crashed, 1, "what goes wrong there is a failure like any other");
 });
 
 test("what is not there, has ended or is not a runtime is a typed error, and leaves nothing behind", async () => {

@@ -10,7 +10,7 @@ import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
 import { RuntimeEnd, type Profile } from "./cell.ts";
 import { openCells, type Cells } from "./cells.ts";
-import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./options.ts";
+import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./options.ts";
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
 import { asError } from "./runtime.ts";
@@ -40,8 +40,8 @@ export interface LiveInfo {
 /** How a host takes over what dead ones left behind. */
 export interface RecoverOptions {
   /**
-   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, and from here on
-   * those of each host that dies. @default "lazy"
+   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, as far as there is
+   * room for them, and from here on those of each host that dies. @default "lazy"
    */
   readonly mode?: "lazy" | "eager";
   /** Called after each session of an eager recovery. */
@@ -57,6 +57,8 @@ export interface Recovery {
   readonly recovered: number;
   /** Others were faster. */
   readonly elsewhere: number;
+  /** For which there was no place: they wake when they are spoken to, as after a lazy recovery. */
+  readonly left: number;
   /** Those that could not be woken, and why; at most a thousand of them. */
   readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
@@ -82,8 +84,8 @@ export interface HostMetrics {
   readonly workers: readonly (number | undefined)[];
 }
 
-/** Sessions woken at the same time by an eager recovery. */
-const wokenAtOnce = 16;
+/** Sessions woken at the same time by an eager recovery: many share a commit, but not many threads start at once. */
+const wokenAtOnce: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
 /** Sessions that come back at the same time after their thread ended, beside those that somebody speaks to. */
 const returningAtOnce = 4;
 /** Records in one question whether sessions are still this host's. */
@@ -218,30 +220,40 @@ export class Host implements AsyncDisposable {
 
   /**
    * Go on with the sessions that were live in programs that are gone. Those that cannot be woken are reported, and hold up
-   * none of the others.
+   * none of the others. Where `maxSessions` are live, whatever `whenFull` says, the rest is left to be woken when it is spoken
+   * to: nobody gives way to who may not be needed.
    * @throws SessionError the store's; the signal's reason
    */
   async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
-    const recovery = { found: 0, recovered: 0, elsewhere: 0, broken: [] as Recovery["broken"][number][] };
+    const broken: Recovery["broken"][number][] = [];
+    const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
     if (mode === "lazy") return recovery;
     this.#watchHosts();
     for await (const records of abandoned(this.#core, this.#sessions.tenant, { signal })) {
       recovery.found += records.length;
-      await inParallel(wokenAtOnce, records, async ({ id, tenant, agent }) => {
+      await inParallel(wokenAtOnce[this.#options.isolation], records, async ({ id, tenant, agent }) => {
         signal?.throwIfAborted();
-        try {
-          await this.#with(id, "its host is gone", (actor) => actor.start());
-          recovery.recovered++;
-          this.#tell({ type: "recovered", session: { tenant, id }, agent });
-        } catch (cause) {
-          if (hasCode(cause, "closed")) throw cause;
-          if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) recovery.elsewhere++;
-          else if (recovery.broken.length < brokenMax) recovery.broken.push({ id, error: asError(cause) });
-        }
+        const outcome = await this.#recoverOne({ tenant, id }, agent);
+        if (typeof outcome === "string") recovery[outcome]++;
+        else if (broken.length < brokenMax) broken.push({ id, error: outcome });
         onProgress?.(recovery);
       });
     }
     return recovery;
+  }
+
+  /** Wake one where there is room for it: what became of it, or why it cannot be woken. @throws SessionError `closed` */
+  async #recoverOne(session: SessionKey, agent: string): Promise<"recovered" | "elsewhere" | "left" | Error> {
+    if (this.#capacity.isFull && !this.#actors.has(keyText(session))) return "left";
+    try {
+      await this.#with(session.id, "its host is gone", (actor) => actor.start());
+    } catch (cause) {
+      if (hasCode(cause, "closed")) throw cause;
+      if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) return "elsewhere";
+      return hasCode(cause, "host_full") ? "left" : asError(cause); // somebody was spoken to meanwhile
+    }
+    this.#tell({ type: "recovered", session, agent });
+    return "recovered";
   }
 
   /** A session as it lives here; undefined where it does not. */

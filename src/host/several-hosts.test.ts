@@ -5,6 +5,7 @@ import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
 import { startHost, type Host } from "./host.ts";
+import type { HostOptions } from "./options.ts";
 import type { Runtime } from "./runtime.ts";
 
 const runtime: Runtime = {
@@ -27,12 +28,12 @@ interface Place extends AsyncDisposable {
   lose(): Promise<void>;
 }
 
-async function place(): Promise<Place> {
+async function place(options: Partial<HostOptions> = {}): Promise<Place> {
   const clock = scriptedClock();
   const store = openMemory({ clock });
   const [here, there] = [Sessions.on(store, { clock, sweep: false }), Sessions.on(store, { clock, sweep: false })];
   const host = await startHost(here, { runtime, address: "http://127.0.0.1:1" });
-  const other = await startHost(there, { runtime, address: "http://127.0.0.1:2", restart: { max: 0 } });
+  const other = await startHost(there, { runtime, address: "http://127.0.0.1:2", restart: { max: 0 }, ...options });
   return {
     clock,
     here,
@@ -112,6 +113,25 @@ test("an eager recovery wakes them all, reports those that cannot be, and tells 
   assert.equal(other.metrics().live, 39);
   assert.equal(other.metrics().counts.recovered, 39);
 });
+
+for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
+  test(`an eager recovery wakes as many as may be live and leaves the rest to who speaks to them (${whenFull})`, async () => {
+    await using place_ = await place({ maxSessions: 10, whenFull });
+    const { host, other } = place_;
+    for (let index = 0; index < 40; index++) await host.ensure(`s${index}`);
+    await place_.lose();
+    await place_.here.create({ id: "mine" });
+    await other.send("mine", "x");
+    const recovery = await other.recover({ mode: "eager" });
+    assert.deepEqual(recovery, { found: 40, recovered: 9, elsewhere: 0, left: 31, broken: [] });
+    assert.equal(other.metrics().live, 10);
+    assert.equal(other.metrics().counts.passivated, 0, "nobody had to give way");
+    assert.equal(other.metrics().rejected, 0, "nobody was turned away");
+    const asleep = Array.from({ length: 40 }, (_, index) => `s${index}`).find((id) => other.get(id) === undefined);
+    await other.stop("mine");
+    assert.equal(await other.send(asleep ?? "", "x"), "x", "one that was left wakes when there is a place");
+  });
+}
 
 test("a host that was paused lets go of what others took meanwhile, also what nobody speaks to", async () => {
   await using place_ = await place();

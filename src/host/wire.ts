@@ -2,6 +2,7 @@
 import type { SessionKey } from "../domain/entry.ts";
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails, type RuntimeFailure } from "../errors.ts";
 import type { SessionsOptions } from "../sessions/options.ts";
+import type { ProcessIdentity } from "../sessions/process-identity.ts";
 import type { Capabilities, Store } from "../store/store.ts";
 import { RuntimeEnd, type Profile } from "./cell.ts";
 
@@ -55,6 +56,8 @@ export interface WorkerStart {
   readonly sessions: SessionsOptions;
   readonly capabilities: Capabilities;
   readonly address: string | null;
+  /** The host's own process. */
+  readonly process: ProcessIdentity;
   /** Many sessions share it: none may end it. */
   readonly isShared: boolean;
 }

@@ -48,11 +48,11 @@ function inLife<T>(id: LifeId, work: () => Promise<T>): Promise<T> {
 const leave = (): void => turnstile.leave();
 
 const calls: WorkerCalls = {
-  async begin({ runtime, tenant, sessions, capabilities, address, isShared }) {
+  async begin({ runtime, tenant, sessions, capabilities, address, process: hosting, isShared }) {
     const loaded = await loadRuntime(runtime);
     const model = loaded.model === undefined ? {} : { model: loaded.model };
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
-    if (address !== null) await core.instance.announce(address);
+    if (address !== null) await core.instance.announce(address, hosting);
     cell = new InlineCell(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
     if (isShared) contain(endLife);

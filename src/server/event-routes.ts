@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { eventKinds, type EventType } from "../domain/event.ts";
+import { SessionError } from "../errors.ts";
 import { agentName, instant } from "../protocol/schemas.ts";
 import { wireTenantEvent } from "../protocol/wire.ts";
+import { holdsKey } from "./authority.ts";
+import { followedEvents, parseFollowId } from "./followed-events.ts";
+import { eventStream, wantsStream } from "./event-stream.ts";
 import { present } from "./present.ts";
-import { addRoute, jsonAnswer } from "./route.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
 const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
@@ -15,8 +19,10 @@ export function addEventRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/events",
-      summary: "What happened in the sessions beside their turns, by time",
+      summary:
+        "What happened in the sessions beside their turns, by time: in pages, or as a stream, which goes on with what happens; Last-Event-ID goes on where one was lost",
       scope: "read",
+      headers: ["Last-Event-ID"],
       query: z.object({
         type: z
           .string()
@@ -36,15 +42,28 @@ export function addEventRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "a page of them",
+          description: "a page of them; in a stream the events following, event and error",
           schema: z.object({
             events: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
             next: z.string().optional(),
           }),
+          streams: true,
         },
       },
     },
     async (c, { query: { since, before, ...query } }) => {
+      if (wantsStream(c)) {
+        guardStreamable(c);
+        const { order: _, limit: __, after: ___, ...filter } = query;
+        const lost = c.req.header("last-event-id");
+        const from = lost === undefined ? since : parseFollowId(lost);
+        const walk = { ...present(filter), ...(from === undefined ? {} : { since: new Date(from) }) };
+        const sessions = c.get("sessions");
+        return eventStream(c, (signal) => followedEvents(sessions, { ...walk, signal }), {
+          stop: shared.stop,
+          admitted: async () => await holdsKey(c, shared.sessions),
+        });
+      }
       const page = await c.get("sessions").events({
         ...present(query),
         ...(since === undefined ? {} : { since: new Date(since) }),
@@ -53,4 +72,11 @@ export function addEventRoutes(shared: Shared): void {
       return jsonAnswer(c, { ...page, events: page.events.map(wireTenantEvent) });
     },
   );
+}
+
+/** @throws SessionError `request_invalid` where something is asked for that only a page has */
+function guardStreamable(c: RequestContext): void {
+  const name = ["before", "order", "limit", "after"].find((one) => c.req.query(one) !== undefined);
+  if (name === undefined) return;
+  throw new SessionError("request_invalid", { path: `query.${name}`, reason: "is for pages; a stream has no end" });
 }

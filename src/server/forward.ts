@@ -1,5 +1,6 @@
 import { hasCode, SessionError } from "../errors.ts";
 import { unansweredReason } from "../protocol/unanswered.ts";
+import type { OwnerWatch } from "./owner-watch.ts";
 import type { RequestContext } from "./route.ts";
 
 /** Marks a request that comes from another host: it is not sent on a second time. */
@@ -15,6 +16,8 @@ export interface Forwarding {
   readonly path: string;
   /** Until the answer begins. */
   readonly deadlineMs: number;
+  /** Tells of a host that is not heard of any more, also while its answer comes. */
+  readonly owners: OwnerWatch;
 }
 
 /**
@@ -37,10 +40,15 @@ export async function atItsHost(
 async function forward(
   c: RequestContext,
   { sessionId, tenant, address }: SessionError<"not_owner">["details"],
-  { path, deadlineMs }: Forwarding,
+  { path, deadlineMs, owners }: Forwarding,
 ): Promise<Response> {
+  const gone = new AbortController();
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), deadlineMs);
+  const ids = { sessionId, ...(tenant === undefined ? {} : { tenant }) };
+  const unreachable = (reason: string, cause?: unknown): SessionError =>
+    new SessionError("owner_unreachable", { ...ids, address, reason }, { cause });
+  const unwatch = owners.watch(address, (reason) => gone.abort(unreachable(reason)));
   let response: Response;
   try {
     response = await fetch(urlAt(address, path), {
@@ -48,19 +56,32 @@ async function forward(
       headers: headersFor(c),
       // The caller's key goes to the host that the store names, and nowhere else.
       redirect: "error",
-      signal: late.signal,
+      signal: AbortSignal.any([late.signal, gone.signal]),
       ...(c.req.method === "GET" ? {} : { body: await c.req.arrayBuffer() }),
     });
   } catch (cause) {
+    unwatch();
+    if (gone.signal.aborted) throw gone.signal.reason;
     if (late.signal.aborted) throw new SessionError("deadline_passed", { deadlineMs }, { cause });
-    const ids = { sessionId, ...(tenant === undefined ? {} : { tenant }) };
-    throw new SessionError("owner_unreachable", { ...ids, address, reason: unansweredReason(cause) }, { cause });
+    throw unreachable(unansweredReason(cause), cause);
   } finally {
     clearTimeout(timer);
   }
   const headers = new Headers();
   copy(response.headers, headers, passedBack);
-  return new Response(response.body, { status: response.status, headers });
+  return new Response(watchedBody(response, unwatch), { status: response.status, headers });
+}
+
+/** The body as it comes; `over` is called when it has come to its end, was broken off, or nobody reads it any more. */
+function watchedBody({ body }: Response, over: () => void): ReadableStream | null {
+  if (body === null) {
+    over();
+    return null;
+  }
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  // What breaks it off is told to its reader.
+  void body.pipeTo(writable).then(over, over);
+  return readable;
 }
 
 function urlAt(address: string, path: string): URL {

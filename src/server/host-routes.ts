@@ -8,6 +8,7 @@ import { anyJson, hostAnswer, idInPath } from "../protocol/schemas.ts";
 import { wireHost } from "../protocol/wire.ts";
 import { eventStream, wantsStream, type StreamEvent } from "./event-stream.ts";
 import { atItsHost } from "./forward.ts";
+import { OwnerWatch } from "./owner-watch.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
@@ -16,6 +17,7 @@ const partsBytesMax = 8 * 1024 * 1024;
 
 export function addHostRoutes(shared: Shared, host: Host): void {
   const { deadlineMs } = shared;
+  const owners = new OwnerWatch(shared.sessions);
 
   addRoute(
     shared,
@@ -62,7 +64,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     const { tenant } = c.get("sessions");
     if (tenant !== host.tenant) throw new SessionError("session_not_found", { sessionId, tenant });
     try {
-      return await atItsHost(c, { path, deadlineMs }, answer);
+      return await atItsHost(c, { path, deadlineMs, owners }, answer);
     } catch (cause) {
       if (!hasCode(cause, "closed")) throw cause;
       throw new SessionError("session_stopped", { sessionId, tenant, reason: "was stopped with its host" }, { cause });

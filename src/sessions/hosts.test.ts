@@ -37,3 +37,21 @@ test("hosts are known by their address, once each, with their workers; one that 
   );
   await looking.close();
 });
+
+test("however many workers a host has, the other hosts are told of", async () => {
+  const clock = scriptedClock();
+  const store = openMemory({ clock });
+  await using looking = Sessions.on(store, { clock, sweep: false });
+  const host = { host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://few.test" };
+  await store.heartbeat({ ...host, id: "few" });
+  await clock.advance(1);
+  const crowd = { ...host, pid: 2, address: "http://crowd.test" };
+  for (let worker = 0; worker < 1200; worker++) await store.heartbeat({ ...crowd, id: `worker ${worker}` });
+  assert.deepEqual(
+    (await looking.hosts()).map(({ address, alive }) => [address, alive]),
+    [
+      ["http://crowd.test", true],
+      ["http://few.test", true],
+    ],
+  );
+});

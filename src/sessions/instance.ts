@@ -4,7 +4,7 @@ import { sortableId } from "../domain/ids.ts";
 import { leaseRuns } from "../domain/leases.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
-import { mayLive, ownIdentity } from "./process-identity.ts";
+import { mayLive, ownIdentity, type ProcessIdentity } from "./process-identity.ts";
 
 /**
  * This process among those that share the store: one heartbeat for all its leases, from the first lease on. It also
@@ -34,9 +34,12 @@ export class InstanceKeeper {
     this.#self = { id: this.id, address: null, ...ownIdentity() };
   }
 
-  /** Where other hosts send whom they are asked about and this one has; from the next heartbeat on. */
-  async announce(address: string): Promise<void> {
-    this.#self = { ...this.#self, address };
+  /**
+   * Where other hosts send whom they are asked about and this one has; from the next heartbeat on. A worker says whose it
+   * is: it lives and dies with the process of its host, and is no host of its own.
+   */
+  async announce(address: string, process: ProcessIdentity = ownIdentity()): Promise<void> {
+    this.#self = { ...this.#self, ...process, address };
     this.#beatAt = Number.NEGATIVE_INFINITY;
     await this.ensureAlive();
   }

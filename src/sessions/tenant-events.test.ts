@@ -99,9 +99,12 @@ test("whoever follows hears each event once, also one that is committed later th
   await sessions.create({ id: "before" });
   const heard: string[] = [];
   const stop = new AbortController();
-  const following = follow(place, heard, { signal: stop.signal });
+  const begun: Date[] = [];
+  const began = new Date(clock.now());
+  const following = follow(place, heard, { signal: stop.signal, begun: (since) => begun.push(since) });
   await clock.advance(1000);
   assert.deepEqual(heard, [], "what was before is not told");
+  assert.deepEqual(begun, [began]);
   const elsewhere = place.another();
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));

@@ -3,6 +3,7 @@ import {
   eventBeginning,
   eventKinds,
   eventOf,
+  eventOverlapMs,
   eventSeverities,
   type EventCategory,
   type EventSeverity,
@@ -50,6 +51,8 @@ export interface EventWalk extends EventFilter {
   readonly follow?: boolean;
   /** Ends it without an error. */
   readonly signal?: AbortSignal;
+  /** Told once, with `follow`: events from then on are followed. */
+  readonly begun?: (since: Date) => void;
 }
 
 /** An event, and whose it is. */
@@ -68,8 +71,6 @@ export interface EventPage {
 }
 
 const lookEveryMs = 500;
-/** An event is made a little before it is committed: so far back a look reads again what came since. */
-const overlapMs = 10_000;
 
 /** One page. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function findEvents(core: Core, tenant: string, query: EventQuery): Promise<EventPage> {
@@ -88,7 +89,7 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
 export async function* walkEvents(
   core: Core,
   tenant: string,
-  { follow = false, signal, ...filter }: EventWalk,
+  { follow = false, signal, begun, ...filter }: EventWalk,
 ): AsyncGenerator<TenantEvent, void, void> {
   const scan: EventScan = {
     ...scanOf(tenant, filter),
@@ -101,7 +102,9 @@ export async function* walkEvents(
   }
   /** What was told of the time that the next look reads again, with when it was. */
   const told = new Map<string, number>();
-  let since = scan.since ?? (await core.store.instances([])).now - overlapMs;
+  const from = scan.since ?? (await core.store.instances([])).now;
+  begun?.(new Date(from));
+  let since = scan.since ?? from - eventOverlapMs;
   if (scan.since === undefined) {
     for await (const event of pages(core, { ...scan, since }, signal)) told.set(nameOf(event), event.at);
   }
@@ -111,7 +114,7 @@ export async function* walkEvents(
       const name = nameOf(event);
       if (told.has(name)) continue;
       told.set(name, event.at);
-      since = Math.max(since, event.at - overlapMs);
+      since = Math.max(since, event.at - eventOverlapMs);
       yield event;
     }
     for (const [name, at] of told) if (at < since) told.delete(name);

@@ -19,7 +19,7 @@ interface Pending {
  */
 export class CommitQueue {
   readonly #store: Store;
-  #pending: Pending[] = [];
+  readonly #pending: Pending[] = [];
   readonly #underWay = new Set<string>();
   #lanesInUse = 0;
   #scheduled = false;
@@ -67,8 +67,12 @@ export class CommitQueue {
     const { batchMax } = this.#store.capabilities;
     const batch: Pending[] = [];
     const later: Pending[] = [];
+    let looked = 0;
     for (const pending of this.#pending) {
-      const free = batch.length < batchMax && !pending.sessions.some((session) => this.#underWay.has(session));
+      // A hundred thousand may wait: each batch looks at no more of them than it needs.
+      if (batch.length === batchMax) break;
+      looked++;
+      const free = !pending.sessions.some((session) => this.#underWay.has(session));
       if (free) {
         for (const session of pending.sessions) this.#underWay.add(session);
         batch.push(pending);
@@ -76,7 +80,7 @@ export class CommitQueue {
         later.push(pending);
       }
     }
-    this.#pending = later;
+    this.#pending.splice(0, looked, ...later);
     return batch;
   }
 

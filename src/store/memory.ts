@@ -238,8 +238,7 @@ class MemoryStore implements Store {
     const all = [...this.#instances.values()];
     const instances =
       ids === "hosts"
-        ? all
-            .filter(({ address }) => address !== null)
+        ? oncePerHost(all.filter(({ address }) => address !== null))
             .toSorted((a, b) => b.seenAt - a.seenAt)
             .slice(0, 1000)
         : all.filter(({ id }) => ids.includes(id));
@@ -338,4 +337,14 @@ function comparePositions(a: Position, b: Position): number {
     if (order !== 0) return order;
   }
   return 0;
+}
+
+/** Of the instances of one process with one address, the one seen last. */
+function oncePerHost(instances: readonly Instance[]): readonly Instance[] {
+  const hosts = new Map<string, Instance>();
+  for (const one of instances) {
+    const host = JSON.stringify([one.address, one.machine, one.pid, one.startedAt]);
+    if (one.seenAt > (hosts.get(host)?.seenAt ?? Number.NEGATIVE_INFINITY)) hosts.set(host, one);
+  }
+  return [...hosts.values()];
 }

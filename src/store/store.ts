@@ -99,6 +99,8 @@ export interface Store {
   /**
    * These instances as the store knows them, and the store's time. Unknown ones are absent. `"hosts"`: those with an address,
    * at most 1000, the ones seen last.
+   * INVARIANT a-host-is-told-once: of the instances of one process (`machine`, `pid`, `startedAt`) with one address, such as a host
+   *   and its workers, the one seen last is told, so that the many of one host leave room for the others.
    */
   instances(
     ids: readonly string[] | "hosts",

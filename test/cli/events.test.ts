@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
+import { createServer, listen } from "../../src/server/index.ts";
 import { finish, setUp } from "./command-line.ts";
 
 test("events for people and for programs, by type, severity and session", async () => {
@@ -40,6 +41,34 @@ test("events for people and for programs, by type, severity and session", async 
   const grave = await place.run(["events", "--severity", "warning"]);
   assert.deepEqual([grave.stdout, grave.stderr, grave.code], ["", "no events\n", 0]);
   assert.equal((await place.run(["events", "--type", "born"])).code, 2);
+});
+
+test("--url asks a server in the place of the store, and follows it, with a key", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const sessions = await openSessions(place.storeUrl);
+  const listening = await listen(createServer({ sessions }), { port: 0 });
+  const { token } = await sessions.keys.create({ name: "test", right: "read" });
+  await sessions.create({ id: "before" });
+  const server = ["--url", listening.url, "--key", token];
+  assert.match((await place.run(["events", ...server])).stdout, /info {5}before {2}created {2}agent/);
+  const follower = place.start(["events", "--follow", "--json", "--since", "1m", ...server]);
+  const ended = finish(follower);
+  const [first] = (await once(follower.stdout ?? follower, "data")) as [Buffer];
+  assert.match(String(first), /"session":"before"/);
+  const heard = once(follower.stdout ?? follower, "data") as Promise<[Buffer]>;
+  await sessions.create({ id: "after" });
+  assert.match(String((await heard)[0]), /"session":"after"/);
+  follower.kill("SIGINT");
+  const { code, stdout, stderr } = await ended;
+  assert.deepEqual([code, stderr, stdout.trim().split("\n").length], [130, "", 2]);
+  const refused = await place.run(["events", "--url", listening.url, "--key", "pdk_wrong"]);
+  assert.match(refused.stderr, /needs a valid key/);
+  assert.equal((await place.run(["events", "--url", "nowhere", "--key", token])).code, 2);
+  assert.match((await place.run(["events", "--url", listening.url])).stderr, /PERDURE_KEY/);
+  assert.equal((await place.run(["events", "--url", listening.url, "--store", place.storeUrl])).code, 2);
+  await listening.close(0);
+  await sessions.close();
 });
 
 test("--follow tells what another process does as it happens, until Ctrl-C or until nobody reads", async () => {

@@ -247,6 +247,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "heartbeats: who leaves",
     (store) => ({ heartbeat: (instance) => store.heartbeat(instance) }),
   ],
+  ["tells of every worker of a host", "a-host-is-told-once", tellsWorkers],
   ["tells of instances nobody asked for", "heartbeats: only those", tellsAll],
   [
     "makes up what it does not know",
@@ -599,6 +600,12 @@ function tellsAll(store: Store): Partial<Store> {
     },
     instances: () => store.instances([...ids]),
   };
+}
+
+function tellsWorkers(store: Store): Partial<Store> {
+  const { heartbeat, instances } = tellsAll(store);
+  if (heartbeat === undefined || instances === undefined) throw new Error("it tells all");
+  return { heartbeat, instances: (ids) => (ids === "hosts" ? instances([]) : store.instances(ids)) };
 }
 
 function neverForgets(store: Store): Partial<Store> {

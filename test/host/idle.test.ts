@@ -1,57 +1,13 @@
 /** Sessions that nobody speaks to cost little while they live, and nothing while they sleep. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { startHost, type LiveSession } from "../../src/host/index.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
-import { openMemory } from "../../src/store/memory.ts";
-import { scriptedClock } from "../../src/testing/scripted-clock.ts";
-import { heapBytes } from "./heap.ts";
+import { fileURLToPath } from "node:url";
+import { count } from "./idle-sessions.ts";
 
-/** The bench does the same with 100 000. */
-const count = 20_000;
-const bytesMax = 4096;
-
-const runtime = {
-  async onMessage(session: LiveSession) {
-    const told = ((session.state as number | undefined) ?? 0) + 1;
-    session.state = told;
-    return told;
-  },
-};
-
-test(`${count} idle sessions live on one timer and at most 4 KiB each, and all go to sleep`, async (t) => {
-  const clock = scriptedClock();
-  await using sessions = Sessions.on(openMemory({ clock }), { clock, sweep: false });
-  const ids = Array.from({ length: count }, (_, index) => `s${index}`);
-  await inSteps(ids, (id) => sessions.create({ id }));
-  await using host = await startHost(sessions, { runtime, maxSessions: count, idleTimeout: "15m" });
-  await host.send("s0", "hello"); // what is made once
-  const asleepBefore = await heapBytes();
-  const timers = [t.mock.method(globalThis, "setTimeout"), t.mock.method(globalThis, "setInterval")];
-  await inSteps(ids, (id) => host.send(id, "hello"));
-  const made = timers.reduce((sum, { mock }) => sum + mock.callCount(), 0);
-  t.mock.restoreAll();
-  assert(made <= 2, `${made} timers were made`);
-  assert.equal(host.metrics().live, count);
-  assert.equal(host.metrics().byPhase.live, count);
-  const live = await heapBytes();
-
-  await clock.advance(14 * 60_000);
-  await sleep(300);
-  assert.equal(host.metrics().live, count, "not before their time");
-  await clock.advance(2 * 60_000);
-  while (host.metrics().live > 0) await sleep(50);
-  assert.equal(host.metrics().counts.passivated, count);
-  assert.equal(host.metrics().timers, 0);
-  assert.deepEqual(host.list(), []);
-  const asleep = await heapBytes();
-  const each = (live - asleep) / count;
-  t.diagnostic(`${each.toFixed()} bytes per idle live session; asleep ${((asleep - asleepBefore) / count).toFixed()}`);
-  assert(each <= bytesMax, `${each} bytes per idle live session`);
-  assert.equal(await host.send("s7", "hello"), 2, "and they come back where they were");
+test(`${count} idle sessions live on one timer and at most 4 KiB each, and all go to sleep`, (t) => {
+  const program = fileURLToPath(new URL("idle-sessions.ts", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  t.diagnostic(stdout.trim());
 });
-
-async function inSteps(ids: readonly string[], work: (id: string) => Promise<unknown>): Promise<void> {
-  for (let from = 0; from < ids.length; from += 1000) await Promise.all(ids.slice(from, from + 1000).map(work));
-}

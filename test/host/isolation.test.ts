@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
 
 const runtime = new URL("./mortal.ts", import.meta.url);
 
@@ -192,6 +193,21 @@ test("pool: one that ends its thread again and again does not have those given u
     "alone at work it is known by its deeds",
   );
 });
+
+for (const isolation of ["pool", "session", "process"] as const) {
+  test(`${isolation}: a host is one, however many workers it has`, async () => {
+    await using here = await place({ isolation, address: "http://127.0.0.1:1" });
+    for (const id of ["a", "b", "c"]) await here.host.ensure(id);
+    const { store } = coreOf(here.sessions);
+    const { instances } = await store.instances("hosts");
+    assert.deepEqual(
+      instances.map(({ address, pid }) => [address, pid]),
+      [["http://127.0.0.1:1", process.pid]],
+    );
+    const holder = await (await here.sessions.get("a")).holder();
+    assert.deepEqual([holder?.address, holder?.alive], ["http://127.0.0.1:1", true]);
+  });
+}
 
 test("pool: one that throws beside any message or exits ends alone, also where many share its thread", async () => {
   await using here = await place({ isolation: "pool", workers: 1 });

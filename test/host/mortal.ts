@@ -22,6 +22,10 @@ const runtime: Runtime = {
         }, 1);
         await sleep(10_000);
         break;
+      case "reject":
+        void Promise.reject(new Error("nobody looks at it"));
+        await sleep(10_000);
+        break;
       case "orphan":
         inNobodysName(() => {
           throw new Error("of nobody");

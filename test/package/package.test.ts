@@ -121,14 +121,28 @@ describe("the package", () => {
 
   test("the program that tells OpenTelemetry does, with an SDK beside it", async () => {
     copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
-    for (const name of ["api", "sdk-trace", "context-async-hooks"]) {
-      const beside = join("node_modules/@opentelemetry", name);
-      if (!existsSync(join(project, beside))) symlinkSync(join(root, beside), join(project, beside));
-    }
+    linkOpenTelemetry();
     const told = await node(["telemetry.ts"], project);
     assert.match(told, /^invoke_agent support traced-42$/m);
     assert.match(told, /^perdure\.store commit $/m);
   });
+
+  test("live sessions in threads tell OpenTelemetry what their runtime's module has it told", async () => {
+    for (const name of ["traced-host.ts", "traced-agent.ts"])
+      copyFileSync(join(root, "examples", name), join(project, name));
+    linkOpenTelemetry();
+    const told = await node(["traced-host.ts"], project);
+    assert.match(told, /^\d messages, and none of them is told to OpenTelemetry\.$/m);
+    assert.match(told, /^invoke_agent support traced-43$/m);
+    assert.match(told, /^perdure\.store commit $/m);
+  });
+
+  function linkOpenTelemetry(): void {
+    for (const name of ["api", "sdk-trace", "context-async-hooks"]) {
+      const beside = join("node_modules/@opentelemetry", name);
+      if (!existsSync(join(project, beside))) symlinkSync(join(root, beside), join(project, beside));
+    }
+  }
 
   const projects = [
     // Only what is for test files may need the types of Node.

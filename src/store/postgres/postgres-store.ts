@@ -244,7 +244,10 @@ export class PostgresStore implements Store {
     this.#database.guardOpen();
     const which =
       ids === "hosts"
-        ? "address is not null order by seen_at desc limit 1000"
+        ? `id in (
+             select distinct on (address, machine, pid, started_at) id from ${this.#schema}.instances
+             where address is not null order by address, machine, pid, started_at, seen_at desc, id
+           ) order by seen_at desc, id limit 1000`
         : "id = any (array(select json_array_elements_text($1::json)))";
     const [row] = await this.#ask(
       `select ${nowMs} as now, (

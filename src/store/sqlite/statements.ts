@@ -79,6 +79,13 @@ export function prepareAll(database: DatabaseSync): Statements {
     removeInstance: sql("delete from instances where id = ?"),
     forgetInstances: sql("delete from instances where seen_at < ?"),
     instances: instances("id in (select value from json_each(?))"),
-    hosts: instances("address is not null order by seen_at desc limit 1000"),
+    hosts: instances(`id in (
+        select id from (
+          select id, row_number() over (
+            partition by address, machine, pid, started_at order by seen_at desc, id
+          ) as place
+          from instances where address is not null
+        ) where place = 1
+      ) order by seen_at desc, id limit 1000`),
   };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import type { Instance } from "../../domain/record.ts";
 import type { Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
@@ -78,6 +79,37 @@ export function instanceCases(check: Check): void {
     );
     await store.heartbeat({ ...instance(`${tenant} host`), address }, { leaving: true });
     assert.deepEqual(await mine(), []);
+  });
+
+  check("a-host-is-told-once: with its workers, as the one of them seen last", async ({ store, tenant, clock }) => {
+    const address = `http://127.0.0.1:1/${tenant}`;
+    const host = { ...instance(`${tenant} host`), address };
+    const worker = (number: number) => ({ ...host, id: `${tenant} worker ${number}` });
+    await store.heartbeat(host);
+    for (let number = 1; number <= 5; number++) await store.heartbeat(worker(number));
+    clock?.set(clock.now() + 1000);
+    await store.heartbeat(worker(3));
+    const others = [
+      { ...host, id: `${tenant} restarted`, pid: 8 },
+      { ...host, id: `${tenant} same pid, later`, startedAt: "12346" },
+      { ...host, id: `${tenant} same pid, elsewhere`, machine: "another" },
+      { ...host, id: `${tenant} second address`, address: `${address}/2` },
+    ];
+    for (const other of others) await store.heartbeat(other);
+    const { instances } = await store.instances("hosts");
+    const told = instances.filter(({ id }) => id.startsWith(tenant));
+    assert.deepEqual(told.map(({ id }) => id.slice(tenant.length + 1).replace(/worker \d|^host/, "host")).toSorted(), [
+      "host",
+      "restarted",
+      "same pid, elsewhere",
+      "same pid, later",
+      "second address",
+    ]);
+    const seen = (await store.instances([worker(3).id])).instances[0]?.seenAt;
+    const [one] = told.filter(({ address: at, pid, machine, startedAt }) =>
+      isDeepStrictEqual([at, pid, machine, startedAt], [address, host.pid, host.machine, host.startedAt]),
+    );
+    assert.equal(one?.seenAt, seen, "as late as the last of them");
   });
 
   check("heartbeats: names are ordinary text", async ({ store, tenant }) => {

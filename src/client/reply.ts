@@ -1,0 +1,34 @@
+import { SessionError } from "../errors.ts";
+import { errorOf } from "../protocol/problem.ts";
+import type { Http, HttpEvent, HttpRequest } from "./http.ts";
+
+/**
+ * Send a message to a session's runtime. Resolves with its answer: a value, or its parts as they come. It is sent once: who
+ * does not hear of the answer cannot know whether it was handled.
+ */
+export async function sendOver(http: Http, request: HttpRequest): Promise<unknown> {
+  const reply = await http.askOrHear({ ...request, once: true });
+  if (Symbol.asyncIterator in reply) return partsOf(reply, request.signal);
+  return (reply.body as { readonly answer: unknown }).answer;
+}
+
+async function* partsOf(
+  events: AsyncIterable<HttpEvent>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<unknown, void, undefined> {
+  try {
+    for await (const { event, data } of events) {
+      if (event === "part") yield (data as { readonly part: unknown }).part;
+      if (event === "done") return;
+      if (event === "error") throw errorOf(data) ?? broken("the server told of an error that is unknown here");
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error instanceof SessionError ? error : broken(error instanceof Error ? error.message : String(error), error);
+  }
+  throw broken("the stream ended without the end of the answer");
+}
+
+function broken(reason: string, cause?: unknown): SessionError {
+  return new SessionError("store_unavailable", { store: "the server", reason }, { cause });
+}

@@ -1,0 +1,208 @@
+/** Events followed over real HTTP: as a stream, by the client, through breaks and restarts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "../../src/client/index.ts";
+import { systemClock } from "../../src/clock.ts";
+import type { TenantEvent } from "../../src/index.ts";
+import { createServer, listen, type Listening } from "../../src/server/index.ts";
+import { Sessions } from "../../src/sessions/sessions.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import { inMemory } from "../in-memory.ts";
+import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
+
+interface Place extends AsyncDisposable {
+  readonly sessions: Sessions;
+  readonly url: string;
+  readonly key: string;
+  /** Stop the server, as for a new version, and start it again at the same address. */
+  restart(): Promise<void>;
+}
+
+async function place(): Promise<Place> {
+  const sessions = Sessions.on(openMemory({ clock: systemClock }), { sweep: false });
+  const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
+  const start = (port: number): Promise<Listening> => listen(createServer({ sessions }), { port });
+  let listening = await start(0);
+  return {
+    sessions,
+    url: listening.url,
+    key,
+    async restart() {
+      await listening.close(0);
+      listening = await start(Number(new URL(listening.url).port));
+    },
+    async [Symbol.asyncDispose]() {
+      await listening.close(0);
+      await sessions.close();
+    },
+  };
+}
+
+/** One stream, read block by block. */
+async function follow(
+  { url, key }: Pick<Place, "url" | "key">,
+  { query = "", lastId }: { readonly query?: string; readonly lastId?: string } = {},
+) {
+  const response = await fetch(`${url}/v1/events${query}`, {
+    headers: {
+      accept: "text/event-stream",
+      authorization: `Bearer ${key}`,
+      ...(lastId === undefined ? {} : { "last-event-id": lastId }),
+    },
+  });
+  assert.equal(response.headers.get("content-type"), "text/event-stream");
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    async next(): Promise<{ event: string; id: string; data: Record<string, unknown> }> {
+      while (!text.includes("\n\n")) text += (await reader.read()).value ?? assert.fail("it ended");
+      const block = text.slice(0, text.indexOf("\n\n"));
+      text = text.slice(text.indexOf("\n\n") + 2);
+      const field = (name: string): string => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1] ?? "";
+      return { event: field("event"), id: field("id"), data: JSON.parse(field("data")) };
+    },
+    leave: async () => await reader.cancel(),
+  };
+}
+
+test("a stream tells what happens from when it begins, and goes on where it was lost, also before the first event", async () => {
+  await using here = await place();
+  const { sessions } = here;
+  await sessions.create({ id: "before" });
+  await sleep(5);
+  const stream = await follow(here);
+  const begun = await stream.next();
+  assert.equal(begun.event, "following");
+  assert.equal(Date.parse(String(begun.data["since"])), Number(begun.id));
+  await stream.leave();
+  await sessions.create({ id: "meanwhile" });
+  const resumed = await follow(here, { lastId: begun.id });
+  assert.equal((await resumed.next()).id, begun.id);
+  const { event, data } = await resumed.next();
+  assert.deepEqual([event, data["session"], data["type"]], ["event", "meanwhile", "created"]);
+  assert.match(String(data["at"]), /^\d{4}-\d\d-\d\dT.*Z$/);
+  await (await sessions.get("before")).end({ reason: "enough" });
+  assert.deepEqual((await resumed.next()).data["reason"], "enough");
+  await resumed.leave();
+});
+
+test("a stream tells what it is asked for, of its own tenant, from a time on; and no more than that", async () => {
+  await using here = await place();
+  const { sessions } = here;
+  await sessions.for("other").create({ id: "another tenant's" });
+  const session = await sessions.create({ id: "a", agent: "ceo" });
+  await sessions.create({ id: "b" });
+  await session.handOff("cto");
+  const stream = await follow(here, { query: "?since=2020-01-01T00:00:00Z&agent=ceo&type=created,handed_off" });
+  await stream.next();
+  const told = [await stream.next(), await stream.next()];
+  assert.deepEqual(
+    told.map(({ data }) => [data["session"], data["type"]]),
+    [
+      ["a", "created"],
+      ["a", "handed_off"],
+    ],
+  );
+  await sessions.for("other").create({ id: "another one of theirs", agent: "ceo" });
+  await sessions.create({ id: "c", agent: "ceo" });
+  assert.equal((await stream.next()).data["session"], "c");
+  await stream.leave();
+});
+
+test("the client tells each event once, however often the connection breaks and the server restarts", async () => {
+  await using here = await place();
+  const { sessions, url, key } = here;
+  const remote = connect({ url, key });
+  const leaving = new AbortController();
+  const heard: TenantEvent[] = [];
+  await sessions.create({ id: "s0" });
+  const hearing = (async () => {
+    for await (const event of remote.eachEvent({ follow: true, since: new Date(0), signal: leaving.signal }))
+      heard.push(event);
+  })();
+  for (let index = 1; index <= 12; index++) {
+    if (index % 4 === 0) await here.restart();
+    await sessions.create({ id: `s${index}` });
+    await sleep(100);
+  }
+  const ids = Array.from({ length: 13 }, (_, index) => `s${index}`);
+  for (let look = 0; look < 100 && heard.length < ids.length; look++) await sleep(100);
+  await sleep(1500); // what would be told twice
+  assert.deepEqual(
+    heard.map(({ session }) => session),
+    ids,
+  );
+  assert.deepEqual(heard[0], (await sessions.events()).events[0], "as the sessions themselves tell it");
+  leaving.abort();
+  await hearing;
+  const all = await Array.fromAsync(remote.eachEvent({ type: "created" }));
+  assert.deepEqual(
+    all.map(({ session }) => session),
+    ids,
+    "without follow, it ends",
+  );
+});
+
+test("an event that was committed late is told by the stream that was taken up meanwhile", async () => {
+  await using late = inMemory();
+  const { sessions, clock, store } = late;
+  const server = createServer({ sessions });
+  const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
+  const told = async (headers: Record<string, string>, last: string): Promise<ReturnType<typeof eventsOf>> => {
+    const how = { key, headers: { accept: "text/event-stream", ...headers } };
+    const { body } = await server.fetch(requestOf("GET", "/v1/events?since=1970-01-01T00:00:00Z", how));
+    const reader = (body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes(`"session":"${last}"`)) text += (await reader.read()).value ?? assert.fail("it ended");
+    await reader.cancel();
+    return eventsOf(text);
+  };
+  const held = Promise.withResolvers<void>();
+  store.plan({ [store.commits + 1]: { hold: held.promise } });
+  const slow = late.another().create({ id: "slow" });
+  await clock.advance(2000);
+  await sessions.create({ id: "fast" });
+  const heard = await told({}, "fast");
+  assert.deepEqual(
+    heard.map(({ data }) => data["session"]),
+    [undefined, "fast"],
+  );
+  held.resolve();
+  await slow;
+  const again = await told({ "last-event-id": heard.at(-1)?.id ?? "" }, "fast");
+  assert.deepEqual(
+    again.map(({ data }) => data["session"]),
+    [undefined, "slow", "fast"],
+  );
+  await server.stop();
+});
+
+test("a client whose server stays away, or whose key is refused, says so", async () => {
+  const here = await place();
+  const { url, key } = here;
+  const refused = connect({ url, key: "pdk_wrong" }).eachEvent({ follow: true });
+  await assert.rejects(refused.next(), { code: "key_missing" });
+  const remote = connect({ url, key, retries: 0 }).eachEvent({ follow: true });
+  const next = remote.next();
+  await sleep(200);
+  await here[Symbol.asyncDispose]();
+  await assert.rejects(next, { code: "store_unavailable" });
+});
+
+test("what is for pages, and no id of a stream, is refused before a stream begins; a server that stops ends it", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const asked = async (query: string, headers = {}) =>
+    await callOn(here.server, "GET", `/v1/events?${query}`, {
+      key,
+      headers: { accept: "text/event-stream", ...headers },
+    });
+  for (const query of ["before=2020-01-01T00:00:00Z", "order=descending", "limit=5", "after=x", "type=born"])
+    assertProblem(await asked(query), 400, "request_invalid");
+  assertProblem(await asked("", { "last-event-id": "1-2" }), 400, "request_invalid");
+  const ending = asked("");
+  await sleep(50);
+  await here.server.stop();
+  assert.match((await ending).text, /^event: following\n/);
+});

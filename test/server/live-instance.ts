@@ -1,0 +1,39 @@
+/** A server with a host of live sessions, as a program: says its URL on a line, stops in good order at SIGTERM. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { startHost, type LiveSession } from "../../src/host/index.ts";
+import { openSessions } from "../../src/index.ts";
+import { createServer, listen, type Server } from "../../src/server/index.ts";
+
+/** Keeps what it is told, at once or after a while, and says how many turns there are; or counts, without an end. */
+export const runtime = {
+  async onMessage(session: LiveSession, message: string): Promise<unknown> {
+    if (message === "count") return counted();
+    if (message === "slow") await sleep(1500);
+    await session.append({ input: message });
+    return session.info.turn;
+  },
+};
+
+async function* counted(): AsyncGenerator<number> {
+  for (let part = 1; ; part++) {
+    yield part;
+    await sleep(50);
+  }
+}
+
+async function serve(store: string): Promise<void> {
+  const sessions = await openSessions({ store, staleAfter: "1s", sweep: false });
+  const server = Promise.withResolvers<Server>();
+  const listening = await listen(server.promise, { port: 0 });
+  const host = await startHost(sessions, { runtime, address: listening.url });
+  server.resolve(createServer({ sessions, host }));
+  process.stdout.write(`${listening.url}\n`);
+  process.once("SIGTERM", () => {
+    void (async () => {
+      await Promise.all([host.close(), listening.close(1000)]);
+      await sessions.close();
+    })();
+  });
+}
+
+if (import.meta.main) await serve(process.argv[2] ?? "");
