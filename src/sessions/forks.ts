@@ -26,9 +26,10 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
   }
 }
 
-/** Give each fork of the session a copy of the turns it shares. */
-export async function freeForks(handle: Handle): Promise<void> {
+/** Give each fork of the session a copy of the turns it shares. `before` sees the record that speaks of all of these. */
+export async function freeForks(handle: Handle, before?: (record: SessionRecord) => Promise<void>): Promise<void> {
   await handle.peek();
+  await before?.(handle.record);
   const count = lastOwn(handle.record, "forks");
   for await (const id of forksOf(handle.core, handle.record)) await detach(handle.core, handle.record, id);
   await handle.write(({ record }) => forgetForks(record, count));
