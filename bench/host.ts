@@ -8,11 +8,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { startHost } from "../src/host/index.ts";
 import { openSessions, type Sessions } from "../src/index.ts";
 import { abandon } from "../test/host/abandoned.ts";
+import { p99Of, Traffic } from "../test/host/traffic.ts";
 import runtime from "./host-runtime.ts";
 import { alternate, median, p50Of, type Bench, type Measure } from "./measure.ts";
 
@@ -25,6 +27,7 @@ export const bench: Bench = async (report) => {
     report(await sendInline(sessions));
     report(await sendPooled(sessions));
     report(await activation(sessions));
+    for (const death of deaths) report(await besideDeath(death));
     await sessions.close();
     report(await firstAnswer(folder));
     report(await idleBytes(folder));
@@ -151,6 +154,58 @@ async function firstAnswer(folder: string): Promise<Measure> {
     value: ours,
     valueUnit: "ms",
     bar: { atMost: 50 },
+  };
+}
+
+/** What one of many does, and whether it takes its thread with it. */
+const deaths = [
+  { message: "throw", endsThread: false },
+  { message: "later", endsThread: false },
+  { message: "exit", endsThread: false },
+  { message: "hoard", endsThread: true },
+  { message: "loop", endsThread: true },
+] as const;
+
+/** A thousand sessions in a pool of two threads, each asked once a second, while one comes to its end; and while none does. */
+async function besideDeath({ message, endsThread }: (typeof deaths)[number]): Promise<Measure> {
+  await using sessions = await openSessions({ store: "memory:", sweep: false });
+  const module = new URL("../test/host/keyed.ts", import.meta.url);
+  await using host = await startHost(sessions, {
+    runtime: module,
+    isolation: "pool",
+    workers: 2,
+    memoryMax: 64,
+    stallTimeout: "1s",
+    restart: { max: 100, backoff: "10ms" },
+  });
+  const ids = Array.from({ length: 1000 }, (_, index) => `s${index}`);
+  await Promise.all(ids.map((id) => host.ensure(id)));
+  const p99 = async (meanwhile: () => Promise<unknown>): Promise<number> => {
+    const [mortal = "", ...others] = ids;
+    const doomed = await host.send(mortal, "thread");
+    const threads = new Map(await Promise.all(others.map(async (id) => [id, await host.send(id, "thread")] as const)));
+    await using traffic = new Traffic(host, others, 1000);
+    await sleep(1500); // the first second sends them off one after another
+    await meanwhile();
+    await sleep(1500);
+    const talks = [...(await traffic.stop())];
+    // Those that share a thread that ends wait for another: theirs is another question.
+    return p99Of(talks.flatMap(([id, talk]) => (endsThread && threads.get(id) === doomed ? [] : [talk])));
+  };
+  await p99(async () => undefined); // warm
+  const { ours, limit, ratio } = await alternate(3, {
+    ours: () => p99(async () => await host.send(ids[0] ?? "", message).catch(() => undefined)),
+    limit: () => p99(async () => undefined),
+  });
+  return {
+    name: `answers of the others in a pool while one of 1 000 does "${message}", p99`,
+    unit: "ms",
+    ours,
+    limit,
+    limitName: "while none does",
+    value: ratio,
+    valueUnit: "times",
+    bar: { atMost: 2 },
   };
 }
 

@@ -115,7 +115,9 @@ function assertAbsent(pattern: RegExp, path: string): void {
 
 test("only the command line reads arguments, prints and exits", () => {
   const outward = /\bprocess\.(argv|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.\w+/;
-  for (const path of program) if (placeOf(path).room !== "cli/") assertAbsent(outward, path);
+  // What keeps sessions from ending the thread they share has to name what it keeps them from.
+  const keeper = "src/host/containment.ts";
+  for (const path of program) if (placeOf(path).room !== "cli/" && path !== keeper) assertAbsent(outward, path);
 });
 
 test("the domain knows no clock, no chance and no process", () => {

@@ -27,12 +27,18 @@ interface Letter {
   readonly reject: (error: Error) => void;
   /** The async context of who sent it: the loop that answers runs in that of whoever woke it. */
   readonly within: Within | undefined;
+  /** How many lives have been at it. */
+  tries: number;
 }
 
+/** So often a message is tried at most, where those before failed by another's doing. */
+const triesMax = 3;
 /** A letter that asks for nothing but that the session be live. */
 const wakeUp = Symbol("wake up");
 /** What failed too often is forgotten after so long, so that the next message tries again. */
 const forgetMs = 3_600_000;
+/** One whose time is up while another has the thread is looked at again after so long, ms. */
+const heldUpForMs = 100;
 /** One that could not be put to sleep for the store was away is let be for so long, ms. */
 const keptForMs = 1000;
 
@@ -46,6 +52,12 @@ export class Actor {
   /** Names the present life among those before it. */
   #life: symbol | undefined;
   readonly #letters: Letter[] = [];
+  /** Aborts when a message comes for one that waits for its turn to come back. */
+  #spokenTo: AbortController | undefined;
+  /** A former life, whose end the next one is to put in order in the store. */
+  #predecessor: Tenant | undefined;
+  /** Where it is, or is about to be. */
+  #cell: Cell | undefined;
   #waking: Promise<unknown> | undefined;
   #working = false;
   #onWorkDone: (() => void) | undefined;
@@ -140,7 +152,8 @@ export class Actor {
     }
     this.touch();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#letters.push({ message, resolve, reject, within: contextOfCall() });
+    this.#letters.push({ message, resolve, reject, within: contextOfCall(), tries: 0 });
+    this.#spokenTo?.abort();
     this.#work();
     return promise;
   }
@@ -266,11 +279,28 @@ export class Actor {
       if (ended !== undefined && this.#tenant !== undefined && !(await this.#crashed(ended))) return;
       if (this.#letters.length === 0 && (this.#tenant !== undefined || this.#phase === "stopping")) return;
       if (this.#tenant === undefined) {
-        if (!(await this.#awaken())) return;
-        continue; // it may have failed, and be about to try again
+        // It may have failed, and be about to try again; or somebody spoke to it, or ends it.
+        if (this.#letters.length === 0 ? await this.#comeBack() : await this.#awaken()) continue;
+        return;
       }
       const letter = this.#letters.shift();
       if (letter !== undefined && !(await this.#handle(this.#tenant, letter))) return;
+    }
+  }
+
+  /** Wake although nobody waits for it, when not too many others do. False where that is all for now. */
+  async #comeBack(): Promise<boolean> {
+    const spokenTo = new AbortController();
+    this.#spokenTo = spokenTo;
+    this.#interrupt = () => spokenTo.abort();
+    const isItsTurn = await this.#host.enterReturn(spokenTo.signal);
+    this.#spokenTo = undefined;
+    this.#interrupt = undefined;
+    if (!isItsTurn) return true;
+    try {
+      return this.#phase === "stopping" || (await this.#awaken());
+    } finally {
+      this.#host.leaveReturn();
     }
   }
 
@@ -284,9 +314,10 @@ export class Actor {
       await this.#enterPlace(life.signal);
       const tenant = await this.#part("activate", this.#letters[0], () =>
         // Chosen and entered in one step: who wakes at the same moment finds it fuller.
-        this.#open(this.#host.cell(), life.signal),
+        this.#open((this.#cell = this.#host.cell()), life.signal),
       );
       this.#tenant = tenant;
+      this.#predecessor = undefined;
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
       return true;
@@ -336,9 +367,12 @@ export class Actor {
     interrupted.catch(() => undefined); // who races it hears of it
     const broken = this.#breakable(this.#host.options.turnTimeoutMs, reject);
     const started = performance.now();
+    let isAnswered = false;
+    letter.tries++;
     try {
       await this.#part("message", letter, async () => {
         const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
+        isAnswered = true;
         if (isStream(answer)) {
           const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
           letter.resolve(stream);
@@ -353,7 +387,9 @@ export class Actor {
       return true;
     } catch (cause) {
       const error = cause instanceof SessionError ? cause : endOf(cause);
-      letter.reject(this.#outward(error));
+      const isInnocent = error instanceof RuntimeEnd && error.fault !== "own" && error.mayRepeat;
+      if (isInnocent && !isAnswered && letter.tries < triesMax && this.#phase === "live") this.#letters.unshift(letter);
+      else letter.reject(this.#outward(error));
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
       if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => this.#lose(error));
       return !hasCode(error, "fenced");
@@ -373,7 +409,12 @@ export class Actor {
 
   /** Until `done`, what goes on may be broken off: by its timeout, a kill, the end of its runtime. */
   #breakable(ms: number, interrupt: (error: Error) => void): { done(): void } {
-    const alarm = this.#host.wheel.after(ms, () => interrupt(new RuntimeEnd("deadline", `it took more than ${ms} ms`)));
+    let alarm = this.#host.wheel.after(ms, () => timeUp());
+    const timeUp = (): void => {
+      // Nobody is late for another's sake: who holds it up has a deadline too.
+      if (this.#cell?.holdsUp(this.key) === true) alarm = this.#host.wheel.after(heldUpForMs, timeUp);
+      else interrupt(new RuntimeEnd("deadline", `it took more than ${ms} ms`));
+    };
     this.#interrupt = interrupt;
     return {
       done: () => {
@@ -386,29 +427,30 @@ export class Actor {
   /** Its runtime failed. True where it is to be started again now. */
   async #crashed(end: RuntimeEnd): Promise<boolean> {
     this.#host.tell({ type: "crashed", ...this.#about(), cause: end });
-    await this.#drop(`its runtime failed: ${end.message}`);
+    const reason = `its runtime failed: ${end.message}`;
+    const waitMs = this.#ending === undefined ? this.#restartInMs(end) : null;
+    await this.#drop(reason, { follows: waitMs === 0 });
     if (this.#ending !== undefined) {
       this.#reject(() => this.#stopped("was stopped"));
       return false;
     }
-    const waitMs = this.#restartInMs(end);
     if (waitMs === null) {
       await this.#fail(end);
       return false;
     }
     this.#phase = "restarting";
-    this.#reason = `its runtime failed: ${end.message}`;
+    this.#reason = reason;
     this.#restartCount++;
     await this.#pause(waitMs);
     return true;
   }
 
   /** Null: it is to be left alone. Nobody is for a death that may have been another's doing, however often that was. */
-  #restartInMs({ isItsOwn, isInDoubt }: RuntimeEnd): number | null {
-    if (!isItsOwn) return 0;
+  #restartInMs({ fault }: RuntimeEnd): number | null {
+    if (fault === "another's") return 0;
     const { restart } = this.#host.options;
     const now = this.#host.clock.now();
-    if (!isInDoubt) return (this.#restarts ??= new Restarts(restart)).next(now);
+    if (fault === "own") return (this.#restarts ??= new Restarts(restart)).next(now);
     return (this.#doubts ??= new Restarts({ ...restart, max: Number.POSITIVE_INFINITY })).next(now);
   }
 
@@ -491,11 +533,12 @@ export class Actor {
     });
     try {
       if (this.#letters.length > 0) this.#work();
+      else this.#spokenTo?.abort(); // it need not come back first
       await this.#workDone();
       const tenant = this.#tenant;
       // The code that was broken off may still run: it is not asked to finish beside that.
-      if (this.#isKilled) await this.#drop(reason);
-      else if (tenant !== undefined) await this.#leave(tenant, async () => await tenant.leave(reason));
+      if (this.#isKilled || tenant === undefined) await this.#drop(reason);
+      else await this.#leave(tenant, async () => await tenant.leave(reason));
     } catch (error) {
       await this.#left(asError(error));
     } finally {
@@ -548,12 +591,13 @@ export class Actor {
   }
 
   /** Certain, when it resolves, that nothing of this life runs or writes any more. */
-  async #drop(reason: string): Promise<void> {
-    const tenant = this.#tenant;
+  async #drop(reason: string, next = { follows: false }): Promise<void> {
+    const tenant = this.#tenant ?? this.#predecessor;
     this.#tenant = undefined;
+    this.#predecessor = next.follows ? tenant : undefined;
     this.#life = undefined;
     this.#ended = undefined;
-    await tenant?.drop(reason);
+    await tenant?.drop(reason, next);
   }
 
   async #workDone(): Promise<void> {

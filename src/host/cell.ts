@@ -12,6 +12,8 @@ export interface Cell {
    * @throws SessionError where it cannot be had; RuntimeEnd where its runtime fails; the signal's reason
    */
   open(key: SessionKey, opening: Opening): Promise<Tenant>;
+  /** Whether another session's code has the thread just now, so that this one cannot help being late. */
+  holdsUp(key: SessionKey): boolean;
   /** All that lives here is over, now; resolves once that is certain. */
   close(): Promise<void>;
   /** Bytes that it holds; undefined where nobody can tell. */
@@ -47,9 +49,10 @@ export interface Tenant {
   leave(reason: string): Promise<void>;
   /**
    * It is over, now; resolves once its code runs no more, or can write no more, and what it left is put in order in the
-   * store, or will be.
+   * store, or will be: also by a next life, where one `follows` at once. Without that it may be called again, to put in
+   * order what a next life was to.
    */
-  drop(reason: string): Promise<void>;
+  drop(reason: string, next?: { readonly follows: boolean }): Promise<void>;
 }
 
 /** What the host knows of a session without asking. */
@@ -58,23 +61,32 @@ export interface Profile {
   readonly timeoutMinutes: number | undefined;
 }
 
+/**
+ * By whose doing the code of a session came to its end: its own; another's with which it shares a thread; or in doubt, where
+ * more than one was at work, or none, when the thread ended.
+ */
+export type Fault = "own" | "another's" | "in doubt";
+
+/** How the code of a session came to its end. */
+interface Circumstances {
+  /** @default "own" */
+  readonly fault?: Fault;
+  /** Where it was not its own doing, what it was at may be asked of the next life. @default false */
+  readonly mayRepeat?: boolean;
+  readonly cause?: unknown;
+}
+
 /** The code of a session came to its end. */
 export class RuntimeEnd extends Error {
   readonly how: RuntimeFailure;
-  /** By its own doing, not that of another with which it shares a thread. */
-  readonly isItsOwn: boolean;
-  /** Its own or that of another: more than one was at work where the thread ended. */
-  readonly isInDoubt: boolean;
+  readonly fault: Fault;
+  readonly mayRepeat: boolean;
 
-  constructor(
-    how: RuntimeFailure,
-    reason: string,
-    { isItsOwn = true, isInDoubt = false, cause }: { isItsOwn?: boolean; isInDoubt?: boolean; cause?: unknown } = {},
-  ) {
+  constructor(how: RuntimeFailure, reason: string, { fault = "own", mayRepeat = false, cause }: Circumstances = {}) {
     super(reason, { cause });
     this.how = how;
-    this.isItsOwn = isItsOwn;
-    this.isInDoubt = isInDoubt;
+    this.fault = fault;
+    this.mayRepeat = mayRepeat;
   }
 }
 

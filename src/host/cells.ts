@@ -17,7 +17,7 @@ export interface Cells {
 
 /** The cells for a kind of isolation. @throws SessionError `runtime_invalid` */
 export async function openCells(core: Core, tenant: string, options: ResolvedHostOptions): Promise<Cells> {
-  const { runtime, isolation, memoryMax, address } = options;
+  const { runtime, isolation, memoryMax, stallTimeoutMs, address } = options;
   if (isolation === "inline") {
     return new OneCell(new InlineCell(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
   }
@@ -27,7 +27,15 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
     core,
     kind: isolation === "process" ? "process" : "thread",
     memoryMax,
-    start: { runtime, tenant, sessions: optionsOf(core), capabilities: { ...capabilities }, address },
+    stallTimeoutMs,
+    start: {
+      runtime,
+      tenant,
+      sessions: optionsOf(core),
+      capabilities: { ...capabilities },
+      address,
+      isShared: isolation === "pool",
+    },
     isOwn: isolation !== "pool",
   };
   const cells = isolation === "pool" ? new Pool(plan, options.workers) : new OwnCells(plan);
@@ -79,14 +87,19 @@ class OneCell implements Cells {
   }
 }
 
-/** Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced. */
+/**
+ * Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced by
+ * another that was kept ready, so that its sessions do not wait for a thread to start.
+ */
 class Pool implements Cells {
   readonly #plan: WorkerPlan;
   readonly #cells: WorkerCell[];
+  #spare: WorkerCell;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
     this.#cells = Array.from({ length: workers }, () => new WorkerCell(plan));
+    this.#spare = new WorkerCell(plan);
   }
 
   get begun(): Promise<unknown> {
@@ -95,10 +108,16 @@ class Pool implements Cells {
 
   free(): Cell {
     const place = this.#cells.findIndex(({ isOver }) => isOver);
-    if (place >= 0) this.#cells[place] = new WorkerCell(this.#plan);
+    if (place >= 0) this.#cells[place] = this.#takeSpare();
     const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
     if (freest === undefined) throw new Error("a pool has a worker");
     return freest;
+  }
+
+  #takeSpare(): WorkerCell {
+    const ready = this.#spare.isOver ? new WorkerCell(this.#plan) : this.#spare;
+    this.#spare = new WorkerCell(this.#plan);
+    return ready;
   }
 
   all(): readonly Cell[] {
@@ -106,7 +125,7 @@ class Pool implements Cells {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#cells.map((cell) => cell.close()));
+    await Promise.all([...this.#cells, this.#spare].map((cell) => cell.close()));
   }
 }
 

@@ -84,6 +84,8 @@ export interface HostMetrics {
 
 /** Sessions woken at the same time by an eager recovery. */
 const wokenAtOnce = 16;
+/** Sessions that come back at the same time after their thread ended, beside those that somebody speaks to. */
+const returningAtOnce = 4;
 /** Records in one question whether sessions are still this host's. */
 const verifiedAtOnce = 500;
 const brokenMax = 1000;
@@ -110,6 +112,7 @@ export class Host implements AsyncDisposable {
   readonly #cells: Cells;
   readonly #wheel: TimerWheel;
   readonly #capacity: Capacity;
+  readonly #returns = new Capacity(returningAtOnce);
   readonly #surroundings: Surroundings;
   /** The one spoken to longest ago comes first. */
   readonly #actors = new Map<string, Actor>();
@@ -151,6 +154,12 @@ export class Host implements AsyncDisposable {
       cell: () => cells.free(),
       enterPlace: (signal) => this.#enterPlace(signal),
       leavePlace: () => this.#capacity.exit(),
+      enterReturn: (signal) =>
+        this.#returns.enter(signal).then(
+          () => true,
+          () => false,
+        ),
+      leaveReturn: () => this.#returns.exit(),
       rested: () => this.#makeRoom(),
       forget: (actor) => this.#forget(actor),
       explain: (key, error) => this.#explain(key, error),

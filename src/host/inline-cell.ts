@@ -32,6 +32,10 @@ export class InlineCell implements Cell {
     }
   }
 
+  holdsUp(): boolean {
+    return false; // while another's code has this thread, nobody asks
+  }
+
   async close(): Promise<void> {
     for (const tenant of this.#tenants) await tenant.drop("its host was closed");
   }

@@ -35,6 +35,11 @@ export interface HostOptions {
   readonly idleTimeout?: Duration;
   /** How long an answer may take, also the waking up before it. @default "10m" */
   readonly turnTimeout?: Duration;
+  /**
+   * How long the code of one session may keep a thread of a pool from others that have something to do there, without
+   * awaiting anything: an endless loop does. The thread is ended then, and those others go on elsewhere. @default "5s"
+   */
+  readonly stallTimeout?: Duration;
   /** How long a session may take to finish when it is put to sleep, before it is killed. @default "10s" */
   readonly stopTimeout?: Duration;
   /** Messages that may wait for one session. @default 100 */
@@ -55,6 +60,7 @@ export interface ResolvedHostOptions {
   readonly whenFull: WhenFull;
   readonly idleTimeoutMs: number;
   readonly turnTimeoutMs: number;
+  readonly stallTimeoutMs: number;
   readonly stopTimeoutMs: number;
   readonly mailboxMax: number;
   readonly restart: RestartRule;
@@ -76,6 +82,7 @@ export function resolveHostOptions(options: HostOptions): ResolvedHostOptions {
     whenFull: oneOf(answersWhenFull, whenFull, "whenFull"),
     idleTimeoutMs: parseDuration(options.idleTimeout ?? "15m", "idleTimeout"),
     turnTimeoutMs: parseDuration(options.turnTimeout ?? "10m", "turnTimeout"),
+    stallTimeoutMs: parseDuration(options.stallTimeout ?? "5s", "stallTimeout"),
     stopTimeoutMs: parseDuration(options.stopTimeout ?? "10s", "stopTimeout"),
     mailboxMax: whole(options.mailboxMax ?? 100, "mailboxMax", 1_000_000),
     restart: parseRestart(options.restart ?? {}),

@@ -12,6 +12,12 @@ import type { LiveSession } from "./live-session.ts";
  * is started again from what is stored.
  */
 export interface Runtime {
+  /**
+   * A message may be given to a session again, where its thread in a pool ended by another's doing: all that `onMessage` does
+   * is done once by itself, as by what it writes under keys taken from the message. Otherwise only a message
+   * that it had not begun is given to the next life, and one that it had begun fails as `runtime_failed`. @default false
+   */
+  readonly repeatable?: boolean;
   /** What `session.consult` asks where no other model is named. @default that of `openSessions`, in the host's own thread */
   readonly model?: Model;
   /** The session wakes up: open what it needs. */
@@ -62,6 +68,8 @@ export function parseRuntime(value: unknown, module: string): Runtime {
   if (typeof runtime.onMessage !== "function") throw fail("it has no function onMessage");
   const wrong = hooks.find((hook) => !["undefined", "function"].includes(typeof runtime[hook]));
   if (wrong !== undefined) throw fail(`its ${wrong} is no function`);
+  if (!["undefined", "boolean"].includes(typeof runtime.repeatable))
+    throw fail("its repeatable is neither true nor false");
   return value as Runtime;
 }
 

@@ -47,6 +47,9 @@ export interface Surroundings {
   /** @throws SessionError `host_full`; the signal's reason */
   enterPlace(signal: AbortSignal): Promise<void>;
   leavePlace(): void;
+  /** Wait until few others come back. False where the signal came first; else tell when it is back. */
+  enterReturn(signal: AbortSignal): Promise<boolean>;
+  leaveReturn(): void;
   /** An actor has nothing to do. */
   rested(): void;
   /** The actor is over. */

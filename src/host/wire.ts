@@ -10,8 +10,8 @@ export type LifeId = number;
 
 /** What the host asks of a worker. */
 export interface WorkerCalls {
-  /** Load the runtime; answers with the id of the instance that will hold its leases. */
-  begin(start: WorkerStart): Promise<string>;
+  /** Load the runtime. */
+  begin(start: WorkerStart): Promise<Beginning>;
   open(life: LifeId, key: SessionKey, reason: string): Promise<{ readonly fence: number; readonly profile: Profile }>;
   deliver(life: LifeId, message: unknown): Promise<Delivered>;
   /** The next part of an answer that comes in parts. */
@@ -25,6 +25,13 @@ export interface WorkerCalls {
   drop(life: LifeId, reason: string): Promise<void>;
 }
 
+/** What a worker says of itself when it has begun. */
+export interface Beginning {
+  /** The id of the instance that will hold its leases. */
+  readonly instance: string;
+  readonly repeatable: boolean;
+}
+
 /** An answer: a value, or the news that it comes in parts. */
 export type Delivered = { readonly value: unknown } | { readonly inParts: true };
 
@@ -32,6 +39,8 @@ export type Delivered = { readonly value: unknown } | { readonly inParts: true }
 export interface HostCalls {
   /** A worker has no store of its own: all of them commit through the host's. */
   store<Call extends StoreCall>(call: Call, args: Parameters<Store[Call]>): Promise<Awaited<ReturnType<Store[Call]>>>;
+  /** Code that one of several sessions left running came to its end, beside any answer; its thread goes on. */
+  ended(life: LifeId, how: RuntimeFailure, error: WireError): void;
   /** The heap it uses, bytes. */
   heap(bytes: number): void;
 }
@@ -46,10 +55,12 @@ export interface WorkerStart {
   readonly sessions: SessionsOptions;
   readonly capabilities: Capabilities;
   readonly address: string | null;
+  /** Many sessions share it: none may end it. */
+  readonly isShared: boolean;
 }
 
 /** An error as it travels; another thread has no use for its class. */
-interface WireError {
+export interface WireError {
   readonly message: string;
   readonly stack: string | undefined;
   readonly code?: ErrorCode;
@@ -67,14 +78,14 @@ export const errorsTravel: {
   deserialize(letter: unknown): unknown;
 } = {
   serialize: (letter) =>
-    (letter as Letter).e === undefined ? letter : { ...(letter as Letter), e: pack((letter as Letter).e) },
+    (letter as Letter).e === undefined ? letter : { ...(letter as Letter), e: packError((letter as Letter).e) },
   deserialize: (letter) =>
     (letter as Letter).e === undefined
       ? letter
-      : { ...(letter as Letter), e: unpack((letter as Letter).e as WireError) },
+      : { ...(letter as Letter), e: unpackError((letter as Letter).e as WireError) },
 };
 
-function pack(error: unknown): WireError {
+export function packError(error: unknown): WireError {
   if (!(error instanceof Error)) return { message: String(error), stack: undefined };
   const { message, stack } = error;
   if (error instanceof SessionError) return { message, stack, code: error.code, details: error.details };
@@ -83,7 +94,7 @@ function pack(error: unknown): WireError {
   return { message, stack };
 }
 
-function unpack({ message, stack, code, details, how }: WireError): Error {
+export function unpackError({ message, stack, code, details, how }: WireError): Error {
   const cause = new Error(message);
   if (stack !== undefined) cause.stack = stack;
   if (how !== undefined) return new RuntimeEnd(how, message, { cause });

@@ -2,18 +2,22 @@ import type { SessionKey } from "../domain/entry.ts";
 import type { Core } from "../sessions/core.ts";
 import { Residence } from "../sessions/residence.ts";
 import { SessionError } from "../errors.ts";
-import { RuntimeEnd, type Cell, type Opening, type Profile, type Tenant } from "./cell.ts";
+import { RuntimeEnd, type Cell, type Fault, type Opening, type Profile, type Tenant } from "./cell.ts";
 import type { LifeId, WorkerStart } from "./wire.ts";
 import { Worker, type WorkerKind } from "./worker.ts";
 
 /** A worker that does not answer for so long when it is told to let a session go is ended with all that it runs, ms. */
 const patienceMs = 1000;
 
+/** So often is a thread looked at while its stall timeout runs. */
+const looksPerStall = 5;
+
 /** How a worker is started, and what of. */
 export interface WorkerPlan {
   readonly core: Core;
   readonly kind: WorkerKind;
   readonly memoryMax: number | undefined;
+  readonly stallTimeoutMs: number;
   readonly start: WorkerStart;
   /** It is one session's alone, and ends with it. */
   readonly isOwn: boolean;
@@ -24,19 +28,48 @@ export class WorkerCell implements Cell {
   readonly #plan: WorkerPlan;
   readonly #worker: Worker;
   readonly #begun: Promise<void>;
-  readonly #lives = new Map<LifeId, Opening>();
-  /** Lives that are at work: where the worker ends, one of them did it. */
-  readonly #atWork = new Set<LifeId>();
-  /** How many were at work when the worker ended. */
-  #suspects = 0;
+  #isRepeatable = false;
+  readonly #lives = new Map<LifeId, Lodger>();
+  /** The number of the call that each life is at; where the worker ends, one of those it had begun did it. */
+  readonly #atWork = new Map<LifeId, number>();
+  /** Who was at work when the worker ended. */
+  #suspects: ReadonlySet<LifeId> = new Set();
   #lastLife = 0;
+  #lastCall = 0;
+  #stalls: NodeJS.Timeout | undefined;
 
   constructor(plan: WorkerPlan) {
     this.#plan = plan;
-    this.#worker = new Worker(plan.core, plan);
-    this.#begun = this.#worker.begin(plan.start);
+    this.#worker = new Worker(plan.core, {
+      ...plan,
+      lifeEnded: (life, end) => this.#lives.get(life)?.opening.ended(end),
+    });
+    this.#begun = this.#begin();
     this.#begun.catch(() => undefined); // who opens a session here hears of it
     void this.#worker.ended.then((end) => this.#ended(end));
+    if (!plan.isOwn) this.#watchForStalls();
+  }
+
+  /** End a thread that takes up none of the calls that wait for it. */
+  #watchForStalls(): void {
+    const { stallTimeoutMs } = this.#plan;
+    let begun = 0;
+    let looks = 0;
+    const look = (): void => {
+      const { turnstile } = this.#worker;
+      const isStalled = turnstile.begun === begun && begun < this.#lastCall && begun > 0;
+      begun = turnstile.begun;
+      // Counted by looks, so that a pause of the whole program is not taken for one of its thread.
+      looks = isStalled ? looks + 1 : 0;
+      if (looks < looksPerStall) return;
+      void this.#worker.end(new RuntimeEnd("deadline", `its thread was kept from others for ${stallTimeoutMs} ms`));
+    };
+    this.#stalls = setInterval(look, stallTimeoutMs / looksPerStall).unref();
+  }
+
+  async #begin(): Promise<void> {
+    const { repeatable } = await this.#worker.begin(this.#plan.start);
+    this.#isRepeatable = repeatable;
   }
 
   /** Resolves when it can take sessions in. @throws SessionError `runtime_invalid`, RuntimeEnd */
@@ -55,7 +88,7 @@ export class WorkerCell implements Cell {
 
   async open(key: SessionKey, opening: Opening): Promise<Tenant> {
     const life = ++this.#lastLife;
-    this.#lives.set(life, opening);
+    this.#lives.set(life, { key, opening });
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     const abort = (): void => aborted.reject(opening.signal.reason);
@@ -78,16 +111,23 @@ export class WorkerCell implements Cell {
     return this.#worker.calls;
   }
 
+  holdsUp({ tenant, id }: SessionKey): boolean {
+    const { inside } = this.#worker.turnstile;
+    if (inside === undefined) return false;
+    const key = this.#lives.get(inside)?.key; // undefined: one that is being dropped
+    return key?.id !== id || key.tenant !== tenant;
+  }
+
   /** Do something of which the worker may end. */
   async working<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
-    this.#atWork.add(life);
+    const call = ++this.#lastCall; // as the worker counts them: they come to it in this order
+    this.#atWork.set(life, call);
     try {
       return await work();
     } catch (error) {
       // Everybody is told of the end in the same words; whose doing it was differs.
       if (!(error instanceof RuntimeEnd) || !this.#worker.isOver) throw error;
-      const { how, message, cause } = await this.#worker.ended;
-      throw new RuntimeEnd(how, message, { cause, isInDoubt: this.#suspects > 1 });
+      throw this.#endFor(life, await this.#worker.ended, call);
     } finally {
       this.#atWork.delete(life);
     }
@@ -100,10 +140,10 @@ export class WorkerCell implements Cell {
   }
 
   /** End a life; where the worker does not listen, with it all others. */
-  async drop(life: LifeId, key: SessionKey, reason: string): Promise<void> {
+  async drop(life: LifeId, key: SessionKey, reason: string, next = { follows: false }): Promise<void> {
     this.#lives.delete(life);
     if (this.#plan.isOwn || !(await this.#letGo(life, reason))) await this.#worker.end();
-    if (!this.#worker.isOver) return;
+    if (next.follows || !this.#worker.isOver) return;
     try {
       await Residence.tidy(this.#plan.core, key, reason);
     } catch {
@@ -141,15 +181,39 @@ export class WorkerCell implements Cell {
     return this.#plan.isOwn ? this.memoryBytes() : undefined;
   }
 
-  #ended({ how, message, cause }: RuntimeEnd): void {
-    const atWork = new Set(this.#atWork);
-    this.#suspects = atWork.size;
-    for (const [life, { ended }] of this.#lives) {
-      const isItsOwn = atWork.has(life) || this.#plan.isOwn;
-      ended(new RuntimeEnd(how, message, { cause, isItsOwn, isInDoubt: isItsOwn && atWork.size > 1 }));
-    }
+  #ended(end: RuntimeEnd): void {
+    clearInterval(this.#stalls);
+    const atWork = [...this.#atWork].filter(([, call]) => this.#wasBegun(call));
+    this.#suspects = new Set(atWork.map(([life]) => life));
+    for (const [life, { opening }] of this.#lives) opening.ended(this.#endFor(life, end, this.#atWork.get(life)));
     this.#lives.clear();
   }
+
+  /** The end of the worker as that of a life, which was at a call or was not. */
+  #endFor(life: LifeId, { how, message, cause }: RuntimeEnd, call = Number.POSITIVE_INFINITY): RuntimeEnd {
+    const fault = this.#faultOf(life);
+    return new RuntimeEnd(how, message, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasBegun(call) });
+  }
+
+  #wasBegun(call: number): boolean {
+    return call <= this.#worker.turnstile.begun;
+  }
+
+  /** By whose doing this life ended with the worker. */
+  #faultOf(life: LifeId): Fault {
+    if (this.#plan.isOwn) return "own";
+    const { inside } = this.#worker.turnstile;
+    if (inside !== undefined) return inside === life ? "own" : "another's";
+    if (this.#suspects.size === 0) return "in doubt";
+    if (!this.#suspects.has(life)) return "another's";
+    return this.#suspects.size === 1 ? "own" : "in doubt";
+  }
+}
+
+/** Who lives in a worker. */
+interface Lodger {
+  readonly key: SessionKey;
+  readonly opening: Opening;
 }
 
 interface Lodging {
@@ -215,8 +279,8 @@ class WorkerTenant implements Tenant {
     await this.#cell.left(this.#life);
   }
 
-  async drop(reason: string): Promise<void> {
-    await this.#cell.drop(this.#life, this.#key, reason);
+  async drop(reason: string, next?: { readonly follows: boolean }): Promise<void> {
+    await this.#cell.drop(this.#life, this.#key, reason, next);
   }
 
   async #ask<T>(call: (calls: WorkerCell["calls"]) => Promise<T>): Promise<T> {

@@ -1,11 +1,15 @@
 /** The program of a worker thread or process: an inline cell of its own, told by the host what to do. */
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { createBirpc } from "birpc";
 import { coreOf, Sessions } from "../sessions/sessions.ts";
+import type { SessionKey } from "../domain/entry.ts";
 import type { Tenant } from "./cell.ts";
+import { contain, within } from "./containment.ts";
 import { InlineCell, isStream } from "./inline-cell.ts";
 import { loadRuntime } from "./runtime.ts";
-import { errorsTravel, type HostCalls, type LifeId, type WorkerCalls } from "./wire.ts";
+import { Turnstile } from "./turnstile.ts";
+import type { RuntimeFailure } from "../errors.ts";
+import { errorsTravel, packError, type HostCalls, type LifeId, type WorkerCalls } from "./wire.ts";
 import { workerStore } from "./worker-store.ts";
 
 /** How often the host hears of the heap. */
@@ -19,6 +23,7 @@ interface Life {
 }
 
 let cell: InlineCell | undefined;
+const turnstile = new Turnstile(workerData instanceof SharedArrayBuffer ? workerData : undefined);
 const lives = new Map<LifeId, Life>();
 
 function lifeOf(id: LifeId): Life {
@@ -33,58 +38,74 @@ function tenantOf(id: LifeId): Tenant {
   return tenant;
 }
 
+/** Let a session's code run. */
+function inLife<T>(id: LifeId, work: () => Promise<T>): Promise<T> {
+  turnstile.enter(id);
+  setImmediate(leave); // what goes on after that has let others have their turn
+  return within(id, work);
+}
+
+const leave = (): void => turnstile.leave();
+
 const calls: WorkerCalls = {
-  async begin({ runtime, tenant, sessions, capabilities, address }) {
+  async begin({ runtime, tenant, sessions, capabilities, address, isShared }) {
     const loaded = await loadRuntime(runtime);
     const model = loaded.model === undefined ? {} : { model: loaded.model };
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
     if (address !== null) await core.instance.announce(address);
     cell = new InlineCell(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
-    return core.instance.id;
+    if (isShared) contain(endLife);
+    return { instance: core.instance.id, repeatable: loaded.repeatable ?? false };
   },
-  async open(id, key, reason) {
-    if (cell === undefined) throw new Error("it has not begun");
-    const life: Life = { abort: new AbortController(), opening: undefined, tenant: undefined, parts: undefined };
-    lives.set(id, life);
-    try {
-      const { signal } = life.abort;
-      life.opening = cell.open(key, { reason, signal, ended: () => undefined });
-      life.tenant = await life.opening;
-      return { fence: life.tenant.fence, profile: life.tenant.profile };
-    } catch (error) {
+  open: (id, key, reason) => inLife(id, () => openLife(id, key, reason)),
+  deliver: (id, message) =>
+    inLife(id, async () => {
+      const life = lifeOf(id);
+      const answer = await tenantOf(id).deliver(message);
+      if (!isStream(answer)) return { value: answer };
+      life.parts = answer[Symbol.asyncIterator]();
+      return { inParts: true };
+    }),
+  next: (id) => inLife(id, async () => (await lifeOf(id).parts?.next()) ?? { done: true, value: undefined }),
+  enough: (id) => inLife(id, async () => void (await lives.get(id)?.parts?.return?.())),
+  activeAt: (id) => inLife(id, async () => await tenantOf(id).activeAt()),
+  stands: (id) => inLife(id, async () => await tenantOf(id).stands()),
+  idle: (id) => inLife(id, async () => await tenantOf(id).idle()),
+  leave: (id, reason) =>
+    inLife(id, async () => {
+      await tenantOf(id).leave(reason);
       lives.delete(id);
-      throw error;
-    }
-  },
-  async deliver(id, message) {
-    const life = lifeOf(id);
-    const answer = await tenantOf(id).deliver(message);
-    if (!isStream(answer)) return { value: answer };
-    life.parts = answer[Symbol.asyncIterator]();
-    return { inParts: true };
-  },
-  async next(id) {
-    return (await lifeOf(id).parts?.next()) ?? { done: true, value: undefined };
-  },
-  async enough(id) {
-    await lives.get(id)?.parts?.return?.();
-  },
-  activeAt: async (id) => await tenantOf(id).activeAt(),
-  stands: async (id) => await tenantOf(id).stands(),
-  idle: async (id) => await tenantOf(id).idle(),
-  async leave(id, reason) {
-    await tenantOf(id).leave(reason);
-    lives.delete(id);
-  },
-  async drop(id, reason) {
-    const life = lives.get(id);
-    lives.delete(id);
-    life?.abort.abort(new Error(reason));
-    await life?.opening?.catch(() => undefined); // who opened it is told
-    await life?.tenant?.drop(reason);
-  },
+    }),
+  drop: (id, reason) =>
+    within(id, async () => {
+      const life = lives.get(id);
+      lives.delete(id);
+      life?.abort.abort(new Error(reason));
+      await life?.opening?.catch(() => undefined); // who opened it is told
+      await life?.tenant?.drop(reason);
+    }),
 };
+
+/** What goes on after a life is over concerns nobody. */
+function endLife(life: LifeId, how: RuntimeFailure, error: Error): void {
+  if (lives.has(life)) void host.ended.asEvent(life, how, packError(error));
+}
+
+async function openLife(id: LifeId, key: SessionKey, reason: string): ReturnType<WorkerCalls["open"]> {
+  if (cell === undefined) throw new Error("it has not begun");
+  const life: Life = { abort: new AbortController(), opening: undefined, tenant: undefined, parts: undefined };
+  lives.set(id, life);
+  try {
+    const { signal } = life.abort;
+    life.opening = cell.open(key, { reason, signal, ended: () => undefined });
+    life.tenant = await life.opening;
+    return { fence: life.tenant.fence, profile: life.tenant.profile };
+  } catch (error) {
+    lives.delete(id);
+    throw error;
+  }
+}
 
 const port = parentPort;
 const host = createBirpc<HostCalls, WorkerCalls>(calls, {

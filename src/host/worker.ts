@@ -4,7 +4,17 @@ import { createBirpc, type BirpcReturn } from "birpc";
 import type { Store } from "../store/store.ts";
 import type { Core } from "../sessions/core.ts";
 import { RuntimeEnd } from "./cell.ts";
-import { errorsTravel, type HostCalls, type StoreCall, type WorkerCalls, type WorkerStart } from "./wire.ts";
+import { Turnstile } from "./turnstile.ts";
+import {
+  errorsTravel,
+  unpackError,
+  type Beginning,
+  type HostCalls,
+  type LifeId,
+  type StoreCall,
+  type WorkerCalls,
+  type WorkerStart,
+} from "./wire.ts";
 
 /** What runs a worker. */
 export type WorkerKind = "thread" | "process";
@@ -13,6 +23,8 @@ export type WorkerKind = "thread" | "process";
 interface WorkerBounds {
   readonly kind: WorkerKind;
   readonly memoryMax: number | undefined;
+  /** The code of one of its sessions came to its end, and nothing else did. */
+  readonly lifeEnded: (life: LifeId, end: RuntimeEnd) => void;
 }
 
 const program = new URL(import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
@@ -27,6 +39,8 @@ export class Worker {
   readonly calls: BirpcReturn<WorkerCalls, HostCalls>;
   /** How it ended; resolves once it is certain, after the last of its writes. */
   readonly ended: Promise<RuntimeEnd>;
+  /** Of a thread. */
+  readonly turnstile: Turnstile = new Turnstile();
   /** The heap it last spoke of, bytes. */
   heapBytes: number | undefined;
   readonly #core: Core;
@@ -34,15 +48,20 @@ export class Worker {
   readonly #pending = new Set<Promise<unknown>>();
   #isOver = false;
   #isEnding = false;
+  #reason: RuntimeEnd | undefined;
   #cause: NodeJS.ErrnoException | undefined;
   #instance: string | undefined;
 
-  constructor(core: Core, { kind, memoryMax }: WorkerBounds) {
+  constructor(core: Core, { kind, memoryMax, lifeEnded }: WorkerBounds) {
     this.#core = core;
-    this.#runner = kind === "thread" ? startThread(memoryMax) : startProcess(memoryMax);
+    this.#runner = kind === "thread" ? startThread(memoryMax, this.turnstile) : startProcess(memoryMax);
     const runner = this.#runner;
     const calls: HostCalls = {
       store: (call, args) => this.#ask(call, args),
+      ended: (life, how, error) => {
+        const cause = unpackError(error);
+        lifeEnded(life, new RuntimeEnd(how, cause.message, { cause }));
+      },
       heap: (bytes) => void (this.heapBytes = bytes),
     };
     this.calls = createBirpc<WorkerCalls, HostCalls>(calls, {
@@ -66,13 +85,16 @@ export class Worker {
   }
 
   /** Load the runtime. @throws SessionError `runtime_invalid`; RuntimeEnd where it ends the worker */
-  async begin(start: WorkerStart): Promise<void> {
-    this.#instance = await this.calls.begin(start);
+  async begin(start: WorkerStart): Promise<Beginning> {
+    const beginning = await this.calls.begin(start);
+    this.#instance = beginning.instance;
+    return beginning;
   }
 
-  /** End it now; resolves once that is certain. */
-  async end(): Promise<void> {
+  /** End it now, for a reason where there is one; resolves once that is certain. */
+  async end(reason?: RuntimeEnd): Promise<void> {
     if (!this.#isEnding) {
+      this.#reason = reason;
       this.#isEnding = true; // all whose time is up with it say so
       if (this.#runner instanceof Thread) void this.#runner.terminate();
       else this.#runner.kill("SIGKILL");
@@ -127,6 +149,7 @@ export class Worker {
   }
 
   #endOf(exit: number | string): RuntimeEnd {
+    if (this.#reason !== undefined) return this.#reason;
     const cause = this.#cause;
     const isMemory = cause?.code === "ERR_WORKER_OUT_OF_MEMORY";
     if (isMemory || abortedCodes.includes(exit))
@@ -139,8 +162,9 @@ export class Worker {
   }
 }
 
-function startThread(memoryMax: number | undefined): Thread {
-  return new Thread(program, memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } });
+function startThread(memoryMax: number | undefined, { memory }: Turnstile): Thread {
+  const bound = memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } };
+  return new Thread(program, { ...bound, workerData: memory });
 }
 
 function startProcess(memoryMax: number | undefined): ChildProcess {

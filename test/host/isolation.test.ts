@@ -41,8 +41,9 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 const deaths: readonly [isolation: Isolation, message: string, how: string][] = [
   ["pool", "throw", "threw"],
-  ["pool", "later", "exited"],
+  ["pool", "later", "threw"],
   ["pool", "exit", "exited"],
+  ["pool", "orphan", "exited"],
   ["pool", "hoard", "memory"],
   ["pool", "loop", "deadline"],
   ["pool", "hang", "deadline"],
@@ -145,7 +146,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
     if (isolation !== "pool") return;
     const doomed = (await here.host.send("s", "endless")) as AsyncIterableIterator<number>;
     await doomed.next();
-    await assert.rejects(here.host.send("killed", "exit"), { code: "runtime_failed" });
+    await assert.rejects(here.host.send("killed", "orphan"), { code: "runtime_failed" });
     await assert.rejects(doomed.next(), { code: "runtime_failed" });
     await assert.rejects(doomed.next(), { code: "runtime_failed" });
   });
@@ -178,11 +179,11 @@ test("pool: one that ends its thread again and again does not have those given u
     const parts = (await here.host.send("innocent", "endless")) as AsyncIterableIterator<number>;
     await parts.next();
     const broken = assert.rejects(Array.fromAsync(parts), { code: "runtime_failed" });
-    await Promise.all([broken, assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" })]);
+    await Promise.all([broken, assert.rejects(here.host.send("mortal", "orphan"), { code: "runtime_failed" })]);
   }
   assert.equal(await here.host.send("innocent", "x"), 1);
   for (let death = 0; death < 3; death++) {
-    await assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" });
+    await assert.rejects(here.host.send("mortal", "orphan"), { code: "runtime_failed" });
     assert.equal(typeof (await here.host.send("innocent", "x")), "number");
   }
   await assert.rejects(
@@ -190,6 +191,62 @@ test("pool: one that ends its thread again and again does not have those given u
     { code: "session_failed" },
     "alone at work it is known by its deeds",
   );
+});
+
+test("pool: one that throws beside any message or exits ends alone, also where many share its thread", async () => {
+  await using here = await place({ isolation: "pool", workers: 1 });
+  await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
+  const thread = await here.host.send("innocent", "thread");
+  const parts = (await here.host.send("innocent", "endless")) as AsyncIterableIterator<number>;
+  for (const [message, how] of [
+    ["later", "threw"],
+    ["exit", "exited"],
+  ] as const) {
+    await assert.rejects(here.host.send("mortal", message), (error: { code?: string; details?: { how: string } }) => {
+      return error.code === "runtime_failed" && error.details?.how === how;
+    });
+    assert.equal((await parts.next()).done, false, `the others do not notice that it did "${message}"`);
+  }
+  await parts.return?.();
+  assert.equal(here.host.get("innocent")?.restarts, 0);
+  assert.equal(await here.host.send("innocent", "thread"), thread);
+  await assert.rejects(here.host.send("mortal", "later"), { code: "runtime_failed" });
+  await assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" });
+  await assert.rejects(here.host.send("mortal", "x"), { code: "session_failed" }, "and is given up in the end");
+});
+
+test("pool: a message that its thread had not begun when another ended it is answered by the next life", async () => {
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
+  await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
+  const looping = assert.rejects(here.host.send("mortal", "loop"), { code: "runtime_failed" });
+  const answer = here.host.send("innocent", "append");
+  await looping;
+  assert.equal(await answer, 1);
+  assert.equal(here.host.get("innocent")?.restarts, 1);
+});
+
+test("pool: one that is ended before it came back from its thread's end sleeps, and waits for nobody", async () => {
+  await using here = await place({ isolation: "pool", workers: 1 });
+  const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
+  await Promise.all(ids.map((id) => here.host.ensure(id)));
+  const dying = assert.rejects(here.host.send("s0", "orphan"), { code: "runtime_failed" });
+  await until(() => ids.some((id) => here.host.get(id)?.phase === "restarting"));
+  await Promise.all(ids.map((id, index) => (index % 2 === 0 ? here.host.kill(id) : here.host.stop(id))));
+  await dying;
+  assert.equal(here.host.list().length, 0);
+  for (const id of ids) {
+    const { state, lease } = (await here.sessions.get(id)).info;
+    assert.deepEqual({ state, lease }, { state: "inactive", lease: null }, id);
+  }
+});
+
+test("pool: sessions that nobody speaks to come back by themselves when their thread ended", async () => {
+  await using here = await place({ isolation: "pool", workers: 2 });
+  const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
+  await Promise.all(ids.map((id) => here.host.ensure(id)));
+  await assert.rejects(here.host.send("s0", "orphan"), { code: "runtime_failed" });
+  await until(() => here.host.metrics().byPhase.live === 40);
+  assert.equal(ids.filter((id) => here.host.get(id)?.restarts === 1).length, 20);
 });
 
 test("pool: sessions that wake at the same moment are spread over its threads", async () => {

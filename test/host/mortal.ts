@@ -1,9 +1,12 @@
 /** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
+import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
 const hoard: unknown[] = [];
+/** Run something of which nobody can tell whose it is. */
+const inNobodysName = AsyncResource.bind((work: () => void) => setImmediate(work));
 
 const runtime: Runtime = {
   async activate(session: LiveSession) {
@@ -17,6 +20,12 @@ const runtime: Runtime = {
         setTimeout(() => {
           throw new Error("beside any message");
         }, 1);
+        await sleep(10_000);
+        break;
+      case "orphan":
+        inNobodysName(() => {
+          throw new Error("of nobody");
+        });
         await sleep(10_000);
         break;
       case "exit":
