@@ -291,6 +291,46 @@ test("asked to, an erasure takes the forks of others as a whole, but for what is
   }
 });
 
+for (const [what, lose] of [
+  ["removed", (sessions: Sessions) => sessions.remove("s")],
+  ["cut", async (sessions: Sessions) => await (await sessions.get("s")).truncate(0)],
+  [
+    "put in the place of another",
+    async (sessions: Sessions) => {
+      await sessions.restore(await sessions.snapshot("other"), { as: "s", onExists: "replace" });
+    },
+  ],
+] as const) {
+  test(`forks of a session that was ${what} before its user is erased are found all the same`, async () => {
+    for (const forks of ["keep", "erase"] as const) {
+      await using here = place();
+      const { sessions } = here;
+      const session = await sessions.create({ id: "s", user: ada });
+      await sessions.create({ id: "other", user: "bob" });
+      await talk(session);
+      for (const [as, user] of [
+        ["bob's", "bob"],
+        ["nobody's", null],
+        ["hers", ada],
+      ] as const) {
+        await (await session.fork({ as })).update({ user });
+      }
+      await (await (await sessions.get("bob's")).fork({ as: "carol's" })).update({ user: "carol" });
+      // Another program, which has no secret.
+      await lose(here.another());
+      const { ways, sharedForks } = await sessions.traces(ada);
+      assert.deepEqual([ways, sharedForks.count, sharedForks.ids.toSorted()], [2, 2, ["bob's", "carol's"]]);
+      const receipt = await sessions.erase({ user: ada, forks });
+      assert.equal(receipt.sharedForks.count, forks === "keep" ? 2 : 0);
+      const left = (await idsIn(sessions)).filter((id) => id !== "s" && id !== "other");
+      assert.deepEqual(left, forks === "keep" ? ["bob's", "carol's"] : []);
+      const after = await sessions.traces(ada);
+      assert.deepEqual([after.sessions, after.ways, after.sharedForks], [0, 0, receipt.sharedForks]);
+      assert.deepEqual(await sessions.erase({ user: ada, forks }), receipt);
+    }
+  });
+}
+
 test("a fork under hold that is nobody's goes with the next erasure once it is not", async () => {
   await using here = place();
   const { sessions } = here;

@@ -18,7 +18,8 @@ import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { innerChange, liveMetadata } from "./inner-record.ts";
 import { linkCodesOf } from "./link-code.ts";
-import { forksHolding, markFork, marksOf, theirs, type Holding, type SharedForks } from "./shared-forks.ts";
+import { forksHolding, theirs, type Holding } from "./fork-marks.ts";
+import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { tracesOf, type Traces } from "./traces.ts";
 
@@ -133,9 +134,10 @@ export class Erasure {
         page.filter(({ forkedAt }) => forkedAt === 0),
       );
     }
-    for await (const { mark, fork } of marksOf(this.#subject)) {
-      if (fork === undefined) await this.#eraseAll("mark", [mark]);
-      else await this.#eraseFork(fork);
+    for await (const { mark, isPlain, fork } of marksOf(this.#subject)) {
+      // One that stays is marked anew, without the user's name.
+      if (fork !== undefined) await this.#eraseFork(fork);
+      if (fork === undefined || isPlain) await this.#eraseAll("mark", [mark]);
     }
   }
 

@@ -1,6 +1,6 @@
 /** How much there is of a user. */
 import { isDeviceName } from "./device-way.ts";
-import { holdingsOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
+import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
 /** What there is of a user. */
@@ -11,7 +11,7 @@ export interface Traces {
   readonly held: number;
   /** Devices that speak for the user. */
   readonly devices: number;
-  /** 1 where a record leads from the user to their session. */
+  /** Records that lead from the user to their session, and to others' that hold something the user said. */
   readonly ways: number;
   /** Sessions that wait on this machine for the store to be told of them. */
   readonly outbox: number;
@@ -34,6 +34,7 @@ export async function tracesOf(subject: Subject): Promise<Traces> {
     traces.outbox += (await waitingOf(subject, pointers)).length;
   }
   for await (const page of waitingPages(subject)) traces.outbox += page.length;
+  for await (const { isPlain } of marksOf(subject)) if (isPlain) traces.ways++;
   for await (const { record, isTheirs } of holdingsOf(subject)) {
     if (isTheirs && record.hold === null) traces.sessions++;
     else traces.sharedForks = withFork(traces.sharedForks, record);
