@@ -1,6 +1,6 @@
 /** Programs that carry sessions elsewhere, killed at any point, cut off, or with the server gone under them: run again, they are done. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,26 +44,54 @@ async function stock(store: string): Promise<{ readonly store: string; readonly 
 interface Rounds {
   readonly chance: () => number;
   readonly engine: Engine;
+  /** What tells how far the command is; it has begun when this is another than before. */
+  readonly sign: () => Promise<string> | string;
   /** What holds after each. */
   readonly check?: () => Promise<void>;
   /** What is done before each. */
   readonly prepare?: () => Promise<void>;
 }
 
-/** Run a command again and again, kill it somewhere within; then once for each blow of the engine, which it survives or reports. */
-async function disturb(args: readonly string[], { chance, engine, check, prepare }: Rounds): Promise<void> {
+/**
+ * Run a command again and again, and kill it somewhere within, once it has begun; then once for each blow of the engine, which it
+ * survives or reports.
+ */
+async function disturb(args: readonly string[], rounds: Rounds): Promise<void> {
+  const { chance, engine, sign, check, prepare } = rounds;
   const kills = Array.from({ length: 5 - engine.blows.length }, () => undefined);
+  let caught = 0;
   for (const blow of [...kills, ...engine.blows]) {
     await prepare?.();
+    const before = await sign();
     const child = place.start(args);
     const finished = finish(child);
-    await Promise.race([sleep(250 + chance() * 350), finished]);
+    while (child.exitCode === null && (await sign()) === before) await sleep(1);
+    await Promise.race([sleep(chance() * 40), finished]);
+    if (child.exitCode === null) caught++;
     if (blow === undefined) child.kill("SIGKILL");
     else await blow();
     const { code, stderr } = await finished;
     if (blow !== undefined && code !== 0) assert.match(stderr, /\[store_(unavailable|busy)\]/);
     await check?.();
   }
+  assert(caught > 0, "it was caught at work");
+}
+
+/** The files of a folder, hidden ones included, and how large they are. */
+function filesIn(folder: string): string {
+  const sizes = readdirSync(folder).map(
+    (name) => `${name} ${statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs}`,
+  );
+  return sizes.join("\n");
+}
+
+/** How many sessions a store holds, that a command brings there. */
+async function countedIn(store: string): Promise<AsyncDisposable & { readonly sign: () => Promise<string> }> {
+  const sessions = await openSessions({ store, sweep: false });
+  return {
+    sign: async () => String(await sessions.count().catch(() => -1)),
+    [Symbol.asyncDispose]: () => sessions.close(),
+  };
 }
 
 async function run(args: readonly string[]): Promise<Finished> {
@@ -101,6 +129,7 @@ for (const name of engineNames) {
     await disturb(["save", session.id, "--store", store, "--dir", folder], {
       chance: chanceOf(context),
       engine,
+      sign: () => filesIn(folder),
       prepare: async () => void (await session.append({ input })),
       async check() {
         const { counters } = (await directory.load(session.id)).session;
@@ -115,22 +144,22 @@ for (const name of engineNames) {
 
   test(`an export to a file that is killed goes on when it is run again, and is whole and single: ${name}`, async (context) => {
     const { store, lines } = await source(name);
-    const file = join(place.folder, `all-${name}.ndjson`);
+    const folder = join(place.folder, `export-${name}`);
+    mkdirSync(folder);
+    const file = join(folder, "all.ndjson");
     const check = (): void => assertSame(readFileSync(file, "utf8").trimEnd().split("\n"), lines);
     const args = ["export", "--out", file, "--store", store];
     await disturb(args, {
       chance: chanceOf(context),
       engine: await engines.get(name),
+      sign: () => filesIn(folder),
       async check() {
         if (existsSync(file)) check();
       },
     });
     await run(args);
     check();
-    assert.deepEqual(
-      readdirSync(place.folder).filter((one) => one.startsWith(".all")),
-      [],
-    );
+    assert.deepEqual(readdirSync(folder), ["all.ndjson"]);
   });
 
   test(`an import that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
@@ -140,7 +169,8 @@ for (const name of engineNames) {
     const engine = await engines.get(name);
     const store = engine.fresh();
     const args = ["import", file, "--store", store];
-    await disturb(args, { chance: chanceOf(context), engine });
+    await using counted = await countedIn(store);
+    await disturb(args, { chance: chanceOf(context), engine, ...counted });
     await run(args);
     await assertWhole(store, lines);
   });
@@ -154,6 +184,7 @@ for (const name of engineNames) {
     await disturb(["backup", file, "--store", store], {
       chance: chanceOf(context),
       engine: await engines.get(name),
+      sign: () => filesIn(dirname(file)),
       async check() {
         const names = readdirSync(dirname(file)).filter((one) => !one.startsWith("."));
         assert.deepEqual(names, ["monday"]);
@@ -176,7 +207,8 @@ for (const name of engineNames) {
     await run(["backup", file, "--store", store]);
     const to = engine.fresh();
     const args = ["restore-all", file, "--store", to];
-    await disturb(args, { chance: chanceOf(context), engine });
+    await using counted = await countedIn(to);
+    await disturb(args, { chance: chanceOf(context), engine, ...counted });
     await run(args);
     await assertWhole(to, lines);
   });
@@ -187,7 +219,8 @@ for (const name of engineNames) {
       const engine = await engines.get(name === "SQLite" ? target : name);
       const to = (await engines.get(target)).fresh();
       const args = ["copy", "--from", store, "--to", to];
-      await disturb(args, { chance: chanceOf(context), engine });
+      await using counted = await countedIn(to);
+      await disturb(args, { chance: chanceOf(context), engine, ...counted });
       const { stderr } = await run(args);
       assert.match(stderr, /^copied and checked: \d+ new, 0 brought up to date, \d+ were there already, 0 skipped\n$/);
       await assertWhole(to, lines);
