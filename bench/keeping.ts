@@ -1,23 +1,20 @@
-/** What forks cost beside an append, and how much smaller archives are than the rows they take the place of. */
+/** What forks cost beside an append, and what archives take and cost. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { readConversations } from "../src/adapters/replay.ts";
-import { openSessions, type Session, type Sessions } from "../src/index.ts";
+import { openSessions, type Sessions } from "../src/index.ts";
+import { archives } from "./archives.ts";
 import { alternate, p50Of, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
-
-const conversations =
-  process.env["PERDURE_CONVERSATIONS"] || fileURLToPath(new URL("../examples/conversations", import.meta.url));
 
 export const bench: Bench = async (report) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-bench-"));
   try {
-    const sessions = await openSessions({ store: `sqlite:${join(folder, "perdure.db")}`, sweep: false });
+    const file = join(folder, "perdure.db");
+    const sessions = await openSessions({ store: `sqlite:${file}`, sweep: false });
     for (const turns of [10, 5000]) report(await fork(sessions, { turns, at: turns }));
     report(await fork(sessions, { turns: 5000, at: 2500 }));
-    for (const measure of await archive(sessions)) report(measure);
+    for (const measure of await archives(sessions, file)) report(measure);
     await sessions.close();
   } finally {
     rmSync(folder, { recursive: true });
@@ -42,50 +39,5 @@ async function fork(sessions: Sessions, { turns, at }: { turns: number; at: numb
     value: ratio,
     valueUnit: "times",
     bar: { atMost: 2 },
-  };
-}
-
-async function archive(sessions: Sessions): Promise<readonly Measure[]> {
-  const apart: Session[] = [];
-  const joined = await sessions.create();
-  for (const { instructions, exchanges } of await readConversations(conversations)) {
-    const session = await sessions.create(instructions === undefined ? {} : { instructions });
-    for (const exchange of exchanges) {
-      const { input, output } = exchange;
-      await session.append({ ...turn, input, output });
-      await joined.append({ ...turn, input, output });
-    }
-    apart.push(session);
-  }
-  const begun = performance.now();
-  for (const session of apart) await session.archive();
-  const ms = performance.now() - begun;
-  await joined.archive();
-  const sizes = apart.map(({ info }) => info.archive ?? { bytes: 0, packedBytes: 0 });
-  const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0);
-  const packedBytes = sizes.reduce((sum, size) => sum + size.packedBytes, 0);
-  return [
-    smaller(`archive ${apart.length} real conversations, each for itself`, { bytes, packedBytes }),
-    smaller("archive them as one long session", joined.info.archive ?? { bytes: 0, packedBytes: 0 }),
-    {
-      name: "archive a real conversation, mean",
-      unit: "µs",
-      ours: (ms * 1000) / apart.length,
-      value: ms / apart.length,
-      valueUnit: "ms",
-    },
-  ];
-}
-
-function smaller(name: string, { bytes, packedBytes }: { bytes: number; packedBytes: number }): Measure {
-  return {
-    name,
-    unit: "bytes",
-    ours: packedBytes,
-    limit: bytes,
-    limitName: "its logs as rows",
-    value: bytes / packedBytes,
-    valueUnit: "times",
-    bar: { atLeast: 4 },
   };
 }

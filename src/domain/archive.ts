@@ -66,7 +66,7 @@ export function archiveSession(
     if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
   }
   const entries = parts.map(({ packed }, index): Entry => {
-    return { seq: index + 1, key: null, at: context.now, data: encode({ brotli: packed }) };
+    return { seq: index + 1, key: null, at: context.now, data: encode(packed) };
   });
   splice(draft, "archive", 1, entries);
   keepSpent(draft, spent);
@@ -85,7 +85,7 @@ export function archiveSession(
       heads,
       spent: spent.length,
       bytes,
-      packedBytes: entries.reduce((sum, { data }) => sum + data.length, 0),
+      packedBytes: parts.reduce((sum, { packed }) => sum + packed.length, 0),
       parts: parts.map(({ ranges, sha256 }) => ({ ranges, sha256 })),
     },
   });

@@ -4,7 +4,7 @@ import type { Entry } from "../domain/entry.ts";
 import type { Archive, SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { LogRange } from "../store/store.ts";
-import { unpackPart, type ArchivedEntries } from "./archive-text.ts";
+import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
 import type { Core } from "./core.ts";
 
 /** Entries of an archive, as {@link LogRange} says; undefined where it is not there any more. @throws SessionError `store_invalid` */
@@ -42,17 +42,18 @@ export async function readPart(
   const range = { log: "archive", from: seq, to: seq, order: "ascending", limit: 1 } as const;
   const [entry] = await core.store.read(record, range);
   if (entry === undefined) return undefined;
-  const { brotli } = decode(entry.data) as { brotli?: unknown };
+  const packed = packedIn(decode(entry.data));
   const part = archive.parts[index];
-  const sections =
-    brotli instanceof Uint8Array && part !== undefined
-      ? await unpackPart(brotli, part.sha256, archive.bytes)
-      : undefined;
+  const isReadable = packed !== undefined && part !== undefined && isKnown(packed);
+  const sections = isReadable ? await unpackPart(packed, part.sha256, archive.bytes) : undefined;
   if (sections !== undefined) return sections;
   // Put away anew since the record was read, or damaged: the newest record tells.
   const [newest] = await core.store.load([{ key: record, tails: [] }]);
   if (newest?.record.version !== record.version) return undefined;
-  const reason = `part ${seq} of its archive is not what was put away; restore it from a backup`;
+  const reason =
+    packed === undefined || isKnown(packed)
+      ? `part ${seq} of its archive is not what was put away; restore it from a backup`
+      : `part ${seq} of its archive was put away by method ${packed.method}, which this version does not know; upgrade`;
   throw new SessionError("store_invalid", { store: `of session ${record.id}`, reason });
 }
 

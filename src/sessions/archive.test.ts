@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
+import { array, assert as holds, asyncProperty, string } from "fast-check";
 import { inMemory } from "../../test/in-memory.ts";
-import { decode, encode } from "../domain/codec.ts";
+import { decode, encode, type Value } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
+import type { Archive, SessionRecord } from "../domain/record.ts";
 import { openMemory } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
+import { beginning, dictionary } from "./archive-dictionary.ts";
+import { packedIn, packPart, unpackPart } from "./archive-text.ts";
 import { Sessions } from "./sessions.ts";
 
 const day = 86_400_000;
@@ -146,39 +152,108 @@ test("a session in use is not archived, and is once its turn is sealed", async (
   assert.equal((await Array.fromAsync(session.turns()))[0]?.output[0]?.content, "an ans");
 });
 
-const alterations: Readonly<Record<string, (data: string) => string>> = {
-  "whose bytes were altered": (data) => {
-    const middle = Math.floor(data.length / 2);
-    return data.slice(0, middle) + (data[middle] === "A" ? "B" : "A") + data.slice(middle + 1);
-  },
-  "that is whole and says something else": (data) => {
-    const { brotli } = decode(data) as unknown as { readonly brotli: Uint8Array };
-    const text = brotliDecompressSync(brotli).toString();
-    return encode({ brotli: new Uint8Array(brotliCompressSync(text.replace("Be brief", "Be wordy"))) });
-  },
+const damaged = /part 1 of its archive is not what was put away; restore/;
+
+const alterations: Readonly<Record<string, readonly [alter: (bytes: Uint8Array) => Value, reason: RegExp]>> = {
+  "of which one bit was altered": [(bytes) => bytes.map((byte, at) => (at === 99 ? byte ^ 1 : byte)), damaged],
+  "that was cut off": [(bytes) => bytes.subarray(0, -1), damaged],
+  "of nothing": [() => new Uint8Array(), damaged],
+  "that is no archive": [() => ({ bytes: 1 }), damaged],
+  "that is whole and says something else": [
+    (bytes) => brotliOf(textOf(bytes).replace("Be brief", "Be wordy")),
+    damaged,
+  ],
+  "that says far more than was put away": [() => brotliOf(" ".repeat(1e8)), damaged],
+  "of a method that only a newer version knows": [
+    (bytes) => Buffer.concat([Buffer.of(7), bytes.subarray(1)]),
+    /part 1 of its archive was put away by method 7, .* upgrade/,
+  ],
 };
 
-for (const [which, alter] of Object.entries(alterations))
+function textOf(bytes: Uint8Array): string {
+  const text = brotliDecompressSync(Buffer.concat([beginning, bytes.subarray(1)]));
+  return text.subarray(dictionary.length).toString();
+}
+
+function brotliOf(text: string): Value {
+  return Buffer.concat([Buffer.of(0), brotliCompressSync(text)]);
+}
+
+for (const [which, [alter, message]] of Object.entries(alterations))
   test(`an archive ${which} is refused, with its place, and left as it is`, async () => {
     const store = openMemory();
     await using sessions = Sessions.on(store, { sweep: false });
     await filled(sessions, "s");
     await sessions.archive("s");
-    const [loaded] = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
-    const [entry] = loaded?.tails[0] ?? [];
-    assert(loaded !== undefined && entry !== undefined);
-    const data = alter(entry.data);
-    assert.notEqual(data, entry.data);
-    const { version } = loaded.record;
-    const record = { ...loaded.record, version: version + 1 };
-    const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];
-    await store.commit([[{ key, expected: version, record, splices, claims: [] }]]);
-    const damaged = { code: "store_invalid", message: /part 1 of its archive/ };
+    const { version } = await replacePart(store, alter);
+    const refused = { code: "store_invalid", message };
     const session = await sessions.get("s");
-    await assert.rejects(Array.fromAsync(session.turns()), damaged);
-    await assert.rejects(session.unarchive(), damaged);
-    assert.equal((await sessions.get("s")).info.version, version + 1);
+    await assert.rejects(Array.fromAsync(session.turns()), refused);
+    await assert.rejects(session.unarchive(), refused);
+    assert.equal((await sessions.get("s")).info.version, version);
   });
+
+/** Put something else in the place of the archive of `s`, and give back the record. */
+async function replacePart(
+  store: Store,
+  alter: (bytes: Uint8Array) => Value,
+  archive?: Partial<Archive>,
+): Promise<SessionRecord> {
+  const [loaded] = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
+  const [entry] = loaded?.tails[0] ?? [];
+  assert(loaded !== undefined && entry !== undefined && loaded.record.archive !== null);
+  const { version: expected } = loaded.record;
+  const record = { ...loaded.record, version: expected + 1, archive: { ...loaded.record.archive, ...archive } };
+  const data = encode(alter(decode(entry.data) as Uint8Array));
+  assert.notEqual(data, entry.data);
+  const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];
+  const outcomes = await store.commit([[{ key, expected, record, splices, claims: [] }]]);
+  assert.deepEqual(outcomes, [{ status: "ok" }]);
+  return record;
+}
+
+test("an archive of the first format, put away before methods had names, is read and comes back", async () => {
+  const store = openMemory();
+  await using sessions = Sessions.on(store, { sweep: false });
+  await filled(sessions, "s", 2);
+  await sessions.archive("s");
+  const brotli = `G0MBYJwHtvOUIVkJXywm54Gom7KkeuJbwo/y44JwFMlmuLqwhrT8LO2+LgWWxaLz9EDTDKOUoyQq67seftDvcMMDBnh34utzW4UOE46X/lCxPtdWm9leS+zCq7RFZZKmGljDSe4ngQEWVeCc9MWQkujsgG6Q6yTBcxZJGEcJnZwfgO7vgmLxayn8DRHvKjam/I8YW4ZU7wA=`;
+  const sha256 = "c290cd716a105dc881b452119efb858951e713171630e8303102ecbad7abdf7d";
+  const parts = [{ ranges: [{ log: "turns", from: 1, to: 2 }], sha256 }];
+  await replacePart(store, () => ({ brotli: Buffer.from(brotli, "base64") }), { parts, heads: { turns: 2 } });
+  const turns = [
+    { seq: 1, key: "k1", at: 1767225600000, question: "a question \u0000 \ud800", answer: "an answer 🥖" },
+    { seq: 2, key: null, at: 1767225600001, question: "and on", answer: undefined },
+  ];
+  const read = async (): Promise<unknown> =>
+    (await Array.fromAsync((await sessions.get("s")).turns())).map(({ seq, key: own, at, input, output }) => {
+      return { seq, key: own, at, question: input[0]?.content, answer: output[0]?.content };
+    });
+  assert.deepEqual(await read(), turns);
+  await sessions.unarchive("s");
+  assert.deepEqual(await read(), turns);
+});
+
+test("every text is brought back as it was, whatever it is made of", async () => {
+  await holds(
+    asyncProperty(array(string({ unit: "binary", maxLength: 300 }), { maxLength: 5 }), async (texts) => {
+      const entries = texts.map((text, index): Entry => ({ seq: index + 1, key: text, at: index, data: encode(text) }));
+      const sections = [{ log: "turns", from: 1, to: texts.length, entries }];
+      const { packed, sha256, bytes } = await packPart(sections);
+      assert.deepEqual(await unpackPart(packedIn(packed) ?? assert.fail(), sha256, bytes), sections);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("what archives are compressed after is frozen, and this Node's brotli begins with it", async () => {
+  const sha256 = "bd5acae1b5dc4d62aa18b91fe24704a36403e8d7cddc3154024c005985accbd6";
+  assert.equal(createHash("sha256").update(beginning).digest("hex"), sha256);
+  const end = Buffer.of(0b11);
+  assert.deepEqual(brotliDecompressSync(Buffer.concat([beginning, end])), dictionary);
+  const { packed } = await packPart([{ log: "turns", from: 1, to: 1, entries: [] }]);
+  assert.equal(packed[0], 1, "it was compressed after the dictionary");
+});
 
 test("what a restart has put away as it was can be compressed, and comes back as expired", async () => {
   await using place = inMemory({ ttl: "1h" });

@@ -3,8 +3,10 @@
  *
  * A device, and likewise a user, whom no pointer leads elsewhere has the session that bears its own hashed name. A device
  * comes to a session that belongs to a user only through that user; what it meets otherwise (its first session after a
- * claim, a shared one that was claimed) is not its own any more, and it gets a fresh one.
+ * claim, a shared one that was claimed) is not its own any more, and it gets a fresh one. A session begins in one commit with
+ * the pointer to it: who leads the way elsewhere in that moment meets it, and no session is left to which no way leads.
  */
+import type { Change } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { touchSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -14,7 +16,7 @@ import type { Core } from "./core.ts";
 import { innerKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
 import { keyedName } from "./device-secret.ts";
 import { Handle } from "./handle.ts";
-import { ensureOn, freshId, newSession, type NewSessionOptions } from "./opening.ts";
+import { ensureFound, freshId, newSession, type NewSessionOptions } from "./opening.ts";
 
 /** What a device's session begins with, where it has none. Whose it is, the device says. */
 export type DeviceOptions = Omit<NewSessionOptions, "user">;
@@ -99,15 +101,17 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const { record, last, user } = way;
     const isFree = record === undefined || (record.user === user && record.state !== "archived");
+    const lead = (session: string, kind: "own" | "linked"): Change =>
+      pointerChange(core, innerKey(tenant, last.name), last.found, { kind, session });
     if (isFree) {
       await prolong(core, way);
       const whose = user === null ? {} : { user };
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
-      const handle = await ensureOn(core, fresh, { onExpired: "restart", onEnded: "restart" }, record);
-      if (handle.record.user === user) return handle;
+      const beside = [lead(way.session, last.pointer?.kind === "linked" ? "linked" : "own")];
+      const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "restart", onEnded: "restart" });
+      if (handle?.record.user === user) return handle;
     } else {
-      const pointer: Pointer = { kind: "own", session: `${last.name}_${freshId(core)}` };
-      await core.commit([pointerChange(core, innerKey(tenant, last.name), last.found, pointer)]);
+      await core.commit([lead(`${last.name}_${freshId(core)}`, "own")]);
     }
     way = await wayOf(core, tenant, way.name);
   }

@@ -306,6 +306,40 @@ test("claims of one user from ten devices at once leave one session and no half 
   assert.deepEqual(new Set(opened.map(({ id }) => id)), new Set([sessions[0]?.id]));
 });
 
+test("a session that begins while its device or user is claimed is one that they come by again", async () => {
+  for (let steps = 0; steps < 60; steps++) {
+    for (const comesBack of [false, true]) {
+      await using here = place({ ttl: "1h" });
+      const [guest, known] = [randomUUID(), randomUUID()];
+      await here.sessions.devices.claim(known, "ada"); // who has no session yet
+      if (comesBack) {
+        // Or one whose time is up: then it is begun afresh.
+        await here.sessions.device(known);
+        await here.sessions.device(guest);
+        await here.clock.advance(2 * 60 * minute);
+      }
+      const speak = async (device: string, text: string): Promise<void> => {
+        for (;;) {
+          const session = await here.another({ secret, ttl: "1h" }).device(device);
+          const said = await session.append({ input: text }).catch(({ code }: { code: string }) => code);
+          if (typeof said !== "string") return; // else it went on elsewhere, and is asked again
+          assert(["conflict", "session_ended"].includes(said), said);
+        }
+      };
+      const speaking = [speak(known, "to be kept"), speak(guest, "as well")];
+      for (let step = 0; step < steps; step++) await Promise.resolve();
+      const claimed = await here.sessions.devices.claim(guest, "ada", { keep: steps % 2 === 0 ? "user" : "device" });
+      await Promise.all(speaking);
+      const live = (await here.sessions.list({ state: "active" })).sessions;
+      assert.deepEqual(
+        live.map(({ id, user }) => ({ id, user })),
+        [{ id: claimed.id, user: "ada" }],
+        `a claim after ${steps} steps, ${comesBack ? "of one that comes back" : "of the first"}`,
+      );
+    }
+  }
+});
+
 test("a claim whose answer is lost is not done twice, and one that fails changes nothing", async () => {
   await using here = place();
   const device = randomUUID();

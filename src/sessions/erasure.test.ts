@@ -85,7 +85,7 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
     sessions: 2,
     held: 0,
     devices: 1,
-    ways: 0,
+    ways: 1,
     outbox: 0,
     sharedForks: none,
   });

@@ -1,7 +1,7 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
 import { logsOf } from "../domain/archive.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
-import type { Transaction } from "../domain/change.ts";
+import type { Change, Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, sortableId } from "../domain/ids.ts";
@@ -85,10 +85,14 @@ export function freshId(core: Core): string {
   return sortableId(core.now(), core.options.clock.random(16));
 }
 
-/** Undefined where a session of this id exists. */
-export async function createOn(core: Core, session: NewSession): Promise<Handle | undefined> {
+/** Undefined where a session of this id exists, or what is to land with it no longer fits. */
+export async function createOn(
+  core: Core,
+  session: NewSession,
+  beside: readonly Change[] = [],
+): Promise<Handle | undefined> {
   const change = createSession(session, core.context());
-  const outcome = await core.commit([change]);
+  const outcome = await core.commit([change, ...beside]);
   if (outcome.status !== "ok" || change.record === null) return undefined;
   return new Handle(core, change.record);
 }
@@ -103,41 +107,49 @@ interface Closed {
  * Find the session or create it. `known` is its record as somebody has just loaded it.
  * @throws SessionError `session_expired`, `session_ended`, `session_archived`
  */
-export async function ensureOn(
-  core: Core,
-  fresh: NewSession,
-  { onExpired, onEnded }: Closed,
-  known?: SessionRecord,
-): Promise<Handle> {
+export async function ensureOn(core: Core, fresh: NewSession, closed: Closed, known?: SessionRecord): Promise<Handle> {
   for (let record = known; ; record = undefined) {
     record ??= (await core.find(fresh.key))?.record;
-    if (record === undefined) {
-      const created = await createOn(core, fresh);
-      if (created !== undefined) return created;
-      continue; // somebody else created it between our look and our write
-    }
-    const handle = new Handle(core, record);
-    const state = stateAt(record, core.now());
-    if (state === "active" || state === "inactive") return handle;
-    if (state === "archived") throw new SessionError("session_archived", sessionIds(record));
-    if (state === "ended" && onEnded === "fail") throw new SessionError("session_ended", sessionIds(record));
-    if (state === "expired" && onExpired === "fail") {
-      throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
-    }
-    // In the fallback nothing is archived: the store would never be told of it.
-    if (state === "expired" && (onExpired === "revive" || core.isFallback)) {
-      await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
-      return handle;
-    }
-    if (await restart(handle, fresh)) {
-      await handle.refresh();
-      return handle;
-    }
+    const handle = await ensureFound(core, { fresh, record }, closed);
+    if (handle !== undefined) return handle;
   }
 }
 
+/** A session to be begun where the record that was found is none to go on with. */
+interface Beginning {
+  readonly fresh: NewSession;
+  readonly record: SessionRecord | undefined;
+  /** What lands with the beginning, or keeps it from landing. */
+  readonly beside?: readonly Change[];
+}
+
+/** As {@link ensureOn}, once: undefined where somebody else wrote between the look and the beginning. */
+export async function ensureFound(
+  core: Core,
+  { fresh, record, beside = [] }: Beginning,
+  { onExpired, onEnded }: Closed,
+): Promise<Handle | undefined> {
+  if (record === undefined) return await createOn(core, fresh, beside);
+  const handle = new Handle(core, record);
+  const state = stateAt(record, core.now());
+  if (state === "active" || state === "inactive") return handle;
+  if (state === "archived") throw new SessionError("session_archived", sessionIds(record));
+  if (state === "ended" && onEnded === "fail") throw new SessionError("session_ended", sessionIds(record));
+  if (state === "expired" && onExpired === "fail") {
+    throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
+  }
+  // In the fallback nothing is archived: the store would never be told of it.
+  if (state === "expired" && (onExpired === "revive" || core.isFallback)) {
+    await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
+    return handle;
+  }
+  if (!(await restart(handle, fresh, beside))) return undefined;
+  await handle.refresh();
+  return handle;
+}
+
 /** False where the session changed meanwhile and must be looked at again. */
-async function restart(handle: Handle, session: NewSession): Promise<boolean> {
+async function restart(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
   const { core } = handle;
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
   await handle.putInOrder();
@@ -146,7 +158,7 @@ async function restart(handle: Handle, session: NewSession): Promise<boolean> {
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
   const logs = await wholeLogs(core, record);
   const transaction: Transaction = restartSession(record, { session, archiveId, logs }, core.context());
-  return (await core.commit(transaction)).status === "ok";
+  return (await core.commit([...transaction, ...beside])).status === "ok";
 }
 
 async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {

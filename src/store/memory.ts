@@ -9,6 +9,7 @@ import type { Instance, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
+import { bytesIn } from "./entry-bytes.ts";
 import { recordOf, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
@@ -166,7 +167,7 @@ class MemoryStore implements Store {
             at,
             user: row.user,
             data: headOfData(data),
-            bytes: Buffer.byteLength(data),
+            bytes: bytesIn(log, data)?.length ?? Buffer.byteLength(data),
           });
         }
     }

@@ -106,7 +106,7 @@ export interface SessionFacts extends Pick<
 export interface EntryFacts extends Pick<Entry, "at" | "data"> {
   readonly log: string;
   readonly user: string | null;
-  /** Of the whole data. */
+  /** Of the whole data; of an archive, which engines keep as bytes, those. */
   readonly bytes: number;
 }
 

@@ -147,6 +147,7 @@ export class PostgresStore implements Store {
     this.#database.guardOpen();
     const { tenant, id } = key;
     const entries = `${this.#schema}.entries`;
+    const data = `${this.#schema}.entry_text(data, bytes) as data`;
     const ofLog = "tenant = $1 and session = $2 and log = $3";
     if ("keys" in range) {
       // Key by key: asked for all at once, in order, the server may prefer to read the whole log.
@@ -154,7 +155,7 @@ export class PostgresStore implements Store {
         `select entry.seq, entry.key, entry.at, entry.data
          from json_array_elements_text($4::json) as wanted(key)
          cross join lateral (
-           select seq, key, at, data from ${entries} where ${ofLog} and key = wanted.key limit 1
+           select seq, key, at, ${data} from ${entries} where ${ofLog} and key = wanted.key limit 1
          ) entry
          order by entry.seq`,
         [tenant, id, range.log, JSON.stringify([...new Set(range.keys)])],
@@ -164,7 +165,7 @@ export class PostgresStore implements Store {
     const { log, from, to, order, limit } = range;
     const direction = order === "ascending" ? "asc" : "desc";
     const rows = await this.#ask(
-      `select seq, key, at, data from ${entries} where ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
+      `select seq, key, at, ${data} from ${entries} where ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
       [tenant, id, log, from, to, limit],
     );
     const found = rows.map(entryOf);

@@ -1,6 +1,7 @@
 import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
-import { loadSessions } from "./functions/load-sessions.ts";
+import { entryBytes } from "./functions/entry-bytes.ts";
+import { loadSessions, loadSessionsWithBytes } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
 import { eventView, views } from "./views.ts";
 
@@ -109,5 +110,14 @@ ${eventView(schema)}`,
     title: "addresses of hosts",
     breaking: false,
     sql: ({ schema }) => `alter table ${schema}.instances add column address text collate "C";`,
+  },
+  {
+    version: 4,
+    title: "archives as bytes",
+    breaking: false,
+    sql: ({ schema }) => `
+alter table ${schema}.entries add column bytes bytea;
+${entryBytes(schema)}
+${loadSessionsWithBytes(schema)}`,
   },
 ];

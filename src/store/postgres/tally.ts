@@ -112,7 +112,7 @@ export function tallyCall(
             select log, at, user_id, bytes, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
             from (
               select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
-                octet_length(entry.data) as bytes,
+                coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
                 case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
                   when entry.log in ('spent', 'events') then entry.data end as head
               from ${schema}.entries entry

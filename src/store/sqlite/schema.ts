@@ -66,4 +66,9 @@ export const migrations: readonly Migration[] = [
     title: "addresses of hosts",
     sql: "alter table instances add column address text",
   },
+  {
+    version: 4,
+    title: "archives as bytes",
+    sql: "alter table entries add column bytes blob",
+  },
 ];

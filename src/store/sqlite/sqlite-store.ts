@@ -2,9 +2,11 @@ import { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import type { Change, Transaction } from "../../domain/change.ts";
+import { encode } from "../../domain/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
+import { bytesIn } from "../entry-bytes.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
@@ -146,12 +148,15 @@ export class SqliteStore implements Store {
   #splice(session: number, { log, from, entries }: Splice): void {
     this.#sql.cutLog.run(session, log, from);
     let inserted = 0;
-    for (; entries.length - inserted >= entriesAtOnce; inserted += entriesAtOnce) {
+    // An archive has few entries, and large ones.
+    for (; log !== "archive" && entries.length - inserted >= entriesAtOnce; inserted += entriesAtOnce) {
       const some = entries.slice(inserted, inserted + entriesAtOnce);
       this.#sql.insertEntries.run(...some.flatMap(({ seq, key, at, data }) => [session, log, seq, key, at, data]));
     }
     for (const { seq, key, at, data } of inserted === 0 ? entries : entries.slice(inserted)) {
-      this.#sql.insertEntry.run(session, log, seq, key, at, data);
+      const bytes = bytesIn(log, data);
+      if (bytes === undefined) this.#sql.insertEntry.run(session, log, seq, key, at, data);
+      else this.#sql.insertBytes.run(session, log, seq, key, at, bytes);
     }
   }
 
@@ -308,6 +313,6 @@ function drained<T>(steps: Generator<void, T, void>): T {
 
 /** An entry from a row of `seq, key, at, data`. */
 function entryOf(row: unknown): Entry {
-  const [seq, key, at, data] = row as [number, string | null, number, string];
-  return { seq, key, at, data };
+  const [seq, key, at, data] = row as [number, string | null, number, string | Uint8Array];
+  return { seq, key, at, data: typeof data === "string" ? data : encode(data) };
 }

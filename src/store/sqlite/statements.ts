@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { noText } from "../entry-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
 
 export type Statements = Record<
@@ -12,6 +13,7 @@ export type Statements = Record<
   | "cutLog"
   | "insertEntry"
   | "insertEntries"
+  | "insertBytes"
   | "entryByKey"
   | "entriesByKeys"
   | "tail"
@@ -33,7 +35,7 @@ export function prepareAll(database: DatabaseSync): Statements {
   const sql = (text: string): StatementSync => database.prepare(text);
   // Rows of entries come as arrays: node:sqlite makes those a fifth faster than objects.
   const entries = (text: string): StatementSync => {
-    const statement = sql(`select seq, key, at, data ${text}`);
+    const statement = sql(`select seq, key, at, coalesce(bytes, data) ${text}`);
     statement.setReturnArrays(true);
     return statement;
   };
@@ -62,6 +64,8 @@ export function prepareAll(database: DatabaseSync): Statements {
     insertEntries: sql(`
       insert into entries (session, log, seq, key, at, data)
       values ${Array.from({ length: entriesAtOnce }, () => "(?, ?, ?, ?, ?, ?)").join(", ")}`),
+    insertBytes: sql(`
+      insert into entries (session, log, seq, key, at, data, bytes) values (?, ?, ?, ?, ?, '${noText}', ?)`),
     entryByKey: entries(`${ofLog} and key = ?`),
     entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by seq`),
     tail: entries(`from entries where session = ? and log = ? order by seq desc limit ?`),

@@ -98,7 +98,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generato
       entry.at, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
         when 'spent' then entry.data when 'events' then entry.data else '' end end,
-      octet_length(entry.data)`;
+      coalesce(length(entry.bytes), octet_length(entry.data))`;
   if (ownsMost(database)) {
     // As they lie on disk; most of what is read is the tenant's.
     const page = arrays(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { decode, encode, type Value } from "../../domain/codec.ts";
 import type { SessionRecord } from "../../domain/record.ts";
-import { creationOf, sampleAt, sampleSplice } from "../samples.ts";
+import { creationOf, sampleAt, sampleSplice, stepOf } from "../samples.ts";
 import { keyOf, land, see, type Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
 
@@ -51,6 +51,45 @@ export function valueCases(check: Check): void {
     // Compared by hand: a failing deepEqual would print megabytes.
     for (const [index, text] of texts.entries())
       assert.ok(seen?.logs["turns"]?.[index]?.data === encode(text), `text ${index}`);
+  });
+
+  check("what goes in comes out: an archive, whether it is bytes or looks like them", async (bench) => {
+    const { store } = bench;
+    const record = bench.record({ id: "archive" });
+    const bytes = [0, 1, 2, 3, 57, 58, 1000].map((length) => encode(Uint8Array.from({ length }, (_, at) => at * 7)));
+    const others = ["AB==", "AAA", "AA\\n==", "A", "=", "*", '"', "", ' "'].map(
+      (text) => `{"$type":"bytes","value":"${text}"}`,
+    );
+    const texts = [...bytes, ...others, `{"$type":"bytes","value":"}`, `{"$type":"bytes","value":"AA=="} `, "{}"];
+    const splices = ["archive", "turns"].map((log) => ({
+      log,
+      from: 1,
+      entries: texts.map((data, index) => ({ seq: index + 1, key: null, at: sampleAt, data })),
+    }));
+    await land(store, creationOf(record, { splices }));
+    const keyed = { seq: texts.length + 1, key: "k", at: sampleAt, data: encode(Uint8Array.of(1)) };
+    const [loaded] = await store.load([{ key: keyOf(record), tails: [] }]);
+    assert.ok(loaded);
+    await land(store, stepOf(loaded.record, { splices: [{ log: "archive", from: keyed.seq, entries: [keyed] }] }));
+    const all = [...texts, keyed.data];
+    const seen = await see(store, keyOf(record), ["archive", "turns"]);
+    assert.deepEqual(
+      seen?.logs["archive"]?.map(({ data }) => data),
+      all,
+    );
+    assert.deepEqual(
+      seen.logs["turns"]?.map(({ data }) => data),
+      texts,
+    );
+    const range = { log: "archive", from: 1, to: 99, order: "ascending", limit: 99 } as const;
+    assert.deepEqual(
+      (await store.read(keyOf(record), range)).map(({ data }) => data),
+      all,
+    );
+    assert.deepEqual(
+      (await store.read(keyOf(record), { log: "archive", keys: ["k"] })).map(({ data }) => data),
+      [keyed.data],
+    );
   });
 
   check("what goes in comes out: every field of a record, at its extremes", async (bench) => {
