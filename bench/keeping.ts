@@ -12,7 +12,8 @@ export const bench: Bench = async (report) => {
   try {
     const file = join(folder, "perdure.db");
     const sessions = await openSessions({ store: `sqlite:${file}`, sweep: false });
-    for (const turns of [10, 5000]) report(await fork(sessions, turns));
+    for (const turns of [10, 5000]) report(await fork(sessions, { turns, at: turns }));
+    report(await fork(sessions, { turns: 5000, at: 2500 }));
     for (const measure of await archives(sessions, file)) report(measure);
     await sessions.close();
   } finally {
@@ -20,17 +21,17 @@ export const bench: Bench = async (report) => {
   }
 };
 
-async function fork(sessions: Sessions, turns: number): Promise<Measure> {
+async function fork(sessions: Sessions, { turns, at }: { turns: number; at: number }): Promise<Measure> {
   const parent = await sessions.create();
   for (let done = 0; done < turns; done++) await parent.append(turn);
   const other = await sessions.create();
-  await p50Of(200, () => parent.fork());
+  await p50Of(200, () => parent.fork({ at }));
   const { ours, limit, ratio } = await alternate(40, {
-    ours: () => p50Of(25, () => parent.fork()),
+    ours: () => p50Of(25, () => parent.fork({ at })),
     limit: () => p50Of(25, () => other.append(turn)),
   });
   return {
-    name: `fork a session of ${turns} turns, p50`,
+    name: `fork a session of ${turns} turns${at === turns ? "" : ` at ${at}`}, p50`,
     unit: "µs",
     ours,
     limit,

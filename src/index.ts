@@ -39,6 +39,7 @@ export {
 } from "./sessions/session.ts";
 export type { ErasureRequest } from "./sessions/erasure.ts";
 export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure-receipt.ts";
+export type { SharedForks } from "./sessions/shared-forks.ts";
 export type { Traces } from "./sessions/traces.ts";
 export type { ForkOptions } from "./sessions/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";

@@ -1,16 +1,17 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import type { ErasureReceipt, Traces } from "../index.ts";
+import type { ErasureReceipt, SharedForks, Traces } from "../index.ts";
 import { CliError } from "./cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
 import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
-import { note, report, writeJson } from "./output.ts";
+import { note, printable, report, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user: string;
   readonly dryRun?: boolean;
+  readonly withForks?: boolean;
   readonly verify?: string;
 }
 
@@ -19,14 +20,16 @@ export function eraseCommand(): Command {
   return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; the signed receipt goes to stdout")
     .requiredOption("--user <id>", "whom")
     .option("--dry-run", "change nothing, and tell what there is")
+    .option("--with-forks", "erase others' forks of the user's sessions as well, with all that others said in them")
     .option("--verify <file>", "change nothing, and tell whether this is the receipt of this user's erasure, unaltered")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Backups, copies and exports are not touched.\n${examples(
+      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where forks of others still hold something the user said. Backups, copies and exports are not touched.\n${examples(
         [
           "perdure erase --user ada --dry-run",
           "perdure erase --user ada > receipt.json",
+          "perdure erase --user ada --with-forks > receipt.json",
           "perdure erase --user ada --verify receipt.json",
         ],
       )}`,
@@ -34,19 +37,24 @@ export function eraseCommand(): Command {
     .action(erase);
 }
 
-async function erase({ user, dryRun, verify, json, ...options }: EraseOptions): Promise<void> {
+async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
   const url = storeUrl(options);
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options, { secret: serverSecret(url) });
     if (verify !== undefined) {
-      const valid = sessions.verifyErasure(readReceipt(verify), user);
+      const receipt = readReceipt(verify);
+      const valid = sessions.verifyErasure(receipt, user);
       if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or was altered`);
-      report({ user, valid }, `${verify} is the receipt of ${user}`, { json });
+      const { sharedForks } = receipt;
+      const told = [`${verify} is the receipt of ${user}`, ...sharedText(sharedForks)].join("; ");
+      report({ user, valid, sharedForks }, told, { json });
     } else if (dryRun === true) {
       const traces = await sessions.traces(user);
       report(traces, `nothing was changed; there are ${tracesText(traces)}`, { json });
     } else {
-      const receipt = await sessions.erase({ user, store: withoutSecrets(url), signal });
+      const forks = withForks === true ? "erase" : "keep";
+      const receipt = await sessions.erase({ user, store: withoutSecrets(url), forks, signal });
+      if (receipt.sharedForks.count > 0) process.exitCode ||= 1;
       writeJson(receipt);
       note(receiptText(receipt));
     }
@@ -66,16 +74,26 @@ function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/s, "");
 }
 
-function tracesText({ sessions, held, devices, outbox }: Traces): string {
+function tracesText({ sessions, held, devices, outbox, sharedForks }: Traces): string {
   const under = held === 0 ? "" : ` (${held} under hold)`;
-  return `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
+  const counts = `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
+  return [counts, ...sharedText(sharedForks)].join("; ");
 }
 
-function receiptText({ erased, held, kept, scrubbed }: ErasureReceipt): string {
+/** Nothing, where there are none. */
+function sharedText({ count, held, ids }: SharedForks): string[] {
+  if (count === 0) return [];
+  const names = ids.slice(0, 5).map(printable);
+  const more = count > names.length ? `, … and ${count - names.length} more` : "";
+  const under = held === 0 ? "" : `, ${held} of them under hold`;
+  return [`incomplete: ${count} forks of others still hold text of this user (${names.join(", ")}${more})${under}`];
+}
+
+function receiptText({ erased, held, sharedForks, scrubbed }: ErasureReceipt): string {
   const parts = [
-    `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices; nothing else is left`,
+    `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices`,
+    ...(sharedForks.count === 0 ? ["nothing else is left"] : sharedText(sharedForks)),
     ...(held === 0 ? [] : [`${held} sessions are under hold and stay`]),
-    ...(kept === 0 ? [] : [`${kept} forks are others' or under hold, and keep their copy`]),
     ...(scrubbed ? [] : ["the database's files are its administrator's to clean, see docs/erase.md"]),
   ];
   return parts.join("; ");

@@ -66,7 +66,8 @@ export function recover(draft: Draft, remains: Remains | null, { reason, to }: R
 
 /** Put the sealed turn in the open one's place and empty the chunks, in the same step. */
 export function sealOver(draft: Draft, turn: Turn): Entry {
-  const entry = entryOfTurn(turn);
+  // What it was begun with is counted already.
+  const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
   splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, cancel: null, counters: tallySeal(draft.record.counters, turn) });

@@ -84,17 +84,25 @@ export function summaryOf({ key: _, input: _input, output: _output, error, ...su
 }
 
 /** The part of a turn that its entry stores as data; number, key and time are the entry's own. */
-export type TurnData = Omit<Turn, "seq" | "key" | "at">;
+export interface TurnData extends Omit<Turn, "seq" | "key" | "at"> {
+  /** How many messages stand before it in its log, so that who goes on from there need not count them. */
+  readonly messagesBefore?: number;
+}
 
 export function turnOf(entry: Entry): Turn {
-  const data = decode(entry.data) as unknown as TurnData;
+  const { messagesBefore: _, ...data } = decode(entry.data) as unknown as TurnData;
   return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
 }
 
+/** How many messages stand before this turn; undefined where its entry does not say. */
+export function messagesBefore(entry: Entry): number | undefined {
+  return (decode(entry.data) as unknown as TurnData).messagesBefore;
+}
+
 /** The entry that stores a turn. What sums are made of comes first, so that they need not read the messages. */
-export function entryOfTurn(turn: Turn): Entry {
+export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
   const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, error } = turn;
-  const data = { status, agent, model, usage, requests, durationMs, input, output, steps, error };
+  const data = { status, agent, model, usage, requests, durationMs, messagesBefore, input, output, steps, error };
   return { seq, key, at, data: encode(data, "turn") };
 }
 

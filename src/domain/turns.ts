@@ -73,7 +73,7 @@ function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
-  const entry = entryOfTurn(placed);
+  const entry = entryOfTurn(placed, record.counters.messages);
   guardTurnSize(record, entry.data, context);
   use(draft, context);
   splice(draft, "turns", placed.seq, [entry]);

@@ -112,7 +112,9 @@ export const receiptAnswer: z.ZodType = z
       outbox: z.number(),
     }),
     held: z.number().meta({ description: "sessions under hold, which stay" }),
-    kept: z.number().meta({ description: "forks of others, which keep their copy" }),
+    sharedForks: z
+      .object({ count: z.number(), held: z.number(), ids: z.array(z.string()) })
+      .meta({ description: "sessions of others, or under hold, that still hold something the user said" }),
     scrubbed: z.boolean(),
     hash: z.string(),
     signature: z.string(),

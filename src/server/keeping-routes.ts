@@ -67,11 +67,17 @@ export function addKeepingRoutes(shared: Shared): void {
       path: "/v1/erase",
       summary: "Erase a user; asked again, it goes on where it was, and gives the same receipt once it is done",
       scope: "admin",
-      body: z.object({ user: z.string(), store: z.string().max(1000).optional() }),
+      body: z.object({
+        user: z.string(),
+        store: z.string().max(1000).optional(),
+        forks: z
+          .enum(["keep", "erase"])
+          .optional()
+          .meta({ description: "what becomes of others' forks of the user's" }),
+      }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
-    async (c, { body: { user, store } }) =>
-      jsonAnswer(c, await c.get("sessions").erase({ user, ...present({ store }) })),
+    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await c.get("sessions").erase({ user, ...present(rest) })),
   );
 
   addRoute(

@@ -53,7 +53,13 @@ export function portableConversation(core: Core, conversation: Conversation, age
     requests: output.length === 0 ? 0 : 1,
   }));
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
-  logs.set("turns", turns.map(entryOfTurn));
+  let messagesBefore = 0;
+  const entries = turns.map((turn) => {
+    const entry = entryOfTurn(turn, messagesBefore);
+    messagesBefore += turn.input.length + turn.output.length;
+    return entry;
+  });
+  logs.set("turns", entries);
   const { turnBytesMax } = context.limits;
   for (const { data } of logs.get("turns") ?? []) {
     const bytes = Buffer.byteLength(data);

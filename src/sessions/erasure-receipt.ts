@@ -1,6 +1,7 @@
 /** What an erasure leaves behind: what was erased, when and where, signed, and without a word of whom it was about. */
 import { isSame, keyedHash, keyedName } from "./device-secret.ts";
 import type { Core } from "./core.ts";
+import type { SharedForks } from "./shared-forks.ts";
 
 /** How much of each kind was erased. */
 export interface ErasedCounts {
@@ -31,8 +32,8 @@ export interface ErasureReceipt {
   readonly erased: ErasedCounts;
   /** Sessions that were left, because they are under hold. */
   readonly held: number;
-  /** Forks of erased sessions that are another user's or under hold: they were given their own copy of what they shared. */
-  readonly kept: number;
+  /** Sessions of others, or under hold, that still hold something the user said: they were forked from what was erased. */
+  readonly sharedForks: SharedForks;
   /** The store's files were written anew, so that what was erased cannot be read from them. */
   readonly scrubbed: boolean;
   /** A SHA-256 over what was erased, record by record: kind, id and version, each with the hash before it. */
@@ -58,9 +59,10 @@ export function isReceipt(core: Core, receipt: ErasureReceipt, user: string | un
 /** Whoever shows a receipt may show anything. */
 function isForm(shown: unknown): boolean {
   if (typeof shown !== "object" || shown === null) return false;
-  const { format, tenant, erased, signature } = shown as Partial<ErasureReceipt>;
+  const { format, tenant, erased, sharedForks, signature } = shown as Partial<ErasureReceipt>;
   const hasTexts = typeof tenant === "string" && typeof signature === "string";
-  return format === "perdure.erasure/1" && hasTexts && typeof erased === "object" && erased !== null;
+  const hasCounts = [erased, sharedForks].every((part) => typeof part === "object" && part !== null);
+  return format === "perdure.erasure/1" && hasTexts && hasCounts;
 }
 
 export function subjectOf(core: Core, tenant: string, user: string): string {
@@ -69,9 +71,10 @@ export function subjectOf(core: Core, tenant: string, user: string): string {
 
 /** Of the values in an order of our own: a receipt may have been written anew by somebody's JSON. */
 function signatureOf(core: Core, receipt: Unsigned): Buffer {
-  const { tenant, subject, store, startedAt, finishedAt, erased, held, kept, scrubbed, hash } = receipt;
+  const { tenant, subject, store, startedAt, finishedAt, erased, held, sharedForks, scrubbed, hash } = receipt;
   const { sessions, forks, archives, turns, events, devices, codes, outbox } = erased;
   const counts = [sessions, forks, archives, turns, events, devices, codes, outbox];
-  const values = [subject, store, startedAt, finishedAt, counts, held, kept, scrubbed, hash];
+  const forked = [sharedForks.count, sharedForks.held, sharedForks.ids];
+  const values = [subject, store, startedAt, finishedAt, counts, held, forked, scrubbed, hash];
   return keyedHash(core, tenant, "receipt", JSON.stringify(values));
 }

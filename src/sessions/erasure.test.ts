@@ -13,6 +13,7 @@ import type { Sessions } from "./sessions.ts";
 const secret = "a secret for tests only";
 const day = 86_400_000;
 const ada = "ada.lovelace@example.com";
+const none = { count: 0, held: 0, ids: [] };
 
 function place(options = {}): InMemory {
   return inMemory({ secret, ...options });
@@ -49,10 +50,24 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
   await using here = place();
   const { sessions } = here;
   await live(sessions);
-  assert.deepEqual(await sessions.traces(ada), { sessions: 6, held: 0, devices: 2, ways: 1, outbox: 0 });
+  assert.deepEqual(await sessions.traces(ada), {
+    sessions: 6,
+    held: 0,
+    devices: 2,
+    ways: 1,
+    outbox: 0,
+    sharedForks: none,
+  });
   const receipt = await sessions.erase({ user: ada, store: "the test's" });
-  assert.deepEqual(await sessions.traces(ada), { sessions: 0, held: 0, devices: 0, ways: 0, outbox: 0 });
-  const { erased, held, kept, scrubbed, store, tenant } = receipt;
+  assert.deepEqual(await sessions.traces(ada), {
+    sessions: 0,
+    held: 0,
+    devices: 0,
+    ways: 0,
+    outbox: 0,
+    sharedForks: none,
+  });
+  const { erased, held, sharedForks, scrubbed, store, tenant } = receipt;
   assert.deepEqual(erased, {
     sessions: 6,
     forks: 1,
@@ -63,10 +78,17 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
     codes: 1,
     outbox: 0,
   });
-  assert.deepEqual([held, kept, scrubbed, store, tenant], [0, 0, true, "the test's", "default"]);
+  assert.deepEqual([held, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
   const left = await sessions.list();
   assert.deepEqual(new Set(left.sessions.map(({ user }) => user)), new Set(["bob"]));
-  assert.deepEqual(await sessions.traces("bob"), { sessions: 2, held: 0, devices: 1, ways: 1, outbox: 0 });
+  assert.deepEqual(await sessions.traces("bob"), {
+    sessions: 2,
+    held: 0,
+    devices: 1,
+    ways: 1,
+    outbox: 0,
+    sharedForks: none,
+  });
   assert.doesNotMatch(JSON.stringify(receipt), /ada|lovelace/i);
 });
 
@@ -170,23 +192,176 @@ test("what is under hold stays, and the receipt says so", async () => {
   assert.equal((await sessions.erase({ user: ada })).erased.sessions, 1);
 });
 
-test("forks of a user's sessions go with them; another user's, and what is held, keep their own copy", async () => {
+/** A session of Ada's with forks of Bob's and Carol's, forks of those, and some under hold. */
+async function forked(sessions: Sessions): Promise<void> {
+  const session = await sessions.create({ id: "s", user: ada });
+  await talk(session, 4);
+  const fork = async (from: string, { as, user, at = 2 }: { as: string; user: string | null; at?: number }) => {
+    const one = await (await sessions.get(from)).fork({ at, as });
+    await one.update({ user });
+    await talk(one, 1, `a word of ${user}'s`);
+    return one;
+  };
+  await fork("s", { as: "nobody's", user: null });
+  await fork("nobody's", { as: "deeper", user: null });
+  await fork("s", { as: "bob's", user: "bob" });
+  await fork("bob's", { as: "carol's", user: "carol", at: 3 });
+  await fork("carol's", { as: "guest's", user: null });
+  await fork("s", { as: "archived", user: "bob", at: 3 });
+  await sessions.archive("archived");
+  await fork("archived", { as: "of the archived", user: "carol" });
+  await (await fork("s", { as: "held", user: "bob" })).hold("a lawsuit");
+  await fork("held", { as: "of the held", user: "carol" });
+  await (await fork("s", { as: "hers, held", user: ada })).hold("a lawsuit");
+  await fork("hers, held", { as: "of hers", user: "bob" });
+  // A fork that was cut before what is shared has nothing of hers, and one of Bob's that she forked has what he said before.
+  await (await fork("s", { as: "cut", user: "bob" })).truncate(0);
+  await talk(await sessions.create({ id: "bob's own", user: "bob" }), 3, "a word of Bob's");
+  await fork("bob's own", { as: "hers of bob's", user: ada });
+  await fork("hers of bob's", { as: "of what bob said", user: "carol", at: 1 });
+  await fork("hers of bob's", { as: "of what she said", user: "carol", at: 3 });
+}
+
+const shared = [
+  "archived",
+  "bob's",
+  "carol's",
+  "guest's",
+  "held",
+  "of hers",
+  "of the archived",
+  "of the held",
+  "of what she said",
+];
+
+async function idsIn(sessions: Sessions): Promise<string[]> {
+  return (await sessions.list({ limit: 1000 })).sessions.map(({ id }) => id).toSorted();
+}
+
+test("forks of others that hold what a user said stay whole, and everything says so, by name, for as long as they do", async () => {
+  await using here = place({ ttl: "365d" });
+  const { sessions } = here;
+  await forked(sessions);
+  const before = await sessions.traces(ada);
+  assert.deepEqual([before.sessions, before.held], [5, 1], "with forks of hers that are nobody's");
+  assert.deepEqual([before.sharedForks.ids.toSorted(), before.sharedForks.held], [shared, 1]);
+  const receipt = await sessions.erase({ user: ada });
+  assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.held], [4, 3, 1]);
+  assert.deepEqual(receipt.sharedForks.ids.toSorted(), shared);
+  assert.equal(receipt.sharedForks.count, shared.length);
+  const stays = [...shared, "bob's own", "cut", "hers, held", "of what bob said"];
+  assert.deepEqual(await idsIn(sessions), stays.toSorted());
+  for (const id of shared) assert((await Array.fromAsync((await sessions.get(id)).turns())).length > 2, id);
+  assert(sessions.verifyErasure(receipt, ada));
+  assert(!sessions.verifyErasure({ ...receipt, sharedForks: none }));
+
+  await here.clock.advance(31 * day);
+  await sessions.sweep();
+  const after = await here.another({ secret }).traces(ada);
+  assert.deepEqual(after.sharedForks.ids.toSorted(), shared);
+  await sessions.remove("carol's");
+  await (await sessions.get("bob's")).truncate(0);
+  const later = await sessions.erase({ user: ada });
+  assert.deepEqual(
+    later.sharedForks.ids.toSorted(),
+    shared.filter((id) => !["bob's", "carol's"].includes(id)),
+  );
+});
+
+test("asked to, an erasure takes the forks of others as a whole, but for what is under hold, whenever it is asked", async () => {
+  for (const first of [true, false]) {
+    await using here = place();
+    const { sessions } = here;
+    await forked(sessions);
+    if (!first) await sessions.erase({ user: ada });
+    const receipt = await sessions.erase({ user: ada, forks: "erase" });
+    assert.deepEqual(receipt.sharedForks, { count: 1, held: 1, ids: ["held"] });
+    const stays = ["bob's own", "cut", "held", "hers, held", "of what bob said"];
+    assert.deepEqual(await idsIn(sessions), stays);
+    assert.equal(receipt.erased.sessions, first ? 12 : 8);
+    assert.deepEqual(await sessions.erase({ user: ada, forks: "erase" }), receipt);
+    await (await sessions.get("held")).unhold();
+    await (await sessions.get("hers, held")).unhold();
+    const rest = await sessions.erase({ user: ada, forks: "erase" });
+    assert.deepEqual([rest.erased.sessions, rest.erased.forks, rest.sharedForks], [2, 1, none]);
+    assert.deepEqual(await idsIn(sessions), ["bob's own", "cut", "of what bob said"]);
+    const findings: unknown[] = [];
+    await sessions.doctor({ onFinding: (finding) => findings.push(finding) });
+    assert.deepEqual(findings, []);
+  }
+});
+
+for (const [what, lose] of [
+  ["removed", (sessions: Sessions) => sessions.remove("s")],
+  ["cut", async (sessions: Sessions) => await (await sessions.get("s")).truncate(0)],
+  [
+    "put in the place of another",
+    async (sessions: Sessions) => {
+      await sessions.restore(await sessions.snapshot("other"), { as: "s", onExists: "replace" });
+    },
+  ],
+] as const) {
+  test(`forks of a session that was ${what} before its user is erased are found all the same`, async () => {
+    for (const forks of ["keep", "erase"] as const) {
+      await using here = place();
+      const { sessions } = here;
+      const session = await sessions.create({ id: "s", user: ada });
+      await sessions.create({ id: "other", user: "bob" });
+      await talk(session);
+      for (const [as, user] of [
+        ["bob's", "bob"],
+        ["nobody's", null],
+        ["hers", ada],
+      ] as const) {
+        await (await session.fork({ as })).update({ user });
+      }
+      await (await (await sessions.get("bob's")).fork({ as: "carol's" })).update({ user: "carol" });
+      // Another program, which has no secret.
+      await lose(here.another());
+      const { ways, sharedForks } = await sessions.traces(ada);
+      assert.deepEqual([ways, sharedForks.count, sharedForks.ids.toSorted()], [2, 2, ["bob's", "carol's"]]);
+      const receipt = await sessions.erase({ user: ada, forks });
+      assert.equal(receipt.sharedForks.count, forks === "keep" ? 2 : 0);
+      const left = (await idsIn(sessions)).filter((id) => id !== "s" && id !== "other");
+      assert.deepEqual(left, forks === "keep" ? ["bob's", "carol's"] : []);
+      const after = await sessions.traces(ada);
+      assert.deepEqual([after.sessions, after.ways, after.sharedForks], [0, 0, receipt.sharedForks]);
+      assert.deepEqual(await sessions.erase({ user: ada, forks }), receipt);
+    }
+  });
+}
+
+test("a fork under hold that is nobody's goes with the next erasure once it is not", async () => {
   await using here = place();
   const { sessions } = here;
   const session = await sessions.create({ id: "s", user: ada });
-  await talk(session, 4);
-  const nobodys = await session.fork({ as: "nobody's" });
-  await nobodys.update({ user: null });
-  await nobodys.fork({ as: "deeper" });
-  const bobs = await session.fork({ at: 2, as: "bob's" });
-  await bobs.update({ user: "bob" });
-  const held = await session.fork({ at: 3, as: "held" });
-  await held.hold("a lawsuit");
-  const { erased, kept, held: underHold } = await sessions.erase({ user: ada });
-  assert.deepEqual([erased.sessions, erased.forks, erased.turns, kept, underHold], [3, 2, 4, 2, 1]);
-  assert.deepEqual((await Array.fromAsync(bobs.turns())).length, 2);
-  assert.deepEqual((await Array.fromAsync(held.turns())).length, 3);
-  await assert.rejects(sessions.get("deeper"), { code: "session_not_found" });
+  await talk(session);
+  const fork = await session.fork({ as: "f" });
+  await fork.update({ user: null });
+  await fork.hold("a lawsuit");
+  assert.deepEqual((await sessions.erase({ user: ada })).sharedForks, { count: 1, held: 1, ids: ["f"] });
+  await fork.unhold();
+  const { erased, sharedForks } = await sessions.erase({ user: ada });
+  assert.deepEqual([erased.sessions, sharedForks], [1, none]);
+  assert.deepEqual(await idsIn(sessions), []);
+});
+
+test("a chain of forks, each another user's, is told to its end or taken to its end", async () => {
+  for (const forks of ["keep", "erase"] as const) {
+    await using here = place();
+    const { sessions } = here;
+    let session = await sessions.create({ id: "s0", user: ada });
+    await talk(session, 1);
+    for (let depth = 1; depth <= 60; depth++) {
+      session = await session.fork({ as: `s${depth}` });
+      await session.update({ user: depth % 20 === 0 ? ada : `user ${depth}` });
+      await talk(session, 1, "a word of another's");
+    }
+    const { erased, sharedForks } = await sessions.erase({ user: ada, forks });
+    assert.deepEqual([erased.sessions, sharedForks.count], forks === "keep" ? [4, 57] : [61, 0]);
+    assert.equal(sharedForks.ids.length, forks === "keep" ? 50 : 0);
+    if (forks === "keep") assert.equal((await Array.fromAsync((await sessions.get("s59")).turns())).length, 60);
+  }
 });
 
 test("what waits for the store to come back goes as well, also what a device said meanwhile", async () => {
@@ -206,7 +381,14 @@ test("what waits for the store to come back goes as well, also what a device sai
     assert.equal((await sessions.traces(ada)).outbox, 2);
     const receipt = await sessions.erase({ user: ada });
     assert.equal(receipt.erased.outbox + receipt.erased.sessions >= 2, true);
-    assert.deepEqual(await sessions.traces(ada), { sessions: 0, held: 0, devices: 0, ways: 0, outbox: 0 });
+    assert.deepEqual(await sessions.traces(ada), {
+      sessions: 0,
+      held: 0,
+      devices: 0,
+      ways: 0,
+      outbox: 0,
+      sharedForks: none,
+    });
     for (const name of await readdir(folder))
       assert(!(await readFile(join(folder, name))).includes("a secret of Ada's"), name);
     await sessions.close();

@@ -10,21 +10,31 @@ import type { SessionKey } from "../domain/entry.ts";
 import { removeSession } from "../domain/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import { isDeviceName } from "./device-way.ts";
 import type { Outcome } from "../store/store.ts";
 import { signReceipt, subjectOf, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
-import { forksOf, freeForks, isForkOf } from "./forks.ts";
+import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { innerChange, liveMetadata } from "./inner-record.ts";
 import { linkCodesOf } from "./link-code.ts";
-import { devicePages, sessionPages, tracesOf, waitingOf, waitingPages, type Subject, type Traces } from "./traces.ts";
+import { forksHolding, theirs, type Holding } from "./fork-marks.ts";
+import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
+import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
+import { tracesOf, type Traces } from "./traces.ts";
 
 /** Whom to erase. */
 export interface ErasureRequest {
   readonly user: string;
   /** How the receipt calls the store. @default it does not */
   readonly store?: string;
+  /**
+   * What becomes of sessions of others that were forked from the user's, and of forks of those: they keep what they share, as a
+   * copy of their own, and the receipt names them; or they are erased as a whole, with what others said in them. One
+   * under hold is kept in any case.
+   * @default "keep"
+   */
+  readonly forks?: "keep" | "erase";
   /** Stops it between batches; another run goes on. */
   readonly signal?: AbortSignal;
 }
@@ -33,7 +43,6 @@ export interface ErasureRequest {
 interface Progress {
   readonly startedAt: number;
   readonly erased: ErasedCounts;
-  readonly kept: number;
   readonly hash: string;
   readonly receipt: ErasureReceipt | null;
 }
@@ -64,8 +73,6 @@ export class Erasure {
   readonly #key: SessionKey;
   #found: SessionRecord | undefined;
   #progress: Progress | undefined;
-  /** Forks that were given their own, not counted in the progress yet. */
-  #kept = 0;
 
   /** @throws SessionError `secret_missing` */
   constructor(subject: Subject, request: ErasureRequest) {
@@ -80,7 +87,7 @@ export class Erasure {
     await this.#load();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const traces = await tracesOf(this.#subject);
-      if (isNothing(traces)) return await this.#finish(traces);
+      if (this.#isDone(traces)) return await this.#finish(traces);
       await this.#pass();
     }
     throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
@@ -100,7 +107,7 @@ export class Erasure {
   #underWay(): Progress {
     const known = this.#progress;
     if (known !== undefined && known.receipt === null) return known;
-    return { startedAt: this.#subject.core.now(), erased: nothing, kept: 0, hash: "", receipt: null };
+    return { startedAt: this.#subject.core.now(), erased: nothing, hash: "", receipt: null };
   }
 
   async #pass(): Promise<void> {
@@ -109,7 +116,7 @@ export class Erasure {
     for await (const { pointers, guests } of devicePages(this.#subject)) {
       // A device's name leads to what it said: the pointer goes last.
       if (fallback !== undefined) await this.#forgetWaiting(await waitingOf(this.#subject, pointers));
-      for (const guest of guests) await this.#eraseSession(guest);
+      for (const guest of guests) await this.#eraseTheirs(guest);
       const names = pointers.map(({ id }) => id);
       await this.#eraseAll("code", await linkCodesOf(core, tenant, names));
       const devices = pointers.filter(({ id }) => isDeviceName(id));
@@ -121,30 +128,52 @@ export class Erasure {
     }
     for await (const page of sessionPages(this.#subject)) {
       const forked = page.filter(({ forkedAt }) => forkedAt > 0);
-      for (const record of forked) await this.#eraseSession(record);
+      for (const record of forked) await this.#eraseTheirs(record);
       await this.#eraseAll(
         "session",
         page.filter(({ forkedAt }) => forkedAt === 0),
       );
     }
+    for await (const { mark, isPlain, fork } of marksOf(this.#subject)) {
+      // One that stays is marked anew, without the user's name.
+      if (fork !== undefined) await this.#eraseFork(fork);
+      if (fork === undefined || isPlain) await this.#eraseAll("mark", [mark]);
+    }
+  }
+
+  async #eraseTheirs(record: SessionRecord): Promise<void> {
+    await this.#eraseSession(
+      record.forkedAt > 0 ? await theirs(this.#subject, record) : { record, from: 1, isTheirs: true },
+    );
   }
 
   /** A session, and first the forks that share its turns. */
-  async #eraseSession(record: SessionRecord): Promise<void> {
-    if (record.hold !== null) return;
-    const { core, tenant, user } = this.#subject;
-    const handle = new Handle(core, record);
-    if (record.forkedAt > 0) {
-      for await (const id of forksOf(core, record)) {
-        const fork = (await core.find({ tenant, id }))?.record;
-        if (fork === undefined || !isForkOf(fork, record)) continue;
-        const isTheirs = fork.user === null || fork.user === user;
-        if (isTheirs && fork.hold === null) await this.#eraseSession(fork);
-        else this.#kept++;
-      }
-      await freeForks(handle);
+  async #eraseSession(session: Holding): Promise<void> {
+    const { record, isTheirs } = session;
+    if (record.hold !== null) return await this.#eraseForks(session);
+    const handle = new Handle(this.#subject.core, record);
+    try {
+      if (record.forkedAt > 0) await freeForks(handle, (newest) => this.#eraseForks({ ...session, record: newest }));
+    } catch (error) {
+      // It went with what it was forked from, or somebody else erases the same user: the next look finds what is left.
+      if (hasCode(error, "session_not_found")) return;
+      throw error;
     }
-    await this.#eraseAll("session", [handle.record]);
+    await this.#eraseAll(isTheirs ? "session" : "fork", [handle.record]);
+  }
+
+  async #eraseForks(session: Holding): Promise<void> {
+    if (session.record.forkedAt === 0) return;
+    for await (const fork of forksHolding(this.#subject, session)) await this.#eraseFork(fork);
+  }
+
+  /** One that stays is written down before what it was forked from goes, and so are those that were forked from it. */
+  async #eraseFork(fork: Holding): Promise<void> {
+    const { record, isTheirs } = fork;
+    const goes = record.hold === null && (isTheirs || this.#request.forks === "erase");
+    if (goes) return await this.#eraseSession(fork);
+    if (record.user !== this.#subject.user) await markFork(this.#subject, fork);
+    await this.#eraseForks(fork);
   }
 
   async #eraseAll(kind: Kind, records: readonly SessionRecord[]): Promise<void> {
@@ -161,11 +190,10 @@ export class Erasure {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       records = records.filter((record) => this.#mayGo(kind, record));
       if (records.length === 0) return;
-      const progress = counted(this.#underWay(), kind, records, this.#kept);
+      const progress = counted(this.#underWay(), kind, records);
       const change = this.#noted(progress, progressTtlMs);
       const outcome = await core.commit([...records.map(removeSession), change]);
       if (outcome.status === "ok") {
-        this.#kept = 0;
         this.#found = change.record ?? undefined;
         this.#progress = progress;
         return;
@@ -209,7 +237,7 @@ export class Erasure {
     }
     if (gone.length === 0) return;
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const progress = counted(this.#underWay(), "outbox", gone, 0);
+      const progress = counted(this.#underWay(), "outbox", gone);
       const outcome = await core.commit([this.#noted(progress, progressTtlMs)]);
       await this.#load();
       if (outcome.status === "ok") return;
@@ -223,10 +251,17 @@ export class Erasure {
     });
   }
 
-  async #finish({ held }: Traces): Promise<ErasureReceipt> {
+  /** Nothing is left but what is to stay. */
+  #isDone({ sessions, held, devices, ways, outbox, sharedForks }: Traces): boolean {
+    const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.held;
+    return sessions === held && devices === 0 && ways === 0 && outbox === 0 && forksAreDone;
+  }
+
+  async #finish({ held, sharedForks }: Traces): Promise<ErasureReceipt> {
     const { core, fallback, tenant } = this.#subject;
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      if (this.#progress?.receipt != null) return this.#progress.receipt;
+      const known = this.#progress?.receipt;
+      if (known != null && isSame(known.sharedForks, sharedForks)) return known;
       const progress = this.#underWay();
       await core.store.scrub();
       await fallback?.store.scrub();
@@ -238,7 +273,7 @@ export class Erasure {
         finishedAt: new Date(core.now()).toISOString(),
         erased: progress.erased,
         held,
-        kept: progress.kept + this.#kept,
+        sharedForks,
         scrubbed: core.store.capabilities.scrubs,
         hash: progress.hash,
       });
@@ -250,17 +285,18 @@ export class Erasure {
   }
 }
 
-type Kind = "session" | "device" | "way" | "code" | "outbox";
+type Kind = "session" | "fork" | "mark" | "device" | "way" | "code" | "outbox";
 
 function isSameKey(one: SessionKey, other: SessionKey): boolean {
   return one.tenant === other.tenant && one.id === other.id;
 }
 
-function isNothing({ sessions, held, devices, ways, outbox }: Traces): boolean {
-  return sessions === held && devices === 0 && ways === 0 && outbox === 0;
+/** The same forks, as far as receipts tell. */
+function isSame(one: SharedForks, other: SharedForks): boolean {
+  return one.count === other.count && one.held === other.held && one.ids.every((id, index) => id === other.ids[index]);
 }
 
-function counted(progress: Progress, kind: Kind, records: readonly SessionRecord[], kept: number): Progress {
+function counted(progress: Progress, kind: Kind, records: readonly SessionRecord[]): Progress {
   const erased = records.reduce((counts, record) => plus(counts, kind, record), progress.erased);
   const hash = records.reduce(
     (before, { id, version }) =>
@@ -269,7 +305,7 @@ function counted(progress: Progress, kind: Kind, records: readonly SessionRecord
         .digest("hex"),
     progress.hash,
   );
-  return { ...progress, erased, hash, kept: progress.kept + kept };
+  return { ...progress, erased, hash };
 }
 
 function plus(counts: ErasedCounts, kind: Kind, record: SessionRecord): ErasedCounts {
@@ -277,16 +313,18 @@ function plus(counts: ErasedCounts, kind: Kind, record: SessionRecord): ErasedCo
     case "device":
       return { ...counts, devices: counts.devices + 1 };
     case "way":
+    case "mark":
       return counts;
     case "code":
       return { ...counts, codes: counts.codes + 1 };
     case "outbox":
       return { ...counts, outbox: counts.outbox + 1 };
     case "session":
+    case "fork":
       return {
         ...counts,
         sessions: counts.sessions + 1,
-        forks: counts.forks + (record.parent === null ? 0 : 1),
+        forks: counts.forks + (record.parent === null && kind === "session" ? 0 : 1),
         archives: counts.archives + (record.archive === null ? 0 : 1),
         turns: counts.turns + headOf(record, "turns") - firstOwn(record, "turns") + 1,
         events: counts.events + headOf(record, "events"),

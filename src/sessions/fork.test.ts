@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { test } from "node:test";
 import { inMemory } from "../../test/in-memory.ts";
 import type { Session } from "./session.ts";
+import type { SessionSnapshot } from "./snapshot-text.ts";
 
 const day = 86_400_000;
 
@@ -64,6 +66,85 @@ test("the messages of a fork are counted, wherever it begins", async () => {
     await session.append({ input: Array.from({ length: turn }, () => ({ role: "user" as const, content: "x" })) });
   for (let at = 1; at <= 6; at++)
     assert.equal((await session.fork({ at })).info.counters.messages, (at * (at + 1)) / 2);
+});
+
+test("a fork costs the same wherever it begins: no turn is read but one", async () => {
+  await using place = inMemory();
+  const { sessions, store } = place;
+  const session = await sessions.create({ id: "s" });
+  await talk(session, 1, 500);
+  const fork = await session.fork({ as: "f" });
+  await talk(fork, 501, 600);
+  const read = store.read.bind(store);
+  let entries = 0;
+  store.read = async (key, range) => {
+    const found = await read(key, range);
+    entries += found.length;
+    return found;
+  };
+  for (const at of [1, 250, 499, 500, 501, 599, 600]) {
+    entries = 0;
+    assert.equal((await fork.fork({ at })).info.counters.messages, 2 * at);
+    assert(entries <= 1, `${entries} were read for a fork at ${at}`);
+  }
+});
+
+test("the messages of a fork are counted, however its turns came about, and by hand where they do not say", async () => {
+  await using place = inMemory({
+    model: async function* () {
+      yield { type: "text", text: "so it is" };
+    },
+  });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  const call = { id: "c", function: { name: "look", arguments: "{}" } };
+  await session.append({
+    input: "look",
+    output: [
+      { role: "assistant", tool_calls: [call] },
+      { role: "tool", tool_call_id: "c", content: "seen" },
+      { role: "assistant", content: "well" },
+    ],
+  });
+  await (
+    await session.consult("hello")
+  ).done;
+  const turn = await session.begin("and now?");
+  await turn.write({ text: "that " });
+  await turn.write({ text: "is all" });
+  await turn.seal();
+  await talk(session, 4, 5);
+  await session.truncate(4);
+  await talk(session, 5, 7);
+  await session.archive();
+  const whole = async (one: Session): Promise<void> => {
+    const turns = await Array.fromAsync(one.turns());
+    let messages = 0;
+    for (const { seq, input, output } of turns) {
+      messages += input.length + output.length;
+      assert.equal((await one.fork({ at: seq })).info.counters.messages, messages, `${one.id} at ${seq}`);
+    }
+  };
+  await whole(session);
+  await session.unarchive();
+  const fork = await session.fork({ at: 3, as: "f" });
+  await talk(fork, 4, 6);
+  await whole(fork);
+  const messages = ["a", "b", "c"].flatMap((content) => [
+    { role: "user" as const, content },
+    { role: "assistant" as const, content },
+  ]);
+  await sessions.import([{ source: "a chat", conversation: { id: "i", messages } }]);
+  await whole(await sessions.get("i"));
+
+  const text = JSON.stringify(await sessions.snapshot("f"));
+  const silent = text.replaceAll(/"messagesBefore":\d+,/g, "").replace(/,"checksum".*/, "}");
+  assert(silent.length < text.length - 60);
+  const checksum = `sha256:${hash("sha256", silent)}`;
+  await sessions.restore(JSON.parse(`${silent.slice(0, -1)},"checksum":"${checksum}"}`) as SessionSnapshot, {
+    as: "old",
+  });
+  await whole(await sessions.get("old"));
 });
 
 test("a fork begins with finished turns only, and where there is no such turn, nowhere", async () => {

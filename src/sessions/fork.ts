@@ -6,10 +6,12 @@ import { forkSession, lastFinished } from "../domain/fork.ts";
 import { parseId } from "../domain/ids.ts";
 import type { NewSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { messagesBefore } from "../domain/turn.ts";
 import { sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import { Handle } from "./handle.ts";
 import { agentId } from "./opening.ts";
+import { readLog } from "./log-reader.ts";
 import { readCut } from "./turn-reader.ts";
 
 /** How a session is forked. */
@@ -51,12 +53,14 @@ function likeIt(record: SessionRecord, id: string, instructions: Entry | undefin
   return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, budget, instructions: text };
 }
 
-/** How many messages the turns up to one hold, by reading those before or those after, whichever are fewer. */
+/** How many messages the turns up to one hold. The next one says so; where it does not, they are counted. */
 async function messagesUpTo(handle: Handle, at: number): Promise<number> {
   const { record } = handle;
   const last = headOf(record, "turns");
   // What is no turn at all, the rule refuses.
-  if (at === last || !(at >= 1 && at < last)) return record.counters.messages;
-  if (at < last - at) return (await readCut(handle, { from: 1, to: at })).messages;
-  return record.counters.messages - (await readCut(handle, { from: at + 1, to: last })).messages;
+  if (at === last || !(Number.isSafeInteger(at) && at >= 1 && at < last)) return record.counters.messages;
+  const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;
+  const [entry] = await readLog(handle.core, record, next);
+  const known = entry && messagesBefore(entry);
+  return known ?? (await readCut(handle, { from: 1, to: at })).messages;
 }

@@ -6,6 +6,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
+import { markCopies } from "./fork-marks.ts";
 import { eachEntry } from "./log-reader.ts";
 
 /** So often may sessions change under who gives forks their own. */
@@ -26,9 +27,16 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
   }
 }
 
-/** Give each fork of the session a copy of the turns it shares. */
-export async function freeForks(handle: Handle): Promise<void> {
+/**
+ * Give each fork of the session a copy of the turns it shares. `mark` puts down first what will not be known any more once that is done:
+ * whose words they were.
+ */
+export async function freeForks(
+  handle: Handle,
+  mark: (record: SessionRecord) => Promise<void> = (record) => markCopies(handle.core, record),
+): Promise<void> {
   await handle.peek();
+  await mark(handle.record);
   const count = lastOwn(handle.record, "forks");
   for await (const id of forksOf(handle.core, handle.record)) await detach(handle.core, handle.record, id);
   await handle.write(({ record }) => forgetForks(record, count));

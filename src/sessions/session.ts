@@ -441,8 +441,8 @@ export class Session {
 
   /**
    * A new session that goes on from a turn of this one: it shares the turns up to there, and nothing that is said in either
-   * from then on. It costs the same however long this one is, but for the messages of the turns after `at` (or up to it,
-   * where these are fewer), which are counted. Removing, cutting or archiving this one leaves it whole.
+   * from then on. It costs the same however long this one is, and wherever the fork begins. Removing, cutting or archiving this
+   * one leaves it whole.
    * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
    */
   async fork(options: ForkOptions = {}): Promise<Session> {

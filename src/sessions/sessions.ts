@@ -40,7 +40,8 @@ import {
   type TenantEvent,
 } from "./tenant-events.ts";
 import { SweepTimer } from "./sweep-timer.ts";
-import type { Subject, Traces } from "./traces.ts";
+import type { Subject } from "./subject.ts";
+import type { Traces } from "./traces.ts";
 
 /** Which sessions. */
 export interface SessionSelection {

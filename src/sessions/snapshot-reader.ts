@@ -370,6 +370,8 @@ function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   idOf(turn["agent"], `${path}.agent`, refuse);
   costOf(turn["requests"], `${path}.requests`, refuse);
   if (turn["durationMs"] !== undefined) costOf(turn["durationMs"], `${path}.durationMs`, refuse);
+  const before = turn["messagesBefore"];
+  if (before !== undefined) wholeOf(before, `${path}.messagesBefore`, { least: 0, refuse });
   if (turn["usage"] !== undefined) {
     const usage = objectOf(turn["usage"], `${path}.usage`, refuse);
     for (const name of ["inputTokens", "outputTokens", "totalTokens"])

@@ -3,11 +3,10 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFil
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { backupStore, openSessions, restoreStore } from "../../src/index.ts";
 import { assertStateExisted, linesOf, underWriters } from "../backup-cases.ts";
 import { createNasty } from "../nasty-sessions.ts";
-import { finish, Workplace } from "./command-line.ts";
+import { Workplace } from "./command-line.ts";
 
 async function stocked(more = 0): Promise<Workplace> {
   const place = await Workplace.open();
@@ -64,45 +63,6 @@ test("a backup that is made under eight writers restores to a state that existed
     await using restored = await openSessions({ store: to, sweep: false });
     await assertStateExisted(restored, original);
   }
-});
-
-test("a backup that is killed leaves the one before it, or the new one, whole, and nothing that is taken for one", async () => {
-  await using place = await stocked(1500);
-  const file = join(place.folder, "backups", "monday.db");
-  await place.run(["backup", file]);
-  const first = readFileSync(file);
-  for (let round = 0; round < 6; round++) {
-    const child = place.start(["backup", file]);
-    const finished = finish(child);
-    await Promise.race([sleep(150 + Math.random() * 250), finished]);
-    child.kill("SIGKILL");
-    await finished;
-    const names = readdirSync(join(place.folder, "backups")).filter((name) => !name.startsWith("."));
-    assert.deepEqual(names, ["monday.db"]);
-    const checked = new DatabaseSync(file).prepare("pragma integrity_check").get();
-    assert.deepEqual({ ...checked }, { integrity_check: "ok" });
-    assert.equal(readFileSync(file).length, first.length);
-  }
-});
-
-test("a restore that is killed at any point is run again, and is complete and single", async () => {
-  await using place = await stocked(1500);
-  const file = join(place.folder, "monday.db");
-  await place.run(["backup", file]);
-  const to = `sqlite:${join(place.folder, "restored.db")}`;
-  for (let round = 0; round < 5; round++) {
-    const child = place.start(["restore-all", file, "--store", to]);
-    const finished = finish(child);
-    await Promise.race([sleep(300 + Math.random() * 300), finished]);
-    child.kill("SIGKILL");
-    await finished;
-  }
-  const { code, stderr } = await place.run(["restore-all", file, "--store", to]);
-  assert.equal(code, 0, stderr);
-  await using original = await openSessions({ store: place.storeUrl, sweep: false });
-  await using restored = await openSessions({ store: to, sweep: false });
-  const [expected, found] = [await linesOf(original), await linesOf(restored)];
-  assert(expected.length === found.length && expected.every((line, index) => line === found[index]));
 });
 
 test("what is no backup, or a damaged one, is refused, and nothing is made of it", async () => {

@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { openSessions, type ErasureReceipt } from "../../src/index.ts";
 import { Workplace } from "./command-line.ts";
 
+const none = { count: 0, held: 0, ids: [] };
+
 test("a user is looked at, erased and proven to be, and no word is left in the file", async () => {
   await using place = await Workplace.open();
   {
@@ -17,7 +19,7 @@ test("a user is looked at, erased and proven to be, and no word is left in the f
     await (await sessions.create({ id: "three", user: "bob" })).append({ input: "a word of Bob's" });
   }
   const dry = await place.run(["erase", "--user", "ada", "--dry-run", "--json"]);
-  assert.deepEqual(JSON.parse(dry.stdout), { sessions: 2, held: 1, devices: 0, ways: 0, outbox: 0 });
+  assert.deepEqual(JSON.parse(dry.stdout), { sessions: 2, held: 1, devices: 0, ways: 0, outbox: 0, sharedForks: none });
   const first = await place.run(["erase", "--user", "ada"]);
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stderr, /^erased: 1 sessions with 1 turns, 0 devices; .*; 1 sessions are under hold and stay\n$/);
@@ -38,4 +40,36 @@ test("a user is looked at, erased and proven to be, and no word is left in the f
   assert.equal((await place.run(["erase", "--user", "ada", "--verify", path])).code, 1);
   assert.equal((await place.run(["erase", "--user", "ada", "--verify", "nowhere"])).code, 2);
   assert.equal((await place.run(["sessions", "list", "--user", "bob"])).stdout.split("\n").length, 3);
+});
+
+test("forks of others that hold what the user said are named, and exit code 1 says that it is incomplete, until they go too", async () => {
+  await using place = await Workplace.open();
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const session = await sessions.create({ id: "one", user: "ada" });
+    await session.append({ input: "a very private word" });
+    for (const user of ["bob", "carol"]) await (await session.fork({ as: `${user}'s` })).update({ user });
+    await (await sessions.get("carol's")).hold("case 4711");
+  }
+  const text =
+    /incomplete: 2 forks of others still hold text of this user \((bob's, carol's|carol's, bob's)\), 1 of them under hold/;
+  const dry = await place.run(["erase", "--user", "ada", "--dry-run"]);
+  assert.match(dry.stderr, text);
+  const first = await place.run(["erase", "--user", "ada"]);
+  assert.equal(first.code, 1);
+  assert.match(first.stderr, text);
+  const path = join(place.folder, "receipt.json");
+  await writeFile(path, first.stdout);
+  const verified = await place.run(["erase", "--user", "ada", "--verify", path]);
+  assert.deepEqual([verified.code, text.test(verified.stderr)], [0, true], verified.stderr);
+  assert.match((await place.run(["erase", "--user", "ada", "--dry-run"])).stderr, text);
+
+  const second = await place.run(["erase", "--user", "ada", "--with-forks"]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /incomplete: 1 forks .* \(carol's\), 1 of them under hold/);
+  assert.equal((await place.run(["sessions", "unhold", "carol's"])).code, 0);
+  const third = await place.run(["erase", "--user", "ada", "--with-forks"]);
+  assert.equal(third.code, 0, third.stderr);
+  assert.match(third.stderr, /^erased: 1 sessions with 1 turns, 0 devices; nothing else is left\n$/);
+  assert(!(await readFile(join(place.folder, "perdure.db"))).includes("a very private word"));
 });

@@ -111,27 +111,6 @@ test("sessions are exported by agent, user, state and time, for other programs a
   assert.equal(JSON.parse((await place.run(["export", "--after", "a"])).stdout).session.id, "b");
 });
 
-test("an export to a file that is killed goes on when it is run again, and is whole and single", async () => {
-  await using place = await stocked(1500);
-  const whole = await wholeExport(place);
-  const file = join(place.folder, "all.ndjson");
-  for (let round = 0; round < 10; round++) {
-    const child = place.start(["export", "--out", file]);
-    const finished = finish(child);
-    await Promise.race([sleep(250 + Math.random() * 150 + 60 * round), finished]);
-    child.kill("SIGKILL");
-    await finished;
-    if (existsSync(file)) assertSame(readFileSync(file), whole);
-  }
-  const { code, stderr } = await place.run(["export", "--out", file]);
-  assert.equal(code, 0, stderr);
-  assertSame(readFileSync(file), whole);
-  assert.deepEqual(
-    readdirSync(place.folder).filter((name) => name.startsWith(".all")),
-    [],
-  );
-});
-
 test("an export that is stopped by a signal keeps what it has, and goes on behind it", async () => {
   await using place = await stocked(1500);
   const file = join(place.folder, "all.ndjson");
@@ -146,24 +125,6 @@ test("an export that is stopped by a signal keeps what it has, and goes on behin
   const again = await place.run(["export", "--out", file]);
   assert.match(again.stderr, /^going on behind \d+ sessions/);
   assertSame(readFileSync(file), await wholeExport(place));
-});
-
-test("an import that is killed at any point is run again, and is complete and single", async () => {
-  await using place = await stocked(1500);
-  const whole = await wholeExport(place);
-  const file = join(place.folder, "all.ndjson");
-  writeFileSync(file, whole);
-  const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
-  for (let round = 0; round < 6; round++) {
-    const child = place.start(["import", file, ...other]);
-    const finished = finish(child);
-    await Promise.race([sleep(300 + Math.random() * 300), finished]);
-    child.kill("SIGKILL");
-    await finished;
-  }
-  const { code, stderr } = await place.run(["import", file, ...other]);
-  assert.equal(code, 0, stderr);
-  assertSame(await wholeExport(place, other), whole);
 });
 
 test("a reader that has seen enough of an export is no failure", async () => {

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { openSessions, SnapshotDirectory } from "../../src/index.ts";
-import { finish, Workplace } from "./command-line.ts";
+import { openSessions } from "../../src/index.ts";
+import { Workplace } from "./command-line.ts";
 
 async function stocked(): Promise<Workplace> {
   const place = await Workplace.open();
@@ -66,27 +65,4 @@ test("a file that is none of ours, or was altered, is wrong usage that says wher
   assert.equal((await place.run(["restore", bad])).code, 5);
   const { stdout } = await place.run(["sessions", "list", "--json"]);
   assert.equal(stdout.trim().split("\n").length, 1, "nothing was written");
-});
-
-test("a save that is killed at any point leaves the file before it, or the new one, whole", async () => {
-  await using place = await stocked();
-  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
-  const session = await sessions.get("Chat 7/8");
-  const input = "x".repeat(3_000_000);
-  await session.append({ input });
-  const directory = new SnapshotDirectory(join(place.folder, "sessions"), sessions);
-  await directory.save(session.id);
-  let turns = 2;
-  for (let round = 0; round < 8; round++) {
-    await session.append({ input });
-    const child = place.start(["save", session.id]);
-    const finished = finish(child);
-    await Promise.race([sleep(150 + Math.random() * 250), finished]);
-    child.kill("SIGKILL");
-    await finished;
-    const { counters } = (await directory.load(session.id)).session;
-    assert(counters.turns === turns || counters.turns === session.info.turn, `${counters.turns} turns`);
-    turns = counters.turns;
-    assert.equal((await directory.list()).length, 1);
-  }
 });

@@ -331,6 +331,34 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await assert.rejects(later.fork({ as: later.id }), { code: "session_exists" });
     });
 
+    check(
+      "a chain of 100 forks is whole from end to end when its root and others of it go, or are put away",
+      async (sessions) => {
+        let session = await sessions.create({ id: "s0" });
+        await session.append({ input: "q0" });
+        for (let depth = 1; depth <= 100; depth++) {
+          session = await session.fork({ as: `s${depth}` });
+          await session.append({ input: `q${depth}` });
+        }
+        const assertWhole = async (depth: number): Promise<void> => {
+          const expected = Array.from({ length: depth + 1 }, (_, index) => `q${index}`);
+          const found = await sessions.get(`s${depth}`);
+          assert.deepEqual(await inputs(found.turns()), expected);
+          assert.deepEqual(await inputs(found.turns({ last: 20 })), expected.slice(-20));
+          assert.equal(found.info.counters.messages, depth + 1);
+        };
+        await assertWhole(100);
+        await sessions.archive("s0");
+        await assertWhole(100);
+        await sessions.remove("s0");
+        for (const link of ["s50", "s99", "s51"]) await sessions.remove(link);
+        await sessions.archive("s75");
+        for (const depth of [1, 49, 52, 75, 98, 100]) await assertWhole(depth);
+        await sessions.unarchive("s75");
+        await assertWhole(100);
+      },
+    );
+
     check("a user is erased, with a receipt, and once", async (sessions) => {
       for (const user of ["ada", "bob"]) {
         const session = await sessions.create({ id: user, user });

@@ -33,7 +33,7 @@ export type Task =
   /** Fork sessions of five turns after the third and remove them, without end. */
   | { readonly kind: "fork"; readonly name: string }
   /** Erase a user, and say the receipt. */
-  | { readonly kind: "erase"; readonly user: string }
+  | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase" }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -148,9 +148,9 @@ async function fork(sessions: Sessions, name: string): Promise<never> {
   }
 }
 
-async function erase(sessions: Sessions, user: string): Promise<void> {
+async function erase(sessions: Sessions, { user, forks }: Extract<Task, { kind: "erase" }>): Promise<void> {
   say({ began: user });
-  say({ receipt: JSON.stringify(await sessions.erase({ user })) });
+  say({ receipt: JSON.stringify(await sessions.erase({ user, forks })) });
 }
 
 async function hold(session: Session): Promise<void> {
@@ -196,7 +196,7 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
     case "fork":
       return await fork(sessions, task.name);
     case "erase":
-      return await erase(sessions, task.user);
+      return await erase(sessions, task);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }

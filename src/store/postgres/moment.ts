@@ -1,7 +1,7 @@
 import type { Store } from "../store.ts";
 import { openPostgres } from "./open.ts";
 import { resolveOptions } from "./options.ts";
-import { importDriver } from "./pool.ts";
+import { importDriver, type PostgresPool } from "./pool.ts";
 import { sessionErrorOf } from "./postgres-error.ts";
 
 /** A store in which time stands still. */
@@ -24,10 +24,17 @@ export async function openPostgresMoment(url: string): Promise<Moment> {
   });
   // A connection that ends takes its transaction along; the next statement says so.
   client.on("error", () => undefined);
+  const failed = (error: unknown): unknown => sessionErrorOf(error, { store: name, pool: "" });
+  // What fails has ended the moment: nothing is to be had by asking again, which the store does with errors of the driver.
+  const pool: PostgresPool = {
+    query: (text, values) =>
+      client.query(text, values).catch((error: unknown) => {
+        throw failed(error);
+      }),
+  };
   try {
     await client.connect();
     await client.query("begin transaction isolation level repeatable read, read only");
-    const pool = { query: (text: string, values?: unknown[]) => client.query(text, values) };
     const store = await openPostgres({ pool, schema, migrate: false, attempt: "10m", deadline: "10m" });
     return {
       store,
@@ -38,6 +45,6 @@ export async function openPostgresMoment(url: string): Promise<Moment> {
     };
   } catch (error) {
     await client.end().catch(() => undefined); // the first error says what is wrong
-    throw sessionErrorOf(error, { store: name, pool: "" });
+    throw failed(error);
   }
 }

@@ -1,0 +1,102 @@
+/**
+ * What a user said lives on in sessions of others that were forked from the user's, in forks of those, and so on. While the
+ * user's session is there, its log of forks leads to them; before it goes, a mark is put down for each that stays.
+ */
+import type { SessionKey } from "../domain/entry.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { keyedName } from "./device-secret.ts";
+import { subjectOf } from "./erasure-receipt.ts";
+import {
+  forksHolding,
+  holds,
+  marksScope,
+  plainKey,
+  putMark,
+  theirs,
+  type Holding,
+  type MarkContent,
+} from "./fork-marks.ts";
+import { devicePages, pagesOf, sessionPages, type Subject } from "./subject.ts";
+
+/** Sessions of others that hold something that a user said. */
+export interface SharedForks {
+  readonly count: number;
+  /** Those of them that are under hold. */
+  readonly held: number;
+  /** The first of them, 50 at most. */
+  readonly ids: readonly string[];
+}
+
+/** A mark, and the fork that it is for; undefined where that is gone, or holds nothing of the user any more. */
+interface Marked {
+  readonly mark: SessionRecord;
+  /** It bears the user's name. */
+  readonly isPlain: boolean;
+  readonly fork: Holding | undefined;
+}
+
+const idsMax = 50;
+export const noSharedForks: SharedForks = { count: 0, held: 0, ids: [] };
+
+/** The same with one more. */
+export function withFork({ count, held, ids }: SharedForks, { id, hold }: SessionRecord): SharedForks {
+  return {
+    count: count + 1,
+    held: held + (hold === null ? 0 : 1),
+    ids: ids.length < idsMax ? [...ids, id] : ids,
+  };
+}
+
+/** Every session that holds something that the user said and does not name the user, each once. */
+export async function* holdingsOf(subject: Subject): AsyncGenerator<Holding, void, void> {
+  for await (const { fork, isPlain } of marksOf(subject)) {
+    if (fork === undefined) continue;
+    // A fork may bear both marks for a moment.
+    if (isPlain && (await subject.core.find(markKey(subject, fork.record))) !== undefined) continue;
+    yield fork;
+    yield* unmarkedBelow(subject, fork);
+  }
+  for await (const page of sessionPages(subject)) yield* below(subject, page);
+  for await (const { guests } of devicePages(subject)) yield* below(subject, guests);
+}
+
+async function* below(subject: Subject, records: readonly SessionRecord[]): AsyncGenerator<Holding, void, void> {
+  for (const record of records) if (record.forkedAt > 0) yield* unmarkedBelow(subject, await theirs(subject, record));
+}
+
+async function* unmarkedBelow(subject: Subject, one: Holding): AsyncGenerator<Holding, void, void> {
+  for await (const fork of forksHolding(subject, one)) {
+    // The user's own are looked at by themselves, and so is what has a mark.
+    if (fork.record.user === subject.user) continue;
+    const marks = [markKey(subject, fork.record), plainKey(subject, fork.record)];
+    if ((await subject.core.findAll(marks)).some((mark) => mark !== undefined)) continue;
+    yield fork;
+    yield* unmarkedBelow(subject, fork);
+  }
+}
+
+/** Put down that this fork holds turns of the user's, once, under a name that only the secret leads to. @throws the store's errors */
+export async function markFork(subject: Subject, holding: Holding): Promise<void> {
+  const { core, tenant, user } = subject;
+  await putMark(core, { key: markKey(subject, holding.record), user: subjectOf(core, tenant, user), holding });
+}
+
+/** All marks of the user, first those that bear the user's name; they may be removed on the way. */
+export async function* marksOf({ core, tenant, user }: Subject): AsyncGenerator<Marked, void, void> {
+  for (const name of [user, subjectOf(core, tenant, user)]) {
+    for await (const marks of pagesOf(core, marksScope(tenant), name)) {
+      for (const mark of marks) {
+        const { session, born, from, isTheirs } = mark.metadata as unknown as MarkContent;
+        const record = (await core.find({ tenant, id: session }))?.record;
+        const isIt = record?.createdAt === born && record.user !== user && (await holds(core, record, from));
+        const fork = isIt ? { record, from, isTheirs: isTheirs && record.user === null } : undefined;
+        yield { mark, isPlain: name === user, fork };
+      }
+    }
+  }
+}
+
+function markKey({ core, tenant, user }: Subject, { id, createdAt }: SessionRecord): SessionKey {
+  const name = keyedName(core, tenant, "erased", JSON.stringify([user, id, createdAt]));
+  return { tenant: marksScope(tenant), id: name };
+}

@@ -1,0 +1,64 @@
+/** Whom an erasure is about, and where that user is found: sessions, devices that speak for them, what waits for the store. */
+import type { SessionKey } from "../domain/entry.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { innerScope } from "../domain/scope.ts";
+import type { Core } from "./core.ts";
+import { innerKey } from "./device-pointer.ts";
+import { userName } from "./device-way.ts";
+
+/** A user of a tenant, in a store and in what stands in for it. */
+export interface Subject {
+  readonly core: Core;
+  readonly fallback: Core | undefined;
+  readonly tenant: string;
+  readonly user: string;
+}
+
+const pageSize = 50;
+
+/** The user's sessions, page by page; more may be removed on the way. */
+export async function* sessionPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  yield* pagesOf(core, tenant, user);
+}
+
+/** The user's sessions that wait for the store. */
+export async function* waitingPages({ fallback, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  if (fallback !== undefined) yield* pagesOf(fallback, tenant, user);
+}
+
+/**
+ * What leads from devices to the user, the user's own way included, and the sessions that the devices had as guests and that
+ * are nobody's since.
+ */
+export async function* devicePages({ core, tenant, user }: Subject): AsyncGenerator<{
+  readonly pointers: readonly SessionRecord[];
+  readonly guests: readonly SessionRecord[];
+}> {
+  for await (const pointers of pagesOf(core, innerScope(tenant, "devices"), user)) {
+    const found = await core.findAll(pointers.map(({ id }): SessionKey => ({ tenant, id })));
+    yield { pointers, guests: found.filter((record) => record !== undefined).filter((one) => one.user === null) };
+  }
+  const own = (await core.find(innerKey(tenant, userName(core, tenant, user))))?.record;
+  if (own !== undefined) yield { pointers: [own], guests: [] };
+}
+
+/** What these devices said while the store was away: then nobody knows whom they speak for. */
+export async function waitingOf(
+  { fallback, tenant }: Subject,
+  pointers: readonly SessionRecord[],
+): Promise<readonly SessionRecord[]> {
+  if (fallback === undefined) return [];
+  const found = await fallback.findAll(pointers.map(({ id }): SessionKey => ({ tenant, id })));
+  return found.filter((record) => record !== undefined);
+}
+
+/** Records of a scope that name this user, page by page. */
+export async function* pagesOf(core: Core, tenant: string, user: string): AsyncGenerator<readonly SessionRecord[]> {
+  const query = { order: "recent", tenant, user, now: 0, limit: pageSize } as const;
+  for (let after: { after?: string } = {}; ;) {
+    const { records, next } = await core.store.find({ ...query, ...after });
+    if (records.length > 0) yield records;
+    if (next === undefined) return;
+    after = { after: next };
+  }
+}

@@ -1,0 +1,98 @@
+/** The same crashes over every engine: where its stores are, what can befall it, and what its disk says. */
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Finding, Sessions } from "../../src/index.ts";
+import { query, someDatabase } from "../postgres/server.ts";
+
+/** An engine that runs for the tests of one file. */
+export interface Engine extends AsyncDisposable {
+  /** The URL of a store with nothing in it. */
+  fresh(): string;
+  /** What befalls it while a program is at work: connections end, the server crashes and comes back. Empty where it has none. */
+  readonly blows: readonly (() => Promise<void>)[];
+  /** True where the text stands anywhere in what is kept for this store. */
+  holds(store: string, text: string): Promise<boolean>;
+}
+
+export type EngineName = "SQLite" | "PostgreSQL";
+export const engineNames: readonly EngineName[] = ["SQLite", "PostgreSQL"];
+
+/** Engines that are started when they are first asked for, and stopped together. */
+export class Engines implements AsyncDisposable {
+  readonly #running = new Map<EngineName, Promise<Engine>>();
+
+  async get(name: EngineName): Promise<Engine> {
+    const running = this.#running.get(name) ?? (name === "SQLite" ? sqlite() : postgres());
+    this.#running.set(name, running);
+    return await running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const running of this.#running.values()) await (await running)[Symbol.asyncDispose]();
+  }
+}
+
+async function sqlite(): Promise<Engine> {
+  const root = await mkdtemp(join(tmpdir(), "perdure-crash-"));
+  let stores = 0;
+  return {
+    fresh() {
+      const folder = join(root, String(++stores));
+      mkdirSync(folder);
+      return `sqlite:${join(folder, "store.db")}`;
+    },
+    blows: [],
+    async holds(store, text) {
+      const folder = join(store.slice("sqlite:".length), "..");
+      const files = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name))));
+      return files.some((file) => file.includes(text));
+    },
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
+  };
+}
+
+async function postgres(): Promise<Engine> {
+  const database = await someDatabase();
+  const { url, server } = database;
+  const schemaOf = (store: string): string => new URL(store).searchParams.get("schema") ?? "";
+  let stores = 0;
+  const cut = async (): Promise<void> => {
+    const others = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    await query(url, `select pg_terminate_backend(pid) from pg_stat_activity where ${others}`);
+  };
+  const crash = async (): Promise<void> => {
+    await server?.stopImmediately();
+    await server?.start();
+  };
+  return {
+    fresh: () => `${url}?schema=crash_${process.pid}_${++stores}`,
+    blows: server === undefined ? [cut] : [cut, crash],
+    async holds(store, text) {
+      const schema = schemaOf(store);
+      const tables = await query(
+        url,
+        "select relname from pg_class where relkind = 'r' and relnamespace = $1::regnamespace",
+        [schema],
+      );
+      for (const { relname } of tables) {
+        const table = `${schema}.${String(relname)}`;
+        const rows = await query(url, `select 1 from ${table} one where one::text like '%' || $1 || '%' limit 1`, [
+          text,
+        ]);
+        if (rows.length > 0) return true;
+      }
+      return false;
+    },
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  };
+}
+
+/** The doctor finds nothing. */
+export async function assertSound(sessions: Sessions): Promise<void> {
+  const found: Finding[] = [];
+  await sessions.doctor({ onFinding: (finding) => found.push(finding) });
+  assert.deepEqual(found, []);
+}

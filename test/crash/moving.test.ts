@@ -1,0 +1,232 @@
+/** Programs that carry sessions elsewhere, killed at any point, cut off, or with the server gone under them: run again, they are done. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions, restoreStore, SnapshotDirectory } from "../../src/index.ts";
+import { linesOf } from "../backup-cases.ts";
+import { chanceOf } from "../chance.ts";
+import { finish, Workplace, type Finished } from "../cli/command-line.ts";
+import { createNasty } from "../nasty-sessions.ts";
+import { assertSound, engineNames, Engines, type Engine, type EngineName } from "./engines.ts";
+
+const engines = new Engines();
+let place: Workplace;
+before(async () => {
+  place = await Workplace.open();
+});
+after(async () => {
+  await engines[Symbol.asyncDispose]();
+  await place[Symbol.asyncDispose]();
+});
+
+const sources = new Map<EngineName, Promise<{ readonly store: string; readonly lines: readonly string[] }>>();
+
+/** A store with all that a session can hold and 20 MB more, which no test changes: exports keep where they are every 16. */
+async function source(name: EngineName): Promise<{ readonly store: string; readonly lines: readonly string[] }> {
+  const made = sources.get(name) ?? stock((await engines.get(name)).fresh());
+  sources.set(name, made);
+  return await made;
+}
+
+async function stock(store: string): Promise<{ readonly store: string; readonly lines: readonly string[] }> {
+  await using sessions = await openSessions({ store, sweep: false });
+  await createNasty(sessions);
+  const input = "x".repeat(40_000);
+  const more = Array.from({ length: 500 }, async (_, index) => {
+    await (await sessions.create({ id: `s${index}` })).append({ input });
+  });
+  await Promise.all(more);
+  return { store, lines: await linesOf(sessions) };
+}
+
+interface Rounds {
+  readonly chance: () => number;
+  readonly engine: Engine;
+  /** What tells how far the command is; it has begun when this is another than before. */
+  readonly sign: () => Promise<string> | string;
+  /** What holds after each. */
+  readonly check?: () => Promise<void>;
+  /** What is done before each. */
+  readonly prepare?: () => Promise<void>;
+}
+
+/**
+ * Run a command again and again, and kill it somewhere within, once it has begun; then once for each blow of the engine, which it
+ * survives or reports.
+ */
+async function disturb(args: readonly string[], rounds: Rounds): Promise<void> {
+  const { chance, engine, sign, check, prepare } = rounds;
+  const kills = Array.from({ length: 5 - engine.blows.length }, () => undefined);
+  let caught = 0;
+  for (const blow of [...kills, ...engine.blows]) {
+    await prepare?.();
+    const before = await sign();
+    const child = place.start(args);
+    const finished = finish(child);
+    while (child.exitCode === null && (await sign()) === before) await sleep(1);
+    await Promise.race([sleep(chance() * 40), finished]);
+    if (child.exitCode === null) caught++;
+    if (blow === undefined) child.kill("SIGKILL");
+    else await blow();
+    const { code, stderr } = await finished;
+    if (blow !== undefined && code !== 0) assert.match(stderr, /\[store_(unavailable|busy)\]/);
+    await check?.();
+  }
+  assert(caught > 0, "it was caught at work");
+}
+
+/** The files of a folder, hidden ones included, and when they were changed last; without those that end so. */
+function filesIn(folder: string, without?: string): string {
+  const names = readdirSync(folder).filter((name) => without === undefined || !name.endsWith(without));
+  return names.map((name) => `${name} ${statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs}`).join("\n");
+}
+
+/** How many sessions a store holds, that a command brings there. */
+async function countedIn(store: string): Promise<AsyncDisposable & { readonly sign: () => Promise<string> }> {
+  const sessions = await openSessions({ store, sweep: false });
+  return {
+    sign: async () => String(await sessions.count().catch(() => -1)),
+    [Symbol.asyncDispose]: () => sessions.close(),
+  };
+}
+
+async function run(args: readonly string[]): Promise<Finished> {
+  const done = await place.run(args);
+  assert.equal(done.code, 0, done.stderr);
+  return done;
+}
+
+/** The store holds these sessions, byte for byte, and the doctor finds nothing. */
+async function assertWhole(store: string, lines: readonly string[]): Promise<void> {
+  await using sessions = await openSessions({ store, sweep: false });
+  assertSame(await linesOf(sessions), lines);
+  await assertSound(sessions);
+}
+
+function assertSame(found: readonly string[], expected: readonly string[]): void {
+  // Not by deepEqual, which would show megabytes.
+  assert.equal(found.length, expected.length);
+  const other = found.findIndex((line, index) => line !== expected[index]);
+  assert.equal(other, -1, `line ${other} is another: ${found[other]?.slice(0, 200)}`);
+}
+
+for (const name of engineNames) {
+  test(`a save that is killed leaves the file before it, or the new one, whole: ${name}`, async (context) => {
+    const engine = await engines.get(name);
+    const store = engine.fresh();
+    await using sessions = await openSessions({ store, sweep: false });
+    const session = await sessions.create({ id: "Chat 7/8" });
+    const input = "x".repeat(3_000_000);
+    await session.append({ input });
+    const folder = join(place.folder, `saved-${name}`);
+    const directory = new SnapshotDirectory(folder, sessions);
+    await directory.save(session.id);
+    let turns = 1;
+    await disturb(["save", session.id, "--store", store, "--dir", folder], {
+      chance: chanceOf(context),
+      engine,
+      sign: () => filesIn(folder),
+      prepare: async () => void (await session.append({ input })),
+      async check() {
+        const { counters } = (await directory.load(session.id)).session;
+        assert(counters.turns === turns || counters.turns === session.info.turn, `${counters.turns} turns`);
+        turns = counters.turns;
+        assert.equal((await directory.list()).length, 1);
+      },
+    });
+    await run(["save", session.id, "--store", store, "--dir", folder]);
+    assert.deepEqual(await directory.load(session.id), await sessions.snapshot(session.id));
+  });
+
+  test(`an export to a file that is killed goes on when it is run again, and is whole and single: ${name}`, async (context) => {
+    const { store, lines } = await source(name);
+    const folder = join(place.folder, `export-${name}`);
+    mkdirSync(folder);
+    const file = join(folder, "all.ndjson");
+    const check = (): void => assertSame(readFileSync(file, "utf8").trimEnd().split("\n"), lines);
+    const args = ["export", "--out", file, "--store", store];
+    const chance = chanceOf(context);
+    let afterCheckpoint = true;
+    await disturb(args, {
+      chance,
+      engine: await engines.get(name),
+      async prepare() {
+        afterCheckpoint = !afterCheckpoint;
+      },
+      sign: () => filesIn(folder, afterCheckpoint ? ".part" : undefined),
+      async check() {
+        if (existsSync(file)) check();
+      },
+    });
+    await run(args);
+    check();
+    assert.deepEqual(readdirSync(folder), ["all.ndjson"]);
+  });
+
+  test(`an import that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
+    const { lines } = await source("SQLite");
+    const file = join(place.folder, `import-${name}.ndjson`);
+    writeFileSync(file, `${lines.join("\n")}\n`);
+    const engine = await engines.get(name);
+    const store = engine.fresh();
+    const args = ["import", file, "--store", store];
+    await using counted = await countedIn(store);
+    await disturb(args, { chance: chanceOf(context), engine, ...counted });
+    await run(args);
+    await assertWhole(store, lines);
+  });
+
+  test(`a backup that is killed leaves the one before it, or the new one, whole, and nothing that is taken for one: ${name}`, async (context) => {
+    const { store, lines } = await source(name);
+    const file = join(place.folder, `backups-${name}`, "monday");
+    mkdirSync(dirname(file));
+    await run(["backup", file, "--store", store]);
+    let known = readFileSync(file);
+    await disturb(["backup", file, "--store", store], {
+      chance: chanceOf(context),
+      engine: await engines.get(name),
+      sign: () => filesIn(dirname(file)),
+      async check() {
+        const names = readdirSync(dirname(file)).filter((one) => !one.startsWith("."));
+        assert.deepEqual(names, ["monday"]);
+        const now = readFileSync(file);
+        if (now.equals(known)) return;
+        known = now;
+        await restoreStore(file, "memory:");
+      },
+    });
+    await run(["backup", file, "--store", store]);
+    const restored = (await engines.get("SQLite")).fresh();
+    await restoreStore(file, restored);
+    await assertWhole(restored, lines);
+  });
+
+  test(`a restore that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
+    const { store, lines } = await source(name);
+    const engine = await engines.get(name);
+    const file = join(place.folder, `restore-${name}`);
+    await run(["backup", file, "--store", store]);
+    const to = engine.fresh();
+    const args = ["restore-all", file, "--store", to];
+    await using counted = await countedIn(to);
+    await disturb(args, { chance: chanceOf(context), engine, ...counted });
+    await run(args);
+    await assertWhole(to, lines);
+  });
+
+  for (const target of engineNames) {
+    test(`a copy that is killed at any point is run again, and is complete and single: ${name} to ${target}`, async (context) => {
+      const { store, lines } = await source(name);
+      const engine = await engines.get(name === "SQLite" ? target : name);
+      const to = (await engines.get(target)).fresh();
+      const args = ["copy", "--from", store, "--to", to];
+      await using counted = await countedIn(to);
+      await disturb(args, { chance: chanceOf(context), engine, ...counted });
+      const { stderr } = await run(args);
+      assert.match(stderr, /^copied and checked: \d+ new, 0 brought up to date, \d+ were there already, 0 skipped\n$/);
+      await assertWhole(to, lines);
+    });
+  }
+}
