@@ -77,7 +77,7 @@ test("conflicts that callers were told of are counted, by agent, user, day and h
   await sessions.close();
   const { stdout } = await place.run(["stats"]);
   assert.match(stdout, /\nconflicts +1\n/);
-  assert.match(stdout, / TEXT +CONFLICTS +CREATED .*\n\d{4}-\d\d-\d\d +5 .* B +1 +1 +0 +0\n$/);
+  assert.match(stdout, / TEXT +CONFLICTS +CREATED .*\n\d{4}-\d\d-\d\d +5 .* (Ki)?B +1 +1 +0 +0\n$/);
   for (const by of ["agent", "user", "day", "hour"]) {
     const { groups } = JSON.parse((await place.run(["stats", "--by", by, "--json"])).stdout) as Stats;
     assert.equal(

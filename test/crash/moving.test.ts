@@ -162,7 +162,9 @@ for (const name of engineNames) {
     });
     await run(args);
     check();
-    assert.deepEqual(readdirSync(folder), ["all.ndjson"]);
+    // What a killed one had not finished goes with a write an hour later.
+    const left = readdirSync(folder).filter((name) => !name.endsWith(".tmp"));
+    assert.deepEqual(left, ["all.ndjson"]);
   });
 
   test(`an import that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
