@@ -15,6 +15,7 @@ import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { relay } from "./relay.ts";
 import { Restarts } from "./restarts.ts";
+import type { Return } from "./returns.ts";
 import { asError, reasonOf } from "./runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
@@ -52,8 +53,10 @@ export class Actor {
   /** Names the present life among those before it. */
   #life: symbol | undefined;
   readonly #letters: Letter[] = [];
-  /** Aborts when a message comes for one that waits for its turn to come back. */
-  #spokenTo: AbortController | undefined;
+  /** It was cut off by another's doing, and comes back when it is its turn. */
+  #comesBack = false;
+  /** Its place among those that come back. */
+  #return: Return | undefined;
   /** A former life, whose end the next one is to put in order in the store. */
   #predecessor: Tenant | undefined;
   /** Where it is, or is about to be. */
@@ -153,7 +156,7 @@ export class Actor {
     this.touch();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#letters.push({ message, resolve, reject, within: contextOfCall(), tries: 0 });
-    this.#spokenTo?.abort();
+    this.#return?.hurry();
     this.#work();
     return promise;
   }
@@ -279,8 +282,8 @@ export class Actor {
       if (ended !== undefined && this.#tenant !== undefined && !(await this.#crashed(ended))) return;
       if (this.#letters.length === 0 && (this.#tenant !== undefined || this.#phase === "stopping")) return;
       if (this.#tenant === undefined) {
-        // It may have failed, and be about to try again; or somebody spoke to it, or ends it.
-        if (this.#letters.length === 0 ? await this.#comeBack() : await this.#awaken()) continue;
+        // It may have failed, and be about to try again; or somebody ends it.
+        if (this.#comesBack ? await this.#comeBack() : await this.#awaken()) continue;
         return;
       }
       const letter = this.#letters.shift();
@@ -288,19 +291,20 @@ export class Actor {
     }
   }
 
-  /** Wake although nobody waits for it, when not too many others do. False where that is all for now. */
+  /** Wake when it is its turn. False where that is all for now. */
   async #comeBack(): Promise<boolean> {
-    const spokenTo = new AbortController();
-    this.#spokenTo = spokenTo;
-    this.#interrupt = () => spokenTo.abort();
-    const isItsTurn = await this.#host.enterReturn(spokenTo.signal);
-    this.#spokenTo = undefined;
+    const place = this.#host.returns.enter(this.#letters.length > 0);
+    this.#return = place;
+    this.#interrupt = () => place.leave();
+    const isItsTurn = await place.turn;
+    this.#return = undefined;
     this.#interrupt = undefined;
     if (!isItsTurn) return true;
     try {
-      return this.#phase === "stopping" || (await this.#awaken());
+      this.#comesBack = false;
+      return await this.#awaken();
     } finally {
-      this.#host.leaveReturn();
+      place.leave();
     }
   }
 
@@ -440,6 +444,7 @@ export class Actor {
     }
     this.#phase = "restarting";
     this.#reason = reason;
+    this.#comesBack = end.fault === "another's";
     this.#restartCount++;
     await this.#pause(waitMs);
     return true;
@@ -533,7 +538,7 @@ export class Actor {
     });
     try {
       if (this.#letters.length > 0) this.#work();
-      else this.#spokenTo?.abort(); // it need not come back first
+      else this.#return?.leave(); // it need not come back first
       await this.#workDone();
       const tenant = this.#tenant;
       // The code that was broken off may still run: it is not asked to finish beside that.

@@ -12,6 +12,8 @@ import { WorkerCell, type WorkerPlan } from "./worker-cell.ts";
 export interface Cells {
   /** Where a session that wakes up is to run. */
   free(): Cell;
+  /** All that lost its cell is back: time to make ready what the next loss needs. */
+  settle(): void;
   all(): readonly Cell[];
   close(): Promise<void>;
 }
@@ -80,6 +82,8 @@ class OneCell implements Cells {
     return this.#cell;
   }
 
+  settle(): void {}
+
   all(): readonly Cell[] {
     return [this.#cell];
   }
@@ -96,12 +100,12 @@ class OneCell implements Cells {
 class Pool implements Cells {
   readonly #plan: WorkerPlan;
   readonly #cells: WorkerCell[];
-  #spare: WorkerCell;
+  #spare: WorkerCell | undefined;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
     this.#cells = Array.from({ length: workers }, () => new WorkerCell(plan));
-    this.#spare = new WorkerCell(plan);
+    this.settle();
   }
 
   get begun(): Promise<unknown> {
@@ -117,9 +121,13 @@ class Pool implements Cells {
   }
 
   #takeSpare(): WorkerCell {
-    const ready = this.#spare.isOver ? new WorkerCell(this.#plan) : this.#spare;
-    this.#spare = new WorkerCell(this.#plan);
-    return ready;
+    const spare = this.#spare;
+    this.#spare = undefined; // starting another takes a processor, which those that come back need first
+    return spare === undefined || spare.isOver ? new WorkerCell(this.#plan) : spare;
+  }
+
+  settle(): void {
+    this.#spare ??= new WorkerCell(this.#plan);
   }
 
   all(): readonly Cell[] {
@@ -127,7 +135,8 @@ class Pool implements Cells {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#cells, this.#spare].map((cell) => cell.close()));
+    const cells = this.#spare === undefined ? this.#cells : [...this.#cells, this.#spare];
+    await Promise.all(cells.map((cell) => cell.close()));
   }
 }
 
@@ -151,6 +160,8 @@ class OwnCells implements Cells {
     this.#next = this.#start();
     return cell;
   }
+
+  settle(): void {}
 
   #start(): WorkerCell {
     for (const cell of this.#cells) if (cell.isOver) this.#cells.delete(cell);

@@ -4,6 +4,7 @@ import { parseId } from "../domain/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core.ts";
 import type { EnsureOptions } from "../sessions/opening.ts";
+import { Returns } from "./returns.ts";
 import { Residence } from "../sessions/residence.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
@@ -86,8 +87,6 @@ export interface HostMetrics {
 
 /** Sessions woken at the same time by an eager recovery: many share a commit, but not many threads start at once. */
 const wokenAtOnce: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
-/** Sessions that come back at the same time after their thread ended, beside those that somebody speaks to. */
-const returningAtOnce = 4;
 /** Records in one question whether sessions are still this host's. */
 const verifiedAtOnce = 500;
 const brokenMax = 1000;
@@ -114,7 +113,6 @@ export class Host implements AsyncDisposable {
   readonly #cells: Cells;
   readonly #wheel: TimerWheel;
   readonly #capacity: Capacity;
-  readonly #returns = new Capacity(returningAtOnce);
   readonly #surroundings: Surroundings;
   /** The one spoken to longest ago comes first. */
   readonly #actors = new Map<string, Actor>();
@@ -156,12 +154,9 @@ export class Host implements AsyncDisposable {
       cell: () => cells.free(),
       enterPlace: (signal) => this.#enterPlace(signal),
       leavePlace: () => this.#capacity.exit(),
-      enterReturn: (signal) =>
-        this.#returns.enter(signal).then(
-          () => true,
-          () => false,
-        ),
-      leaveReturn: () => this.#returns.exit(),
+      returns: new Returns(() => {
+        if (this.#closing === undefined) cells.settle();
+      }),
       rested: () => this.#makeRoom(),
       forget: (actor) => this.#forget(actor),
       explain: (key, error) => this.#explain(key, error),

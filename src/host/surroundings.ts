@@ -4,6 +4,7 @@ import type { SessionKey } from "../domain/entry.ts";
 import type { Actor } from "./actor.ts";
 import type { Cell, Profile } from "./cell.ts";
 import type { ResolvedHostOptions } from "./options.ts";
+import type { Returns } from "./returns.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 /** What the channel `perdure:host` is told of live sessions. */
@@ -47,9 +48,8 @@ export interface Surroundings {
   /** @throws SessionError `host_full`; the signal's reason */
   enterPlace(signal: AbortSignal): Promise<void>;
   leavePlace(): void;
-  /** Wait until few others come back. False where the signal came first; else tell when it is back. */
-  enterReturn(signal: AbortSignal): Promise<boolean>;
-  leaveReturn(): void;
+  /** Those whose thread ended by another's doing come back through here. */
+  readonly returns: Returns;
   /** An actor has nothing to do. */
   rested(): void;
   /** The actor is over. */
