@@ -35,7 +35,6 @@ export class WorkerCell implements Cell {
   /** Who was at work when the worker ended. */
   #suspects: ReadonlySet<LifeId> = new Set();
   #lastLife = 0;
-  #lastCall = 0;
   #stalls: NodeJS.Timeout | undefined;
 
   constructor(plan: WorkerPlan) {
@@ -57,7 +56,7 @@ export class WorkerCell implements Cell {
     let looks = 0;
     const look = (): void => {
       const { turnstile } = this.#worker;
-      const isStalled = turnstile.begun === begun && begun < this.#lastCall && begun > 0;
+      const isStalled = turnstile.begun === begun && begun < this.#worker.sent && begun > 0;
       begun = turnstile.begun;
       // Counted by looks, so that a pause of the whole program is not taken for one of its thread.
       looks = isStalled ? looks + 1 : 0;
@@ -120,10 +119,11 @@ export class WorkerCell implements Cell {
 
   /** Do something of which the worker may end. */
   async working<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
-    const call = ++this.#lastCall; // as the worker counts them: they come to it in this order
+    const working = work();
+    const call = this.#worker.sent; // as the worker counts them: they come to it in this order
     this.#atWork.set(life, call);
     try {
-      return await work();
+      return await working;
     } catch (error) {
       // Everybody is told of the end in the same words; whose doing it was differs.
       if (!(error instanceof RuntimeEnd) || !this.#worker.isOver) throw error;

@@ -47,6 +47,7 @@ export class Worker {
   readonly #core: Core;
   readonly #runner: Thread | ChildProcess;
   readonly #pending = new Set<Promise<unknown>>();
+  #sent = 0;
   #isOver = false;
   #isEnding = false;
   #reason: RuntimeEnd | undefined;
@@ -66,7 +67,10 @@ export class Worker {
       heap: (bytes) => void (this.heapBytes = bytes),
     };
     this.calls = createBirpc<WorkerCalls, HostCalls>(calls, {
-      post: (letter) => post(runner, letter),
+      post: (letter) => {
+        post(runner, letter);
+        if (isCounted(letter as WireLetter)) this.#sent++; // what cannot be copied was not sent
+      },
       on: (hear) => void runner.on("message", hear),
       ...errorsTravel,
       timeout: -1,
@@ -83,6 +87,11 @@ export class Worker {
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** How many calls were sent that its turnstile counts. */
+  get sent(): number {
+    return this.#sent;
   }
 
   /** Load the runtime. @throws SessionError `runtime_invalid`; RuntimeEnd where it ends the worker */
@@ -171,6 +180,18 @@ function startThread(memoryMax: number | undefined, { memory }: Turnstile): Thre
 function startProcess(memoryMax: number | undefined): ChildProcess {
   const bound = memoryMax === undefined ? [] : [`--max-old-space-size=${memoryMax}`];
   return fork(program, { serialization: "advanced", execArgv: [...process.execArgv, ...bound] });
+}
+
+/** A letter of birpc, as far as it matters here. */
+interface WireLetter {
+  /** A question or an answer. */
+  readonly t: "q" | "s";
+  readonly m?: string;
+}
+
+/** True for calls in which the code of a session may run. */
+function isCounted({ t, m }: WireLetter): boolean {
+  return t === "q" && m !== "begin" && m !== "drop";
 }
 
 /** A process that is gone hears nothing: who asked it is told by its end. */

@@ -241,6 +241,16 @@ test("pool: a message that its thread had not begun when another ended it is ans
   assert.equal(here.host.get("innocent")?.restarts, 1);
 });
 
+test("pool: a thread that has nothing to do is not taken for one that is kept from it", async () => {
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "100ms" });
+  await here.host.ensure("s");
+  const uncopyable = here.host.send("s", () => undefined);
+  await assert.rejects(uncopyable, { code: "argument_invalid" });
+  const thread = await here.host.send("s", "thread");
+  await sleep(500);
+  assert.equal(await here.host.send("s", "thread"), thread);
+});
+
 test("pool: one that is ended before it came back from its thread's end sleeps, and waits for nobody", async () => {
   await using here = await place({ isolation: "pool", workers: 1 });
   const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
