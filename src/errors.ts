@@ -246,13 +246,13 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   snapshot_invalid: {
     status: 400,
     retryable: false,
-    message: (d) => `${d.source} is no snapshot that can be restored: ${d.path}: ${d.reason}; nothing was written`,
+    message: (d) => `${d.source} is no snapshot that can be restored: ${d.path}: ${d.reason}`,
   },
   snapshot_newer: {
     status: 400,
     retryable: false,
     message: (d) =>
-      `${d.source} has the format ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure; nothing was written`,
+      `${d.source} has the format ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure`,
   },
   snapshot_too_large: {
     status: 413,
@@ -511,7 +511,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   store_full: {
     status: 507,
     retryable: true,
-    message: (d) => `the disk of the store ${d.store} is full; nothing was written; free space and try again`,
+    message: (d) =>
+      `the disk of the store ${d.store} is full; what found no room left nothing behind; free space and try again`,
   },
   store_read_only: {
     status: 503,

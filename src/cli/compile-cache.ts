@@ -1,6 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 
 /**
  * What is loaded from here on need not be compiled again from the second start on. It is kept in the user's own folder:
@@ -8,7 +8,9 @@ import { join } from "node:path";
  */
 export function keepCompiled(): void {
   try {
-    enableCompileCache(join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "perdure"));
+    const { XDG_CACHE_HOME: named = "" } = process.env;
+    // What is empty or relative counts for nothing, says the standard: it would be a folder of wherever the user stands.
+    enableCompileCache(join(isAbsolute(named) ? named : join(homedir(), ".cache"), "perdure"));
   } catch {
     // A user without a home starts a little slower.
   }

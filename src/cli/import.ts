@@ -50,12 +50,22 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     const total = await source.size();
     using progress = await Progress.begin();
     const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
-    const done = await sessions.import(until(signal, items), {
+    let sofar: ImportReport | undefined;
+    const importing = sessions.import(until(signal, items), {
       onExists,
       dryRun: dryRun === true,
       ...(agent === undefined ? {} : { agent }),
-      onProgress: ({ restored, present, replaced }) =>
-        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read }),
+      onProgress: (report) => {
+        sofar = report;
+        const { restored, present, replaced } = report;
+        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read });
+      },
+    });
+    const done = await importing.catch((error: unknown) => {
+      progress[Symbol.dispose]();
+      // What went before the failure stands, and who does not know that cannot go on.
+      if (sofar !== undefined) tell(sofar, { dryRun: dryRun === true, stopped: true });
+      throw error;
     });
     progress[Symbol.dispose]();
     if (done.skipped > 0) process.exitCode ||= 1;

@@ -32,6 +32,7 @@ export async function main(args: readonly string[]): Promise<void> {
   keepCompiled();
   quietExperimentalWarnings();
   for (const stream of [process.stdout, process.stderr]) stream.on("error", forgiveGoneReader);
+  process.stdout.on("error", tellFullDisk);
   try {
     const perdure = bareCommand("perdure", "Durable sessions for AI agents and LLM chats")
       .version(version(), "--version", "show the version")
@@ -65,7 +66,12 @@ function quietExperimentalWarnings(): void {
 
 /** A reader that has seen enough (`| head`) or a terminal that is gone is no failure, and no reason to lose an answer. */
 function forgiveGoneReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  if (error.code !== "EPIPE" && error.code !== "EIO") process.exitCode ||= 1;
+}
+
+/** What is written to a file by `>` may find no room. */
+function tellFullDisk({ code, message }: NodeJS.ErrnoException): void {
+  if (code !== "EPIPE" && code !== "EIO") process.stderr.write(`perdure: the output cannot be written: ${message}\n`);
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -188,3 +188,17 @@ test("where the store is away the caller gets the same error at once, and the ch
   await place.back();
   assert.deepEqual(await conflicts(theirs, place), []);
 });
+
+test("whoever makes up what they have seen leaves one event for each change that they met, and no more", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "q" });
+  await session.end();
+  for (let version = 1; version <= 50; version++) {
+    const stale = await place.sessions.get("s", { seen: { version, turn: 999 } });
+    await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
+  }
+  await place.sessions.close();
+  const events = await (await place.another().get("s")).events();
+  assert.equal(events.filter(({ type }) => type === "conflicted").length, 1);
+});

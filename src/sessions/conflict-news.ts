@@ -23,7 +23,7 @@ function keep(
   const { core } = handle;
   // The store is not told of what happens in the fallback.
   if (core.isFallback || seenVersion === undefined || storedVersion === undefined) return;
-  if (!handle.isNewConflict(seenVersion)) return;
+  if (!handle.isNewConflict({ seenVersion, storedVersion })) return;
   const conflict = { seenTurn, storedTurn, seenVersion, storedVersion };
   // A view of its own: the caller's goes on knowing what it knew.
   const view = new Handle(core, handle.record);

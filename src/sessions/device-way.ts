@@ -107,7 +107,9 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       await prolong(core, way);
       const whose = user === null ? {} : { user };
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
-      const beside = [lead(way.session, last.pointer?.kind === "linked" ? "linked" : "own")];
+      // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.
+      const kind = last.pointer?.kind === "linked" ? "linked" : "own";
+      const beside = core.isFallback ? [] : [lead(way.session, kind)];
       const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "restart", onEnded: "restart" });
       if (handle?.record.user === user) return handle;
     } else {

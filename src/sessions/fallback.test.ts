@@ -33,6 +33,18 @@ test("with one, a session works for the request, says that it is not durable, an
   assert.notEqual(breaker.since, null);
 });
 
+test("nothing stands beside the sessions of a fallback: it would never be told, and never be swept", async () => {
+  await using here = place();
+  here.state.away = true;
+  const session = await here.sessions.device(randomUUID());
+  await session.append({ input: "hello" });
+  const { records } = await here.outbox.find({ order: "due", before: Number.MAX_SAFE_INTEGER, limit: 100 });
+  assert.deepEqual(
+    records.map(({ tenant, id }) => ({ tenant, id })),
+    [{ tenant: "default", id: session.id }],
+  );
+});
+
 test("when the store is back it is told what was said, in order, once, and before what is said next", async () => {
   await using here = place();
   const device = randomUUID();

@@ -109,13 +109,16 @@ export class Handle {
     return this.#seenTurn;
   }
 
-  /** True once for what its owner had seen; where that was said from outside, once for all who say it of late. */
-  isNewConflict(seenVersion: number): boolean {
+  /**
+   * True once for what its owner had seen. What was said from outside may be anything: there, once for each change of the turns
+   * that was met, whoever met it.
+   */
+  isNewConflict({ seenVersion, storedVersion }: { seenVersion: number; storedVersion: number }): boolean {
     if (this.#conflictSeen === seenVersion) return false;
     this.#conflictSeen = seenVersion;
     if (!this.#isGiven) return true;
     const { staleViews } = this.core;
-    const view = `${keyText(this.key)} ${seenVersion}`;
+    const view = `${keyText(this.key)} ${storedVersion}`;
     if (staleViews.has(view)) return false;
     staleViews.add(view);
     const [oldest] = staleViews;

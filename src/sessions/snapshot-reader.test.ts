@@ -132,6 +132,7 @@ test("a header that says other than the logs is refused", async () => {
   const wrong: [string, string, string][] = [
     ['"turns":2,"messages":4', '"turns":3,"messages":4', "session.counters.turns"],
     ['"turns":2,"messages":4', '"turns":2,"messages":5', "session.counters.messages"],
+    ['"messagesBefore":2', '"messagesBefore":2000000', "logs.turns[1].data.messagesBefore"],
     ['"openTurn":null', '"openTurn":2', "logs.turns[1].data.status"],
     ['"openTurn":null', '"openTurn":9', "session.openTurn"],
     ['"status":"done"', '"status":"open"', "logs.turns[0].data.status"],

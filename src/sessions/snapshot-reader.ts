@@ -346,6 +346,9 @@ function guardAgreement({ counters, openTurn }: PortableRecord, logs: ReadLogs, 
     const status = turn["status"];
     if ((status === "open") !== (openTurn === seq))
       refuse(`${path}.status`, `is ${show(status)}, openTurn is ${openTurn}`);
+    const before = turn["messagesBefore"];
+    if (before !== undefined && before !== messages)
+      refuse(`${path}.messagesBefore`, `is ${show(before)}, the log has ${messages}`);
     messages += messagesOf(turn, path, refuse);
   }
   const agrees = (path: string, said: number, found: number): void => {
@@ -370,8 +373,6 @@ function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   idOf(turn["agent"], `${path}.agent`, refuse);
   costOf(turn["requests"], `${path}.requests`, refuse);
   if (turn["durationMs"] !== undefined) costOf(turn["durationMs"], `${path}.durationMs`, refuse);
-  const before = turn["messagesBefore"];
-  if (before !== undefined) wholeOf(before, `${path}.messagesBefore`, { least: 0, refuse });
   if (turn["usage"] !== undefined) {
     const usage = objectOf(turn["usage"], `${path}.usage`, refuse);
     for (const name of ["inputTokens", "outputTokens", "totalTokens"])

@@ -19,7 +19,7 @@ interface Pending {
  */
 export class CommitQueue {
   readonly #store: Store;
-  readonly #pending: Pending[] = [];
+  #pending: Pending[] = [];
   readonly #underWay = new Set<string>();
   #lanesInUse = 0;
   #scheduled = false;
@@ -80,7 +80,8 @@ export class CommitQueue {
         later.push(pending);
       }
     }
-    this.#pending.splice(0, looked, ...later);
+    if (later.length === 0) this.#pending.splice(0, looked);
+    else this.#pending = [...later, ...this.#pending.slice(looked)];
     return batch;
   }
 

@@ -1,6 +1,7 @@
 /** The command line as a child process, for tests. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,8 @@ export interface StartOptions {
   readonly uid?: number;
   /** In a group of processes of its own. @default false */
   readonly detached?: boolean;
+  /** Where its output goes. @default to the test */
+  readonly stdout?: string;
 }
 
 /** A folder of its own, with the store `perdure.db` in it, and an environment that points at a model's endpoint. */
@@ -62,13 +65,20 @@ export class Workplace implements AsyncDisposable {
     return await finish(child);
   }
 
-  #spawn([program = "", ...args]: readonly string[], { env = {}, uid, detached = false }: StartOptions): ChildProcess {
-    return spawn(program, args, {
+  #spawn(
+    [program = "", ...args]: readonly string[],
+    { env = {}, uid, detached = false, stdout }: StartOptions,
+  ): ChildProcess {
+    const output = stdout === undefined ? "pipe" : openSync(stdout, "w");
+    const child = spawn(program, args, {
       cwd: this.folder,
       env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...env },
       detached,
+      stdio: ["pipe", output, "pipe"],
       ...(uid === undefined ? {} : { uid }),
     });
+    if (typeof output === "number") closeSync(output);
+    return child;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

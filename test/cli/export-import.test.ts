@@ -149,3 +149,27 @@ test("a bar is drawn on a terminal, and nowhere else", async (context) => {
   await once(child, "close");
   assert.match(seen, /[█░]{24} \d+ % · [\d,]+ sessions · [\d.]+ MB\/s · .* left/);
 });
+
+test("an import of a file that is cut off says what it brought in before, and so that it can go on", async () => {
+  await using place = await stocked(200);
+  const file = join(place.folder, "all.ndjson.gz");
+  await place.run(["export", "--out", file]);
+  const whole = readFileSync(file);
+  writeFileSync(file, whole.subarray(0, -10));
+  const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
+  const { code, stderr } = await place.run(["import", file, ...other]);
+  assert.equal(code, 2);
+  const [, imported = "0"] = /^imported (\d+) sessions/m.exec(stderr) ?? [];
+  assert(Number(imported) > 0, stderr);
+  assert.match(stderr, /the same command goes on\nperdure: .* \[snapshot_invalid\]\n$/);
+  const { stdout } = await place.run(["export", ...other]);
+  assert.equal(stdout.trimEnd().split("\n").length, Number(imported));
+});
+
+test("output that finds no room is one line and exit code 1", async () => {
+  await using place = await stocked();
+  const { code, stderr } = await place.run(["sessions", "list", "--json"], { stdout: "/dev/full" });
+  assert.equal(code, 1);
+  assert.match(stderr, /^perdure: the output cannot be written: ENOSPC[^\n]*\n$/m);
+  assert.doesNotMatch(stderr, /^ +at /m);
+});

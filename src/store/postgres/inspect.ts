@@ -21,7 +21,8 @@ export async function flawsIn(database: Database, layout: Layout, repair: boolea
   const parts = await standingParts(database, layout, Object.keys(tables));
   const comparison = new SchemaComparison(parts, { layout, isNewer: state.found > state.known });
   const schema: StoreFlaw[] = [];
-  for (const flaw of comparison.flaws()) schema.push(await mended(database, flaw, repair));
+  for (const flaw of comparison.flaws())
+    schema.push(await mended(database, flaw, repair && state.found <= state.known));
   const areReadable = comparison.hasTable("sessions") && comparison.hasTable("entries");
   return [...steps, ...outdated, ...schema, ...(areReadable ? await orphans(database, layout) : [])];
 }
