@@ -378,7 +378,9 @@ export class Actor {
         const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
         isAnswered = true;
         if (isStream(answer)) {
-          const { stream, whole } = relay(answer, interrupted, (error) => this.#outward(asError(error)));
+          const { stream, whole } = relay(answer, interrupted, (error) =>
+            this.#outward(error instanceof SessionError ? error : endOf(error)),
+          );
           letter.resolve(stream);
           await whole;
         } else {
@@ -413,10 +415,10 @@ export class Actor {
 
   /** Until `done`, what goes on may be broken off: by its timeout, a kill, the end of its runtime. */
   #breakable(ms: number, interrupt: (error: Error) => void): { done(): void } {
-    let alarm = this.#host.wheel.after(ms, () => timeUp());
+    let alarm = this.#host.wheel.after(ms, () => timeUp(), { holds: true });
     const timeUp = (): void => {
       // Nobody is late for another's sake: who holds it up has a deadline too.
-      if (this.#cell?.holdsUp(this.key) === true) alarm = this.#host.wheel.after(heldUpForMs, timeUp);
+      if (this.#cell?.holdsUp(this.key) === true) alarm = this.#host.wheel.after(heldUpForMs, timeUp, { holds: true });
       else interrupt(new RuntimeEnd("deadline", `it took more than ${ms} ms`));
     };
     this.#interrupt = interrupt;
@@ -462,7 +464,7 @@ export class Actor {
   async #pause(ms: number): Promise<void> {
     if (ms === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const alarm = this.#host.wheel.after(ms, resolve);
+    const alarm = this.#host.wheel.after(ms, resolve, { holds: true });
     this.#interrupt = () => resolve();
     await promise;
     alarm.cancel();

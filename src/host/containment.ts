@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { syncBuiltinESMExports } from "node:module";
 import type { RuntimeFailure } from "../errors.ts";
 import { asError } from "./runtime.ts";
 import type { LifeId } from "./wire.ts";
@@ -29,4 +30,5 @@ export function contain(ended: (life: LifeId, how: RuntimeFailure, error: Error)
     ended(life, "exited", ending);
     throw ending;
   };
+  syncBuiltinESMExports(); // also for who imports `exit` by name
 }

@@ -22,7 +22,7 @@ export interface HostOptions {
   readonly isolation?: Isolation;
   /** Worker threads of a pool. @default the machine's cores but one, at least one */
   readonly workers?: number;
-  /** The heap that each worker thread or process may have, in MiB. @default that of Node.js */
+  /** The heap that each worker thread or process may have, in MiB, 16 or more. @default that of Node.js */
   readonly memoryMax?: number;
   /** Sessions that may be live at once. @default 10 000 */
   readonly maxSessions?: number;
@@ -68,6 +68,8 @@ export interface ResolvedHostOptions {
 }
 
 const isolations: readonly Isolation[] = ["inline", "pool", "session", "process"];
+/** With less, V8 may end the whole program rather than the thread, MiB. */
+const memoryMin = 16;
 const answersWhenFull: readonly WhenFull[] = ["reject", "passivate-least-recent", "wait"];
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`, before anything is started */
@@ -77,7 +79,7 @@ export function resolveHostOptions(options: HostOptions): ResolvedHostOptions {
     runtime: parseRuntimeOption(options.runtime, oneOf(isolations, isolation, "isolation")),
     isolation,
     workers: whole(options.workers ?? Math.max(1, availableParallelism() - 1), "workers", 1024),
-    memoryMax: memoryMax === undefined ? undefined : whole(memoryMax, "memoryMax", 1024 * 1024),
+    memoryMax: memoryMax === undefined ? undefined : whole(memoryMax, "memoryMax", 1024 * 1024, memoryMin),
     maxSessions: whole(options.maxSessions ?? 10_000, "maxSessions", 10_000_000),
     whenFull: oneOf(answersWhenFull, whenFull, "whenFull"),
     idleTimeoutMs: parseDuration(options.idleTimeout ?? "15m", "idleTimeout"),
@@ -112,7 +114,8 @@ function oneOf<T extends string>(known: readonly T[], value: T, name: string): T
   throw new SessionError("argument_invalid", { name, value: show(value), expected: known.join(", ") });
 }
 
-function whole(value: number, name: string, max: number): number {
-  if (Number.isSafeInteger(value) && value >= 1 && value <= max) return value;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: `a whole number from 1 to ${max}` });
+function whole(value: number, name: string, max: number, min = 1): number {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  const expected = `a whole number from ${min} to ${max}`;
+  throw new SessionError("argument_invalid", { name, value: show(value), expected });
 }

@@ -8,6 +8,7 @@ export interface Alarm {
 interface Entry extends Alarm {
   readonly dueAt: number;
   readonly ring: () => void;
+  readonly holds: boolean;
   /** Where it stands; undefined once it rang or was cancelled. */
   slot: Set<Entry> | undefined;
 }
@@ -24,6 +25,7 @@ export class TimerWheel {
   readonly #clock: Clock;
   readonly #slots: readonly Set<Entry>[] = Array.from({ length: slotCount }, () => new Set<Entry>());
   #count = 0;
+  #holding = 0;
   #tick: number;
   #interval: NodeJS.Timeout | undefined;
 
@@ -37,13 +39,15 @@ export class TimerWheel {
     return this.#count;
   }
 
-  after(ms: number, ring: () => void): Alarm {
+  /** Who `holds` keeps the process open until then: somebody waits for what it brings about. */
+  after(ms: number, ring: () => void, { holds = false }: { readonly holds?: boolean } = {}): Alarm {
     if (this.#count === 0) this.#tick = this.#tickOf(this.#clock.now());
     const dueAt = this.#clock.now() + ms;
-    const entry: Entry = { dueAt, ring, slot: undefined, cancel: () => this.#remove(entry) };
+    const entry: Entry = { dueAt, ring, holds, slot: undefined, cancel: () => this.#remove(entry) };
     this.#put(entry);
     this.#count++;
     this.#interval ??= setInterval(() => this.#turn(), tickMs).unref();
+    if (holds && this.#holding++ === 0) this.#interval.ref();
     return entry;
   }
 
@@ -54,6 +58,7 @@ export class TimerWheel {
       slot.clear();
     }
     this.#count = 0;
+    this.#holding = 0;
     this.#stop();
   }
 
@@ -81,7 +86,12 @@ export class TimerWheel {
     if (entry.slot === undefined) return;
     entry.slot.delete(entry);
     entry.slot = undefined;
+    this.#release(entry);
     if (--this.#count === 0) this.#stop();
+  }
+
+  #release({ holds }: Entry): void {
+    if (holds && --this.#holding === 0) this.#interval?.unref();
   }
 
   #stop(): void {
@@ -106,6 +116,7 @@ export class TimerWheel {
           continue;
         }
         entry.slot = undefined;
+        this.#release(entry);
         this.#count--;
         entry.ring();
       }

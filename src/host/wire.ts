@@ -24,6 +24,8 @@ export interface WorkerCalls {
   idle(life: LifeId): Promise<void>;
   leave(life: LifeId, reason: string): Promise<void>;
   drop(life: LifeId, reason: string): Promise<void>;
+  /** Answered by a thread that nobody keeps from others. */
+  breathe(): Promise<void>;
 }
 
 /** What a worker says of itself when it has begun. */

@@ -54,12 +54,21 @@ export class WorkerCell implements Cell {
     const { stallTimeoutMs } = this.#plan;
     let begun = 0;
     let looks = 0;
+    let isHoldingItsBreath = false;
     const look = (): void => {
-      const { turnstile } = this.#worker;
-      const isStalled = turnstile.begun === begun && begun < this.#worker.sent && begun > 0;
+      const { turnstile, sent } = this.#worker;
+      const isStalled = turnstile.begun === begun && begun > 0 && (begun < sent || isHoldingItsBreath);
       begun = turnstile.begun;
       // Counted by looks, so that a pause of the whole program is not taken for one of its thread.
       looks = isStalled ? looks + 1 : 0;
+      // Those it has begun wait for it, too: for their timers, and for what the store answers.
+      if (!isHoldingItsBreath && this.#atWork.size > 1) {
+        isHoldingItsBreath = true;
+        void this.#worker.calls.breathe().then(
+          () => (isHoldingItsBreath = false),
+          () => undefined, // it ended
+        );
+      }
       if (looks < looksPerStall) return;
       void this.#worker.end(new RuntimeEnd("deadline", `its thread was kept from others for ${stallTimeoutMs} ms`));
     };
@@ -119,9 +128,10 @@ export class WorkerCell implements Cell {
 
   /** Do something of which the worker may end. */
   async working<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
+    const before = this.#worker.sent;
     const working = work();
     const call = this.#worker.sent; // as the worker counts them: they come to it in this order
-    this.#atWork.set(life, call);
+    if (call > before) this.#atWork.set(life, call); // what cannot be copied was not sent
     try {
       return await working;
     } catch (error) {
@@ -129,7 +139,7 @@ export class WorkerCell implements Cell {
       if (!(error instanceof RuntimeEnd) || !this.#worker.isOver) throw error;
       throw this.#endFor(life, await this.#worker.ended, call);
     } finally {
-      this.#atWork.delete(life);
+      if (this.#atWork.get(life) === call) this.#atWork.delete(life); // it may be at another by now
     }
   }
 

@@ -49,13 +49,13 @@ const leave = (): void => turnstile.leave();
 
 const calls: WorkerCalls = {
   async begin({ runtime, tenant, sessions, capabilities, address, process: hosting, isShared }) {
+    if (isShared) contain(endLife); // before the module can take aside what it is kept from
     const loaded = await loadRuntime(runtime);
     const model = loaded.model === undefined ? {} : { model: loaded.model };
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
     if (address !== null) await core.instance.announce(address, hosting);
     cell = new InlineCell(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
-    if (isShared) contain(endLife);
     return { instance: core.instance.id, repeatable: loaded.repeatable ?? false };
   },
   open: (id, key, reason) => inLife(id, () => openLife(id, key, reason)),
@@ -77,6 +77,7 @@ const calls: WorkerCalls = {
       await tenantOf(id).leave(reason);
       lives.delete(id);
     }),
+  breathe: async () => undefined,
   drop: (id, reason) =>
     within(id, async () => {
       const life = lives.get(id);
@@ -115,7 +116,11 @@ const host = createBirpc<HostCalls, WorkerCalls>(calls, {
   },
   on: (hear) => {
     if (port === null) process.on("message", hear);
-    else port.on("message", hear);
+    else
+      port.on("message", (letter) => {
+        turnstile.leave(); // who was let in last has given way
+        hear(letter);
+      });
   },
   ...errorsTravel,
   timeout: -1,

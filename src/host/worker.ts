@@ -51,6 +51,9 @@ export class Worker {
   #isOver = false;
   #isEnding = false;
   #reason: RuntimeEnd | undefined;
+  /** What it last said of itself to those who look whether it lives. */
+  #beat: Parameters<Store["heartbeat"]>[0] | undefined;
+  #beats: NodeJS.Timeout | undefined;
   #cause: NodeJS.ErrnoException | undefined;
   #instance: string | undefined;
 
@@ -77,8 +80,12 @@ export class Worker {
       // What cannot be copied to another thread is told to who asked for it; everything else is thrown where it happens.
       onGeneralError: (_, call) => call !== undefined,
     });
-    runner.on("error", (error: Error) => (this.#cause ??= error));
     this.ended = new Promise((resolve) => {
+      runner.on("error", (error: Error) => {
+        this.#cause ??= error;
+        // A process that could not be started has no exit.
+        if (!(runner instanceof Thread) && runner.pid === undefined) void this.#settle("no start").then(resolve);
+      });
       runner.once("exit", (code: number | null, signal?: string | null) => {
         void this.#settle(code ?? signal ?? "unknown").then(resolve);
       });
@@ -117,7 +124,21 @@ export class Worker {
     args: Parameters<Store[Call]>,
   ): Promise<Awaited<ReturnType<Store[Call]>>> {
     if (this.#isOver) throw new Error("this worker is over");
-    const asking = this.#call(call, args);
+    if (call === "heartbeat") this.#keepAlive(args as Parameters<Store["heartbeat"]>);
+    return await this.#settled(this.#call(call, args));
+  }
+
+  /** One that is at work for long is alive all the same: its host says so for it, as long as it is. */
+  #keepAlive([beat, { leaving = false } = {}]: Parameters<Store["heartbeat"]>): void {
+    this.#beat = leaving ? undefined : beat;
+    this.#beats ??= setInterval(() => {
+      if (this.#isOver || this.#beat === undefined) return;
+      void this.#settled(this.#core.store.heartbeat(this.#beat)).catch(() => undefined); // the store is away
+    }, this.#core.options.staleAfterMs / 4).unref();
+  }
+
+  /** Its end waits for this. */
+  async #settled<T>(asking: Promise<T>): Promise<T> {
     this.#pending.add(asking);
     try {
       return await asking;
@@ -140,6 +161,7 @@ export class Worker {
   /** Its last writes land or fail first, or they could come after those of a successor. */
   async #settle(exit: number | string): Promise<RuntimeEnd> {
     this.#isOver = true;
+    clearInterval(this.#beats);
     await Promise.allSettled(this.#pending);
     await this.#leave();
     const end = this.#endOf(exit);
@@ -179,7 +201,7 @@ function startThread(memoryMax: number | undefined, { memory }: Turnstile): Thre
 
 function startProcess(memoryMax: number | undefined): ChildProcess {
   const bound = memoryMax === undefined ? [] : [`--max-old-space-size=${memoryMax}`];
-  return fork(program, { serialization: "advanced", execArgv: [...process.execArgv, ...bound] });
+  return fork(program, { serialization: "advanced", execArgv: [...inheritedArgv(), ...bound] });
 }
 
 /** A letter of birpc, as far as it matters here. */
@@ -191,7 +213,7 @@ interface WireLetter {
 
 /** True for calls in which the code of a session may run. */
 function isCounted({ t, m }: WireLetter): boolean {
-  return t === "q" && m !== "begin" && m !== "drop";
+  return t === "q" && m !== "begin" && m !== "drop" && m !== "breathe";
 }
 
 /** A process that is gone hears nothing: who asked it is told by its end. */
@@ -199,5 +221,19 @@ function post(runner: Thread | ChildProcess, letter: unknown): void {
   // A thread is no window: there is no origin to name.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
   if (runner instanceof Thread) runner.postMessage(letter);
-  else if (runner.connected) runner.send(letter as object, () => undefined);
+  else if (runner.connected) {
+    try {
+      runner.send(letter as object, () => undefined);
+    } catch (cause) {
+      // As a thread says it.
+      throw new DOMException((cause as Error).message, { name: "DataCloneError", cause });
+    }
+  }
+}
+
+/** Those of this process, but for the program of a `node -e`, which a child would run over again. */
+function inheritedArgv(): readonly string[] {
+  const { _eval: program } = process as { readonly _eval?: string };
+  const at = program === undefined ? -1 : process.execArgv.lastIndexOf(program);
+  return at > 0 ? process.execArgv.toSpliced(at - 1, 2) : process.execArgv;
 }

@@ -217,6 +217,7 @@ test("pool: one that throws beside any message or exits ends alone, also where m
   for (const [message, how] of [
     ["later", "threw"],
     ["exit", "exited"],
+    ["exit by name", "exited"],
   ] as const) {
     await assert.rejects(here.host.send("mortal", message), (error: { code?: string; details?: { how: string } }) => {
       return error.code === "runtime_failed" && error.details?.how === how;
@@ -226,7 +227,6 @@ test("pool: one that throws beside any message or exits ends alone, also where m
   await parts.return?.();
   assert.equal(here.host.get("innocent")?.restarts, 0);
   assert.equal(await here.host.send("innocent", "thread"), thread);
-  await assert.rejects(here.host.send("mortal", "later"), { code: "runtime_failed" });
   await assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" });
   await assert.rejects(here.host.send("mortal", "x"), { code: "session_failed" }, "and is given up in the end");
 });
@@ -250,6 +250,59 @@ test("pool: a thread that has nothing to do is not taken for one that is kept fr
   await sleep(500);
   assert.equal(await here.host.send("s", "thread"), thread);
 });
+
+test("pool: an endless loop is found while all others are in the middle of a message", async () => {
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
+  await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
+  const waiting = assert.rejects(here.host.send("innocent", "await"), { code: "runtime_failed" });
+  await assert.rejects(here.host.send("mortal", "loop"), { code: "runtime_failed" });
+  await waiting; // it had been begun, and nobody knows how far it came
+  assert.equal(await here.host.send("innocent", "await"), "awaited");
+});
+
+test("pool: a message that was begun is not given again, whatever else its session was asked meanwhile", async () => {
+  await using here = await place({ isolation: "pool", workers: 1, idleTimeout: "1s" });
+  await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
+  await assert.rejects(
+    here.host.send("mortal", () => undefined),
+    { code: "argument_invalid" },
+  );
+  const blocking = here.host.send("mortal", "block");
+  await sleep(1300); // the idle alarm of the other has rung
+  const begun = assert.rejects(here.host.send("innocent", "once"), { code: "runtime_failed" });
+  await blocking;
+  await until(async () => (await here.sessions.get("innocent")).info.turn === 1);
+  await assert.rejects(here.host.send("mortal", "orphan"), { code: "runtime_failed" });
+  await begun;
+  await here.host.send("innocent", "x");
+  assert.equal((await here.sessions.get("innocent")).info.turn, 1);
+});
+
+test("a session at work for longer than others wait for a sign of life is still its host's", async () => {
+  await using sessions = await openSessions({ store: "memory:", sweep: false, staleAfter: "1s" });
+  await using host = await startHost(sessions, { runtime, isolation: "session" });
+  await host.ensure("s");
+  const core = (await sessions.get("s")).info.lease;
+  const answer = host.send("s", "block");
+  await sleep(1300);
+  await assert.rejects((await sessions.get("s")).lease(), { code: "busy" });
+  assert.equal(await answer, "blocked");
+  assert.deepEqual((await sessions.get("s")).info.lease, core);
+});
+
+for (const isolation of ["pool", "process"] as const) {
+  test(`${isolation}: what cannot be copied is its sender's mistake, however often`, async () => {
+    await using here = await place({ isolation, restart: { max: 2 } });
+    await here.host.ensure("s");
+    for (let time = 0; time < 5; time++) {
+      await assert.rejects(
+        here.host.send("s", () => undefined),
+        { code: "argument_invalid" },
+      );
+    }
+    assert.equal(await here.host.send("s", "x"), 1);
+  });
+}
 
 test("pool: one that is ended before it came back from its thread's end sleeps, and waits for nobody", async () => {
   await using here = await place({ isolation: "pool", workers: 1 });

@@ -1,6 +1,7 @@
 /** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { exit } from "node:process";
 import { threadId } from "node:worker_threads";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
@@ -35,6 +36,21 @@ const runtime: Runtime = {
       case "exit":
         process.exit(7);
         break;
+      case "exit by name":
+        exit(7);
+        break;
+      case "await":
+        await sleep(500);
+        return "awaited";
+      case "once":
+        await session.append({ input: "once" });
+        await sleep(500);
+        return session.info.turn;
+      case "block": {
+        const until = performance.now() + 1500;
+        while (performance.now() < until);
+        return "blocked";
+      }
       case "hoard":
         for (;;) hoard.push(Array.from({ length: 1e6 }, () => hoard.length));
       case "loop":
