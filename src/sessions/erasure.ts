@@ -153,7 +153,10 @@ export class Erasure {
     if (record.hold !== null) return await this.#eraseForks(session);
     const handle = new Handle(this.#subject.core, record);
     try {
-      if (record.forkedAt > 0) await freeForks(handle, (newest) => this.#eraseForks({ ...session, record: newest }));
+      if (record.forkedAt > 0) {
+        const before = (newest: SessionRecord): Promise<void> => this.#eraseForks({ ...session, record: newest });
+        await freeForks(handle, { user: this.#subject.user, before });
+      }
     } catch (error) {
       // It went with what it was forked from, or somebody else erases the same user: the next look finds what is left.
       if (hasCode(error, "session_not_found")) return;
