@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { innerScope } from "../domain/scope.ts";
 import { openSessions } from "../open.ts";
 import type { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
@@ -382,6 +383,24 @@ for (const [what, lose] of [
     }
   });
 }
+
+test("what leads to forks goes with them", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const hers = await sessions.create({ id: "s", user: ada });
+  await talk(hers);
+  for (const user of ["bob", "carol"]) {
+    const fork = await hers.fork({ as: `${user}'s` });
+    await fork.update({ user });
+    await (await fork.fork({ as: `of ${user}'s` })).update({ user: "dan" });
+  }
+  const marks = (): Promise<number> =>
+    here.store.count({ tenant: innerScope("default", "shared-forks"), now: here.clock.now() });
+  await sessions.erase({ user: ada });
+  assert.equal(await marks(), 4);
+  await sessions.erase({ user: ada, forks: "erase" });
+  assert.equal(await marks(), 0);
+});
 
 test("a fork that was put back from a snapshot is found when what it was forked from is gone", async () => {
   await using here = place();

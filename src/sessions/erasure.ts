@@ -137,8 +137,12 @@ export class Erasure {
     for await (const { mark, isPlain, fork } of marksOf(this.#subject)) {
       // One that stays is marked anew, without the user's name.
       if (fork !== undefined) await this.#eraseFork(fork);
-      if (fork === undefined || isPlain) await this.#eraseAll("mark", [mark]);
+      if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
     }
+  }
+
+  async #stays({ record: { tenant, id, createdAt } }: Holding): Promise<boolean> {
+    return (await this.#subject.core.find({ tenant, id }))?.record.createdAt === createdAt;
   }
 
   async #eraseTheirs(record: SessionRecord): Promise<void> {
