@@ -25,7 +25,7 @@ export function eraseCommand(): Command {
     .option(...jsonOption)
     .addHelpText(
       "after",
-      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where forks of others still hold something the user said. Backups, copies and exports are not touched.\n${examples(
+      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where sessions under hold, or forks of others, still hold something the user said. Backups, copies and exports are\nnot touched.\n${examples(
         [
           "perdure erase --user ada --dry-run",
           "perdure erase --user ada > receipt.json",
@@ -45,16 +45,16 @@ async function erase({ user, dryRun, withForks, verify, json, ...options }: Eras
       const receipt = readReceipt(verify);
       const valid = sessions.verifyErasure(receipt, user);
       if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or was altered`);
-      const { sharedForks } = receipt;
-      const told = [`${verify} is the receipt of ${user}`, ...sharedText(sharedForks)].join("; ");
-      report({ user, valid, sharedForks }, told, { json });
+      const { held, sharedForks } = receipt;
+      const told = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
+      report({ user, valid, held, sharedForks }, told, { json });
     } else if (dryRun === true) {
       const traces = await sessions.traces(user);
       report(traces, `nothing was changed; there are ${tracesText(traces)}`, { json });
     } else {
       const forks = withForks === true ? "erase" : "keep";
       const receipt = await sessions.erase({ user, store: withoutSecrets(url), forks, signal });
-      if (receipt.sharedForks.count > 0) process.exitCode ||= 1;
+      if (leftText(receipt).length > 0) process.exitCode ||= 1;
       writeJson(receipt);
       note(receiptText(receipt));
     }
@@ -89,11 +89,18 @@ function sharedText({ count, held, ids }: SharedForks): string[] {
   return [`incomplete: ${count} forks of others still hold text of this user (${names.join(", ")}${more})${under}`];
 }
 
-function receiptText({ erased, held, sharedForks, scrubbed }: ErasureReceipt): string {
+/** What an erasure had to leave; nothing, where it is complete. */
+function leftText({ held, sharedForks }: ErasureReceipt): string[] {
+  const own = held === 0 ? [] : [`incomplete: ${held} sessions are under hold and stay`];
+  return [...sharedText(sharedForks), ...own];
+}
+
+function receiptText(receipt: ErasureReceipt): string {
+  const { erased, scrubbed } = receipt;
+  const left = leftText(receipt);
   const parts = [
     `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices`,
-    ...(sharedForks.count === 0 ? ["nothing else is left"] : sharedText(sharedForks)),
-    ...(held === 0 ? [] : [`${held} sessions are under hold and stay`]),
+    ...(left.length === 0 ? ["nothing else is left"] : left),
     ...(scrubbed ? [] : ["the database's files are its administrator's to clean, see docs/erase.md"]),
   ];
   return parts.join("; ");

@@ -53,6 +53,13 @@ export function forkOf(entry: Entry): string {
   return (decode(entry.data) as { readonly session: string }).session;
 }
 
+/** What the session had for a parent that an entry of this one's log `forks` speaks of; null where another has its id now. */
+export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: SessionRecord): SessionRecord["parent"] {
+  if (fork.createdAt !== entry.at) return null;
+  const { at } = decode(entry.data) as { readonly at: number };
+  return { id, at, born: createdAt };
+}
+
 /** All turns are the session's own from here on: `turns` has them all. */
 export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change {
   const draft = draftOf(record);

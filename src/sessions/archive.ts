@@ -18,6 +18,7 @@ import { SessionError } from "../errors.ts";
 import { readPart } from "./archive-reader.ts";
 import { packPart, type ArchivedEntries } from "./archive-text.ts";
 import type { Core } from "./core.ts";
+import { markShared } from "./fork-marks.ts";
 import type { Handle } from "./handle.ts";
 import { eachEntry } from "./log-reader.ts";
 
@@ -33,6 +34,7 @@ const attemptsMax = 20;
 export async function archiveOn(handle: Handle, version?: number): Promise<boolean> {
   return await onUnmoved(handle, async (record) => {
     if (record.archive !== null || (version !== undefined && record.version !== version)) return false;
+    if (record.parent !== null) await markShared(handle.core, record);
     const logs = await packedLogs(handle.core, record);
     return (draft, context, { fence }) => archiveSession(draft, { logs, fence }, context);
   });

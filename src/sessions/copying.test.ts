@@ -50,6 +50,41 @@ test("a tenant goes over alone, into the tenant that takes it", async () => {
   assert.equal((await to.sessions.for("store").list()).sessions[0]?.id, "b");
 });
 
+for (const everything of [false, true]) {
+  test(`whose words forks hold goes over with ${everything ? "everything" : "their tenant"}, so an erasure there finds them`, async () => {
+    const secret = "a secret of the tests";
+    await using from = inMemory({ secret });
+    await using to = inMemory({ secret });
+    const [shop, store] = [from.sessions.for("shop"), to.sessions.for("shop")];
+    const hers = await shop.create({ id: "ada's", user: "ada" });
+    await hers.append({ input: "a word of Ada's" });
+    const bobs = await hers.fork({ as: "bob's" });
+    await bobs.update({ user: "bob" });
+    await (await bobs.fork({ as: "carol's" })).update({ user: "carol" });
+    const gone = await shop.create({ id: "gone", user: "ada" });
+    await gone.append({ input: "another word of Ada's" });
+    await (await gone.fork({ as: "dan's" })).update({ user: "dan" });
+    await shop.remove("gone");
+
+    const first = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    assert.deepEqual([first.skipped, first.complete], [0, true]);
+    const found = ["bob's", "carol's", "dan's"];
+    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
+    // What the source writes down later is no other mark than the copy has.
+    await shop.remove("ada's");
+    const again = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    assert.deepEqual([again.skipped, again.complete], [0, true]);
+    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
+    await shop.erase({ user: "ada" });
+    assert.equal(
+      (await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything })).skipped,
+      0,
+    );
+    const { sharedForks } = await store.erase({ user: "ada", forks: "erase" });
+    assert.deepEqual([sharedForks.count, (await store.list()).sessions], [0, []]);
+  });
+}
+
 test("sessions that went on since are brought up to date; others of the same id are left alone", async () => {
   await using from = inMemory();
   await using to = inMemory();

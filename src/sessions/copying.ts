@@ -4,6 +4,7 @@ import type { SessionKey } from "../domain/entry.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
+import { markShared, marksScope } from "./fork-marks.ts";
 import { portableSessions, type FoundPortable } from "./exporting.ts";
 import {
   arrive,
@@ -76,6 +77,7 @@ export async function copyAll(
     : [
         [tenant, into],
         [innerScope(tenant, "devices"), innerScope(into, "devices")],
+        [marksScope(tenant), marksScope(into)],
       ];
   const total =
     onProgress === undefined
@@ -92,7 +94,7 @@ export async function copyAll(
     let changed = 0;
     for (const [scope, target] of scopes) {
       const query = { now, tenant: scope, ...(since === undefined ? {} : { activeSince: since }) };
-      const found = arriving(portableSessions(from, query), target);
+      const found = arriving(portableSessions(from, query), { from, to, target });
       changed += await copying.take(found, { isAgain: pass > 1 });
     }
     complete = changed === 0 && !copying.isStopped;
@@ -109,18 +111,22 @@ async function countAll(core: Core, scopes: readonly (string | undefined)[]): Pr
 
 async function* arriving(
   found: AsyncIterable<FoundPortable>,
-  target: string | undefined,
+  { from, to, target }: { from: Core; to: Core; target: string | undefined },
 ): AsyncGenerator<Arriving, void, undefined> {
   for await (const { record, ...rest } of found) {
-    yield { key: { tenant: target ?? record.tenant, id: record.id }, ...rest };
+    const key = { tenant: target ?? record.tenant, id: record.id };
+    // What was forked is whole there: nothing leads to it any more from those whose words it holds.
+    const copy = { core: to, record: { ...record, ...key } };
+    yield { key, ...rest, ...(record.parent === null ? {} : { onArrived: () => markShared(from, record, { copy }) }) };
   }
 }
 
 /** A session on its way, or why it could not be read. */
-export type Arriving = { readonly key: SessionKey } & (
-  | { readonly portable: Portable }
-  | { readonly error: SessionError }
-);
+export type Arriving = {
+  readonly key: SessionKey;
+  /** What is to be done once it is there. */
+  readonly onArrived?: () => Promise<void>;
+} & ({ readonly portable: Portable } | { readonly error: SessionError });
 
 /** Sessions that are put into a store and checked there, and what became of them. */
 export class Copying {
@@ -169,6 +175,7 @@ export class Copying {
     try {
       if ("error" in session) throw session.error;
       const { arrived, bytes } = await copySession(this.#to, session.portable, session.key);
+      await session.onArrived?.();
       if (isAgain && arrived === "present") return arrived;
       this.#counts[arrived]++;
       this.#counts.bytes += bytes;

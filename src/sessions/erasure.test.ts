@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { innerScope } from "../domain/scope.ts";
 import { openSessions } from "../open.ts";
 import type { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
@@ -330,6 +331,105 @@ for (const [what, lose] of [
     }
   });
 }
+
+for (const [what, lose] of [
+  ["was removed", (sessions: Sessions) => sessions.remove("bob's")],
+  ["was cut", async (sessions: Sessions) => await (await sessions.get("bob's")).truncate(0)],
+  ["went with its user", (sessions: Sessions) => sessions.erase({ user: "bob" })],
+  [
+    "was put back from a snapshot, and removed",
+    async (sessions: Sessions) => {
+      await sessions.restore(await sessions.snapshot("bob's"), { onExists: "replace" });
+      await (await (await sessions.get("bob's")).fork({ as: "dan's" })).update({ user: "dan" });
+      await sessions.remove("bob's");
+    },
+  ],
+  [
+    "was put away, then forked, and removed",
+    async (sessions: Sessions) => {
+      await sessions.archive("bob's");
+      await (await (await sessions.get("bob's")).fork({ as: "dan's" })).update({ user: "dan" });
+      await sessions.remove("bob's");
+    },
+  ],
+] as const) {
+  test(`forks of a fork that ${what} are found as well, before and after what it was forked from goes`, async () => {
+    for (const isHersFirst of [false, true]) {
+      await using here = place();
+      const { sessions } = here;
+      const hers = await sessions.create({ id: "s", user: ada });
+      await talk(hers);
+      const bobs = await hers.fork({ as: "bob's" });
+      await bobs.update({ user: "bob" });
+      await talk(bobs, 2, "a word of Bob's");
+      await (await bobs.fork({ as: "carol's", at: 3 })).update({ user: "carol" });
+      await (await bobs.fork({ as: "of Bob's alone", at: 4 })).update({ user: "bob" });
+      if (isHersFirst) await sessions.remove("s");
+      await lose(sessions);
+      const left = (await idsIn(sessions)).filter((id) => /carol|dan|alone/.test(id));
+      const found = async (): Promise<string[]> => (await sessions.traces(ada)).sharedForks.ids.toSorted();
+      const holding = (await sessions.list({ user: "bob" })).sessions.some(
+        ({ id, turn }) => id === "bob's" && turn > 0,
+      );
+      assert(!holding);
+      assert.deepEqual(await found(), left);
+      const { sharedForks } = await sessions.erase({ user: ada });
+      assert.deepEqual([sharedForks.ids.toSorted(), await found()], [left, left]);
+      assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0);
+      assert.deepEqual(
+        (await idsIn(sessions)).filter((id) => left.includes(id)),
+        [],
+      );
+    }
+  });
+}
+
+test("what leads to forks goes with them", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const hers = await sessions.create({ id: "s", user: ada });
+  await talk(hers);
+  for (const user of ["bob", "carol"]) {
+    const fork = await hers.fork({ as: `${user}'s` });
+    await fork.update({ user });
+    await (await fork.fork({ as: `of ${user}'s` })).update({ user: "dan" });
+  }
+  const marks = (): Promise<number> =>
+    here.store.count({ tenant: innerScope("default", "shared-forks"), now: here.clock.now() });
+  await sessions.erase({ user: ada });
+  assert.equal(await marks(), 4);
+  await sessions.erase({ user: ada, forks: "erase" });
+  assert.equal(await marks(), 0);
+});
+
+test("a fork that was put back from a snapshot is found when what it was forked from is gone", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const hers = await sessions.create({ id: "s", user: ada });
+  await talk(hers);
+  await (await hers.fork({ as: "bob's" })).update({ user: "bob" });
+  await sessions.restore(await sessions.snapshot("bob's"), { onExists: "replace" });
+  await sessions.remove("s");
+  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["bob's"]);
+});
+
+test("a fork of what came after a user's words is none of that user's, however far up those stand", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const bobs = await sessions.create({ id: "bob's", user: "bob" });
+  await talk(bobs, 2, "a word of Bob's");
+  const hers = await bobs.fork({ as: "hers" });
+  await hers.update({ user: ada });
+  await talk(hers);
+  const carols = await hers.fork({ as: "carol's", at: 2 });
+  await carols.update({ user: "carol" });
+  await talk(carols, 3, "a word of Carol's");
+  await (await carols.fork({ as: "dan's" })).update({ user: "dan" });
+  await sessions.remove("carol's");
+  assert.deepEqual([(await sessions.traces(ada)).sharedForks, (await sessions.traces(ada)).ways], [none, 0]);
+  assert.deepEqual((await sessions.traces("bob")).sharedForks.ids.toSorted(), ["dan's", "hers"]);
+  assert.deepEqual((await sessions.traces("carol")).sharedForks.ids, ["dan's"]);
+});
 
 test("a fork under hold that is nobody's goes with the next erasure once it is not", async () => {
   await using here = place();

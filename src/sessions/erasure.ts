@@ -137,8 +137,12 @@ export class Erasure {
     for await (const { mark, isPlain, fork } of marksOf(this.#subject)) {
       // One that stays is marked anew, without the user's name.
       if (fork !== undefined) await this.#eraseFork(fork);
-      if (fork === undefined || isPlain) await this.#eraseAll("mark", [mark]);
+      if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
     }
+  }
+
+  async #stays({ record: { tenant, id, createdAt } }: Holding): Promise<boolean> {
+    return (await this.#subject.core.find({ tenant, id }))?.record.createdAt === createdAt;
   }
 
   async #eraseTheirs(record: SessionRecord): Promise<void> {
@@ -153,7 +157,10 @@ export class Erasure {
     if (record.hold !== null) return await this.#eraseForks(session);
     const handle = new Handle(this.#subject.core, record);
     try {
-      if (record.forkedAt > 0) await freeForks(handle, (newest) => this.#eraseForks({ ...session, record: newest }));
+      if (record.forkedAt > 0) {
+        const before = (newest: SessionRecord): Promise<void> => this.#eraseForks({ ...session, record: newest });
+        await freeForks(handle, { user: this.#subject.user, before });
+      }
     } catch (error) {
       // It went with what it was forked from, or somebody else erases the same user: the next look finds what is left.
       if (hasCode(error, "session_not_found")) return;

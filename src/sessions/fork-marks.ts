@@ -27,6 +27,9 @@ export interface MarkContent extends Omit<Holding, "record"> {
   readonly born: number;
 }
 
+/** From which turn on a user speaks in a session, and whether it goes with the user's own. */
+type Said = Omit<Holding, "record">;
+
 /** Whose turns are looked for. */
 interface Owner {
   readonly core: Core;
@@ -40,39 +43,100 @@ const markTtlMs = 100 * 365 * 86_400_000;
 const skewMs = 60_000;
 
 /**
- * Put down which forks of a session that is to go, or to be cut, hold turns of its user's and are not that user's: an erasure that comes
- * later would not find them otherwise. These marks bear the user's own name, until that is erased.
+ * Put down whose turns a session holds beside its user's, before it has them as its own: from then on nothing else leads there from
+ * whoever said them. These marks bear the users' own names, until those are erased. `copy` is the one that is to be found.
  */
-export async function markCopies(core: Core, record: SessionRecord): Promise<void> {
-  const { tenant, user } = record;
-  if (user === null || record.forkedAt === 0) return;
-  const subject = { core, tenant, user };
-  for await (const holding of forksHolding(subject, await theirs(subject, record))) {
-    if (holding.record.user === user) continue;
-    await putMark(core, { key: plainKey(subject, holding.record), user, holding });
+export async function markShared(
+  core: Core,
+  record: SessionRecord,
+  {
+    except,
+    copy = { core, record },
+  }: { except?: string | undefined; copy?: { core: Core; record: SessionRecord } } = {},
+): Promise<void> {
+  for (const [name, said] of await saidIn(core, record)) {
+    if (name === record.user || name === except || !(await holds(copy.core, copy.record, said.from))) continue;
+    await putMark(copy.core, name, { ...said, record: copy.record, isTheirs: said.isTheirs && record.user === null });
   }
 }
 
-/** Put down that a fork holds turns of a user's, once. @throws the store's errors */
-export async function putMark(
+/** Each user whose turns a session holds, as marks call that user, also through the sessions above it. */
+async function saidIn(core: Core, record: SessionRecord): Promise<ReadonlyMap<string, Said>> {
+  const said = new Map<string, Said>();
+  // Whoever is named first on the way up has what is nobody's below.
+  let isTheirs = true;
+  for await (const { record: above, from, reach } of lineOf(core, record)) {
+    const { user, parent, inherited } = above;
+    if (user !== null) {
+      if (from <= reach) add(user, { from, isTheirs });
+      isTheirs = false;
+    }
+    if (parent !== null || inherited === 0) continue;
+    for await (const mark of marksFor(core, above)) {
+      const found = mark.metadata as unknown as MarkContent;
+      if (mark.user !== null && found.from <= reach)
+        add(mark.user, { from: found.from, isTheirs: isTheirs && found.isTheirs });
+    }
+  }
+  return said;
+
+  function add(name: string, { from, isTheirs }: Said): void {
+    const known = said.get(name) ?? { from, isTheirs };
+    said.set(name, { from: Math.min(known.from, from), isTheirs: known.isTheirs || isTheirs });
+  }
+}
+
+/** A session and those above it, each with its first own turn, and the last turn that the session at the bottom has of it. */
+async function* lineOf(
   core: Core,
-  { key, user, holding }: { key: SessionKey; user: string; holding: Holding },
-): Promise<void> {
-  if ((await core.find(key)) !== undefined) return;
-  const { record, from, isTheirs } = holding;
-  const metadata: Metadata = { session: record.id, born: record.createdAt, from, isTheirs };
+  bottom: SessionRecord,
+): AsyncGenerator<{ readonly record: SessionRecord; readonly from: number; readonly reach: number }, void, void> {
+  let reach = Infinity;
+  for (let record = bottom; ;) {
+    yield { record, from: firstOwn(record, "turns"), reach };
+    const { parent, tenant } = record;
+    if (parent === null) return;
+    reach = Math.min(reach, parent.at);
+    const above = (await core.find({ tenant, id: parent.id }))?.record;
+    if (above === undefined || above.createdAt !== parent.born) return;
+    record = above;
+  }
+}
+
+/** The marks of a session, page by page. */
+async function* marksFor(core: Core, record: SessionRecord): AsyncGenerator<SessionRecord, void, void> {
+  const query = {
+    order: "recent",
+    tenant: marksScope(record.tenant),
+    agent: nameOf(record),
+    now: 0,
+    limit: 50,
+  } as const;
+  for (let after: { after?: string } = {}; ;) {
+    const { records, next } = await core.store.find({ ...query, ...after });
+    yield* records;
+    if (next === undefined) return;
+    after = { after: next };
+  }
+}
+
+/** Put down under this name that a fork holds turns of a user's, once. @throws the store's errors */
+export async function putMark(core: Core, name: string, { record, from, isTheirs }: Holding): Promise<void> {
+  const key = markKey(name, record);
+  if ((await core.find(key))?.record !== undefined) return;
+  const { id: session, createdAt: born } = record;
+  const metadata: Metadata = { session, born, from, isTheirs };
+  // As old as the fork: a mark is the same wherever it is put down, and may be copied there as well.
+  const content = { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born };
   // Where somebody else has put it down meanwhile, it is there.
-  await core.commit([innerChange(core, key, undefined, { user, metadata, ttlMs: markTtlMs })]);
+  await core.commit([innerChange(core, key, undefined, content)]);
 }
 
 /** A session of the user's own, with the first turn of its line that is. */
-export async function theirs({ core, tenant, user }: Owner, record: SessionRecord): Promise<Holding> {
+export async function theirs({ core, user }: Owner, record: SessionRecord): Promise<Holding> {
   let from = firstOwn(record, "turns");
-  for (let { parent } = record; parent !== null;) {
-    const above: SessionRecord | undefined = (await core.find({ tenant, id: parent.id }))?.record;
-    if (above === undefined || above.createdAt !== parent.born) break;
-    if (above.user === user) from = firstOwn(above, "turns");
-    ({ parent } = above);
+  for await (const above of lineOf(core, record)) {
+    if (above.record.user === user && above.from <= above.reach) ({ from } = above);
   }
   return { record, from, isTheirs: true };
 }
@@ -99,10 +163,14 @@ export async function holds(core: Core, fork: SessionRecord, turn: number): Prom
   return entry !== undefined && entry.at <= fork.createdAt + skewMs;
 }
 
-/** The key of a mark that bears the user's name. */
-export function plainKey({ tenant, user }: Owner, { id, createdAt }: SessionRecord): SessionKey {
-  const name = hash("sha256", JSON.stringify([user, id, createdAt]), "hex");
-  return { tenant: marksScope(tenant), id: `plain-${name}` };
+/** The key of the mark of a fork that calls a user by this name. */
+export function markKey(name: string, { tenant, id, createdAt }: SessionRecord): SessionKey {
+  return { tenant: marksScope(tenant), id: hash("sha256", JSON.stringify([name, id, createdAt]), "hex") };
+}
+
+/** What all marks of a session have in common. */
+function nameOf({ id, createdAt }: SessionRecord): string {
+  return hash("sha256", JSON.stringify([id, createdAt]), "hex");
 }
 
 /** Where the marks of a tenant are. */

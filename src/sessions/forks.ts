@@ -1,12 +1,12 @@
 /** What becomes of the forks of a session that is to be cut or to go. */
 import { headOf, lastOwn } from "../domain/change.ts";
-import type { SessionKey } from "../domain/entry.ts";
-import { forgetForks, forkOf, ownTurns } from "../domain/fork.ts";
+import type { Entry, SessionKey } from "../domain/entry.ts";
+import { forgetForks, forkOf, ownTurns, parentOf } from "../domain/fork.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
-import { markCopies } from "./fork-marks.ts";
+import { markShared } from "./fork-marks.ts";
 import { eachEntry } from "./log-reader.ts";
 
 /** So often may sessions change under who gives forks their own. */
@@ -28,23 +28,20 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
 }
 
 /**
- * Give each fork of the session a copy of the turns it shares. `mark` puts down first what will not be known any more once that is done:
- * whose words they were.
+ * Give each fork of the session a copy of the turns it shares, with a mark of whose words they are. `erasing` has somebody forgotten: it
+ * does what comes before that, and its user is not named in any mark.
  */
 export async function freeForks(
   handle: Handle,
-  mark: (record: SessionRecord) => Promise<void> = (record) => markCopies(handle.core, record),
+  erasing?: { readonly user: string; readonly before: (record: SessionRecord) => Promise<void> },
 ): Promise<void> {
   await handle.peek();
-  await mark(handle.record);
-  const count = lastOwn(handle.record, "forks");
-  for await (const id of forksOf(handle.core, handle.record)) await detach(handle.core, handle.record, id);
-  await handle.write(({ record }) => forgetForks(record, count));
-}
-
-/** The ids of the sessions that were forked from this one, also of those that are gone by now. */
-export async function* forksOf(core: Core, record: SessionRecord): AsyncGenerator<string, void, void> {
-  for await (const entry of eachEntry(core, record, "forks")) yield forkOf(entry);
+  await erasing?.before(handle.record);
+  const { core, record } = handle;
+  const count = lastOwn(record, "forks");
+  for await (const entry of eachEntry(core, record, "forks"))
+    await detach(core, record, { entry, except: erasing?.user });
+  await handle.write(({ record: newest }) => forgetForks(newest, count));
 }
 
 /** True for a session that shares turns of this one. */
@@ -52,11 +49,20 @@ export function isForkOf({ parent }: SessionRecord, { id, createdAt }: SessionRe
   return parent !== null && parent.id === id && parent.born === createdAt;
 }
 
-async function detach(core: Core, from: SessionRecord, id: string): Promise<void> {
+async function detach(
+  core: Core,
+  from: SessionRecord,
+  { entry, except }: { entry: Entry; except: string | undefined },
+): Promise<void> {
+  const id = forkOf(entry);
   const key: SessionKey = { tenant: from.tenant, id };
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const fork = (await core.find(key))?.record;
-    if (fork === undefined || !isForkOf(fork, from)) return;
+    if (fork === undefined) return;
+    // One that has its turns already, having been put back from a snapshot, holds them all the same.
+    const parent = fork.parent ?? parentOf(fork, entry, from);
+    await markShared(core, { ...fork, parent }, { copy: { core, record: fork }, except });
+    if (!isForkOf(fork, from)) return;
     const turns = await Array.fromAsync(eachEntry(core, fork, "turns"));
     if (turns.length < headOf(fork, "turns")) continue;
     if ((await core.commit([ownTurns(fork, turns)])).status === "ok") return;

@@ -10,11 +10,19 @@ export function innerChange(
   core: Core,
   key: SessionKey,
   found: SessionRecord | undefined,
-  content: { readonly user?: string; readonly metadata: Metadata; readonly ttlMs: number },
+  content: {
+    readonly agent?: string;
+    readonly user?: string;
+    readonly metadata: Metadata;
+    readonly ttlMs: number;
+    /** When it begins to live. @default now */
+    readonly now?: number;
+  },
 ): Change {
-  const { user = null, metadata, ttlMs } = content;
-  const session = { key, agent: "perdure", user, metadata, ttlMs, maxAgeMs: null, instructions: null };
-  return changeOf(draftOfNew(session, found?.version ?? 0, core.context()));
+  const { agent = "perdure", user = null, metadata, ttlMs } = content;
+  const context = core.context();
+  const session = { key, agent, user, metadata, ttlMs, maxAgeMs: null, instructions: null };
+  return changeOf(draftOfNew(session, found?.version ?? 0, { ...context, now: content.now ?? context.now }));
 }
 
 /** What a record that was found says, if its time is not up. */

@@ -2,15 +2,13 @@
  * What a user said lives on in sessions of others that were forked from the user's, in forks of those, and so on. While the
  * user's session is there, its log of forks leads to them; before it goes, a mark is put down for each that stays.
  */
-import type { SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
-import { keyedName } from "./device-secret.ts";
 import { subjectOf } from "./erasure-receipt.ts";
 import {
   forksHolding,
   holds,
+  markKey,
   marksScope,
-  plainKey,
   putMark,
   theirs,
   type Holding,
@@ -52,7 +50,7 @@ export async function* holdingsOf(subject: Subject): AsyncGenerator<Holding, voi
   for await (const { fork, isPlain } of marksOf(subject)) {
     if (fork === undefined) continue;
     // A fork may bear both marks for a moment.
-    if (isPlain && (await subject.core.find(markKey(subject, fork.record))) !== undefined) continue;
+    if (isPlain && (await subject.core.find(markKey(hashOf(subject), fork.record))) !== undefined) continue;
     yield fork;
     yield* unmarkedBelow(subject, fork);
   }
@@ -68,7 +66,7 @@ async function* unmarkedBelow(subject: Subject, one: Holding): AsyncGenerator<Ho
   for await (const fork of forksHolding(subject, one)) {
     // The user's own are looked at by themselves, and so is what has a mark.
     if (fork.record.user === subject.user) continue;
-    const marks = [markKey(subject, fork.record), plainKey(subject, fork.record)];
+    const marks = [hashOf(subject), subject.user].map((name) => markKey(name, fork.record));
     if ((await subject.core.findAll(marks)).some((mark) => mark !== undefined)) continue;
     yield fork;
     yield* unmarkedBelow(subject, fork);
@@ -77,13 +75,13 @@ async function* unmarkedBelow(subject: Subject, one: Holding): AsyncGenerator<Ho
 
 /** Put down that this fork holds turns of the user's, once, under a name that only the secret leads to. @throws the store's errors */
 export async function markFork(subject: Subject, holding: Holding): Promise<void> {
-  const { core, tenant, user } = subject;
-  await putMark(core, { key: markKey(subject, holding.record), user: subjectOf(core, tenant, user), holding });
+  await putMark(subject.core, hashOf(subject), holding);
 }
 
 /** All marks of the user, first those that bear the user's name; they may be removed on the way. */
-export async function* marksOf({ core, tenant, user }: Subject): AsyncGenerator<Marked, void, void> {
-  for (const name of [user, subjectOf(core, tenant, user)]) {
+export async function* marksOf(subject: Subject): AsyncGenerator<Marked, void, void> {
+  const { core, tenant, user } = subject;
+  for (const name of [user, hashOf(subject)]) {
     for await (const marks of pagesOf(core, marksScope(tenant), name)) {
       for (const mark of marks) {
         const { session, born, from, isTheirs } = mark.metadata as unknown as MarkContent;
@@ -96,7 +94,6 @@ export async function* marksOf({ core, tenant, user }: Subject): AsyncGenerator<
   }
 }
 
-function markKey({ core, tenant, user }: Subject, { id, createdAt }: SessionRecord): SessionKey {
-  const name = keyedName(core, tenant, "erased", JSON.stringify([user, id, createdAt]));
-  return { tenant: marksScope(tenant), id: name };
+function hashOf({ core, tenant, user }: Subject): string {
+  return subjectOf(core, tenant, user);
 }

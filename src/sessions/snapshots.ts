@@ -12,6 +12,7 @@ import { guardLease, sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { markShared } from "./fork-marks.ts";
 import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { agentId } from "./opening.ts";
@@ -129,6 +130,7 @@ export async function replaceable(core: Core, record: SessionRecord): Promise<Se
   guardLease(handle.record, null, core.context());
   guardHold(handle.record);
   if (handle.record.forkedAt > 0) await freeForks(handle);
+  if (handle.record.parent !== null) await markShared(core, handle.record);
   return handle.record;
 }
 
