@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { open, readdir, readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -121,6 +121,23 @@ test("the report is one file that loads nothing, runs nothing, and takes nobody'
   const open = [...html.matchAll(/<(svg|g|table|tr|td|dl|div)\b/g)].length;
   const closed = [...html.matchAll(/<\/(svg|g|table|tr|td|dl|div)>/g)].length;
   assert.equal(open, closed, "what is opened is closed");
+});
+
+test("whoever reads a report while it is made anew reads one that is whole", async () => {
+  await using place = await filled();
+  const file = join(place.folder, "report.html");
+  await place.run(["stats", "--html", file]);
+  const before = await readFile(file, "utf8");
+  await using reader = await open(file);
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await sessions.create({ agent: "another" });
+  assert.equal((await place.run(["stats", "--html", file])).code, 0);
+  assert.equal(await reader.readFile("utf8"), before);
+  assert.notEqual(await readFile(file, "utf8"), before);
+  assert.deepEqual(
+    (await readdir(place.folder)).filter((name) => name.includes("report")),
+    ["report.html"],
+  );
 });
 
 test("of an empty store there are figures and a report all the same", async () => {
