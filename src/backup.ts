@@ -58,11 +58,13 @@ export async function backupStore(url: string, path: string, options: BackupOpti
 
 async function backupDatabase(url: string, file: string, { onProgress }: BackupOptions): Promise<BackupReport> {
   const { fileOfUrl } = await import("./store/sqlite/open.ts");
+  const { guardExisting } = await import("./store/sqlite/database-file.ts");
   const { backupSqlite } = await import("./store/sqlite/backup.ts");
   const source = fileOfUrl(url);
   if (source === undefined) {
     throw new SessionError("argument_invalid", { name: "store", value: url, expected: "a database in a file" });
   }
+  guardExisting(source);
   guardTarget(file, source);
   const { size } = await named(source, () => stat(source));
   let content = { sessions: 0, entries: 0 };

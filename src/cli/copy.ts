@@ -5,7 +5,7 @@ import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from
 import { note, printable, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
-import { fileOfStore } from "./store-file.ts";
+import { fileOfStore, guardExistingStore } from "./store-file.ts";
 
 interface Options extends JsonOption {
   readonly from: string;
@@ -31,6 +31,7 @@ export function copyCommand(): Command {
 }
 
 async function copy({ from, to, tenant, json }: Options): Promise<void> {
+  await guardExistingStore(from);
   await guardApart(from, to);
   await untilSignalled(async (signal) => {
     const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;

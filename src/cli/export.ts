@@ -5,7 +5,7 @@ import { ExportFile, packedPiece, Piece, type ExportPosition } from "../moving/e
 import { renderings } from "../moving/renderings.ts";
 import { instant } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
+import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
 import { note, printable, report } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
@@ -88,7 +88,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
 
 /** False where the signal stopped it. */
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const { agent, user, state, since, format } = options;
   const selection: SessionSelection = {
     ...(agent === undefined ? {} : { agent }),

@@ -7,7 +7,7 @@ import { guardTarget } from "../sessions/target-file.ts";
 import { sumNames } from "../store/tally.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
+import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
 import { bytes, note, number, span, writeJson, writeTable } from "./output.ts";
 import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
@@ -46,7 +46,7 @@ export function statsCommand(): Command {
 
 async function stats({ by, since, limit, json, csv, html, ...options }: StatsOptions): Promise<void> {
   if (html !== undefined) guardTarget(resolve(html), await fileOfStore(storeUrl(options)));
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const query = { limit, ...(since === undefined ? {} : { since }) };
   if (html !== undefined) {
     await writeReport(sessions, html, query);

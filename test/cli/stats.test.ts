@@ -142,6 +142,7 @@ test("whoever reads a report while it is made anew reads one that is whole", asy
 
 test("of an empty store there are figures and a report all the same", async () => {
   await using place = await Workplace.open();
+  await (await openSessions({ store: place.storeUrl, sweep: false })).close();
   const { stdout, code } = await place.run(["stats"]);
   assert.equal(code, 0);
   assert.match(stdout, /^SESSIONS +0\n/);
