@@ -11,6 +11,7 @@ import { Core } from "./sessions/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/copying.ts";
 import { makeDurably, named } from "./sessions/durable-file.ts";
 import { resolveOptions } from "./sessions/options.ts";
+import { guardTarget } from "./sessions/target-file.ts";
 import type { Store } from "./store/store.ts";
 
 /** What a backup holds, and where. */
@@ -42,7 +43,7 @@ export interface BackupOptions {
 /**
  * Write the whole store, as it is at one moment, into a file, while writers go on; read it back, and only then give it its
  * name. Of an SQLite store that is a database made by SQLite's own backup, of a PostgreSQL store lines of JSON.
- * @throws SessionError `argument_invalid` for a store in memory, `store_full`, `store_invalid` where something is damaged
+ * @throws SessionError `argument_invalid` for a store in memory and for a file that a store is in, `store_full`, `store_invalid` where something is damaged
  */
 export async function backupStore(url: string, path: string, options: BackupOptions = {}): Promise<BackupReport> {
   const file = resolve(path);
@@ -57,11 +58,14 @@ export async function backupStore(url: string, path: string, options: BackupOpti
 
 async function backupDatabase(url: string, file: string, { onProgress }: BackupOptions): Promise<BackupReport> {
   const { fileOfUrl } = await import("./store/sqlite/open.ts");
+  const { guardExisting } = await import("./store/sqlite/database-file.ts");
   const { backupSqlite } = await import("./store/sqlite/backup.ts");
   const source = fileOfUrl(url);
   if (source === undefined) {
     throw new SessionError("argument_invalid", { name: "store", value: url, expected: "a database in a file" });
   }
+  guardExisting(source);
+  guardTarget(file, source);
   const { size } = await named(source, () => stat(source));
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
@@ -76,6 +80,7 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
   const { openPostgresMoment } = await import("./store/postgres/moment.ts");
   const { packedPiece, Piece } = await import("./moving/export-file.ts");
   const { backupLines } = await import("./moving/backup-lines.ts");
+  guardTarget(file, undefined);
   const packed = file.endsWith(".gz");
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {

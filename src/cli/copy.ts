@@ -1,9 +1,11 @@
 import type { Command } from "commander";
-import { openSessions, type CopyOptions, type CopyReport } from "../index.ts";
+import { openSessions, SessionError, type CopyOptions, type CopyReport } from "../index.ts";
+import { isSame } from "../sessions/target-file.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "./command.ts";
 import { note, printable, writeJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
+import { fileOfStore, guardExistingStore } from "./store-file.ts";
 
 interface Options extends JsonOption {
   readonly from: string;
@@ -29,6 +31,8 @@ export function copyCommand(): Command {
 }
 
 async function copy({ from, to, tenant, json }: Options): Promise<void> {
+  await guardExistingStore(from);
+  await guardApart(from, to);
   await untilSignalled(async (signal) => {
     const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;
     await using source = await openSessions({ store: from, ...own });
@@ -37,6 +41,18 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
       return await source.copyTo(target, { everything: tenant === undefined, signal, ...progress });
     });
     tellCopy(done, { json, verb: "copied" });
+  });
+}
+
+/** A store copied onto itself would look like one that is safe elsewhere. */
+async function guardApart(from: string, to: string): Promise<void> {
+  const [source, target] = [await fileOfStore(from), await fileOfStore(to)];
+  const isOne = source === undefined || target === undefined ? from === to : isSame(source, target);
+  if (!isOne) return;
+  throw new SessionError("argument_invalid", {
+    name: "--to",
+    value: "the store that --from names",
+    expected: "another store",
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { openSessions, type Finding, type Sessions } from "../index.ts";
 import { bareCommand, examples, jsonOption, type JsonOption } from "./command.ts";
-import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
+import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
 import { note, printable, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -49,7 +49,7 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
 /** A schema that is out of date is something to find, not something to change on the way in. */
 async function openToLook(options: Pick<StoreOptions, "store">): Promise<Sessions> {
   const url = storeUrl(options);
-  if (!/^postgres(ql)?:/i.test(url)) return await openFor(options);
+  if (!/^postgres(ql)?:/i.test(url)) return await openExisting(options);
   const { openPostgres } = await import("../store/postgres/open.ts");
   return await openSessions({ store: await openPostgres({ url, migrate: false, serverless: true }), sweep: false });
 }

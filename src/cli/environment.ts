@@ -1,5 +1,6 @@
 import { openaiModel } from "../adapters/openai.ts";
 import { openSessions, SessionError, type Agent, type Model, type Sessions } from "../index.ts";
+import { guardExistingStore } from "./store-file.ts";
 
 /** The options that every command takes to find its store. */
 export interface StoreOptions {
@@ -25,6 +26,12 @@ export async function openFor(
     ...(extra.model === undefined ? {} : { model: extra.model }),
     ...(extra.secret === undefined ? {} : { secret: extra.secret }),
   });
+}
+
+/** As {@link openFor}, for commands that only read or remove. @throws SessionError as {@link guardExistingStore} */
+export async function openExisting(options: StoreOptions, extra: { readonly secret?: string } = {}): Promise<Sessions> {
+  await guardExistingStore(storeUrl(options));
+  return await openFor(options, extra);
 }
 
 /**

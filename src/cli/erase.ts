@@ -4,9 +4,10 @@ import type { ErasureReceipt, SharedForks, Traces } from "../index.ts";
 import { CliError } from "./cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
-import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
+import { openFor, storeUrl, variable, type StoreOptions } from "./environment.ts";
 import { note, printable, report, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
+import { guardExistingStore } from "./store-file.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user: string;
@@ -40,7 +41,10 @@ export function eraseCommand(): Command {
 async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
   const url = storeUrl(options);
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options, { secret: serverSecret(url) });
+    // Before a secret is made beside it. Who has the secret needs no store to verify.
+    if (verify === undefined || variable("PERDURE_SECRET") === undefined) await guardExistingStore(url);
+    const store = verify === undefined ? url : "memory:";
+    await using sessions = await openFor({ ...options, store }, { secret: serverSecret(url) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
       const valid = sessions.verifyErasure(receipt, user);

@@ -5,7 +5,7 @@ import type { RemoteSessions } from "../client/index.ts";
 import { SessionError, type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../index.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, variable, type StoreOptions } from "./environment.ts";
+import { openExisting, variable, type StoreOptions } from "./environment.ts";
 import { localTime, note, printable, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
@@ -53,7 +53,7 @@ export function eventsCommand(): Command {
 async function events({ json, limit, follow, store, tenant, url, key, ...filter }: EventsOptions): Promise<void> {
   await untilSignalled(async (signal) => {
     const named = { ...(store === undefined ? {} : { store }), ...(tenant === undefined ? {} : { tenant }) };
-    await using local = url === undefined ? await openFor(named) : undefined;
+    await using local = url === undefined ? await openExisting(named) : undefined;
     const sessions = local ?? (await serverAt(url ?? "", key));
     const write = json === true ? writeEventJson : writeEvent;
     if (follow === true || filter.since !== undefined) {

@@ -5,10 +5,11 @@ import { ExportFile, packedPiece, Piece, type ExportPosition } from "../moving/e
 import { renderings } from "../moving/renderings.ts";
 import { instant } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, storeUrl, type StoreOptions } from "./environment.ts";
+import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
 import { note, printable, report } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
+import { fileOfStore } from "./store-file.ts";
 
 interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -71,7 +72,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
     }
     const store = storeUrl(options);
     const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
-    await using file = await ExportFile.open(out, of);
+    await using file = await ExportFile.open(out, of, await fileOfStore(store));
     const { sessions: earlier } = file.position;
     if (earlier > 0) note(`going on behind ${earlier} sessions that are written already`);
     if (await exportTo(file, options, signal)) {
@@ -87,7 +88,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
 
 /** False where the signal stopped it. */
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const { agent, user, state, since, format } = options;
   const selection: SessionSelection = {
     ...(agent === undefined ? {} : { agent }),

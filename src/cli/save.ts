@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor } from "./environment.ts";
+import { openExisting } from "./environment.ts";
 import { report } from "./output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
 
@@ -18,7 +18,7 @@ export function saveCommand(): Command {
 }
 
 async function save(id: string, { json, ...options }: FolderOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const { file, bytes, savedAt } = await snapshotFolder(options, sessions).save(id);
   report({ session: id, file, bytes, savedAt }, `session ${id} is saved in ${file} (${bytes} bytes)`, { json });
 }

@@ -3,7 +3,7 @@ import type { ListQuery, SessionInfo, SessionState } from "../index.ts";
 import { sessionStates } from "../domain/states.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openExisting, type StoreOptions } from "./environment.ts";
 import { localTime, note, writeJson, writeTable } from "./output.ts";
 
 interface ListOptions extends StoreOptions, JsonOption {
@@ -37,7 +37,7 @@ export function listCommand(): Command {
 }
 
 async function list({ json, since, before, store, tenant, ...filter }: ListOptions): Promise<void> {
-  await using sessions = await openFor({
+  await using sessions = await openExisting({
     ...(store === undefined ? {} : { store }),
     ...(tenant === undefined ? {} : { tenant }),
   });

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openExisting, type StoreOptions } from "./environment.ts";
 import { report } from "./output.ts";
 
 export function removeCommand(): Command {
@@ -12,7 +12,7 @@ export function removeCommand(): Command {
 }
 
 async function remove(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   await sessions.remove(id);
   report({ session: id, removed: true }, `session ${id} is removed, with everything in it`, { json });
 }

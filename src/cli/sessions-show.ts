@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Holder, Message, Session, SessionInfo, Turn } from "../index.ts";
 import { wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openExisting, type StoreOptions } from "./environment.ts";
 import { localTime, printable, span, writeJson, writeTable } from "./output.ts";
 
 interface ShowOptions extends StoreOptions, JsonOption {
@@ -22,7 +22,7 @@ export function showCommand(): Command {
 }
 
 async function show(id: string, { turns, json, ...options }: ShowOptions): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   const holder = await session.holder();
   const last = await Array.fromAsync(session.turns({ last: turns }));

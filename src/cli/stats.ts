@@ -1,15 +1,17 @@
-import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Sessions, Spread, Stats, StatsDay, StatsGroup, TallyKind } from "../index.ts";
+import { writeDurably } from "../sessions/durable-file.ts";
 import { statsKinds } from "../sessions/stats.ts";
+import { guardTarget } from "../sessions/target-file.ts";
 import { sumNames } from "../store/tally.ts";
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
-import { openFor, type StoreOptions } from "./environment.ts";
+import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
 import { bytes, note, number, span, writeJson, writeTable } from "./output.ts";
 import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
+import { fileOfStore } from "./store-file.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
   readonly by: TallyKind;
@@ -43,7 +45,8 @@ export function statsCommand(): Command {
 }
 
 async function stats({ by, since, limit, json, csv, html, ...options }: StatsOptions): Promise<void> {
-  await using sessions = await openFor(options);
+  if (html !== undefined) guardTarget(resolve(html), await fileOfStore(storeUrl(options)));
+  await using sessions = await openExisting(options);
   const query = { limit, ...(since === undefined ? {} : { since }) };
   if (html !== undefined) {
     await writeReport(sessions, html, query);
@@ -62,7 +65,7 @@ async function stats({ by, since, limit, json, csv, html, ...options }: StatsOpt
 
 async function writeReport(sessions: Sessions, file: string, query: { readonly since?: Date }): Promise<void> {
   const found = await sessions.stats({ ...query, by: ["day", "agent", "model", "user"], limit: 366 });
-  await writeFile(file, statsReport(found));
+  await writeDurably(resolve(file), (handle) => handle.writeFile(statsReport(found)));
   note(`written to ${resolve(file)}`);
 }
 

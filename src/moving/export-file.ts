@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { makeFolder, named, syncFolder, writeDurably } from "../sessions/durable-file.ts";
+import { guardTarget } from "../sessions/target-file.ts";
 
 /** How far an export has come. */
 export interface ExportPosition {
@@ -43,9 +44,13 @@ export class ExportFile implements AsyncDisposable {
     this.#kept = bytes;
   }
 
-  /** `what` says what is exported: a file that was begun for something else is begun anew. */
-  static async open(path: string, what: string): Promise<ExportFile> {
+  /**
+   * `what` says what is exported: a file that was begun for something else is begun anew. `store` is the file it comes from.
+   * @throws SessionError `argument_invalid` for a file that a store is in, `store_full`, `store_read_only`, `store_unavailable`
+   */
+  static async open(path: string, what: string, store?: string): Promise<ExportFile> {
     const file = resolve(path);
+    guardTarget(file, store);
     // It may name a store with its password.
     const of = hash("sha256", what);
     return await named(file, async () => {

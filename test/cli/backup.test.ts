@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -101,4 +110,49 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   );
   assert(!existsSync(join(place.folder, "none.db")));
   assert.equal((await place.run(["backup", bad, "--store", "memory:"])).code, 2);
+});
+
+test("no command writes its file over a store: neither its own, under any name, nor one that is in use", async () => {
+  await using place = await stocked();
+  await using inUse = await openSessions({ store: place.storeUrl, sweep: false });
+  await (await inUse.create({ id: "before" })).append({ input: "said" });
+  const file = join(place.folder, "perdure.db");
+  symlinkSync(file, join(place.folder, "symbolic.db"));
+  linkSync(file, join(place.folder, "hard.db"));
+  const empty = `sqlite:${join(place.folder, "other.db")}`;
+  await (await openSessions({ store: empty, sweep: false })).close();
+  const names = ["perdure.db", "symbolic.db", "hard.db", "perdure.db-wal", "perdure.db-shm", "perdure.db.secret"];
+  const targets = [...names.map((name) => [name, place.storeUrl] as const), ["perdure.db", empty] as const];
+  const before = statSync(file).ino;
+  for (const [target, store] of targets) {
+    for (const args of [
+      ["backup", target],
+      ["export", "--out", target],
+      ["stats", "--html", target],
+    ]) {
+      const { code, stderr } = await place.run([...args, "--store", store]);
+      assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);
+      assert.match(stderr, /the file to write is .*expected another .*\[argument_invalid\]\n$/);
+    }
+  }
+  assert.equal((await place.run(["backup", "."])).code, 2);
+  assert.equal(statSync(file).ino, before);
+  assert(!existsSync(`${file}.secret`));
+  await (await inUse.get("before")).append({ input: "said afterwards" });
+  await using again = await openSessions({ store: place.storeUrl, sweep: false });
+  assert.equal((await again.get("before")).info.turn, 2);
+});
+
+test("a store is not copied onto itself", async () => {
+  await using place = await stocked();
+  symlinkSync(join(place.folder, "perdure.db"), join(place.folder, "symbolic.db"));
+  for (const [from, to] of [
+    [place.storeUrl, "sqlite:./perdure.db"],
+    ["sqlite:symbolic.db", `${place.storeUrl}?synchronous=normal`],
+    ["postgres://nobody@127.0.0.1:1/none", "postgres://nobody@127.0.0.1:1/none"],
+  ] as const) {
+    const { code, stderr } = await place.run(["copy", "--from", from, "--to", to]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /--to is the store that --from names; expected another store \[argument_invalid\]/);
+  }
 });

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { setUp, Workplace } from "./command-line.ts";
@@ -59,6 +60,7 @@ const refused: readonly (readonly [title: string, args: readonly string[], code:
 for (const [title, args, code, message] of refused) {
   test(`${title}: exit ${code}, one clear line, no stack`, async () => {
     await using context = await setUp();
+    await (await openSessions({ store: context.place.storeUrl, sweep: false })).close();
     const result = await context.place.run(args);
     assert.match(result.stderr, message);
     assert.equal(result.code, code);
@@ -259,4 +261,39 @@ test("a model's address without a model behind it is an error that says so, and 
 test("PERDURE_DEBUG adds the stack", async () => {
   await using place = await Workplace.open({ PERDURE_DEBUG: "1" });
   assert.match((await place.run(["sessions", "show", "nope"])).stderr, /\n {4}at .*\n/);
+});
+
+test("a mistyped name of an SQLite file is told by whatever only reads or removes, and no file is made", async () => {
+  await using place = await Workplace.open();
+  const at = ["--store", "sqlite:typo.db"];
+  for (const args of [
+    ["erase", "--user", "ada", ...at],
+    ["erase", "--user", "ada", "--dry-run", ...at],
+    ["erase", "--user", "ada", "--verify", "receipt.json", ...at],
+    ["copy", "--from", "sqlite:typo.db", "--to", "sqlite:other.db"],
+    ["export", ...at],
+    ["export", "--out", "all.ndjson", ...at],
+    ["stats", ...at],
+    ["stats", "--html", "report.html", ...at],
+    ["doctor", "--repair", ...at],
+    ["events", ...at],
+    ["sessions", "list", ...at],
+    ["sessions", "show", "a", ...at],
+    ["sessions", "remove", "a", ...at],
+    ["save", "a", ...at],
+    ["backup", "monday.db", ...at],
+  ]) {
+    const { code, stdout, stderr } = await place.run(args);
+    assert.equal(code, 1, args.join(" "));
+    assert.equal(stdout, "");
+    assert.match(
+      stderr,
+      /typo\.db cannot be reached: there is no such file; correct the name .* \[store_unavailable\]\n$/,
+    );
+    assert.deepEqual(
+      readdirSync(place.folder).filter((name) => !name.startsWith(".")),
+      [],
+      args.join(" "),
+    );
+  }
 });

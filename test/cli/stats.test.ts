@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { open, readdir, readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -123,8 +123,26 @@ test("the report is one file that loads nothing, runs nothing, and takes nobody'
   assert.equal(open, closed, "what is opened is closed");
 });
 
+test("whoever reads a report while it is made anew reads one that is whole", async () => {
+  await using place = await filled();
+  const file = join(place.folder, "report.html");
+  await place.run(["stats", "--html", file]);
+  const before = await readFile(file, "utf8");
+  await using reader = await open(file);
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await sessions.create({ agent: "another" });
+  assert.equal((await place.run(["stats", "--html", file])).code, 0);
+  assert.equal(await reader.readFile("utf8"), before);
+  assert.notEqual(await readFile(file, "utf8"), before);
+  assert.deepEqual(
+    (await readdir(place.folder)).filter((name) => name.includes("report")),
+    ["report.html"],
+  );
+});
+
 test("of an empty store there are figures and a report all the same", async () => {
   await using place = await Workplace.open();
+  await (await openSessions({ store: place.storeUrl, sweep: false })).close();
   const { stdout, code } = await place.run(["stats"]);
   assert.equal(code, 0);
   assert.match(stdout, /^SESSIONS +0\n/);

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import { SessionError } from "../../errors.ts";
 import { applicationId } from "./schema.ts";
@@ -23,8 +22,6 @@ export async function backupSqlite(
   copy: string,
   onProgress: (done: { readonly pages: number; readonly total: number }) => void,
 ): Promise<BackupContent> {
-  // SQLite would make the file where there is none.
-  if (!existsSync(file)) throw new SessionError("store_unavailable", { store: file, reason: "there is no such file" });
   let source: DatabaseSync | undefined;
   try {
     source = new DatabaseSync(file, { timeout: 5000 });

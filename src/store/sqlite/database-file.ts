@@ -20,6 +20,17 @@ export function guardFile(file: string): void {
   if (reason !== undefined) throw new SessionError("store_read_only", { store: file, reason });
 }
 
+/**
+ * For who only reads or removes: SQLite would make the file where there is none, and a mistyped name would be an empty store.
+ * @throws SessionError as {@link guardFile}, and `store_unavailable` where there is no file
+ */
+export function guardExisting(file: string): void {
+  guardFile(file);
+  if (kindOf(file) !== undefined) return;
+  const reason = "there is no such file; correct the name of the store";
+  throw new SessionError("store_unavailable", { store: file, reason });
+}
+
 /** Why the file, or its folder, where the log is kept beside it, cannot be written; undefined where both can. */
 export function whyReadOnly(file: string): string | undefined {
   return (kindOf(file) === undefined ? undefined : whyNotWritable(file)) ?? whyNotWritable(dirname(file));
