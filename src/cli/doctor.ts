@@ -42,7 +42,7 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
       ...(skipped === 0 ? [] : [`${skipped} left alone, somebody is at work in them`]),
       ...(complete
         ? []
-        : [unreadable === null ? "not all could be looked at" : `no session can be read: ${unreadable}`]),
+        : [unreadable === null ? "not all could be looked at" : "no session can be read until the schema is mended"]),
     ];
     note(parts.join(", "));
     if (left > 0 || !complete) process.exitCode ||= 1;

@@ -269,8 +269,8 @@ test("perdure doctor tells of the schema without changing it, and mends it when 
     told.stdout,
     /^schema {2}the store: the schema is at step 1, .* \(--repair: "perdure migrate" takes it there: /,
   );
-  const nothing = "0 sessions looked at, 1 thing is wrong, no session can be read";
-  assert.deepEqual([told.code, told.stderr.replace(/:.*/, "")], [1, `${nothing}\n`]);
+  const nothing = "0 sessions looked at, 1 thing is wrong, no session can be read until the schema is mended";
+  assert.deepEqual([told.code, told.stderr], [1, `${nothing}\n`]);
   const mended = await place.run(["doctor", "--repair"]);
   assert.match(mended.stdout, /\(mended: "perdure migrate"/);
   assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions looked at, 1 thing is wrong, 1 mended\n"]);
@@ -311,5 +311,5 @@ test("a schema in which no session can be read is one finding, not one of each s
   assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions looked at, 3 things are wrong\n"]);
   await query(url, "drop function perdure.load_sessions");
   const told = await place.run(["doctor"]);
-  assert.match(told.stderr, /^0 sessions looked at, 4 things are wrong, no session can be read: .*load_sessions/);
+  assert.match(told.stderr, /^0 sessions looked at, 4 things are wrong, no session can be read until /);
 });
