@@ -32,6 +32,7 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
       repaired,
       skipped,
       complete,
+      unreadable,
     } = await sessions.doctor({ repair, signal, onFinding });
     const left = findings - repaired;
     const parts = [
@@ -39,7 +40,9 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
       findings === 0 ? "nothing is wrong" : `${findings} ${findings === 1 ? "thing is" : "things are"} wrong`,
       ...(repair ? [`${repaired} mended`] : []),
       ...(skipped === 0 ? [] : [`${skipped} left alone, somebody is at work in them`]),
-      ...(complete ? [] : ["not all could be looked at"]),
+      ...(complete
+        ? []
+        : [unreadable === null ? "not all could be looked at" : "no session can be read until the schema is mended"]),
     ];
     note(parts.join(", "));
     if (left > 0 || !complete) process.exitCode ||= 1;

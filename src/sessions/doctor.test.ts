@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 import type { Splice } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { isInnerScope } from "../domain/scope.ts";
 import type { DoctorRequest, Finding } from "./doctor.ts";
 import type { Session } from "./session.ts";
 
@@ -168,6 +169,16 @@ test("sessions of every tenant are looked at, page by page, until it is stopped"
   stop.abort();
   const { complete, sessions } = await place.sessions.doctor({ signal: stop.signal });
   assert.deepEqual([complete, sessions], [false, 0]);
+});
+
+test("records that are no conversation are counted as no sessions", async () => {
+  await using place = inMemory({ secret: "a secret of sixteen" });
+  await place.sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await withTurns(place, "a");
+  const { records } = await place.store.find({ order: "key", now: place.clock.now(), limit: 10 });
+  const inner = records.filter(({ tenant }) => isInnerScope(tenant));
+  assert.deepEqual([records.length - inner.length, inner.length > 0], [2, true]);
+  assert.equal((await place.sessions.doctor()).sessions, 2);
 });
 
 test("archives, forks and what became of them are whole, unless somebody tampered with them", async () => {

@@ -2,6 +2,7 @@ import { headOf } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { innerScope, isInnerScope } from "../domain/scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Page, StoreFlaw } from "../store/store.ts";
 import type { Core } from "./core.ts";
@@ -37,8 +38,10 @@ export interface DoctorReport {
   readonly repaired: number;
   /** Sessions that changed under each look: somebody is at work in them. */
   readonly skipped: number;
-  /** False where the signal stopped it, or not all sessions could be listed. */
+  /** False where the signal stopped it, or not all sessions could be listed or read. */
   readonly complete: boolean;
+  /** Why no session was looked at: the schema is so wrong that none can be read. Null: they can be. */
+  readonly unreadable: string | null;
 }
 
 const pageSize = 100;
@@ -48,24 +51,46 @@ const looksMax = 5;
 
 /** Look over the whole store, all tenants, a page at a time. It writes only where it is told to repair, and deletes nothing. */
 export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
-  const report = { sessions: 0, findings: 0, repaired: 0, skipped: 0, complete: true };
+  const report = { sessions: 0, findings: 0, repaired: 0, skipped: 0, complete: true, unreadable: null };
   const found = (finding: Finding): void => {
     report.findings++;
     if (finding.repaired) report.repaired++;
     request.onFinding?.(finding);
   };
-  for (const flaw of await core.store.inspect({ repair: request.repair === true }))
-    found({ ...flaw, tenant: null, session: null });
+  const flaws = await core.store.inspect({ repair: request.repair === true });
+  for (const flaw of flaws) found({ ...flaw, tenant: null, session: null });
+  if (flaws.some(({ kind, repaired }) => kind === "schema" && !repaired)) {
+    const unreadable = await whyUnreadable(core);
+    if (unreadable !== null) return { ...report, complete: false, unreadable };
+  }
   for await (const page of allSessions(core, found, report)) {
     for (const record of page.records) {
       if (request.signal?.aborted === true) return { ...report, complete: false };
-      report.sessions++;
+      // Records of our own are looked at as well; sessions they are not.
+      if (!isInnerScope(record.tenant)) report.sessions++;
       const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
     }
   }
   return report;
+}
+
+/**
+ * What keeps the store from serving any session, such as a function that is missing: found anew in each of them, one flaw
+ * would look like many. Asked for is one that there is not, whose own state is in nobody's way.
+ */
+async function whyUnreadable({ store }: Core): Promise<string | null> {
+  const nobody = { tenant: innerScope("", "doctor"), id: "nobody" };
+  try {
+    await store.load([{ key: nobody, tails: [{ log: "turns", last: 1 }] }]);
+    await store.read(nobody, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
+    await store.instances([nobody.id]);
+    return null;
+  } catch (error) {
+    if (!hasCode(error, "store_invalid")) throw error;
+    return error.details.reason;
+  }
 }
 
 /** Every session of the store. */

@@ -85,6 +85,30 @@ test("turns that were cut off stay counted, and how many they are is said", asyn
   assert.equal(sessions.turns?.max, 2);
 });
 
+test("turns in an archive are not cut off, those that were cut off before still are", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const session = await sessions.create({ id: "s" });
+  for (let turn = 0; turn < 8; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
+  const counted = async (): Promise<unknown> => {
+    const { turns, groups } = await sessions.stats({ by: "model" });
+    assert.deepEqual(
+      groups.model?.map(({ cut }) => cut),
+      [turns.cut],
+    );
+    return [turns.turns, turns.cut, turns.totalTokens];
+  };
+  await session.archive();
+  assert.deepEqual(await counted(), [8, 0, 80]);
+  await session.unarchive();
+  await session.truncate(5);
+  await clock.advance(3_600_000);
+  await session.append({ input: "q", usage: usage(10), model: "m" });
+  assert.deepEqual(await counted(), [9, 3, 90]);
+  await session.archive();
+  assert.deepEqual(await counted(), [9, 3, 90]);
+});
+
 test("floors: whose they are now, and how long those that are over were held", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;

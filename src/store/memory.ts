@@ -3,7 +3,7 @@
  * store does. Records are kept as rows, entries frozen, so that nothing handed in or out is ever shared with a caller.
  */
 import { systemClock, type Clock } from "../clock.ts";
-import type { Change, Transaction } from "../domain/change.ts";
+import { headOf, type Change, type Transaction } from "../domain/change.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
@@ -163,7 +163,8 @@ class MemoryStore implements Store {
     const tallying = new Tallying(query);
     for (const { row, logs } of this.#sessions.values()) {
       if (row.tenant !== query.tenant) continue;
-      const { counters, floor, inherited } = recordOf(row);
+      const record = recordOf(row);
+      const { counters, floor, inherited } = record;
       const bytes = Buffer.byteLength(row.data);
       tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
       for (const [log, entries] of logs)
@@ -174,6 +175,7 @@ class MemoryStore implements Store {
             at,
             user: row.user,
             data: headOfData(data),
+            isArchived: log === "spent" && seq > headOf(record, log),
             bytes: bytesIn(log, data)?.length ?? Buffer.byteLength(data),
           });
         }

@@ -30,7 +30,7 @@ export interface TurnSums {
   readonly open: number;
   readonly failed: number;
   readonly interrupted: number;
-  /** How many of them stand in no log any more. */
+  /** How many of them stand in no log any more, nor in an archive. */
   readonly cut: number;
   /** Calls of a model. */
   readonly requests: number;
@@ -111,6 +111,8 @@ export interface SessionFacts extends Pick<
 export interface EntryFacts extends Pick<Entry, "at" | "data"> {
   readonly log: string;
   readonly user: string | null;
+  /** True for what is told in `spent` of turns that stand in the session's archive. */
+  readonly isArchived: boolean;
   /** Of the whole data; of an archive, which engines keep as bytes, those. */
   readonly bytes: number;
 }
@@ -288,7 +290,7 @@ export class Tallying {
       open: 0,
       failed: numberOf(spent.failed),
       interrupted: numberOf(spent.interrupted),
-      cut: turns,
+      cut: entry.isArchived ? 0 : turns,
       requests: numberOf(spent.requests),
       inputTokens: numberOf(usage?.inputTokens),
       outputTokens: numberOf(usage?.outputTokens),

@@ -94,3 +94,27 @@ test("a session that cannot be listed is named, and so is that the rest was not 
   assert.match(stdout, /\nunlisted {2}the store: the rest of the sessions cannot be listed/);
   assert.match(stderr, /not all could be looked at/);
 });
+
+test("a file that lacks a table or a column is told of, and no session of it is looked at", async () => {
+  for (const [sql, told] of [
+    ["drop table entries", /^schema {2}the store: table entries is missing \(nothing here mends it/],
+    ["alter table entries drop column bytes", /^schema {2}the store: table entries is not as this version makes it/],
+  ] as const) {
+    await using place = await harmed(sql);
+    for (const flags of [[], ["--repair"]]) {
+      const { code, stdout, stderr } = await place.run(["doctor", ...flags]);
+      assert.equal(code, 1);
+      assert.match(stdout, told);
+      assert.equal(stdout.split("\n").length, 2);
+      assert.match(
+        stderr,
+        /^0 sessions looked at, 1 thing is wrong,.* no session can be read until the schema is mended\n$/,
+      );
+    }
+    const listed = await place.run(["sessions", "show", "a"]);
+    assert.match(
+      listed.stderr,
+      /(no such table: |no column named ).*"perdure doctor" says what is wrong.*\[store_invalid\]/,
+    );
+  }
+});

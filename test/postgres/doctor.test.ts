@@ -269,9 +269,47 @@ test("perdure doctor tells of the schema without changing it, and mends it when 
     told.stdout,
     /^schema {2}the store: the schema is at step 1, .* \(--repair: "perdure migrate" takes it there: /,
   );
-  assert.deepEqual([told.code, told.stderr], [1, "0 sessions looked at, 1 thing is wrong\n"]);
+  const nothing = "0 sessions looked at, 1 thing is wrong, no session can be read until the schema is mended";
+  assert.deepEqual([told.code, told.stderr], [1, `${nothing}\n`]);
   const mended = await place.run(["doctor", "--repair"]);
   assert.match(mended.stdout, /\(mended: "perdure migrate"/);
   assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions looked at, 1 thing is wrong, 1 mended\n"]);
   assert.deepEqual((await place.run(["doctor"])).code, 0);
+});
+
+test("a schema in which no session can be read is one finding, not one of each session", async () => {
+  for (const sql of [
+    "drop function perdure.load_sessions",
+    "drop function perdure.entry_text cascade",
+    "alter table perdure.entries drop column bytes cascade",
+    "drop table perdure.instances",
+  ]) {
+    const url = await database();
+    await query(url, sql);
+    const sessions = Sessions.on(await openPostgres({ url, migrate: false, serverless: true }), { sweep: false });
+    try {
+      const found: Finding[] = [];
+      const onFinding = (finding: Finding): void => void found.push(finding);
+      const report = await sessions.doctor({ onFinding });
+      assert.ok(found.length > 0 && found.every(({ kind }) => kind === "schema"), sql);
+      assert.deepEqual([report.sessions, report.complete], [0, false], sql);
+      assert.match(report.unreadable ?? "", /does not exist/, sql);
+      const mended = await sessions.doctor({ repair: true });
+      assert.deepEqual([mended.sessions, mended.complete, mended.unreadable], [1, true, null], sql);
+    } finally {
+      await sessions.close();
+    }
+  }
+  // What reading does not need keeps nobody from it.
+  const url = await database();
+  await query(
+    url,
+    "drop view perdure.usage_by_day; drop index perdure.sessions_due; drop function perdure.commit_change",
+  );
+  await using place = await Workplace.open({ PERDURE_STORE: url });
+  const looked = await place.run(["doctor"]);
+  assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions looked at, 3 things are wrong\n"]);
+  await query(url, "drop function perdure.load_sessions");
+  const told = await place.run(["doctor"]);
+  assert.match(told.stderr, /^0 sessions looked at, 4 things are wrong, no session can be read until /);
 });

@@ -38,6 +38,9 @@ const isSummed = "(turns > 0 or conflicts > 0)";
 /** A turn of a fork's own copy of what it shared with its parent. */
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
+/** What is told of turns that stand in the session's archive. */
+const isArchived = "coalesce(entry.seq > archives.spent, false)";
+
 /**
  * One statement, so that all is from one moment: the facts of sessions and entries, cut out once, and the sums of them as
  * rows of kind, key, count and the sums of turns.
@@ -82,6 +85,12 @@ export function tallyCall(
     with forks as materialized (
       select id as session, (${readable(schema, "data")} ->> 'inherited')::bigint as inherited
       from ${schema}.sessions where tenant = $1 and position('"inherited":' in data) > 0
+    ), archives as materialized (
+      select session, (fact #>> '{heads,spent}')::bigint - (fact #>> '{archive,spent}')::bigint as spent
+      from (
+        select id as session, ${readable(schema, "data")} as fact
+        from ${schema}.sessions where tenant = $1 and state = 'archived' offset 0
+      ) archived
     ), own as materialized (
       select * from (
         select case when live and expires_at <= $2 then 'expired' else state end as state,
@@ -102,7 +111,7 @@ export function tallyCall(
         case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
         case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
         ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
-        case log when 'spent' then ${number("turns")} else 0 end as cut,
+        case when log = 'spent' and not archived then ${number("turns")} else 0 end as cut,
         ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
         ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
         case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
@@ -112,16 +121,18 @@ export function tallyCall(
         case log when 'turns' then bytes else 0 end as turn_bytes,
         case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
       from (
-        select log, at, user_id, bytes, fact, fact -> 'usage' as usage from (
-          select log, at, user_id, bytes, ${readable(schema, "head")} as fact from (
-            select log, at, user_id, bytes, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
+        select log, at, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
+          select log, at, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
+            select log, at, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
             from (
               select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
                 coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
+                ${isArchived} as archived,
                 case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
                   when entry.log in ('spent', 'events') then entry.data end as head
               from ${schema}.entries entry
               left join forks on forks.session = entry.session
+              left join archives on archives.session = entry.session and entry.log = 'spent'
               ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
               where entry.tenant = $1 and entry.at >= $3 offset 0
             ) entry offset 0

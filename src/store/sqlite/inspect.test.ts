@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { Sessions } from "../../sessions/sessions.ts";
 import type { StoreFlaw } from "../store.ts";
+import { creationOf, sampleRecord } from "../../testing/samples.ts";
 import { openSqlite } from "./open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
@@ -79,6 +80,45 @@ test("an index that is missing is built on request, unless what stands in the ta
   const [left] = found.filter(({ kind }) => kind === "schema");
   assert.match(left?.what ?? "", /^index entries_by_seq is missing; mending it failed: UNIQUE constraint failed/);
   assert.equal(left?.repaired, false);
+});
+
+test("tables and columns that are missing are found, and nothing is put in their place", async () => {
+  for (const [sql, what] of [
+    ["drop table entries", "table entries is missing"],
+    ["drop table sessions", "table sessions is missing"],
+    ["drop table instances", "table instances is missing"],
+    ["alter table entries drop column bytes", "table entries is not as this version makes it"],
+    ["drop index sessions_due; alter table sessions drop column sweep_at", "table sessions is not as"],
+    ["alter table instances drop column address", "table instances is not as this version makes it"],
+  ] as const) {
+    for (const repair of [false, true]) {
+      const found = await inspected(sql, { repair });
+      assert.ok(found[0]?.what.startsWith(what), `${sql}: ${JSON.stringify(found)}`);
+      assert.ok(
+        found.every(({ kind, repaired }) => kind === "schema" && !repaired),
+        sql,
+      );
+    }
+  }
+});
+
+test("who uses a store that lacks a table is told what to do", async () => {
+  const file = join(mkdtempSync(join(root, "t-")), "store.db");
+  await (await openSqlite({ url: `sqlite:${file}` })).close();
+  const database = new DatabaseSync(file);
+  database.exec("drop table entries");
+  database.close();
+  const store = await openSqlite({ url: `sqlite:${file}` });
+  const [tenant, id] = ["default", "a"];
+  const message = /no such table: (main\.)?entries; "perdure doctor" says what is wrong/;
+  const told = { code: "store_invalid", message };
+  await assert.rejects(store.load([{ key: { tenant, id }, tails: [] }]), told);
+  await assert.rejects(
+    store.commit([]).then(() => store.commit([[creationOf(sampleRecord({ id }))]])),
+    told,
+  );
+  await assert.rejects(store.tally({ tenant, now: 0, by: [], limit: 1 }), told);
+  await store.close();
 });
 
 test("a record that cannot be read is found, and named", async () => {

@@ -1,11 +1,26 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreFlaw } from "../store.ts";
 import { migrations } from "./schema.ts";
-import { isRefused } from "./sqlite-error.ts";
+import { isMissing, isRefused } from "./sqlite-error.ts";
 
 /** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
 export function flawsIn(database: DatabaseSync): readonly StoreFlaw[] {
-  return [...damage(database), ...schemaFlaws(database, false), ...orphans(database), ...unreadable(database)];
+  return [
+    ...damage(database),
+    ...schemaFlaws(database, false),
+    ...whereThere(() => orphans(database)),
+    ...whereThere(() => unreadable(database)),
+  ];
+}
+
+/** What stands in a table that is missing nobody can look at; that it is missing is a flaw of the schema. */
+function whereThere(look: () => StoreFlaw[]): StoreFlaw[] {
+  try {
+    return look();
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return [];
+  }
 }
 
 const incurable = { remedy: null, repaired: false } as const;
@@ -27,14 +42,17 @@ export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreFlaw[
     if (found !== undefined)
       return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...incurable }];
     const what = `${name} is missing`;
-    if (!name.startsWith("index ")) return [{ kind: "schema", what, ...incurable }];
+    const table = tableOf(sql);
+    // Its table is the flaw.
+    if (table !== undefined && !there.has(`table ${table}`)) return [];
+    if (table === undefined) return [{ kind: "schema", what, ...incurable }];
     return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), remedy }];
   });
 }
 
 const remedy = "it is built";
 
-/** Two entries of one key, which came past it, keep a unique index from being built. */
+/** Two entries of one key, which came past it, keep a unique index from being built, and so does a column that is missing. */
 function built(
   database: DatabaseSync,
   { what, sql }: { what: string; sql: string },
@@ -43,9 +61,14 @@ function built(
     database.exec(sql);
     return { what, repaired: true };
   } catch (error) {
-    if (!isRefused(error)) throw error;
+    if (!isRefused(error) && !isMissing(error)) throw error;
     return { what: `${what}; mending it failed: ${error.message}`, repaired: false };
   }
+}
+
+/** The table of an index. */
+function tableOf(sql: string): string | undefined {
+  return /^create (?:unique )?index \w+ on (\w+)/i.exec(sql)?.[1];
 }
 
 function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {

@@ -2,6 +2,7 @@ import { SessionError } from "../../errors.ts";
 import { hasNoSpace, whyReadOnly } from "./database-file.ts";
 
 /** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
+const wrongStatement = 1;
 const busy = 5;
 const locked = 6;
 const readOnly = 8;
@@ -13,7 +14,7 @@ const constraint = 19;
 const notADatabase = 26;
 
 /** What SQLite answers to a wrong statement or a broken constraint: a fault in this program, not of the store. */
-const ourFaults: readonly number[] = [1, constraint, 20, 21, 25];
+const ourFaults: readonly number[] = [wrongStatement, constraint, 20, 21, 25];
 
 /** The primary result code of an error of node:sqlite; undefined for any other error. */
 function resultCode(error: unknown): number | undefined {
@@ -32,6 +33,15 @@ export function isRefused(error: unknown): error is Error {
   return resultCode(error) === constraint;
 }
 
+/** True where a statement names a table or a column that there is not: what of the schema somebody has taken away. */
+export function isMissing(error: unknown): error is Error {
+  return (
+    resultCode(error) === wrongStatement &&
+    error instanceof Error &&
+    /^(no such (table|column): |table \S+ has no column named )/.test(error.message)
+  );
+}
+
 /** Said by us where SQLite says in a row, not by an error, that another connection is in the way. */
 export function busyError(): Error {
   return Object.assign(new Error("another connection is reading"), { errcode: busy });
@@ -40,8 +50,12 @@ export function busyError(): Error {
 /** What an error of SQLite means to a caller; anything else comes back as it is. */
 export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);
-  if (code === undefined || ourFaults.includes(code)) return error;
   const cause = { cause: error };
+  if (isMissing(error)) {
+    const reason = `${error.message}; "perdure doctor" says what is wrong with the schema`;
+    return new SessionError("store_invalid", { store, reason }, cause);
+  }
+  if (code === undefined || ourFaults.includes(code)) return error;
   const text = error instanceof Error ? error.message : String(error);
   switch (code) {
     case full:

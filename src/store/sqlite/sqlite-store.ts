@@ -28,7 +28,7 @@ import type {
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
-import { busyError } from "./sqlite-error.ts";
+import { busyError, isMissing } from "./sqlite-error.ts";
 import type { Patience } from "./patience.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./tally.ts";
@@ -62,7 +62,7 @@ export class SqliteStore implements Store {
   readonly #name: string;
   readonly #patience: Patience;
   readonly #clock: Clock;
-  readonly #sql: Statements;
+  #prepared: Statements | undefined;
   readonly #watchers = new Watchers();
   #closed = false;
 
@@ -72,8 +72,18 @@ export class SqliteStore implements Store {
     this.#name = name;
     this.#patience = patience;
     this.#clock = clock;
-    this.#sql = prepareAll(database);
+    try {
+      this.#prepared = prepareAll(database);
+    } catch (error) {
+      // Whoever needs a statement is told; the file can be inspected all the same.
+      if (!isMissing(error)) throw error;
+    }
     this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true };
+  }
+
+  get #sql(): Statements {
+    this.#prepared ??= prepareAll(this.#database);
+    return this.#prepared;
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {

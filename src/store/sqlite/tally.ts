@@ -17,6 +17,8 @@ const entriesAtOnce = 4000;
 const sessionsAtOnce = 100;
 /** The logs whose entries say something to sum up. */
 const readLogs: readonly string[] = ["turns", "spent", "events"];
+/** The number of `spent` where it tells of turns that stand in the session's archive. */
+const archivedNumber = readLogs.length;
 /** More groups than this go to a temporary table, so that memory stays bounded, whoever asks for a million users. */
 const groupsMax = 50_000;
 
@@ -32,12 +34,12 @@ export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<v
   const groups = new SpilledGroups(database, query);
   database.exec(`
     drop table if exists temp.tallied;
-    create temp table tallied (no integer primary key, user text, inherited integer)`);
+    create temp table tallied (no integer primary key, user text, inherited integer, spent integer)`);
   yield* addSessions(database, query, tallying);
   for (const rows of entriesOf(database, query)) {
     for (const row of rows) {
       const [log, at, user, data, bytes] = row as [string | number, number, string | null, string, number];
-      tallying.addEntry({ log: typeof log === "number" ? (readLogs[log] ?? "") : log, at, user, data, bytes });
+      tallying.addEntry({ log: nameOf(log), at, user, isArchived: log === archivedNumber, data, bytes });
     }
     if (tallying.size > groupsMax) groups.keep(tallying.takeGroups());
     yield;
@@ -51,10 +53,11 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
   const page = arrays(
     database.prepare(`
     select no, id, user, state, created_at, last_activity_at, state_since, expires_at, octet_length(data),
-      json_extract(data, '$.counters.turns'), json_extract(data, '$.floor.expiresAt'), json_extract(data, '$.inherited')
+      json_extract(data, '$.counters.turns'), json_extract(data, '$.floor.expiresAt'), json_extract(data, '$.inherited'),
+      case when state = 'archived' then json_extract(data, '$.heads.spent') - json_extract(data, '$.archive.spent') end
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
-  const keep = database.prepare("insert into temp.tallied (no, user, inherited) values (?, ?, ?)");
+  const keep = database.prepare("insert into temp.tallied (no, user, inherited, spent) values (?, ?, ?, ?)");
   for (let after = ""; ;) {
     const rows = page.all(tenant, after) as unknown as SQLOutputValue[][];
     for (const [
@@ -69,7 +72,7 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
       bytes,
       ...rest
     ] of rows) {
-      const [turns, floorExpiresAt, inherited] = rest as [number, number | null, number | null];
+      const [turns, floorExpiresAt, inherited, spent] = rest as [number, number | null, number | null, number | null];
       tallying.addSession({
         state: state as SessionState,
         createdAt: Number(createdAt),
@@ -80,7 +83,7 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
         turns,
         floorExpiresAt,
       });
-      keep.run(no, user, inherited ?? 0);
+      keep.run(no, user, inherited ?? 0, spent ?? null);
       after = String(id);
     }
     if (rows.length === 0) return;
@@ -94,7 +97,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generato
   const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
   // A log that is read comes by its number: a text for each row costs a tenth of the whole.
   const facts = `
-    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${number}`).join(" ")} else entry.log end end,
+    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
       entry.at, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
         when 'spent' then entry.data when 'events' then entry.data else '' end end,
@@ -125,6 +128,11 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generato
       from = to;
     }
   }
+}
+
+function nameOf(log: string | number): string {
+  if (log === archivedNumber) return "spent";
+  return typeof log === "number" ? (readLogs[log] ?? "") : log;
 }
 
 function ownsMost(database: DatabaseSync): boolean {

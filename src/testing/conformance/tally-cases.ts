@@ -97,6 +97,39 @@ export function tallyCases(check: Check): void {
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
   });
 
+  check("tally-is-whole: what stands in an archive is not cut off, what was cut off before it is", async (bench) => {
+    const spent = { agent: "ceo", model: "m", usage: usageOf(3, 1), requests: 1, durationMs: 30, longestMs: 20 };
+    const entries = [2, 3, 4].map((turns, index) => {
+      const counts = { turns, failed: 0, interrupted: 0, estimated: 0 };
+      return { seq: index + 1, key: null, at: today, data: encode({ ...spent, ...counts }) };
+    });
+    const splices: readonly Splice[] = [{ log: "spent", from: 1, entries }];
+    const archive = { state: "active", heads: { turns: 7 }, parts: [], spent: 2, bytes: 9, packedBytes: 9 } as const;
+    const archived = { state: "archived", heads: { spent: 3 }, archive } as const;
+    await land(bench.store, creationOf(bench.record({ id: "archived", user: "ann", ...archived }), { splices }));
+    await land(
+      bench.store,
+      creationOf(bench.record({ id: "whole", state: "archived", heads: { spent: 3 } }), { splices }),
+    );
+    for (const by of [[], ["user"]] as const) {
+      const { turns, logs, groups } = await tallied(bench, { by });
+      assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [18, 11, 24]);
+      assert.deepEqual(
+        logs.map(({ log, entries: count }) => [log, count]),
+        [["spent", 6]],
+      );
+      assert.deepEqual(
+        groups.user?.map(({ key, cut }) => [key, cut]),
+        by.length === 0
+          ? undefined
+          : [
+              [null, 9],
+              ["ann", 2],
+            ],
+      );
+    }
+  });
+
   check("tally-is-whole: what a fork has a copy of is not counted again", async (bench) => {
     const turn = { agent: "ceo", model: "m", at: today, usage: usageOf(2, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "parent" }, [turn, turn]));
