@@ -413,6 +413,23 @@ test("a fork that was put back from a snapshot is found when what it was forked 
   assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["bob's"]);
 });
 
+test("what is kept of a fork that was begun afresh is found", async () => {
+  for (const isWhole of [false, true]) {
+    await using here = place({ ttl: "30d" });
+    const { sessions } = here;
+    const hers = await sessions.create({ id: "s", user: ada });
+    await talk(hers);
+    await (await hers.fork({ as: "bob's" })).update({ user: "bob" });
+    if (isWhole) await sessions.remove("s");
+    await here.clock.advance(31 * day);
+    await sessions.ensure("bob's", { user: "bob", onExpired: "restart" });
+    const kept = (await idsIn(sessions)).filter((id) => id.startsWith("bob's."));
+    assert.equal(kept.length, 1);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);
+    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, kept);
+  }
+});
+
 test("a fork of what came after a user's words is none of that user's, however far up those stand", async () => {
   await using here = place();
   const { sessions } = here;

@@ -30,6 +30,16 @@ export interface MarkContent extends Omit<Holding, "record"> {
 /** From which turn on a user speaks in a session, and whether it goes with the user's own. */
 type Said = Omit<Holding, "record">;
 
+/** How to mark a session. */
+interface MarkOptions {
+  /** Who is not to be named. */
+  readonly except?: string | undefined;
+  /** The session as it holds these turns, which may be in another store. @default as it is */
+  readonly copy?: { readonly core: Core; readonly record: SessionRecord };
+  /** What it will be called. @default as it is */
+  readonly as?: SessionRecord;
+}
+
 /** Whose turns are looked for. */
 interface Owner {
   readonly core: Core;
@@ -44,19 +54,16 @@ const skewMs = 60_000;
 
 /**
  * Put down whose turns a session holds beside its user's, before it has them as its own: from then on nothing else leads there from
- * whoever said them. These marks bear the users' own names, until those are erased. `copy` is the one that is to be found.
+ * whoever said them. These marks bear the users' own names, until those are erased.
  */
 export async function markShared(
   core: Core,
   record: SessionRecord,
-  {
-    except,
-    copy = { core, record },
-  }: { except?: string | undefined; copy?: { core: Core; record: SessionRecord } } = {},
+  { except, copy = { core, record }, as = copy.record }: MarkOptions = {},
 ): Promise<void> {
   for (const [name, said] of await saidIn(core, record)) {
     if (name === record.user || name === except || !(await holds(copy.core, copy.record, said.from))) continue;
-    await putMark(copy.core, name, { ...said, record: copy.record, isTheirs: said.isTheirs && record.user === null });
+    await putMark(copy.core, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
   }
 }
 

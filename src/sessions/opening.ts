@@ -12,6 +12,7 @@ import { sessionIds } from "../domain/writer.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
+import { markShared } from "./fork-marks.ts";
 import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { eachEntry } from "./log-reader.ts";
@@ -156,6 +157,8 @@ async function restart(handle: Handle, session: NewSession, beside: readonly Cha
   if (handle.record.forkedAt > 0) await freeForks(handle);
   const { record } = handle;
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
+  // What is kept of a fork has its turns under an id that nothing leads to.
+  if (record.inherited > 0) await markShared(core, record, { as: { ...record, id: archiveId } });
   const logs = await wholeLogs(core, record);
   const transaction: Transaction = restartSession(record, { session, archiveId, logs }, core.context());
   return (await core.commit([...transaction, ...beside])).status === "ok";
