@@ -21,10 +21,7 @@ export function guardTarget(file: string, store: string | undefined): void {
   }
   const log = [file, realOf(file)].flatMap((name) => logs.map((end) => name + end)).find((name) => statOf(name));
   if (log !== undefined) {
-    refuse(
-      file,
-      `another name: ${basename(log)} beside it says that it is a database in use; remove both where it is not`,
-    );
+    refuse(file, `another file: ${basename(log)} beside it says that it is a database in use`);
   }
 }
 
