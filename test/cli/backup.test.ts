@@ -124,7 +124,9 @@ test("no command writes its file over a store: neither its own, under any name, 
   const empty = `sqlite:${join(place.folder, "other.db")}`;
   await (await openSessions({ store: empty, sweep: false })).close();
   const names = ["perdure.db", "symbolic.db", "hard.db", "perdure.db-wal", "perdure.db-shm", "perdure.db.secret"];
-  const targets = [...names.map((name) => [name, place.storeUrl] as const), ["perdure.db", empty] as const];
+  const linked = `sqlite:${join(place.folder, "symbolic.db")}`;
+  const others = [["perdure.db", empty] as const, ["perdure.db-shm", linked] as const];
+  const targets = [...names.map((name) => [name, place.storeUrl] as const), ...others];
   const before = statSync(file).ino;
   for (const [target, store] of targets) {
     for (const args of [
