@@ -4,12 +4,12 @@ import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { defaultLimits, type Limits } from "./domain/limits.ts";
-import { SessionError } from "./errors.ts";
+import { hasCode, SessionError } from "./errors.ts";
 import type { BackupSession, LinesContent } from "./moving/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/copying.ts";
-import { makeDurably, named } from "./sessions/durable-file.ts";
+import { makeDurably, named, removeForgotten } from "./sessions/durable-file.ts";
 import { resolveOptions } from "./sessions/options.ts";
 import { guardTarget } from "./sessions/target-file.ts";
 import type { Store } from "./store/store.ts";
@@ -69,7 +69,7 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
   const { size } = await named(source, () => stat(source));
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
-    content = await backupSqlite(source, temporary, ({ pages, total }) => {
+    content = await backupSqlite(source, { copy: temporary, target: file }, ({ pages, total }) => {
       onProgress?.({ done: pages, total, sessions: content.sessions, bytes: (size * pages) / Math.max(1, total) });
     });
   });
@@ -170,12 +170,17 @@ async function headOf(file: string): Promise<Buffer> {
   });
 }
 
+/** As `mkdtemp` makes them. */
+const copies = /^perdure-restore-[A-Za-z0-9]{6}$/;
+
 /** From a copy of its own: opening a database may bring it up to date, and a backup stays as it is. */
 async function restoreDatabase(
   file: string,
   target: Core,
   { limits, ...options }: RestoreStoreOptions,
 ): Promise<CopyReport> {
+  // What a restore that was killed left is a whole store. A folder that may not be listed is no reason against this one.
+  await removeForgotten(tmpdir(), copies).catch(() => undefined);
   const folder = await mkdtemp(join(tmpdir(), "perdure-restore-"));
   const copy = join(folder, "backup.db");
   try {
@@ -188,9 +193,22 @@ async function restoreDatabase(
     } finally {
       await store.close();
     }
+  } catch (error) {
+    throw ofBackup(error, { copy, file });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What is wrong with the copy is wrong with the backup, which is what its owner knows. */
+function ofBackup(error: unknown, { copy, file }: { readonly copy: string; readonly file: string }): unknown {
+  if (hasCode(error, "store_invalid") && error.details.store === copy) {
+    return new SessionError("store_invalid", { ...error.details, store: file }, { cause: error });
+  }
+  if (hasCode(error, "store_schema_newer") && error.details.store === copy) {
+    return new SessionError("store_schema_newer", { ...error.details, store: file }, { cause: error });
+  }
+  return error;
 }
 
 async function restoreLines(

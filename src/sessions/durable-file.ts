@@ -26,7 +26,7 @@ export async function makeDurably(file: string, make: (temporary: string) => Pro
   const folder = dirname(file);
   await named(file, async () => {
     await makeFolder(folder);
-    await removeForgotten(folder);
+    await removeForgotten(folder, unfinished);
     const temporary = join(folder, `.${basename(file)}.${Buffer.from(systemClock.random(8)).toString("hex")}.tmp`);
     try {
       await make(temporary);
@@ -35,6 +35,8 @@ export async function makeDurably(file: string, make: (temporary: string) => Pro
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
+    } finally {
+      for (const end of ["-journal", "-wal", "-shm"]) await rm(temporary + end, { force: true });
     }
     await syncFolder(folder);
   });
@@ -98,13 +100,15 @@ function forgiveNoFolders(error: unknown): undefined {
   if (process.platform !== "win32") throw error;
 }
 
-async function removeForgotten(folder: string): Promise<void> {
+/** Remove what has such a name and was not touched for an hour: nobody is at work in it any more. */
+export async function removeForgotten(folder: string, names: RegExp): Promise<void> {
   // The file system's times are those of the machine.
   const now = systemClock.now();
   for (const name of await readdir(folder)) {
-    if (!unfinished.test(name)) continue;
+    if (!names.test(name)) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined); // another process was faster
-    if (found !== undefined && found.mtimeMs < now - forgottenAfterMs) await rm(path, { force: true });
+    if (found === undefined || found.mtimeMs >= now - forgottenAfterMs) continue;
+    await rm(path, { force: true, recursive: true }).catch(() => undefined); // of another user, whose it stays
   }
 }

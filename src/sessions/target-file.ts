@@ -16,15 +16,15 @@ const companions = ["", ...logs, "-shm", ".secret"];
 export function guardTarget(file: string, store: string | undefined): void {
   const found = statOf(file);
   if (found !== undefined && !found.isFile()) refuse(file, "a file that can be replaced");
-  if (store !== undefined && companions.some((end) => isSame(file, store + end))) {
+  if (
+    store !== undefined &&
+    [store, realOf(store)].some((name) => companions.some((end) => isSame(file, name + end)))
+  ) {
     refuse(file, `another file than those of the store itself, such as ${join(dirname(file), "copy-of-it")}`);
   }
   const log = [file, realOf(file)].flatMap((name) => logs.map((end) => name + end)).find((name) => statOf(name));
   if (log !== undefined) {
-    refuse(
-      file,
-      `another name: ${basename(log)} beside it says that it is a database in use; remove both where it is not`,
-    );
+    refuse(file, `another file: ${basename(log)} beside it says that it is a database in use`);
   }
 }
 

@@ -3,10 +3,12 @@ import {
   copyFileSync,
   existsSync,
   linkSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -95,7 +97,7 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   const bytes = readFileSync(bad);
   bytes.fill(0x55, 8192, 40_000);
   writeFileSync(bad, bytes);
-  assert.match(await restore(bad), /store_invalid/);
+  assert.match(await restore(bad), new RegExp(`^perdure: the store ${bad}: .*\\[store_invalid\\]\n$`));
   const other = new DatabaseSync(join(place.folder, "other.db"));
   other.exec("create table t (x)");
   other.close();
@@ -122,7 +124,9 @@ test("no command writes its file over a store: neither its own, under any name, 
   const empty = `sqlite:${join(place.folder, "other.db")}`;
   await (await openSessions({ store: empty, sweep: false })).close();
   const names = ["perdure.db", "symbolic.db", "hard.db", "perdure.db-wal", "perdure.db-shm", "perdure.db.secret"];
-  const targets = [...names.map((name) => [name, place.storeUrl] as const), ["perdure.db", empty] as const];
+  const linked = `sqlite:${join(place.folder, "symbolic.db")}`;
+  const others = [["perdure.db", empty] as const, ["perdure.db-shm", linked] as const];
+  const targets = [...names.map((name) => [name, place.storeUrl] as const), ...others];
   const before = statSync(file).ino;
   for (const [target, store] of targets) {
     for (const args of [
@@ -141,6 +145,26 @@ test("no command writes its file over a store: neither its own, under any name, 
   await (await inUse.get("before")).append({ input: "said afterwards" });
   await using again = await openSessions({ store: place.storeUrl, sweep: false });
   assert.equal((await again.get("before")).info.turn, 2);
+});
+
+test("what a killed restore left among the temporary files is removed by a later one, what is younger stays", async () => {
+  await using place = await stocked();
+  const file = join(place.folder, "monday.db");
+  await backupStore(place.storeUrl, file);
+  const temporary = join(place.folder, "tmp");
+  const hourAgo = Date.now() / 1000 - 3700;
+  for (const name of ["perdure-restore-oLd123", "perdure-restore-nEw123", "perdure-restore-notes"]) {
+    mkdirSync(join(temporary, name), { recursive: true });
+    writeFileSync(join(temporary, name, "backup.db"), "said");
+    if (!name.includes("nEw")) utimesSync(join(temporary, name), hourAgo, hourAgo);
+  }
+  const to = ["--store", `sqlite:${join(place.folder, "restored.db")}`];
+  const { code, stderr } = await place.run(["restore-all", file, ...to], { env: { TMPDIR: temporary } });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(
+    new Set(readdirSync(temporary).filter((name) => name.startsWith("perdure-restore"))),
+    new Set(["perdure-restore-nEw123", "perdure-restore-notes"]),
+  );
 });
 
 test("a store is not copied onto itself", async () => {

@@ -1,5 +1,5 @@
 import { backup, DatabaseSync } from "node:sqlite";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { applicationId } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
 
@@ -14,12 +14,13 @@ const pagesAtOnce = 1000;
 
 /**
  * Copy the database in `file` as it is at this moment to `copy`, while others write, and check that the copy is whole and
- * holds what the original held. The copy is one file, with no log beside it.
+ * holds what the original held. The copy is one file, with no log beside it; `target` is the name that it will get, which
+ * errors give to it.
  * @throws SessionError `store_invalid`, `store_full` and the others of opening a file
  */
 export async function backupSqlite(
   file: string,
-  copy: string,
+  { copy, target }: { readonly copy: string; readonly target: string },
   onProgress: (done: { readonly pages: number; readonly total: number }) => void,
 ): Promise<BackupContent> {
   let source: DatabaseSync | undefined;
@@ -28,19 +29,29 @@ export async function backupSqlite(
     // An open transaction keeps what it sees: others' writes would have the copy begin anew, again and again.
     source.exec("begin");
     const content = contentOf(source, file);
-    await backup(source, copy, {
-      rate: pagesAtOnce,
-      progress: ({ totalPages, remainingPages }) =>
-        onProgress({ pages: totalPages - remainingPages, total: totalPages }),
-    });
-    source.exec("commit");
-    guardCopy(copy, content);
+    try {
+      await backup(source, copy, {
+        rate: pagesAtOnce,
+        progress: ({ totalPages, remainingPages }) =>
+          onProgress({ pages: totalPages - remainingPages, total: totalPages }),
+      });
+      source.exec("commit");
+      guardCopy(copy, { file, content });
+    } catch (error) {
+      throw ofTarget(error, target) ?? error;
+    }
     return content;
   } catch (error) {
     throw sessionErrorOf(error, file);
   } finally {
     source?.close();
   }
+}
+
+/** The original is only read: a disk that is full, or that may not be written, is the copy's. */
+function ofTarget(error: unknown, target: string): SessionError | undefined {
+  const found = sessionErrorOf(error, target);
+  return hasCode(found, "store_full") || hasCode(found, "store_read_only") ? found : undefined;
 }
 
 /** @throws SessionError `store_invalid` where it is none of ours */
@@ -53,7 +64,9 @@ function contentOf(database: DatabaseSync, file: string): BackupContent {
   return { ...(database.prepare(counts).get() as unknown as BackupContent) };
 }
 
-function guardCopy(copy: string, { sessions, entries }: BackupContent): void {
+/** @throws SessionError `store_invalid`, of the original: nobody will see the copy */
+function guardCopy(copy: string, { file, content }: { readonly file: string; readonly content: BackupContent }): void {
+  const { sessions, entries } = content;
   const database = new DatabaseSync(copy);
   try {
     database.exec("pragma journal_mode = delete");
@@ -61,7 +74,7 @@ function guardCopy(copy: string, { sessions, entries }: BackupContent): void {
     const found = contentOf(database, copy);
     if (checked.integrity_check === "ok" && found.sessions === sessions && found.entries === entries) return;
     const reason = `the copy is not what was copied (${checked.integrity_check}, ${found.sessions} of ${sessions} sessions)`;
-    throw new SessionError("store_invalid", { store: copy, reason });
+    throw new SessionError("store_invalid", { store: file, reason });
   } finally {
     database.close();
   }
