@@ -61,7 +61,7 @@ for (const what of told) {
       fc.asyncProperty(steps, async (steps) => {
         await compareStores({ model: openMemory(), store: broken(openMemory(), breakage), scope: "" }, steps);
       }),
-      { numRuns: 500, endOnFailure: true },
+      { numRuns: 5000, endOnFailure: true },
     );
     assert.ok(checked.failed);
   });
