@@ -249,19 +249,21 @@ export class Tallying {
   addEntry(entry: EntryFacts): void {
     const { at, log, bytes } = entry;
     if (at < (this.#query.since ?? 0)) return;
-    const sums = this.#logs.get(log) ?? { entries: 0, bytes: 0 };
+    let sums = this.#logs.get(log);
+    if (sums === undefined) this.#logs.set(log, (sums = { entries: 0, bytes: 0 }));
     sums.entries++;
     sums.bytes += bytes;
-    this.#logs.set(log, sums);
     if (log === "turns") this.#addTurn(entry);
     else if (log === "spent") this.#addSpent(entry);
     else if (log === "events") this.#addEvent(entry);
   }
 
   #addTurn(entry: EntryFacts): void {
-    const { status, agent, model, usage, ...rest } = parsed(entry) as Partial<TurnData>;
-    const requests = numberOf(rest.requests);
-    const durationMs = numberOf(rest.durationMs);
+    // Without a rest: of a million turns, each would be an object more.
+    const turn = parsed(entry) as Partial<TurnData>;
+    const { status, agent, model, usage } = turn;
+    const requests = numberOf(turn.requests);
+    const durationMs = numberOf(turn.durationMs);
     const sums: TurnSums = {
       turns: 1,
       open: status === "open" ? 1 : 0,
