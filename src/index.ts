@@ -68,7 +68,7 @@ export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.t
 export type { Spread } from "./domain/spread.ts";
 export type { Budget } from "./domain/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
-export type { SweepDeed, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
+export type { SweepDeed, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
 export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { readAgentsFile } from "./agents-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
-import { report, writeTable } from "./output.ts";
+import { note, printable, report, writeTable } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {
@@ -47,17 +47,21 @@ async function sweep(given: SweepOptions): Promise<void> {
       ...(retention === undefined ? {} : { retention }),
       ...(eventRetention === undefined ? {} : { eventRetention }),
     });
-    const { expired, floors, archived, removed, forgotten, looked, complete, planned } = swept;
+    const { expired, floors, archived, removed, forgotten, looked, failed, failures, complete, planned } = swept;
     if (planned !== undefined && json !== true) {
       writeTable(
         ["SESSION", "TENANT", "WOULD"],
         planned.map(({ session, tenant, does }) => [session, tenant, does]),
       );
     }
+    for (const { tenant, session, does, code, message } of failures)
+      note(printable(`could not ${does} session ${session} of tenant ${tenant}: ${message} [${code}]`));
+    if (failed > failures.length) note(`${failed - failures.length} more sessions failed`);
+    if (failed > 0) process.exitCode ||= 1;
     const rest = complete ? "" : "; there is more to do, sweep again";
     report(
       swept,
-      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${rest}`,
+      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
       { json },
     );
   });

@@ -1,6 +1,7 @@
+import { SessionError } from "../errors.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry } from "./entry.ts";
-import type { Message } from "./turn.ts";
+import { parseMessages, type Message } from "./turn.ts";
 
 /** A piece of an answer as it arrives: some text, or a whole message such as a tool call or its result. */
 export type Chunk = { readonly text: string } | { readonly message: Message };
@@ -16,8 +17,28 @@ export function saidIn(chunk: Chunk): string {
   return role === "assistant" && typeof content === "string" ? content : "";
 }
 
+/** @throws SessionError `store_invalid` where the entry holds no chunk */
 export function chunkOf(entry: Entry): Chunk {
-  return decode(entry.data) as unknown as Chunk;
+  try {
+    const chunk = decode(entry.data) as { readonly text?: unknown; readonly message?: unknown } | null;
+    if (typeof chunk?.text !== "string") parseMessages([chunk?.message], "assistant", "chunk");
+    return chunk as Chunk;
+  } catch (error) {
+    const reason = `entry ${entry.seq} of the log "chunks" holds neither a text nor a message`;
+    throw new SessionError("store_invalid", { store: "of this session", reason }, { cause: error });
+  }
+}
+
+/** The chunks of these entries that can be read, in order. */
+export function readableChunks(entries: readonly Entry[]): readonly Chunk[] {
+  return entries.flatMap((entry) => {
+    try {
+      return [chunkOf(entry)];
+    } catch {
+      // The caller compares the numbers and says how many are missing.
+      return [];
+    }
+  });
 }
 
 /**

@@ -20,7 +20,10 @@ import { busy, guardFence, sessionIds, turnOpen, type Context } from "./writer.t
 /** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
 export interface Remains {
   readonly turn: Turn;
+  /** The pieces that can be read. */
   readonly chunks: readonly Chunk[];
+  /** How many pieces were written, by the record; more than `chunks` holds where some are missing or damaged. */
+  readonly written: number;
 }
 
 /** True while the lease's own time runs; whether its instance lives is for the caller to find out. */
@@ -51,7 +54,9 @@ export function recover(draft: Draft, remains: Remains | null, { reason, to }: R
   }
   if (openTurn === null) return;
   if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without its remains`);
-  const output = assemble(remains.chunks);
+  const { chunks, written } = remains;
+  const output = assemble(chunks);
+  const isWhole = chunks.length >= written;
   const turn: Turn = {
     ...remains.turn,
     status: "interrupted",
@@ -59,7 +64,12 @@ export function recover(draft: Draft, remains: Remains | null, { reason, to }: R
     usage: estimateUsage(remains.turn.input, output),
     requests: 1,
     durationMs: Math.max(0, Math.min(context.now, lastActivityAt) - remains.turn.at),
-    error: { code: "interrupted", message: reason },
+    error: isWhole
+      ? { code: "interrupted", message: reason }
+      : {
+          code: "store_invalid",
+          message: `${reason}; only ${chunks.length} of ${written} pieces of the answer can be read`,
+        },
   };
   sealOver(draft, turn);
 }

@@ -205,11 +205,11 @@ export function expireSession(draft: Draft, context: Context): Change | null {
  * Look again later: the sweep came by and found nothing due but perhaps an expired floor, or somebody still at work in a
  * session whose time is up. Null where the session is no longer one to look at.
  */
-export function postponeSweep(draft: Draft, { now }: Context): Change | null {
+export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number = 60_000): Change | null {
   const { record } = draft;
   if (record.state !== "active" && record.state !== "inactive") return null;
   const due = Math.min(record.expiresAt, record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER);
-  set(draft, { sweepAt: Math.max(due, now + 60_000) });
+  set(draft, { sweepAt: Math.max(due, now + atLeastMs) });
   return changeOf(draft);
 }
 

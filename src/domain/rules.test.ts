@@ -166,7 +166,8 @@ class Life {
   remains(): Remains | null {
     const turn = this.turns().at(-1);
     if (this.record.openTurn === null || turn === undefined) return null;
-    return { turn, chunks: (this.logs.get("chunks") ?? []).map(chunkOf) };
+    const chunks = (this.logs.get("chunks") ?? []).map(chunkOf);
+    return { turn, chunks, written: chunks.length };
   }
 
   splice({ splices }: Change): void {

@@ -59,6 +59,12 @@ export class ServerMetrics {
     labelNames: ["what"],
     registers: [this.#registry],
   });
+  readonly #sweepFailures = new Counter({
+    name: "perdure_sweep_failures_total",
+    help: "Sessions that a sweep could not work on, and sweeps that an error of the store ended",
+    labelNames: ["of"],
+    registers: [this.#registry],
+  });
   readonly #fallbackSessions = new Counter({
     name: "perdure_fallback_sessions_total",
     help: "Sessions opened while the store was away",
@@ -152,8 +158,10 @@ export class ServerMetrics {
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, floors, removed, forgotten }: SweepNews): void {
+  #onSweep({ expired, floors, removed, forgotten, failed, error }: SweepNews): void {
     this.#sweeps.inc();
+    this.#sweepFailures.inc({ of: "session" }, failed);
+    if (error !== undefined) this.#sweepFailures.inc({ of: "sweep" });
     for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
       this.#swept.inc({ what }, count);
   }

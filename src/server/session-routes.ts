@@ -267,6 +267,16 @@ function addLifeRoutes(shared: Shared): void {
             removed: z.number(),
             forgotten: z.number(),
             looked: z.number(),
+            failed: z.number(),
+            failures: z.array(
+              z.object({
+                tenant: z.string(),
+                session: z.string(),
+                does: z.enum(["expire", "archive", "purge"]),
+                code: z.string(),
+                message: z.string(),
+              }),
+            ),
             complete: z.boolean(),
             planned: z
               .array(

@@ -141,6 +141,8 @@ test("the sweep takes back expired floors, page by page, and looks again when th
     removed: 0,
     forgotten: 0,
     looked: 250,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   assert.equal((await sessions[7]?.events())?.at(-1)?.type, "released");

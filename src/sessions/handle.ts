@@ -1,9 +1,9 @@
 import { changeOf, draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
-import { chunkOf, type Chunk } from "../domain/chunk.ts";
+import { readableChunks, type Chunk } from "../domain/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../domain/entry.ts";
 import { recover, type Remains } from "../domain/leases.ts";
 import type { SessionRecord } from "../domain/record.ts";
-import { turnOf } from "../domain/turn.ts";
+import { turnOf, type Turn } from "../domain/turn.ts";
 import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
@@ -304,7 +304,10 @@ export class Handle {
     recover(draft, remains, { reason, to }, this.core.context());
   }
 
-  /** The open turn and the pieces of its answer. @throws SessionError `store_invalid` where the record speaks of more */
+  /**
+   * The open turn and the pieces of its answer that can be read: a damaged piece must not keep the session from being
+   * recovered. @throws SessionError `store_invalid` where the turn itself cannot be read
+   */
   async #remains(record: SessionRecord, seq: number): Promise<Remains> {
     const { store, options } = this.core;
     const [entry] = await store.read(this.key, {
@@ -314,34 +317,41 @@ export class Handle {
       order: "ascending",
       limit: 1,
     });
-    const chunks: Chunk[] = [];
-    const last = headOf(record, "chunks");
-    while (chunks.length < last) {
-      const from = chunks.length + 1;
-      const limit = options.limits.readMax;
-      const page = await store.read(this.key, {
-        log: "chunks",
-        from,
-        to: last,
-        order: "ascending",
-        limit,
-      });
-      if (page.length === 0) break;
-      chunks.push(...page.map(chunkOf));
-    }
-    if (entry === undefined || chunks.length < last) {
+    const turn = entry === undefined ? undefined : readableTurn(entry);
+    if (turn === undefined) {
       throw new SessionError("store_invalid", {
         store: `of session ${record.id}`,
-        reason: `its record speaks of turn ${seq} with ${last} chunks, the logs hold less`,
+        reason: `its record speaks of the open turn ${seq}, which the log does not hold or which cannot be read`,
       });
     }
-    return { turn: turnOf(entry), chunks };
+    const chunks: Chunk[] = [];
+    const written = headOf(record, "chunks");
+    const limit = options.limits.readMax;
+    for (let from = 1; from <= written;) {
+      const range = { log: "chunks", from, to: written, order: "ascending", limit } as const;
+      const page = await store.read(this.key, range);
+      chunks.push(...readableChunks(page));
+      const last = page.at(-1);
+      if (last === undefined) break;
+      from = last.seq + 1;
+    }
+    return { turn, chunks, written };
   }
 
   /** The entry of the turns that bears this key. */
   async entryByKey(key: string): Promise<Entry | undefined> {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
+  }
+}
+
+function readableTurn(entry: Entry): Turn | undefined {
+  try {
+    const turn = turnOf(entry);
+    return Array.isArray(turn.input) ? turn : undefined;
+  } catch {
+    // The caller names the turn in its error.
+    return undefined;
   }
 }
 

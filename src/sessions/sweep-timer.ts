@@ -31,7 +31,8 @@ export class SweepTimer {
     try {
       await sweep(this.#core, undefined, { signal: this.#stop.signal });
     } catch {
-      // The next round tries again; expiry is judged on read, so nothing depends on this one.
+      // The sweep published the error on its channel. The next round tries again; expiry is judged on read, so nothing
+      // depends on this one.
     }
     if (!this.#stop.signal.aborted) this.#timer = this.#schedule(this.#everyMs * (0.9 + Math.random() * 0.2));
   }

@@ -26,6 +26,8 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     removed: 0,
     forgotten: 0,
     looked: 0,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   await place.clock.advance(hour);
@@ -37,6 +39,8 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     removed: 0,
     forgotten: 0,
     looked: 250,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   assert.equal(await storedState(place, "s0"), "expired");
@@ -48,6 +52,8 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     removed: 0,
     forgotten: 0,
     looked: 0,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   await place.clock.advance(1000 * hour);
@@ -68,6 +74,8 @@ test("a session that was used since is looked at, and left alone until its new d
     removed: 0,
     forgotten: 0,
     looked: 1,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   assert.deepEqual(await place.sessions.sweep(), {
@@ -77,6 +85,8 @@ test("a session that was used since is looked at, and left alone until its new d
     removed: 0,
     forgotten: 0,
     looked: 0,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   await session.append({ input: "the sweep is no conflict" });
@@ -96,6 +106,8 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
     removed: 0,
     forgotten: 0,
     looked: 150,
+    failed: 0,
+    failures: [],
     complete: false,
   });
   assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
@@ -105,6 +117,8 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
     removed: 0,
     forgotten: 0,
     looked: 80,
+    failed: 0,
+    failures: [],
     complete: true,
   });
 });
@@ -129,6 +143,8 @@ test("a sweep stops at its bound of time and at its signal", async () => {
     removed: 0,
     forgotten: 0,
     looked: 0,
+    failed: 0,
+    failures: [],
     complete: false,
   });
 });
@@ -150,6 +166,8 @@ test("past the retention time what expired or ended is removed with everything i
     removed: 0,
     forgotten: 0,
     looked: 1,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   await place.clock.advance(9 * hour);
@@ -195,6 +213,8 @@ test("a session in which somebody is at work is not expired under them; one whos
     removed: 0,
     forgotten: 0,
     looked: 1,
+    failed: 0,
+    failures: [],
     complete: true,
   });
   await turn.write({ text: "x".repeat(9000) });
@@ -237,7 +257,12 @@ test("a session whose logs are broken holds up neither the sweep nor the others"
   const damaged = { ...record, version: record.version + 1, openTurn: 3 };
   await place.store.commit([[{ key, expected: record.version, record: damaged, splices: [], claims: [] }]]);
   await place.clock.advance(hour);
-  await assert.rejects(place.sessions.sweep(), { code: "store_invalid" });
+  const { failed, failures } = await place.sessions.sweep();
+  assert.equal(failed, 1);
+  assert.deepEqual(
+    failures.map(({ session, code }) => [session, code]),
+    [["broken", "store_invalid"]],
+  );
   for (let index = 0; index < 20; index++) assert.equal(await storedState(place, `s${index}`), "expired");
 });
 

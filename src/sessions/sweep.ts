@@ -6,10 +6,11 @@ import type { SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import { stateAt } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
-import { hasCode, SessionError } from "../errors.ts";
-import type { Page } from "../store/store.ts";
+import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
+import type { SessionQuery } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import type { Policy } from "../domain/retention.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
 import { perform } from "./operation.ts";
 
@@ -38,6 +39,13 @@ export interface SweepDeed {
   readonly does: "expire" | "archive" | "purge";
 }
 
+/** A session that the sweep could not work on. The others were still swept. */
+export interface SweepFailure extends SweepDeed {
+  /** `internal` where the error is none of Perdure's. */
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 /** What one sweep did. */
 export interface SweepReport {
   /** Sessions newly marked as expired. */
@@ -52,6 +60,10 @@ export interface SweepReport {
   readonly forgotten: number;
   /** Sessions looked at. */
   readonly looked: number;
+  /** Sessions that the sweep could not work on. */
+  readonly failed: number;
+  /** The first hundred of them. */
+  readonly failures: readonly SweepFailure[];
   /** False where a bound or the signal stopped it before the end. */
   readonly complete: boolean;
   /** Of a dry run: what would be done, in as many steps as the bounds allow. */
@@ -64,122 +76,239 @@ export interface SweepNews extends SweepReport {
   readonly tenant: string | undefined;
   /** How long the session that had waited longest was overdue, ms; 0 where none was due. */
   readonly lagMs: number;
+  /** Why the sweep ended early, where the store failed; `internal` where the error is none of Perdure's. */
+  readonly error?: ErrorCode;
 }
 
 const pageSize = 100;
+const failuresMax = 100;
+/** A session that the sweep could not work on is looked at again after so long, behind those that are due earlier. */
+const failedAgainMs = 3_600_000;
 /** Compressing takes memory and time: so many sessions together. */
 const archivesAtOnce = 4;
 /** Tells who listens what each sweep did. */
 const sweeps = channel("perdure:sweep");
 
+/** Errors of the store as a whole: the pass ends, because the next session would meet them too. */
+const ofTheStore: ReadonlySet<string> = new Set([
+  "store_unavailable",
+  "store_busy",
+  "store_full",
+  "store_read_only",
+  "store_schema_newer",
+  "closed",
+] satisfies ErrorCode[]);
+
 /**
  * One bounded pass: first marks what has expired and takes back expired floors, then archives and removes by the policies
- * of retention, in their order, at last forgets old events.
- * @throws SessionError `argument_invalid`, `duration_invalid`; `store_invalid` of a session that is broken, after all others
- *   were looked at
+ * of retention, in their order, at last forgets old events. An error of one session is reported in `failures`, the others
+ * are still swept.
+ * @throws SessionError `argument_invalid`, `duration_invalid`, or the store's where it fails as a whole
  */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
-  return await perform({ operation: "sweep", tenant }, () => pass(core, tenant, request));
+  return await perform({ operation: "sweep", tenant }, async () => {
+    const pass = new Pass(core, tenant, request);
+    try {
+      await pass.run();
+    } catch (error) {
+      pass.publish(codeOf(error));
+      throw error;
+    }
+    // A dry run did nothing that a listener could count.
+    if (request.dryRun !== true) pass.publish();
+    return pass.report();
+  });
 }
 
-async function pass(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
-  const { clock, sweep: defaults } = core.options;
-  const retentionMs =
-    request.retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(request.retention, "retention");
-  const eventRetentionMs =
-    request.eventRetention === undefined
-      ? (defaults?.eventRetentionMs ?? null)
-      : parseDuration(request.eventRetention, "eventRetention");
-  const deadline = clock.now() + parseDuration(request.time ?? "10s", "time");
-  const rows = parseRows(request.rows ?? 10_000);
-  const report = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, complete: true };
-  const planned: SweepDeed[] | undefined = request.dryRun === true ? [] : undefined;
-  let lagMs = 0;
-  const mayGoOn = (): boolean => {
-    report.complete =
-      report.looked + report.forgotten < rows && clock.now() < deadline && request.signal?.aborted !== true;
-    return report.complete;
-  };
-  let broken: SessionError | undefined;
-  const scope = tenant === undefined ? {} : { tenant };
-  const scopes =
-    tenant === undefined
-      ? [{}]
-      : [scope, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
-  // The store's time, not this machine's, says what is due.
-  const { now } = await core.store.instances([]);
+class Pass {
+  readonly #core: Core;
+  readonly #tenant: string | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #retentionMs: number | null;
+  readonly #eventRetentionMs: number | null;
+  readonly #deadline: number;
+  readonly #planned: SweepDeed[] | undefined;
+  readonly #counts = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, failed: 0 };
+  readonly #failures: SweepFailure[] = [];
+  /** Sessions and events that the pass may still work on. */
+  #rowsLeft: number;
+  #complete = true;
+  #lagMs = 0;
 
-  // It would stand at the head of every sweep: the others must not wait for its repair.
-  const tolerantly = async (work: () => Promise<void>): Promise<void> => {
+  constructor(core: Core, tenant: string | undefined, request: SweepRequest) {
+    const { clock, sweep: defaults } = core.options;
+    const { retention, eventRetention, time = "10s", rows = 10_000, signal, dryRun = false } = request;
+    this.#core = core;
+    this.#tenant = tenant;
+    this.#signal = signal;
+    this.#retentionMs =
+      retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(retention, "retention");
+    this.#eventRetentionMs =
+      eventRetention === undefined
+        ? (defaults?.eventRetentionMs ?? null)
+        : parseDuration(eventRetention, "eventRetention");
+    this.#deadline = clock.now() + parseDuration(time, "time");
+    this.#rowsLeft = parseRows(rows);
+    this.#planned = dryRun ? [] : undefined;
+  }
+
+  async run(): Promise<void> {
+    // The store's time, not this machine's, says what is due.
+    const { now } = await this.#core.store.instances([]);
+    await this.#expire(now);
+    await this.#retain(now);
+    if (this.#planned === undefined) await this.#forgetEvents(now);
+  }
+
+  report(): SweepReport {
+    const report = { ...this.#counts, failures: this.#failures, complete: this.#complete };
+    return this.#planned === undefined ? report : { ...report, planned: this.#planned };
+  }
+
+  publish(error?: ErrorCode): void {
+    const news = { ...this.report(), tenant: this.#tenant, lagMs: this.#lagMs };
+    sweeps.publish((error === undefined ? news : { ...news, complete: false, error }) satisfies SweepNews);
+  }
+
+  #mayGoOn(): boolean {
+    const { clock } = this.#core.options;
+    this.#complete = this.#rowsLeft > 0 && clock.now() < this.#deadline && this.#signal?.aborted !== true;
+    return this.#complete;
+  }
+
+  /** Mark what has expired, and take back expired floors. */
+  async #expire(now: number): Promise<void> {
+    const tenant = this.#tenant;
+    const scopes =
+      tenant === undefined
+        ? [{}]
+        : [{ tenant }, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
+    for (const scope of scopes) {
+      const due = { order: "due", ...scope, before: now, limit: pageSize } as const;
+      await this.#eachRecord({ query: due, visit: (record) => this.#visitDue(record, now) });
+    }
+  }
+
+  async #visitDue(record: SessionRecord, now: number): Promise<void> {
+    this.#counts.looked++;
+    this.#rowsLeft--;
+    this.#lagMs = Math.max(this.#lagMs, now - record.sweepAt);
+    if (this.#planned !== undefined) {
+      if (isInnerScope(record.tenant) || stateAt(record, now) !== "expired") return;
+      this.#counts.expired++;
+      this.#plan(record, "expire");
+      return;
+    }
+    const done = await this.#tolerantly(record, "expire", async () => {
+      if (isInnerScope(record.tenant)) {
+        await removeExpired(this.#core, record);
+        return;
+      }
+      const { expires, clearsFloor } = await mark(this.#core, record);
+      if (expires) this.#counts.expired++;
+      if (clearsFloor) this.#counts.floors++;
+    });
+    // Otherwise it would stand at the head of every sweep.
+    if (!done) await postpone(this.#core, record);
+  }
+
+  /** Archive and remove by the policies of retention. */
+  async #retain(now: number): Promise<void> {
+    const policies = policiesOf(this.#core, this.#retentionMs);
+    const scope = this.#tenant === undefined ? {} : { tenant: this.#tenant };
+    for (const policy of policies) {
+      const { agent, user, state, afterMs, does } = policy;
+      const who = { ...scope, ...(agent === undefined ? {} : { agent }), ...(user === undefined ? {} : { user }) };
+      const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
+      await this.#eachRecord({
+        query,
+        atOnce: does === "archive" ? archivesAtOnce : pageSize,
+        visit: async (record) => {
+          // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
+          if (isInnerScope(record.tenant) || !applies(policies, policy, record)) return;
+          await this.#visitSettled(policy, record);
+        },
+      });
+    }
+  }
+
+  async #visitSettled(policy: Policy, record: SessionRecord): Promise<void> {
+    const { does } = policy;
+    this.#counts.looked++;
+    this.#rowsLeft--;
+    const done = await this.#tolerantly(record, does, async () => {
+      if (this.#planned !== undefined) this.#plan(record, does);
+      else if (!(await apply(this.#core, policy, record))) return;
+      if (does === "archive") this.#counts.archived++;
+      else this.#counts.removed++;
+    });
+    // It stands there again at every sweep, and must not use up the rows of those behind it.
+    if (!done) this.#rowsLeft++;
+  }
+
+  async #forgetEvents(now: number): Promise<void> {
+    if (this.#eventRetentionMs === null) return;
+    const scope = this.#tenant === undefined ? {} : { tenant: this.#tenant };
+    const past = { ...scope, before: now - this.#eventRetentionMs, limit: pageSize };
+    for (let forgotten = pageSize; forgotten === pageSize && this.#mayGoOn();) {
+      forgotten = await this.#core.store.forgetEvents(past);
+      this.#counts.forgotten += forgotten;
+      this.#rowsLeft -= forgotten;
+    }
+  }
+
+  #plan({ tenant, id: session }: SessionRecord, does: SweepDeed["does"]): void {
+    this.#planned?.push({ tenant, session, does });
+  }
+
+  /** False where the session's own error kept it from being worked on: that error is reported, and the pass goes on. */
+  async #tolerantly(
+    { tenant, id: session }: SessionRecord,
+    does: SweepDeed["does"],
+    work: () => Promise<void>,
+  ): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
-      if (!hasCode(error, "store_invalid")) throw error;
-      broken ??= error;
+      const code = codeOf(error);
+      if (ofTheStore.has(code)) throw error;
+      this.#counts.failed++;
+      const message = error instanceof Error ? error.message : String(error);
+      if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
+      return false;
     }
-  };
-  const plan = (record: SessionRecord, does: SweepDeed["does"]): void => {
-    planned?.push({ tenant: record.tenant, session: record.id, does });
-  };
+  }
 
-  for (const one of scopes) {
-    await eachRecord({
-      find: (after) => core.store.find({ order: "due", ...one, before: now, limit: pageSize, ...after }),
-      mayGoOn,
-      async visit(record) {
-        report.looked++;
-        lagMs = Math.max(lagMs, now - record.sweepAt);
-        if (planned !== undefined) {
-          if (isInnerScope(record.tenant) || stateAt(record, now) !== "expired") return;
-          report.expired++;
-          plan(record, "expire");
-          return;
-        }
-        await tolerantly(async () => {
-          if (isInnerScope(record.tenant)) {
-            await removeExpired(core, record);
-            return;
-          }
-          const { expires, clearsFloor } = await mark(core, record);
-          if (expires) report.expired++;
-          if (clearsFloor) report.floors++;
-        });
-      },
-    });
-  }
-  const policies = policiesOf(core, retentionMs);
-  for (const policy of policies) {
-    const { agent, user, state, afterMs, does } = policy;
-    const who = { ...scope, ...(agent === undefined ? {} : { agent }), ...(user === undefined ? {} : { user }) };
-    const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
-    await eachRecord({
-      find: (after) => core.store.find({ ...query, ...after }),
-      mayGoOn,
-      atOnce: does === "archive" ? archivesAtOnce : pageSize,
-      async visit(record) {
-        // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
-        if (isInnerScope(record.tenant) || !applies(policies, policy, record)) return;
-        report.looked++;
-        await tolerantly(async () => {
-          plan(record, does);
-          if (planned === undefined && !(await apply(core, policy, record))) return;
-          if (does === "archive") report.archived++;
-          else report.removed++;
-        });
-      },
-    });
-  }
-  if (planned !== undefined) return { ...report, planned };
-  if (eventRetentionMs !== null) {
-    const past = { ...scope, before: now - eventRetentionMs, limit: pageSize };
-    for (let forgotten = pageSize; forgotten === pageSize && mayGoOn();) {
-      forgotten = await core.store.forgetEvents(past);
-      report.forgotten += forgotten;
+  async #eachRecord({
+    query,
+    atOnce = pageSize,
+    visit,
+  }: {
+    query: SessionQuery;
+    /** How many of a page are visited together. */
+    atOnce?: number;
+    visit: (record: SessionRecord) => Promise<void>;
+  }): Promise<void> {
+    for (let after: string | undefined; this.#mayGoOn();) {
+      const { records, next } = await this.#core.store.find(after === undefined ? query : { ...query, after });
+      for (let start = 0; start < records.length; start += atOnce) {
+        const group = records.slice(start, start + atOnce);
+        // Together, so that their commits go out as one batch; all are waited for before an error ends the pass.
+        const visits = await Promise.allSettled(
+          group.map(async (record) => (this.#mayGoOn() ? await visit(record) : undefined)),
+        );
+        const failed = visits.find((one) => one.status === "rejected");
+        if (failed !== undefined) throw failed.reason;
+      }
+      if (next === undefined) return;
+      after = next;
     }
   }
-  sweeps.publish({ ...report, tenant, lagMs } satisfies SweepNews);
-  if (broken !== undefined) throw broken;
-  return report;
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof SessionError ? error.code : "internal";
 }
 
 function parseRows(rows: number): number {
@@ -189,30 +318,6 @@ function parseRows(rows: number): number {
     value: show(rows),
     expected: "a whole number, 1 or more",
   });
-}
-
-async function eachRecord({
-  find,
-  mayGoOn,
-  atOnce = pageSize,
-  visit,
-}: {
-  find: (after: { after?: string }) => Promise<Page>;
-  mayGoOn: () => boolean;
-  /** How many of a page are visited together. */
-  atOnce?: number;
-  visit: (record: SessionRecord) => Promise<void>;
-}): Promise<void> {
-  for (let after: string | undefined; mayGoOn();) {
-    const { records, next } = await find(after === undefined ? {} : { after });
-    for (let start = 0; start < records.length; start += atOnce) {
-      const group = records.slice(start, start + atOnce);
-      // Together, so that their commits go out as one batch.
-      await Promise.all(group.map(async (record) => (mayGoOn() ? await visit(record) : undefined)));
-    }
-    if (next === undefined) return;
-    after = next;
-  }
 }
 
 /** Take back an expired floor, and mark the session if its time is up and nobody is at work in it; else look again later. */
@@ -232,6 +337,18 @@ async function mark(core: Core, record: SessionRecord): Promise<{ expires: boole
     ),
   );
   return { expires, clearsFloor };
+}
+
+/** Look again later, and leave all else of the session alone: its recovery is what may have failed. */
+async function postpone(core: Core, record: SessionRecord): Promise<void> {
+  try {
+    const loaded = await core.find(record);
+    if (loaded === undefined) return;
+    await new Handle(core, loaded.record).write((draft, context) => postponeSweep(draft, context, failedAgainMs));
+  } catch (error) {
+    // The session is reported already; it is looked at again at the next sweep.
+    if (ofTheStore.has(codeOf(error))) throw error;
+  }
 }
 
 /** What is no conversation goes with its time; in use meanwhile, it is looked at again later. */

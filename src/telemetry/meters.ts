@@ -107,8 +107,10 @@ export class Meters {
     this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
   }
 
-  #onSweep({ expired, floors, removed, forgotten, lagMs }: SweepNews): void {
+  #onSweep({ expired, floors, removed, forgotten, failed, error, lagMs }: SweepNews): void {
     this.#instruments.sweepLags.record(lagMs / 1000);
+    this.#instruments.sweepFailures.add(failed, { "perdure.sweep.failed": "session" });
+    if (error !== undefined) this.#instruments.sweepFailures.add(1, { "perdure.sweep.failed": "sweep" });
     for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
       this.#instruments.swept.add(count, { "perdure.swept": what });
   }
@@ -147,6 +149,10 @@ function instrumentsOf(meter: Meter) {
     }),
     sweepLags: meter.createHistogram("perdure.sweep.lag", time("How long the most overdue session had waited")),
     swept: meter.createCounter("perdure.swept", { description: "What sweeps did", unit: "{change}" }),
+    sweepFailures: meter.createCounter("perdure.sweep.failures", {
+      description: "Sessions that a sweep could not work on, and sweeps that an error of the store ended",
+      unit: "{failure}",
+    }),
     fallbackSessions: meter.createCounter("perdure.fallback.sessions", {
       description: "Sessions opened while the store was away",
       unit: "{session}",

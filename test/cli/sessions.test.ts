@@ -54,7 +54,17 @@ test("list, show, end, remove and sweep, for people and for programs", async () 
   assert.equal((await place.run(["consult", "ceo", "more", "--session", id])).code, 1);
   assert.equal(JSON.parse((await place.run(["sessions", "list", "--state", "ended", "--json"])).stdout).id, id);
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--retention", "1ms", "--json"])).stdout) as object;
-  assert.deepEqual(swept, { expired: 0, floors: 0, archived: 0, removed: 1, forgotten: 0, looked: 1, complete: true });
+  assert.deepEqual(swept, {
+    expired: 0,
+    floors: 0,
+    archived: 0,
+    removed: 1,
+    forgotten: 0,
+    looked: 1,
+    failed: 0,
+    failures: [],
+    complete: true,
+  });
   const other = infos.find(({ agent }) => agent === "cto")?.id ?? "";
   assert.equal((await place.run(["sessions", "remove", other])).code, 0);
   assert.equal((await place.run(["sessions", "list"])).stdout, "");
@@ -157,6 +167,8 @@ test("changing a session answers with one object, and again is no failure where 
     removed: 0,
     forgotten: 0,
     looked: 1,
+    failed: 0,
+    failures: [],
     complete: true,
   });
 });
@@ -210,7 +222,17 @@ test("the sweep follows the policies of the agents file, and shows in a dry run 
   assert.match(dry.stdout, /^SESSION +TENANT +WOULD\nc +default +expire\nb +default +archive\n$/);
   assert.match(dry.stderr, /^nothing was changed; it would be: 1 marked as expired, 0 floors taken back, 1 archived/);
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--json"])).stdout) as object;
-  assert.deepEqual(swept, { expired: 1, floors: 0, archived: 1, removed: 0, forgotten: 0, looked: 2, complete: true });
+  assert.deepEqual(swept, {
+    expired: 1,
+    floors: 0,
+    archived: 1,
+    removed: 0,
+    forgotten: 0,
+    looked: 2,
+    failed: 0,
+    failures: [],
+    complete: true,
+  });
 });
 
 test("a session at work is not ended under its writer", async () => {

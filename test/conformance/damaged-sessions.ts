@@ -1,0 +1,176 @@
+/** One damaged session does not keep Perdure from working on the others, nor its own from being put in order, on any store. */
+import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { describe, test } from "node:test";
+import { encode } from "../../src/domain/codec.ts";
+import type { Entry } from "../../src/domain/entry.ts";
+import { entryOfTurn } from "../../src/domain/turn.ts";
+import type { SessionRecord } from "../../src/domain/record.ts";
+import type { SweepNews } from "../../src/index.ts";
+import { coreOf, Sessions } from "../../src/sessions/sessions.ts";
+import { sweep } from "../../src/sessions/sweep.ts";
+import type { Store } from "../../src/store/store.ts";
+
+/** A fresh, empty store. */
+export type OpenedStore = AsyncDisposable & { readonly store: Store };
+
+const tenant = "mallory";
+
+/** Its open turn has three pieces, of which one is readable. */
+async function openTurnOfDamagedPieces(store: Store, record: SessionRecord): Promise<void> {
+  const turn = { seq: 1, key: null, at: 1, status: "open", agent: "assistant", requests: 0, output: [] } as const;
+  const question = entryOfTurn({ ...turn, input: [{ role: "user", content: "hello?" }] }, 0);
+  const pieces = [{ text: "so far" }, {}, { message: { role: "stranger" } }];
+  const chunks = pieces.map((piece, index): Entry => ({ seq: index + 1, key: null, at: 1, data: encode(piece) }));
+  await replace(store, record, { openTurn: 1, heads: { ...record.heads, turns: 1, chunks: 3 } }, [
+    { log: "turns", from: 1, entries: [question] },
+    { log: "chunks", from: 1, entries: chunks },
+  ]);
+}
+
+/** Its record speaks of an open turn that its log does not hold. */
+async function openTurnOfNothing(store: Store, record: SessionRecord): Promise<void> {
+  await replace(store, record, { openTurn: 3 }, []);
+}
+
+async function replace(
+  store: Store,
+  record: SessionRecord,
+  fields: Partial<SessionRecord>,
+  splices: readonly { log: string; from: number; entries: readonly Entry[] }[],
+): Promise<void> {
+  const key = { tenant: record.tenant, id: record.id };
+  const damaged = { ...record, ...fields, version: record.version + 1 };
+  const change = { key, expected: record.version, record: damaged, splices, claims: [] };
+  const [outcome] = await store.commit([[change]]);
+  assert.equal(outcome?.status, "ok");
+}
+
+async function recordOf(store: Store, tenantOfIt: string, id: string): Promise<SessionRecord | undefined> {
+  return (await store.load([{ key: { tenant: tenantOfIt, id }, tails: [] }]))[0]?.record;
+}
+
+/** Reads of this session's logs fail with an error that no rule of Perdure knows. */
+function failingFor(store: Store, id: string): Store {
+  const fails = new Proxy(store, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      return (...given: [{ readonly id?: string }, ...unknown[]]) => {
+        if (name === "read" && given[0].id === id) throw new TypeError("nobody expected this");
+        return Reflect.apply(member, target, given) as unknown;
+      };
+    },
+  });
+  return fails;
+}
+
+export function damagedSessionSuite(name: string, open: () => Promise<OpenedStore>): void {
+  /** Sessions of two tenants, all of them overdue; `broken` ones are due first. */
+  async function overdue(
+    store: Store,
+    sessions: Sessions,
+    broken: Readonly<Record<string, (store: Store, record: SessionRecord) => Promise<void>>>,
+  ): Promise<void> {
+    let dueAt = 2;
+    for (const [id, damage] of Object.entries(broken)) {
+      await sessions.for(tenant).create({ id });
+      await age(store, tenant, id, dueAt++);
+      const record = await recordOf(store, tenant, id);
+      assert(record !== undefined);
+      await damage(store, record);
+    }
+    for (let index = 0; index < 10; index++) {
+      await sessions.for("victim").create({ id: `s${index}` });
+      await age(store, "victim", `s${index}`, dueAt++);
+    }
+  }
+
+  async function age(store: Store, of: string, id: string, dueAt: number): Promise<void> {
+    const record = await recordOf(store, of, id);
+    assert(record !== undefined);
+    await replace(store, record, { lastActivityAt: 1, ttlMs: 1, expiresAt: 2, sweepAt: dueAt }, []);
+  }
+
+  describe(name, () => {
+    test("a session whose recovery throws is reported and put off, and one pass sweeps those of the other tenants", async () => {
+      await using opened = await open();
+      const store = failingFor(opened.store, "untyped");
+      await using sessions = Sessions.on(store, { sweep: false });
+      await overdue(opened.store, sessions, { untyped: openTurnOfDamagedPieces, typed: openTurnOfNothing });
+      const heard: SweepNews[] = [];
+      const listener = (news: unknown): void => void heard.push(news as SweepNews);
+      subscribe("perdure:sweep", listener);
+      try {
+        const report = await sweep(coreOf(sessions), undefined, {});
+        assert.deepEqual([report.expired, report.failed, report.complete], [10, 2, true]);
+        const failures = report.failures.map(
+          ({ tenant: of, session, does, code }) => `${of} ${session} ${does} ${code}`,
+        );
+        assert.deepEqual(
+          failures.toSorted((a, b) => a.localeCompare(b)),
+          ["mallory typed expire store_invalid", "mallory untyped expire internal"],
+        );
+        const again = await sweep(coreOf(sessions), undefined, {});
+        assert.deepEqual([again.looked, again.failed], [0, 0], "they are put off");
+        const published = heard.map(({ failed, error }) => [failed, error]);
+        assert.deepEqual(published, [
+          [2, undefined],
+          [0, undefined],
+        ]);
+      } finally {
+        unsubscribe("perdure:sweep", listener);
+      }
+      for (const id of ["typed", "untyped"]) {
+        const record = await recordOf(opened.store, tenant, id);
+        assert.ok(record !== undefined && record.sweepAt > record.expiresAt);
+        assert.ok(record.openTurn !== null, "nothing else of it was changed");
+      }
+    });
+
+    test("what is readable of an answer whose pieces are damaged is sealed with a marked error, and the session is swept, ended, unlocked, archived and removed", async () => {
+      await using opened = await open();
+      await using sessions = Sessions.on(opened.store, { sweep: false });
+      const mine = sessions.for(tenant);
+      for (const id of ["swept", "ended", "unlocked", "appended"]) {
+        await mine.create({ id });
+        const record = await recordOf(opened.store, tenant, id);
+        assert(record !== undefined);
+        await openTurnOfDamagedPieces(opened.store, record);
+      }
+      await age(opened.store, tenant, "swept", 2);
+      assert.deepEqual((await mine.sweep()).failures, []);
+      await (await mine.get("ended")).end({ reason: "enough" });
+      await (await mine.get("unlocked")).unlock();
+      await (await mine.get("appended")).append({ input: "go on" });
+      for (const id of ["swept", "ended", "unlocked", "appended"]) {
+        const session = await mine.get(id);
+        const [turn] = await Array.fromAsync(session.turns());
+        assert.deepEqual(turn?.output, [{ role: "assistant", content: "so far" }]);
+        assert.equal(turn.status, "interrupted");
+        assert.equal(turn.error?.code, "store_invalid");
+        assert.match(turn.error.message, /only 1 of 3 pieces/);
+        await session.archive();
+        await session.remove();
+      }
+    });
+
+    test("a sweep that the store ends says so on its channel", async () => {
+      await using opened = await open();
+      await using sessions = Sessions.on(opened.store, { sweep: false });
+      const heard: SweepNews[] = [];
+      const listener = (news: unknown): void => void heard.push(news as SweepNews);
+      subscribe("perdure:sweep", listener);
+      try {
+        await opened.store.close();
+        await assert.rejects(sessions.sweep(), { code: "closed" });
+      } finally {
+        unsubscribe("perdure:sweep", listener);
+      }
+      assert.deepEqual(
+        heard.map(({ error, complete }) => [error, complete]),
+        [["closed", false]],
+      );
+    });
+  });
+}
