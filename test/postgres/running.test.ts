@@ -44,6 +44,32 @@ test("a pool of the caller's serves, and is left open", async () => {
   await pool.end();
 });
 
+test("a hundred sums at once share a few connections, and none of them fails", async () => {
+  const name = "sums";
+  const sums = await openPostgres({ url: server.url(), applicationName: name });
+  await using sessions = await openSessions({ store: sums, tenant: name, sweep: false });
+  await (await sessions.create({ id: "s" })).append({ input: "one" });
+  const connections = async (): Promise<number> => {
+    const counted = "select count(*)::int as number from pg_stat_activity where application_name = $1";
+    return Number((await query(server.url(), counted, [name]))[0]?.["number"]);
+  };
+  let isOver = false;
+  const all = Promise.all(
+    Array.from({ length: 100 }, async (_, index) =>
+      index % 2 === 0 ? (await sessions.stats()).turns.turns : await sessions.count(),
+    ),
+  ).finally(() => (isOver = true));
+  let most = 0;
+  while (!isOver) most = Math.max(most, await connections());
+  assert.deepEqual(
+    await all,
+    Array.from({ length: 100 }, () => 1),
+  );
+  // Four of the pool and two for sums.
+  assert.ok(most <= 6, `${most} connections`);
+  while ((await connections()) > 4) await sleep(20);
+});
+
 test("a pool that has nothing but query is enough, whatever its numbers look like", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 1 });
   const own = await openPostgres({

@@ -24,7 +24,7 @@ interface Options {
 /** A pool of the caller's, or ones of our own that are opened as they are needed. */
 export type Connections =
   | { readonly kind: "given"; readonly pool: PostgresPool }
-  | { readonly kind: "own"; readonly open: (times: ServerTimes) => OwnPool };
+  | { readonly kind: "own"; readonly open: (times: ServerTimes & { readonly max?: number }) => OwnPool };
 
 /** How long a connection of our own waits for an answer, and the server works on one. */
 export interface ServerTimes {
@@ -37,6 +37,10 @@ export interface ServerTimes {
 const pauseMs = { first: 20, longest: 1000 };
 /** Migrations wait for each other, and may build an index. */
 const administerMs = 600_000;
+/** So many statements that may take their time run at once, on connections of their own; the others wait for their turn. */
+const administrationsMax = 2;
+/** So many may wait. */
+const administrationsWaitingMax = 1000;
 /** For a question that nobody waits for for long. */
 const onceMs = 2000;
 
@@ -56,6 +60,10 @@ export class Database {
   /** True once a server answered: from then on one that is not there is one that restarts. */
   #reached = false;
   readonly #underWay = new Set<Promise<unknown>>();
+  /** For statements that may take their time; undefined while there are none. */
+  #administration: PostgresPool | undefined;
+  #administering = 0;
+  readonly #administrationQueue: (() => void)[] = [];
   #closing: Promise<void> | undefined;
 
   constructor({ name, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare }: Options) {
@@ -98,22 +106,66 @@ export class Database {
     });
   }
 
-  /** The rows of a statement that may take its time, tried once, on a connection that grants it. */
+  /**
+   * The rows of a statement that may take its time, tried once, on a connection that grants it: one of a few that all such
+   * statements share, so that they take no connection from the others and many at once do not exhaust the server's.
+   * @throws SessionError `store_busy` where too many wait already, and as {@link ask}
+   */
   administer(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(async () => {
-      const { kind } = this.#connections;
-      const pool =
-        kind === "own"
-          ? this.#connections.open({ queryTimeoutMs: administerMs, statementTimeoutMs: undefined })
-          : this.#connections.pool;
+      await this.#enterAdministration();
       try {
-        return (await this.#attempt(pool, { text, values, keep: false }, administerMs)).rows;
-      } catch (error) {
-        throw this.#explained(error, pool);
+        this.#administration ??= this.#openAdministration();
+        return await this.#administerOn(this.#administration, { text, values, keep: false });
       } finally {
-        if (kind === "own") await (pool as OwnPool).end();
+        await this.#leaveAdministration();
       }
     });
+  }
+
+  async #administerOn(pool: PostgresPool, statement: Statement): Promise<readonly Row[]> {
+    try {
+      return (await this.#attempt(pool, statement, administerMs)).rows;
+    } catch (error) {
+      throw this.#explained(error, pool);
+    }
+  }
+
+  /** Not more than connections: one that waits for a connection in the pool is soon given up. */
+  get #administrationsMax(): number {
+    return Math.min(administrationsMax, this.connectionsMax ?? administrationsMax);
+  }
+
+  async #enterAdministration(): Promise<void> {
+    if (this.#administering < this.#administrationsMax) {
+      this.#administering++;
+      return;
+    }
+    if (this.#administrationQueue.length >= administrationsWaitingMax)
+      throw new SessionError("store_busy", { store: this.name, waitedMs: 0 });
+    await new Promise<void>((resolve) => this.#administrationQueue.push(resolve));
+  }
+
+  /** Give the place to the next in the queue; after the last one the connections are closed. */
+  async #leaveAdministration(): Promise<void> {
+    const next = this.#administrationQueue.shift();
+    if (next !== undefined) {
+      next();
+      return;
+    }
+    this.#administering--;
+    if (this.#administering > 0) return;
+    const pool = this.#administration;
+    this.#administration = undefined;
+    if (this.#connections.kind === "own") await (pool as OwnPool).end();
+  }
+
+  #openAdministration(): PostgresPool {
+    if (this.#connections.kind === "given") return this.#connections.pool;
+    const max = this.#administrationsMax;
+    const pool = this.#connections.open({ max, queryTimeoutMs: administerMs, statementTimeoutMs: undefined });
+    pool.on?.("error", ignoreIdleError);
+    return pool;
   }
 
   /** Wait for what is under way, and end a pool of our own. */
