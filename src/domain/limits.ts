@@ -18,8 +18,14 @@ export interface Limits {
   readonly waitersMax: number;
   /** Sessions on one page of a list. @default 1000 */
   readonly pageMax: number;
+  /** The bytes of sessions, or of events, on one page of a list; a page has one item at least. @default 1 MiB */
+  readonly pageBytesMax: number;
   /** Entries read in one go. @default 500 */
   readonly readMax: number;
+  /** The bytes of the entries read in one go, one entry at least. @default 256 KiB */
+  readonly readBytesMax: number;
+  /** The encoded bytes of the past turns that a model is shown, the newest turn at least. @default 1 MiB */
+  readonly windowBytesMax: number;
   /** Operations that may queue in one process for one session. @default 10000 */
   readonly pendingMax: number;
 }
@@ -35,6 +41,9 @@ export const defaultLimits: Limits = {
   snapshotBytesMax: 256 * 1024 * 1024,
   waitersMax: 32,
   pageMax: 1000,
+  pageBytesMax: 1024 * 1024,
   readMax: 500,
+  readBytesMax: 256 * 1024,
+  windowBytesMax: 1024 * 1024,
   pendingMax: 10_000,
 };

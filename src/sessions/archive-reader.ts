@@ -4,6 +4,7 @@ import type { Entry } from "../domain/entry.ts";
 import type { Archive, SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { LogRange } from "../store/store.ts";
+import { entryBytes, withinBytes } from "../store/within-bytes.ts";
 import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
 import type { Core } from "./core.ts";
 
@@ -20,7 +21,7 @@ export async function readArchive(
   const isDescending = "order" in range && range.order === "descending";
   const found: Entry[] = [];
   for (const index of isDescending ? places.toReversed() : places) {
-    if ("limit" in range && found.length >= range.limit) break;
+    if ("limit" in range && isFull(found, range)) break;
     const sections = await readPart(core, record, archive, index);
     if (sections === undefined) return undefined;
     const entries = sections
@@ -28,7 +29,11 @@ export async function readArchive(
       .flatMap((section) => section.entries.filter((entry) => isWanted(entry, range)));
     found.push(...(isDescending ? entries.toReversed() : entries));
   }
-  return "limit" in range ? found.slice(0, range.limit) : found;
+  return "limit" in range ? withinBytes(found.slice(0, range.limit), entryBytes, range.bytesMax) : found;
+}
+
+function isFull(found: readonly Entry[], { limit, bytesMax }: { limit: number; bytesMax?: number }): boolean {
+  return found.length >= limit || withinBytes(found, entryBytes, bytesMax).length < found.length;
 }
 
 /** One part of an archive, by its place; undefined where it is not there any more. @throws SessionError `store_invalid` */

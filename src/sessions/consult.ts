@@ -36,7 +36,7 @@ import type { TurnInProgress } from "./turn-in-progress.ts";
 export interface ConsultOptions {
   /** What answers; a text is the name that the model of `openSessions` passes on. @default the agent's */
   readonly model?: Model | string;
-  /** What of the past the model is shown. @default the last 20 turns */
+  /** What of the past the model is shown, within `limits.windowBytesMax`. @default the last 20 turns */
   readonly window?: Window;
   /** Stops the answer; what had arrived is kept. */
   readonly signal?: AbortSignal;
@@ -135,7 +135,7 @@ async function ask(
   // A turn is at least two messages of four tokens: more turns than this cannot fit.
   const last = Math.min(turns, Math.floor(tokens / 8) + 1);
   const tails: LoadRequest["tails"] = [
-    { log: "turns", last: turns === 0 ? 0 : last + 1 },
+    { log: "turns", last: turns === 0 ? 0 : last + 1, bytesMax: core.options.limits.windowBytesMax },
     { log: "instructions", last: 1 },
   ];
 

@@ -9,6 +9,7 @@ import type { Entry, LogName } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, LogRange } from "../store/store.ts";
+import { entryBytes, withinBytes } from "../store/within-bytes.ts";
 import type { Core } from "./core.ts";
 
 type SeqRange = Extract<LogRange, { from: number }>;
@@ -29,8 +30,8 @@ export async function readLog(core: Core, known: SessionRecord, range: LogRange)
 export async function* eachEntry(core: Core, record: SessionRecord, log: LogName): AsyncGenerator<Entry, void, void> {
   const to = headOf(record, log);
   for (let from = 1; from <= to;) {
-    const limit = core.options.limits.readMax;
-    const page = await readLog(core, record, { log, from, to, order: "ascending", limit });
+    const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+    const page = await readLog(core, record, { log, from, to, order: "ascending", limit, bytesMax });
     if (page.length === 0) return; // it was cut meanwhile: who writes upon this is told so
     yield* page;
     from = (page.at(-1)?.seq ?? to) + 1;
@@ -54,16 +55,22 @@ export async function wholeTails(core: Core, found: Loaded, tails: LoadRequest["
 async function wholeTail(
   core: Core,
   { record, tails }: Loaded,
-  { log, last }: LoadRequest["tails"][number],
+  { log, last, bytesMax }: LoadRequest["tails"][number],
   index: number,
 ): Promise<readonly Entry[] | undefined> {
   const own = tails[index] ?? [];
   const missing = Math.min(last, headOf(record, log)) - own.length;
   if (missing <= 0) return own;
+  // It was cut by its bytes before it came to the entries that stand elsewhere.
+  if ((own[0]?.seq ?? 0) > firstOwn(record, log)) return own;
   const to = headOf(record, log) - own.length;
-  const range = { log, from: to - missing + 1, to, order: "ascending", limit: missing } as const;
+  const range = { log, from: to - missing + 1, to, order: "descending", limit: missing, ...bounded(bytesMax) } as const;
   const older = await entriesOf(core, record, range);
-  return older === undefined ? undefined : [...older, ...own];
+  return older && withinBytes([...own.toReversed(), ...older], entryBytes, bytesMax).toReversed();
+}
+
+function bounded(bytesMax: number | undefined): { bytesMax?: number } {
+  return bytesMax === undefined ? {} : { bytesMax };
 }
 
 /** True where some of a session's entries are not in its own rows. */
@@ -96,8 +103,11 @@ async function entriesOf(core: Core, record: SessionRecord, range: LogRange): Pr
   };
   const [one, other] = order === "ascending" ? (["older", "own"] as const) : (["own", "older"] as const);
   const begun = await read[one](limit);
-  const rest = begun && (await read[other](limit - begun.length));
-  return rest && begun && [...begun, ...rest];
+  const last = begun?.at(-1)?.seq;
+  const isCut = last !== undefined && last !== (order === "ascending" ? older.to : own.from);
+  if (begun === undefined || isCut) return begun;
+  const rest = await read[other](limit - begun.length);
+  return rest && withinBytes([...begun, ...rest], entryBytes, range.bytesMax);
 }
 
 async function parentsEntries(
@@ -110,7 +120,8 @@ async function parentsEntries(
   if (record === undefined || record.createdAt !== parent.born || headOf(record, "turns") < parent.at) return undefined;
   const found = await readLog(core, record, range);
   if ("keys" in range) return found.filter(({ seq }) => seq <= parent.at);
-  return found.length === Math.min(range.limit, range.to - range.from + 1) ? found : undefined;
+  const isCut = range.bytesMax !== undefined && found.length > 0;
+  return isCut || found.length === Math.min(range.limit, range.to - range.from + 1) ? found : undefined;
 }
 
 async function newer(core: Core, record: SessionRecord, log: LogName): Promise<SessionRecord> {

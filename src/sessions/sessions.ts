@@ -213,7 +213,10 @@ export class Sessions implements AsyncDisposable {
     });
   }
 
-  /** One page of sessions, the most recently active first. @throws SessionError `argument_invalid` */
+  /**
+   * One page of sessions, the most recently active first. It may end before `limit` where `limits.pageBytesMax` is reached.
+   * @throws SessionError `argument_invalid`
+   */
   async list(query: ListQuery = {}): Promise<SessionPage> {
     return await perform({ operation: "list", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
@@ -223,6 +226,7 @@ export class Sessions implements AsyncDisposable {
         order: "recent",
         tenant: this.tenant,
         limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
+        bytesMax: this.#core.options.limits.pageBytesMax,
         ...filter,
         ...(after === undefined ? {} : { after }),
       });

@@ -13,7 +13,9 @@ import {
 import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
+import { encodeCursor, eventPosition } from "../store/cursor.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
+import { entryBytes, withinBytes } from "../store/within-bytes.ts";
 import type { Core } from "./core.ts";
 import { parseInstant } from "./instant.ts";
 import { parseLimit } from "./page-limit.ts";
@@ -82,7 +84,10 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
     ...(after === undefined ? {} : { after }),
   };
   const { events, next } = await core.store.events(scan);
-  return { events: events.map(tenantEvent), ...(next === undefined ? {} : { next }) };
+  const page = withinBytes(events, ({ entry }) => entryBytes(entry), core.options.limits.pageBytesMax);
+  const last = page.at(-1);
+  const goesOn = page.length < events.length && last !== undefined ? encodeCursor(eventPosition(last)) : next;
+  return { events: page.map(tenantEvent), ...(goesOn === undefined ? {} : { next: goesOn }) };
 }
 
 /** One after the other, page by page. @throws SessionError `argument_invalid`, `id_invalid`, `closed` */

@@ -18,14 +18,14 @@ export interface TurnRange {
 /** Read turns page by page, oldest first, never more than a page in memory. */
 export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
-  const { readMax } = handle.core.options.limits;
+  const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   if (last !== undefined && last <= readMax) {
     const tail = await perform(handle.about("turns"), async () => {
       guardRange(range);
       return await lastEntries(handle, last);
     });
-    for (const entry of tail) yield turnOf(entry);
-    return;
+    for (const entry of tail ?? []) yield turnOf(entry);
+    if (tail !== undefined) return;
   }
   const { record } = await perform(handle.about("turns"), async () => {
     guardRange(range);
@@ -34,7 +34,7 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   const head = headOf(record, "turns");
   const end = Math.min(to, head);
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax } as const;
+    const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
     const page = await perform(handle.about("turns"), () => readLog(handle.core, record, range));
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
@@ -42,15 +42,16 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   }
 }
 
-/** The last turns, in one round trip where they stand in the session's own rows. */
-async function lastEntries(handle: Handle, last: number): Promise<readonly Entry[]> {
+/**
+ * The last turns in one round trip; undefined where that does not bring all of them: they are too many bytes for it, they
+ * stand elsewhere, or there are none, or none any more.
+ */
+async function lastEntries(handle: Handle, last: number): Promise<readonly Entry[] | undefined> {
+  const bytesMax = handle.core.options.limits.readBytesMax;
   const range = { log: "turns", from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
-  const page = await handle.core.store.read(handle.key, range);
+  const page = await handle.core.store.read(handle.key, { ...range, bytesMax });
   const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
-  if (isWhole) return page.toReversed();
-  // None, or none any more, which is an error; or they stand elsewhere.
-  const { tails } = await handle.peek([{ log: "turns", last }]);
-  return tails[0] ?? [];
+  return isWhole ? page.toReversed() : undefined;
 }
 
 function guardRange({ last, from, to }: TurnRange): void {

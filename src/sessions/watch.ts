@@ -138,8 +138,9 @@ function finish(turn: Turn, told: Told): SessionNews {
 /** The turns from one number up to another, which is not among them; a turn before the last is a finished one. */
 async function* finishedBefore({ core, record }: Handle, from: number, end: number): AsyncGenerator<Entry, void, void> {
   for (let next = from; next < end;) {
-    const limit = core.options.limits.readMax;
-    const page = await readLog(core, record, { log: "turns", from: next, to: end - 1, order: "ascending", limit });
+    const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+    const range = { log: "turns", from: next, to: end - 1, order: "ascending", limit, bytesMax } as const;
+    const page = await readLog(core, record, range);
     if (page.length === 0) return; // they were taken back meanwhile, which the next look tells
     yield* page;
     next += page.length;

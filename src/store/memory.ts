@@ -10,9 +10,10 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
-import { recordOf, rowOf, type RecordRow } from "./row.ts";
+import { recordOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
+import { entryBytes, withinBytes } from "./within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
@@ -118,9 +119,10 @@ class MemoryStore implements Store {
       if (kept === undefined) return undefined;
       return {
         record: recordOf(kept.row),
-        tails: tails.map(({ log, last }) => {
+        tails: tails.map(({ log, last, bytesMax }) => {
           const entries = this.#log(key, log);
-          return entries.slice(Math.max(0, entries.length - last));
+          const tail = entries.slice(Math.max(0, entries.length - last));
+          return withinBytes(tail.toReversed(), entryBytes, bytesMax).toReversed();
         }),
         now,
       };
@@ -133,7 +135,7 @@ class MemoryStore implements Store {
     if ("keys" in range) return entries.filter((entry) => entry.key !== null && range.keys.includes(entry.key));
     const within = entries.filter(({ seq }) => seq >= range.from && seq <= range.to);
     if (range.order === "descending") within.reverse();
-    return within.slice(0, range.limit);
+    return withinBytes(within.slice(0, range.limit), entryBytes, range.bytesMax);
   }
 
   async find(query: SessionQuery): Promise<Page> {
@@ -144,7 +146,7 @@ class MemoryStore implements Store {
       .map(({ row }) => ({ row, position: positionOf(query, row) }))
       .filter(({ position }) => after === undefined || comparePositions(position, after) > 0)
       .toSorted((a, b) => comparePositions(a.position, b.position));
-    const page = following.slice(0, query.limit);
+    const page = withinBytes(following.slice(0, query.limit), ({ row }) => rowBytes(row), query.bytesMax);
     const last = following.length > page.length ? page.at(-1) : undefined;
     return {
       records: page.map(({ row }): SessionRecord => recordOf(row)),

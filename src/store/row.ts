@@ -4,6 +4,7 @@
  */
 import { decode, encode } from "../domain/codec.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { withinBytes } from "./within-bytes.ts";
 
 /** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
 export interface RecordRow {
@@ -112,4 +113,26 @@ export function recordOf(row: RecordRow): SessionRecord {
 
 export function activeMinuteOf(lastActivityAt: number): number {
   return Math.floor(lastActivityAt / 60_000);
+}
+
+/** The size of a row, as the byte bounds of a store count it: what has a column of its own is small. */
+export function rowBytes({ data }: RecordRow): number {
+  return Buffer.byteLength(data);
+}
+
+/** The rows of a page of at most `limit`, within `bytesMax`, and whether more follow it. Reads one row more than it takes. */
+export function pageOf(
+  rows: Iterable<RecordRow>,
+  { limit, bytesMax }: { readonly limit: number; readonly bytesMax?: number },
+): { readonly page: readonly RecordRow[]; readonly hasMore: boolean } {
+  let found = 0;
+  function* counted(): Generator<RecordRow> {
+    for (const row of rows) {
+      found++;
+      if (found > limit) return;
+      yield row;
+    }
+  }
+  const page = withinBytes(counted(), rowBytes, bytesMax);
+  return { page, hasMore: found > page.length };
 }

@@ -34,18 +34,23 @@ export interface Store {
   /**
    * Records with the tails of their logs, in the order of the requests; undefined where there is none.
    * INVARIANT load-is-one-moment: a record and its tails are from the same instant.
+   * INVARIANT tails-are-bounded: a tail has at most `last` entries, and at most `bytesMax` bytes of data; the last entry is
+   *   there whatever its size.
    */
   load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]>;
 
   /**
    * Entries of one log in the order asked for; empty where there are none.
-   * INVARIANT read-is-bounded: at most `limit` entries.
+   * INVARIANT read-is-bounded: at most `limit` entries, and at most `bytesMax` bytes of data; the first entry is there
+   *   whatever its size.
    */
   read(key: SessionKey, range: LogRange): Promise<readonly Entry[]>;
 
   /**
    * One page of the records that match, by keyset, never by offset.
    * INVARIANT pages-are-complete: what exists and does not change meanwhile appears on exactly one page.
+   * INVARIANT pages-are-bounded: at most `limit` records, and at most `bytesMax` bytes of their metadata and other data;
+   *   the first record is there whatever its size.
    * INVARIANT scope-is-in-the-key: a query for one tenant never shows another's.
    */
   find(query: SessionQuery): Promise<Page>;
@@ -172,8 +177,8 @@ export type Outcome =
 /** Which session to load, and how much of its logs. */
 export interface LoadRequest {
   readonly key: SessionKey;
-  /** The last `last` entries of each of these logs, 0 or more. */
-  readonly tails: readonly { readonly log: LogName; readonly last: number }[];
+  /** The last `last` entries of each of these logs, 0 or more, within `bytesMax` bytes of data (UTF-8; not of archives). */
+  readonly tails: readonly { readonly log: LogName; readonly last: number; readonly bytesMax?: number }[];
 }
 
 /** A session as it was at one moment. */
@@ -193,6 +198,8 @@ export type LogRange =
       readonly to: number;
       readonly order: "ascending" | "descending";
       readonly limit: number;
+      /** The bytes of data (UTF-8; not of archives) that are read. @default no bound */
+      readonly bytesMax?: number;
     }
   | { readonly log: LogName; readonly keys: readonly string[] };
 
@@ -211,12 +218,14 @@ export type SessionQuery =
       readonly order: "key";
       readonly tenant?: string;
       readonly limit: number;
+      readonly bytesMax?: number;
       readonly after?: string;
     })
   | (SessionFilter & {
       readonly order: "recent";
       readonly tenant: string;
       readonly limit: number;
+      readonly bytesMax?: number;
       /** The `next` of the page before. */
       readonly after?: string;
     })
@@ -225,6 +234,7 @@ export type SessionQuery =
       readonly tenant?: string;
       readonly before: number;
       readonly limit: number;
+      readonly bytesMax?: number;
       readonly after?: string;
     }
   | {
@@ -235,6 +245,7 @@ export type SessionQuery =
       readonly states: readonly SettledState[];
       readonly before: number;
       readonly limit: number;
+      readonly bytesMax?: number;
       readonly after?: string;
     };
 
@@ -295,7 +306,7 @@ export interface FoundEvents {
 
 /** One page of records. */
 export interface Page {
-  /** As many as the query's limit, fewer only on the last page. */
+  /** As many as the query's limit; fewer on the last page, and where `bytesMax` is reached. */
   readonly records: readonly SessionRecord[];
   /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
   readonly next: string | undefined;

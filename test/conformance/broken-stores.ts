@@ -88,6 +88,35 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, limit: 1e6 }) }),
   ],
   [
+    "reads without a bound of bytes",
+    "read-is-bounded",
+    (store) => ({
+      read: (key, range) => {
+        if ("keys" in range) return store.read(key, range);
+        const { bytesMax: _ignored, ...unbounded } = range;
+        return store.read(key, unbounded);
+      },
+    }),
+  ],
+  [
+    "loads tails without a bound of bytes",
+    "tails-are-bounded",
+    (store) => ({
+      load: (requests) =>
+        store.load(requests.map(({ key, tails }) => ({ key, tails: tails.map(({ log, last }) => ({ log, last })) }))),
+    }),
+  ],
+  [
+    "finds without a bound of bytes",
+    "pages-are-bounded",
+    (store) => ({
+      find: (query) => {
+        const { bytesMax: _ignored, ...unbounded } = query;
+        return store.find(unbounded);
+      },
+    }),
+  ],
+  [
     "leaves the last of a range out",
     "read-is-bounded",
     (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, to: range.to - 1 }) }),

@@ -4,7 +4,7 @@ import type { Entry, SessionKey } from "../../domain/entry.ts";
 import { mayLackItsBeginning } from "../../domain/event.ts";
 import type { SessionRecord } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
-import type { LogRange } from "../store.ts";
+import type { LoadRequest, LogRange } from "../store.ts";
 
 /**
  * The last entries of a log run without a gap up to where the record says the log ends; the first of a fork are elsewhere.
@@ -12,11 +12,12 @@ import type { LogRange } from "../store.ts";
  */
 export function guardTail(
   entries: readonly Entry[],
-  { store, record, log, last }: { store: string; record: SessionRecord; log: string; last: number },
+  { store, record, log, last, bytesMax }: { store: string; record: SessionRecord } & LoadRequest["tails"][number],
 ): void {
   const head = lastOwn(record, log);
   const count = Math.min(last, head - firstOwn(record, log) + 1);
-  const isWhole = entries.length === count || (entries.length < count && mayLackItsBeginning(log));
+  const mayBeShort = mayLackItsBeginning(log) || (bytesMax !== undefined && entries.length > 0);
+  const isWhole = entries.length === count || (entries.length < count && mayBeShort);
   const first = head - entries.length + 1;
   if (isWhole && entries.every(({ seq }, index) => seq === first + index)) return;
   const found = entries.map(({ seq }) => seq);

@@ -1,5 +1,5 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, pageOf, recordOf, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionQuery } from "../store.ts";
 import type { Database } from "./database.ts";
 import { recordJson } from "./record-json.ts";
@@ -10,15 +10,29 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
   const values: unknown[] = [];
   const sql = sqlInto(values);
   const conditions = query.order === "key" || query.order === "recent" ? listed(sql, query) : forSweep(sql, query);
+  const order = orderOf(query);
+  const found = `
+    from ${schema}.sessions session
+    where ${conditions.join(" and ") || "true"}
+    order by ${order} limit ${sql`${query.limit + 1}`}`;
+  // The size of a text is in its header: what does not fit is neither read nor sent, save the first row that does not.
+  const bounded = (bytesMax: number): string => `
+    from (
+      select session.*, row_number() over (order by ${order}) as place, sum(octet_length(session.data)) over (
+        order by ${order} rows between unbounded preceding and 1 preceding
+      ) as ahead ${found}
+    ) session
+    where ahead <= ${sql`${bytesMax}`} or place <= 2 order by ${order}`;
   const rows = await ask(
-    `select ${recordJson("session")}::text as record from ${schema}.sessions session
-     where ${conditions.join(" and ") || "true"}
-     order by ${orderOf(query)} limit ${sql`${query.limit + 1}`}`,
+    `select ${recordJson("session")}::text as record ${query.bytesMax === undefined ? found : bounded(query.bytesMax)}`,
     values,
   );
-  const page = rows.slice(0, query.limit).map(({ record }) => JSON.parse(String(record)) as RecordRow);
+  const { page, hasMore } = pageOf(
+    rows.map(({ record }) => JSON.parse(String(record)) as RecordRow),
+    query,
+  );
   const last = page.at(-1);
-  const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
+  const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { records: page.map(recordOf), next };
 }
 

@@ -27,7 +27,7 @@ import type { Hints } from "./hints.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
-import { nowMs } from "./functions/load-sessions.ts";
+import { bytesUpTo, nowMs } from "./functions/load-sessions.ts";
 import { flawsIn } from "./inspect.ts";
 import { isMissing } from "./postgres-error.ts";
 import type { Layout } from "./schema.ts";
@@ -121,7 +121,9 @@ export class PostgresStore implements Store {
     if (requests.length === 0) return [];
     const sessions = requests.map(({ key: { tenant, id } }, request) => ({ request, tenant, id }));
     const tails = requests.flatMap(({ key: { tenant, id }, tails }, request) =>
-      tails.map(({ log, last }, tail) => ({ request, tail, tenant, id, log, last })).filter(({ last }) => last > 0),
+      tails
+        .map(({ log, last, bytesMax }, tail) => ({ request, tail, tenant, id, log, last, bytes_max: bytesMax }))
+        .filter(({ last }) => last > 0),
     );
     const rows = await this.#call(
       `select request, tail, seq, key, at, data from ${this.#schema}.load_sessions($1, $2)`,
@@ -167,15 +169,23 @@ export class PostgresStore implements Store {
       );
       return rows.map(entryOf);
     }
-    const { log, from, to, order, limit } = range;
-    const direction = order === "ascending" ? "asc" : "desc";
-    const rows = await this.#ask(
-      `select seq, key, at, ${data} from ${entries} where ${ofLog} and seq between $4 and $5 order by seq ${direction} limit $6`,
-      [tenant, id, log, from, to, limit],
-    );
-    const found = rows.map(entryOf);
-    guardGapless(found, { store: this.#database.name, key, ...range });
-    return found;
+    const { log, from, to, order, limit, bytesMax } = range;
+    const bySeq = `order by seq ${order === "ascending" ? "asc" : "desc"}`;
+    const found = `from ${entries} where ${ofLog} and seq between $4 and $5 ${bySeq} limit $6`;
+    const values = [tenant, id, log, from, to, limit];
+    const rows =
+      bytesMax === undefined
+        ? await this.#ask(`select seq, key, at, ${data} ${found}`, values)
+        : await this.#ask(
+            `select seq, key, at, ${data} from (
+               select seq, key, at, data, bytes, ${bytesUpTo("data", bySeq)} as up_to ${found}
+             ) entry
+             where up_to <= $7 or up_to = octet_length(data) ${bySeq}`,
+            [...values, bytesMax],
+          );
+    const read = rows.map(entryOf);
+    guardGapless(read, { store: this.#database.name, key, ...range });
+    return read;
   }
 
   async find(query: SessionQuery): Promise<Page> {

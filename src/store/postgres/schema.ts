@@ -1,7 +1,7 @@
 import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
-import { loadSessions, loadSessionsWithBytes } from "./functions/load-sessions.ts";
+import { loadSessions, loadSessionsWithBytes, loadSessionsWithinBytes } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
 import { eventView, views } from "./views.ts";
 
@@ -119,5 +119,11 @@ ${eventView(schema)}`,
 alter table ${schema}.entries add column bytes bytea;
 ${entryBytes(schema)}
 ${loadSessionsWithBytes(schema)}`,
+  },
+  {
+    version: 5,
+    title: "tails within bytes",
+    breaking: false,
+    sql: ({ schema }) => loadSessionsWithinBytes(schema),
   },
 ];

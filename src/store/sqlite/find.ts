@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, recordOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, pageOf, recordOf, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
@@ -14,10 +14,10 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
     select ${recordColumns} from sessions
     where ${where.conditions.join(" and ") || "true"}
     order by ${order} limit ?`);
-  const rows = statement.all(...where.values, query.limit + 1) as unknown as RecordRow[];
-  const page = rows.slice(0, query.limit);
+  const rows = statement.iterate(...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
+  const { page, hasMore } = pageOf(rows, query);
   const last = page.at(-1);
-  const next = rows.length > page.length && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
+  const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { records: page.map(recordOf), next };
 }
 

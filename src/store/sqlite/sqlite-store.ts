@@ -10,6 +10,7 @@ import { bytesIn } from "../entry-bytes.ts";
 import { recordOf, rowOf, type RecordRow } from "../row.ts";
 import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
+import { withinBytes } from "../within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
@@ -193,14 +194,17 @@ export class SqliteStore implements Store {
           const found = this.#numbered(key.tenant, key.id);
           if (found === undefined) return undefined;
           const { no, record } = found;
-          return { record, tails: tails.map(({ log, last }) => this.#tail(no, log, last)), now };
+          return { record, tails: tails.map((tail) => this.#tail(no, tail)), now };
         });
       }),
     );
   }
 
-  #tail(session: number, log: string, last: number): readonly Entry[] {
-    return last === 0 ? [] : this.#sql.tail.all(session, log, last).map(entryOf).toReversed();
+  #tail(session: number, { log, last, bytesMax }: LoadRequest["tails"][number]): readonly Entry[] {
+    if (last === 0) return [];
+    return withinBytes(this.#sql.tail.iterate(session, log, last), dataBytes, bytesMax)
+      .map(entryOf)
+      .toReversed();
   }
 
   async read({ tenant, id }: SessionKey, range: LogRange): Promise<readonly Entry[]> {
@@ -209,9 +213,9 @@ export class SqliteStore implements Store {
         const keys = JSON.stringify(range.keys);
         return this.#sql.entriesByKeys.all(tenant, id, range.log, keys).map(entryOf);
       }
-      const { log, from, to, order, limit } = range;
+      const { log, from, to, order, limit, bytesMax } = range;
       const statement = order === "ascending" ? this.#sql.rangeUp : this.#sql.rangeDown;
-      return statement.all(tenant, id, log, from, to, limit).map(entryOf);
+      return withinBytes(statement.iterate(tenant, id, log, from, to, limit), dataBytes, bytesMax).map(entryOf);
     });
   }
 
@@ -343,6 +347,12 @@ function placeOf(row: unknown): Place {
     number,
   ];
   return { no, version, state, user, activeMinute, stateSince, sweepAt };
+}
+
+/** The size of the data in such a row as {@link entryOf} takes. */
+function dataBytes(row: unknown): number {
+  const data = (row as readonly unknown[])[3] as string | Uint8Array;
+  return typeof data === "string" ? Buffer.byteLength(data) : data.length;
 }
 
 /** An entry from a row of `seq, key, at, data`. */

@@ -284,6 +284,45 @@ function pageCases(check: Check): void {
     }
   });
 
+  check("pages-are-bounded: a page ends where its bytes are reached, and the next one goes on", async (bench) => {
+    const { store, tenant } = bench;
+    const sizes = [10, 20_000, 30_000, 90_000, 10, 20_000, 20_000, 20_000, 20_000, 10];
+    const fields = sizes.map((size, index) => ({
+      id: `s${index}`,
+      lastActivityAt: noon,
+      stateSince: noon,
+      sweepAt: noon,
+      metadata: { text: "x".repeat(size) },
+    }));
+    await create(bench, fields);
+    const ended = fields.map((one) => ({ ...one, tenant: `${tenant} ended`, state: "ended" as const }));
+    await create(bench, ended);
+    const bytesMax = 64 * 1024;
+    const queries: readonly SessionQuery[] = [
+      byKey(bench),
+      recent(bench),
+      { order: "due", tenant, before: noon + minute, limit: 100 },
+      { order: "settled", tenant: `${tenant} ended`, states: ["ended"], before: noon + minute, limit: 100 },
+    ];
+    for (const query of queries) {
+      const whole = (await store.find({ ...query, limit: 100 })).records;
+      assert.equal(whole.length, sizes.length);
+      for (const limit of [1, 2, 3, 100]) {
+        const found: SessionRecord[] = [];
+        for (let after: { after?: string } = {}; ;) {
+          const page = await store.find({ ...query, ...after, limit, bytesMax });
+          const bytes = page.records.reduce((sum, { metadata }) => sum + (metadata["text"] as string).length, 0);
+          assert.ok(page.records.length <= limit, "within the limit");
+          assert.ok(page.records.length === 1 || (page.records.length > 1 && bytes <= bytesMax), "within the bytes");
+          found.push(...page.records);
+          if (page.next === undefined) break;
+          after = { after: page.next };
+        }
+        assert.deepEqual(found, whole, `${query.order} by ${limit}`);
+      }
+    }
+  });
+
   check("pages-are-complete: ids of every kind lie between pages", async (bench) => {
     const { store } = bench;
     await create(

@@ -34,6 +34,42 @@ export function readCases(check: Check): void {
     });
   }
 
+  for (const [bytesMax, ascending, descending] of [
+    [1, [1], [5]],
+    [9, [1], [5]],
+    [10, [1, 2], [5]],
+    [11, [1, 2], [5, 4]],
+    [19, [1, 2, 3], [5, 4, 3]],
+    [20, [1, 2, 3, 4], [5, 4, 3, 2]],
+    [1_000_000, [1, 2, 3, 4, 5], [5, 4, 3, 2, 1]],
+  ] as const) {
+    check(`read-is-bounded: at most ${bytesMax} bytes, and one entry at least`, async (bench) => {
+      const key = keyOf(await fiveTurnsOfBytes(bench));
+      for (const [order, expected] of Object.entries({ ascending, descending })) {
+        const range = { log: "turns", from: 1, to: 5, limit: 10, order: order as "ascending", bytesMax };
+        const entries = await bench.store.read(key, range);
+        assert.deepEqual(
+          entries.map(({ seq }) => seq),
+          expected,
+          order,
+        );
+      }
+    });
+
+    check(`tails-are-bounded: at most ${bytesMax} bytes, and the last entry at least`, async (bench) => {
+      const record = await fiveTurnsOfBytes(bench);
+      const tails = [
+        { log: "turns", last: 9, bytesMax },
+        { log: "turns", last: 2 },
+      ];
+      const [loaded] = await bench.store.load([{ key: keyOf(record), tails }]);
+      assert.deepEqual(
+        loaded?.tails.map((entries) => entries.map(({ seq }) => seq)),
+        [descending.toReversed(), [4, 5]],
+      );
+    });
+  }
+
   check("read-is-bounded: entries by their keys, by ascending seq", async (bench) => {
     const { store } = bench;
     const key = keyOf(await tenTurns(bench));
@@ -143,4 +179,12 @@ function tenTurns(bench: Bench): Promise<SessionRecord> {
   }));
   const splices = [{ log: "turns", from: 1, entries: values }];
   return land(bench.store, creationOf(bench.record({ id: "ten turns" }), { splices }));
+}
+
+/** Turns of 6, 4, 5, 5 and 6 bytes: a letter may have more bytes than one. */
+function fiveTurnsOfBytes(bench: Bench): Promise<SessionRecord> {
+  const values = ['"\u00e9\u00e9"', '"bb"', '"ccc"', '"d\u00e9"', '"eeee"'];
+  const entries = values.map((data, index) => ({ seq: index + 1, key: null, at: sampleAt, data }));
+  const splices = [{ log: "turns", from: 1, entries }];
+  return land(bench.store, creationOf(bench.record({ id: "turns of bytes" }), { splices }));
 }

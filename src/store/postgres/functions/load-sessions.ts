@@ -5,22 +5,50 @@ import { planOnce } from "./parts.ts";
 /** The server's time as Perdure counts it: epoch ms. */
 export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
+/** The bytes of a row's text and of those before it. A text's size is in its header: no text is read for it. */
+export function bytesUpTo(column: string, order: string): string {
+  return `sum(octet_length(${column})) over (${order} rows between unbounded preceding and current row)`;
+}
+
 /**
  * `load_sessions` gives the records asked for, and for each log the last entries, all from one snapshot: that of the
  * statement that calls it, for the function is stable. A record comes as a row without `tail`, its columns in `data`.
  */
 export function loadSessions(schema: string): string {
   return `
-create function ${definition(schema, "last.data")}`;
+create function ${definition(schema, { tail: tailOf(schema, "last.data") })}`;
 }
 
 /** The same once entries may be bytes. */
 export function loadSessionsWithBytes(schema: string): string {
   return `
-create or replace function ${definition(schema, `${schema}.entry_text(last.data, last.bytes) as data`)}`;
+create or replace function ${definition(schema, {
+    tail: tailOf(schema, `${schema}.entry_text(last.data, last.bytes) as data`),
+  })}`;
 }
 
-function definition(schema: string, data: string): string {
+/** The same once a tail may be bounded by bytes; without `bytes_max`, as earlier versions call it, it is not. */
+export function loadSessionsWithinBytes(schema: string): string {
+  const bySeq = "order by last.seq desc";
+  const tail = `
+      select sized.seq, sized.key, sized.at, ${schema}.entry_text(sized.data, sized.bytes) as data from (
+        select last.*, ${bytesUpTo("last.data", bySeq)} as up_to from ${schema}.entries last
+        where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
+        ${bySeq} limit wanted.last
+      ) sized
+      where wanted.bytes_max is null or sized.up_to <= wanted.bytes_max or sized.up_to = octet_length(sized.data)`;
+  return `
+create or replace function ${definition(schema, { tail, asked: ", bytes_max bigint" })}`;
+}
+
+function tailOf(schema: string, data: string): string {
+  return `
+      select last.seq, last.key, last.at, ${data} from ${schema}.entries last
+      where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
+      order by last.seq desc limit wanted.last`;
+}
+
+function definition(schema: string, { tail, asked = "" }: { readonly tail: string; readonly asked?: string }): string {
   const body = `
 begin
   return query
@@ -31,11 +59,8 @@ begin
     ) session
     union all
     select wanted.request, wanted.tail, entry.seq, entry.key, entry.at, entry.data
-    from json_to_recordset(_tails) as wanted(request int, tail int, tenant text, id text, log text, last bigint)
-    cross join lateral (
-      select last.seq, last.key, last.at, ${data} from ${schema}.entries last
-      where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
-      order by last.seq desc limit wanted.last
+    from json_to_recordset(_tails) as wanted(request int, tail int, tenant text, id text, log text, last bigint${asked})
+    cross join lateral (${tail}
     ) entry;
 end`;
   return `${schema}.load_sessions(_sessions json, _tails json)

@@ -1,0 +1,25 @@
+/**
+ * The first items whose sizes add up to at most `bytesMax`; the first one whatever its size. It stops reading `items` where
+ * the limit is reached.
+ */
+export function withinBytes<Item>(
+  items: Iterable<Item>,
+  bytesOf: (item: Item) => number,
+  bytesMax: number | undefined,
+): Item[] {
+  const within: Item[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    if (bytesMax !== undefined) {
+      bytes += bytesOf(item);
+      if (bytes > bytesMax && within.length > 0) break;
+    }
+    within.push(item);
+  }
+  return within;
+}
+
+/** The size of an entry, as the byte bounds of a store count it. */
+export function entryBytes({ data }: { readonly data: string }): number {
+  return Buffer.byteLength(data);
+}
