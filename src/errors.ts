@@ -88,6 +88,7 @@ export interface ErrorDetails {
   readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
 
   // Answers
+  readonly aborted: InSession & { waitedMs: number };
   readonly interrupted: InSession & { turn: number; reason: string };
   readonly model_missing: InSession;
   readonly model_failed: FromModel;
@@ -341,6 +342,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
 
   // Answers
+  aborted: {
+    status: 499,
+    retryable: false,
+    message: (d) =>
+      `the caller's signal aborted the question to session ${d.sessionId} after ${d.waitedMs} ms, before its turn began; nothing of it was written; ask again if you still want to know`,
+  },
   interrupted: {
     status: 499,
     retryable: false,

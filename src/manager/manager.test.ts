@@ -110,7 +110,10 @@ test("a withdrawn message ends the routing, and is answered by nobody", async ()
     },
   });
   const session = await place.sessions.create({ agent: "front" });
-  await assert.rejects(manager.send(session, "hm", { signal: stop.signal }), /never mind/);
+  await assert.rejects(manager.send(session, "hm", { signal: stop.signal }), {
+    code: "aborted",
+    cause: new Error("never mind"),
+  });
   assert.equal(heard?.aborted, true);
   assert.equal((await session.refresh()).turn, 0);
 });

@@ -208,7 +208,7 @@ test("queue: a wait that is aborted ends at once and leaves no place behind", as
   const waiting = session.consult("q1", { busy: "queue", signal: stop.signal });
   await place.clock.advance(50);
   stop.abort(new Error("not any more"));
-  await assert.rejects(waiting, /not any more/);
+  await assert.rejects(waiting, { code: "aborted", cause: new Error("not any more") });
   await session.refresh();
   assert.equal(session.info.waiting, 0);
   release();

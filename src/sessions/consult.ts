@@ -16,14 +16,15 @@ import {
   type TurnSummary,
 } from "../domain/turn.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
+import { estimateUsage } from "../domain/usage.ts";
 import { sessionIds, type Context } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { LoadRequest } from "../store/store.ts";
 import type { Traced } from "../store/store-call.ts";
 import { traced } from "../store/traced.ts";
-import { acquire, type Patience } from "./acquire.ts";
+import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { Answer } from "../domain/answer.ts";
-import { beginOn } from "./begin.ts";
+import { beginOn, type Begun } from "./begin.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
@@ -38,7 +39,7 @@ export interface ConsultOptions {
   readonly model?: Model | string;
   /** What of the past the model is shown, within `limits.windowBytesMax`. @default the last 20 turns */
   readonly window?: Window;
-  /** Stops the answer; what had arrived is kept. */
+  /** Stops the answer; what had arrived is kept. Before the turn begins, the call rejects with `aborted`. */
   readonly signal?: AbortSignal;
   /** Makes a retry of the same question the same turn. */
   readonly key?: string;
@@ -124,7 +125,8 @@ async function ask(
   if (options.agent !== undefined) core.agent(parseId(options.agent, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(owner.record));
-  options.signal?.throwIfAborted();
+  const startedAt = core.options.clock.now();
+  if (isAborted(options.signal)) throw aborted(owner, startedAt, options.signal?.reason);
 
   const key = core.turnKey(options.key);
   const patience: Patience = {
@@ -146,7 +148,7 @@ async function ask(
   let past: readonly Turn[] = [];
   let instructions: Entry | undefined;
   let routed: Routed | undefined;
-  const turn = await acquire(handle, patience, async (ticket, writeOptions) => {
+  const begin: Attempt<Begun> = async (ticket, writeOptions) => {
     // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
     const [turnEntries = [], instructionsEntries] = loaded.tails;
@@ -170,7 +172,14 @@ async function ask(
       return { agent: chosen, ...modelOf(core, chosen, options) };
     };
     return await beginOn(handle, { key, input, agent }, { ticket, named, choose, ...writeOptions });
-  });
+  };
+  let turn: Begun;
+  try {
+    turn = await acquire(handle, patience, begin);
+  } catch (error) {
+    const untyped = isAborted(options.signal) && !(error instanceof SessionError);
+    throw untyped ? aborted(owner, startedAt, error) : error;
+  }
   owner.follow(handle);
   if (turn.status === "repeated") {
     const { seq, agent } = turn.turn;
@@ -178,26 +187,43 @@ async function ask(
     return { seq, run: (say) => repeat(owner, turn.turn, say) };
   }
 
-  if (past.some(({ status }) => status === "open")) {
-    // It was a dead writer's, and has been sealed on the way in, with what had arrived.
-    const [entries = []] = (await handle.peek(tails)).tails;
-    past = entries.map(turnOf);
+  const { inProgress } = turn;
+  const { agent } = inProgress.open;
+  let request: Omit<ModelRequest, "signal">;
+  try {
+    if (past.some(({ status }) => status === "open")) {
+      // It was a dead writer's, and has been sealed on the way in, with what had arrived.
+      const [entries = []] = (await handle.peek(tails)).tails;
+      past = entries.map(turnOf);
+    }
+    const window = past.filter(({ seq }) => seq < inProgress.seq).slice(-last);
+    const system = systemMessages(core, handle.record, agent, instructions);
+    const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
+    request = { messages, agent, ...modelOf(core, agent, options) };
+  } catch (error) {
+    // The question is durable: its turn is sealed here, or it would keep the session busy.
+    const known = identified(error, consultation, inProgress.seq);
+    throw await sealBroken(inProgress, known, { usage: estimateUsage(input, []), requests: 0 });
   }
-  const window = past.filter(({ seq }) => seq < turn.inProgress.seq).slice(-last);
-  const { agent } = turn.inProgress.open;
-  const system = systemMessages(core, handle.record, agent, instructions);
-  const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
-  const request = { messages, agent, ...modelOf(core, agent, options) };
-  Object.assign(consultation, { turn: turn.inProgress.seq, agent, ...modelOf(core, agent, options) });
+  Object.assign(consultation, { turn: inProgress.seq, agent, ...modelOf(core, agent, options) });
   const answering = async (say: Say): Promise<Turn> => {
     try {
       const now = (): number => core.now();
-      return await run(turn.inProgress, { consultation, model, request, say, signal: options.signal, now });
+      return await run(inProgress, { consultation, model, request, say, signal: options.signal, now });
     } finally {
       owner.follow(handle);
     }
   };
-  return { seq: turn.inProgress.seq, run: answering };
+  return { seq: inProgress.seq, run: answering };
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+function aborted(owner: Handle, startedAt: number, cause: unknown): SessionError<"aborted"> {
+  const waitedMs = Math.max(0, owner.core.options.clock.now() - startedAt);
+  return new SessionError("aborted", { ...sessionIds(owner.record), waitedMs }, { cause });
 }
 
 /** True where an earlier try with this key began its turn. */
@@ -319,9 +345,9 @@ function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
 
 /** Seal what broke off, and answer with the error its caller is to see. */
 async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
+  // The code does not tell: a tool of the model may have thrown `fenced` about another session.
+  if (turn.isLost) return error;
   const { code, details } = error;
-  // Superseded: the turn is no longer ours to seal.
-  if (code === "fenced" || code === "session_not_found") return error;
   // The reason alone: the turn it stands in says the rest.
   const message = "reason" in details ? details.reason : error.message;
   try {

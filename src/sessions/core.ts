@@ -1,7 +1,7 @@
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Transaction } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
-import type { SessionKey } from "../domain/entry.ts";
+import { keyText, type SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import type { Context } from "../domain/writer.ts";
 import { sortableId } from "../domain/ids.ts";
@@ -213,6 +213,11 @@ export class Core {
       .catch(() => undefined)
       .finally(() => this.#chores.delete(running));
     this.#chores.add(running);
+  }
+
+  /** This lease was superseded, or its session is gone: nothing in this process uses it any more. */
+  loseLease(key: SessionKey, fence: number): void {
+    for (const lease of this.leases) if (lease.fence === fence && keyText(lease.key) === keyText(key)) lease.lose();
   }
 
   /** Settle what is owed, let commits land, say goodbye, close the store. */

@@ -179,7 +179,18 @@ export class Handle {
    * Apply the rule to the record that stands and commit what it says.
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
-  async write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions = {}): Promise<Written> {
+  async write(rule: Rule, options: WriteOptions = {}): Promise<Written> {
+    const { fence } = this;
+    try {
+      return await this.#write(rule, options);
+    } catch (error) {
+      const lost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
+      if (lost && fence !== null) this.core.loseLease(this.key, fence);
+      throw error;
+    }
+  }
+
+  async #write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions): Promise<Written> {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       if (this.#retired) {

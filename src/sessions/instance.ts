@@ -99,6 +99,11 @@ export class InstanceKeeper {
     else this.#uses.delete(text);
   }
 
+  /** How many leases this process uses or is about to take. */
+  get usesCount(): number {
+    return this.#uses.size;
+  }
+
   /**
    * Whether a lease still stands for somebody at work. Of its own leases an instance knows that: one that nobody here uses
    * is a stray, of a commit whose answer was lost.

@@ -14,6 +14,7 @@ export class SessionLease implements AsyncDisposable {
   readonly fence: number;
   readonly #handle: Handle;
   #released: Promise<void> | undefined;
+  #isLost = false;
 
   /** Made by `session.lease` on a handle that has just been granted one. */
   constructor(handle: Handle) {
@@ -45,18 +46,30 @@ export class SessionLease implements AsyncDisposable {
     const { core } = this.#handle;
     try {
       for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
+      if (this.#isLost) return;
       await this.#handle.write(({ record }) => releaseLease(record, this.fence));
       core.instance.disuse(this.key, this.fence);
     } catch (error) {
       // Superseded or removed: there is nothing left to give back, and every write under it has said so.
-      const lost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
-      if (lost) core.instance.disuse(this.key, this.fence);
-      else this.#handle.abandon(this.fence);
-      if (!lost) throw error;
+      if (hasCode(error, "fenced") || hasCode(error, "session_not_found")) {
+        this.lose();
+        return;
+      }
+      this.#handle.abandon(this.fence);
+      throw error;
     } finally {
       core.leases.delete(this);
       if (this.#handle.fence === this.fence) this.#handle.fence = null;
     }
+  }
+
+  /** Another writer has superseded it, or its session is gone: nothing is left to give back. Its writes go on failing. */
+  lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    const { core } = this.#handle;
+    core.leases.delete(this);
+    core.instance.disuse(this.key, this.fence);
   }
 
   /** The lease is over, and the store knows it, or is to learn it from whoever comes next. */

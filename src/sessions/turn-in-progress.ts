@@ -26,21 +26,24 @@ export interface Seal {
 /** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
 const flushMs = 250;
 const flushLength = 8192;
-/** A seal that the store could not take is tried again after so long, until it lands or the turn is another's. */
+/**
+ * A seal that the store could not take is tried again after this time, until it lands or the turn is lost. A turn whose
+ * write failed is sealed after the same time where its writer does not seal it.
+ */
 const retryMs = 2000;
 /** How often a writer that writes nothing looks whether it was cancelled or superseded. */
 const lookMs = 1000;
-/** Refusals of a seal after which nothing is left to seal here: the turn is another's, or was sealed smaller. */
-const settlingCodes: ReadonlySet<string> = new Set([
-  "fenced",
-  "turn_not_open",
-  "session_not_found",
-  "turn_too_large",
-] satisfies ErrorCode[]);
+/** The lease was superseded, the turn was sealed by another writer, or the session was removed: this writer has lost the turn. */
+const lostCodes: ReadonlySet<string> = new Set(["fenced", "turn_not_open", "session_not_found"] satisfies ErrorCode[]);
+/** Refusals of a seal after which nothing is left to seal here: the turn is lost, or was sealed smaller. */
+const settlingCodes: ReadonlySet<string> = new Set([...lostCodes, "turn_too_large"]);
 
 /**
  * A turn between its question and its answer. The question is durable already; what is written goes to the log in
- * pieces, and `seal` puts the finished turn in the place of all that. Dropped unsealed, it is sealed as interrupted.
+ * pieces, and `seal` puts the finished turn in the place of all that. Disposed of unsealed, it is sealed as interrupted.
+ *
+ * States: *open*, until `seal` begins or the turn is lost; *sealing*, while `seal` writes; *owed*, while a seal waits for
+ * its next try; *ended*, once it is sealed or lost. An ended turn has no timer, no lease use and no place in `core.turns`.
  */
 export class TurnInProgress implements AsyncDisposable {
   /** The turn as it was begun. */
@@ -63,6 +66,8 @@ export class TurnInProgress implements AsyncDisposable {
   #sealing: Promise<Turn> | undefined;
   /** How it was to be sealed when the store could not take it. */
   #owed: Seal | undefined;
+  #isEnded = false;
+  #isLost = false;
 
   /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. */
   constructor(
@@ -90,6 +95,11 @@ export class TurnInProgress implements AsyncDisposable {
     return this.#fence === lease.fence && keyText(this.#handle.key) === keyText(lease.key);
   }
 
+  /** True once nothing is left to seal here: the lease was superseded, or the session was removed. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
   /** Aborts when the turn was cancelled or its writer superseded; the reason is a `SessionError`. */
   get signal(): AbortSignal {
     return this.#stop.signal;
@@ -106,7 +116,7 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
-    if (this.#sealing !== undefined) {
+    if (this.#isEnded || this.#sealing !== undefined) {
       throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
     const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
@@ -134,7 +144,7 @@ export class TurnInProgress implements AsyncDisposable {
           ),
         );
       } catch (error) {
-        this.#stop.abort(error);
+        this.#fail(error);
         throw error;
       }
       this.#heed();
@@ -148,16 +158,47 @@ export class TurnInProgress implements AsyncDisposable {
   async #look(): Promise<void> {
     try {
       await this.#handle.peek();
-      this.#heed();
-    } catch {
-      // The store is away or the session gone: the next write says so, with its reason.
+      if (this.#sealing === undefined) this.#heed();
+    } catch (error) {
+      // Where the store is away, the next write says so, with its reason.
+      if (hasCode(error, "session_not_found")) this.#fail(error);
     }
+  }
+
+  /** Stop the writer. A lost turn ends here; any other is sealed after a while where the writer does not seal it. */
+  #fail(error: unknown): void {
+    this.#stop.abort(error);
+    if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
+    else if (this.#sealing === undefined) this.#sealLater(this.#broken(error));
+  }
+
+  #lose(): void {
+    this.#isLost = true;
+    this.#end(true);
+    this.#handle.core.loseLease(this.#handle.key, this.#fence);
+  }
+
+  #broken(error: unknown): Seal {
+    const code = error instanceof SessionError ? error.code : "interrupted";
+    const message = error instanceof Error ? error.message : String(error);
+    return { status: "interrupted", ...this.#cost(), error: { code, message } };
+  }
+
+  #cost(): Pick<Seal, "usage" | "requests" | "model" | "steps"> {
+    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) };
+  }
+
+  #sealLater(seal: Seal): void {
+    if (this.#isEnded) return;
+    clearTimeout(this.#retryTimer);
+    this.#owed = seal;
+    this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
   }
 
   #heed(): void {
     const { record } = this.#handle;
     if (record.lease?.fence !== this.#fence) {
-      this.#stop.abort(fenced(record, this.#fence));
+      this.#fail(fenced(record, this.#fence));
     } else if (record.cancel?.turn === this.seq) {
       this.#stop.abort(this.interruption("it was cancelled"));
     }
@@ -191,9 +232,9 @@ export class TurnInProgress implements AsyncDisposable {
       if (error instanceof SessionError && error.retryable) {
         // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
         this.#sealing = undefined;
-        this.#owed = seal;
-        this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
+        this.#sealLater(seal);
       } else {
+        if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
         this.#end(error instanceof SessionError && settlingCodes.has(error.code));
       }
       throw error;
@@ -227,13 +268,21 @@ export class TurnInProgress implements AsyncDisposable {
     return { ...this.open, ...sealing };
   }
 
+  /** Give back all that the turn holds in this process. `settled`: the store knows that the lease is over. */
   #end(settled: boolean): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#retryTimer);
+    clearInterval(this.#lookTimer);
+    this.#buffer = [];
     this.#handle.core.turns.delete(this);
     this.#ended(settled);
   }
 
   /** Seal as interrupted what is not sealed yet. */
   async settle(): Promise<void> {
+    if (this.#isEnded) return;
     if (this.#sealing !== undefined) {
       await this.#sealing.catch(() => undefined);
       return;
@@ -242,14 +291,13 @@ export class TurnInProgress implements AsyncDisposable {
     this.#stop.abort(error);
     const interrupted: Seal = {
       status: "interrupted",
-      ...(this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) }),
+      ...this.#cost(),
       error: { code: error.code, message: error.details.reason },
     };
     try {
       await this.seal(this.#owed ?? interrupted);
     } catch (failure) {
-      // Superseded: the turn is another's to seal, and has been.
-      if (!hasCode(failure, "fenced") && !hasCode(failure, "session_not_found")) throw failure;
+      if (!(failure instanceof SessionError && lostCodes.has(failure.code))) throw failure;
     }
   }
 

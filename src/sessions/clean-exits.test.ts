@@ -1,0 +1,217 @@
+/** Whatever way an answer ends, it leaves no turn, no timer, no lease use and no watch behind in its process. */
+import assert from "node:assert/strict";
+import { createHook } from "node:async_hooks";
+import { test } from "node:test";
+import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import type { Answer } from "../domain/answer.ts";
+import { SessionError } from "../errors.ts";
+import type { Model } from "./model.ts";
+import type { Session } from "./session.ts";
+import { coreOf } from "./sessions.ts";
+
+/** Timers that were started and neither ended nor cleared, referenced or not. */
+function countTimers(): { readonly running: ReadonlyMap<number, string>; stop(): void } {
+  const running = new Map<number, string>();
+  const hook = createHook({
+    init: (id, type) => void (type === "Timeout" && running.set(id, new Error("started here").stack ?? "")),
+    destroy: (id) => void running.delete(id),
+  }).enable();
+  return { running, stop: () => void hook.disable() };
+}
+
+/** Says one word, then waits for its signal. */
+const endless: Model = async function* ({ signal }) {
+  yield { type: "text", text: "word" };
+  await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+};
+const brief: Model = async function* () {
+  yield { type: "text", text: "word" };
+};
+const broken: Model = async function* () {
+  yield { type: "text", text: "word" };
+  throw new Error("the model broke");
+};
+/** A tool of the model wrote to another session, and was fenced there. */
+const fencedElsewhere: Model = async function* () {
+  yield { type: "text", text: "word" };
+  throw new SessionError("fenced", { sessionId: "another", fence: 1, storedFence: 2 });
+};
+
+type End = (session: Session, place: InMemory) => Promise<unknown>;
+
+async function answered(answer: Answer): Promise<void> {
+  await answer.done.catch(() => undefined);
+}
+
+const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }>> = {
+  done: { model: brief, end: async (session) => answered(await session.consult("q")) },
+  failed: { model: broken, end: async (session) => answered(await session.consult("q")) },
+  "failed by a tool that was fenced in another session": {
+    model: fencedElsewhere,
+    end: async (session) => answered(await session.consult("q")),
+  },
+  cancelled: {
+    model: endless,
+    end: async (session) => {
+      const answer = await session.consult("q");
+      await session.cancel();
+      await answered(answer);
+    },
+  },
+  "taken over in this process": {
+    model: endless,
+    end: async (session, place) => {
+      const answer = await session.consult("q");
+      const next = await (await place.sessions.get(session.id)).consult("mine", { busy: "take-over", model: brief });
+      await Promise.all([answered(answer), answered(next)]);
+    },
+  },
+  "unlocked by another process": {
+    model: endless,
+    end: async (session, place) => {
+      const answer = await session.consult("q");
+      await (await place.another().get(session.id)).unlock();
+      await answered(answer);
+    },
+  },
+  removed: {
+    model: endless,
+    end: async (session, place) => {
+      const answer = await session.consult("q");
+      await (await place.another().get(session.id)).remove();
+      await answered(answer);
+    },
+  },
+  expired: {
+    model: endless,
+    end: async (session, place) => {
+      const answer = await session.consult("q");
+      await place.clock.advance(20_000);
+      await session.cancel();
+      await answered(answer);
+    },
+  },
+  aborted: {
+    model: endless,
+    end: async (session) => {
+      const stop = new AbortController();
+      const answer = await session.consult("q", { signal: stop.signal });
+      stop.abort();
+      await answered(answer);
+    },
+  },
+  "not read to its end": {
+    model: brief,
+    end: async (session) => {
+      const answer = await session.consult("q");
+      for await (const _ of answer) break;
+      await answered(answer);
+    },
+  },
+  "watched by a reader that stops": {
+    model: brief,
+    end: async (session) => {
+      const answer = await session.consult("q");
+      for await (const _ of session.watch({ after: 0 })) break;
+      await answered(answer);
+    },
+  },
+  "begun, written to, superseded, and left alone": {
+    model: brief,
+    end: async (session, place) => {
+      const turn = await session.begin("q");
+      await (await place.another().get(session.id)).unlock();
+      await turn.write({ text: "x".repeat(9000) }).catch(() => undefined);
+    },
+  },
+  "begun under a lease that was superseded": {
+    model: brief,
+    end: async (session, place) => {
+      await session.lease();
+      const turn = await session.begin("q");
+      await (await place.another().get(session.id)).unlock();
+      await turn.write({ text: "x".repeat(9000) }).catch(() => undefined);
+    },
+  },
+  "leased, superseded, and refused": {
+    model: brief,
+    end: async (session, place) => {
+      await session.lease();
+      await (await place.another().get(session.id)).unlock();
+      await session.append({ input: "late" }).catch(() => undefined);
+    },
+  },
+  truncated: {
+    model: brief,
+    end: async (session) => {
+      await answered(await session.consult("q"));
+      await session.truncate(0);
+    },
+  },
+};
+
+test("an answer leaves nothing behind in its process, however it ends", { timeout: 300_000 }, async (t) => {
+  // An answer holds no process open by itself.
+  const open = setInterval(() => undefined, 60_000);
+  t.after(() => clearInterval(open));
+  for (const [name, { model, end }] of Object.entries(ends)) {
+    await using place = inMemory({ model, ttl: "10s" });
+    const core = coreOf(place.sessions);
+    // The heartbeat of the instance is there from the first lease on.
+    await answered(await (await place.sessions.create({ id: "first" })).consult("q", { model: brief }));
+    const timers = countTimers();
+    const sessions = Array.from({ length: 70 }, (_, index) => place.sessions.create({ id: `s${index}` }));
+    await Promise.all(sessions.map(async (created) => end(await created, place)));
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    timers.stop();
+    const left = { turns: core.turns.size, uses: core.instance.usesCount, leases: core.leases.size };
+    assert.deepEqual(left, { turns: 0, uses: 0, leases: 0 }, name);
+    assert.deepEqual([...timers.running.values()], [], name);
+  }
+});
+
+test("a turn whose write failed and that its writer never seals is sealed once the store is back", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  await using place = inMemory();
+  const core = coreOf(place.sessions);
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("q");
+  place.store.plan(() => ({ fails: "before" }));
+  await assert.rejects(turn.write({ text: "x".repeat(9000) }), { code: "store_unavailable" });
+  for (let tries = 0; tries < 3; tries++) {
+    t.mock.timers.tick(2000);
+    await settled();
+    assert.equal(core.turns.size, 1, "the store is away");
+  }
+  place.store.plan({});
+  await place.clock.advance(20_000); // until the breaker lets a call through
+  t.mock.timers.tick(2000);
+  await settled();
+  assert.deepEqual([core.turns.size, core.instance.usesCount], [0, 0]);
+  const [kept] = await Array.fromAsync(session.turns());
+  assert.equal(kept?.status, "interrupted");
+  assert.equal((await session.append({ input: "next" })).seq, 2);
+});
+
+test("a signal that aborts in the queue, or before it, is a typed error and writes nothing", async () => {
+  await using place = inMemory({ model: brief });
+  const session = await place.sessions.create({ id: "s" });
+  const holder = await place.another().get("s");
+  const lease = await holder.lease();
+  const stop = new AbortController();
+  const asked = session.consult("q", { busy: "queue", signal: stop.signal });
+  const refused = assert.rejects(asked, { code: "aborted", details: { waitedMs: 400, ...ids } });
+  for (let step = 0; step < 4; step++) await place.clock.advance(100);
+  stop.abort();
+  await refused;
+  await assert.rejects(session.consult("q", { signal: stop.signal }), { code: "aborted" });
+  await lease.release();
+  await holder.refresh();
+  assert.deepEqual([holder.info.turn, place.clock.sleeping], [0, 0]);
+});
+
+const ids = { sessionId: "s", tenant: "default", agent: "assistant", command: "consult" };
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
