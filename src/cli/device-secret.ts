@@ -2,19 +2,20 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmS
 import { randomBytes, randomUUID } from "node:crypto";
 import { SessionError } from "../index.ts";
 import { variable } from "./environment.ts";
+import { fileOfStore } from "./store-file.ts";
 
 /**
  * The secret that keys the hashes of devices: `PERDURE_SECRET`, else that of a file beside the SQLite file, made where there
  * is none and readable to its owner only. A store that several machines share has no place beside it.
- * @throws SessionError `secret_missing`
+ * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite
  */
-export function serverSecret(storeUrl: string): string {
+export async function serverSecret(storeUrl: string): Promise<string> {
   const given = variable("PERDURE_SECRET");
   if (given !== undefined) return given;
-  if (/^memory:/i.test(storeUrl)) return randomBytes(32).toString("base64url");
-  const file = /^sqlite:(?:\/\/)?([^?]+)/i.exec(storeUrl)?.[1];
-  if (file === undefined) throw new SessionError("secret_missing", { name: "devices" });
-  return secretOfFile(`${decodeURIComponent(file)}.secret`);
+  const file = await fileOfStore(storeUrl);
+  if (file !== undefined) return secretOfFile(`${file}.secret`);
+  if (/^(memory|sqlite):/i.test(storeUrl)) return randomBytes(32).toString("base64url");
+  throw new SessionError("secret_missing", { name: "devices" });
 }
 
 function secretOfFile(path: string): string {

@@ -44,7 +44,7 @@ async function erase({ user, dryRun, withForks, verify, json, ...options }: Eras
     // Before a secret is made beside it. Who has the secret needs no store to verify.
     if (verify === undefined || variable("PERDURE_SECRET") === undefined) await guardExistingStore(url);
     const store = verify === undefined ? url : "memory:";
-    await using sessions = await openFor({ ...options, store }, { secret: serverSecret(url) });
+    await using sessions = await openFor({ ...options, store }, { secret: await serverSecret(url) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
       const valid = sessions.verifyErasure(receipt, user);

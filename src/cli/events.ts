@@ -36,7 +36,10 @@ export function eventsCommand(): Command {
     .addOption(
       new Option("--url <url>", "ask this server, where the store is not at hand").conflicts(["store", "tenant"]),
     )
-    .option("--key <key>", "what opens the server; the right read is enough (default: $PERDURE_KEY)")
+    .option(
+      "--key <key>",
+      "what opens the server; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+    )
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -44,7 +47,7 @@ export function eventsCommand(): Command {
         "perdure events --severity warning --since 24h",
         "perdure events --session ceo_01m7…",
         "perdure events --follow --type failed taken_over --json | jq .session",
-        "perdure events --follow --url https://agents.example --key pdk_…",
+        "perdure events --follow --url https://agents.example",
       ]),
     )
     .action(events);

@@ -80,7 +80,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
-  const secret = secretFor(store);
+  const secret = await secretFor(store);
   const sessions = await openSessions({
     store,
     ...(secret === undefined ? {} : { secret }),
@@ -100,9 +100,9 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
 }
 
 /** Devices are for servers: a host on a store that has no place for a secret goes without. */
-function secretFor(store: string): string | undefined {
+async function secretFor(store: string): Promise<string | undefined> {
   try {
-    return serverSecret(store);
+    return await serverSecret(store);
   } catch (error) {
     if (hasCode(error, "secret_missing")) return undefined;
     throw error;

@@ -34,13 +34,16 @@ const sessionsMax = 1000;
 
 export function statusCommand(): Command {
   return storeCommand("status", "The hosts on a store and their live sessions, asked over HTTP")
-    .option("--key <key>", "what opens the hosts; the right read is enough (default: $PERDURE_KEY)")
+    .option(
+      "--key <key>",
+      "what opens the hosts; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+    )
     .option("--watch", "again every second, until Ctrl-C")
     .option(...jsonOption)
     .addHelpText(
       "after",
       examples([
-        "perdure host status --key pdk_…",
+        "perdure host status",
         "perdure host status --watch",
         "perdure host status --json | jq '.sessions[]? | select(.phase == \"failed\")'",
       ]),

@@ -3,6 +3,7 @@ import { bareCommand, examples } from "./command.ts";
 import { keepCompiled } from "./compile-cache.ts";
 import { complain, exitCodeOf } from "./failure.ts";
 import { version } from "./version.ts";
+import { warnOfVisibleSecrets } from "./visible-secrets.ts";
 
 /** By name, as the help lists them. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -41,6 +42,7 @@ export async function main(args: readonly string[]): Promise<void> {
         examples(["perdure consult ceo 'Shall we buy a second oven?'", "perdure chat ceo", "perdure sessions list"]) +
           "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema.\n",
       );
+    warnOfVisibleSecrets(args);
     for (const command of await commandsFor(args)) perdure.addCommand(command);
     await perdure.parseAsync(args, { from: "user" });
   } catch (error) {

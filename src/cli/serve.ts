@@ -61,7 +61,7 @@ async function serve(options: ServeOptions): Promise<void> {
     import("../server/index.ts"),
     openSessions({
       store,
-      secret: serverSecret(store),
+      secret: await serverSecret(store),
       ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
       ...(agents === undefined ? {} : { agents }),
       ...(model === undefined ? {} : { model }),

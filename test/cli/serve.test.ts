@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { answers, setUp, type Workplace } from "./command-line.ts";
@@ -60,6 +60,18 @@ test("the secret stands beside the file, for its owner only, unless the environm
   assert.match(first, /^[\w-]{43}\n$/);
   await stop((await serve(place)).child);
   assert.equal(await readFile(file, "utf8"), first);
+});
+
+test("a percent sign in the name of the file means itself, for the store and for the secret beside it", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const store = `sqlite:${join(place.folder, "100%.db")}`;
+  const { child } = await serve(place, ["--store", store]);
+  await stop(child);
+  const { code, stderr } = await place.run(["erase", "--user", "ada", "--store", store]);
+  assert.equal(code, 0, stderr);
+  const files = await readdir(place.folder);
+  for (const name of ["100%.db", "100%.db.secret"]) assert.ok(files.includes(name), files.join(" "));
 });
 
 test("a running answer comes to its end when the server is stopped; one that takes longer is sealed with what had arrived", async () => {

@@ -1,5 +1,6 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { hasCode, SessionError } from "../../errors.ts";
+import { makeForOwner } from "./database-file.ts";
 import { applicationId } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
 
@@ -30,6 +31,7 @@ export async function backupSqlite(
     source.exec("begin");
     const content = contentOf(source, file);
     try {
+      makeForOwner(copy);
       await backup(source, copy, {
         rate: pagesAtOnce,
         progress: ({ totalPages, remainingPages }) =>

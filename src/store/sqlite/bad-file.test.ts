@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +19,7 @@ import { mountSmall, skipFor } from "../../../test/small-disk.ts";
 import type { ErrorCode, SessionError } from "../../errors.ts";
 import { hasCode } from "../../errors.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
+import { backupSqlite } from "./backup.ts";
 import { openSqlite } from "./open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-bad-file-"));
@@ -31,6 +42,29 @@ async function writtenFile(file = newFile()): Promise<string> {
   }
   return file;
 }
+
+test("the files of a new store are their owner's only, also behind a link; those of an existing one keep their mode", async () => {
+  const before = process.umask(0o022);
+  try {
+    const file = newFile();
+    const link = newFile();
+    symlinkSync(file, link);
+    const store = await openSqlite({ url: `sqlite:${link}` });
+    const change = creationOf(sampleRecord({ id: "a" }), { splices: [] });
+    assert.deepEqual(await store.commit([[change]]), [{ status: "ok" }]);
+    for (const end of ["", "-wal", "-shm"]) assert.equal(statSync(file + end).mode & 0o777, 0o600, end);
+    await store.close();
+    chmodSync(file, 0o644);
+    await (await openSqlite({ url: `sqlite:${file}` })).close();
+    assert.equal(statSync(file).mode & 0o777, 0o644);
+
+    const copy = newFile();
+    await backupSqlite(file, { copy, target: copy }, () => undefined);
+    assert.equal(statSync(copy).mode & 0o777, 0o600);
+  } finally {
+    process.umask(before);
+  }
+});
 
 /** The error of opening `file`, which is expected to be of this code and to name the file. */
 async function refusal<Code extends ErrorCode>(file: string, code: Code): Promise<SessionError<Code>> {

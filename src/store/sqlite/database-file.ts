@@ -1,6 +1,6 @@
 /** What the file system knows of a database's file; SQLite itself only says that it cannot open or write it. */
-import { accessSync, constants, statfsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, closeSync, constants, openSync, readlinkSync, statfsSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { SessionError } from "../../errors.ts";
 
 /** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` where no database can be opened there */
@@ -18,6 +18,29 @@ export function guardFile(file: string): void {
   // A folder that cannot be written may hold a database that can; only SQLite can tell.
   const reason = kindOf(file) === undefined ? undefined : whyNotWritable(file);
   if (reason !== undefined) throw new SessionError("store_read_only", { store: file, reason });
+}
+
+/**
+ * Make the file for its owner only, where there is none: SQLite gives its log and shared memory the mode of the database. An
+ * existing file keeps its mode.
+ */
+export function makeForOwner(file: string): void {
+  if (kindOf(file) !== undefined) return;
+  try {
+    // Never a file that is there: closing it would give up the locks that this process holds on it.
+    closeSync(openSync(targetOf(file), "wx", 0o600));
+  } catch {
+    // Another process made it first, or it cannot be made: opening it says the rest.
+  }
+}
+
+/** Where a link leads whose file does not exist yet; the file itself where it is no link. */
+function targetOf(file: string): string {
+  try {
+    return resolve(dirname(file), readlinkSync(file));
+  } catch {
+    return file;
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { show } from "../../domain/show.ts";
 import { SessionError } from "../../errors.ts";
 import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
-import { guardFile } from "./database-file.ts";
+import { guardFile, makeForOwner } from "./database-file.ts";
 import { Patience } from "./patience.ts";
 import { applicationId, migrations } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
@@ -40,7 +40,10 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const { path, synchronous, busyTimeoutMs, clock } = parseOptions(options);
   const inMemory = path === ":memory:";
   const file = inMemory ? path : resolve(path);
-  if (!inMemory) guardFile(file);
+  if (!inMemory) {
+    guardFile(file);
+    makeForOwner(file);
+  }
   const patience = new Patience({ store: file, busyTimeoutMs });
   let database: DatabaseSync | undefined;
   try {
