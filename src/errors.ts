@@ -36,6 +36,7 @@ export interface ErrorDetails {
   readonly message_invalid: { path: string; reason: string };
   readonly value_unstorable: { path: string; reason: string };
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "pieces"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; known: readonly string[] };
   readonly agents_file_invalid: { file: string; line?: number; reason: string };
@@ -186,6 +187,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) =>
       `the turn for session ${d.sessionId} is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep large files elsewhere and store a reference`,
+  },
+  turn_parts_exceeded: {
+    status: 413,
+    retryable: false,
+    message: (d) =>
+      `the turn for session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "pieces of an answer"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   },
   metadata_too_large: {
     status: 413,

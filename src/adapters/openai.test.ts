@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import { createManager, openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
 import { startModelServer, type Reply } from "../../test/model-server.ts";
 import { OpenAI } from "openai";
-import { openaiModel } from "./openai.ts";
+import { openaiModel, type OpenaiClient } from "./openai.ts";
 
 async function ask(
   reply: Reply,
@@ -222,6 +222,42 @@ test("a request is tried again before its answer begins, and never after", async
   assert.deepEqual((await answer()).at(-1), { type: "text", text: "ok" });
   await assert.rejects(answer(), { code: "model_failed" });
   assert.equal(server.requests.length, 3);
+});
+
+/** A client whose endpoint streams these pieces of tool calls. */
+function callingClient(pieces: Iterable<object>): OpenaiClient {
+  const create = async function* () {
+    for (const piece of pieces) yield { choices: [{ delta: { tool_calls: [piece] } }] };
+    yield { choices: [{ finish_reason: "tool_calls" }] };
+  };
+  return { chat: { completions: { create: (): unknown => Promise.resolve(create()) } } };
+}
+
+test("pieces of a hundred thousand calls find theirs without a search", async () => {
+  const count = 100_000;
+  const pieces = function* () {
+    for (let index = 0; index < count; index++) yield { index, id: `c${index}`, function: { name: "f" } };
+    // Searched from the newest on, each of these is a hundred thousand steps away.
+    for (let index = 0; index < count; index++) yield { index: 0, function: { arguments: "1" } };
+  };
+  const model = openaiModel({ client: callingClient(pieces()), model: "m" });
+  const events = await Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(600_000) }));
+  const last = events.at(-1);
+  assert.ok(last?.type === "message");
+  assert.equal(last.message.tool_calls?.length, count);
+  assert.equal(last.message.tool_calls[0]?.function.arguments.length, count);
+});
+
+test("an endpoint that never stops calling tools is given up", async () => {
+  const endless = function* () {
+    for (let index = 0; ; index++) yield { index, id: `c${index}`, function: { name: "f", arguments: "{}" } };
+  };
+  const model = openaiModel({ client: callingClient(endless()), model: "m" });
+  const answer = Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(600_000) }));
+  await assert.rejects(answer, {
+    code: "model_failed",
+    message: /tool calls of one answer are over 8388608 characters/,
+  });
 });
 
 test("a client of one's own keeps its own retries", async () => {

@@ -170,6 +170,7 @@ async function* stream(
     }
   } catch (error) {
     request.signal.throwIfAborted();
+    if (error instanceof SessionError) throw error;
     throw silence.signal.aborted
       ? failure(`nothing came for ${timeoutMs} ms`, error)
       : modelError(error, { client, begun });
@@ -207,25 +208,44 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+interface ToolCallInProgress {
+  id: string;
+  name: string;
+  arguments: string;
+}
+
+/** An endpoint that never stops must not fill the memory: this is the default limit of a turn. */
+const toolCallsLengthMax = 8 * 1024 * 1024;
+/** What a call adds to its texts, at least. */
+const callOverhead = 64;
+
 /**
  * Tool calls arrive in pieces. A piece belongs to the call with its index; but some servers leave the index out, or
  * give every call the same, so another id is always another call.
  */
 class ToolCalls {
-  readonly #calls: { readonly index: number | undefined; id: string; name: string; arguments: string }[] = [];
+  readonly #calls: ToolCallInProgress[] = [];
+  /** The latest call of each index. */
+  readonly #byIndex = new Map<number, ToolCallInProgress>();
+  #length = 0;
 
+  /** @throws SessionError `model_failed` where the calls grow beyond what a turn can hold */
   add(pieces: readonly ToolCallPiece[]): void {
     for (const { index, id, function: called } of pieces) {
-      let call =
-        typeof index === "number" ? this.#calls.findLast((known) => known.index === index) : this.#calls.at(-1);
+      let call = typeof index === "number" ? this.#byIndex.get(index) : this.#calls.at(-1);
       const isOther = id != null && id !== "" && call?.id !== "" && call?.id !== id;
       if (call === undefined || isOther) {
-        call = { index: index ?? undefined, id: "", name: "", arguments: "" };
+        call = { id: "", name: "", arguments: "" };
         this.#calls.push(call);
+        if (typeof index === "number") this.#byIndex.set(index, call);
+        this.#length += callOverhead;
       }
       if (id != null && id !== "") call.id = id;
       call.name += called?.name ?? "";
       call.arguments += called?.arguments ?? "";
+      this.#length += (called?.name ?? "").length + (called?.arguments ?? "").length;
+      if (this.#length > toolCallsLengthMax)
+        throw failure(`the tool calls of one answer are over ${toolCallsLengthMax} characters`, undefined);
     }
   }
 

@@ -107,7 +107,7 @@ function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
   );
   if (lines.length === 0) return;
   process.stdout.write("\n");
-  const most = Math.max(...lines.map(({ totalTokens }) => totalTokens));
+  const most = lines.reduce((most, { totalTokens }) => Math.max(most, totalTokens), 0);
   writeTable(
     [
       by.toUpperCase(),

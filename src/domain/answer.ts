@@ -1,7 +1,9 @@
+import { GrowingText } from "./growing-text.ts";
 import type { Turn } from "./turn.ts";
 
 /**
- * A streamed answer. Iterate it for the text as it arrives, from its beginning, as often as you like; `done` resolves
+ * A streamed answer. Iterate it for the text as it arrives, from its beginning, as often as you like
+ * (a long text that arrived before it is read comes in larger pieces); `done` resolves
  * with the sealed turn. The answer runs to its end and is kept whether or not anybody listens; only its `signal` or
  * `session.cancel()` stops it. An answer that failed or was stopped throws its reason, after the text that had arrived.
  */
@@ -13,7 +15,7 @@ export class Answer implements AsyncIterable<string> {
    * @throws SessionError `interrupted`, `model_failed`, `model_refused`, `fenced`, or the store's
    */
   readonly done: Promise<Turn>;
-  readonly #texts: string[] = [];
+  readonly #text = new GrowingText();
   #ended = false;
   readonly #wake: (() => void)[] = [];
 
@@ -21,7 +23,7 @@ export class Answer implements AsyncIterable<string> {
   constructor(seq: number, run: (say: (text: string) => void) => Promise<Turn>) {
     this.seq = seq;
     this.done = run((text) => {
-      this.#texts.push(text);
+      this.#text.add(text);
       this.#notify();
     }).finally(() => {
       this.#ended = true;
@@ -36,13 +38,12 @@ export class Answer implements AsyncIterable<string> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
-    for (let index = 0; ; index++) {
-      while (index >= this.#texts.length && !this.#ended) {
-        await new Promise<void>((resolve) => this.#wake.push(resolve));
-      }
-      const text = this.#texts[index];
-      if (text === undefined) break;
-      yield text;
+    for (let position = GrowingText.start; ;) {
+      const { text, next } = this.#text.read(position);
+      position = next;
+      if (text !== "") yield text;
+      else if (this.#ended) break;
+      else await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
     await this.done;
   }
@@ -50,6 +51,6 @@ export class Answer implements AsyncIterable<string> {
   /** The whole text, once the answer is there. @throws SessionError as `done` */
   async text(): Promise<string> {
     await this.done;
-    return this.#texts.join("");
+    return this.#text.toString();
   }
 }

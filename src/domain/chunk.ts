@@ -1,6 +1,7 @@
 import { SessionError } from "../errors.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry } from "./entry.ts";
+import { GrowingText } from "./growing-text.ts";
 import { parseMessages, type Message } from "./turn.ts";
 
 /** A piece of an answer as it arrives: some text, or a whole message such as a tool call or its result. */
@@ -41,24 +42,61 @@ export function readableChunks(entries: readonly Entry[]): readonly Chunk[] {
   });
 }
 
+/** The messages that these pieces make up. */
+export function assemble(chunks: Iterable<Chunk>): Message[] {
+  const assembly = new Assembly();
+  for (const chunk of chunks) assembly.add(chunk);
+  return assembly.messages;
+}
+
 /**
- * The messages that these pieces make up: texts in a row are one message of the assistant, and the tool calls that
- * follow a text belong to the same message, as providers want it.
+ * Puts pieces together as they arrive: texts in a row are one message of the assistant, and the tool calls that follow a
+ * text belong to the same message, as providers want it. Empty texts are nothing.
  */
-export function assemble(chunks: readonly Chunk[]): Message[] {
-  const messages: Message[] = [];
-  const texts: string[] = [];
-  const spoken = (): string => texts.splice(0).join("");
+export class Assembly {
+  readonly #messages: Message[] = [];
+  #text = new GrowingText();
+
+  add(chunk: Chunk): void {
+    if ("text" in chunk) {
+      this.#text.add(chunk.text);
+      return;
+    }
+    const { message } = chunk;
+    const isSameMessage = message.tool_calls != null && message.content == null;
+    if (this.#text.isEmpty) {
+      this.#messages.push(message);
+    } else if (isSameMessage) {
+      this.#messages.push({ ...message, content: this.#text.toString() });
+    } else {
+      this.#messages.push({ role: "assistant", content: this.#text.toString() }, message);
+    }
+    this.#text = new GrowingText();
+  }
+
+  /** What the pieces so far make up. */
+  get messages(): Message[] {
+    if (this.#text.isEmpty) return [...this.#messages];
+    return [...this.#messages, { role: "assistant", content: this.#text.toString() }];
+  }
+}
+
+/** The same pieces with texts in a row joined, and without empty ones. */
+export function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
+  const merged: Chunk[] = [];
+  let texts: string[] = [];
+  const close = (): void => {
+    if (texts.length > 0) merged.push({ text: texts.join("") });
+    texts = [];
+  };
   for (const chunk of chunks) {
     if ("text" in chunk) {
-      texts.push(chunk.text);
-    } else if (texts.length > 0 && chunk.message.tool_calls != null && chunk.message.content == null) {
-      messages.push({ ...chunk.message, content: spoken() });
+      if (chunk.text !== "") texts.push(chunk.text);
     } else {
-      if (texts.length > 0) messages.push({ role: "assistant", content: spoken() });
-      messages.push(chunk.message);
+      close();
+      merged.push(chunk);
     }
   }
-  if (texts.length > 0) messages.push({ role: "assistant", content: spoken() });
-  return messages;
+  close();
+  return merged;
 }

@@ -2,6 +2,13 @@
 export interface Limits {
   /** The encoded bytes of one turn. @default 8 MiB */
   readonly turnBytesMax: number;
+  /** The tool calls of one turn. @default 4096 */
+  readonly toolCallsMax: number;
+  /**
+   * The stored pieces of one running answer. A message is one piece; texts in a row are one piece for each write to the
+   * store. @default 100 000
+   */
+  readonly piecesMax: number;
   /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
   readonly metadataBytesMax: number;
   /** The encoded bytes of what a runtime wants to know the next time its session is awake. @default 1 MiB */
@@ -33,6 +40,8 @@ export interface Limits {
 /** The limits that hold where none are given. */
 export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
+  toolCallsMax: 4096,
+  piecesMax: 100_000,
   metadataBytesMax: 64 * 1024,
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,

@@ -67,6 +67,43 @@ test("an id that comes back within a turn is another call", () => {
   assert.deepEqual(closeToolCalls(twice).map(isSynthetic), [false, true, false, false]);
 });
 
+test("calls are paired in one pass as they were by a search through all open calls", () => {
+  fc.assert(
+    fc.property(messages, (some) => {
+      assert.deepEqual(danglingToolCalls(some), danglingBySearch(some));
+    }),
+  );
+});
+
+// Half a million calls searched for each of half a million results would not end.
+for (const [what, idOf, resultId] of [
+  ["results that answer nothing", () => "a", () => "x"],
+  ["results of calls that share an id", () => "a", () => "a"],
+  ["results in the order of their calls", (index: number) => `c${index}`, (index: number) => `c${index}`],
+] as const) {
+  test(`pairing half a million calls takes one pass: ${what}`, () => {
+    const count = 500_000;
+    const asked: Message = {
+      role: "assistant",
+      content: null,
+      tool_calls: Array.from({ length: count }, (_, index) => call(idOf(index))),
+    };
+    const results = Array.from({ length: count }, (_, index): Message => ({
+      role: "tool",
+      tool_call_id: resultId(index),
+      content: "",
+    }));
+    const dangling = resultId(0) === "x" ? count : 0;
+    assert.equal(danglingToolCalls([asked, ...results]).length, dangling);
+    assert.equal(closeToolCalls([asked, ...results]).length, 1 + count + dangling);
+  });
+}
+
+test("closing half a million messages with a dangling call each takes one pass", () => {
+  const asked = Array.from({ length: 500_000 }, (): Message => ({ role: "assistant", tool_calls: [call("a")] }));
+  assert.equal(closeToolCalls(asked).length, 1_000_000);
+});
+
 test("one object used for two calls is still two calls", () => {
   const shared = call("a");
   const asked: Message = { role: "assistant", tool_calls: [shared] };
@@ -116,6 +153,17 @@ for (const [input, path] of refused) {
         error.code === "message_invalid" && error.details?.path === path,
     );
   });
+}
+
+/** The plain statement of the rule: a result answers the latest open call of its id. */
+function danglingBySearch(some: readonly Message[]): readonly ToolCall[] {
+  const open: ToolCall[] = [];
+  for (const { role, tool_calls: calls, tool_call_id: answered } of some) {
+    open.push(...(calls ?? []));
+    const at = role === "tool" ? open.findLastIndex(({ id }) => id === answered) : -1;
+    if (at >= 0) open.splice(at, 1);
+  }
+  return open;
 }
 
 function call(id: string): ToolCall {

@@ -173,25 +173,51 @@ export function closeToolCalls(messages: readonly Message[]): readonly Message[]
   const dangling = unanswered(messages);
   if (dangling.length === 0) return messages;
   const closed: Message[] = [];
-  const owed: ToolCall[] = [];
+  // The dangling calls come in the order of their messages; those before `next` are passed, those before `owed` closed.
+  let next = 0;
+  let owed = 0;
+  const closePassed = (): void => {
+    for (const { call } of dangling.slice(owed, next)) closed.push(unknownResult(call));
+    owed = next;
+  };
   for (const [at, message] of messages.entries()) {
-    // A result must follow the message that made the call, before anybody speaks again.
-    if (message.role !== "tool") closed.push(...owed.splice(0).map(unknownResult));
+    // A result must follow the message that made the call, before any other message.
+    if (message.role !== "tool") closePassed();
     closed.push(message);
-    for (const { call, madeAt } of dangling) if (madeAt === at) owed.push(call);
+    while (dangling[next]?.madeAt === at) next++;
   }
-  return [...closed, ...owed.map(unknownResult)];
+  closePassed();
+  return closed;
 }
 
-function unanswered(messages: readonly Message[]): { readonly call: ToolCall; readonly madeAt: number }[] {
-  const open: { call: ToolCall; madeAt: number }[] = [];
+/** How many tool calls these messages hold. */
+export function countToolCalls(messages: readonly Message[]): number {
+  return messages.reduce((count, message) => count + (message.tool_calls?.length ?? 0), 0);
+}
+
+/** A call without a result yet, and the index of the message that made it. */
+interface OpenCall {
+  readonly call: ToolCall;
+  readonly madeAt: number;
+}
+
+/** Pairs in one pass: the open calls of each id are a stack, because a result answers the latest one. */
+function unanswered(messages: readonly Message[]): readonly OpenCall[] {
+  const open = new Set<OpenCall>();
+  const stacks = new Map<string | undefined, OpenCall[]>();
   for (const [madeAt, message] of messages.entries()) {
-    for (const call of message.tool_calls ?? []) open.push({ call, madeAt });
+    for (const call of message.tool_calls ?? []) {
+      const made: OpenCall = { call, madeAt };
+      open.add(made);
+      const stack = stacks.get(call.id);
+      if (stack === undefined) stacks.set(call.id, [made]);
+      else stack.push(made);
+    }
     if (message.role !== "tool") continue;
-    const answered = open.findLastIndex(({ call }) => call.id === message.tool_call_id);
-    if (answered >= 0) open.splice(answered, 1);
+    const answered = stacks.get(message.tool_call_id)?.pop();
+    if (answered !== undefined) open.delete(answered);
   }
-  return open;
+  return [...open];
 }
 
 function unknownResult(call: ToolCall): Message {

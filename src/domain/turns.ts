@@ -12,7 +12,7 @@ import type { SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { keepSpent, type Cut } from "./spent.ts";
 import { tallyBegin, tallySeal, tallyTruncate } from "./tally.ts";
-import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
+import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
 import { guardFence, guardLease, guardSeen, sessionIds, turnOpen, type Context, type Writer } from "./writer.ts";
 
 /** A turn as its writer brings it; number and time come from the rule. */
@@ -24,7 +24,7 @@ export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
 
 /**
  * Append a finished turn.
- * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `turn_too_large`, or that of the session's state
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `turn_too_large`, `turn_parts_exceeded`, or that of the session's state
  */
 export function appendTurn(
   draft: Draft,
@@ -73,12 +73,25 @@ function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   const { record } = draft;
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
+  guardTurnParts(record, placed, context);
   const entry = entryOfTurn(placed, record.counters.messages);
   guardTurnSize(record, entry.data, context);
   use(draft, context);
   splice(draft, "turns", placed.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return placed;
+}
+
+/** @throws SessionError `turn_parts_exceeded` where a turn has more tool calls than the limit */
+export function guardTurnParts(record: SessionRecord, turn: Pick<Turn, "input" | "output">, context: Context): void {
+  guardToolCalls(record, countToolCalls(turn.input) + countToolCalls(turn.output), context);
+}
+
+/** @throws SessionError `turn_parts_exceeded` where so many tool calls of one turn are over the limit */
+export function guardToolCalls(record: SessionRecord, count: number, { limits }: Context): void {
+  if (count <= limits.toolCallsMax) return;
+  const exceeded = { part: "toolCalls", count, countMax: limits.toolCallsMax } as const;
+  throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
 }
 
 function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
@@ -106,7 +119,12 @@ export function addChunks(
       turn: headOf(record, "turns"),
     });
   }
-  const { turnBytesMax } = context.limits;
+  const { turnBytesMax, piecesMax } = context.limits;
+  const count = headOf(record, "chunks") + chunks.length;
+  if (count > piecesMax) {
+    const exceeded = { part: "pieces", count, countMax: piecesMax } as const;
+    throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
+  }
   if (chunkBytes > turnBytesMax) {
     throw new SessionError("turn_too_large", {
       ...sessionIds(record),
@@ -142,7 +160,7 @@ export interface Sealing {
 /**
  * Seal the turn in progress: the finished turn takes the open one's place and its chunks vanish in the same step.
  * With `release` the lease is given back too.
- * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`
+ * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
   record: SessionRecord,
@@ -152,8 +170,13 @@ export function sealTurn(
   guardFence(record, fence);
   if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
-  const entry = sealOver(draft, { ...open, ...sealing });
-  guardTurnSize(record, entry.data, context);
+  const turn = { ...open, ...sealing };
+  const entry = sealOver(draft, turn);
+  // Without an output it is hardly larger than it was begun, and must end whatever the limits say.
+  if (sealing.output.length > 0 || sealing.steps !== undefined) {
+    guardTurnParts(record, turn, context);
+    guardTurnSize(record, entry.data, context);
+  }
   stayLive(draft, context);
   if (release) set(draft, { lease: null });
   return changeOf(draft);

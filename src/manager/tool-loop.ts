@@ -1,4 +1,4 @@
-import { assemble, type Chunk } from "../domain/chunk.ts";
+import { Assembly } from "../domain/chunk.ts";
 import { show } from "../domain/show.ts";
 import { danglingToolCalls, type Message, type Usage } from "../domain/turn.ts";
 import { addUsage, estimateUsage } from "../domain/usage.ts";
@@ -65,7 +65,7 @@ async function* oneStep(
   request: ModelRequest,
   spent: Usage | undefined,
 ): AsyncGenerator<ModelEvent, { output: readonly Message[]; usage: Usage | undefined }, undefined> {
-  const chunks: Chunk[] = [];
+  const said = new Assembly();
   let usage: Usage | undefined;
   for await (const event of model(request)) {
     if (event.type === "usage") {
@@ -73,11 +73,11 @@ async function* oneStep(
       yield { type: "usage", usage: addUsage(spent, usage) };
       continue;
     }
-    if (event.type === "text") chunks.push({ text: event.text });
-    if (event.type === "message") chunks.push({ message: event.message });
+    if (event.type === "text") said.add({ text: event.text });
+    if (event.type === "message") said.add({ message: event.message });
     yield event;
   }
-  return { output: assemble(chunks), usage };
+  return { output: said.messages, usage };
 }
 
 /** @throws SessionError `argument_invalid` */

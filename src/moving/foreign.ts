@@ -137,16 +137,19 @@ function fromAiSdk(value: Fields, place: string): readonly Message[] {
   if (role !== "assistant") return [{ role: role as Message["role"], content: contentOf(fields) }];
   const messages: Message[] = [];
   let step: Fields[] = [];
+  let calls = false;
   const close = (): void => {
-    messages.push(...stepMessages(step, place));
+    for (const message of stepMessages(step, place)) messages.push(message);
     step = [];
+    calls = false;
   };
   for (const part of fields) {
     // What is said after a call was said knowing its result.
-    const begins =
-      part["type"] === "step-start" || (part["type"] === "text" && step.some((one) => callOf(one) !== undefined));
+    const begins = part["type"] === "step-start" || (part["type"] === "text" && calls);
     if (begins) close();
-    if (part["type"] !== "step-start") step.push(part);
+    if (part["type"] === "step-start") continue;
+    step.push(part);
+    calls ||= callOf(part) !== undefined;
   }
   close();
   return messages;

@@ -157,6 +157,32 @@ for (const [name, text, expected] of forms) {
   });
 }
 
+test("a message of two hundred thousand parts is read in one pass", async () => {
+  await using place = inMemory();
+  const parts = Array.from({ length: 200_000 }, () => ({ type: "text", text: "a" }));
+  const messages = [
+    { role: "user", parts: [{ type: "text", text: "Go on" }] },
+    { role: "assistant", parts },
+  ];
+  await importText(place.sessions, JSON.stringify({ id: "x", messages }), { length: 65_536, bytesMax: 1e8 });
+  const [, answer] = await messagesOf(place.sessions, "x");
+  assert.equal(answer?.content, "a".repeat(200_000));
+});
+
+test("a conversation with more tool calls in a turn than the limit is left out, and the reason says so", async () => {
+  await using place = inMemory({ limits: { toolCallsMax: 10 } });
+  const conversationOf = (id: string, calls: number): string => {
+    const parts = Array.from({ length: calls }, () => ({ type: "tool-f", toolCallId: "c", input: {}, output: "1" }));
+    const messages = [
+      { role: "user", parts: [{ type: "text", text: "q" }] },
+      { role: "assistant", parts },
+    ];
+    return JSON.stringify({ id, messages });
+  };
+  const report = await importText(place.sessions, `${conversationOf("x", 11)}\n${conversationOf("y", 10)}`);
+  assert.deepEqual([report.restored, report.skipped, report.reasons[0]?.code], [1, 1, "turn_parts_exceeded"]);
+});
+
 test("an image in a UIMessage becomes one of OpenAI's", async () => {
   await using place = inMemory();
   const parts = [

@@ -173,7 +173,14 @@ function guardSaidByUser(said: MessageInput): void {
   const messages: readonly unknown[] = Array.isArray(said) ? said : [said];
   if (messages.length === 0) throw new SessionError("message_invalid", { path: "message", reason: "is empty" });
   for (const message of messages) {
-    const role: unknown = typeof message === "object" && message !== null && "role" in message ? message.role : "user";
+    const { role = "user", ...rest } = (typeof message === "object" && message !== null ? message : {}) as {
+      readonly role?: unknown;
+    };
+    const field = ["tool_calls", "tool_call_id", "function_call"].find((name) => name in rest);
+    if (field !== undefined) {
+      const reason = `has ${field}; a device neither calls tools nor answers for them`;
+      throw new SessionError("message_invalid", { path: "message", reason });
+    }
     if (role === "user") continue;
     const reason = `has the role ${JSON.stringify(role)?.slice(0, 40)}; a device speaks as "user"`;
     throw new SessionError("message_invalid", { path: "message", reason });

@@ -27,7 +27,8 @@ export async function readArchive(
     const entries = sections
       .filter(({ log }) => log === range.log)
       .flatMap((section) => section.entries.filter((entry) => isWanted(entry, range)));
-    found.push(...(isDescending ? entries.toReversed() : entries));
+    // One by one: a part may hold more entries than a call takes arguments.
+    for (const entry of isDescending ? entries.toReversed() : entries) found.push(entry);
   }
   return "limit" in range ? withinBytes(found.slice(0, range.limit), entryBytes, range.bytesMax) : found;
 }

@@ -125,7 +125,8 @@ async function unpackedLogs(core: Core, record: SessionRecord): Promise<Logs | u
   for (const index of archive.parts.keys()) {
     const sections = await readPart(core, record, archive, index);
     if (sections === undefined) return undefined;
-    for (const { log, entries } of sections) logs.get(log)?.push(...entries);
+    // One by one: a part may hold more entries than a call takes arguments.
+    for (const { log, entries } of sections) for (const entry of entries) logs.get(log)?.push(entry);
   }
   return logs;
 }

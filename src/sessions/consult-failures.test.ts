@@ -66,3 +66,35 @@ test("a wrong busy policy or agent of a question is refused before anything is w
   await assert.rejects(session.consult("q", { agent: "" }), { code: "id_invalid" });
   assert.equal((await session.refresh()).turn, 0);
 });
+
+test("a model that asks for too many tool calls fails the turn, and what it said before is kept", async () => {
+  const call = { id: "a", function: { name: "f", arguments: "{}" } };
+  const model: Model = async function* () {
+    yield { type: "text", text: "let me see" };
+    yield { type: "message", message: { role: "assistant", tool_calls: Array.from({ length: 5000 }, () => call) } };
+    yield { type: "text", text: "never" };
+  };
+  const { sessions, session } = await open(model);
+  await using _ = sessions;
+  await assert.rejects((await session.consult("q")).done, (error) => {
+    assert.ok(hasCode(error, "turn_parts_exceeded"));
+    assert.deepEqual([error.details.count, error.details.countMax, error.details.sessionId], [5000, 4096, "s"]);
+    return true;
+  });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "failed");
+  assert.deepEqual(turn.output, [{ role: "assistant", content: "let me see" }]);
+  assert.equal(turn.error?.code, "turn_parts_exceeded");
+  assert.equal(session.info.lease, null);
+});
+
+test("a model whose message is none fails the turn, which can be read again", async () => {
+  const model: Model = async function* () {
+    yield { type: "message", message: { role: "robot" } as never };
+  };
+  const { sessions, session } = await open(model);
+  await using _ = sessions;
+  await assert.rejects((await session.consult("q")).done, { code: "message_invalid" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.deepEqual([turn?.status, turn?.output], ["failed", []]);
+});

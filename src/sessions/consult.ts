@@ -15,6 +15,7 @@ import {
   type Turn,
   type TurnSummary,
 } from "../domain/turn.ts";
+import { clip } from "../domain/show.ts";
 import { parseWindow, windowMessages, type Window } from "../domain/window.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { sessionIds, type Context } from "../domain/writer.ts";
@@ -291,6 +292,7 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
   try {
     for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
       if (event.type === "text") {
+        if (event.text === "") continue;
         consultation.firstTextMs ??= performance.now() - began;
         say(event.text);
         await turn.write({ text: event.text });
@@ -327,6 +329,9 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
 /** What a model throws, not knowing whom it answers. */
 const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
 
+/** The turn keeps no more of a failure's reason. */
+const reasonLengthMax = 1000;
+
 /** The error of a broken answer, with the ids needed to act on it. */
 function identified(error: unknown, { session, tenant, agent }: Consultation, turn: number): SessionError {
   const ids = { sessionId: session, tenant, agent, turn };
@@ -335,7 +340,7 @@ function identified(error: unknown, { session, tenant, agent }: Consultation, tu
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
   }
   if (error instanceof SessionError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = clip(error instanceof Error ? error.message : String(error), reasonLengthMax);
   return new SessionError("model_failed", { ...ids, reason }, { cause: error });
 }
 

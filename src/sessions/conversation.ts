@@ -6,6 +6,7 @@ import { tallyAll } from "../domain/tally.ts";
 import { portableOf, type Portable } from "../domain/snapshot.ts";
 import { entryOfTurn, parseMessages, type Message, type Turn } from "../domain/turn.ts";
 import { createSession } from "../domain/lifecycle.ts";
+import { guardTurnParts } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { newSession } from "./opening.ts";
@@ -22,7 +23,7 @@ export interface Conversation {
 /**
  * It as a session of this moment: system messages ahead of all others are its instructions, each question with its answer
  * is a turn.
- * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `metadata_too_large`, `id_invalid`
+ * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, `metadata_too_large`, `id_invalid`
  */
 export function portableConversation(core: Core, conversation: Conversation, agentElse: string | undefined): Portable {
   const { id, messages, user, metadata } = conversation;
@@ -52,6 +53,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
     output,
     requests: output.length === 0 ? 0 : 1,
   }));
+  for (const turn of turns) guardTurnParts(record, turn, context);
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
   let messagesBefore = 0;
   const entries = turns.map((turn) => {

@@ -102,7 +102,7 @@ export class Outbox {
         turn: Number(turn),
         code,
       }));
-      state.parked.push(...parkedTurns);
+      for (const turn of parkedTurns) state.parked.push(turn);
       const untold = headOf(record, "turns") - turns + parkedTurns.length;
       if (untold === 0 && headOf(record, "events") <= events) return;
       state.waiting += untold;

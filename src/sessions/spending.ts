@@ -1,3 +1,4 @@
+import { clip } from "../domain/show.ts";
 import type { Message, Step, Usage } from "../domain/turn.ts";
 import { addUsage, estimateUsage } from "../domain/usage.ts";
 
@@ -8,6 +9,9 @@ export interface Cost {
   readonly model?: string;
   readonly steps?: readonly Step[];
 }
+
+/** A turn keeps no more of the name that a model reports for itself. */
+const modelLengthMax = 256;
 
 /** Counts what an answer takes, call by call of the model, so that one that breaks off is charged for all of it. */
 export class Spending {
@@ -39,7 +43,7 @@ export class Spending {
 
   /** Which model answers. */
   answers(model: string): void {
-    this.#model = model;
+    this.#model = clip(model, modelLengthMax);
   }
 
   /** The answer as a whole has taken so much by now, as its model says. */

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/in-memory.ts";
 import { tallyAll } from "../domain/tally.ts";
+import type { Message } from "../domain/turn.ts";
+import type { SessionError } from "../errors.ts";
 
 async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<number> {
   const [loaded] = await place.store.load([{ key: { tenant: "default", id }, tails: [{ log: "chunks", last: 100 }] }]);
@@ -29,6 +31,78 @@ test("the input is durable when begin resolves, pieces follow, and sealing puts 
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(turns, [sealed]);
   assert.deepEqual(session.info.counters, tallyAll(turns));
+});
+
+test("empty texts are nothing: they are not stored, and the answer does not have them", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  for (let count = 0; count < 1000; count++) await turn.write({ text: "" });
+  await turn.write({ message: { role: "tool", tool_call_id: "a", content: "x".repeat(9000) } });
+  assert.equal(await chunksOf(place), 1);
+  await turn.write({ text: "" });
+  assert.deepEqual(
+    (await turn.seal()).output.map(({ role }) => role),
+    ["tool"],
+  );
+});
+
+test("a turn with more tool calls than the limit is refused, however it is brought", async () => {
+  await using place = inMemory({ limits: { toolCallsMax: 3 } });
+  const session = await place.sessions.create({ id: "s" });
+  const call = { id: "a", function: { name: "f", arguments: "{}" } };
+  const asking = (count: number): Message => ({
+    role: "assistant",
+    tool_calls: Array.from({ length: count }, () => call),
+  });
+  const refused = { code: "turn_parts_exceeded", details: { part: "toolCalls", count: 4, countMax: 3 } };
+  const isRefused = (error: unknown): boolean => {
+    const { code, details } = error as SessionError<"turn_parts_exceeded">;
+    const { part, count, countMax } = details;
+    assert.deepEqual({ code, details: { part, count, countMax } }, refused);
+    return true;
+  };
+  await assert.rejects(session.append({ input: "q", output: [asking(2), asking(2)] }), isRefused);
+  await assert.rejects(session.append({ input: asking(2), output: asking(2) }), isRefused);
+  await assert.rejects(session.begin([asking(4)]), isRefused);
+  await session.append({ input: "q", output: [asking(2), asking(1)] });
+
+  const turn = await session.begin([asking(1)]);
+  await turn.write({ message: asking(2) });
+  await assert.rejects(turn.write({ message: asking(1) }), isRefused);
+  assert.deepEqual((await turn.seal()).output, [asking(2)], "what was written before stays");
+
+  const other = await session.begin("q");
+  await assert.rejects(other.seal({ output: [asking(4)] }), isRefused);
+  const sealed = (await Array.fromAsync(session.turns())).at(-1);
+  assert.deepEqual([sealed?.status, sealed?.output, sealed?.error?.code], ["failed", [], "turn_parts_exceeded"]);
+  assert.equal((await session.append({ input: "next" })).seq, 4, "the session goes on");
+});
+
+test("an answer has no more stored pieces than the limit, and texts written at once are one", async () => {
+  await using place = inMemory({ limits: { piecesMax: 3 } });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  for (let count = 0; count < 100; count++) await turn.write({ text: "word ".repeat(10) });
+  for (let count = 0; count < 2; count++) await turn.write({ text: "x".repeat(9000) });
+  assert.equal(await chunksOf(place), 2);
+  await turn.write({ text: "x".repeat(9000) });
+  await assert.rejects(turn.write({ text: "x".repeat(9000) }), { code: "turn_parts_exceeded" });
+  assert.equal(await chunksOf(place), 3);
+  assert.equal((turn.signal.reason as SessionError).code, "turn_parts_exceeded");
+  await turn.seal({ status: "failed" });
+});
+
+test("a turn whose steps alone are too large is sealed without them", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 2000 } });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
+  const steps = Array.from({ length: 100 }, () => ({ usage, durationMs: 1 }));
+  await assert.rejects(turn.seal({ output: [], steps, usage }), { code: "turn_too_large" });
+  const [sealed] = await Array.fromAsync(session.turns());
+  assert.deepEqual([sealed?.status, sealed?.usage, sealed?.steps], ["failed", usage, undefined]);
+  assert.equal((await session.append({ input: "next" })).seq, 2, "the session goes on");
 });
 
 test("a piece that waits for company is written after a moment", async () => {

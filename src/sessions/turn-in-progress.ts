@@ -1,7 +1,15 @@
-import { assemble, encodeChunk, type Chunk } from "../domain/chunk.ts";
+import { Assembly, encodeChunk, mergeTexts, type Chunk } from "../domain/chunk.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
-import { closeToolCalls, type Message, type Step, type Turn, type Usage } from "../domain/turn.ts";
-import { addChunks, sealTurn, type Sealing } from "../domain/turns.ts";
+import {
+  closeToolCalls,
+  countToolCalls,
+  parseMessages,
+  type Message,
+  type Step,
+  type Turn,
+  type Usage,
+} from "../domain/turn.ts";
+import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../domain/turns.ts";
 import { estimateUsage } from "../domain/usage.ts";
 import { fenced, sessionIds } from "../domain/writer.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
@@ -36,7 +44,7 @@ const lookMs = 1000;
 /** The lease was superseded, the turn was sealed by another writer, or the session was removed: this writer has lost the turn. */
 const lostCodes: ReadonlySet<string> = new Set(["fenced", "turn_not_open", "session_not_found"] satisfies ErrorCode[]);
 /** Refusals of a seal after which nothing is left to seal here: the turn is lost, or was sealed smaller. */
-const settlingCodes: ReadonlySet<string> = new Set([...lostCodes, "turn_too_large"]);
+const settlingCodes: ReadonlySet<string> = new Set([...lostCodes, "turn_too_large", "turn_parts_exceeded"]);
 
 /**
  * A turn between its question and its answer. The question is durable already; what is written goes to the log in
@@ -55,7 +63,8 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #releases: boolean;
   readonly #ended: (settled: boolean) => void;
   readonly #stop = new AbortController();
-  readonly #written: Chunk[] = [];
+  readonly #written = new Assembly();
+  #toolCalls: number;
   #buffer: Chunk[] = [];
   #bufferLength = 0;
   #bytes = 0;
@@ -79,6 +88,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#handle = handle;
     this.#fence = handle.fence;
     this.open = open;
+    this.#toolCalls = countToolCalls(open.input);
     this.#releases = releases;
     this.#ended = ended;
     this.#lookTimer = setInterval(() => void this.#look(), lookMs).unref();
@@ -107,25 +117,37 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** What was written so far, put together. */
   get output(): readonly Message[] {
-    return assemble(this.#written);
+    return this.#written.messages;
   }
 
   /**
-   * Write a piece of the answer. It is durable a moment later; resolves at once unless the store lags behind.
-   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's, of this or an earlier piece
+   * Write a piece of the answer. It is durable a moment later; resolves at once unless the store lags behind. An empty
+   * text is nothing.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`, or the store's, of this or an earlier piece
    */
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
     if (this.#isEnded || this.#sealing !== undefined) {
       throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
+    if ("message" in chunk) this.#guardMessage(chunk.message);
+    else if (chunk.text === "") return;
     const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
-    this.#written.push(chunk);
+    this.#written.add(chunk);
     this.#buffer.push(chunk);
     this.#bufferLength += length;
     this.#bytes += length;
     this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
     if (this.#bufferLength >= flushLength) await this.#flush();
+  }
+
+  /** Refuse a message before it is kept, so that all that arrived before it can be sealed. */
+  #guardMessage(message: Message): void {
+    parseMessages([message], "assistant", "answer");
+    const { record, core } = this.#handle;
+    const toolCalls = this.#toolCalls + countToolCalls([message]);
+    guardToolCalls(record, toolCalls, core.context());
+    this.#toolCalls = toolCalls;
   }
 
   /** Send what is buffered, after what was sent before. A failure stops the turn: its writer must not go on unheard. */
@@ -241,19 +263,27 @@ export class TurnInProgress implements AsyncDisposable {
     }
   }
 
-  async #commitSeal({ status = "done", output = this.output, requests = 1, ...rest }: Seal): Promise<Turn> {
+  async #commitSeal({ status = "done", output = this.output, requests = 1, steps, ...rest }: Seal): Promise<Turn> {
     const { core } = this.#handle;
     const durationMs = Math.max(0, core.now() - this.open.at);
     // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output);
-    const sealing: Sealing = { status, output: whole, requests, durationMs, ...rest };
+    const sealing: Sealing = {
+      status,
+      output: whole,
+      requests,
+      durationMs,
+      ...(steps === undefined ? {} : { steps }),
+      ...rest,
+    };
     try {
       await this.#handle.write(({ record }, context) =>
         sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
       );
     } catch (error) {
       // Too large to keep whole: keep that it happened, so that the session goes on.
-      if (hasCode(error, "turn_too_large") && output.length > 0) {
+      const exceeds = hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded");
+      if (exceeds && (output.length > 0 || steps !== undefined)) {
         const { code, message } = error;
         await this.#commitSeal({
           ...rest,
@@ -304,15 +334,4 @@ export class TurnInProgress implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.settle();
   }
-}
-
-function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
-  const merged: Chunk[] = [];
-  for (const chunk of chunks) {
-    const last = merged.at(-1);
-    if (last !== undefined && "text" in last && "text" in chunk)
-      merged[merged.length - 1] = { text: last.text + chunk.text };
-    else merged.push(chunk);
-  }
-  return merged;
 }
