@@ -56,13 +56,39 @@ export function isReceipt(core: Core, receipt: ErasureReceipt, user: string | un
   return isTheirs && isSame(Buffer.from(receipt.signature, "base64url"), signatureOf(core, receipt));
 }
 
-/** Whoever shows a receipt may show anything. */
+/** The fields of a receipt: the signature covers all of them, and nothing else passes beside them. */
+const fields = {
+  receipt: [
+    "format",
+    "tenant",
+    "subject",
+    "store",
+    "startedAt",
+    "finishedAt",
+    "erased",
+    "held",
+    "sharedForks",
+    "scrubbed",
+    "hash",
+    "signature",
+  ],
+  erased: ["sessions", "forks", "archives", "turns", "events", "devices", "codes", "outbox"],
+  sharedForks: ["count", "held", "ids"],
+} as const;
+
+/** The caller may pass any value as a receipt. */
 function isForm(shown: unknown): boolean {
-  if (typeof shown !== "object" || shown === null) return false;
-  const { format, tenant, erased, sharedForks, signature } = shown as Partial<ErasureReceipt>;
+  if (!hasExactly(shown, fields.receipt)) return false;
+  const { format, tenant, erased, sharedForks, signature } = shown;
   const hasTexts = typeof tenant === "string" && typeof signature === "string";
-  const hasCounts = [erased, sharedForks].every((part) => typeof part === "object" && part !== null);
-  return format === "perdure.erasure/1" && hasTexts && hasCounts;
+  const hasParts = hasExactly(erased, fields.erased) && hasExactly(sharedForks, fields.sharedForks);
+  return format === "perdure.erasure/1" && hasTexts && hasParts;
+}
+
+function hasExactly(value: unknown, names: readonly string[]): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const own = Object.keys(value);
+  return own.length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
 export function subjectOf(core: Core, tenant: string, user: string): string {

@@ -109,6 +109,10 @@ test("a receipt holds for its user and under its secret, and not once a letter o
     { ...receipt, erased: { ...receipt.erased, turns: 15 } },
     { ...receipt, tenant: "another" },
     { ...receipt, signature: "" },
+    { ...receipt, note: "all copies are gone as well" },
+    { ...receipt, erased: { ...receipt.erased, backups: 3 } },
+    { ...receipt, sharedForks: { ...receipt.sharedForks, note: "none" } },
+    JSON.parse(`{"__proto__": {"a": 1}, ${JSON.stringify(receipt).slice(1)}`) as typeof receipt,
   ])
     assert(!sessions.verifyErasure(altered), JSON.stringify(altered));
   for (const none of [
@@ -125,6 +129,48 @@ test("a receipt holds for its user and under its secret, and not once a letter o
     message: /^erasures need/,
   });
 });
+
+for (const [what, act] of [
+  ["unlinked", async (sessions: Sessions, phone: string) => await sessions.devices.unlink(phone)],
+  [
+    "unlinked and claimed by another user",
+    async (sessions: Sessions, phone: string) => {
+      await sessions.devices.unlink(phone);
+      await talk(await sessions.device(phone), 1, "a word of Bob's");
+      await sessions.devices.claim(phone, "bob");
+      await sessions.devices.linkCode(phone);
+    },
+  ],
+  ["claimed by another user", async (sessions: Sessions, phone: string) => await sessions.devices.claim(phone, "bob")],
+] as const) {
+  test(`a device that is ${what} while its user is erased stays as it is, at whichever commit it happens`, async () => {
+    for (let moment = 1; ; moment++) {
+      await using here = place();
+      const { sessions, store } = here;
+      const phone = randomUUID();
+      await talk(await sessions.device(phone));
+      await sessions.devices.claim(phone, ada);
+      await sessions.devices.linkCode(phone);
+      const other = here.another({ secret });
+      let [commits, acted] = [0, false];
+      store.plan(() => {
+        if (acted || ++commits < moment) return undefined;
+        acted = true;
+        return { hold: act(other, phone) };
+      });
+      await sessions.erase({ user: ada });
+      if (!acted) break;
+      assert.equal((await sessions.traces(ada)).sessions, 0, `at commit ${moment}`);
+      if (what === "unlinked") continue;
+      assert.equal((await sessions.devices.list("bob")).devices.length, 1, `at commit ${moment}`);
+      assert.equal((await sessions.device(phone)).info.user, "bob", `at commit ${moment}`);
+      if (what.includes("unlinked")) {
+        const codes = await here.store.count({ tenant: innerScope("default", "devices"), now: here.clock.now() });
+        assert.equal(codes, 3, `at commit ${moment}: device, code and the user's pointer`);
+      }
+    }
+  });
+}
 
 test("asked again, an erasure gives the same receipt; for what is new of the user, another", async () => {
   await using here = place();

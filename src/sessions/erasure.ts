@@ -117,14 +117,14 @@ export class Erasure {
       // A device's name leads to what it said: the pointer goes last.
       if (fallback !== undefined) await this.#forgetWaiting(await waitingOf(this.#subject, pointers));
       for (const guest of guests) await this.#eraseTheirs(guest);
-      const names = pointers.map(({ id }) => id);
-      await this.#eraseAll("code", await linkCodesOf(core, tenant, names));
-      const devices = pointers.filter(({ id }) => isDeviceName(id));
-      await this.#eraseAll("device", devices);
-      await this.#eraseAll(
-        "way",
-        pointers.filter((pointer) => !devices.includes(pointer)),
-      );
+      for (const pointer of pointers) {
+        // In one commit: a code belongs to the user for as long as its device speaks for the user.
+        const codes = (await linkCodesOf(core, tenant, [pointer.id])).map(
+          (record) => ({ kind: "code", record }) as const,
+        );
+        const kind = isDeviceName(pointer.id) ? "device" : "way";
+        await this.#eraseBatch([...codes, { kind, record: pointer }]);
+      }
     }
     for await (const page of sessionPages(this.#subject)) {
       const forked = page.filter(({ forkedAt }) => forkedAt > 0);
@@ -186,52 +186,73 @@ export class Erasure {
   async #eraseAll(kind: Kind, records: readonly SessionRecord[]): Promise<void> {
     for (let start = 0; start < records.length; start += batchSize) {
       this.#request.signal?.throwIfAborted();
-      await this.#eraseBatch(kind, records.slice(start, start + batchSize));
+      await this.#eraseBatch(records.slice(start, start + batchSize).map((record) => ({ kind, record })));
     }
   }
 
   /** Records that go together, and what is written down of them, in one transaction. */
-  async #eraseBatch(kind: Kind, found: readonly SessionRecord[]): Promise<void> {
+  async #eraseBatch(found: readonly Item[]): Promise<void> {
     const { core } = this.#subject;
-    let records = found;
+    let items = found;
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      records = records.filter((record) => this.#mayGo(kind, record));
-      if (records.length === 0) return;
-      const progress = counted(this.#underWay(), kind, records);
+      this.#request.signal?.throwIfAborted();
+      items = this.#goingOf(items);
+      if (items.length === 0) return;
+      const progress = counted(this.#underWay(), items);
       const change = this.#noted(progress, progressTtlMs);
-      const outcome = await core.commit([...records.map(removeSession), change]);
+      const outcome = await core.commit([...items.map(({ record }) => removeSession(record)), change]);
       if (outcome.status === "ok") {
         this.#found = change.record ?? undefined;
         this.#progress = progress;
         return;
       }
-      if (records.length > 1 && attempt > 1) {
-        // Who goes on writing in one of them must not hold up the others.
-        for (const record of records) await this.#eraseBatch(kind, [record]);
+      if (items.length > 1 && attempt > 1 && !items.some(({ kind }) => kind === "device")) {
+        // A writer that keeps writing to one of them must not hold up the others.
+        for (const item of items) await this.#eraseBatch([item]);
         return;
       }
-      records = await this.#newest(records, outcome);
+      items = await this.#newest(items, outcome);
     }
     throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
   }
 
-  /** Somebody wrote to one of these records, or erases the same user. */
-  async #newest(records: readonly SessionRecord[], outcome: Outcome): Promise<readonly SessionRecord[]> {
+  /** Another process wrote to one of these records, or erases the same user. */
+  async #newest(items: readonly Item[], outcome: Outcome): Promise<readonly Item[]> {
     const current = outcome.status === "conflict" ? outcome.current : undefined;
-    // No look in between where there is no need: who writes without a break would always be ahead of it.
+    // No look in between where there is no need: a process that writes without a break would always be ahead of it.
     if (current !== undefined && isSameKey(this.#key, current)) {
       this.#know(current);
-      return records;
+      return items;
     }
-    if (current !== undefined && records.some((record) => isSameKey(record, current)))
-      return records.map((record) => (isSameKey(record, current) ? current : record));
+    if (current !== undefined && items.some(({ record }) => isSameKey(record, current)))
+      return items.flatMap((item) => (isSameKey(item.record, current) ? stillMeant(item, current) : [item]));
     await this.#load();
-    return (await this.#subject.core.findAll(records)).filter((record) => record !== undefined);
+    const newest = await this.#subject.core.findAll(items.map(({ record }) => record));
+    return items.flatMap((item, index) => stillMeant(item, newest[index]));
   }
 
-  /** What is held stays; what was forked, or has become another's, is looked at anew. */
-  #mayGo(kind: Kind, { hold, forkedAt, user }: SessionRecord): boolean {
-    return hold === null && forkedAt === 0 && (kind !== "session" || user === null || user === this.#subject.user);
+  /** Those that may go now: a code goes with its device only. */
+  #goingOf(items: readonly Item[]): readonly Item[] {
+    const going = items.filter((item) => this.#mayGo(item));
+    const devices = new Set<unknown>(going.filter(({ kind }) => kind === "device").map(({ record }) => record.id));
+    return going.filter(({ kind, record }) => kind !== "code" || devices.has(record.metadata["device"]));
+  }
+
+  /** What is held stays; what was forked, or has become another user's, is looked at anew. */
+  #mayGo({ kind, record: { hold, forkedAt, user } }: Item): boolean {
+    if (hold !== null || forkedAt > 0) return false;
+    const isTheirs = user === this.#subject.user;
+    switch (kind) {
+      case "device":
+        return isTheirs;
+      case "session":
+      case "way":
+      case "code":
+        return isTheirs || user === null;
+      case "fork":
+      case "mark":
+        return true;
+    }
   }
 
   /** Another store: it cannot be one transaction with the count, which may lack what went last before a crash. */
@@ -244,7 +265,10 @@ export class Erasure {
     }
     if (gone.length === 0) return;
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const progress = counted(this.#underWay(), "outbox", gone);
+      const progress = counted(
+        this.#underWay(),
+        gone.map((record) => ({ kind: "outbox", record })),
+      );
       const outcome = await core.commit([this.#noted(progress, progressTtlMs)]);
       await this.#load();
       if (outcome.status === "ok") return;
@@ -292,7 +316,26 @@ export class Erasure {
   }
 }
 
-type Kind = "session" | "fork" | "mark" | "device" | "way" | "code" | "outbox";
+type Kind = "session" | "fork" | "mark" | "device" | "way" | "code";
+
+/** A record to be removed, and as what it was found. */
+interface Item {
+  readonly kind: Kind;
+  readonly record: SessionRecord;
+}
+
+/** The item with the record that stands now; nothing where that one is another. */
+function stillMeant({ kind, record }: Item, current: SessionRecord | undefined): readonly Item[] {
+  if (current === undefined) return [];
+  // A mark that was written anew says something new.
+  const isSame =
+    kind === "mark"
+      ? current.version === record.version
+      : kind === "code"
+        ? current.metadata["device"] === record.metadata["device"]
+        : kind === "device" || kind === "way" || current.createdAt === record.createdAt;
+  return isSame ? [{ kind, record: current }] : [];
+}
 
 function isSameKey(one: SessionKey, other: SessionKey): boolean {
   return one.tenant === other.tenant && one.id === other.id;
@@ -303,10 +346,15 @@ function isSame(one: SharedForks, other: SharedForks): boolean {
   return one.count === other.count && one.held === other.held && one.ids.every((id, index) => id === other.ids[index]);
 }
 
-function counted(progress: Progress, kind: Kind, records: readonly SessionRecord[]): Progress {
-  const erased = records.reduce((counts, record) => plus(counts, kind, record), progress.erased);
-  const hash = records.reduce(
-    (before, { id, version }) =>
+interface Counted {
+  readonly kind: Kind | "outbox";
+  readonly record: SessionRecord;
+}
+
+function counted(progress: Progress, items: readonly Counted[]): Progress {
+  const erased = items.reduce((counts, { kind, record }) => plus(counts, kind, record), progress.erased);
+  const hash = items.reduce(
+    (before, { kind, record: { id, version } }) =>
       createHash("sha256")
         .update(JSON.stringify([before, kind, id, version]))
         .digest("hex"),
@@ -315,7 +363,7 @@ function counted(progress: Progress, kind: Kind, records: readonly SessionRecord
   return { ...progress, erased, hash };
 }
 
-function plus(counts: ErasedCounts, kind: Kind, record: SessionRecord): ErasedCounts {
+function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord): ErasedCounts {
   switch (kind) {
     case "device":
       return { ...counts, devices: counts.devices + 1 };
