@@ -10,6 +10,7 @@ import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
+import { comparePositions, OrderedRows } from "./ordered-rows.ts";
 import { recordOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
@@ -52,6 +53,10 @@ class MemoryStore implements Store {
   readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
+  /** The same rows in each order of `find`, so that a page costs no sorting. */
+  readonly #ordered = new Map<SessionQuery["order"], OrderedRows<RecordRow>>(
+    orders.map((order) => [order, new OrderedRows()]),
+  );
   readonly #instances = new Map<string, Instance>();
   readonly #watchers = new Watchers();
   #closed = false;
@@ -74,11 +79,24 @@ class MemoryStore implements Store {
     }
     // Nothing can fail from here on, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
+      this.#order(this.#sessions.get(text)?.row, kept?.row);
       if (kept === undefined) this.#sessions.delete(text);
       else this.#sessions.set(text, kept);
     }
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
+  }
+
+  #order(before: RecordRow | undefined, after: RecordRow | undefined): void {
+    for (const [order, rows] of this.#ordered) {
+      const [from, to] = [before && positionOf(order, before), after && positionOf(order, after)];
+      if (from !== undefined && to !== undefined && after !== undefined && comparePositions(from, to) === 0) {
+        rows.replace(to, after);
+        continue;
+      }
+      if (from !== undefined) rows.remove(from);
+      if (to !== undefined && after !== undefined) rows.add(to, after);
+    }
   }
 
   #judge(transaction: Transaction): Outcome {
@@ -140,17 +158,17 @@ class MemoryStore implements Store {
 
   async find(query: SessionQuery): Promise<Page> {
     this.#guardOpen();
-    const after = query.after === undefined ? undefined : cursorOf(query, query.after);
-    const following = [...this.#sessions.values()]
-      .filter(({ row }) => matches(query, row))
-      .map(({ row }) => ({ row, position: positionOf(query, row) }))
-      .filter(({ position }) => after === undefined || comparePositions(position, after) > 0)
-      .toSorted((a, b) => comparePositions(a.position, b.position));
-    const page = withinBytes(following.slice(0, query.limit), ({ row }) => rowBytes(row), query.bytesMax);
-    const last = following.length > page.length ? page.at(-1) : undefined;
+    const found: { readonly position: Position; readonly row: RecordRow }[] = [];
+    for (const one of this.#ordered.get(query.order)?.following(beginningOf(query)) ?? []) {
+      if (isBehind(query, one.row)) break;
+      if (matches(query, one.row)) found.push(one);
+      if (found.length > query.limit) break;
+    }
+    const page = withinBytes(found.slice(0, query.limit), ({ row }) => rowBytes(row), query.bytesMax);
+    const last = found.length > page.length ? page.at(-1) : undefined;
     return {
       records: page.map(({ row }): SessionRecord => recordOf(row)),
-      next: last && encodeCursor(last.position),
+      next: last && encodeCursor(query.order === "recent" ? last.position.slice(1) : last.position),
     };
   }
 
@@ -262,6 +280,7 @@ class MemoryStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     this.#sessions.clear();
+    for (const rows of this.#ordered.values()) rows.clear();
     this.#instances.clear();
   }
 
@@ -283,7 +302,7 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
         (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore)
       );
     case "due":
-      return (row.state === "active" || row.state === "inactive") && row.sweepAt <= query.before;
+      return isLive(row) && row.sweepAt <= query.before;
     case "settled":
       return (
         query.states.some((state) => state === row.state) &&
@@ -294,17 +313,46 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
   }
 }
 
-/** What a page is sorted by, each part ascending. */
-function positionOf({ order }: SessionQuery, row: RecordRow): Position {
+function isLive({ state }: RecordRow): boolean {
+  return state === "active" || state === "inactive";
+}
+
+const orders = ["key", "recent", "due", "settled"] as const;
+
+/** What rows are sorted by, each part ascending; undefined for a row that no query in this order finds. */
+function positionOf(order: SessionQuery["order"], row: RecordRow): Position | undefined {
   switch (order) {
     case "key":
       return [row.tenant, row.id];
     case "recent":
-      return [-row.activeMinute, row.id];
+      return [row.tenant, -row.activeMinute, row.id];
     case "due":
-      return [row.sweepAt, row.tenant, row.id];
+      return isLive(row) ? [row.sweepAt, row.tenant, row.id] : undefined;
     case "settled":
-      return [row.stateSince, row.tenant, row.id];
+      return isLive(row) ? undefined : [row.stateSince, row.tenant, row.id];
+  }
+}
+
+/** Behind which position the query's page begins. */
+function beginningOf(query: SessionQuery): Position {
+  const { order, tenant, after } = query;
+  const isTenantFirst = order === "key" || order === "recent";
+  if (after === undefined) return isTenantFirst && tenant !== undefined ? [tenant] : [];
+  const position = decodeCursor(after, cursorKinds[order]);
+  // A list by activity is of one tenant, whose name its cursor leaves out.
+  return order === "recent" ? [tenant ?? "", ...position] : position;
+}
+
+/** True where no row from here on can match. */
+function isBehind(query: SessionQuery, row: RecordRow): boolean {
+  switch (query.order) {
+    case "key":
+    case "recent":
+      return query.tenant !== undefined && row.tenant !== query.tenant;
+    case "due":
+      return row.sweepAt > query.before;
+    case "settled":
+      return row.stateSince >= query.before;
   }
 }
 
@@ -314,10 +362,6 @@ const cursorKinds = {
   due: ["number", "string", "string"],
   settled: ["number", "string", "string"],
 } as const;
-
-function cursorOf({ order }: SessionQuery, after: string): Position {
-  return decodeCursor(after, cursorKinds[order]);
-}
 
 function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {
   return { session: id, agent };
@@ -331,16 +375,6 @@ function isScanned({ session, agent, beginnings, since, before }: EventScan, eve
     (since === undefined || event.entry.at >= since) &&
     (before === undefined || event.entry.at < before)
   );
-}
-
-function comparePositions(a: Position, b: Position): number {
-  for (const [index, left] of a.entries()) {
-    const right = b[index];
-    const order =
-      typeof left === "number" ? left - Number(right) : Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
-    if (order !== 0) return order;
-  }
-  return 0;
 }
 
 /** Of the instances of one process with one address, the one seen last. */
