@@ -3,17 +3,11 @@ import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
 import type { ActiveAgent, BusyPolicy, HandOffOptions, LinkCode, MessageInput, SessionInfo } from "../index.ts";
 import { hasCode } from "../errors.ts";
-import {
-  floorOfWire,
-  infoOfWire,
-  turnOfWire,
-  type WireFloor,
-  type WireSession,
-  type WireTurn,
-} from "../protocol/wire.ts";
+import { floorOfWire, infoOfWire, type WireFloor, type WireSession } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { encodeKey } from "./remote-session.ts";
+import { turnPages } from "./turn-pages.ts";
 
 /** Where the server is, and which device asks. */
 export interface ChatOptions extends Omit<HttpOptions, "headers"> {
@@ -57,8 +51,7 @@ export class Chat {
 
   /** What was said last, oldest first; empty for a device that has not said anything. */
   async turns({ last = 20 }: { last?: number } = {}): Promise<readonly Turn[]> {
-    const { body } = await this.#http.ask({ method: "GET", path: "/v1/chat/turns", query: { last } });
-    return (body as { turns: WireTurn[] }).turns.map(turnOfWire);
+    return await Array.fromAsync(turnPages(this.#http, "/v1/chat/turns", { last }));
   }
 
   /** The device's session; undefined where it has not said anything yet. */

@@ -36,6 +36,7 @@ import {
 } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
+import { turnPages } from "./turn-pages.ts";
 
 /** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -165,24 +166,16 @@ export class RemoteSession implements OverHttp {
   async *turns(range: TurnRange = {}): AsyncGenerator<Turn, void, undefined> {
     const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
     const isPage = last === undefined ? !(to >= from) : last <= pageSize || Object.keys(range).length > 1;
+    const path = `${this.#path}/turns`;
     if (isPage) {
       // Also what is no range, of which the server says why.
-      yield* await this.#page(range);
+      yield* turnPages(this.#http, path, range);
       return;
     }
     const { turn: head } = await this.#look();
     const end = Math.min(to, head);
-    for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-      const page = await this.#page({ from: next, to: Math.min(end, next + pageSize - 1) });
-      if (page.length === 0) return;
-      yield* page;
-      next += page.length;
-    }
-  }
-
-  async #page({ ...query }: TurnRange): Promise<readonly Turn[]> {
-    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/turns`, query });
-    return (body as { turns: WireTurn[] }).turns.map(turnOfWire);
+    const first = last === undefined ? from : Math.max(1, head - last + 1);
+    if (first <= end) yield* turnPages(this.#http, path, { from: first, to: end });
   }
 
   /** What is committed to the session from here on; a stream that breaks is taken up where it was lost. */

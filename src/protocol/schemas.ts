@@ -66,6 +66,17 @@ export const turnAnswer: z.ZodType = z
   })
   .meta({ id: "Turn" });
 
+export const turnsQuery: z.ZodType<{
+  last?: number | undefined;
+  from?: number | undefined;
+  to?: number | undefined;
+}> = z.object({ last: count.optional(), from: count.optional(), to: count.optional() });
+
+export const turnsAnswer: z.ZodType = z.object({
+  turns: z.array(turnAnswer),
+  next: z.number().optional().meta({ description: "pass it as from for the turns that did not fit" }),
+});
+
 export const floorAnswer: z.ZodType = z
   .object({ agent: agentName, lockedAt: instant, expiresAt: instant, note: z.string().nullable() })
   .meta({ id: "Floor", description: "the agent that has the floor" });

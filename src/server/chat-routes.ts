@@ -6,25 +6,17 @@ import {
   agentName,
   busyPolicy,
   chatAnswer,
-  count,
   floorAnswer,
   message,
   sessionAnswer,
-  turnAnswer,
+  turnsAnswer,
+  turnsQuery,
 } from "../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "./authority.ts";
-import {
-  answerReply,
-  floorReply,
-  given,
-  handOffReply,
-  idempotencyKey,
-  resumeReply,
-  sessionReply,
-  turnsReply,
-} from "./reply.ts";
+import { answerReply, floorReply, given, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
+import { turnsReply } from "./turns-page.ts";
 
 export function addChatRoutes(shared: Shared): void {
   const { sessions, converse, outlive, stop } = shared;
@@ -96,10 +88,11 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/turns",
-      summary: "What was said last, oldest first",
+      summary:
+        "What was said, oldest first: the last 20 turns, the last so many, or a range; at most 500 turns or 1 MiB",
       scope: "device",
-      query: z.object({ last: count.default(20) }),
-      answers: { 200: { description: "the turns", schema: z.object({ turns: z.array(turnAnswer) }) } },
+      query: turnsQuery,
+      answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
     },
     async (c, { query }) => {
       const session = await found(c);

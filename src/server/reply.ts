@@ -1,7 +1,7 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { wireEtag, wireFloor, wireSession, wireTurnFor } from "../protocol/wire.ts";
+import { wireEtag, wireFloor, wireSession } from "../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
@@ -46,30 +46,6 @@ export async function handOffReply(c: RequestContext, session: Session, lock: Lo
   });
   return jsonAnswer(c, wireFloor(active));
 }
-
-/** The last turns, or a range of them, never more than a page. */
-export async function turnsReply(
-  c: RequestContext,
-  session: Session,
-  range: { last?: number | undefined; from?: number | undefined; to?: number | undefined },
-): Promise<Response> {
-  const { from, to } = range;
-  const last = range.last === undefined && from === undefined && to === undefined ? 20 : range.last;
-  const turns = await Array.fromAsync(
-    session.turns(
-      last === undefined
-        ? { from: from ?? 1, to: Math.min(to ?? Number.MAX_SAFE_INTEGER, (from ?? 1) + turnsMax - 1) }
-        : {
-            last: Math.min(last, turnsMax),
-            ...(from === undefined ? {} : { from }),
-            ...(to === undefined ? {} : { to }),
-          },
-    ),
-  );
-  return jsonAnswer(c, { turns: turns.map((turn) => wireTurnFor(c.get("audience"), turn)) });
-}
-
-const turnsMax = 500;
 
 /** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */
 export async function answerReply(

@@ -150,5 +150,10 @@ async function jsonOf(c: RequestContext): Promise<unknown> {
 
 /** An answer in JSON, with what JSON has no word for as the codec tags it. */
 export function jsonAnswer(c: RequestContext, value: object, status: 200 | 201 = 200): Response {
-  return c.body(toJson(value), status, { "content-type": "application/json" });
+  return textAnswer(c, toJson(value), status);
+}
+
+/** An answer whose JSON is written already, or comes as it is read. */
+export function textAnswer(c: RequestContext, json: string | ReadableStream, status: 200 | 201 = 200): Response {
+  return c.body(json, status, { "content-type": "application/json" });
 }

@@ -16,6 +16,8 @@ import {
   metadata,
   sessionAnswer,
   turnAnswer,
+  turnsAnswer,
+  turnsQuery,
 } from "../protocol/schemas.ts";
 import {
   parseEtag,
@@ -31,9 +33,10 @@ import { holdsKey } from "./authority.ts";
 import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "./event-stream.ts";
 import { present } from "./present.ts";
-import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply, turnsReply } from "./reply.ts";
+import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
+import { turnsReply } from "./turns-page.ts";
 
 const beginning = {
   agent: agentName.optional(),
@@ -309,11 +312,11 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/turns",
-      summary: "Turns, oldest first: the last so many, or a range; at most 500",
+      summary: "Turns, oldest first: the last 20, the last so many, or a range; at most 500 turns or 1 MiB",
       scope: "read",
       params: idInPath,
-      query: z.object({ last: count.optional(), from: count.optional(), to: count.optional() }),
-      answers: { 200: { description: "the turns", schema: z.object({ turns: z.array(turnAnswer) }) } },
+      query: turnsQuery,
+      answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
     },
     async (c, { params, query }) => await turnsReply(c, await c.get("sessions").get(params.id), query),
   );
