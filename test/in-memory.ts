@@ -12,6 +12,8 @@ export interface InMemory extends AsyncDisposable {
   /** The store under the sessions; its commits fail as planned. */
   readonly store: FailingStore;
   readonly sessions: Sessions;
+  /** The same store, which stays open whoever closes it. */
+  readonly shared: Store;
   /** True: what is loaded fails, as where the store cannot be reached. */
   loadsFail: boolean;
   /** Another program on the same store. */
@@ -23,26 +25,23 @@ export function inMemory(options: SessionsOptions = {}): InMemory {
   const store = failingStore(openMemory({ clock }), {}, { clock });
   const opened: Sessions[] = [];
   const another = (others: SessionsOptions = {}): Sessions => {
-    const sessions = Sessions.on(
-      keptOpen(store, () => place.loadsFail),
-      { clock, sweep: false, ...others },
-    );
+    const sessions = Sessions.on(place.shared, { clock, sweep: false, ...others });
     opened.push(sessions);
     return sessions;
   };
-  const place: InMemory = {
+  const place: Omit<InMemory, "sessions"> = {
     clock,
     store,
+    shared: keptOpen(store, () => place.loadsFail),
     loadsFail: false,
     another,
-    sessions: another(options),
     async [Symbol.asyncDispose]() {
       store.plan({});
       for (const sessions of opened) await sessions.close();
       await store.close();
     },
   };
-  return place;
+  return Object.assign(place, { sessions: another(options) });
 }
 
 /** The store, outliving whoever closes it. */

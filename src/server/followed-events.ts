@@ -1,8 +1,8 @@
 /**
- * Events of a tenant's sessions as a stream that goes on, at any instance, where it was lost. The id of an event is the time up
- * to which all of them have certainly been told; those since then, told or not, come again.
+ * Events of a tenant's sessions as a stream that goes on, at any instance, where it was lost. The id of an event is a time: all
+ * events before it were sent; those since then, sent or not, come again. An id is never later than the store's time less ten
+ * seconds, whatever time an event bears.
  */
-import { eventOverlapMs } from "../domain/event.ts";
 import { SessionError } from "../errors.ts";
 import type { EventWalk, Sessions } from "../index.ts";
 import { wireTenantEvent } from "../protocol/wire.ts";
@@ -20,15 +20,16 @@ export function parseFollowId(id: string): number {
 /** From `since`, or from now on, until the signal aborts. The first one tells from when, and that it has begun. */
 export async function* followedEvents(sessions: Sessions, walk: EventWalk): AsyncGenerator<StreamEvent, void, void> {
   const begun = Promise.withResolvers<Date>();
-  const events = sessions.eachEvent({ ...walk, follow: true, begun: begun.resolve })[Symbol.asyncIterator]();
+  let told = 0;
+  const reached = (since: Date): void => void (told = Math.max(told, since.getTime()));
+  const events = sessions.eachEvent({ ...walk, follow: true, begun: begun.resolve, reached })[Symbol.asyncIterator]();
   let next = events.next();
   try {
     const since = await Promise.race([begun.promise, next.then(() => undefined)]);
     if (since === undefined) return; // it ended before it had begun
-    let told = since.getTime();
+    told = Math.max(told, since.getTime());
     yield { event: "following", id: `${told}`, data: { since: since.toISOString() } };
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
-      told = Math.max(told, value.at - eventOverlapMs);
       yield { event: "event", id: `${told}`, data: wireTenantEvent(value) };
       next = events.next();
     }

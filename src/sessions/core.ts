@@ -12,6 +12,7 @@ import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { tellCommitted } from "./committed.ts";
 import { correlationNow } from "./correlation.ts";
+import { EventFeeds } from "./event-feed.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
@@ -45,6 +46,7 @@ export class Core {
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
   readonly lookout: Lookout;
+  readonly eventFeeds: EventFeeds;
   /** Turns in progress and leases held, to be settled before the store is closed. */
   readonly turns: Set<TurnInProgress> = new Set();
   readonly leases: Set<SessionLease> = new Set();
@@ -63,6 +65,14 @@ export class Core {
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.lookout = new Lookout(this.store);
+    this.eventFeeds = new EventFeeds({
+      clock: options.clock,
+      events: async (scan) => {
+        this.guardOpen();
+        return await this.store.events(scan);
+      },
+      now: async () => (await this.store.instances([])).now,
+    });
     this.instance = new InstanceKeeper({
       store: this.store,
       clock: options.clock,

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
-import { eventBeginning, eventKinds, tell, type EventData, type EventType } from "../domain/event.ts";
+import { eventBeginning, eventKinds, eventOverlapMs, tell, type EventData, type EventType } from "../domain/event.ts";
+import type { Clock } from "../clock.ts";
 import { draftOf } from "../domain/change.ts";
 import { defaultLimits } from "../domain/limits.ts";
 import { sampleAt, sampleRecord } from "../testing/samples.ts";
+import { coreOf, Sessions } from "./sessions.ts";
 import type { EventQuery, EventWalk } from "./tenant-events.ts";
 
 const hour = 3_600_000;
@@ -157,3 +159,89 @@ test("whoever follows since a time hears what happened since then first, and clo
 async function follow({ sessions }: Pick<InMemory, "sessions">, heard: string[], walk: EventWalk): Promise<void> {
   for await (const { session, type } of sessions.eachEvent({ ...walk, follow: true })) heard.push(`${session} ${type}`);
 }
+
+test("followers go on after an event from the future, which they are told once", async () => {
+  await using place = inMemory();
+  const { sessions, clock } = place;
+  const heard: string[] = [];
+  const reached: number[] = [];
+  const stop = new AbortController();
+  const following = follow(place, heard, { signal: stop.signal, reached: (since) => reached.push(since.getTime()) });
+  await clock.advance(1000);
+  const days = 2 * 24 * hour;
+  const now = clock.now();
+  const ahead = place.another({ clock: { ...clockOf(clock), now: () => clock.now() + days } });
+  await sessions.create({ id: "before" });
+  await (await ahead.create({ id: "future" })).handOff("cto");
+  await clock.advance(1000);
+  for (let index = 0; index < 40; index++) {
+    await sessions.create({ id: `after${index}` });
+    await clock.advance(1000);
+  }
+  assert.deepEqual(
+    heard.filter((told) => told.startsWith("after")),
+    Array.from({ length: 40 }, (_, index) => `after${index} created`),
+  );
+  assert.equal(heard.filter((told) => told.startsWith("future")).length, 2, "each once");
+  assert.ok(
+    reached.every((since) => since <= clock.now() - eventOverlapMs),
+    "no cursor is beyond the store's time less the overlap",
+  );
+  assert.ok((reached.at(-1) ?? 0) > now, "and it moves on");
+  stop.abort();
+  await clock.advance(1000);
+  await following;
+});
+
+/** The methods of a scripted clock, which are its class's. */
+function clockOf(clock: InMemory["clock"]): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: (ms, signal) => clock.sleep(ms, signal),
+    random: (count) => clock.random(count),
+  };
+}
+
+test("all followers of a tenant in one process share one scan, each with its own filter, and one that was slow misses nothing", async () => {
+  await using place = inMemory();
+  const { clock } = place;
+  let scans = 0;
+  const counting = Sessions.on(
+    { ...place.shared, events: (scan) => (scans++, place.store.events(scan)) },
+    { clock, sweep: false },
+  );
+  const stop = new AbortController();
+  const heard = Array.from({ length: 100 }, (): string[] => []);
+  const followers = heard.map((list, index) =>
+    follow({ sessions: counting }, list, {
+      signal: stop.signal,
+      ...(index === 0 ? { type: "created" } : index === 1 ? { session: "b" } : {}),
+    }),
+  );
+  const slow = counting.eachEvent({ follow: true, signal: stop.signal })[Symbol.asyncIterator]();
+  const first = slow.next();
+  await clock.advance(600);
+  scans = 0;
+  await (await counting.create({ id: "a" })).handOff("cto");
+  await counting.create({ id: "b" });
+  await clock.advance(10_000);
+  assert.equal(scans, 20, "two a second, whatever the number of followers");
+  assert.deepEqual(heard[0], ["a created", "b created"]);
+  assert.deepEqual(heard[1], ["b created"]);
+  assert.ok(heard.slice(2).every((list) => list.join() === "a created,a handed_off,b created"));
+  for (let index = 0; index < 30; index++) {
+    await (await counting.get("a")).handOff("cto");
+    await clock.advance(1000);
+  }
+  const events = [(await first).value];
+  for (let index = 0; index < 32; index++) {
+    const next = slow.next();
+    await clock.advance(1000);
+    events.push((await next).value);
+  }
+  assert.equal(new Set(events.map((event) => `${event?.session} ${event?.seq}`)).size, 33);
+  stop.abort();
+  await clock.advance(1000);
+  await Promise.all([...followers, slow.return?.()]);
+  assert.deepEqual([coreOf(counting).eventFeeds.size, clock.sleeping], [0, 0], "and leave nothing behind");
+});

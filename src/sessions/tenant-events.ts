@@ -17,6 +17,7 @@ import { encodeCursor, eventPosition } from "../store/cursor.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
 import { entryBytes, withinBytes } from "../store/within-bytes.ts";
 import type { Core } from "./core.ts";
+import type { EventRound, FollowedFeed } from "./event-feed.ts";
 import { parseInstant } from "./instant.ts";
 import { parseLimit } from "./page-limit.ts";
 
@@ -55,6 +56,11 @@ export interface EventWalk extends EventFilter {
   readonly signal?: AbortSignal;
   /** Told once, with `follow`: events from then on are followed. */
   readonly begun?: (since: Date) => void;
+  /**
+   * Called, with `follow`, as the walk goes on: a walk that begins at this time misses no event that comes later. It is
+   * never later than the store's time less ten seconds.
+   */
+  readonly reached?: (since: Date) => void;
 }
 
 /** An event, and whose it is. */
@@ -71,8 +77,6 @@ export interface EventPage {
   /** Pass it as `after` for the next page; absent on the last one. */
   readonly next?: string;
 }
-
-const lookEveryMs = 500;
 
 /** One page. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function findEvents(core: Core, tenant: string, query: EventQuery): Promise<EventPage> {
@@ -94,7 +98,7 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
 export async function* walkEvents(
   core: Core,
   tenant: string,
-  { follow = false, signal, begun, ...filter }: EventWalk,
+  { follow = false, signal, begun, reached, ...filter }: EventWalk,
 ): AsyncGenerator<TenantEvent, void, void> {
   const scan: EventScan = {
     ...scanOf(tenant, filter),
@@ -105,27 +109,69 @@ export async function* walkEvents(
     yield* pages(core, scan, signal);
     return;
   }
-  /** What was told of the time that the next look reads again, with when it was. */
-  const told = new Map<string, number>();
-  const from = scan.since ?? (await core.store.instances([])).now;
-  begun?.(new Date(from));
-  let since = scan.since ?? from - eventOverlapMs;
-  if (scan.since === undefined) {
-    for await (const event of pages(core, { ...scan, since }, signal)) told.set(nameOf(event), event.at);
-  }
-  while (!isAborted(signal)) {
-    const begin = since;
-    for await (const event of pages(core, { ...scan, since: begin }, signal)) {
-      const name = nameOf(event);
-      if (told.has(name)) continue;
-      told.set(name, event.at);
-      since = Math.max(since, event.at - eventOverlapMs);
-      yield event;
+  const feed = await core.eventFeeds.follow(tenant);
+  try {
+    const from = scan.since ?? feed.startedAt;
+    begun?.(new Date(from));
+    /** The names of the events that were told and will be read again, with their times. */
+    const told = new Map<string, number>();
+    let { since } = feed;
+    if (scan.since === undefined) {
+      for await (const event of pages(core, { ...scan, since }, signal)) told.set(nameOf(event), event.at);
+    } else {
+      for await (const event of pages(core, scan, signal)) {
+        if (event.at >= since) told.set(nameOf(event), event.at);
+        reached?.(new Date(Math.min(since, event.at - eventOverlapMs)));
+        yield event;
+      }
     }
-    for (const [name, at] of told) if (at < since) told.delete(name);
-    // Whoever stops waiting is told by the condition above.
-    await core.options.clock.sleep(lookEveryMs, signal).catch(() => undefined);
+    while (!isAborted(signal)) {
+      reached?.(new Date(since));
+      const round = await roundOf(feed, signal);
+      if (round === undefined) return;
+      // A follower that was slow has missed a round, and reads for itself what was in it.
+      const news =
+        round.since <= since
+          ? round.events.filter((event) => matches(scan, event)).map(tenantEvent)
+          : pages(core, { ...scan, since: Math.max(since, scan.since ?? since) }, signal);
+      for await (const event of news) {
+        const name = nameOf(event);
+        if (told.has(name)) continue;
+        told.set(name, event.at);
+        yield event;
+        if (isAborted(signal)) return;
+      }
+      since = Math.max(since, round.next);
+      for (const [name, at] of told) if (at < since) told.delete(name);
+    }
+  } finally {
+    feed.leave();
   }
+}
+
+/** The next round; undefined once the signal aborts. */
+async function roundOf(feed: FollowedFeed, signal: AbortSignal | undefined): Promise<EventRound | undefined> {
+  try {
+    return await feed.next(signal);
+  } catch (error) {
+    if (isAborted(signal)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a store would find the event with this scan. */
+function matches(
+  { session, agent, beginnings, since = 0, before = Number.POSITIVE_INFINITY }: Omit<EventScan, "order" | "limit">,
+  found: FoundEvent,
+): boolean {
+  const { at, data } = found.entry;
+  return (
+    (session === undefined || found.session === session) &&
+    (agent === undefined || found.agent === agent) &&
+    (beginnings === undefined || beginnings.some((beginning) => data.startsWith(beginning))) &&
+    at >= since &&
+    at < before
+  );
 }
 
 async function* pages(
