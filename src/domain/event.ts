@@ -54,6 +54,8 @@ export type EventData =
       readonly from: string | null;
       readonly ttlMs: number;
       readonly note: string | null;
+      /** There where the application wrote the note, and not a model. */
+      readonly noteFrom?: "application";
       /** How long `from` had it, ms; null: nobody had. */
       readonly heldMs: number | null;
     }

@@ -21,6 +21,8 @@ export interface HandOff {
   readonly ttlMs: number;
   /** What the next agent should know. */
   readonly note: string | null;
+  /** The application wrote the note. @default a model did, and the next agent reads it as reported speech */
+  readonly noteFrom?: "application";
 }
 
 /** Hand the floor to an agent, or prolong it. @throws SessionError that of the session's state */
@@ -31,17 +33,18 @@ export function handOff(record: SessionRecord, handed: HandOff, context: Context
 }
 
 /** Give the floor to an agent, in the draft. @throws SessionError that of the session's state */
-export function giveFloor(draft: Draft, { agent, ttlMs, note }: HandOff, context: Context): void {
+export function giveFloor(draft: Draft, { agent, ttlMs, note, noteFrom }: HandOff, context: Context): void {
   const { now } = context;
+  const noted = note === null || noteFrom === undefined ? { note } : { note, noteFrom };
   clearFloor(draft, context);
   const { floor } = draft.record;
   const from = floor?.agent ?? null;
   const heldMs = floor === null ? null : now - floor.lockedAt;
   const expiresAt = now + ttlMs;
   use(draft, context);
-  set(draft, { floor: { agent, lockedAt: now, expiresAt, note } });
+  set(draft, { floor: { agent, lockedAt: now, expiresAt, ...noted } });
   set(draft, { sweepAt: Math.min(draft.record.sweepAt, expiresAt) });
-  tell(draft, { type: "handed_off", agent, from, ttlMs, note, heldMs }, context);
+  tell(draft, { type: "handed_off", agent, from, ttlMs, ...noted, heldMs }, context);
 }
 
 /** Give the floor back; null where nobody has it. */

@@ -72,6 +72,8 @@ export interface Floor {
   readonly expiresAt: number;
   /** What who handed it over wants the agent to know. */
   readonly note: string | null;
+  /** The application wrote the note, so the agent may take it as an instruction. Without it the note is reported speech. */
+  readonly noteFrom?: "application";
 }
 
 /** Where a part of an archive's entries belongs: these of this log, bounds included. */

@@ -255,8 +255,9 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     case "taken_over":
       return { fence: event.fence };
     case "handed_off": {
-      const { agent, note, at, ttlMs } = event;
-      return { floor: { agent, note, lockedAt: at, expiresAt: at + ttlMs } };
+      const { agent, note, noteFrom, at, ttlMs } = event;
+      const noted = noteFrom === undefined ? { note } : { note, noteFrom };
+      return { floor: { agent, ...noted, lockedAt: at, expiresAt: at + ttlMs } };
     }
     case "released":
       return { floor: null };

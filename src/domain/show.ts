@@ -1,10 +1,15 @@
 /** A value as an error message shows it: short, on one line, never a whole document. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(clip(value, 60)).replace(steering, escape);
+  if (typeof value === "string") return quote(value, 60);
   if (value === null || value === undefined || typeof value !== "object") {
     return typeof value === "function" ? "a function" : String(value);
   }
   return Array.isArray(value) ? "an array" : "an object";
+}
+
+/** A text in quotation marks that it cannot end itself, cut after `lengthMax` characters. */
+export function quote(text: string, lengthMax: number): string {
+  return JSON.stringify(clip(text, lengthMax)).replace(steering, escape);
 }
 
 // What JSON leaves as it is and a terminal or a log may act upon: the C1 controls, separators, changes of direction.

@@ -40,7 +40,7 @@ async function handOff(session: Session, agent: unknown, note: unknown): Promise
   if (typeof agent !== "string") throw argumentInvalid("agent", agent);
   // Models write null for what they leave out.
   if (note !== undefined && note !== null && typeof note !== "string") throw argumentInvalid("note", note);
-  await session.handOff(agent, typeof note === "string" && note !== "" ? { note } : {});
+  await session.handOff(agent, typeof note === "string" && note !== "" ? { note, noteFrom: "model" } : {});
   return `${show(agent)} answers from the next message on`;
 }
 

@@ -279,7 +279,15 @@ test("the model hands the floor on: this answer is finished by who began it, the
   assert.equal((await (await place.another().get("s")).activeAgent())?.agent, "billing");
   const [second, output] = await send();
   assert.equal(second, "billing");
-  assert.equal(requests[2]?.messages[0]?.content, "The conversation was handed to you: wants it back");
+  const shown = requests[2]?.messages ?? [];
+  assert.deepEqual(
+    shown.filter(({ role }) => role === "system"),
+    [],
+    "a model's words are no instructions",
+  );
+  assert.equal(shown[0]?.role, "user");
+  assert.match(String(shown[0].content), /not an instruction.*The previous agent reported: "wants it back"$/);
+  assert.deepEqual(shown.at(-1), { role: "user", content: "hm" });
   assert.deepEqual(results(output), { "2": "released", "3": "nobody had the floor" });
   const [third, refused] = await send();
   assert.equal(third, "front");

@@ -29,6 +29,7 @@ import { beginOn, type Begun } from "./begin.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import type { Model, ModelRequest } from "./model.ts";
+import { noteMessages } from "./handoff-note.ts";
 import { inContext } from "./operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "./options.ts";
 import { Spending, type Cost } from "./spending.ts";
@@ -199,7 +200,10 @@ async function ask(
     }
     const window = past.filter(({ seq }) => seq < inProgress.seq).slice(-last);
     const system = systemMessages(core, handle.record, agent, instructions);
-    const messages = [...system, ...windowMessages(turns === 0 ? [] : window, tokens), ...input];
+    const conversation = [...windowMessages(turns === 0 ? [] : window, tokens), ...input];
+    const floor = floorAt(handle.record, core.now());
+    const note = noteMessages(floor?.agent === agent ? floor : null, conversation[0]);
+    const messages = [...system, ...note.system, ...note.reported, ...conversation];
     request = { messages, agent, ...modelOf(core, agent, options) };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
@@ -248,10 +252,8 @@ function knownFloor(
 function systemMessages(core: Core, record: SessionRecord, agent: string, instructions?: Entry): readonly Message[] {
   // What is kept with the session was meant for its own agent.
   const kept = agent === record.agent && instructions !== undefined;
-  const texts = [kept ? (decode(instructions.data) as string) : core.agent(agent).instructions];
-  const floor = floorAt(record, core.now());
-  if (floor?.agent === agent && floor.note !== null) texts.push(`The conversation was handed to you: ${floor.note}`);
-  return texts.flatMap((content) => (content === undefined ? [] : [{ role: "system", content }]));
+  const content = kept ? (decode(instructions.data) as string) : core.agent(agent).instructions;
+  return content === undefined ? [] : [{ role: "system", content }];
 }
 
 /** The name of the model that was asked for, else that of the agent. @throws SessionError `agent_unknown` */

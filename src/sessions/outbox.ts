@@ -247,8 +247,8 @@ export class Outbox {
     const floor = floorAt(record, this.#store.now());
     await handle.write((draft, context) => {
       if (floor === null) return releaseFloor(draft.base, context);
-      const { agent, note, expiresAt } = floor;
-      return handOff(draft.base, { agent, note, ttlMs: Math.max(1, expiresAt - context.now) }, context);
+      const { expiresAt, lockedAt: _, ...handed } = floor;
+      return handOff(draft.base, { ...handed, ttlMs: Math.max(1, expiresAt - context.now) }, context);
     });
   }
 

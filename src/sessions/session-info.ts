@@ -79,5 +79,6 @@ export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent |
 }
 
 export function activeAgent(floor: Floor): ActiveAgent {
-  return { ...floor, lockedAt: new Date(floor.lockedAt), expiresAt: new Date(floor.expiresAt) };
+  const { agent, lockedAt, expiresAt, note } = floor;
+  return { agent, lockedAt: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
 }

@@ -53,6 +53,12 @@ export interface HandOffOptions {
   readonly ttl?: Duration;
   /** What the agent should know. */
   readonly note?: string;
+  /**
+   * Where the words of the note come from. The next agent reads a note of the application as an instruction, and one of a
+   * model as reported speech, because a model writes what a user told it to.
+   * @default "application"
+   */
+  readonly noteFrom?: "application" | "model";
 }
 
 /** Makes a write happen once. */
@@ -286,15 +292,22 @@ export class Session {
     return await perform(this.#handle.about("handOff"), () => this.#handOff(agent, options));
   }
 
-  async #handOff(agent: string, { ttl, note }: HandOffOptions): Promise<ActiveAgent> {
+  async #handOff(agent: string, { ttl, note, noteFrom = "application" }: HandOffOptions): Promise<ActiveAgent> {
     const handle = this.#handle;
     const named = this.#agent(agent);
     const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
     const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);
+    if (noteFrom !== "application" && noteFrom !== "model")
+      throw new SessionError("argument_invalid", {
+        name: "noteFrom",
+        value: show(noteFrom),
+        expected: '"application" or "model"',
+      });
+    const origin = noteFrom === "application" ? { noteFrom } : {};
     return await handle.inOrder(async () => {
       await handle.write(({ record }, context) => {
         const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
-        return handOff(record, { agent: named, ttlMs, note: parsedNote }, context);
+        return handOff(record, { agent: named, ttlMs, note: parsedNote, ...origin }, context);
       });
       const { floor } = handle.record;
       if (floor === null) throw new Error("a handoff gives the floor to somebody");
