@@ -21,12 +21,15 @@ export function eraseCommand(): Command {
   return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; the signed receipt goes to stdout")
     .requiredOption("--user <id>", "whom")
     .option("--dry-run", "change nothing, and tell what there is")
-    .option("--with-forks", "erase others' forks of the user's sessions as well, with all that others said in them")
+    .option(
+      "--with-forks",
+      "erase others' sessions that hold turns of the user as well (forks, and sessions that were the user's), whole",
+    )
     .option("--verify <file>", "change nothing, and tell whether this is the receipt of this user's erasure, unaltered")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where sessions under hold, or forks of others, still hold something the user said. Backups, copies and exports are\nnot touched.\n${examples(
+      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where sessions under hold, or sessions of others, still hold something the user said. Backups, copies and exports are\nnot touched.\n${examples(
         [
           "perdure erase --user ada --dry-run",
           "perdure erase --user ada > receipt.json",
@@ -90,7 +93,7 @@ function sharedText({ count, held, ids }: SharedForks): string[] {
   const names = ids.slice(0, 5).map(printable);
   const more = count > names.length ? `, … and ${count - names.length} more` : "";
   const under = held === 0 ? "" : `, ${held} of them under hold`;
-  return [`incomplete: ${count} forks of others still hold text of this user (${names.join(", ")}${more})${under}`];
+  return [`incomplete: ${count} sessions of others still hold text of this user (${names.join(", ")}${more})${under}`];
 }
 
 /** What an erasure had to leave; nothing, where it is complete. */

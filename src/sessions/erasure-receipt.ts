@@ -32,7 +32,7 @@ export interface ErasureReceipt {
   readonly erased: ErasedCounts;
   /** Sessions that were left, because they are under hold. */
   readonly held: number;
-  /** Sessions of others, or under hold, that still hold something the user said: they were forked from what was erased. */
+  /** Sessions of others, or under hold, that still hold something the user said: they were forked from it, or were the user's. */
   readonly sharedForks: SharedForks;
   /** The store's files were written anew, so that what was erased cannot be read from them. */
   readonly scrubbed: boolean;

@@ -8,8 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 import { innerScope } from "../domain/scope.ts";
 import { openSessions } from "../open.ts";
+import { putMark } from "./fork-marks.ts";
 import type { Session } from "./session.ts";
-import type { Sessions } from "./sessions.ts";
+import { coreOf, type Sessions } from "./sessions.ts";
 
 const secret = "a secret for tests only";
 const day = 86_400_000;
@@ -507,6 +508,153 @@ test("a fork under hold that is nobody's goes with the next erasure once it is n
   const { erased, sharedForks } = await sessions.erase({ user: ada });
   assert.deepEqual([erased.sessions, sharedForks], [1, none]);
   assert.deepEqual(await idsIn(sessions), []);
+});
+
+/** Ada's session, which Bob has from some turn on. */
+async function handedOver(sessions: Sessions, id = "hers, then Bob's"): Promise<Session> {
+  const session = await sessions.create({ id, user: ada });
+  await talk(session);
+  await session.update({ user: "bob" });
+  await talk(session, 2, "a word of Bob's");
+  return session;
+}
+
+test("what a user said in a session that is now another user's is reported by name, and erased with it when asked to", async () => {
+  await using here = place({ ttl: "365d" });
+  const { sessions } = here;
+  const session = await handedOver(sessions);
+  const shared = { count: 1, held: 0, ids: [session.id] };
+  const before = await sessions.traces(ada);
+  assert.deepEqual([before.sessions, before.ways, before.sharedForks], [0, 1, shared]);
+  const receipt = await sessions.erase({ user: ada });
+  assert.deepEqual([receipt.erased.sessions, receipt.sharedForks], [0, shared]);
+  const after = await sessions.traces(ada);
+  assert.deepEqual([after.ways, after.sharedForks], [0, shared]);
+  assert.deepEqual((await sessions.list({ user: ada })).sessions, []);
+  await here.clock.advance(31 * day);
+  await sessions.sweep();
+  assert.deepEqual((await sessions.traces(ada)).sharedForks, shared);
+  const taken = await sessions.erase({ user: ada, forks: "erase" });
+  assert.deepEqual([taken.erased.sessions, taken.erased.forks, taken.erased.turns, taken.sharedForks], [1, 0, 4, none]);
+  assert.deepEqual(await idsIn(sessions), []);
+});
+
+test("a session is followed through each of its users, until what they said is cut off", async () => {
+  await using here = place({ ttl: "365d" });
+  const { sessions } = here;
+  const session = await handedOver(sessions);
+  await session.update({ user: "carol" });
+  await session.update({ user: ada });
+  await talk(session, 1);
+  await session.update({ user: null });
+  await session.update({ user: "dan" });
+  for (const user of [ada, "bob"]) assert.deepEqual((await sessions.traces(user)).sharedForks.ids, [session.id], user);
+  assert.equal((await sessions.traces("carol")).sharedForks.count, 1, "Carol had it with all that was said before");
+  await session.update({ user: null });
+  await talk(session, 1, "a word of a guest's");
+  assert.deepEqual((await sessions.erase({ user: "bob" })).sharedForks.ids, [session.id], "others spoke there, too");
+  await here.clock.advance(day);
+  await session.truncate(0);
+  await talk(session, 3, "a word of a guest's");
+  for (const user of [ada, "bob", "carol"]) assert.deepEqual((await sessions.traces(user)).sharedForks, none, user);
+  assert.equal((await sessions.erase({ user: ada, forks: "erase" })).erased.sessions, 0);
+  assert.deepEqual(await idsIn(sessions), [session.id]);
+});
+
+test("a session that was made nobody's goes with the user who spoke in it", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const session = await sessions.create({ user: ada });
+  await talk(session);
+  await session.update({ user: null });
+  assert.equal((await sessions.traces(ada)).sessions, 1);
+  assert.equal((await sessions.erase({ user: ada })).erased.sessions, 1);
+  assert.deepEqual(await idsIn(sessions), []);
+});
+
+for (const [what, act] of [
+  ["forked", async (sessions: Sessions) => void (await (await sessions.get("s")).fork({ as: "of s" }))],
+  [
+    "forked and removed",
+    async (sessions: Sessions) => {
+      await (await sessions.get("s")).fork({ as: "of s" });
+      await sessions.remove("s");
+    },
+  ],
+  ["archived", async (sessions: Sessions) => void (await sessions.archive("s"))],
+  [
+    "put back from its snapshot",
+    async (sessions: Sessions) => void (await sessions.restore(await sessions.snapshot("s"), { onExists: "replace" })),
+  ],
+] as const) {
+  test(`a session that became another user's and was ${what} is found by its former user's erasure`, async () => {
+    await using here = place();
+    const { sessions } = here;
+    await handedOver(sessions, "s");
+    await act(sessions);
+    const left = await idsIn(sessions);
+    const ids = left.filter((id) => id.endsWith("s"));
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids.toSorted(), ids);
+    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids.toSorted(), ids);
+    assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0);
+    assert.deepEqual(
+      (await idsIn(sessions)).filter((id) => ids.includes(id)),
+      [],
+    );
+  });
+}
+
+test("what is kept of a session that was begun afresh is found by the erasure of its former user", async () => {
+  await using here = place({ ttl: "30d" });
+  const { sessions } = here;
+  await handedOver(sessions, "s");
+  await here.clock.advance(31 * day);
+  await sessions.ensure("s", { user: "bob", onExpired: "restart" });
+  const kept = (await idsIn(sessions)).filter((id) => id.startsWith("s."));
+  assert.equal(kept.length, 1);
+  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);
+});
+
+test("a change of user and its mark land together, whoever writes beside it", async () => {
+  for (let moment = 1; ; moment++) {
+    await using here = place();
+    const { sessions, store } = here;
+    const session = await sessions.create({ id: "s", user: ada });
+    await talk(session);
+    const other = here.another({ secret });
+    let [commits, acted] = [0, false];
+    store.plan(() => {
+      if (acted || ++commits < moment) return undefined;
+      acted = true;
+      return { hold: (async () => await (await other.get("s")).update({ user: "carol" }))() };
+    });
+    await session.update({ user: "bob" });
+    if (!acted) break;
+    store.plan(() => ({ fails: "before" }));
+    await assert.rejects(session.update({ user: "dan" }), { code: "store_unavailable" });
+    store.plan({});
+    await here.clock.advance(60_000);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"], `at commit ${moment}`);
+    assert.deepEqual((await sessions.traces("carol")).sharedForks.ids, ["s"], `at commit ${moment}`);
+    assert.equal((await sessions.traces("bob")).sessions, 1);
+  }
+});
+
+test("marks of an older version, which bear no time, work on", async () => {
+  await using here = place();
+  const { sessions, store } = here;
+  const bobs = await sessions.create({ id: "f", user: "bob" });
+  await talk(bobs);
+  const { record } = (await store.load([{ key: { tenant: "default", id: "f" }, tails: [] }]))[0] ?? {};
+  assert(record !== undefined);
+  await putMark(coreOf(sessions), ada, { record, from: 1, isTheirs: false });
+  const [mark] = (await store.find({ order: "key", tenant: innerScope("default", "shared-forks"), now: 0, limit: 9 }))
+    .records;
+  assert.deepEqual(mark?.metadata, { session: "f", born: record.createdAt, from: 1, isTheirs: false });
+  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["f"]);
+  await bobs.update({ user: ada });
+  await bobs.update({ user: "bob" });
+  assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, ["f"]);
 });
 
 test("a chain of forks, each another user's, is told to its end or taken to its end", async () => {

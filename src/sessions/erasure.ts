@@ -379,10 +379,15 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
       return {
         ...counts,
         sessions: counts.sessions + 1,
-        forks: counts.forks + (record.parent === null && kind === "session" ? 0 : 1),
+        forks: counts.forks + (isFork(kind, record) ? 1 : 0),
         archives: counts.archives + (record.archive === null ? 0 : 1),
         turns: counts.turns + headOf(record, "turns") - firstOwn(record, "turns") + 1,
         events: counts.events + headOf(record, "events"),
       };
   }
+}
+
+/** A fork that was given its own turns has no parent any more. */
+function isFork(kind: "session" | "fork", { parent, inherited }: SessionRecord): boolean {
+  return parent !== null || (kind === "fork" && inherited > 0);
 }

@@ -1,13 +1,15 @@
 /**
- * Marks: records of their own that name a fork and the user whose words it holds, for when nothing else leads from one to the
- * other any more. Whether a fork still holds something is told by its log.
+ * A mark is a record that names a session and a user who said something in it, where nothing else leads from that user to it:
+ * the session was forked from the user's, or was the user's and became another's, or was shared by a device. Whether
+ * the session still holds such a turn is told by its log.
  */
 import { hash } from "node:crypto";
-import { firstOwn, headOf } from "../domain/change.ts";
+import { firstOwn, headOf, type Change } from "../domain/change.ts";
 import type { Entry, SessionKey } from "../domain/entry.ts";
 import { forkOf } from "../domain/fork.ts";
 import type { Metadata, SessionRecord } from "../domain/record.ts";
-import { innerScope } from "../domain/scope.ts";
+import { innerScope, isInnerScope } from "../domain/scope.ts";
+import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerChange } from "./inner-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
@@ -17,11 +19,13 @@ export interface Holding {
   readonly record: SessionRecord;
   /** The number of the first such turn. */
   readonly from: number;
+  /** Turns written after this are others', epoch ms. @default the creation of the session, for forks */
+  readonly until?: number;
   /** It is to go with the user's own: the user's, or nobody's and forked from one that is. */
   readonly isTheirs: boolean;
 }
 
-/** What a mark says of a fork: its id and when it was born, and as {@link Holding}. */
+/** What a mark says of a session: its id and when it was created, and as {@link Holding}. */
 export interface MarkContent extends Omit<Holding, "record"> {
   readonly session: string;
   readonly born: number;
@@ -51,6 +55,8 @@ interface Owner {
 const markTtlMs = 100 * 365 * 86_400_000;
 /** So far may the clocks of two processes be apart in what they wrote down as the time. */
 const skewMs = 60_000;
+/** A mark that others write at the same time is written again so many times. */
+const attemptsMax = 20;
 
 /**
  * Put down whose turns a session holds beside its user's, before it has them as its own: from then on nothing else leads there from
@@ -62,7 +68,7 @@ export async function markShared(
   { except, copy = { core, record }, as = copy.record }: MarkOptions = {},
 ): Promise<void> {
   for (const [name, said] of await saidIn(core, record)) {
-    if (name === record.user || name === except || !(await holds(copy.core, copy.record, said.from))) continue;
+    if (name === record.user || name === except || !(await holds(copy.core, copy.record, said))) continue;
     await putMark(copy.core, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
   }
 }
@@ -73,23 +79,28 @@ async function saidIn(core: Core, record: SessionRecord): Promise<ReadonlyMap<st
   // Whoever is named first on the way up has what is nobody's below.
   let isTheirs = true;
   for await (const { record: above, from, reach } of lineOf(core, record)) {
-    const { user, parent, inherited } = above;
+    const { user } = above;
     if (user !== null) {
       if (from <= reach) add(user, { from, isTheirs });
       isTheirs = false;
     }
-    if (parent !== null || inherited === 0) continue;
     for await (const mark of marksFor(core, above)) {
-      const found = mark.metadata as unknown as MarkContent;
-      if (mark.user !== null && found.from <= reach)
-        add(mark.user, { from: found.from, isTheirs: isTheirs && found.isTheirs });
+      const found = contentOf(mark);
+      if (mark.user === null || found.from > reach || !(await holds(core, above, found))) continue;
+      // What was said further up was there before the session at the bottom.
+      const until = above === record || found.until === undefined ? found.until : undefined;
+      add(mark.user, { ...found, until, isTheirs: isTheirs && found.isTheirs });
     }
   }
   return said;
 
-  function add(name: string, { from, isTheirs }: Said): void {
+  function add(name: string, { from, until, isTheirs }: Omit<Said, "until"> & { until?: number | undefined }): void {
     const known = said.get(name) ?? { from, isTheirs };
-    said.set(name, { from: Math.min(known.from, from), isTheirs: known.isTheirs || isTheirs });
+    said.set(name, {
+      from: Math.min(known.from, from),
+      ...laterOf(known.until, until),
+      isTheirs: known.isTheirs || isTheirs,
+    });
   }
 }
 
@@ -110,8 +121,13 @@ async function* lineOf(
   }
 }
 
+function laterOf(one: number | undefined, other: number | undefined): { until?: number } {
+  const later = Math.max(one ?? 0, other ?? 0);
+  return later === 0 ? {} : { until: later };
+}
+
 /** The marks of a session, page by page. */
-async function* marksFor(core: Core, record: SessionRecord): AsyncGenerator<SessionRecord, void, void> {
+export async function* marksFor(core: Core, record: SessionRecord): AsyncGenerator<SessionRecord, void, void> {
   const query = {
     order: "recent",
     tenant: marksScope(record.tenant),
@@ -127,16 +143,56 @@ async function* marksFor(core: Core, record: SessionRecord): AsyncGenerator<Sess
   }
 }
 
-/** Put down under this name that a fork holds turns of a user's, once. @throws the store's errors */
-export async function putMark(core: Core, name: string, { record, from, isTheirs }: Holding): Promise<void> {
+/** Put down under this name that a session holds turns of a user's, once. @throws the store's errors */
+export async function putMark(core: Core, name: string, holding: Holding): Promise<void> {
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const change = await markChange(core, name, holding);
+    if (change === null || (await core.commit([change])).status === "ok") return;
+  }
+  const { id: sessionId, tenant } = holding.record;
+  throw new SessionError("contended", { sessionId, tenant, attempts: attemptsMax });
+}
+
+/** The same as a change, to be committed with others; null where the mark stands and says as much. */
+export async function markChange(core: Core, name: string, { record, ...said }: Holding): Promise<Change | null> {
   const key = markKey(name, record);
-  if ((await core.find(key))?.record !== undefined) return;
+  const found = (await core.find(key))?.record;
+  const known = found === undefined ? undefined : contentOf(found);
+  const { from, until, isTheirs } = known ?? said;
+  const merged = {
+    from: Math.min(from, said.from),
+    ...laterOf(until, said.until),
+    isTheirs: isTheirs && said.isTheirs,
+  };
+  if (known !== undefined && merged.from === from && merged.until === until && merged.isTheirs === isTheirs)
+    return null;
   const { id: session, createdAt: born } = record;
-  const metadata: Metadata = { session, born, from, isTheirs };
-  // As old as the fork: a mark is the same wherever it is put down, and may be copied there as well.
-  const content = { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born };
-  // Where somebody else has put it down meanwhile, it is there.
-  await core.commit([innerChange(core, key, undefined, content)]);
+  const metadata: Metadata = { session, born, ...merged };
+  // As old as the session: a mark is the same wherever it is put down, and may be copied there as well.
+  return innerChange(core, key, found, { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born });
+}
+
+/**
+ * The mark of the user whose session becomes another's, to be committed with that change: from then on the session names
+ * its former user nowhere else. None where the user said nothing in it that a session above it does not lead to.
+ */
+export async function formerUserMarks(
+  core: Core,
+  before: SessionRecord,
+  after: Pick<SessionRecord, "user">,
+): Promise<readonly Change[]> {
+  const { user, tenant } = before;
+  if (user === null || user === after.user || isInnerScope(tenant)) return [];
+  if (headOf(before, "turns") < firstOwn(before, "turns")) return [];
+  const { from } = await theirs({ core, tenant, user }, before);
+  const holding = { record: before, from, until: core.now(), isTheirs: after.user === null };
+  const change = await markChange(core, user, holding);
+  return change === null ? [] : [change];
+}
+
+/** What a mark says. */
+export function contentOf(mark: SessionRecord): MarkContent {
+  return mark.metadata as unknown as MarkContent;
 }
 
 /** A session of the user's own, with the first turn of its line that is. */
@@ -156,18 +212,22 @@ export async function* forksHolding(
   for await (const entry of eachEntry(core, record, "forks")) {
     const fork = (await core.find({ tenant, id: forkOf(entry) }))?.record;
     // One that was archived has no parent any more; what tells it from a later session of its id is when it was born.
-    if (fork === undefined || fork.createdAt !== entry.at || !(await holds(core, fork, from))) continue;
+    if (fork === undefined || fork.createdAt !== entry.at || !(await holds(core, fork, { from }))) continue;
     yield { record: fork, from, isTheirs: fork.user === user || (isTheirs && fork.user === null) };
   }
 }
 
-/** True where this turn of a fork was there before the fork, or may have been. */
-export async function holds(core: Core, fork: SessionRecord, turn: number): Promise<boolean> {
-  if (headOf(fork, "turns") < turn) return false;
-  if (fork.parent !== null) return fork.parent.at >= turn;
-  const range = { log: "turns", from: turn, to: turn, order: "ascending", limit: 1 } as const;
-  const [entry]: readonly Entry[] = await readLog(core, fork, range);
-  return entry !== undefined && entry.at <= fork.createdAt + skewMs;
+/** True where the session still has the turn that a mark speaks of, or may have it. */
+export async function holds(
+  core: Core,
+  record: SessionRecord,
+  { from, until = record.createdAt }: Pick<Holding, "from" | "until">,
+): Promise<boolean> {
+  if (headOf(record, "turns") < from) return false;
+  if (record.parent !== null && record.parent.at >= from) return true;
+  const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
+  const [entry]: readonly Entry[] = await readLog(core, record, range);
+  return entry !== undefined && entry.at <= until + skewMs;
 }
 
 /** The key of the mark of a fork that calls a user by this name. */

@@ -8,6 +8,7 @@ import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
+import { formerUserMarks } from "./fork-marks.ts";
 import { readLog } from "./log-reader.ts";
 import { perform, type Operation, type OperationName } from "./operation.ts";
 
@@ -214,11 +215,17 @@ export class Handle {
       const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
       if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
-      const outcome = await this.#commit(change);
+      const beside = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
+      const outcome = await this.#commit(change, beside);
       if (outcome.status === "duplicate") return outcome;
       if (outcome.status === "ok") {
         this.#applied(change);
         return { status: "ok", change };
+      }
+      if (beside.length > 0) {
+        // The mark may be what others wrote, and not the session.
+        await this.#movedOn(record);
+        continue;
       }
       if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
       guardForward(record, outcome.current);
@@ -242,14 +249,14 @@ export class Handle {
     return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
   }
 
-  async #commit(change: Change): Promise<Outcome> {
+  async #commit(change: Change, beside: readonly Change[]): Promise<Outcome> {
     const { instance } = this.core;
     const lease = change.record?.lease;
     const granted = lease?.instance === instance.id && lease.fence === change.record?.version;
     // Known from before it lands, or another handle of this process could take it for a stray.
     if (granted) instance.use(change.key, lease.fence);
     try {
-      const outcome = await this.core.commit([change]);
+      const outcome = await this.core.commit([change, ...beside]);
       if (granted && outcome.status !== "ok") instance.disuse(change.key, lease.fence);
       return outcome;
     } catch (error) {

@@ -157,8 +157,8 @@ async function restart(handle: Handle, session: NewSession, beside: readonly Cha
   if (handle.record.forkedAt > 0) await freeForks(handle);
   const { record } = handle;
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
-  // What is kept of a fork has its turns under an id that nothing leads to.
-  if (record.inherited > 0) await markShared(core, record, { as: { ...record, id: archiveId } });
+  // What is kept has its turns under an id that no mark leads to yet.
+  await markShared(core, record, { as: { ...record, id: archiveId } });
   const logs = await wholeLogs(core, record);
   const transaction: Transaction = restartSession(record, { session, archiveId, logs }, core.context());
   return (await core.commit([...transaction, ...beside])).status === "ok";

@@ -1,22 +1,24 @@
 /**
- * What a user said lives on in sessions of others that were forked from the user's, in forks of those, and so on. While the
- * user's session is there, its log of forks leads to them; before it goes, a mark is put down for each that stays.
+ * What a user said lives on in sessions of others that were forked from the user's, in forks of those, and so on, and in
+ * sessions that were the user's and became another's. While the user's session is there, its log of forks leads to its forks;
+ * before it goes, a mark is put down for each that stays. A session that becomes another's gets its mark with that change.
  */
 import type { SessionRecord } from "../domain/record.ts";
 import { subjectOf } from "./erasure-receipt.ts";
 import {
+  contentOf,
   forksHolding,
   holds,
   markKey,
+  marksFor,
   marksScope,
   putMark,
   theirs,
   type Holding,
-  type MarkContent,
 } from "./fork-marks.ts";
 import { devicePages, pagesOf, sessionPages, type Subject } from "./subject.ts";
 
-/** Sessions of others that hold something that a user said. */
+/** Sessions of others that hold something that a user said: forks, and sessions that were the user's. */
 export interface SharedForks {
   readonly count: number;
   /** Those of them that are under hold. */
@@ -84,14 +86,25 @@ export async function* marksOf(subject: Subject): AsyncGenerator<Marked, void, v
   for (const name of [user, hashOf(subject)]) {
     for await (const marks of pagesOf(core, marksScope(tenant), name)) {
       for (const mark of marks) {
-        const { session, born, from, isTheirs } = mark.metadata as unknown as MarkContent;
+        const { session, born, ...said } = contentOf(mark);
         const record = (await core.find({ tenant, id: session }))?.record;
-        const isIt = record?.createdAt === born && record.user !== user && (await holds(core, record, from));
-        const fork = isIt ? { record, from, isTheirs: isTheirs && record.user === null } : undefined;
+        const isIt = record?.createdAt === born && record.user !== user && (await holds(core, record, said));
+        const fork = isIt
+          ? { record, ...said, isTheirs: said.isTheirs && (await isAlone(subject, record)) }
+          : undefined;
         yield { mark, isPlain: name === user, fork };
       }
     }
   }
+}
+
+/** True for a session that is nobody's and bears no other user's mark. */
+async function isAlone(subject: Subject, record: SessionRecord): Promise<boolean> {
+  if (record.user !== null) return false;
+  for await (const { user } of marksFor(subject.core, record)) {
+    if (user !== subject.user && user !== hashOf(subject)) return false;
+  }
+  return true;
 }
 
 function hashOf({ core, tenant, user }: Subject): string {

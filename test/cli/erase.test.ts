@@ -59,7 +59,7 @@ test("forks of others that hold what the user said are named, and exit code 1 sa
     await (await sessions.get("carol's")).hold("case 4711");
   }
   const text =
-    /incomplete: 2 forks of others still hold text of this user \((bob's, carol's|carol's, bob's)\), 1 of them under hold/;
+    /incomplete: 2 sessions of others still hold text of this user \((bob's, carol's|carol's, bob's)\), 1 of them under hold/;
   const dry = await place.run(["erase", "--user", "ada", "--dry-run"]);
   assert.match(dry.stderr, text);
   const first = await place.run(["erase", "--user", "ada"]);
