@@ -126,7 +126,7 @@ export class ServerMetrics {
     }
     const { outbox } = await this.#sessions.health();
     this.#waiting.set(outbox?.waiting ?? 0);
-    this.#parked.set(outbox?.parked.length ?? 0);
+    this.#parked.set(outbox?.parkedItems ?? 0);
     this.#host?.look();
     return await this.#registry.metrics();
   }

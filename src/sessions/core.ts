@@ -18,6 +18,7 @@ import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
 import { part, type Operation } from "./operation.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
+import { OutboxBytes } from "./outbox-bytes.ts";
 import type { SessionLease } from "./session-lease.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
@@ -38,6 +39,9 @@ export class Core {
   readonly options: ResolvedOptions;
   /** It stands in for another store, which is told later of turns and of the floor, and of nothing else. */
   readonly isFallback: boolean;
+  /** Called with what was committed to a fallback. */
+  onFallbackCommit: ((transaction: Transaction) => void) | undefined;
+  readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
   /** What the marks of this process begin with, and how many it has given. */
   readonly #markPrefix: string;
@@ -62,6 +66,7 @@ export class Core {
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;
     this.options = options;
+    this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.lookout = new Lookout(this.store);
@@ -167,9 +172,12 @@ export class Core {
     const marked = transaction.map((change) =>
       change.record === null ? change : { ...change, record: { ...change.record, mark } },
     );
-    const outcome = await this.#outcomeOf(marked, mark);
-    // What the fallback holds is told once the store has got it.
-    if (outcome.status === "ok" && !this.isFallback) tellCommitted(marked);
+    const commit = (): Promise<Outcome> => this.#outcomeOf(marked, mark);
+    const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(marked, commit));
+    if (outcome.status !== "ok") return outcome;
+    // What the fallback holds is published once the store has got it.
+    if (this.isFallback) this.onFallbackCommit?.(marked);
+    else tellCommitted(marked);
     return outcome;
   }
 

@@ -170,6 +170,53 @@ test("the outbox takes no more than its limit, and says so", async () => {
   assert.equal((await here.sessions.ensure("s")).info.turn, kept);
 });
 
+test("the limit of the outbox bounds every kind of change, and what it sends makes room", async () => {
+  await using here = place({ limits: { outboxBytesMax: 40_000 }, agents: { assistant: {}, ceo: {} } });
+  const kinds: Readonly<Record<string, (round: number) => Promise<unknown>>> = {
+    "sessions that are only handed off": async (round) => (await here.sessions.ensure(`h${round}`)).handOff("ceo"),
+    "one session that is handed off again and again": async (round) => {
+      const session = await here.sessions.ensure("again");
+      await session.handOff(round % 2 === 0 ? "ceo" : "assistant", { note: "x".repeat(500) });
+    },
+    metadata: (round) => here.sessions.ensure(`m${round}`, { metadata: { text: "x".repeat(1000) } }),
+  };
+  for (const [kind, change] of Object.entries(kinds)) {
+    here.state.away = true;
+    let taken = 0;
+    const fill = async (): Promise<void> => {
+      for (; taken < 1000; taken++) await change(taken);
+    };
+    await assert.rejects(fill(), { code: "outbox_full" }, kind);
+    assert.ok(taken > 2 && taken < 100, `${kind}: ${taken}`);
+    await here.back();
+    // What was sent is forgotten ten minutes after it was touched.
+    await here.clock.advance(11 * 60_000);
+    for (let look = 0; look < 200; look++) {
+      const { records } = await here.outbox.find({ order: "key", now: 0, limit: 1000 });
+      if (records.length === 0) break;
+      await here.clock.advance(1500);
+      await sleep(20);
+    }
+  }
+});
+
+test("health looks at nothing in the outbox, however much waits there", async () => {
+  await using here = place();
+  here.state.away = true;
+  for (let index = 0; index < 300; index++) await (await here.sessions.ensure(`s${index}`)).append({ input: "1" });
+  await here.sessions.health();
+  let looks = 0;
+  for (const name of ["find", "read", "load"] as const) {
+    const call = here.outbox[name].bind(here.outbox) as () => never;
+    Object.assign(here.outbox, { [name]: (...given: []) => (looks++, call(...given)) });
+  }
+  await (await here.sessions.ensure("s0")).append({ input: "2" });
+  looks = 0;
+  const { outbox, degraded } = await here.sessions.health();
+  assert.deepEqual([outbox?.waiting, outbox?.sessions, degraded, looks], [301, 300, true, 0]);
+  assert.ok(outbox?.oldest !== null);
+});
+
 test("closing tells the store what waits; where it stays away, what was in memory is lost with a typed error", async () => {
   const here = place();
   here.state.away = true;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { place, said } from "../../test/store-away.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -135,4 +136,29 @@ test("a store that is read-only for a while parks nothing", async () => {
   await here.sessions.ensure("s");
   assert.deepEqual((await here.sessions.health()).outbox?.parked, []);
   assert.deepEqual(await said(await here.witness.get("s")), ["1"]);
+});
+
+test("a session that fails with an error nobody expects holds up none of the others, and is named in health", async () => {
+  await using here = place();
+  here.state.away = true;
+  for (const id of ["a", "bad", "c"]) await (await here.sessions.ensure(id)).append({ input: id });
+  const read = here.outbox.read.bind(here.outbox);
+  let isBroken = true;
+  here.outbox.read = async (key, range) => {
+    if (isBroken && key.id === "bad" && range.log === "turns") throw new TypeError("nobody expected this");
+    return await read(key, range);
+  };
+  await here.back();
+  const failing = async (): Promise<unknown> => (await here.sessions.health()).outbox?.failing;
+  while (!isDeepStrictEqual(await failing(), [{ session: "bad", tenant: "default", code: "internal" }])) {
+    await here.clock.advance(1500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const id of ["a", "c"]) assert.deepEqual(await said(await here.witness.get(id)), [id]);
+  isBroken = false;
+  while (!isDeepStrictEqual(await failing(), [])) {
+    await here.clock.advance(1500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(await said(await here.witness.get("bad")), ["bad"]);
 });

@@ -4,7 +4,7 @@
  * is told twice is kept once. A session, or a turn of one, that the store refuses for good is *parked*: it stays here, the others go on.
  */
 import { channel } from "node:diagnostics_channel";
-import { headOf } from "../domain/change.ts";
+import { headOf, type Transaction } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
 import { eventOf } from "../domain/event.ts";
@@ -20,6 +20,7 @@ import type { Core } from "./core.ts";
 import { isDeviceName, openWay, wayOf } from "./device-way.ts";
 import { Handle, type Rule } from "./handle.ts";
 import { ensureOn } from "./opening.ts";
+import { OutboxSums } from "./outbox-sums.ts";
 import { ToldLog, type Told } from "./told.ts";
 
 /** What waits to be told to the store. */
@@ -30,13 +31,22 @@ export interface OutboxState {
   readonly sessions: number;
   /** When the oldest of them was touched last; null: nothing waits. */
   readonly oldest: Date | null;
-  /** What the store refused for good, and why: one turn of a session, or all that waits of it. */
-  readonly parked: readonly {
-    readonly session: string;
-    readonly tenant: string;
-    readonly turn?: number;
-    readonly code: ErrorCode;
-  }[];
+  /** How many items the store refused for good. */
+  readonly parkedItems: number;
+  /** What the store refused for good, and why: one turn of a session, or all that waits of it. The first hundred. */
+  readonly parked: readonly ParkedItem[];
+  /** Sessions that could not be sent when it was last tried, and why; they are tried again. The first hundred. */
+  readonly failing: readonly ParkedItem[];
+}
+
+/** What of a session the store has not taken. */
+export interface ParkedItem {
+  readonly session: string;
+  readonly tenant: string;
+  /** Undefined: all that waits of the session. */
+  readonly turn?: number;
+  /** `internal` where the error is none of Perdure's. */
+  readonly code: ErrorCode;
 }
 
 const pageSize = 100;
@@ -54,6 +64,8 @@ export interface ReplayNews {
   /** Why it refused all that waits of the session, or the one `turn`. */
   readonly parked?: ErrorCode;
   readonly turn?: number;
+  /** Why it could not be sent now; it is tried again. Published where the code changes. */
+  readonly failing?: ErrorCode;
 }
 
 const replay = channel("perdure:replay");
@@ -76,56 +88,106 @@ export class Outbox {
   readonly #told: ToldLog;
   /** Why the store refused sessions for good. */
   readonly #parked = new Map<string, ErrorCode>();
+  readonly #sums = new OutboxSums();
+  #counting: Promise<void> | undefined;
+  #isCounted = false;
+  /** What changed while the rest was counted. */
+  readonly #changed = new Set<string>();
+  /** Changed sessions of which this process has not read yet how far they were sent. */
+  readonly #unread = new Map<string, SessionRecord>();
 
   /** `fallback` holds what was said, `store` is to be told. */
   constructor({ fallback, store }: { fallback: Core; store: Core }) {
     this.#fallback = fallback;
     this.#store = store;
     this.#told = new ToldLog(fallback);
+    fallback.onFallbackCommit = (transaction) => this.#landed(transaction);
   }
 
   async state(): Promise<OutboxState> {
-    const state = {
-      waiting: 0,
-      sessions: 0,
-      oldest: null as Date | null,
-      parked: [] as OutboxState["parked"][number][],
-    };
-    await this.#eachRecord(async (record) => {
-      const { turns, events, refused } = await this.#told.of(record);
-      const { id: session, tenant } = record;
-      const parked = this.#parked.get(keyText(record));
-      if (parked !== undefined) state.parked.push({ session, tenant, code: parked });
-      const parkedTurns = Object.entries(refused).map(([turn, code]) => ({
-        session,
-        tenant,
-        turn: Number(turn),
-        code,
-      }));
-      for (const turn of parkedTurns) state.parked.push(turn);
-      const untold = headOf(record, "turns") - turns + parkedTurns.length;
-      if (untold === 0 && headOf(record, "events") <= events) return;
-      state.waiting += untold;
-      state.sessions++;
-      const at = new Date(record.lastActivityAt);
-      if (state.oldest === null || at < state.oldest) state.oldest = at;
-    });
-    return state;
+    await this.#countedAll();
+    for (const record of this.#unread.values()) await this.#read(record);
+    return this.#sums.state;
+  }
+
+  /** What an earlier process left in a file is counted once; what changes since then, as it changes. */
+  async #countedAll(): Promise<void> {
+    this.#counting ??= this.#countAll();
+    try {
+      await this.#counting;
+    } catch (error) {
+      this.#counting = undefined;
+      throw error;
+    }
+  }
+
+  async #countAll(): Promise<void> {
+    const found: SessionRecord[] = [];
+    await this.#eachRecord(async (record) => void found.push(record));
+    for (const record of found.toSorted((a, b) => a.lastActivityAt - b.lastActivityAt)) {
+      const key = keyText(record);
+      await this.#told.of(record);
+      if (!this.#changed.has(key)) this.#count(record);
+    }
+    this.#changed.clear();
+    this.#isCounted = true;
+  }
+
+  #landed(transaction: Transaction): void {
+    for (const { key, record } of transaction) {
+      const text = keyText(key);
+      if (isInnerScope(key.tenant)) continue;
+      if (this.#counting !== undefined && !this.#isCounted) this.#changed.add(text);
+      if (record !== null) {
+        this.#count(record);
+        continue;
+      }
+      this.#sums.remove(key);
+      this.#unread.delete(text);
+      this.#parked.delete(text);
+    }
+  }
+
+  #count(record: SessionRecord): void {
+    const key = keyText(record);
+    const told = this.#told.known(record);
+    if (told === undefined) {
+      this.#unread.set(key, record);
+      return;
+    }
+    this.#unread.delete(key);
+    this.#sums.set(record, told, this.#parked.get(key));
+  }
+
+  /** How far it was sent stands in the outbox: another process on the same file may have written it. */
+  async #read(record: SessionRecord): Promise<void> {
+    await this.#told.of(record);
+    const newest = this.#unread.get(keyText(record));
+    if (newest !== undefined) this.#count(newest);
   }
 
   /** Tell the store all that waits; false where nothing is held any more. @throws SessionError `store_unavailable` while it is away */
   async tell(): Promise<boolean> {
+    // Once, while little has changed yet: health finds it done.
+    await this.#countedAll();
     let holds = false;
     await this.#eachRecord(async (record) => {
       holds = true;
       try {
         await this.#tellOne(record);
+        this.#failed(record, undefined);
       } catch (error) {
-        // In use, or somebody else's for now: it goes on waiting, and the others do not wait for it.
-        if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
+        if (hasCode(error, "store_unavailable") || hasCode(error, "closed")) throw error;
+        // In use, or damaged, or an error that nobody expected: it goes on waiting, and the others do not wait for it.
+        this.#failed(record, error instanceof SessionError ? error.code : "internal");
       }
     });
     return holds;
+  }
+
+  #failed(record: SessionRecord, code: ErrorCode | undefined): void {
+    if (!this.#sums.fail(record, code) || code === undefined) return;
+    replay.publish({ session: record.id, tenant: record.tenant, failing: code } satisfies ReplayNews);
   }
 
   /** Tell the store what waits of one session, before more is said in it there. True where something was told. */
@@ -164,6 +226,7 @@ export class Outbox {
       await this.#told.keep(record);
       if (!(error instanceof SessionError) || error.retryable || ofTheStore.includes(error.code)) throw error;
       this.#parked.set(keyText(record), error.code);
+      this.#count(record);
       replay.publish({ session: record.id, tenant: record.tenant, parked: error.code } satisfies ReplayNews);
       return false;
     }

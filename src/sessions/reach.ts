@@ -96,7 +96,7 @@ export class Reach {
     const outbox = (await this.#outbox?.state()) ?? null;
     const store = breaker.since === null ? "up" : "down";
     const isStateless = store === "down" && this.fallback !== undefined;
-    const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parked.length > 0));
+    const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parkedItems > 0));
     return { store, breaker, degraded, fallbackSessions: this.#fallbackSessions, outbox };
   }
 

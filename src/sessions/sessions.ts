@@ -4,7 +4,6 @@ import type { Limits } from "../domain/limits.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
-import { boundedStore } from "../store/bounded.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import type { CopyOptions, CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
@@ -126,9 +125,7 @@ export class Sessions implements AsyncDisposable {
     // With something to fall back on, the first call that does not reach the store is one too many.
     const core = new Core(store, resolved, outbox === undefined ? {} : { failuresMax: 1 });
     const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
-    const { outboxBytesMax } = resolved.limits;
-    const bounded = outbox === undefined ? undefined : boundedStore(outbox, outboxBytesMax);
-    const fallback = bounded === undefined ? undefined : new Core(bounded, resolved, { isFallback: true });
+    const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
     return new Sessions(new Reach(core, fallback), tenant, timer);
   }
 

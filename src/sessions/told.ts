@@ -40,6 +40,13 @@ export class ToldLog {
     return (await this.#of(record)).told;
   }
 
+  /** What is known without reading; undefined where the log must be read. */
+  known(record: SessionRecord): Told | undefined {
+    const known = this.#known.get(keyText(record));
+    if (known?.bornAt === record.createdAt) return known.told;
+    return headOf(record, "told") === 0 ? nothingTold() : undefined;
+  }
+
   async #of(record: SessionRecord): Promise<Known> {
     const key = keyText(record);
     const known = this.#known.get(key);
@@ -47,10 +54,9 @@ export class ToldLog {
     if (known?.bornAt === record.createdAt) return known;
     const range = { log: "told", from: 1, to: 1, order: "ascending", limit: 1 } as const;
     const [entry] = headOf(record, "told") === 0 ? [] : await this.#fallback.store.read(record, range);
-    const none: Told = { turns: 0, events: 1, refused: {} };
     const read: Known = {
       bornAt: record.createdAt,
-      told: entry === undefined ? none : (decode(entry.data) as unknown as Told),
+      told: entry === undefined ? nothingTold() : (decode(entry.data) as unknown as Told),
       kept: entry?.data,
     };
     // Somebody else may have read it in this moment: there is one of each.
@@ -75,4 +81,8 @@ export class ToldLog {
   forget(record: SessionRecord): void {
     this.#known.delete(keyText(record));
   }
+}
+
+function nothingTold(): Told {
+  return { turns: 0, events: 1, refused: {} };
 }
