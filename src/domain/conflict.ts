@@ -9,15 +9,16 @@ export interface Conflict {
   readonly storedTurn: number;
   readonly seenVersion: number;
   readonly storedVersion: number;
+  /** Names the request or job that was refused. */
+  readonly correlation?: string;
 }
 
-/** Tell of a conflict, whatever became of the session since: that takes no lease, and is no sign of life. */
-export function tellConflict(
-  draft: Draft,
-  { seenTurn, storedTurn, seenVersion, storedVersion }: Conflict,
-  context: Context,
-): Change {
+/** Tell of conflicts, whatever became of the session since: that takes no lease, and is no sign of life. */
+export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, limits }: Context): Change {
   const { agent } = draft.record;
-  tell(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
+  for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {
+    const context: Context = { now, limits, ...(correlation !== undefined && { correlation }) };
+    tell(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
+  }
   return changeOf(draft);
 }

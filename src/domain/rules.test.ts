@@ -12,7 +12,7 @@ import { sampleAt } from "../testing/samples.ts";
 import { changeOf, draftOf, type Change, type Draft } from "./change.ts";
 import { chunkOf, type Chunk } from "./chunk.ts";
 import { claimSession } from "./claim.ts";
-import { tellConflict } from "./conflict.ts";
+import { tellConflicts } from "./conflict.ts";
 import type { Entry } from "./entry.ts";
 import { eventOf, type SessionEvent } from "./event.ts";
 import { handOff, releaseFloor } from "./floor.ts";
@@ -412,7 +412,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "conflict": {
       const { seen: seenVersion, seenTurn } = memory;
       const stored = { storedTurn: life.turns().length, storedVersion: record.turnsVersion };
-      return tellConflict(draft, { seenTurn, seenVersion, ...stored }, context);
+      return tellConflicts(draft, [{ seenTurn, seenVersion, ...stored }], context);
     }
     case "giveBack":
       return releaseFloor(record, context);

@@ -1,4 +1,3 @@
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Transaction } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
@@ -11,12 +10,12 @@ import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
 import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
 import { tellCommitted } from "./committed.ts";
+import { ConflictLog } from "./conflict-log.ts";
 import { correlationNow } from "./correlation.ts";
 import { EventFeeds } from "./event-feed.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import { Lookout } from "./lookout.ts";
-import { part, type Operation } from "./operation.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import type { SessionLease } from "./session-lease.ts";
@@ -51,6 +50,7 @@ export class Core {
   readonly instance: InstanceKeeper;
   readonly lookout: Lookout;
   readonly eventFeeds: EventFeeds;
+  readonly conflicts: ConflictLog;
   /** Turns in progress and leases held, to be settled before the store is closed. */
   readonly turns: Set<TurnInProgress> = new Set();
   readonly leases: Set<SessionLease> = new Set();
@@ -70,6 +70,7 @@ export class Core {
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.lookout = new Lookout(this.store);
+    this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,
       events: async (scan) => {
@@ -218,21 +219,6 @@ export class Core {
     this.#timers.add(timer);
   }
 
-  /**
-   * Do it on the side, behind what runs now: only `close` waits for it, and where it fails, the channel of operations says so
-   * and nobody else.
-   */
-  aside(operation: Operation, work: () => Promise<unknown>): void {
-    if (this.#closing !== undefined) return;
-    const running = part(operation, async () => {
-      await turnOfTheLoop();
-      await work();
-    })
-      .catch(() => undefined)
-      .finally(() => this.#chores.delete(running));
-    this.#chores.add(running);
-  }
-
   /** This lease was superseded, or its session is gone: nothing in this process uses it any more. */
   loseLease(key: SessionKey, fence: number): void {
     for (const lease of this.leases) if (lease.fence === fence && keyText(lease.key) === keyText(key)) lease.lose();
@@ -256,6 +242,7 @@ export class Core {
     for (const timer of this.#timers) clearTimeout(timer);
     this.lookout.close();
     const results = await this.settle();
+    await this.conflicts.close();
     await Promise.allSettled(this.#chores);
     await this.#queue.drain();
     results.push(...(await Promise.allSettled([this.instance.leave()])));

@@ -26,6 +26,8 @@ export interface WriteOptions {
   readonly recovers?: "dead" | "any";
   /** Why, for the error of a turn that is sealed on the way. */
   readonly reason?: string;
+  /** How many newer records it meets before it gives up. @default 100 */
+  readonly attemptsMax?: number;
 }
 
 export type Written =
@@ -34,7 +36,7 @@ export type Written =
   | { readonly status: "duplicate"; readonly entry: Entry };
 
 /** A write that meets a newer record each time gives up after so many tries. */
-const attemptsMax = 100;
+const attemptsDefault = 100;
 /** So many views from outside are remembered. */
 const staleViewsMax = 1000;
 /** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
@@ -191,7 +193,10 @@ export class Handle {
     }
   }
 
-  async #write(rule: Rule, { recovers, reason = "its writer is gone" }: WriteOptions): Promise<Written> {
+  async #write(
+    rule: Rule,
+    { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
+  ): Promise<Written> {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       if (this.#retired) {

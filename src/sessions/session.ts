@@ -16,7 +16,7 @@ import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
 import type { Answer } from "../domain/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "./begin.ts";
-import { tellingConflicts } from "./conflict-news.ts";
+import { countingConflicts } from "./conflict-log.ts";
 import { consult, type ConsultOptions } from "./consult.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "./forks.ts";
@@ -135,7 +135,7 @@ export class Session {
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return perform(this.#handle.about("append"), () => tellingConflicts(this.#handle, () => this.#append(turn, key)));
+    return perform(this.#handle.about("append"), () => countingConflicts(this.#handle, () => this.#append(turn, key)));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
@@ -179,7 +179,7 @@ export class Session {
     options: WriteKey & { agent?: string; model?: string } = {},
   ): Promise<TurnInProgress> {
     return await perform(this.#handle.about("begin"), () =>
-      tellingConflicts(this.#handle, () => this.#begin(input, options)),
+      countingConflicts(this.#handle, () => this.#begin(input, options)),
     );
   }
 
@@ -209,7 +209,7 @@ export class Session {
    */
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
-    return await tellingConflicts(this.#handle, () => consult(this.#handle, question, options));
+    return await countingConflicts(this.#handle, () => consult(this.#handle, question, options));
   }
 
   /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
@@ -263,7 +263,7 @@ export class Session {
       }
       if (after === head) return;
       const cut = await readCut(handle, { from: after + 1, to: head });
-      await tellingConflicts(handle, () =>
+      await countingConflicts(handle, () =>
         withoutForks(handle, () =>
           handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
         ),

@@ -3,11 +3,10 @@ import { tracingChannel } from "node:diagnostics_channel";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 import { place as placeAway } from "../../test/store-away.ts";
-import type { SessionEvent } from "../domain/event.ts";
+import { eventBeginning, type SessionEvent } from "../domain/event.ts";
 import { correlated } from "./correlation.ts";
 import type { Operation } from "./operation.ts";
 import { openSqlite } from "../store/sqlite/open.ts";
@@ -22,16 +21,12 @@ async function behind({ sessions }: Pick<InMemory, "sessions">): Promise<{ mine:
   return { mine, theirs };
 }
 
-/** What the record of events tells of conflicts, once what was begun on the side is done. */
+/** What the record of events tells of conflicts, once it has been quiet. */
 async function conflicts(
   session: Session,
   { clock }: Pick<InMemory, "clock">,
 ): Promise<Extract<SessionEvent, { type: "conflicted" }>[]> {
-  for (let turn = 0; turn < 20; turn++) {
-    await turnOfTheLoop();
-    // Where others were faster it waits a little before it tries again.
-    await clock.advance(50);
-  }
+  for (let step = 0; step < 60; step++) await clock.advance(50);
   return (await session.events()).filter((event) => event.type === "conflicted");
 }
 
@@ -174,7 +169,7 @@ test("where the store is away the caller gets the same error at once, and the ch
   try {
     await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });
     place.state.away = true;
-    for (let turn = 0; turn < 20; turn++) await turnOfTheLoop();
+    await place.clock.advance(2000);
     assert.deepEqual(
       failed.map(({ operation, session }) => [operation, session]),
       [
@@ -201,4 +196,46 @@ test("whoever makes up what they have seen leaves one event for each change that
   await place.sessions.close();
   const events = await (await place.another().get("s")).events();
   assert.equal(events.filter(({ type }) => type === "conflicted").length, 1);
+});
+
+test("a refusal writes nothing: ninety refusals of one session are one commit, after a quiet second", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const behind = await Promise.all(Array.from({ length: 90 }, () => place.sessions.get("s")));
+  await session.append({ input: "first" });
+  const { commits } = place.store;
+  const version = (await session.refresh()).version;
+  for (const stale of behind) {
+    await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
+    await place.clock.advance(500);
+  }
+  assert.equal((await session.refresh()).version, version, "nothing was written between them");
+  const refused = place.store.commits - commits;
+  await place.clock.advance(2000);
+  assert.equal(place.store.commits - commits - refused, 1);
+  assert.equal((await session.refresh()).version, version + 1);
+  const { events } = await place.sessions.events({ type: "conflicted", limit: 1000 });
+  assert.equal(events.length, 90);
+});
+
+test("a session that goes on moving is not written to more than three times a second for its conflicts", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const stale = await place.sessions.get("s");
+  await session.append({ input: "first" });
+  await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
+  const mover = await place.another().get("s");
+  let tries = 0;
+  // Whatever the process commits for its conflicts, another one has been there before.
+  place.store.plan((_, [transaction]) => {
+    const entries = transaction?.[0]?.splices.flatMap((splice) => splice.entries) ?? [];
+    if (!entries.some(({ data }) => data.startsWith(eventBeginning("conflicted")))) return undefined;
+    if (++tries > 5) return undefined;
+    return { hold: mover.touch() };
+  });
+  await place.clock.advance(1000);
+  for (let turn = 0; turn < 5; turn++) await place.clock.advance(0);
+  assert.equal(tries, 3);
+  for (let step = 0; step < 50; step++) await place.clock.advance(100);
+  assert.equal((await place.sessions.events({ type: "conflicted" })).events.length, 1);
 });
