@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { printable } from "../domain/show.ts";
 import { hasCode, SessionError, type Session } from "../index.ts";
 import { examples } from "./command.ts";
 import {
@@ -84,10 +85,11 @@ async function questionsSoFar(session: Session): Promise<string[]> {
   const questions: string[] = [];
   for await (const { input } of session.turns({ last: 100 })) {
     for (const { role, content } of input) {
-      if (role === "user" && typeof content === "string" && !content.includes("\n")) questions.unshift(content);
+      // Devices write questions too: the line editor would send what is in them to the terminal.
+      if (role === "user" && typeof content === "string" && !content.includes("\n")) questions.push(printable(content));
     }
   }
-  return questions;
+  return questions.toReversed();
 }
 
 async function ask(

@@ -10,11 +10,12 @@ import {
   type Sessions,
   type Turn,
 } from "../index.ts";
+import { printable, printableLines } from "../domain/show.ts";
 import { readAgentsFile } from "./agents-file.ts";
 import { wholeNumber } from "./arguments.ts";
 import { storeCommand } from "./command.ts";
 import { modelOfEnvironment, openFor, type StoreOptions } from "./environment.ts";
-import { harmless, note, span } from "./output.ts";
+import { note, span } from "./output.ts";
 
 export interface ConversationOptions extends StoreOptions {
   readonly session?: string;
@@ -96,12 +97,20 @@ export function consultOptions(agent: string, options: ConversationOptions, sign
 /** Print an answer as it streams; its last line is ended whatever happens. */
 export async function sayAnswer(answer: Answer): Promise<Turn> {
   let last = "\n";
+  const write = (text: string): void => {
+    if (text !== "") last = text;
+    process.stdout.write(process.stdout.isTTY ? printableLines(text) : text);
+  };
+  let held = "";
   try {
     for await (const text of answer) {
-      last = text;
-      process.stdout.write(process.stdout.isTTY ? harmless(text) : text);
+      const whole = held + text;
+      // Half a character or half a line break waits for its other half.
+      held = /[\r\ud800-\udbff]$/.exec(whole)?.[0] ?? "";
+      write(whole.slice(0, whole.length - held.length));
     }
   } finally {
+    write(held);
     if (!last.endsWith("\n")) process.stdout.write("\n");
   }
   return await answer.done;
@@ -113,6 +122,6 @@ export function noteTurn(session: Session, turn: Turn): void {
   const about = usage?.estimated === true ? "about " : "";
   const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
   const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
-  const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(harmless).join(", ")}`;
+  const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(printable).join(", ")}`;
   note(`session ${session.id} · turn ${seq} · ${tokens} · ${span(durationMs)}${asks}`);
 }

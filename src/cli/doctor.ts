@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { openSessions, type Finding, type Sessions } from "../index.ts";
 import { bareCommand, examples, jsonOption, type JsonOption } from "./command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
-import { note, printable, writeJson } from "./output.ts";
+import { note, writeJson, writeLine } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
@@ -65,5 +65,5 @@ function describe({ kind, tenant, session, what, remedy, repaired }: Finding): v
     : remedy === null
       ? "nothing here mends it; a backup may"
       : `--repair: ${remedy}`;
-  process.stdout.write(`${kind}  ${printable(where)}: ${printable(what)} (${printable(end)})\n`);
+  writeLine(`${kind}  ${where}: ${what} (${end})`);
 }

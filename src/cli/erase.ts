@@ -5,7 +5,8 @@ import { CliError } from "./cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { serverSecret } from "./device-secret.ts";
 import { openFor, storeUrl, variable, type StoreOptions } from "./environment.ts";
-import { note, printable, report, writeJson } from "./output.ts";
+import { printable } from "../domain/show.ts";
+import { note, report, writeJson } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 import { guardExistingStore } from "./store-file.ts";
 

@@ -6,7 +6,7 @@ import { SessionError, type EventFilter, type EventSeverity, type Sessions, type
 import { instant, wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openExisting, variable, type StoreOptions } from "./environment.ts";
-import { localTime, note, printable, writeJson } from "./output.ts";
+import { localTime, note, writeJson, writeLine } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface EventsOptions extends StoreOptions, JsonOption {
@@ -125,5 +125,5 @@ function writeEvent(event: TenantEvent): void {
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name} ${typeof value === "string" ? JSON.stringify(value) : String(value)}`);
   const line = [localTime(new Date(at)), severity.padEnd(7), session, type, details.join(", ")];
-  process.stdout.write(`${printable(line.join("  ").trimEnd())}\n`);
+  writeLine(line.join("  ").trimEnd());
 }

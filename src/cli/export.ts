@@ -6,7 +6,8 @@ import { renderings } from "../moving/renderings.ts";
 import { instant } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "./environment.ts";
-import { note, printable, report } from "./output.ts";
+import { printable, printableLines } from "../domain/show.ts";
+import { note, report } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { untilSignalled } from "./signals.ts";
 import { fileOfStore } from "./store-file.ts";
@@ -112,7 +113,12 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     else progress.note(text);
   };
   const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
-  const render = renderings[format];
+  // A file or a pipe gets the exact text; a terminal must not act upon it.
+  const isShown = options.out === undefined && process.stdout.isTTY;
+  const render = (text: string): string => {
+    const rendered = renderings[format](text);
+    return isShown ? printableLines(rendered) : rendered;
+  };
   const piece = new Piece();
   let position = target.position;
   let isWanted = true;

@@ -3,7 +3,8 @@ import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { SessionError, type ErrorCode } from "../errors.ts";
 import { CliError } from "./cli-error.ts";
-import { printable } from "./output.ts";
+import { printable } from "../domain/show.ts";
+import { jsonLine, note } from "./output.ts";
 
 /** 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema. */
 const exitCodes = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4, newerSchema: 5 } as const;
@@ -53,13 +54,14 @@ export function complain(error: unknown, { json }: { json: boolean }): void {
   )
     return;
   const { code, message, details } = describe(error);
-  const line = json ? JSON.stringify({ error: { code, message, details } }) : `perdure: ${message} [${code}]`;
+  const line = json ? jsonLine({ error: { code, message, details } }) : `perdure: ${message} [${code}]`;
   process.stderr.write(`${line}\n`);
-  if (process.env["PERDURE_DEBUG"]) process.stderr.write(`${inspect(error)}\n`);
+  if (process.env["PERDURE_DEBUG"]) note(inspect(error));
 }
 
 function describe(error: unknown): { code: string; message: string; details: object } {
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const told = error instanceof Error ? error.message : String(error);
+  const message = printable(told.replaceAll(/\s*\n\s*/g, " "));
   if (error instanceof SessionError) return { code: error.code, message, details: error.details };
   if (error instanceof CliError) return { code: error.code, message, details: {} };
   if (error instanceof CommanderError) return { code: "usage", message: message.replace(/^error: /, ""), details: {} };

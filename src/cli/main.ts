@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { bareCommand, examples } from "./command.ts";
 import { keepCompiled } from "./compile-cache.ts";
 import { complain, exitCodeOf } from "./failure.ts";
+import { note } from "./output.ts";
 import { version } from "./version.ts";
 import { warnOfVisibleSecrets } from "./visible-secrets.ts";
 
@@ -73,7 +74,7 @@ function forgiveGoneReader(error: NodeJS.ErrnoException): void {
 
 /** What is written to a file by `>` may find no room. */
 function tellFullDisk({ code, message }: NodeJS.ErrnoException): void {
-  if (code !== "EPIPE" && code !== "EIO") process.stderr.write(`perdure: the output cannot be written: ${message}\n`);
+  if (code !== "EPIPE" && code !== "EIO") note(`perdure: the output cannot be written: ${message}`);
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -1,8 +1,19 @@
-import { stripVTControlCharacters, styleText } from "node:util";
+import { styleText } from "node:util";
+import { printable, printableLines } from "../domain/show.ts";
 
 /** Data for programs: one object a line, instants in ISO 8601. */
 export function writeJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, plain)}\n`);
+  process.stdout.write(`${jsonLine(value)}\n`);
+}
+
+/** JSON that is safe on a terminal: what could steer one is escaped, which leaves the value as it is. */
+export function jsonLine(value: unknown): string {
+  return printable(JSON.stringify(value, plain));
+}
+
+/** A line of text for people; the text of others in it cannot steer their terminal. */
+export function writeLine(text: string): void {
+  process.stdout.write(`${printable(text)}\n`);
 }
 
 /** What JSON cannot say, for reading: bigints in digits, bytes in base64. */
@@ -12,9 +23,9 @@ function plain(_key: string, value: unknown): unknown {
   return value;
 }
 
-/** A remark to whoever watches; never data. */
+/** A remark for people; never data. It may have several lines; the text of others in it cannot steer their terminal. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printableLines(text)}\n`);
 }
 
 /** What a command that changes something has done: data for programs, a remark for people. */
@@ -23,16 +34,18 @@ export function report(data: object, text: string, { json }: { json: boolean | u
   else note(text);
 }
 
-/** Rows under a heading, each column as wide as its widest cell. Cells of others' making lose their control characters. */
+/** Rows under a heading, each column as wide as its widest cell. What could steer a terminal is escaped. */
 export function writeTable(heading: readonly string[], rows: readonly (readonly string[])[]): void {
-  const clean = rows.map((row) => row.map(printable));
-  const widths = heading.map((_, column) => Math.max(...[heading, ...clean].map((row) => widthOf(row[column] ?? ""))));
+  const [head = [], ...clean] = [heading, ...rows].map((row) => row.map(printable));
+  const widths = head.map((name, column) =>
+    clean.reduce((width, row) => Math.max(width, widthOf(row[column] ?? "")), widthOf(name)),
+  );
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell))))
       .join("  ")
       .trimEnd();
-  process.stdout.write(`${styleText("bold", line(heading), { stream: process.stdout })}\n`);
+  process.stdout.write(`${styleText("bold", line(head), { stream: process.stdout })}\n`);
   for (const row of clean) process.stdout.write(`${line(row)}\n`);
 }
 
@@ -45,18 +58,6 @@ function widthOf(text: string): number {
   let width = 0;
   for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
   return width;
-}
-
-/** A text without the control characters that could move a terminal's cursor or hide what it says; lines stay lines. */
-export function harmless(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is taken out
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
-}
-
-/** A text on one line of a terminal, harmless. */
-export function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is taken out
-  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }
 
 /** An instant in the local time of whoever reads: `2026-11-20 23:05:12`. */

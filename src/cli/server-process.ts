@@ -4,6 +4,7 @@ import { hasCode, SessionError, type Sessions } from "../index.ts";
 import type { Listening, LogEntry, Server } from "../server/index.ts";
 import { wholeNumber } from "./arguments.ts";
 import { CliError } from "./cli-error.ts";
+import { jsonLine } from "./output.ts";
 
 export interface ListenOptions {
   readonly port: number;
@@ -77,7 +78,7 @@ export function writeLog(
   if (quiet && entry.level === "info") return;
   const took = entry.ms === undefined ? {} : { ms: Math.round(entry.ms * 100) / 100 };
   const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
+  process.stderr.write(`${jsonLine({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
 }
 
 /** Resolves when it is time to stop. */

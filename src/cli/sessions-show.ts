@@ -3,7 +3,8 @@ import type { Holder, Message, Session, SessionInfo, Turn } from "../index.ts";
 import { wholeNumber } from "./arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openExisting, type StoreOptions } from "./environment.ts";
-import { localTime, printable, span, writeJson, writeTable } from "./output.ts";
+import { printable } from "../domain/show.ts";
+import { localTime, span, writeJson, writeLine, writeTable } from "./output.ts";
 
 interface ShowOptions extends StoreOptions, JsonOption {
   readonly turns: number;
@@ -80,12 +81,13 @@ function describeTurn(turn: Turn): void {
   const parts = [
     `turn ${turn.seq}`,
     localTime(new Date(turn.at)),
-    printable(turn.agent),
+    turn.agent,
     ...(turn.status === "done" ? [] : [turn.status]),
-    ...(turn.error === undefined ? [] : [printable(turn.error.message)]),
+    ...(turn.error === undefined ? [] : [turn.error.message]),
   ];
-  process.stdout.write(`\n${parts.join(" · ")}\n`);
-  for (const message of [...turn.input, ...turn.output]) process.stdout.write(`  ${messageText(message)}\n`);
+  process.stdout.write("\n");
+  writeLine(parts.join(" · "));
+  for (const message of [...turn.input, ...turn.output]) writeLine(`  ${messageText(message)}`);
 }
 
 const lengthMax = 300;

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { readAgentsFile } from "./agents-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "./command.ts";
 import { openFor, type StoreOptions } from "./environment.ts";
-import { note, printable, report, writeTable } from "./output.ts";
+import { printable } from "../domain/show.ts";
+import { note, report, writeTable } from "./output.ts";
 import { untilSignalled } from "./signals.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {

@@ -1,5 +1,6 @@
 /** Statistics as one HTML file: plots drawn here, no script, nothing loaded from anywhere. */
 import type { Spread, Stats, StatsGroup } from "../index.ts";
+import { printable } from "../domain/show.ts";
 import { noSums } from "../store/tally.ts";
 import { daysOf, type DayLine } from "./stats-days.ts";
 import { bytes, localTime, number, span } from "./output.ts";
@@ -140,7 +141,7 @@ function fixed(value: number): string {
 
 /** A text as HTML says it, within elements and quoted attributes. */
 function escaped(text: string): string {
-  return text
+  return printable(text)
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Sessions, Spread, Stats, StatsDay, StatsGroup, TallyKind } from "../index.ts";
+import { printable } from "../domain/show.ts";
 import { writeDurably } from "../sessions/durable-file.ts";
 import { statsKinds } from "../sessions/stats.ts";
 import { guardTarget } from "../sessions/target-file.ts";
@@ -158,7 +159,9 @@ function writeCsv(by: TallyKind, lines: readonly Line[]): void {
   const sums = by === "model" ? sumNames.filter((name) => name !== "conflicts") : sumNames;
   const names = by === "day" ? [...sums, ...dayCounts] : sums;
   const rows = lines.map((line) => [line.key ?? "", ...names.map((name) => String(line[name] ?? 0))]);
-  for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(cell).join(",")}\r\n`);
+  // A file gets the names as they are; a terminal must not act upon them.
+  const toCell = (text: string): string => cell(process.stdout.isTTY ? printable(text) : text);
+  for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(toCell).join(",")}\r\n`);
 }
 
 /** A cell after RFC 4180. A spreadsheet must not take a user's name for a formula. */

@@ -9,14 +9,33 @@ export function show(value: unknown): string {
 
 /** A text in quotation marks that it cannot end itself, cut after `lengthMax` characters. */
 export function quote(text: string, lengthMax: number): string {
-  return JSON.stringify(clip(text, lengthMax)).replace(steering, escape);
+  return printable(JSON.stringify(clip(text, lengthMax)));
 }
 
-// What JSON leaves as it is and a terminal or a log may act upon: the C1 controls, separators, changes of direction.
-const steering = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+// Control characters (C0, C1), line separators, format characters (changes of direction among them) and lone surrogates:
+// what a terminal acts upon, or what hides or reorders text. The two joiners stay, because emoji, Persian and the scripts of
+// India need them, and they do neither.
+const steering = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]--[\u200c-\u200d]]/gv;
+const steeringButLines = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]--[\u200c-\u200d\t\n]]/gv;
+
+/**
+ * A text as one line that is safe on a terminal and in a log: what could steer either is escaped as in JSON, so a text that
+ * is JSON keeps its value. Escaping twice changes nothing.
+ */
+export function printable(text: string): string {
+  return text.replace(steering, escape);
+}
+
+/** The same for a text of several lines: line feeds and tabs stay. */
+export function printableLines(text: string): string {
+  return text.replaceAll("\r\n", "\n").replace(steeringButLines, escape);
+}
+
+const shortEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 function escape(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
+  return shortEscapes[character] ?? units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
 /** The text, cut after `lengthMax` characters with a mark that it was. */

@@ -138,7 +138,7 @@ test("what others wrote cannot move the terminal's cursor", async () => {
   const { stdout } = await place.run(["sessions", "show", "s"]);
   // oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be there
   assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
-  assert.match(stdout, /user: gone next/);
+  assert.match(stdout, /user: \\u001b\[2Jgone\\nnext/);
 });
 
 test("a table keeps its columns where a name is wider than its characters", async () => {
