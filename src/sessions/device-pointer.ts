@@ -11,7 +11,13 @@ import { innerChange, liveMetadata } from "./inner-record.ts";
  */
 export type Pointer =
   | { readonly kind: "user"; readonly user: string }
-  | { readonly kind: "linked"; readonly session: string }
+  | {
+      readonly kind: "linked";
+      readonly session: string;
+      /** The first turn that the device can have said there, in the session that was created at `born`. @default 1 */
+      readonly from?: number;
+      readonly born?: number;
+    }
   | { readonly kind: "own"; readonly session: string };
 
 /** Kept so long after it was last of use; in use, it is prolonged at half of that. */

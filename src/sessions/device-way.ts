@@ -14,7 +14,8 @@ import { stateAt } from "../domain/states.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
-import { keyedName } from "./device-secret.ts";
+import { userName } from "./device-name.ts";
+import { deviceMarks } from "./device-traces.ts";
 import { Handle } from "./handle.ts";
 import { ensureFound, freshId, newSession, type NewSessionOptions } from "./opening.ts";
 
@@ -37,19 +38,6 @@ export interface Way extends Step {
   readonly session: string;
   /** The session as it was found, whoever's it is. */
   readonly record: SessionRecord | undefined;
-}
-
-export function deviceName(core: Core, tenant: string, device: string): string {
-  return `device_${keyedName(core, tenant, "device", device)}`;
-}
-
-/** True for the name of a device, which is also the id of its first session. */
-export function isDeviceName(name: string): boolean {
-  return /^device_[0-9a-f]{40}$/.test(name);
-}
-
-export function userName(core: Core, tenant: string, user: string): string {
-  return `user_${keyedName(core, tenant, "user", user)}`;
 }
 
 /** The ways of many, in order, in at most three round trips. */
@@ -105,6 +93,11 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       pointerChange(core, innerKey(tenant, last.name), last.found, { kind, session });
     if (isFree) {
       await prolong(core, way);
+      if (record !== undefined && ownSession(core, way) === undefined) {
+        // What is kept of it takes its marks along when it is begun afresh.
+        const marks = await deviceMarks(core, tenant, { ...way, ...last });
+        if (marks.length > 0) await core.commit(marks);
+      }
       const whose = user === null ? {} : { user };
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
       // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.
@@ -113,7 +106,8 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "restart", onEnded: "restart" });
       if (handle?.record.user === user) return handle;
     } else {
-      await core.commit([lead(`${last.name}_${freshId(core)}`, "own")]);
+      const marks = await deviceMarks(core, tenant, { ...way, ...last });
+      await core.commit([lead(`${last.name}_${freshId(core)}`, "own"), ...marks]);
     }
     way = await wayOf(core, tenant, way.name);
   }

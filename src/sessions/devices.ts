@@ -9,17 +9,10 @@ import type { SessionRecord } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
-import { innerKey, pointerChange, pointerOf, type Pointer } from "./device-pointer.ts";
-import {
-  deviceName,
-  openWay,
-  ownSession,
-  userName,
-  wayOf,
-  waysOf,
-  type DeviceOptions,
-  type Way,
-} from "./device-way.ts";
+import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
+import { deviceMarks } from "./device-traces.ts";
+import { deviceName, userName } from "./device-name.ts";
+import { openWay, ownSession, wayOf, waysOf, type DeviceOptions, type Way } from "./device-way.ts";
 import { isSame, keyedHash } from "./device-secret.ts";
 import { Handle } from "./handle.ts";
 import type { Reach } from "./reach.ts";
@@ -175,7 +168,8 @@ export class Devices {
         const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
         if (isTheirs) return await this.#open(name, options);
         const changes = await this.#claimed({ device, owner, user, keep });
-        if ((await core.commit(changes)).status === "ok") return await this.#open(name, options);
+        const marks = await deviceMarks(core, this.#tenant, device, { user, beside: changes });
+        if ((await core.commit([...changes, ...marks])).status === "ok") return await this.#open(name, options);
       }
       throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
     });
@@ -265,12 +259,12 @@ export class Devices {
     const core = this.#core;
     const key = innerKey(this.#tenant, name);
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const found = (await core.find(key))?.record;
-      const pointer = pointerOf(core, found);
-      if (pointer === undefined || !isLinked(pointer)) return false;
-      // Never back to its first session, which may be somebody else's by now.
+      const way = await wayOf(core, this.#tenant, name);
+      if (way.pointer === undefined || !isLinked(way.pointer)) return false;
+      // Never back to its first session, which may be another user's by now.
       const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
-      if ((await core.commit([pointerChange(core, key, found, own)])).status === "ok") return true;
+      const marks = await deviceMarks(core, this.#tenant, way);
+      if ((await core.commit([pointerChange(core, key, way.found, own), ...marks])).status === "ok") return true;
     }
     throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
   }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { removeSession } from "../domain/lifecycle.ts";
 import { innerScope } from "../domain/scope.ts";
 import { openSessions } from "../open.ts";
 import { putMark } from "./fork-marks.ts";
@@ -655,6 +656,104 @@ test("marks of an older version, which bear no time, work on", async () => {
   await bobs.update({ user: ada });
   await bobs.update({ user: "bob" });
   assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, ["f"]);
+});
+
+async function link(sessions: Sessions, device: string, to: string): Promise<Session> {
+  return await sessions.devices.link(device, (await sessions.devices.linkCode(to)).code);
+}
+
+/** As an older version leaves a store. */
+async function removeMarks({ sessions, store }: InMemory): Promise<void> {
+  const tenant = innerScope("default", "shared-forks");
+  const { records } = await store.find({ order: "key", tenant, now: 0, limit: 100 });
+  assert(records.length > 0);
+  for (const record of records) await coreOf(sessions).commit([removeSession(record)]);
+}
+
+test("every session that a device had as a guest goes with the user it logs in as", async () => {
+  for (const then of [
+    "stays",
+    "was claimed under an older version",
+    "is unlinked",
+    "is claimed by another",
+    "joins another's device",
+  ]) {
+    await using here = place({ ttl: "30d" });
+    const { sessions } = here;
+    const [phone, tablet] = [randomUUID(), randomUUID()];
+    await talk(await sessions.device(tablet), 1, "a word of another guest's");
+    await talk(await sessions.device(phone));
+    await here.clock.advance(31 * day);
+    await talk(await sessions.device(phone));
+    await talk(await sessions.device(tablet), 1, "a word of another guest's");
+    await link(sessions, phone, tablet);
+    await sessions.devices.unlink(phone);
+    await talk(await sessions.device(phone));
+    await link(sessions, phone, tablet);
+    await sessions.devices.claim(phone, ada);
+    await talk(await sessions.device(phone));
+    const shared = (await sessions.device(tablet)).id;
+    if (then.startsWith("was claimed")) await removeMarks(here);
+    if (then === "is unlinked") await sessions.devices.unlink(phone);
+    if (then === "is claimed by another") await sessions.devices.claim(phone, "bob");
+    if (then === "joins another's device") {
+      await sessions.devices.claim(tablet, "bob");
+      await link(sessions, phone, tablet);
+    }
+    if (/^(is|joins)/.test(then)) await talk(await sessions.device(phone), 1, "a word of Bob's");
+    assert.equal((await sessions.traces(ada)).sessions, 4, then);
+    const bobs = await sessions.traces("bob");
+    assert.equal(bobs.sessions, then === "is claimed by another" ? 1 : then === "joins another's device" ? 2 : 0, then);
+    const receipt = await sessions.erase({ user: ada });
+    assert.deepEqual([receipt.erased.sessions, receipt.erased.turns, receipt.sharedForks], [4, 8, none], then);
+    assert.equal((await sessions.traces(ada)).sessions, 0, then);
+    assert((await idsIn(sessions)).includes(shared), then);
+    assert.equal((await sessions.device(tablet)).info.turn, then === "joins another's device" ? 2 : 1, then);
+  }
+});
+
+test("what a guest said in a session that a link code shared is reported once that guest has logged in", async () => {
+  for (const leave of ["logs in", "unlinks", "shares another", "loses it to its user", "sees it begun afresh"]) {
+    await using here = place({ ttl: "30d" });
+    const { sessions } = here;
+    const [phone, tablet, other] = [randomUUID(), randomUUID(), randomUUID()];
+    await talk(await sessions.device(tablet), 1, "a word of another guest's");
+    let { id } = await link(sessions, phone, tablet);
+    await talk(await sessions.device(phone));
+    if (leave === "unlinks") await sessions.devices.unlink(phone);
+    if (leave === "shares another") await link(sessions, phone, other);
+    if (leave === "loses it to its user") {
+      await sessions.devices.claim(tablet, "bob");
+      await talk(await sessions.device(phone), 1);
+    }
+    if (leave === "sees it begun afresh") {
+      await here.clock.advance(31 * day);
+      await sessions.device(phone);
+      id = (await idsIn(sessions)).find((one) => one.startsWith(`${id}.`)) ?? "";
+    }
+    await sessions.devices.claim(phone, ada);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, [id], leave);
+    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, [id], leave);
+    assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0, leave);
+    assert(!(await idsIn(sessions)).includes(id), leave);
+  }
+});
+
+test("a guest who said nothing in a session shared by a link code leaves nothing there", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [phone, tablet] = [randomUUID(), randomUUID()];
+  await talk(await sessions.device(tablet), 3, "a word of another guest's");
+  await link(sessions, phone, tablet);
+  await sessions.devices.claim(phone, ada);
+  assert.deepEqual(await sessions.traces(ada), {
+    sessions: 1,
+    held: 0,
+    devices: 1,
+    ways: 1,
+    outbox: 0,
+    sharedForks: none,
+  });
 });
 
 test("a chain of forks, each another user's, is told to its end or taken to its end", async () => {

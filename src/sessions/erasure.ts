@@ -11,7 +11,7 @@ import { removeSession } from "../domain/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { isDeviceName } from "./device-way.ts";
+import { isDeviceName } from "./device-name.ts";
 import type { Outcome } from "../store/store.ts";
 import { signReceipt, subjectOf, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
 import { freeForks } from "./forks.ts";

@@ -11,6 +11,7 @@ import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
+import { isDeviceName } from "./device-name.ts";
 import { innerChange } from "./inner-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 
@@ -141,6 +142,12 @@ export async function* marksFor(core: Core, record: SessionRecord): AsyncGenerat
     if (next === undefined) return;
     after = { after: next };
   }
+}
+
+/** True for a session that a user's mark leads to: it is that user's, and of none that the device speaks for later. */
+export async function isMarked(core: Core, record: SessionRecord): Promise<boolean> {
+  for await (const { user } of marksFor(core, record)) if (user !== null && !isDeviceName(user)) return true;
+  return false;
 }
 
 /** Put down under this name that a session holds turns of a user's, once. @throws the store's errors */

@@ -4,7 +4,7 @@
  * or dead after five wrong tries; from then on it is gone, and nobody is told which of these it was.
  */
 import { tellLinked } from "../domain/claim.ts";
-import type { Change } from "../domain/change.ts";
+import { headOf, type Change } from "../domain/change.ts";
 import { codeLetters, parseLinkCode } from "../domain/device.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { removeSession } from "../domain/lifecycle.ts";
@@ -12,6 +12,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
+import { deviceMarks } from "./device-traces.ts";
 import { isSame, keyedHash, keyedName } from "./device-secret.ts";
 import { ownSession, waysOf, type Way } from "./device-way.ts";
 import { innerChange, liveMetadata } from "./inner-record.ts";
@@ -72,7 +73,9 @@ export async function redeemLinkCode(core: Core, tenant: string, device: string,
     }
     const [theirs, ours] = await waysOf(core, tenant, [content.device, device]);
     if (theirs === undefined || ours === undefined) throw new Error("each name has a way");
-    const changes = [removeSession(found), ...linked(core, tenant, theirs, ours)];
+    const user = theirs.user === null ? {} : { user: theirs.user };
+    const marks = await deviceMarks(core, tenant, ours, user);
+    const changes = [removeSession(found), ...linked(core, tenant, theirs, ours), ...marks];
     if ((await core.commit(changes)).status === "ok") return;
   }
   throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
@@ -107,9 +110,10 @@ function missed(core: Core, key: SessionKey, found: SessionRecord, content: Cont
 
 /** The second device joins the first one's user, or shares its session where it has no user. */
 function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Change[] {
-  const pointer: Pointer =
-    theirs.user === null ? { kind: "linked", session: theirs.session } : { kind: "user", user: theirs.user };
   const session = ownSession(core, theirs);
+  const since = session === undefined ? {} : { born: session.createdAt, from: headOf(session, "turns") + 1 };
+  const pointer: Pointer =
+    theirs.user === null ? { kind: "linked", session: theirs.session, ...since } : { kind: "user", user: theirs.user };
   return [
     pointerChange(core, innerKey(tenant, ours.name), ours.found, pointer),
     ...(session === undefined ? [] : [tellLinked(session, core.context())]),

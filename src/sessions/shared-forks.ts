@@ -4,6 +4,7 @@
  * before it goes, a mark is put down for each that stays. A session that becomes another's gets its mark with that change.
  */
 import type { SessionRecord } from "../domain/record.ts";
+import { isDeviceName } from "./device-name.ts";
 import { subjectOf } from "./erasure-receipt.ts";
 import {
   contentOf,
@@ -102,7 +103,7 @@ export async function* marksOf(subject: Subject): AsyncGenerator<Marked, void, v
 async function isAlone(subject: Subject, record: SessionRecord): Promise<boolean> {
   if (record.user !== null) return false;
   for await (const { user } of marksFor(subject.core, record)) {
-    if (user !== subject.user && user !== hashOf(subject)) return false;
+    if (user !== null && user !== subject.user && user !== hashOf(subject) && !isDeviceName(user)) return false;
   }
   return true;
 }

@@ -4,7 +4,9 @@ import type { SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
 import type { Core } from "./core.ts";
 import { innerKey } from "./device-pointer.ts";
-import { userName } from "./device-way.ts";
+import { userName } from "./device-name.ts";
+import { guestSessions } from "./guest-sessions.ts";
+import { isMarked } from "./fork-marks.ts";
 
 /** A user of a tenant, in a store and in what stands in for it. */
 export interface Subject {
@@ -27,16 +29,21 @@ export async function* waitingPages({ fallback, tenant, user }: Subject): AsyncG
 }
 
 /**
- * What leads from devices to the user, the user's own way included, and the sessions that the devices had as guests and that
- * are nobody's since.
+ * What leads from devices to the user, the user's own way included, and the sessions that the devices had as guests, where they
+ * name no user since and no mark leads to them.
  */
 export async function* devicePages({ core, tenant, user }: Subject): AsyncGenerator<{
   readonly pointers: readonly SessionRecord[];
   readonly guests: readonly SessionRecord[];
 }> {
   for await (const pointers of pagesOf(core, innerScope(tenant, "devices"), user)) {
-    const found = await core.findAll(pointers.map(({ id }): SessionKey => ({ tenant, id })));
-    yield { pointers, guests: found.filter((record) => record !== undefined).filter((one) => one.user === null) };
+    const guests: SessionRecord[] = [];
+    for (const { id } of pointers) {
+      for await (const record of guestSessions(core, tenant, id)) {
+        if (!(await isMarked(core, record))) guests.push(record);
+      }
+    }
+    yield { pointers, guests };
   }
   const own = (await core.find(innerKey(tenant, userName(core, tenant, user))))?.record;
   if (own !== undefined) yield { pointers: [own], guests: [] };

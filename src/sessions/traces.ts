@@ -1,5 +1,5 @@
 /** How much there is of a user. */
-import { isDeviceName } from "./device-way.ts";
+import { isDeviceName } from "./device-name.ts";
 import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 

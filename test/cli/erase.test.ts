@@ -73,7 +73,7 @@ test("forks of others that hold what the user said are named, and exit code 1 sa
 
   const second = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(second.code, 1);
-  assert.match(second.stderr, /incomplete: 1 forks .* \(carol's\), 1 of them under hold/);
+  assert.match(second.stderr, /incomplete: 1 sessions .* \(carol's\), 1 of them under hold/);
   assert.equal((await place.run(["sessions", "unhold", "carol's"])).code, 0);
   const third = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(third.code, 0, third.stderr);
