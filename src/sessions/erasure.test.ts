@@ -562,6 +562,29 @@ test("a session is followed through each of its users, until what they said is c
   assert.deepEqual(await idsIn(sessions), [session.id]);
 });
 
+for (const how of ["restored", "imported"] as const) {
+  test(`a snapshot that is ${how} over another user's session leaves that user's mark where the turns stay`, async () => {
+    await using here = place();
+    const { sessions } = here;
+    await talk(await sessions.create({ id: "s", user: "bob" }));
+    const bobs = await sessions.snapshot("s");
+    await (await sessions.get("s")).update({ user: ada });
+    const put = async (snapshot: typeof bobs): Promise<void> => {
+      if (how === "restored") await sessions.restore(snapshot, { onExists: "replace" });
+      else assert.equal((await sessions.import([JSON.stringify(snapshot)], { onExists: "replace" })).replaced, 1);
+    };
+    await put(bobs);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    await talk(await sessions.create({ id: "t", user: "bob" }), 2, "a word of Bob's");
+    const apart = await sessions.snapshot("t");
+    await sessions.remove("t");
+    await talk(await sessions.create({ id: "t", user: ada }), 1, "another secret of Ada's");
+    await put(apart);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    assert.equal((await sessions.get("t")).info.user, "bob");
+  });
+}
+
 test("a session that was made nobody's goes with the user who spoke in it", async () => {
   await using here = place();
   const { sessions } = here;

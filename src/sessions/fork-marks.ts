@@ -186,13 +186,14 @@ export async function markChange(core: Core, name: string, { record, ...said }: 
 export async function formerUserMarks(
   core: Core,
   before: SessionRecord,
-  after: Pick<SessionRecord, "user">,
+  after: Pick<SessionRecord, "user" | "createdAt">,
 ): Promise<readonly Change[]> {
   const { user, tenant } = before;
   if (user === null || user === after.user || isInnerScope(tenant)) return [];
   if (headOf(before, "turns") < firstOwn(before, "turns")) return [];
   const { from } = await theirs({ core, tenant, user }, before);
-  const holding = { record: before, from, until: core.now(), isTheirs: after.user === null };
+  const record = { ...before, createdAt: after.createdAt };
+  const holding = { record, from, until: core.now(), isTheirs: after.user === null };
   const change = await markChange(core, user, holding);
   return change === null ? [] : [change];
 }

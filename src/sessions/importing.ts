@@ -3,12 +3,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../domain/entry.ts";
 import { parseId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
-import { restoreSession, type Portable } from "../domain/snapshot.ts";
+import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { portableConversation, type Conversation } from "./conversation.ts";
 import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
-import { portableSession, replaceable } from "./snapshots.ts";
+import { portableSession, replaceable, restoredSession, standing } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import { inWindows, type WindowMax } from "./windows.ts";
 
@@ -67,9 +67,9 @@ export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy
     const arrived = found === undefined ? "restored" : await judge(core, arrival, policy);
     if (arrived === "present" || policy.dryRun) return arrived;
     const replaced = found && (await replaceable(core, found));
-    const outcome = await core.commit([restoreSession(portable, { key, found: replaced }, core.context())]);
+    const outcome = await core.commit(await restoredSession(core, portable, { key, found: replaced }));
     if (outcome.status === "ok") return arrived;
-    found = outcome.status === "conflict" ? outcome.current : undefined;
+    found = await standing(core, key, outcome);
   }
 }
 

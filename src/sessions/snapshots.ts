@@ -1,20 +1,21 @@
 /** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
 import { logsOf } from "../domain/archive.ts";
-import { headOf } from "../domain/change.ts";
+import { firstOwn, headOf, type Change } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import { mayLackItsBeginning } from "../domain/event.ts";
 import { parseId } from "../domain/ids.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { guardHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
-import { portableOf, restoreSession, type Portable } from "../domain/snapshot.ts";
+import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../domain/snapshot.ts";
 import { guardLease, sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
-import type { Loaded } from "../store/store.ts";
+import type { Loaded, Outcome } from "../store/store.ts";
 import type { Core } from "./core.ts";
-import { markShared } from "./fork-marks.ts";
+import { formerUserMarks, markShared } from "./fork-marks.ts";
 import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
+import { readLog } from "./log-reader.ts";
 import { agentId } from "./opening.ts";
 import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
@@ -110,16 +111,47 @@ export async function restoreOn(
   let key: SessionKey = { tenant, id: parseId(as ?? portable.record.id, "session id") };
   let found: SessionRecord | undefined;
   for (;;) {
-    const change = restoreSession(portable, { key, found }, core.context());
-    const outcome = await core.commit([change]);
+    const [change, ...marks] = await restoredSession(core, portable, { key, found });
+    const outcome = await core.commit([change, ...marks]);
     if (outcome.status === "ok" && change.record !== null) return new Handle(core, change.record);
-    const current = outcome.status === "conflict" ? outcome.current : undefined;
+    const current = await standing(core, key, outcome);
     found = undefined;
     if (current === undefined) continue; // it was removed meanwhile
     if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
     if (onExists === "replace") found = await replaceable(core, current);
     else key = { tenant, id: agentId(core, portable.record.agent) };
   }
+}
+
+/**
+ * The change that puts a session back, and with it the mark of the user whose session it takes from, where the turns stay.
+ * @throws SessionError `session_held`, `session_forked`
+ */
+export async function restoredSession(
+  core: Core,
+  portable: Portable,
+  place: RestoredPlace,
+): Promise<readonly [Change, ...Change[]]> {
+  const change = restoreSession(portable, place, core.context());
+  if (place.found === undefined) return [change];
+  const { user, createdAt } = portable.record;
+  const arriving = portable.logs.get("turns") ?? [];
+  const staying = await sharesTurn(core, place.found, arriving);
+  return [change, ...(staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [])];
+}
+
+/** True where the first turn that is the session's own arrives as it stands. */
+async function sharesTurn(core: Core, record: SessionRecord, arriving: readonly Entry[]): Promise<boolean> {
+  const from = firstOwn(record, "turns");
+  const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
+  const other = arriving[from - 1];
+  return entry !== undefined && other !== undefined && entry.at === other.at && entry.data === other.data;
+}
+
+/** The session that stands after a commit that did not land, which may have met a mark that moved. */
+export async function standing(core: Core, key: SessionKey, outcome: Outcome): Promise<SessionRecord | undefined> {
+  const current = outcome.status === "conflict" ? outcome.current : undefined;
+  return current === undefined || current.tenant === key.tenant ? current : (await core.find(key))?.record;
 }
 
 /** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `session_held` */
