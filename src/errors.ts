@@ -38,7 +38,7 @@ export interface ErrorDetails {
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "pieces"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
-  readonly agent_unknown: { agent: string; known: readonly string[] };
+  readonly agent_unknown: { agent: string; /** Not told to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string; line?: number; reason: string };
 
   // The session
@@ -203,7 +203,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   agent_unknown: {
     status: 404,
     retryable: false,
-    message: (d) => `no agent is named ${JSON.stringify(d.agent)}; known: ${d.known.join(", ") || "none"}`,
+    message: (d) =>
+      `no agent is named ${JSON.stringify(d.agent)}${d.known === undefined ? "" : `; known: ${d.known.join(", ") || "none"}`}`,
   },
   agents_file_invalid: {
     status: 400,

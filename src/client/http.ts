@@ -78,8 +78,11 @@ export class Http {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, String(value));
     }
+    guardPath(target, path);
     const response = await fetch(target, {
       method,
+      // Where an answer redirects to, the key or the device's id must not follow.
+      redirect: "error",
       headers: { accept, ...(body === undefined ? {} : { "content-type": "application/json" }), ...own, ...headers },
       ...(body === undefined ? {} : { body: toJson(body, "request") }),
       ...(signal === undefined ? {} : { signal }),
@@ -110,6 +113,14 @@ export class Http {
       ...(signal === undefined ? {} : { signal }),
     });
   }
+}
+
+/** URLs swallow the segments "." and "..": the request would be about something else. @throws SessionError `id_invalid` */
+function guardPath(target: URL, path: string): void {
+  if (target.pathname.endsWith(path)) return;
+  const segment = path.split("/").find((one) => one === "." || one === "..") ?? path;
+  const reason = "cannot stand in a URL, which takes it for a step in the path";
+  throw new SessionError("id_invalid", { name: "the id", value: JSON.stringify(segment.slice(0, 100)), reason });
 }
 
 /** Busy sessions are the caller's to wait for; what the server cannot do just now is tried again. */

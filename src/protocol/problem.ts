@@ -24,6 +24,29 @@ export type Audience = "operator" | "device";
 const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
 
 /**
+ * What a device is told of errors whose text or details name agents, instances or what operators wrote: the text, and the
+ * details that stay.
+ */
+const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
+  agent_unknown: { detail: "no agent of this name is open to devices", details: ["agent"] },
+  agent_not_routed: { detail: "no agent fits the message; nothing was written", details: ["sessionId"] },
+  busy: {
+    detail: 'the session is answering; wait, or choose the busy policy "queue" or "interrupt"',
+    details: ["sessionId", "heldForMs"],
+  },
+  fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
+  model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },
+  session_held: { detail: "nothing of the session may be deleted", details: ["sessionId"] },
+  turn_open: { detail: "a turn of the session is in progress; wait for its end", details: ["sessionId", "turn"] },
+};
+
+/** Details that no caller over HTTP is told: where hosts listen is for hosts, and for the log. */
+const innerDetails: Partial<Record<ErrorCode, string>> = {
+  not_owner: "the session lives in another host, to which this request is not sent on; try again",
+  owner_unreachable: "the host in which the session lives cannot be reached; try again",
+};
+
+/**
  * What goes wrong inside is for the log: outside, only its code tells of it. What a model's endpoint or a tool said when it
  * failed may hold addresses and credentials of theirs, so that devices are not told it either.
  */
@@ -35,15 +58,33 @@ export function problemOf(
     audience === "device"
       ? isOfServer(error) || error.status === 502
       : isOfServer(error) && !ofLiveSessions.includes(error.code);
+  const { detail, details } = isInner
+    ? { detail: `the service cannot do this now; its log tells more under request ${requestId}`, details: undefined }
+    : toldOf(error, audience);
   return {
     type: `urn:perdure:error:${error.code}`,
     title: error.code.replaceAll("_", " "),
     status: error.status,
-    detail: isInner ? `the service cannot do this now; its log tells more under request ${requestId}` : error.message,
+    detail,
     code: error.code,
-    ...(isInner ? {} : { details: error.details }),
+    ...(details === undefined ? {} : { details }),
     instance: requestId,
   };
+}
+
+function toldOf(error: SessionError, audience: Audience): { readonly detail: string; readonly details: object } {
+  const told = audience === "device" ? toldToDevices[error.code] : undefined;
+  const entries = Object.entries(error.details);
+  if (told !== undefined) {
+    return {
+      detail: told.detail,
+      details: Object.fromEntries(entries.filter(([name]) => told.details.includes(name))),
+    };
+  }
+  const detail = innerDetails[error.code];
+  if (detail === undefined) return { detail: error.message, details: error.details };
+  const outer = entries.filter(([name]) => ["sessionId", "tenant", "reason"].includes(name));
+  return { detail, details: Object.fromEntries(outer) };
 }
 
 function isOfServer({ status }: SessionError): boolean {

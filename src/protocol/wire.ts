@@ -97,6 +97,19 @@ export function wireSession(info: SessionInfo): WireSession {
   };
 }
 
+/** A session as its reader may see it: what operators noted about it is not for devices, nor that they hold it. */
+export function wireSessionFor(audience: Audience, info: SessionInfo): WireSession {
+  const wire = wireSession(info);
+  if (audience === "operator") return wire;
+  return { ...wire, hold: null, floor: wire.floor === null ? null : { ...wire.floor, note: null } };
+}
+
+/** The active agent as its reader may see it: the note is for the agent. */
+export function wireFloorFor(audience: Audience, floor: ActiveAgent): WireFloor {
+  const wire = wireFloor(floor);
+  return audience === "operator" ? wire : { ...wire, note: null };
+}
+
 export function wireHost(
   metrics: HostMetrics,
   sessions: readonly LiveInfo[],

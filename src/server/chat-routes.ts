@@ -1,7 +1,7 @@
 /** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { MessageInput, Session } from "../index.ts";
+import type { MessageInput, Session, Sessions } from "../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -39,6 +39,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c, { body: { message: question, agent, busy } }) => {
       guardSaidByUser(question);
+      if (agent !== undefined) guardOpenAgent(sessions, agent);
       const session = await sessions.device(deviceOrNew(c, sessions));
       c.set("session", session.id);
       const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
@@ -135,6 +136,7 @@ export function addChatRoutes(shared: Shared): void {
       answers: { 200: { description: "the agent", schema: floorAnswer } },
     },
     async (c, { body }) => {
+      guardOpenAgent(sessions, body.agent);
       const session = await sessions.device(deviceOf(c, sessions));
       c.set("session", session.id);
       return await handOffReply(c, session, body);
@@ -178,6 +180,18 @@ function guardSaidByUser(said: MessageInput): void {
     const reason = `has the role ${JSON.stringify(role)?.slice(0, 40)}; a device speaks as "user"`;
     throw new SessionError("message_invalid", { path: "message", reason });
   }
+}
+
+/**
+ * A device may name the default agent and those that are open to devices. Any other is to it as one that does not exist.
+ * Where no agents are named at all there is nothing that a name opens.
+ * @throws SessionError `agent_unknown`
+ */
+function guardOpenAgent({ agents }: Sessions, agent: string): void {
+  if (agents === undefined) return;
+  const { openToDevices, default: isDefault = false } = agents.get(agent) ?? {};
+  if (openToDevices ?? isDefault) return;
+  throw new SessionError("agent_unknown", { agent });
 }
 
 const ttlSeconds = z

@@ -1,5 +1,7 @@
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import { SessionError } from "../errors.ts";
+import { problemOf, problemType } from "../protocol/problem.ts";
 import type { Server } from "./app.ts";
 
 /** Where to listen. */
@@ -27,7 +29,7 @@ export async function listen(
   server: Server | Promise<Server>,
   { port = 8080, host = "127.0.0.1" }: ListenOptions = {},
 ): Promise<Listening> {
-  const http = createAdaptorServer({ fetch: (request) => answer(server, request) });
+  const http = createAdaptorServer({ fetch: (request, env) => answer(server, request, env) });
   await new Promise<void>((resolve, reject) => {
     http.once("error", reject);
     http.listen(port, host, resolve);
@@ -53,8 +55,21 @@ export async function listen(
   };
 }
 
-function answer(server: Server | Promise<Server>, request: Request): Response | Promise<Response> {
-  return server instanceof Promise ? server.then((made) => made.fetch(request)) : server.fetch(request);
+function answer(server: Server | Promise<Server>, request: Request, env: unknown): Response | Promise<Response> {
+  if (hasDotSegment((env as HttpBindings).incoming.url ?? "")) return normalised();
+  return server instanceof Promise ? server.then((made) => made.fetch(request, env)) : server.fetch(request, env);
+}
+
+/** A path that the URL of the request does not hold as it was sent: it would be about something else. */
+function hasDotSegment(url: string): boolean {
+  const [path = ""] = url.split(/[?#]/, 1);
+  return /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.test(path);
+}
+
+function normalised(): Response {
+  const error = new SessionError("request_invalid", { path: "path", reason: 'has a segment "." or ".."' });
+  const problem = problemOf(error, { requestId: crypto.randomUUID(), audience: "device" });
+  return new Response(JSON.stringify(problem), { status: error.status, headers: { "content-type": problemType } });
 }
 
 async function stop(server: Server | Promise<Server>): Promise<void> {

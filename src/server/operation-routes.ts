@@ -15,6 +15,10 @@ export function addOperationRoutes(
   { metrics, version, openMetrics }: { metrics: ServerMetrics; version: string; openMetrics: boolean },
 ): void {
   const { sessions, table, stop } = shared;
+  // Made once, when they are first asked for: by then all routes are there.
+  let document: ReturnType<typeof openapiOf> | undefined;
+  let page: ReturnType<typeof docsPage> | undefined;
+  const openapi = (): NonNullable<typeof document> => (document ??= openapiOf(table, version));
 
   addRoute(
     shared,
@@ -100,7 +104,7 @@ export function addOperationRoutes(
       scope: "open",
       answers: { 200: { description: "the document" } },
     },
-    async (c) => c.json(openapiOf(table, version)),
+    async (c) => c.json(openapi()),
   );
 
   addRoute(
@@ -114,7 +118,7 @@ export function addOperationRoutes(
     },
     async (c) => {
       c.header("content-security-policy", docsPolicy);
-      return c.html(docsPage(openapiOf(table, version)));
+      return c.html((page ??= docsPage(openapi())));
     },
   );
 }

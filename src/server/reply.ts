@@ -1,34 +1,37 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { wireEtag, wireFloor, wireSession } from "../protocol/wire.ts";
+import { wireEtag, wireFloorFor, wireSessionFor } from "../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
 import { eventStream, wantsStream } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
-/** The key under which a repeated request is the same write; percent-encoded where a header could not hold it. */
+/**
+ * The key under which a repeated request is the same write. The header is percent-encoded, so that it holds any text.
+ * @throws SessionError `request_invalid` for what is no percent-encoded text: read as it is, it would be another's key
+ */
 export function idempotencyKey(c: RequestContext): { key?: string } {
   const sent = c.req.header("idempotency-key");
   if (sent === undefined) return {};
   try {
     return { key: decodeURIComponent(sent) };
-  } catch {
-    // A percent sign that encodes nothing is a percent sign.
-    return { key: sent };
+  } catch (cause) {
+    const reason = "is not percent-encoded; write a percent sign as %25";
+    throw new SessionError("request_invalid", { path: "header idempotency-key", reason }, { cause });
   }
 }
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
   c.set("session", info.id);
   c.header("etag", wireEtag(info));
-  return jsonAnswer(c, wireSession(info), status);
+  return jsonAnswer(c, wireSessionFor(c.get("audience"), info), status);
 }
 
 /** Who has the floor, or 204 where nobody has it. */
 export async function floorReply(c: RequestContext, session: Session | undefined): Promise<Response> {
   const active = (await session?.activeAgent()) ?? null;
-  return active === null ? c.body(null, 204) : jsonAnswer(c, wireFloor(active));
+  return active === null ? c.body(null, 204) : jsonAnswer(c, wireFloorFor(c.get("audience"), active));
 }
 
 /** What `PUT …/lock` takes. */
@@ -44,7 +47,7 @@ export async function handOffReply(c: RequestContext, session: Session, lock: Lo
     ...(ttlSeconds === undefined ? {} : { ttl: Math.max(1, Math.round(ttlSeconds * 1000)) }),
     ...(note === undefined ? {} : { note }),
   });
-  return jsonAnswer(c, wireFloor(active));
+  return jsonAnswer(c, wireFloorFor(c.get("audience"), active));
 }
 
 /** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */

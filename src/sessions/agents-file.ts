@@ -15,6 +15,7 @@ const settings = [
   "description",
   "keywords",
   "default",
+  "openToDevices",
   "retention",
   "budget",
 ];
@@ -62,6 +63,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
     } else if (setting === "default") {
       agent.default = flag(member.value, `default of ${called}`, invalid);
+    } else if (setting === "openToDevices") {
+      agent.openToDevices = flag(member.value, `openToDevices of ${called}`, invalid);
     } else if (setting === "retention") {
       agent.retention = policies(member.value, `retention of ${called}`, invalid);
     } else if (setting === "budget") {

@@ -21,6 +21,8 @@ export interface Agent {
   readonly keywords?: readonly string[];
   /** It answers where no agent fits, and has the sessions that name nobody. At most one is. @default false */
   readonly default?: boolean;
+  /** Devices may name it in a message or hand off to it. @default only where it is the default agent */
+  readonly openToDevices?: boolean;
   /** Life of its sessions after their last activity. */
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */

@@ -51,7 +51,7 @@ test("a repeated message with the same key is the same turn; with another text i
 });
 
 test("the floor: given, seen and given back; whoever has it answers", async () => {
-  await using here = serve({ agents: { assistant: {}, scheduling: {} } });
+  await using here = serve({ agents: { assistant: {}, scheduling: { openToDevices: true } } });
   const device = randomUUID();
   const put = await here.call("PUT", "/v1/chat/lock", {
     device,
