@@ -183,6 +183,8 @@ export interface Instance {
   readonly startedAt: string;
   /** Where a host of live sessions is spoken to, a URL; null for other programs. */
   readonly address: string | null;
+  /** How long after its last heartbeat others may take it for gone, ms; null: it does not say. */
+  readonly staleAfterMs: number | null;
   /** The last heartbeat, epoch ms of the store's clock. */
   readonly seenAt: number;
 }

@@ -5,6 +5,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core.ts";
 import type { EnsureOptions } from "../sessions/opening.ts";
 import { Returns } from "./returns.ts";
+import { isLive } from "../sessions/liveness.ts";
 import { Residence } from "../sessions/residence.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
@@ -357,7 +358,8 @@ export class Host implements AsyncDisposable {
 
   async #takeOverFromDead(): Promise<void> {
     const { now, instances } = await this.#core.store.instances("hosts");
-    const dead = instances.filter(({ seenAt }) => now - seenAt > this.#core.options.staleAfterMs);
+    const { staleAfterMs } = this.#core.options;
+    const dead = instances.filter((instance) => !isLive(instance, { now, staleAfterMs }));
     if (dead.every(({ id }) => this.#buried.has(id))) return;
     await this.recover({ mode: "eager" });
     this.#buried = new Set(dead.map(({ id }) => id));

@@ -42,7 +42,7 @@ async function place(options: Partial<HostOptions> = {}): Promise<Place> {
     other,
     async lose() {
       const id = coreOf(here).instance.id;
-      const self = { id, host: "", pid: 0, machine: "", startedAt: "", address: null };
+      const self = { id, host: "", pid: 0, machine: "", startedAt: "", address: null, staleAfterMs: null };
       await store.heartbeat(self, { leaving: true });
     },
     async [Symbol.asyncDispose]() {

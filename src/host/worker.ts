@@ -172,7 +172,15 @@ export class Worker {
   /** Its leases are nobody's from here on. */
   async #leave(): Promise<void> {
     if (this.#instance === undefined) return;
-    const self = { id: this.#instance, host: "", pid: 0, machine: "", startedAt: "", address: null };
+    const self = {
+      id: this.#instance,
+      host: "",
+      pid: 0,
+      machine: "",
+      startedAt: "",
+      address: null,
+      staleAfterMs: null,
+    };
     try {
       await this.#core.store.heartbeat(self, { leaving: true });
     } catch {

@@ -238,3 +238,19 @@ test("while others write there is no false alarm, and a repair meanwhile loses n
   assert.deepEqual(found, []);
   assert.deepEqual(await findings(place), []);
 });
+
+test("the doctor leaves a lease alone whose holder beats as rarely as it said, and clears it once that holder is silent for longer", async () => {
+  await using place = inMemory({ staleAfter: "10s" });
+  const patient = place.another({ staleAfter: "2m" });
+  const session = await patient.create({ id: "s" });
+  const turn = await session.begin("hello?");
+  await place.clock.advance(60_000);
+  const first = await place.sessions.doctor({ repair: true });
+  assert.deepEqual([first.findings, first.repaired], [0, 0]);
+  assert.equal(await session.holder().then((holder) => holder?.alive), true);
+  await place.clock.advance(61_000);
+  const kinds: string[] = [];
+  await place.sessions.doctor({ repair: true, onFinding: ({ kind }) => kinds.push(kind) });
+  assert.deepEqual(kinds, ["lease"]);
+  await assert.rejects(turn.seal({ output: [] }), { code: "fenced" });
+});

@@ -16,7 +16,15 @@ test("hosts are known by their address, once each, with their workers; one that 
   await instance();
   const silent = await instance("http://silent.test");
   await clock.advance(60_000);
-  await store.heartbeat({ id: "gone", host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://here.test" });
+  await store.heartbeat({
+    id: "gone",
+    host: "h",
+    pid: 1,
+    machine: "m",
+    startedAt: "0",
+    address: "http://here.test",
+    staleAfterMs: null,
+  });
   await clock.advance(20_000);
   const here = [await instance("http://here.test"), await instance("http://here.test")];
   const looking = Sessions.on(store, { clock, sweep: false });
@@ -42,7 +50,7 @@ test("however many workers a host has, the other hosts are told of", async () =>
   const clock = scriptedClock();
   const store = openMemory({ clock });
   await using looking = Sessions.on(store, { clock, sweep: false });
-  const host = { host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://few.test" };
+  const host = { host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://few.test", staleAfterMs: null };
   await store.heartbeat({ ...host, id: "few" });
   await clock.advance(1);
   const crowd = { ...host, pid: 2, address: "http://crowd.test" };

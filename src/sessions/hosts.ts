@@ -1,5 +1,5 @@
 import type { Core } from "./core.ts";
-import { mayLive } from "./process-identity.ts";
+import { isLive } from "./liveness.ts";
 
 /** A host of live sessions that says where it is spoken to. */
 export interface HostInfo {
@@ -21,7 +21,7 @@ export async function hostsOn({ store, options: { staleAfterMs } }: Core): Promi
   for (const instance of instances) {
     const { address, host, pid, seenAt } = instance;
     if (address === null || hosts.get(address)?.alive === true) continue;
-    const alive = now - seenAt <= staleAfterMs && mayLive(instance);
+    const alive = isLive(instance, { now, staleAfterMs });
     if (alive || !hosts.has(address)) hosts.set(address, { address, host, pid, seenAt: new Date(seenAt), alive });
   }
   return [...hosts.values()];

@@ -4,7 +4,8 @@ import { sortableId } from "../domain/ids.ts";
 import { leaseRuns } from "../domain/leases.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
-import { mayLive, ownIdentity, type ProcessIdentity } from "./process-identity.ts";
+import { isLive } from "./liveness.ts";
+import { ownIdentity, type ProcessIdentity } from "./process-identity.ts";
 
 /**
  * This process among those that share the store: one heartbeat for all its leases, from the first lease on. It also
@@ -31,7 +32,7 @@ export class InstanceKeeper {
     this.#clock = clock;
     this.#staleAfterMs = staleAfterMs;
     this.id = `i_${sortableId(clock.now(), clock.random(16))}`;
-    this.#self = { id: this.id, address: null, ...ownIdentity() };
+    this.#self = { id: this.id, address: null, staleAfterMs, ...ownIdentity() };
   }
 
   /**
@@ -113,7 +114,7 @@ export class InstanceKeeper {
     if (!leaseRuns(lease, now)) return false;
     if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence));
     const holder = instances[0];
-    return holder !== undefined && now - holder.seenAt <= this.#staleAfterMs && mayLive(holder);
+    return holder !== undefined && isLive(holder, { now, staleAfterMs: this.#staleAfterMs });
   }
 
   /** Say goodbye, so that nobody waits for a heartbeat to grow stale. */

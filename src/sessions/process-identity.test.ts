@@ -28,6 +28,13 @@ test("a later process with the same id is not taken for the earlier one", linux,
   assert(!mayLive({ ...own, startedAt: String(Number(own.startedAt) - 1) }));
 });
 
+test("a process that this user may not look at is taken for alive while it exists, and for gone when it does not", () => {
+  const own = ownIdentity();
+  const hidden = { statOf: () => undefined };
+  assert(mayLive(own, { ...hidden, exists: () => true }));
+  assert(!mayLive(own, { ...hidden, exists: () => false }));
+});
+
 test("of other machines nothing is known here: their processes may live", () => {
   assert(mayLive({ ...ownIdentity(), machine: "another", pid: 999_999_999 }));
 });

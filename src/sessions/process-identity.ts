@@ -15,25 +15,47 @@ export function ownIdentity(): ProcessIdentity {
     host: hostname(),
     pid: process.pid,
     machine: machineName(),
-    startedAt: startOf("self") ?? "",
+    startedAt: startIn(ofThisMachine.statOf(process.pid) ?? "") ?? "",
   };
 }
 
-/** False only where the process is certainly gone. */
-export function mayLive(instance: ProcessIdentity): boolean {
-  if (instance.machine !== machineName()) return true;
-  if (process.platform === "linux") {
-    const startedAt = startOf(instance.pid);
-    return startedAt !== undefined && (instance.startedAt === "" || startedAt === instance.startedAt);
-  }
-  try {
-    process.kill(instance.pid, 0);
-    return true;
-  } catch (error) {
-    // ESRCH: no such process. Anything else (EPERM) means that there is one.
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
+/** What this process can see of another one. */
+export interface ProcessView {
+  /** False where no process has this id. The system tells that also of processes of other users. */
+  exists(pid: number): boolean;
+  /** The text of /proc/PID/stat; undefined where it is hidden from this user, or not there. */
+  statOf(pid: number): string | undefined;
 }
+
+/** False only where the process is certainly gone. What is hidden from this user may live: its heartbeat decides. */
+export function mayLive(instance: ProcessIdentity, view: ProcessView = ofThisMachine): boolean {
+  if (instance.machine !== machineName()) return true;
+  if (!view.exists(instance.pid)) return false;
+  const stat = process.platform === "linux" ? view.statOf(instance.pid) : undefined;
+  if (stat === undefined) return true;
+  const startedAt = startIn(stat);
+  return startedAt !== undefined && (instance.startedAt === "" || startedAt === instance.startedAt);
+}
+
+const ofThisMachine: ProcessView = {
+  exists(pid) {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch (error) {
+      // ESRCH: no such process. Anything else (EPERM) means that there is one.
+      return (error as NodeJS.ErrnoException).code !== "ESRCH";
+    }
+  },
+  statOf(pid) {
+    try {
+      return readFileSync(`/proc/${pid}/stat`, "utf8");
+    } catch {
+      // Mounted with hidepid, or the process ended in this moment: the next look says so.
+      return undefined;
+    }
+  },
+};
 
 let machine: string | undefined;
 
@@ -52,15 +74,8 @@ function linuxMachine(): string {
   }
 }
 
-/** The start time of a live process in clock ticks since boot; undefined where it is gone or a zombie. */
-function startOf(pid: number | "self"): string | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    // No such process, or no /proc: either way there is nothing to compare.
-    return undefined;
-  }
+/** The start time of a live process in clock ticks since boot; undefined for a zombie. */
+function startIn(stat: string): string | undefined {
   // The command's name stands in brackets and may hold anything: fields are counted from the last one. proc(5).
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state] = fields;

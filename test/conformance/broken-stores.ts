@@ -291,6 +291,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
           machine: "machine",
           startedAt: "12345",
           address: null,
+          staleAfterMs: null,
           seenAt: 0,
         })),
       }),

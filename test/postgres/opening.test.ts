@@ -100,7 +100,15 @@ test("a program runs without the right to change the schema, once somebody has m
   const [loaded] = await store.load([{ key: record, tails: [{ log: "turns", last: 1 }] }]);
   assert.equal(loaded?.tails[0]?.length, 1);
   assert.equal((await store.find({ order: "recent", tenant: "default", now: 0, limit: 5 })).records.length, 1);
-  await store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null });
+  await store.heartbeat({
+    id: "i",
+    host: "h",
+    pid: 1,
+    machine: "m",
+    startedAt: "0",
+    address: null,
+    staleAfterMs: null,
+  });
   assert.equal((await store.instances(["i"])).instances.length, 1);
   await store.close();
 });

@@ -190,7 +190,7 @@ test("a record whose version went back is named, and nothing is written upon it"
 
 test("instances and lanes that ended long ago are forgotten", async () => {
   const beat = (id: string): Promise<void> =>
-    store.heartbeat({ id, host: "h", pid: 1, machine: "m", startedAt: "0", address: null });
+    store.heartbeat({ id, host: "h", pid: 1, machine: "m", startedAt: "0", address: null, staleAfterMs: null });
   for (const id of ["dead", "drowsy"]) await beat(id);
   await query(server.url(), "update perdure.instances set seen_at = seen_at - 86401000 where id = 'dead'");
   await query(server.url(), "update perdure.instances set seen_at = seen_at - 86000000 where id = 'drowsy'");

@@ -219,7 +219,15 @@ export async function compareStores(
       }
       case "beat": {
         const id = scope + one.instance;
-        const beat = { id, host: "host", pid: 1, machine: "machine", startedAt: "0", address: null };
+        const beat = {
+          id,
+          host: "host",
+          pid: 1,
+          machine: "machine",
+          startedAt: "0",
+          address: null,
+          staleAfterMs: null,
+        };
         await same(
           (either) => either.heartbeat(beat, { leaving: one.leaving }),
           () => undefined,

@@ -224,7 +224,7 @@ export class PostgresStore implements Store {
   }
 
   async heartbeat(
-    { id, host, pid, machine, startedAt, address }: Omit<Instance, "seenAt">,
+    { id, host, pid, machine, startedAt, address, staleAfterMs }: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     this.#database.guardOpen();
@@ -240,11 +240,12 @@ export class PostgresStore implements Store {
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
          )
        )
-       insert into ${instances} (id, host, pid, machine, started_at, address, seen_at)
-         values ($1, $2, $3, $4, $5, $6, ${nowMs})
+       insert into ${instances} (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)
+         values ($1, $2, $3, $4, $5, $6, $7, ${nowMs})
        on conflict (id) do update set host = excluded.host, pid = excluded.pid, machine = excluded.machine,
-         started_at = excluded.started_at, address = excluded.address, seen_at = excluded.seen_at`,
-      [id, host, pid, machine, startedAt, address],
+         started_at = excluded.started_at, address = excluded.address,
+         stale_after_ms = excluded.stale_after_ms, seen_at = excluded.seen_at`,
+      [id, host, pid, machine, startedAt, address, staleAfterMs],
     );
   }
 
@@ -262,7 +263,7 @@ export class PostgresStore implements Store {
     const [row] = await this.#ask(
       `select ${nowMs} as now, (
          select json_agg(json_build_object('id', id, 'host', host, 'pid', pid, 'machine', machine,
-           'startedAt', started_at, 'address', address, 'seenAt', seen_at))::text
+           'startedAt', started_at, 'address', address, 'staleAfterMs', stale_after_ms, 'seenAt', seen_at))::text
          from (select * from ${this.#schema}.instances where ${which}) as found
        ) as instances`,
       ids === "hosts" ? [] : [JSON.stringify(ids)],

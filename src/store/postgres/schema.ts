@@ -126,4 +126,10 @@ ${loadSessionsWithBytes(schema)}`,
     breaking: false,
     sql: ({ schema }) => loadSessionsWithinBytes(schema),
   },
+  {
+    version: 6,
+    title: "how long an instance may be silent",
+    breaking: false,
+    sql: ({ schema }) => `alter table ${schema}.instances add column stale_after_ms bigint;`,
+  },
 ];

@@ -35,6 +35,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     'started_at text collate "C" not null',
     "seen_at bigint not null",
     'address text collate "C"',
+    "stale_after_ms bigint",
   ],
   lanes: [
     "id uuid not null",

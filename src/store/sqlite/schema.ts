@@ -71,4 +71,9 @@ export const migrations: readonly Migration[] = [
     title: "archives as bytes",
     sql: "alter table entries add column bytes blob",
   },
+  {
+    version: 5,
+    title: "how long an instance may be silent",
+    sql: "alter table instances add column stale_after_ms integer",
+  },
 ];

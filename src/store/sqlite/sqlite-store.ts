@@ -269,10 +269,10 @@ export class SqliteStore implements Store {
     { leaving = false }: { readonly leaving?: boolean } = {},
   ): Promise<void> {
     const now = this.#clock.now();
-    const { id, host, pid, machine, startedAt, address } = instance;
+    const { id, host, pid, machine, startedAt, address, staleAfterMs } = instance;
     await this.#write(() => {
       if (leaving) this.#sql.removeInstance.run(id);
-      else this.#sql.beat.run(id, host, pid, machine, startedAt, address, now);
+      else this.#sql.beat.run(id, host, pid, machine, startedAt, address, staleAfterMs, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
     });
   }

@@ -42,7 +42,8 @@ export function prepareAll(database: DatabaseSync): Statements {
   const entries = (text: string): StatementSync => arrays(`select seq, key, at, coalesce(bytes, data) ${text}`);
   const instances = (which: string): StatementSync =>
     sql(`
-      select id, host, pid, machine, started_at as startedAt, address, seen_at as seenAt from instances where ${which}`);
+      select id, host, pid, machine, started_at as startedAt, address,
+        stale_after_ms as staleAfterMs, seen_at as seenAt from instances where ${which}`);
   // A bare "?" could be 'events', for which there is an index of its own: to choose, SQLite would prepare the statement
   // anew at every run. The plus keeps it from looking at the value.
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
@@ -75,7 +76,8 @@ export function prepareAll(database: DatabaseSync): Statements {
     rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),
     rangeDown: entries(`${ofLog} and seq between ? and ? order by seq desc limit ?`),
     beat: sql(`
-      insert or replace into instances (id, host, pid, machine, started_at, address, seen_at) values (?, ?, ?, ?, ?, ?, ?)`),
+      insert or replace into instances (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)
+      values (?, ?, ?, ?, ?, ?, ?, ?)`),
     removeInstance: sql("delete from instances where id = ?"),
     forgetInstances: sql("delete from instances where seen_at < ?"),
     instances: instances("id in (select value from json_each(?))"),

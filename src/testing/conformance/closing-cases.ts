@@ -15,7 +15,15 @@ export function closingCases(check: Check): void {
     const kept = await land(store, stepOf(first, { splices: [sampleSplice("chunks", 1, [])] }));
     const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
     await commitOne(store, removeSession(removed));
-    await store.heartbeat({ id: bench.tenant, host: "h", pid: 1, machine: "m", startedAt: "0", address: null });
+    await store.heartbeat({
+      id: bench.tenant,
+      host: "h",
+      pid: 1,
+      machine: "m",
+      startedAt: "0",
+      address: null,
+      staleAfterMs: null,
+    });
     const before = await see(store, keyOf(kept), logs);
     await store.close();
 
@@ -87,7 +95,8 @@ export function closingCases(check: Check): void {
     tally: (store) => store.tally({ tenant: "t", now: 0, by: [], limit: 1 }),
     inspect: (store) => store.inspect(),
     forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
-    heartbeat: (store) => store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null }),
+    heartbeat: (store) =>
+      store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null, staleAfterMs: null }),
     instances: (store) => store.instances([]),
     scrub: (store) => store.scrub(),
   };

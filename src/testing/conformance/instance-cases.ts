@@ -6,7 +6,7 @@ import { oddIds } from "./odd-texts.ts";
 
 export function instanceCases(check: Check): void {
   check("heartbeats: an instance is known by what it said, at the store's time", async ({ store, tenant }) => {
-    const self = instance(`${tenant} self`);
+    const self = { ...instance(`${tenant} self`), staleAfterMs: 120_000 };
     const before = (await store.instances([])).now;
     await store.heartbeat(self);
     const { now, instances } = await store.instances([self.id]);
@@ -132,5 +132,5 @@ export function instanceCases(check: Check): void {
 }
 
 function instance(id: string): Omit<Instance, "seenAt"> {
-  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null };
+  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null, staleAfterMs: null };
 }

@@ -64,7 +64,15 @@ export function sharingCases(check: Check): void {
     assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 2);
     const found = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 5 });
     assert.equal(found.records[0]?.version, record.version + 1);
-    await store.heartbeat({ id: bench.tenant, host: "h", pid: 1, machine: "m", startedAt: "0", address: null });
+    await store.heartbeat({
+      id: bench.tenant,
+      host: "h",
+      pid: 1,
+      machine: "m",
+      startedAt: "0",
+      address: null,
+      staleAfterMs: null,
+    });
     assert.equal((await another.instances([bench.tenant])).instances.length, 1);
   });
 
