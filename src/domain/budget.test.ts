@@ -64,3 +64,31 @@ test("a budget that is none is refused before anything is written", () => {
     assert.throws(() => parseBudget(budget as never), { code: "argument_invalid" }, JSON.stringify(budget));
   assert.deepEqual(parseBudget({ tokens: 0, turns: 7 }), { tokens: 0, turns: 7 });
 });
+
+test("a fork has what its parent has left of the tokens, wherever it forks and however often", async () => {
+  await using place = inMemory({ budget: { tokens: 350, turns: 5 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 3; turn++) await session.append({ input: "a", output: "b", usage });
+  const first = await session.fork({ at: 1, as: "f" });
+  assert.deepEqual(first.info.budget, { tokens: 50, turns: 5 });
+  await first.append({ input: "a", output: "b", usage });
+  await assert.rejects(first.append({ input: "a" }), { code: "budget_exceeded" });
+
+  const second = await first.fork({ at: 1 });
+  assert.deepEqual(second.info.budget, { tokens: 0, turns: 5 }, "what is overspent is nothing left");
+  await assert.rejects(second.append({ input: "a" }), { code: "budget_exceeded" });
+  await second.update({ budget: null });
+  await second.append({ input: "a" });
+
+  await session.truncate(1);
+  const third = await session.fork({ at: 1 });
+  assert.deepEqual(third.info.budget, { tokens: 50, turns: 5 }, "what was cut off stays spent");
+});
+
+test("turns that a fork shares count against its budget of turns", async () => {
+  await using place = inMemory({ budget: { turns: 2 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 2; turn++) await session.append({ input: "a", output: "b", usage });
+  const fork = await session.fork();
+  await assert.rejects(fork.append({ input: "a" }), { code: "budget_exceeded" });
+});

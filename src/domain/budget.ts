@@ -31,6 +31,15 @@ function invalid(name: string, value: unknown, expected: string): SessionError {
   return new SessionError("argument_invalid", { name, value: show(value), expected });
 }
 
+/**
+ * The budget of a fork: what its parent has left of the tokens, so that a fork is no way around a budget. The turns that
+ * both share stand in the fork's log and count there.
+ */
+export function budgetLeft({ budget, counters }: Pick<SessionRecord, "budget" | "counters">): Budget | null {
+  if (budget?.tokens === undefined) return budget;
+  return { ...budget, tokens: Math.max(0, budget.tokens - counters.totalTokens) };
+}
+
 /** Nobody begins a turn once the budget is spent. @throws SessionError `budget_exceeded` */
 export function guardBudget(record: SessionRecord): void {
   const { budget, counters } = record;

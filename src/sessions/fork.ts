@@ -1,4 +1,5 @@
 /** A session that goes on from a turn of another one. */
+import { budgetLeft } from "../domain/budget.ts";
 import { headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
@@ -46,11 +47,20 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
   throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
 }
 
-/** A new session that begins with what this one was begun with. */
+/** A new session that begins with what this one was begun with, and with what is left of its budget. */
 function likeIt(record: SessionRecord, id: string, instructions: Entry | undefined): NewSession {
-  const { tenant, agent, user, metadata, ttlMs, maxAgeMs, budget } = record;
+  const { tenant, agent, user, metadata, ttlMs, maxAgeMs } = record;
   const text = instructions === undefined ? null : (decode(instructions.data) as string);
-  return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, budget, instructions: text };
+  return {
+    key: { tenant, id },
+    agent,
+    user,
+    metadata,
+    ttlMs,
+    maxAgeMs,
+    budget: budgetLeft(record),
+    instructions: text,
+  };
 }
 
 /** How many messages the turns up to one hold. The next one says so; where it does not, they are counted. */
