@@ -71,7 +71,17 @@ export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from 
 export type { SweepDeed, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
-export type { Message, MessageInput, Step, ToolCall, Turn, TurnStatus, TurnSummary, Usage } from "./domain/turn.ts";
+export type {
+  Message,
+  MessageInput,
+  ReportedUsage,
+  Step,
+  ToolCall,
+  Turn,
+  TurnStatus,
+  TurnSummary,
+  Usage,
+} from "./domain/turn.ts";
 export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
 export type { Chunk } from "./domain/chunk.ts";
 export type {

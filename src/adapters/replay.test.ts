@@ -221,7 +221,8 @@ test("calls and results are whole messages; usage is marked as estimated", async
   ]);
   const last = events.at(-1);
   assert(last?.type === "usage" && last.usage.estimated === true);
-  assert.equal(last.usage.totalTokens, last.usage.inputTokens + last.usage.outputTokens);
+  const { inputTokens, outputTokens, totalTokens } = last.usage;
+  assert.equal(totalTokens, Number(inputTokens) + Number(outputTokens));
 });
 
 test("messages that would run together come out as they were", async () => {

@@ -18,12 +18,17 @@ export function saidIn(chunk: Chunk): string {
   return role === "assistant" && typeof content === "string" ? content : "";
 }
 
+/** @throws SessionError `message_invalid` for what is neither a text nor a message */
+export function parseChunk(value: unknown): Chunk {
+  const chunk = value as { readonly text?: unknown; readonly message?: unknown } | null | undefined;
+  if (typeof chunk?.text !== "string") parseMessages([chunk?.message], "assistant", "chunk");
+  return chunk as Chunk;
+}
+
 /** @throws SessionError `store_invalid` where the entry holds no chunk */
 export function chunkOf(entry: Entry): Chunk {
   try {
-    const chunk = decode(entry.data) as { readonly text?: unknown; readonly message?: unknown } | null;
-    if (typeof chunk?.text !== "string") parseMessages([chunk?.message], "assistant", "chunk");
-    return chunk as Chunk;
+    return parseChunk(decode(entry.data));
   } catch (error) {
     const reason = `entry ${entry.seq} of the log "chunks" holds neither a text nor a message`;
     throw new SessionError("store_invalid", { store: "of this session", reason }, { cause: error });

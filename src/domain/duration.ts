@@ -1,4 +1,5 @@
 import { SessionError } from "../errors.ts";
+import { durationMaxMs } from "./limits.ts";
 import { show } from "./show.ts";
 
 /** Milliseconds as a positive whole number, or a text of number and unit: `"500ms"`, `"90s"`, `"15m"`, `"24h"`, `"7d"`. */
@@ -11,9 +12,6 @@ const unitMs: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
-
-/** A hundred years: longer than that is a mistake in the unit. */
-const durationMaxMs = 100 * 365 * 86_400_000;
 
 /**
  * Milliseconds of a duration.

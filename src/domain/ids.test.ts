@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { parseId, parseLogName, sortableId } from "./ids.ts";
+import { parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
 
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is meant
 const control = /[\u0000-\u001f\u007f-\u009f]/;
@@ -81,6 +81,15 @@ test("no error shows a control character to a terminal", () => {
       assert.fail("expected an error");
     }),
   );
+});
+
+test("a new id is no step of a path and has no invisible format characters; one that is stored may be both", () => {
+  for (const id of [".", "..", "a\u202eb", "\u2066a", "a\u200bb", "\ufeffa", "a\u00adb", "a\u2028b"]) {
+    assert.equal(parseId(id, "session"), id);
+    assert.throws(() => parseNewId(id, "session"), { code: "id_invalid" }, JSON.stringify(id));
+  }
+  for (const id of ["...", ".a", "a..", "a/../b", "👨‍👩‍👧‍👦", "می‌خواهم", "\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}"])
+    assert.equal(parseNewId(id, "session"), id);
 });
 
 test("a log name is 1 to 32 of a-z, 0-9, _ and -, a letter first", () => {

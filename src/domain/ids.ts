@@ -36,6 +36,28 @@ export function parseId(value: unknown, name: string): string {
   return value;
 }
 
+// Format characters are invisible, and some change the direction of the text around them. The joiners and the tags are
+// left out: Persian, Indic scripts and emoji need them.
+const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}]]/v;
+
+/**
+ * The id of something new: as {@link parseId}, and neither `.` nor `..`, which every URL parser takes away, nor with
+ * invisible format characters. An id that is stored already is only checked by {@link parseId}.
+ * @throws SessionError `id_invalid`
+ */
+export function parseNewId(value: unknown, name: string): string {
+  const id = parseId(value, name);
+  if (isDots(id))
+    throw new SessionError("id_invalid", { name, value: show(id), reason: "is a step of a path in a URL" });
+  if (!invisible.test(id)) return id;
+  throw new SessionError("id_invalid", { name, value: show(id), reason: "holds an invisible format character" });
+}
+
+/** True for `.` and `..`, which no URL can hold as a part of its path. */
+function isDots(id: string): boolean {
+  return id === "." || id === "..";
+}
+
 /**
  * The name of a log: lower case letters, digits, `_` and `-`, at most 32, a letter first.
  * @throws SessionError `id_invalid`

@@ -1,4 +1,19 @@
-/** Everything has a limit; these are all of them. */
+/** The last instant that a `Date` holds, epoch ms: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+export const dateMaxMs = 8_640_000_000_000_000;
+
+/** The longest duration: a hundred years. A longer one is a mistake in the unit. */
+export const durationMaxMs: number = 100 * 365 * 86_400_000;
+
+/** The last instant that comes in from outside: with any duration on top, a `Date` still holds it. */
+export const instantMaxMs: number = dateMaxMs - durationMaxMs;
+
+/** Tokens, or calls of a model, of one turn. The sum of 90 000 such turns is still an exact number. */
+export const countMax = 100_000_000_000;
+
+/** Tokens, calls and milliseconds that a session has counted: the sum of nine such sessions is still an exact number. */
+export const counterMax = 1_000_000_000_000_000;
+
+/** Everything has a limit; these are the ones that an application may set. */
 export interface Limits {
   /** The encoded bytes of one turn. @default 8 MiB */
   readonly turnBytesMax: number;

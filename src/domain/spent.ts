@@ -6,7 +6,7 @@ import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry } from "./entry.ts";
 import type { Turn, Usage } from "./turn.ts";
-import { addUsage } from "./usage.ts";
+import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
 
 /** What the turns of one hour took that one agent answered with one model. */
 export interface Spent {
@@ -45,7 +45,9 @@ export class CutTally {
 
   /** @param inherited the last turn whose cost another session has spent */
   add(turn: Turn, inherited: number): void {
-    const { at, status, agent, model, usage, requests, durationMs = 0, input, output } = turn;
+    const { at, status, agent, model, requests, durationMs = 0, input, output } = turn;
+    // An earlier version stored what a model reported without a look at it.
+    const usage = turn.usage && parseUsage(turn.usage, () => estimateUsage(input, output));
     this.#messages += input.length + output.length;
     if (turn.seq <= inherited) return;
     const hour = Math.floor(at / hourMs) * hourMs;
@@ -56,8 +58,8 @@ export class CutTally {
       agent,
       ...(model === undefined ? {} : { model }),
       usage: tokens,
-      requests: (before?.requests ?? 0) + requests,
-      durationMs: (before?.durationMs ?? 0) + durationMs,
+      requests: addCounts(before?.requests ?? 0, requests),
+      durationMs: addCounts(before?.durationMs ?? 0, durationMs),
       longestMs: Math.max(before?.longestMs ?? 0, durationMs),
       turns: (before?.turns ?? 0) + 1,
       failed: (before?.failed ?? 0) + (status === "failed" ? 1 : 0),

@@ -1,6 +1,7 @@
 import { noCounters, type Counters } from "./record.ts";
 import type { Spent } from "./spent.ts";
 import type { Turn } from "./turn.ts";
+import { addCounts } from "./usage.ts";
 
 /** The counters after a turn began: it and its input are in the log. */
 export function tallyBegin(counters: Counters, turn: Turn): Counters {
@@ -17,11 +18,11 @@ export function tallySeal(counters: Counters, turn: Turn): Counters {
   return {
     turns: counters.turns,
     messages: counters.messages + turn.output.length,
-    requests: counters.requests + turn.requests,
-    inputTokens: counters.inputTokens + (turn.usage?.inputTokens ?? 0),
-    outputTokens: counters.outputTokens + (turn.usage?.outputTokens ?? 0),
-    totalTokens: counters.totalTokens + (turn.usage?.totalTokens ?? 0),
-    durationMs: counters.durationMs + durationMs,
+    requests: addCounts(counters.requests, turn.requests),
+    inputTokens: addCounts(counters.inputTokens, turn.usage?.inputTokens ?? 0),
+    outputTokens: addCounts(counters.outputTokens, turn.usage?.outputTokens ?? 0),
+    totalTokens: addCounts(counters.totalTokens, turn.usage?.totalTokens ?? 0),
+    durationMs: addCounts(counters.durationMs, durationMs),
     longestMs: Math.max(counters.longestMs, durationMs),
   };
 }
@@ -39,11 +40,11 @@ export function tallyTruncate(counters: Counters, cut: { turns: number; messages
 export function tallySpent(counters: Counters, spent: Iterable<Spent>): Counters {
   let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
   for (const cut of spent) {
-    requests += cut.requests;
-    inputTokens += cut.usage.inputTokens;
-    outputTokens += cut.usage.outputTokens;
-    totalTokens += cut.usage.totalTokens;
-    durationMs += cut.durationMs;
+    requests = addCounts(requests, cut.requests);
+    inputTokens = addCounts(inputTokens, cut.usage.inputTokens);
+    outputTokens = addCounts(outputTokens, cut.usage.outputTokens);
+    totalTokens = addCounts(totalTokens, cut.usage.totalTokens);
+    durationMs = addCounts(durationMs, cut.durationMs);
     longestMs = Math.max(longestMs, cut.longestMs);
   }
   return { ...counters, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs };

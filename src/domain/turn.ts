@@ -37,6 +37,15 @@ export interface Usage {
   readonly estimated?: true;
 }
 
+/** Tokens as a caller or a model reports them. What is missing or NaN is unknown: Perdure estimates it. */
+export interface ReportedUsage {
+  readonly inputTokens?: number | null | undefined;
+  readonly outputTokens?: number | null | undefined;
+  /** @default the sum of the other two */
+  readonly totalTokens?: number | null | undefined;
+  readonly estimated?: true | undefined;
+}
+
 /** One call of a model within a turn of several. */
 export interface Step {
   readonly model?: string;

@@ -1,7 +1,7 @@
 import { Assembly } from "../domain/chunk.ts";
 import { show } from "../domain/show.ts";
-import { danglingToolCalls, type Message, type Usage } from "../domain/turn.ts";
-import { addUsage, estimateUsage } from "../domain/usage.ts";
+import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turn.ts";
+import { addUsage, estimateUsage, parseUsage } from "../domain/usage.ts";
 import { SessionError } from "../errors.ts";
 import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/model.ts";
 import type { Session } from "../sessions/session.ts";
@@ -66,18 +66,19 @@ async function* oneStep(
   spent: Usage | undefined,
 ): AsyncGenerator<ModelEvent, { output: readonly Message[]; usage: Usage | undefined }, undefined> {
   const said = new Assembly();
-  let usage: Usage | undefined;
+  let reported: ReportedUsage | undefined;
+  const estimate = (): Usage => estimateUsage(request.messages, said.messages);
   for await (const event of model(request)) {
     if (event.type === "usage") {
-      usage = event.usage;
-      yield { type: "usage", usage: addUsage(spent, usage) };
+      reported = event.usage;
+      yield { type: "usage", usage: addUsage(spent, parseUsage(reported, estimate)) };
       continue;
     }
     if (event.type === "text") said.add({ text: event.text });
     if (event.type === "message") said.add({ message: event.message });
     yield event;
   }
-  return { output: said.messages, usage };
+  return { output: said.messages, usage: reported && parseUsage(reported, estimate) };
 }
 
 /** @throws SessionError `argument_invalid` */

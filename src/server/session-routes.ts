@@ -1,7 +1,7 @@
 /** A tenant's sessions, for operators and programs that show a key. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { Metadata, Seen, Session, TurnInput } from "../index.ts";
+import type { Metadata, Seen, Session } from "../index.ts";
 import {
   agentName,
   budget,
@@ -337,9 +337,9 @@ function addTurnRoutes(shared: Shared): void {
         model: z.string().optional(),
         usage: z
           .object({
-            inputTokens: z.number(),
-            outputTokens: z.number(),
-            totalTokens: z.number(),
+            inputTokens: z.number().nullish(),
+            outputTokens: z.number().nullish(),
+            totalTokens: z.number().nullish(),
             estimated: z.literal(true).optional(),
           })
           .optional(),
@@ -351,7 +351,7 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, body }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const turn = await session.append(present(body) as TurnInput, idempotencyKey(c));
+      const turn = await session.append(present(body), idempotencyKey(c));
       c.header("etag", wireEtag(session.info));
       return jsonAnswer(c, wireTurn(turn), 201);
     },

@@ -1,6 +1,6 @@
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration } from "../domain/duration.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseNewId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { JsonError, parseLocatedJson, type LocatedMember, type LocatedValue, type Place } from "./located-json.ts";
@@ -46,7 +46,7 @@ export function parseAgentsFile(text: string, file: string): Readonly<Record<str
 type Invalid = (place: Place, reason: string) => SessionError;
 
 function parseAgent(name: string, { name: place, value }: LocatedMember, invalid: Invalid): Agent {
-  checked(place, invalid, () => parseId(name, "the agent's name"));
+  checked(place, invalid, () => parseNewId(name, "the agent's name"));
   const called = `agent ${show(name)}`;
   if (value.kind !== "object") throw invalid(value, `${called} is ${kindOf(value)}; expected an object`);
   const agent: { -readonly [Setting in keyof Agent]: Agent[Setting] } = {};

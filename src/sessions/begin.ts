@@ -100,7 +100,8 @@ export async function writeOnce(
 
 /** @throws SessionError `key_reused` where the earlier turn of this key is not the one wanted now */
 export function guardSameContent(handle: Handle, earlier: Turn, wanted: Turn): void {
-  const contentOf = ({ agent, input, output }: Turn): string => encode([agent, input, output]);
+  const contentOf = ({ status, agent, model, usage, requests, input, output }: Turn): string =>
+    encode([status, agent, model ?? null, usage ?? null, requests, input, output]);
   if (contentOf(earlier) === contentOf(wanted)) return;
   throw new SessionError("key_reused", {
     ...sessionIds(handle.record),

@@ -307,7 +307,7 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
       } else if (event.type === "requests") {
         spending.call(event.requests, turn.output);
       } else if (event.type === "step") {
-        spending.step(event.usage);
+        spending.step(event.usage, turn.output);
       } else {
         spending.answers(event.model);
       }

@@ -1,6 +1,6 @@
 import type { Value } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseNewId } from "../domain/ids.ts";
 import { exchangesOf, instructionsOf } from "../domain/exchange.ts";
 import { tallyAll } from "../domain/tally.ts";
 import { portableOf, type Portable } from "../domain/snapshot.ts";
@@ -35,7 +35,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
     { tenant: "default", id },
     {
       ...(agent === undefined ? {} : { agent }),
-      ...(user === undefined ? {} : { user: parseId(user, "user") }),
+      ...(user === undefined ? {} : { user: parseNewId(user, "user") }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(instructions === undefined ? {} : { instructions }),
     },

@@ -4,7 +4,7 @@ import { headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import { forkSession, lastFinished } from "../domain/fork.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseNewId } from "../domain/ids.ts";
 import type { NewSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { messagesBefore } from "../domain/turn.ts";
@@ -30,7 +30,7 @@ const attemptsMax = 20;
 export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
   const { core } = handle;
   core.guardOpen();
-  const id = parseId(as ?? agentId(core, handle.record.agent), "session id");
+  const id = parseNewId(as ?? agentId(core, handle.record.agent), "session id");
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
     const shared = at ?? lastFinished(record);

@@ -1,7 +1,7 @@
 /** Sessions by the many from elsewhere: each as one change, many changes in a commit, and none of them twice. */
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../domain/entry.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseNewId } from "../domain/ids.ts";
 import { show } from "../domain/show.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -164,7 +164,7 @@ export async function importAll(
     try {
       const portable = portableOfItem(core, item, agent);
       const isSame = "checksum" in portable ? hasChecksum(portable.checksum) : saysTheSame;
-      const key = { tenant, id: parseId(portable.record.id, "session id") };
+      const key = { tenant, id: parseNewId(portable.record.id, "session id") };
       const arrived = await arrive(core, { key, portable }, { isSame, mayReplace: () => replaces, dryRun });
       counts[arrived]++;
       if (arrived !== "present") counts.turns += portable.record.counters.turns;

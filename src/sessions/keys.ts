@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { SessionKey } from "../domain/entry.ts";
-import { parseId, sortableId } from "../domain/ids.ts";
+import { parseId, parseNewId, sortableId } from "../domain/ids.ts";
 import { removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
@@ -56,8 +56,8 @@ export class Keys {
     return await perform({ operation: "keys.create", tenant: undefined }, async () => {
       const core = this.#core;
       core.guardOpen();
-      parseId(name, "name");
-      parseId(tenant, "tenant");
+      parseNewId(name, "name");
+      parseNewId(tenant, "tenant");
       if (!rights.includes(right)) {
         throw new SessionError("argument_invalid", { name: "right", value: show(right), expected: rights.join(", ") });
       }

@@ -1,5 +1,5 @@
 import type { Value } from "../domain/codec.ts";
-import type { Message, Usage } from "../domain/turn.ts";
+import type { Message, ReportedUsage } from "../domain/turn.ts";
 
 /**
  * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
@@ -37,10 +37,10 @@ export type ModelEvent =
   /** A whole message: tool calls, or the results of tools that the model's side ran. */
   | { readonly type: "message"; readonly message: Message }
   /** What it cost, as the provider counted. */
-  | { readonly type: "usage"; readonly usage: Usage }
+  | { readonly type: "usage"; readonly usage: ReportedUsage }
   /** How many calls of a model the answer has taken so far, where it takes more than one. */
   | { readonly type: "requests"; readonly requests: number }
   /** A call of a model is done, one of perhaps several, and took this by itself. */
-  | { readonly type: "step"; readonly usage: Usage }
+  | { readonly type: "step"; readonly usage: ReportedUsage }
   /** Which model answered. */
   | { readonly type: "model"; readonly model: string };

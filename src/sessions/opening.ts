@@ -4,7 +4,7 @@ import { parseBudget, type Budget } from "../domain/budget.ts";
 import type { Change, Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
-import { parseId, sortableId } from "../domain/ids.ts";
+import { parseId, parseNewId, sortableId } from "../domain/ids.ts";
 import { createSession, restartSession, reviveSession, type Logs, type NewSession } from "../domain/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
@@ -59,13 +59,13 @@ interface Place {
 /** @throws SessionError `agent_unknown`, `id_invalid`, `duration_invalid` */
 export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
   core.guardOpen();
-  const agent = parseId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
+  const agent = parseNewId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
   const profile = core.agent(agent);
-  const user = options.user === undefined ? null : parseId(options.user, "user");
+  const user = options.user === undefined ? null : parseNewId(options.user, "user");
   const budget = options.budget ?? profile.budget;
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
   return {
-    key: { tenant, id: parseId(id ?? agentId(core, agent), "session id") },
+    key: { tenant, id: parseNewId(id ?? agentId(core, agent), "session id") },
     agent,
     user,
     metadata: parseMetadata(options.metadata ?? {}),

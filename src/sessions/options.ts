@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseId, parseNewId } from "../domain/ids.ts";
 import { defaultLimits, type Limits } from "../domain/limits.ts";
 import type { Policy } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
@@ -161,7 +161,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
 function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<string, Agent> {
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
-    parseId(name, "agent");
+    parseNewId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${show(name)}`);
     if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);

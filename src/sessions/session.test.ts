@@ -334,3 +334,57 @@ test("removing a session while it is read ends in session_not_found or in nothin
   await session.remove();
   await assert.rejects(questions(session), { code: "session_not_found" });
 });
+
+test("a key that comes back with another status, usage, model or count of calls is reused", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = { input: "q", output: "a", model: "m", usage: { inputTokens: 1, outputTokens: 2, totalTokens: 3 } };
+  await session.append(turn, { key: "k" });
+  const again = await place.sessions.get("s");
+  assert.equal((await again.append(turn, { key: "k" })).seq, 1);
+  const others: Partial<TurnInput>[] = [
+    { status: "failed" },
+    { usage: { inputTokens: 1, outputTokens: 2, totalTokens: 4 } },
+    { model: "n" },
+    { requests: 2 },
+  ];
+  for (const other of others)
+    await assert.rejects(
+      again.append({ ...turn, ...other }, { key: "k" }),
+      { code: "key_reused" },
+      JSON.stringify(other),
+    );
+  const { model: _, usage: _usage, ...bare } = turn;
+  await assert.rejects(again.append(bare, { key: "k" }), { code: "key_reused" });
+});
+
+test("an appended usage is completed or estimated, and its budget is charged", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", budget: { tokens: 100 } });
+  const completed = await session.append({ input: "q", output: "a", usage: { inputTokens: 40, outputTokens: 20 } });
+  assert.deepEqual(completed.usage, { inputTokens: 40, outputTokens: 20, totalTokens: 60 });
+  const guessed = await session.append({
+    input: "q",
+    output: "a",
+    usage: { inputTokens: 90, outputTokens: Number.NaN },
+  });
+  assert.equal(guessed.usage?.estimated, true);
+  assert.equal(session.info.counters.totalTokens, 60 + (guessed.usage?.totalTokens ?? 0));
+  await assert.rejects(session.append({ input: "q" }), { code: "budget_exceeded" });
+});
+
+test("what cannot be summed is refused as an argument", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const wrong: Partial<TurnInput>[] = [
+    { usage: { inputTokens: 2 ** 53, outputTokens: 0 } },
+    { usage: { inputTokens: "3" as never, outputTokens: 0 } },
+    { durationMs: 1.7e308 },
+    { model: "" },
+    { model: "m\u0000" },
+    { model: 5 as never },
+  ];
+  for (const one of wrong)
+    await assert.rejects(session.append({ input: "q", ...one }), { code: "argument_invalid" }, JSON.stringify(one));
+  assert.equal(session.info.turn, 0);
+});

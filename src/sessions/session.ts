@@ -2,15 +2,17 @@ import { guardBudget, parseBudget, type Budget } from "../domain/budget.ts";
 import { changeOf, headOf } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseId, parseNewId } from "../domain/ids.ts";
 import { eventOf, type SessionEvent } from "../domain/event.ts";
+import { countMax, durationMaxMs } from "../domain/limits.ts";
 import { grant, requestCancel } from "../domain/leases.ts";
 import { floorAt, handOff, releaseFloor } from "../domain/floor.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../domain/lifecycle.ts";
 import type { Metadata } from "../domain/record.ts";
-import { parseMessages, turnOf, type MessageInput, type Turn, type Usage } from "../domain/turn.ts";
+import { parseMessages, turnOf, type MessageInput, type ReportedUsage, type Turn, type Usage } from "../domain/turn.ts";
 import { holdSession, releaseHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
+import { estimateUsage, isCount, isDurationMs, isModelName, parseUsage } from "../domain/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../domain/turns.ts";
 import { SessionError } from "../errors.ts";
 import { acquire } from "./acquire.ts";
@@ -39,7 +41,8 @@ export interface TurnInput {
   /** Who answered. @default who has the floor, else the session's agent */
   readonly agent?: string;
   readonly model?: string;
-  readonly usage?: Usage;
+  /** Tokens, as far as they are known; what is missing or NaN is estimated. @default none, which counts nothing */
+  readonly usage?: ReportedUsage;
   readonly durationMs?: number;
   /** Calls of a model. @default 1 where there is output */
   readonly requests?: number;
@@ -153,7 +156,12 @@ export class Session {
       );
       if (written.status === "duplicate") {
         const earlier = turnOf(written.entry);
-        guardSameContent(handle, earlier, { ...earlier, ...wanted, agent: turn.agent ?? earlier.agent });
+        guardSameContent(handle, earlier, {
+          ...wanted,
+          seq: earlier.seq,
+          at: earlier.at,
+          agent: turn.agent ?? earlier.agent,
+        });
         await this.#seeOwn(earlier.seq);
         return earlier;
       }
@@ -192,7 +200,7 @@ export class Session {
       key: handle.core.turnKey(key),
       agent: this.#agent(agent),
       input: parseMessages(input, "user", "input"),
-      ...(model === undefined ? {} : { model }),
+      ...(model === undefined ? {} : { model: parseModelName(model) }),
     };
     return await handle.inOrder(async () => {
       const begun = await beginOn(handle, open, { ticket: null, named: agent !== undefined, recovers: "dead" });
@@ -336,7 +344,7 @@ export class Session {
   /** What happened to the session beside its turns, oldest first: handoffs, claims and the like. @default the last 100 */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
     return await perform(this.#handle.about("events"), async () => {
-      const limit = Math.min(parseCount(last, "last", "a count of events"), this.#handle.core.options.limits.readMax);
+      const limit = Math.min(parseCount(last, "last", "events"), this.#handle.core.options.limits.readMax);
       const { tails } = await this.#handle.peek([{ log: "events", last: limit }]);
       return (tails[0] ?? []).map(eventOf);
     });
@@ -523,7 +531,7 @@ export class Session {
   #agent(name: string | undefined): string {
     const { core, record } = this.#handle;
     if (name === undefined) return floorAt(record, core.now())?.agent ?? record.agent;
-    core.agent(parseId(name, "agent"));
+    core.agent(parseNewId(name, "agent"));
     return name;
   }
 
@@ -558,33 +566,39 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
     const expected = sealedStatuses.join(", ");
     throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
   }
+  const input = parseMessages(turn.input, "user", "input");
   return {
     key: key === null ? null : parseId(key, "key"),
     status,
     agent,
-    ...(turn.model === undefined ? {} : { model: turn.model }),
-    input: parseMessages(turn.input, "user", "input"),
+    ...(turn.model === undefined ? {} : { model: parseModelName(turn.model) }),
+    input,
     output,
-    ...(turn.usage === undefined ? {} : { usage: parseUsage(turn.usage) }),
-    requests: parseCount(requests, "requests", "a count of calls"),
+    ...(turn.usage === undefined ? {} : { usage: usageOf(turn.usage, { input, output }) }),
+    requests: parseCount(requests, "requests", "calls of a model"),
     ...(durationMs === undefined ? {} : { durationMs: parseDurationMs(durationMs) }),
   };
 }
 
-function parseUsage(usage: Usage): Usage {
-  for (const [name, value] of Object.entries(usage)) {
-    if (name !== "estimated") parseCount(value, `usage.${name}`, "a count of tokens");
+/** @throws SessionError `argument_invalid` for a value that is stated and is no count: the caller has a mistake to correct */
+function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
+  for (const name of ["inputTokens", "outputTokens", "totalTokens"] as const) {
+    const value: unknown = usage?.[name];
+    if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`, "tokens");
   }
-  return usage;
+  return parseUsage(usage, () => estimateUsage(input, output));
+}
+
+function parseModelName(name: string): string {
+  if (isModelName(name)) return name;
+  const expected = "a text of 1 to 256 characters without control characters";
+  throw new SessionError("argument_invalid", { name: "model", value: show(name), expected });
 }
 
 function parseDurationMs(ms: number): number {
-  if (Number.isFinite(ms) && ms >= 0) return ms;
-  throw new SessionError("argument_invalid", {
-    name: "durationMs",
-    value: show(ms),
-    expected: "0 or more milliseconds",
-  });
+  if (isDurationMs(ms)) return ms;
+  const expected = `0 to ${durationMaxMs} milliseconds`;
+  throw new SessionError("argument_invalid", { name: "durationMs", value: show(ms), expected });
 }
 
 function parseNote(note: string, name: string, lengthMax: number): string {
@@ -600,9 +614,10 @@ function parseReason(reason: string, lengthMax: number): string {
   throw new SessionError("argument_invalid", { name: "reason", value, expected });
 }
 
-function parseCount(value: unknown, name: string, expected: string): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: `${expected}, 0 or more` });
+function parseCount(value: unknown, name: string, unit: string): number {
+  if (isCount(value)) return value;
+  const expected = `a whole number of ${unit}, 0 to ${countMax}`;
+  throw new SessionError("argument_invalid", { name, value: show(value), expected });
 }
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {
@@ -610,7 +625,7 @@ function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: Sessi
     ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
     ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
-    ...(user === undefined ? {} : { user: user === null ? null : parseId(user, "user") }),
+    ...(user === undefined ? {} : { user: user === null ? null : parseNewId(user, "user") }),
     ...(instructions === undefined ? {} : { instructions }),
     ...(budget === undefined ? {} : { budget: budget === null ? null : parseBudget(budget) }),
   };

@@ -459,8 +459,8 @@ export class Sessions implements AsyncDisposable {
     const { now } = await this.#core.store.instances([]);
     return {
       now,
-      ...(agent === undefined ? {} : { agent }),
-      ...(user === undefined ? {} : { user }),
+      ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
+      ...(user === undefined ? {} : { user: parseId(user, "user") }),
       ...(state === undefined ? {} : { states: parseStates(state) }),
       ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
       ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),

@@ -27,8 +27,7 @@ test("whatever an id is, it becomes one file in the folder, and comes back from 
   assert.deepEqual(await directory.list(), []);
   const more = [
     "../../etc/passwd",
-    "..",
-    ".",
+    "...",
     "con",
     "CON",
     "nul.json",

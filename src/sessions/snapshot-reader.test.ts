@@ -153,6 +153,54 @@ test("a header that says other than the logs is refused", async () => {
   }
 });
 
+test("a number, a time or a text beyond its range is refused with its place, whatever the checksum says", async () => {
+  const document = JSON.parse(await sample()) as never;
+  const at = (path: string, value: unknown): [string, unknown] => [path, value];
+  const wrong = [
+    at("session.ttlMs", Number.MAX_SAFE_INTEGER),
+    at("session.maxAgeMs", 3_153_600_000_001),
+    ...["stateSince", "createdAt", "lastActivityAt", "maxAgeFrom", "floor.lockedAt", "floor.expiresAt"].map((name) =>
+      at(`session.${name}`, 8_640_000_000_000_000),
+    ),
+    at("session.floor.note", "n".repeat(4001)),
+    at("session.inherited", 3),
+    at("session.hold", { reason: "r".repeat(4001), at: 0 }),
+    at("session.counters.totalTokens", 2 ** 53 - 1),
+    at("session.counters.requests", 0.5),
+    at("logs.turns.0.at", 2 ** 53 - 1),
+    at("logs.turns.1.data.usage.inputTokens", 1.5),
+    at("logs.turns.1.data.usage.totalTokens", 2 ** 52),
+    at("logs.turns.0.data.durationMs", 1e308),
+    at("logs.turns.0.data.model", "m\u0000"),
+    at("logs.turns.0.data.steps", [{}]),
+    at("logs.turns.0.data.error", "no"),
+    at("logs.events.0.data.type", 5),
+    at("logs.events.0.data.heldMs", "1"),
+    at("logs.chunks", [{ seq: 1, key: null, at: 0, data: {} }]),
+    at("logs.spent", [{ seq: 1, key: null, at: 0, data: { agent: "a" } }]),
+  ];
+  for (const [path, value] of wrong) {
+    const changed: unknown = JSON.parse(JSON.stringify(document));
+    put(changed, path.split("."), value);
+    const { path: place, reason } = refusal(JSON.stringify(changed));
+    assert.notEqual(place, "checksum", `${path}: ${reason}`);
+  }
+});
+
+test("an open turn that makes no sense is refused", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.begin("q");
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  assert.equal(read(text).record.openTurn, 1);
+  for (const state of ["ended", "archived"])
+    assert.equal(refusal(text.replace('"state":"active"', `"state":"${state}"`)).path, "session.openTurn");
+  const answered = text
+    .replace('"output":[]', '"output":[{"role":"assistant"}]')
+    .replace('"messages":1', '"messages":2');
+  assert.equal(refusal(answered).path, "logs.turns[0].data.output");
+});
+
 test("the published schema and the reader agree, on what is whole and on every wrong type in every place", async () => {
   const file = new URL("../../docs/schema/session-1.schema.json", import.meta.url);
   const schema = z.fromJSONSchema(JSON.parse(readFileSync(file, "utf8")) as never);

@@ -2,16 +2,28 @@
 import { isContent } from "../domain/archive.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import { decode, encode } from "../domain/codec.ts";
-import type { Entry, LogName } from "../domain/entry.ts";
-import { parseId, parseLogName } from "../domain/ids.ts";
-import type { Limits } from "../domain/limits.ts";
+import type { LogName } from "../domain/entry.ts";
+import { parseLogName } from "../domain/ids.ts";
+import { countMax, counterMax, durationMaxMs, type Limits } from "../domain/limits.ts";
 import { noCounters, type Counters, type Floor, type Hold, type Metadata } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
 import type { Portable, PortableRecord } from "../domain/snapshot.ts";
 import { sessionStates } from "../domain/states.ts";
-import { parseMessages } from "../domain/turn.ts";
 import { SessionError } from "../errors.ts";
 import { checkJson, JsonError } from "./located-json.ts";
+import { guardContent, type ReadEntry, type ReadLogs } from "./snapshot-content.ts";
+import {
+  fieldsOf,
+  idOf,
+  instantOf,
+  judged,
+  objectOf,
+  spanOf,
+  textOfAtMost,
+  wholeOf,
+  type Fields,
+  type Refuse,
+} from "./snapshot-fields.ts";
 import { snapshotFormat, snapshotText } from "./snapshot-text.ts";
 
 /** What reading a snapshot needs to know beside its text. */
@@ -44,7 +56,7 @@ export function readSnapshot(text: string, { source, limits }: SnapshotSource): 
   const { session, logs, checksum } = fieldsOf(document, "", ["format", "session", "logs", "checksum"], refuse);
   const record = recordOf(session, limits, refuse);
   const read = logsOf(logs, limits, refuse);
-  guardAgreement(record, read, refuse);
+  guardContent(record, read, { limits, refuse });
   const portable = {
     record,
     logs: new Map([...read].map(([log, entries]) => [log, entries.map(({ entry }) => entry)])),
@@ -68,9 +80,6 @@ export function textOf(bytes: Uint8Array, source: string): string {
     );
   }
 }
-
-type Fields = Readonly<Record<string, unknown>>;
-type Refuse = (path: string, reason: string, cause?: unknown) => never;
 
 function guardSize(text: string, { source, limits }: SnapshotSource): void {
   const bytesMax = limits.snapshotBytesMax;
@@ -115,22 +124,6 @@ function currentDocument(parsed: unknown, source: string, refuse: Refuse): Field
   }
 }
 
-function objectOf(value: unknown, path: string, refuse: Refuse): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  return refuse(path, `is ${show(value)}; expected an object`);
-}
-
-/** An object with these fields and no others. */
-function fieldsOf(value: unknown, path: string, names: readonly string[], refuse: Refuse): Fields {
-  const fields = objectOf(value, path, refuse);
-  const inside = path === "" ? "" : `${path}.`;
-  for (const name of names) if (!Object.hasOwn(fields, name)) refuse(`${inside}${name}`, "is missing");
-  for (const name of Object.keys(fields)) {
-    if (!names.includes(name)) refuse(path === "" ? "the document" : path, `has the unknown field ${show(name)}`);
-  }
-  return fields;
-}
-
 const recordFields = [
   "id",
   "agent",
@@ -154,48 +147,33 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
   const given = objectOf(value, "session", refuse);
   const names = [...recordFields, ...optionalFields.filter((name) => Object.hasOwn(given, name))];
   const fields = fieldsOf(value, "session", names, refuse);
-  const whole = (name: string, least = 0): number => wholeOf(fields[name], `session.${name}`, { least, refuse });
+  const instant = (name: string): number => instantOf(fields[name], `session.${name}`, refuse);
+  const duration = (name: string): number =>
+    wholeOf(fields[name], `session.${name}`, { least: 1, most: durationMaxMs, refuse });
+  const seq = (name: string): number => wholeOf(fields[name], `session.${name}`, { least: 1, most: countMax, refuse });
   const state = sessionStates.find((one) => one === fields["state"]);
   return {
     id: idOf(fields["id"], "session.id", refuse),
     agent: idOf(fields["agent"], "session.agent", refuse),
     user: fields["user"] === null ? null : idOf(fields["user"], "session.user", refuse),
     state: state ?? refuse("session.state", `is ${show(fields["state"])}; expected ${sessionStates.join(", ")}`),
-    stateSince: whole("stateSince"),
-    createdAt: whole("createdAt"),
-    lastActivityAt: whole("lastActivityAt"),
-    ttlMs: whole("ttlMs", 1),
-    maxAgeMs: fields["maxAgeMs"] === null ? null : whole("maxAgeMs", 1),
-    maxAgeFrom: whole("maxAgeFrom"),
-    floor: fields["floor"] === null ? null : floorOf(fields["floor"], refuse),
-    openTurn: fields["openTurn"] === null ? null : whole("openTurn", 1),
+    stateSince: instant("stateSince"),
+    createdAt: instant("createdAt"),
+    lastActivityAt: instant("lastActivityAt"),
+    ttlMs: duration("ttlMs"),
+    maxAgeMs: fields["maxAgeMs"] === null ? null : duration("maxAgeMs"),
+    maxAgeFrom: instant("maxAgeFrom"),
+    floor: fields["floor"] === null ? null : floorOf(fields["floor"], limits, refuse),
+    openTurn: fields["openTurn"] === null ? null : seq("openTurn"),
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
     ...(fields["budget"] === undefined ? {} : { budget: budgetOf(fields["budget"], refuse) }),
-    ...(fields["inherited"] === undefined ? {} : { inherited: whole("inherited", 1) }),
-    ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], refuse) }),
+    ...(fields["inherited"] === undefined ? {} : { inherited: seq("inherited") }),
+    ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], limits, refuse) }),
   };
 }
 
-function idOf(value: unknown, path: string, refuse: Refuse): string {
-  return judged(path, refuse, () => parseId(value, "it"));
-}
-
-/** What a rule of the domain says, at the place where it says it. */
-function judged<T>(path: string, refuse: Refuse, rule: () => T): T {
-  try {
-    return rule();
-  } catch (error) {
-    return refuse(path, error instanceof Error ? error.message : String(error), error);
-  }
-}
-
-function wholeOf(value: unknown, path: string, { least, refuse }: { least: number; refuse: Refuse }): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value + 0; // no -0
-  return refuse(path, `is ${show(value)}; expected a whole number, ${least} or more`);
-}
-
-function floorOf(value: unknown, refuse: Refuse): Floor {
+function floorOf(value: unknown, limits: Limits, refuse: Refuse): Floor {
   const path = "session.floor";
   const { agent, lockedAt, expiresAt, note } = fieldsOf(
     value,
@@ -203,12 +181,12 @@ function floorOf(value: unknown, refuse: Refuse): Floor {
     ["agent", "lockedAt", "expiresAt", "note"],
     refuse,
   );
-  if (note !== null && typeof note !== "string") refuse(`${path}.note`, `is ${show(note)}; expected a text or null`);
+  const lengthMax = limits.noteLengthMax;
   return {
     agent: idOf(agent, `${path}.agent`, refuse),
-    lockedAt: wholeOf(lockedAt, `${path}.lockedAt`, { least: 0, refuse }),
-    expiresAt: wholeOf(expiresAt, `${path}.expiresAt`, { least: 0, refuse }),
-    note,
+    lockedAt: instantOf(lockedAt, `${path}.lockedAt`, refuse),
+    expiresAt: instantOf(expiresAt, `${path}.expiresAt`, refuse),
+    note: note === null ? null : textOfAtMost(note, `${path}.note`, { lengthMax, refuse }),
   };
 }
 
@@ -216,24 +194,26 @@ function budgetOf(value: unknown, refuse: Refuse): Budget {
   return judged("session.budget", refuse, () => parseBudget(objectOf(value, "session.budget", refuse), "it"));
 }
 
-function holdOf(value: unknown, refuse: Refuse): Hold {
+function holdOf(value: unknown, limits: Limits, refuse: Refuse): Hold {
   const path = "session.hold";
   const { reason, at } = fieldsOf(value, path, ["reason", "at"], refuse);
-  if (typeof reason !== "string") refuse(`${path}.reason`, `is ${show(reason)}; expected a text`);
-  return { reason, at: wholeOf(at, `${path}.at`, { least: 0, refuse }) };
+  const lengthMax = limits.noteLengthMax;
+  return {
+    reason: textOfAtMost(reason, `${path}.reason`, { lengthMax, refuse }),
+    at: instantOf(at, `${path}.at`, refuse),
+  };
 }
 
 function countersOf(value: unknown, refuse: Refuse): Counters {
   const names = Object.keys(noCounters);
   const fields = fieldsOf(value, "session.counters", names, refuse);
-  const counted = names.map((name) => [name, costOf(fields[name], `session.counters.${name}`, refuse)] as const);
-  return Object.fromEntries(counted) as unknown as Counters;
-}
-
-/** Durations and tokens are what a caller said: numbers, not always whole ones. */
-function costOf(value: unknown, path: string, refuse: Refuse): number {
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value + 0; // no -0
-  return refuse(path, `is ${show(value)}; expected a number, 0 or more`);
+  const counted = names.map((name) => {
+    const path = `session.counters.${name}`;
+    const bounds = { most: counterMax, refuse };
+    const isSpan = name === "durationMs" || name === "longestMs";
+    return [name, isSpan ? spanOf(fields[name], path, bounds) : wholeOf(fields[name], path, { least: 0, ...bounds })];
+  });
+  return Object.fromEntries(counted);
 }
 
 function metadataOf(value: unknown, limits: Limits, refuse: Refuse): Metadata {
@@ -242,14 +222,6 @@ function metadataOf(value: unknown, limits: Limits, refuse: Refuse): Metadata {
   guardBytes(text, path, { bytesMax: limits.metadataBytesMax, refuse });
   return objectOf(metadata, path, refuse) as Metadata;
 }
-
-/** An entry and the value that its data stands for, which is looked at once and let go. */
-interface ReadEntry {
-  readonly entry: Entry;
-  readonly value: unknown;
-}
-
-type ReadLogs = ReadonlyMap<LogName, readonly ReadEntry[]>;
 
 function logsOf(value: unknown, limits: Limits, refuse: Refuse): ReadLogs {
   const logs = new Map<LogName, readonly ReadEntry[]>();
@@ -281,7 +253,7 @@ function entryOf(
   const entry = {
     seq,
     key: key === null ? null : idOf(key, `${path}.key`, refuse),
-    at: wholeOf(at, `${path}.at`, { least: 0, refuse }),
+    at: instantOf(at, `${path}.at`, refuse),
     data: text,
   };
   return { entry, value };
@@ -333,56 +305,4 @@ function mayBeDeep(text: string): boolean {
     for (let at = text.indexOf(bracket); at >= 0 && opened <= levelsMax; at = text.indexOf(bracket, at + 1)) opened++;
   }
   return opened > levelsMax;
-}
-
-/** The header says what the logs hold. */
-function guardAgreement({ counters, openTurn }: PortableRecord, logs: ReadLogs, refuse: Refuse): void {
-  const turns = logs.get("turns") ?? [];
-  let messages = 0;
-  for (const { entry, value } of turns) {
-    const { seq } = entry;
-    const path = `logs.turns[${seq - 1}].data`;
-    const turn = objectOf(value, path, refuse);
-    const status = turn["status"];
-    if ((status === "open") !== (openTurn === seq))
-      refuse(`${path}.status`, `is ${show(status)}, openTurn is ${openTurn}`);
-    const before = turn["messagesBefore"];
-    if (before !== undefined && before !== messages)
-      refuse(`${path}.messagesBefore`, `is ${show(before)}, the log has ${messages}`);
-    messages += messagesOf(turn, path, refuse);
-  }
-  const agrees = (path: string, said: number, found: number): void => {
-    if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
-  };
-  if (openTurn !== null) agrees("session.openTurn", openTurn, turns.length);
-  agrees("session.counters.turns", counters.turns, turns.length);
-  agrees("session.counters.messages", counters.messages, messages);
-  for (const { entry, value } of logs.get("instructions") ?? []) {
-    if (typeof value !== "string") refuse(`logs.instructions[${entry.seq - 1}].data`, "is not a text");
-  }
-  for (const log of ["events", "chunks"]) {
-    for (const { entry, value } of logs.get(log) ?? []) objectOf(value, `logs.${log}[${entry.seq - 1}].data`, refuse);
-  }
-}
-
-const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
-
-/** How many messages the turn has. */
-function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
-  if (!statuses.includes(turn["status"])) refuse(`${path}.status`, `is ${show(turn["status"])}`);
-  idOf(turn["agent"], `${path}.agent`, refuse);
-  costOf(turn["requests"], `${path}.requests`, refuse);
-  if (turn["durationMs"] !== undefined) costOf(turn["durationMs"], `${path}.durationMs`, refuse);
-  if (turn["usage"] !== undefined) {
-    const usage = objectOf(turn["usage"], `${path}.usage`, refuse);
-    for (const name of ["inputTokens", "outputTokens", "totalTokens"])
-      costOf(usage[name], `${path}.usage.${name}`, refuse);
-  }
-  let count = 0;
-  for (const part of ["input", "output"]) {
-    const messages = turn[part];
-    if (!Array.isArray(messages)) refuse(`${path}.${part}`, `is ${show(messages)}; expected an array of messages`);
-    count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", part)).length;
-  }
-  return count;
 }

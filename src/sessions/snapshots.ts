@@ -3,7 +3,7 @@ import { logsOf } from "../domain/archive.ts";
 import { firstOwn, headOf, type Change } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import { mayLackItsBeginning } from "../domain/event.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseNewId } from "../domain/ids.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { guardHold } from "../domain/retention.ts";
 import { show } from "../domain/show.ts";
@@ -108,7 +108,7 @@ export async function restoreOn(
   { tenant, as, onExists = "fail" }: RestoreOptions & { readonly tenant: string },
 ): Promise<Handle> {
   core.guardOpen();
-  let key: SessionKey = { tenant, id: parseId(as ?? portable.record.id, "session id") };
+  let key: SessionKey = { tenant, id: parseNewId(as ?? portable.record.id, "session id") };
   let found: SessionRecord | undefined;
   for (;;) {
     const [change, ...marks] = await restoredSession(core, portable, { key, found });

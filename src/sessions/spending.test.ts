@@ -176,3 +176,49 @@ test("what turns took stays on the books when they are cut off, by agent, model 
   ]);
   assert.deepEqual(tallySpent(tallyAll([]), spent), session.info.counters);
 });
+
+test("an answer is kept and charged whatever its model reports as usage", async () => {
+  const odd: unknown[] = [Number.NaN, "3", -1_000_000, 1.5, 2 ** 53, 1e308, null, undefined, {}, []];
+  for (const inputTokens of odd) {
+    for (const withTool of [false, true]) {
+      await using place = inMemory();
+      const session = await place.sessions.create({ id: "s" });
+      let calls = 0;
+      const model: Model = async function* model() {
+        calls++;
+        yield { type: "model", model: inputTokens as never };
+        if (withTool && calls === 1) yield call;
+        else yield { type: "text", text: "done" };
+        yield { type: "usage", usage: { inputTokens, outputTokens: 5, totalTokens: inputTokens } as never };
+        yield { type: "requests", requests: inputTokens as never };
+      };
+      const asked = withTool ? withTools(model, [look], { session }) : model;
+      const turn = await (await session.consult("go", { model: asked })).done;
+      assert.equal(turn.status, "done", String(inputTokens));
+      assert.equal(turn.usage?.estimated, true);
+      assert.equal(turn.usage.totalTokens, turn.usage.inputTokens + turn.usage.outputTokens);
+      assert(turn.usage.inputTokens > 0 && turn.usage.outputTokens === (withTool ? 10 : 5));
+      assert.equal(session.info.counters.totalTokens, turn.usage.totalTokens);
+      assert(Number.isSafeInteger(turn.requests) && turn.requests >= 1);
+    }
+  }
+});
+
+test("a turn that is sealed with an odd usage is sealed", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (const odd of [Number.NaN, "3", -5, 1e308]) {
+    const turn = await session.begin("q");
+    const usage = { inputTokens: odd, outputTokens: 1 } as never;
+    const sealed = await turn.seal({
+      output: [],
+      usage,
+      requests: odd as never,
+      model: odd as never,
+      steps: [{ usage, durationMs: odd as never }],
+    });
+    assert.equal(sealed.usage?.estimated, true);
+    assert.equal(sealed.requests, 1);
+  }
+  assert.equal(typeof session.info.counters.totalTokens, "number");
+});

@@ -1,6 +1,6 @@
 import { clip } from "../domain/show.ts";
-import type { Message, Step, Usage } from "../domain/turn.ts";
-import { addUsage, estimateUsage } from "../domain/usage.ts";
+import type { Message, ReportedUsage, Step, Usage } from "../domain/turn.ts";
+import { addUsage, estimateUsage, isCount, isModelName, parseUsage } from "../domain/usage.ts";
 
 /** What an answer took, as far as it came. */
 export interface Cost {
@@ -21,9 +21,9 @@ export class Spending {
   #requests = 1;
   #model: string | undefined;
   /** What the model's side reported last, of the whole answer. */
-  #reported: Usage | undefined;
+  #reported: ReportedUsage | undefined;
   /** The call of the model that is under way: since when, what was said and what was reported before it. */
-  #call: { readonly since: number; readonly said: readonly Message[]; readonly reported: Usage | undefined };
+  #call: { readonly since: number; readonly said: readonly Message[]; readonly reported: ReportedUsage | undefined };
 
   /** `asked`: what the model is shown. */
   constructor({
@@ -43,23 +43,30 @@ export class Spending {
 
   /** Which model answers. */
   answers(model: string): void {
-    this.#model = clip(model, modelLengthMax);
+    const name = typeof model === "string" ? clip(model, modelLengthMax - 1) : model;
+    if (isModelName(name)) this.#model = name;
   }
 
   /** The answer as a whole has taken so much by now, as its model says. */
-  report(usage: Usage): void {
+  report(usage: ReportedUsage): void {
     this.#reported = usage;
   }
 
   /** The model is called for the n-th time; so much was said before. */
   call(requests: number, said: readonly Message[]): void {
-    this.#requests = requests;
+    this.#requests = isCount(requests) ? requests : this.#requests + 1;
     this.#call = { since: this.#now(), said, reported: this.#reported };
   }
 
-  /** The call under way is done. */
-  step(usage: Usage): void {
-    this.#steps.push(this.#stepOf(usage));
+  /** The call under way is done. `said`: all that the answer holds by now. */
+  step(usage: ReportedUsage, said: readonly Message[]): void {
+    this.#steps.push(this.#stepOf(parseUsage(usage, () => this.#estimateOfCall(said))));
+  }
+
+  /** An estimate of what the call under way took. */
+  #estimateOfCall(said: readonly Message[]): Usage {
+    const { said: before } = this.#call;
+    return estimateUsage([...this.#asked, ...before], said.slice(before.length));
   }
 
   #stepOf(usage: Usage): Step {
@@ -81,21 +88,24 @@ export class Spending {
 
   /** All that was taken, and what of it by a later call that is not done. */
   #taken(said: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
-    const whole = this.#reported;
-    if (whole === undefined) return { usage: estimateUsage(this.#asked, said) };
+    const estimate = (): Usage => estimateUsage(this.#asked, said);
+    if (this.#reported === undefined) return { usage: estimate() };
+    const whole = parseUsage(this.#reported, estimate);
     if (this.#steps.length === 0 || this.#steps.length >= this.#requests) return { usage: whole };
-    const { said: before, reported } = this.#call;
-    if (reported !== undefined && whole !== reported) return { usage: whole, underWay: difference(whole, reported) };
-    const underWay = estimateUsage([...this.#asked, ...before], said.slice(before.length));
+    const { reported } = this.#call;
+    if (reported !== undefined && this.#reported !== reported)
+      return { usage: whole, underWay: difference(whole, parseUsage(reported, estimate)) };
+    const underWay = this.#estimateOfCall(said);
     return { usage: addUsage(whole, underWay), underWay };
   }
 }
 
 function difference(whole: Usage, part: Usage): Usage {
   return {
-    inputTokens: whole.inputTokens - part.inputTokens,
-    outputTokens: whole.outputTokens - part.outputTokens,
-    totalTokens: whole.totalTokens - part.totalTokens,
+    // A model may report less than it did before.
+    inputTokens: Math.max(0, whole.inputTokens - part.inputTokens),
+    outputTokens: Math.max(0, whole.outputTokens - part.outputTokens),
+    totalTokens: Math.max(0, whole.totalTokens - part.totalTokens),
     ...(whole.estimated === true ? { estimated: true } : {}),
   };
 }

@@ -1,16 +1,17 @@
-import { Assembly, encodeChunk, mergeTexts, type Chunk } from "../domain/chunk.ts";
+import { Assembly, encodeChunk, mergeTexts, parseChunk, type Chunk } from "../domain/chunk.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
+import { durationMaxMs } from "../domain/limits.ts";
 import {
   closeToolCalls,
   countToolCalls,
-  parseMessages,
   type Message,
+  type ReportedUsage,
   type Step,
   type Turn,
   type Usage,
 } from "../domain/turn.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../domain/turns.ts";
-import { estimateUsage } from "../domain/usage.ts";
+import { estimateUsage, isCount, isModelName, parseSteps, parseUsage } from "../domain/usage.ts";
 import { fenced, sessionIds } from "../domain/writer.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
@@ -22,7 +23,8 @@ export interface Seal {
   readonly status?: "done" | "failed" | "interrupted";
   /** @default the written chunks, put together */
   readonly output?: readonly Message[];
-  readonly usage?: Usage;
+  /** @default none, which counts nothing */
+  readonly usage?: ReportedUsage;
   readonly model?: string;
   /** Calls of a model. @default 1 */
   readonly requests?: number;
@@ -30,6 +32,8 @@ export interface Seal {
   readonly steps?: readonly Step[];
   readonly error?: { readonly code: string; readonly message: string };
 }
+
+type Took = Omit<Sealing, "status" | "output">;
 
 /** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
 const flushMs = 250;
@@ -130,6 +134,7 @@ export class TurnInProgress implements AsyncDisposable {
     if (this.#isEnded || this.#sealing !== undefined) {
       throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
+    parseChunk(chunk);
     if ("message" in chunk) this.#guardMessage(chunk.message);
     else if (chunk.text === "") return;
     const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
@@ -143,7 +148,6 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** Refuse a message before it is kept, so that all that arrived before it can be sealed. */
   #guardMessage(message: Message): void {
-    parseMessages([message], "assistant", "answer");
     const { record, core } = this.#handle;
     const toolCalls = this.#toolCalls + countToolCalls([message]);
     guardToolCalls(record, toolCalls, core.context());
@@ -263,19 +267,11 @@ export class TurnInProgress implements AsyncDisposable {
     }
   }
 
-  async #commitSeal({ status = "done", output = this.output, requests = 1, steps, ...rest }: Seal): Promise<Turn> {
-    const { core } = this.#handle;
-    const durationMs = Math.max(0, core.now() - this.open.at);
+  async #commitSeal(seal: Seal): Promise<Turn> {
+    const { status = "done", output = this.output, steps, ...rest } = seal;
     // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output);
-    const sealing: Sealing = {
-      status,
-      output: whole,
-      requests,
-      durationMs,
-      ...(steps === undefined ? {} : { steps }),
-      ...rest,
-    };
+    const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
     try {
       await this.#handle.write(({ record }, context) =>
         sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
@@ -289,13 +285,26 @@ export class TurnInProgress implements AsyncDisposable {
           ...rest,
           status: "failed",
           output: [],
-          requests,
           error: { code, message },
         });
       }
       throw error;
     }
     return { ...this.open, ...sealing };
+  }
+
+  /** What the turn took and how it ended, in values that can be stored and summed, whatever its model reports. */
+  #took({ usage, requests, model, steps, error }: Seal, output: readonly Message[]): Took {
+    const estimate = (): Usage => estimateUsage(this.open.input, output);
+    const elapsedMs = this.#handle.core.now() - this.open.at;
+    return {
+      requests: isCount(requests) ? requests : 1,
+      durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
+      ...(usage === undefined ? {} : { usage: parseUsage(usage, estimate) }),
+      ...(isModelName(model) ? { model } : {}),
+      ...(steps === undefined ? {} : { steps: parseSteps(steps, estimate) }),
+      ...(error === undefined ? {} : { error }),
+    };
   }
 
   /** Give back all that the turn holds in this process. `settled`: the store knows that the lease is over. */

@@ -17,7 +17,10 @@ export function eventPosition({ session, entry }: FoundEvent): Position {
 /** What the cursor of a page of events is made of. */
 export const eventCursor: readonly ("string" | "number")[] = ["number", "string", "number"];
 
-/** @throws SessionError `argument_invalid` for a text that no page gave out; `kinds` are the types the query expects */
+/**
+ * @throws SessionError `argument_invalid` for a text that no page gave out; `kinds` are the types the query expects: numbers
+ *   are whole, and texts hold no NUL and no half of a surrogate pair, which not every store can compare
+ */
 export function decodeCursor(cursor: string, kinds: readonly ("string" | "number")[]): Position {
   let position: unknown;
   try {
@@ -28,11 +31,15 @@ export function decodeCursor(cursor: string, kinds: readonly ("string" | "number
   const valid =
     Array.isArray(position) &&
     position.length === kinds.length &&
-    position.every((value, index) => typeof value === kinds[index]);
+    position.every((value, index) => (kinds[index] === "number" ? Number.isSafeInteger(value) : isStorable(value)));
   if (valid) return position as Position;
   throw new SessionError("argument_invalid", {
     name: "after",
     value: show(cursor),
     expected: "the next of the page before, passed back as it was",
   });
+}
+
+function isStorable(value: unknown): boolean {
+  return typeof value === "string" && value.isWellFormed() && !value.includes("\u0000");
 }
