@@ -15,8 +15,8 @@ import { correlationNow } from "./correlation.ts";
 import { EventFeeds } from "./event-feed.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
-import { Lookout } from "./lookout.ts";
 import type { Agent, ResolvedOptions } from "./options.ts";
+import { Poller } from "./poller.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import type { SessionLease } from "./session-lease.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -48,7 +48,7 @@ export class Core {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
-  readonly lookout: Lookout;
+  readonly poller: Poller;
   readonly eventFeeds: EventFeeds;
   readonly conflicts: ConflictLog;
   /** Turns in progress and leases held, to be settled before the store is closed. */
@@ -69,7 +69,7 @@ export class Core {
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
     this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
-    this.lookout = new Lookout(this.store);
+    this.poller = new Poller({ store: this.store, load: (requests) => this.#loadWhole(requests) });
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,
@@ -139,9 +139,19 @@ export class Core {
 
   /** One session, or undefined where there is none. */
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
-    const [loaded] = await this.#load([{ key, tails }]);
-    const isWhole = loaded === undefined || tails.length === 0 || !standsElsewhere(loaded.record);
-    return isWhole ? loaded : await wholeTails(this, loaded, tails);
+    const [loaded] = await this.#loadWhole([{ key, tails }]);
+    return loaded;
+  }
+
+  async #loadWhole(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+    const found = await this.#load(requests);
+    return await Promise.all(
+      found.map(async (loaded, index) => {
+        const tails = requests[index]?.tails ?? [];
+        const isWhole = loaded === undefined || tails.length === 0 || !standsElsewhere(loaded.record);
+        return isWhole ? loaded : await wholeTails(this, loaded, tails);
+      }),
+    );
   }
 
   /** Several records, in order, from one look. */
@@ -240,7 +250,7 @@ export class Core {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
-    this.lookout.close();
+    this.poller.close();
     const results = await this.settle();
     await this.conflicts.close();
     await Promise.allSettled(this.#chores);

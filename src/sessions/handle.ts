@@ -129,6 +129,11 @@ export class Handle {
     return true;
   }
 
+  /** Know a record that was loaded elsewhere in this process, where it is newer. */
+  learn(record: SessionRecord): void {
+    if (record.version > this.#record.version) this.#record = record;
+  }
+
   /** Load the newest record, without counting it as seen. */
   async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.core.load(this.key, tails);

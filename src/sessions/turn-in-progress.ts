@@ -16,6 +16,7 @@ import { fenced, sessionIds } from "../domain/writer.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { perform } from "./operation.ts";
+import type { Found, SessionWatch } from "./poller.ts";
 
 /** How a turn in progress is sealed; what is left out follows from what was written. */
 export interface Seal {
@@ -43,8 +44,6 @@ const flushLength = 8192;
  * write failed is sealed after the same time where its writer does not seal it.
  */
 const retryMs = 2000;
-/** How often a writer that writes nothing looks whether it was cancelled or superseded. */
-const lookMs = 1000;
 /** The lease was superseded, the turn was sealed by another writer, or the session was removed: this writer has lost the turn. */
 const lostCodes: ReadonlySet<string> = new Set(["fenced", "turn_not_open", "session_not_found"] satisfies ErrorCode[]);
 /** Refusals of a seal after which nothing is left to seal here: the turn is lost, or was sealed smaller. */
@@ -74,7 +73,8 @@ export class TurnInProgress implements AsyncDisposable {
   #bytes = 0;
   #flushing: Promise<void> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
-  readonly #lookTimer: NodeJS.Timeout;
+  /** Tells a writer that writes nothing, within a second, that it was cancelled or superseded. */
+  readonly #watch: SessionWatch;
   #retryTimer: NodeJS.Timeout | undefined;
   #sealing: Promise<Turn> | undefined;
   /** How it was to be sealed when the store could not take it. */
@@ -95,8 +95,9 @@ export class TurnInProgress implements AsyncDisposable {
     this.#toolCalls = countToolCalls(open.input);
     this.#releases = releases;
     this.#ended = ended;
-    this.#lookTimer = setInterval(() => void this.#look(), lookMs).unref();
     handle.core.turns.add(this);
+    const { poller } = handle.core;
+    this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#heedFound(found));
   }
 
   /** The turn's number. */
@@ -180,14 +181,14 @@ export class TurnInProgress implements AsyncDisposable {
     return this.#flushing;
   }
 
-  /** A writer that is silent for long must still hear that it is to stop. */
-  async #look(): Promise<void> {
-    try {
-      await this.#handle.peek();
-      if (this.#sealing === undefined) this.#heed();
-    } catch (error) {
-      // Where the store is away, the next write says so, with its reason.
-      if (hasCode(error, "session_not_found")) this.#fail(error);
+  /** Where the store is away, the next write says so, with its reason. */
+  #heedFound(found: Found): void {
+    if (this.#isEnded || this.#sealing !== undefined) return;
+    if (found.status === "missing") {
+      this.#fail(new SessionError("session_not_found", sessionIds(this.#handle.record)));
+    } else if (found.status === "found") {
+      this.#handle.learn(found.view.record);
+      this.#heed();
     }
   }
 
@@ -247,7 +248,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   async #seal(seal: Seal): Promise<Turn> {
     clearTimeout(this.#flushTimer);
-    clearInterval(this.#lookTimer);
+    this.#watch.stop();
     this.#buffer = [];
     await this.#flushing.catch(() => undefined);
     try {
@@ -313,7 +314,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#isEnded = true;
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#retryTimer);
-    clearInterval(this.#lookTimer);
+    this.#watch.stop();
     this.#buffer = [];
     this.#handle.core.turns.delete(this);
     this.#ended(settled);

@@ -1,13 +1,13 @@
 import { headOf } from "../domain/change.ts";
-import { chunkOf, type Chunk } from "../domain/chunk.ts";
-import type { Entry } from "../domain/entry.ts";
+import type { Chunk } from "../domain/chunk.ts";
 import { stateAt } from "../domain/states.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { show } from "../domain/show.ts";
+import { sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
-import type { Loaded } from "../store/store.ts";
 import type { Handle } from "./handle.ts";
 import { readLog } from "./log-reader.ts";
+import type { Found, SessionView } from "./poller.ts";
 import { inContext } from "./operation.ts";
 
 /** Where to begin to watch, and when to stop. */
@@ -37,8 +37,6 @@ export type SessionNews =
   /** The turns after this number were taken back. */
   | { readonly type: "truncated"; readonly after: number };
 
-const chunksAtOnce = 64;
-
 /** What has been told so far. */
 interface Told {
   /** The last finished turn. */
@@ -54,23 +52,31 @@ export async function* watchSession(handle: Handle, options: WatchOptions): Asyn
   const { core } = handle;
   const { signal } = options;
   let changed = Promise.withResolvers<void>();
-  const watch = core.lookout.watch(handle.key, () => changed.resolve());
+  /** What the poller found last; a slow reader goes on from there, however much came in between. */
+  let found: Found | undefined;
+  const told = beginning(handle, options);
+  core.guardOpen();
+  const watch = core.poller.watch(handle.key, { needs: "turns" }, (news) => {
+    found = news;
+    changed.resolve();
+  });
   const stop = (): void => changed.resolve();
   signal?.addEventListener("abort", stop, { once: true });
   try {
-    const told = beginning(handle, options);
-    while (!isAborted(signal)) {
+    watch.look();
+    for (;;) {
+      if (found === undefined && !isAborted(signal)) await changed.promise;
+      if (isAborted(signal)) return;
       core.guardOpen();
+      const view = viewOf(handle, found);
+      found = undefined;
       changed = Promise.withResolvers();
-      const loaded = await lookAt(handle, told);
-      watch.saw(loaded.record.version);
-      for await (const news of newsOf(handle, loaded, told)) {
+      for await (const news of newsOf(handle, view, told)) {
         yield news;
         if (isAborted(signal)) return;
       }
-      const state = stateAt(loaded.record, core.now());
+      const state = stateAt(view.record, core.now());
       if (state !== "active" && state !== "inactive") return;
-      await changed.promise;
     }
   } catch (error) {
     const { tenant, id: session, agent } = handle.record;
@@ -79,6 +85,13 @@ export async function* watchSession(handle: Handle, options: WatchOptions): Asyn
     signal?.removeEventListener("abort", stop);
     watch.stop();
   }
+}
+
+/** @throws SessionError `session_not_found`, or the store's */
+function viewOf({ key, record }: Handle, found: Found | undefined): SessionView {
+  if (found?.status === "found") return found.view;
+  if (found?.status === "failed") throw found.error;
+  throw new SessionError("session_not_found", { ...sessionIds(record), sessionId: key.id, tenant: key.tenant });
 }
 
 function beginning(handle: Handle, { after = handle.seenTurn, afterChunk = 0 }: WatchOptions): Told {
@@ -90,31 +103,16 @@ function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 
-/** The last turn and the pieces of the open one that were not told yet, from one moment. */
-async function lookAt({ core, key }: Handle, told: Told): Promise<Loaded> {
-  for (let chunks = chunksAtOnce; ;) {
-    const loaded = await core.load(key, [
-      { log: "turns", last: 1 },
-      { log: "chunks", last: chunks },
-    ]);
-    const { record } = loaded;
-    const untold = headOf(record, "chunks") - (record.openTurn === told.turn + 1 ? told.chunks : 0);
-    if (untold <= chunks) return loaded;
-    chunks = untold;
-  }
-}
-
-async function* newsOf(handle: Handle, loaded: Loaded, told: Told): AsyncGenerator<SessionNews, void, void> {
-  const { record, tails } = loaded;
-  const [[last] = [], chunks = []] = tails;
+async function* newsOf(handle: Handle, view: SessionView, told: Told): AsyncGenerator<SessionNews, void, void> {
+  const { record, turn, chunks } = view;
   const head = headOf(record, "turns");
   if (head < told.turn || (head === told.turn && told.opened)) {
     Object.assign(told, { turn: head, chunks: 0, opened: false } satisfies Told);
     yield { type: "truncated", after: head };
   }
-  if (last === undefined || head === told.turn) return;
-  for await (const entry of finishedBefore(handle, told.turn + 1, last.seq)) yield finish(turnOf(entry), told);
-  const turn = turnOf(last);
+  if (turn === undefined || head === told.turn) return;
+  for await (const finished of finishedBefore(handle, view, { from: told.turn + 1, end: turn.seq }))
+    yield finish(finished, told);
   if (turn.status !== "open") {
     yield finish(turn, told);
     return;
@@ -123,10 +121,9 @@ async function* newsOf(handle: Handle, loaded: Loaded, told: Told): AsyncGenerat
     told.opened = true;
     yield { type: "turn", turn };
   }
-  for (const entry of chunks) {
-    if (entry.seq <= told.chunks) continue;
-    told.chunks = entry.seq;
-    yield { type: "chunk", turn: turn.seq, seq: entry.seq, chunk: chunkOf(entry) };
+  for (const chunk of chunks.slice(told.chunks)) {
+    told.chunks++;
+    yield { type: "chunk", turn: turn.seq, seq: told.chunks, chunk };
   }
 }
 
@@ -135,15 +132,27 @@ function finish(turn: Turn, told: Told): SessionNews {
   return { type: "turn", turn };
 }
 
+/** The last page of finished turns that was read for a view: watches that are equally far behind share it. */
+const pagesOf = new WeakMap<SessionView, { readonly from: number; readonly turns: Promise<readonly Turn[]> }>();
+
 /** The turns from one number up to another, which is not among them; a turn before the last is a finished one. */
-async function* finishedBefore({ core, record }: Handle, from: number, end: number): AsyncGenerator<Entry, void, void> {
+async function* finishedBefore(
+  { core }: Handle,
+  view: SessionView,
+  { from, end }: { readonly from: number; readonly end: number },
+): AsyncGenerator<Turn, void, void> {
   for (let next = from; next < end;) {
-    const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
-    const range = { log: "turns", from: next, to: end - 1, order: "ascending", limit, bytesMax } as const;
-    const page = await readLog(core, record, range);
-    if (page.length === 0) return; // they were taken back meanwhile, which the next look tells
-    yield* page;
-    next += page.length;
+    let page = pagesOf.get(view);
+    if (page?.from !== next) {
+      const limit = core.options.limits.readMax;
+      const range = { log: "turns", from: next, to: end - 1, order: "ascending", limit } as const;
+      page = { from: next, turns: readLog(core, view.record, range).then((entries) => entries.map(turnOf)) };
+      pagesOf.set(view, page);
+    }
+    const turns = await page.turns;
+    if (turns.length === 0) return; // they were taken back meanwhile, which the next view tells
+    yield* turns;
+    next += turns.length;
   }
 }
 
