@@ -155,21 +155,26 @@ export function requestCancel(record: SessionRecord, context: Context): Change |
 }
 
 /**
- * Join the queue for the lease, or prolong the wait of a ticket that is in it.
- * @throws SessionError `queue_full`
+ * Join the queue for the lease, in the order given, or prolong the wait of tickets that are in it. Of those that do not
+ * fit, none joins.
+ * @throws SessionError `queue_full` where not one of them fits
  */
-export function joinQueue(record: SessionRecord, waiter: Waiter, context: Context): Change {
-  const draft = draftOf(record);
-  const others = record.waiters.filter(({ until }) => until > context.now);
-  const place = others.findIndex(({ ticket }) => ticket === waiter.ticket);
-  if (place < 0 && others.length >= context.limits.waitersMax) {
-    throw new SessionError("queue_full", {
-      ...sessionIds(record),
-      waiting: others.length,
-      waitingMax: context.limits.waitersMax,
-    });
+export function joinQueue(record: SessionRecord, joining: readonly Waiter[], context: Context): Change {
+  const { waitersMax } = context.limits;
+  const waiters = record.waiters.filter(({ until }) => until > context.now);
+  let placed = 0;
+  for (const waiter of joining) {
+    const place = waiters.findIndex(({ ticket }) => ticket === waiter.ticket);
+    if (place >= 0) waiters[place] = waiter;
+    else if (waiters.length < waitersMax) waiters.push(waiter);
+    else continue;
+    placed++;
   }
-  set(draft, { waiters: place < 0 ? [...others, waiter] : others.with(place, waiter) });
+  if (placed === 0) {
+    throw new SessionError("queue_full", { ...sessionIds(record), waiting: waiters.length, waitingMax: waitersMax });
+  }
+  const draft = draftOf(record);
+  set(draft, { waiters });
   return changeOf(draft);
 }
 

@@ -385,7 +385,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "cancel":
       return requestCancel(record, context);
     case "join":
-      return joinQueue(record, { ticket: command.ticket, instance, until: life.now + command.forMs }, context);
+      return joinQueue(record, [{ ticket: command.ticket, instance, until: life.now + command.forMs }], context);
     case "leave":
       return leaveQueue(record, command.ticket);
     case "touch":

@@ -1,4 +1,4 @@
-import { joinQueue, leaveQueue, requestCancel } from "../domain/leases.ts";
+import { requestCancel } from "../domain/leases.ts";
 import { sortableId } from "../domain/ids.ts";
 import { hasCode } from "../errors.ts";
 import type { Handle, WriteOptions } from "./handle.ts";
@@ -16,13 +16,12 @@ export interface Patience {
 /** One try to take the session; throws `busy` where somebody else is at work or first in the queue. */
 export type Attempt<T> = (ticket: string | null, options: WriteOptions) => Promise<T>;
 
-/** A place in the queue is kept this long without a sign of life from who waits in it. */
-const placeMs = 5000;
-const pollMs = 150;
+/** A try that was refused although the session seemed free is made again after this time at the latest, ms. */
+const retryMs = 150;
 
 /**
- * Take a session under a busy policy. Who waits holds a place in the session's own durable queue, so that order holds
- * across processes; a place that nobody prolongs falls away.
+ * Take a session under a busy policy. A waiter holds a place in the session's own durable queue, so that order holds
+ * across processes, and is woken when it is the first and the session is free.
  * @throws SessionError `busy` when refused or out of patience, `queue_full`
  */
 export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
@@ -45,36 +44,21 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
   const deadline = clock.now() + waitMs;
-  let placeUntil = 0;
+  const place = await core.queues.join(handle, ticket);
   try {
     for (;;) {
+      await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal });
       core.guardOpen();
-      if (placeUntil - core.now() < placeMs / 2) {
-        placeUntil = core.now() + placeMs;
-        const waiter = { ticket, instance: core.instance.id, until: placeUntil };
-        await handle.write(({ record }, context) => joinQueue(record, waiter, context));
-      }
       try {
-        const taken = await attempt(ticket, { recovers: "dead" });
-        // Who found an earlier try's turn took no lease, and must not stand in the way of those behind.
-        await leave(handle, ticket);
-        return taken;
+        return await attempt(ticket, { recovers: "dead" });
       } catch (error) {
         if (!mayPass(error) || clock.now() >= deadline) throw error;
       }
-      await core.pause(pollMs, signal);
+      await core.pause(retryMs, signal);
     }
-  } catch (error) {
-    await leave(handle, ticket);
-    throw error;
-  }
-}
-
-async function leave(handle: Handle, ticket: string): Promise<void> {
-  try {
-    await handle.write(({ record }) => leaveQueue(record, ticket));
-  } catch {
-    // The place falls away by itself after `placeMs`; what the wait came to matters more.
+  } finally {
+    // A waiter that gives up, or found an earlier try's turn, took no lease and must not stand in the way of the others.
+    await place.leave(handle.record);
   }
 }
 

@@ -19,6 +19,7 @@ import type { Agent, ResolvedOptions } from "./options.ts";
 import { Poller } from "./poller.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import type { SessionLease } from "./session-lease.ts";
+import { SessionQueues } from "./session-queue.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** What a core is for. */
@@ -49,6 +50,7 @@ export class Core {
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
   readonly poller: Poller;
+  readonly queues: SessionQueues = new SessionQueues();
   readonly eventFeeds: EventFeeds;
   readonly conflicts: ConflictLog;
   /** Turns in progress and leases held, to be settled before the store is closed. */
