@@ -109,7 +109,7 @@ test("500 watches of one session share one load of each change, and the same tur
   const news = await Promise.all(first);
   assert.equal(calls.load, 1);
   assert.equal(new Set(news.map(({ value }) => turnOf(value))).size, 1, "one copy of the turn for all");
-  await Promise.all(watches.map((watch) => watch.return?.()));
+  for (const watch of watches) await watch.return?.();
   assert.equal(coreOf(sessions).poller.size, 0);
   await sessions.close();
 });
@@ -170,7 +170,7 @@ test("a watch hears of another process's changes without a hint, and one questio
   await pass(t, place, 1);
   for (const { value } of await Promise.all(first)) assert.equal(value?.type, "turn");
   assert.ok(calls.load <= 5, "they changed together, and are loaded together");
-  await Promise.all(watches.map((watch) => watch.return?.()));
+  for (const watch of watches) await watch.return?.();
   reset();
   await pass(t, place, 5);
   assert.equal(calls.load, 0);

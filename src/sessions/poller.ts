@@ -110,7 +110,7 @@ export class Poller {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     const error = new SessionError("closed", { name: "this Sessions object" });
-    for (const topic of [...this.#topics.values()]) {
+    for (const topic of this.#topics.values()) {
       topic.dropHints();
       topic.tell({ status: "failed", error });
     }
