@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { SessionKey } from "./domain/entry.ts";
 import { defaultLimits, type Limits } from "./domain/limits.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import type { BackupSession, LinesContent } from "./moving/backup-lines.ts";
@@ -37,6 +38,8 @@ export interface BackupProgress {
 /** How to back up. */
 export interface BackupOptions {
   readonly onProgress?: (progress: BackupProgress) => void;
+  /** Called for a session of PostgreSQL that is damaged and left out. @default the backup fails */
+  readonly onSkipped?: (session: SessionKey, error: SessionError) => void;
   readonly limits?: Partial<Limits>;
 }
 
@@ -76,7 +79,8 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
   return { file, kind: "sqlite", ...content, bytes: (await stat(file)).size };
 }
 
-async function backupAsLines(url: string, file: string, { onProgress, limits }: BackupOptions): Promise<BackupReport> {
+async function backupAsLines(url: string, file: string, options: BackupOptions): Promise<BackupReport> {
+  const { onProgress, onSkipped, limits } = options;
   const { openPostgresMoment } = await import("./store/postgres/moment.ts");
   const { packedPiece, Piece } = await import("./moving/export-file.ts");
   const { backupLines } = await import("./moving/backup-lines.ts");
@@ -87,7 +91,7 @@ async function backupAsLines(url: string, file: string, { onProgress, limits }: 
     await using moment = await openPostgresMoment(url);
     const core = coreOn(moment.store, limits);
     await using handle = await open(temporary, "wx", 0o600);
-    const lines = backupLines(core);
+    const lines = backupLines(core, onSkipped);
     const total = onProgress === undefined ? undefined : await core.store.count({ now: core.now() });
     const piece = new Piece();
     let [written, bytes] = [0, 0];

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
+import { printable } from "../domain/show.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../index.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "./command.ts";
 import { storeUrl } from "./environment.ts";
-import { report } from "./output.ts";
+import { note, report } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 interface Options extends JsonOption {
@@ -23,7 +24,11 @@ export function backupCommand(): Command {
 }
 
 async function backup(path: string, { json, ...options }: Options): Promise<void> {
-  const done = await withProgress((progress) => backupStore(storeUrl(options), path, progress));
+  const onSkipped: BackupOptions["onSkipped"] = ({ tenant, id }, { message }) => {
+    process.exitCode ||= 1;
+    note(`left out ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);
+  };
+  const done = await withProgress((progress) => backupStore(storeUrl(options), path, { ...progress, onSkipped }));
   const { file, sessions, entries, bytes } = done;
   const held = `${sessions} sessions with ${entries} entries`;
   report(done, `backed up ${held} to ${file} (${bytes} bytes), and read it back`, { json });

@@ -22,9 +22,12 @@ export interface LinesContent {
 
 /**
  * All of a store. One that cannot be read fails it: a backup has everything or is none.
- * @throws SessionError `store_invalid`, `snapshot_too_large`
+ * @throws SessionError `store_invalid`, `snapshot_too_large` of a session that cannot be read, without `onSkipped`
  */
-export async function* backupLines(core: Core): AsyncGenerator<string, LinesContent, undefined> {
+export async function* backupLines(
+  core: Core,
+  onSkipped?: (session: SessionKey, error: SessionError) => void,
+): AsyncGenerator<string, LinesContent, undefined> {
   const { now } = await core.store.instances([]);
   const hash = createHash("sha256");
   const hashed = (line: string): string => {
@@ -35,7 +38,11 @@ export async function* backupLines(core: Core): AsyncGenerator<string, LinesCont
   let entries = 0;
   yield hashed(`{"format":"${format}","at":${now}}\n`);
   for await (const found of portableSessions(core, { now, tenant: undefined })) {
-    if ("error" in found) throw found.error;
+    if ("error" in found) {
+      if (onSkipped === undefined) throw found.error;
+      onSkipped({ tenant: found.record.tenant, id: found.record.id }, found.error);
+      continue;
+    }
     const { record, portable } = found;
     yield hashed(`{"tenant":${JSON.stringify(record.tenant)},"snapshot":${snapshotText(portable).text}}\n`);
     sessions++;

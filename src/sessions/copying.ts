@@ -6,16 +6,8 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { markShared, marksScope } from "./fork-marks.ts";
 import { portableSessions, type FoundPortable } from "./exporting.ts";
-import {
-  arrive,
-  hasChecksum,
-  isBehind,
-  isOfItem,
-  Skipped,
-  windowMax,
-  type Arrived,
-  type SkippedItem,
-} from "./importing.ts";
+import { arrive, hasChecksum, isBehind, Skipped, windowMax, type Arrived, type SkippedItem } from "./importing.ts";
+import { endsPass } from "./pass-failures.ts";
 import { portableSession } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import { inWindows } from "./windows.ts";
@@ -181,7 +173,7 @@ export class Copying {
       this.#counts.bytes += bytes;
       return arrived;
     } catch (error) {
-      if (!(error instanceof SessionError) || !("error" in session || isOfItem(error))) throw error;
+      if (endsPass(error)) throw error;
       // One that comes again was told of already.
       if (!isAgain) this.#skipped.add(session.key.id, error);
       return "present";

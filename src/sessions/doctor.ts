@@ -7,6 +7,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Page, StoreFlaw } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
+import { endsPass, messageOfFailure } from "./pass-failures.ts";
 import { readLog } from "./log-reader.ts";
 
 /** How to look over a store. */
@@ -123,9 +124,10 @@ async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): Retu
   try {
     return await examine(core, key, repairs);
   } catch (error) {
-    if (!hasCode(error, "store_invalid")) throw error;
+    if (endsPass(error)) throw error;
     const { tenant, id: session } = key;
-    return [{ kind: "unreadable", tenant, session, what: error.details.reason, remedy: null, repaired: false }];
+    const what = hasCode(error, "store_invalid") ? error.details.reason : messageOfFailure(error);
+    return [{ kind: "unreadable", tenant, session, what, remedy: null, repaired: false }];
   }
 }
 
@@ -208,7 +210,7 @@ async function clearLease(core: Core, { tenant, id }: SessionRecord): Promise<bo
     const written = await new Handle(core, record).putInOrder({ recovers: "dead", reason: "its writer is gone" });
     return written.status === "ok";
   } catch (error) {
-    if (hasCode(error, "store_invalid")) return false;
-    throw error;
+    if (endsPass(error)) throw error;
+    return false;
   }
 }

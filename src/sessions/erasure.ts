@@ -18,6 +18,7 @@ import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
 import { innerChange, liveMetadata } from "./inner-record.ts";
 import { linkCodesOf } from "./link-code.ts";
+import { endsPass } from "./pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "./fork-marks.ts";
 import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
@@ -86,9 +87,18 @@ export class Erasure {
   async run(): Promise<ErasureReceipt> {
     await this.#load();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const traces = await tracesOf(this.#subject);
-      if (this.#isDone(traces)) return await this.#finish(traces);
+      let traces: Traces | undefined;
+      let failure: unknown;
+      try {
+        traces = await tracesOf(this.#subject);
+      } catch (error) {
+        if (endsPass(error)) throw error;
+        failure = error;
+      }
+      if (traces !== undefined && this.#isDone(traces)) return await this.#finish(traces);
       await this.#pass();
+      // One session that cannot be looked at keeps none of the others from going.
+      if (traces === undefined) throw failure;
     }
     throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
   }
@@ -110,13 +120,28 @@ export class Erasure {
     return { startedAt: this.#subject.core.now(), erased: nothing, hash: "", receipt: null };
   }
 
+  /** @throws what kept one session from being erased, once all others are */
   async #pass(): Promise<void> {
     const { core, tenant, fallback } = this.#subject;
+    const failures: unknown[] = [];
+    const tolerantly = async (record: SessionRecord): Promise<boolean> => {
+      try {
+        await this.#eraseTheirs(record);
+        return true;
+      } catch (error) {
+        if (endsPass(error)) throw error;
+        failures.push(error);
+        return false;
+      }
+    };
     for await (const page of waitingPages(this.#subject)) await this.#forgetWaiting(page);
     for await (const { pointers, guests } of devicePages(this.#subject)) {
       // A device's name leads to what it said: the pointer goes last.
       if (fallback !== undefined) await this.#forgetWaiting(await waitingOf(this.#subject, pointers));
-      for (const guest of guests) await this.#eraseTheirs(guest);
+      let goes = true;
+      for (const guest of guests) goes = (await tolerantly(guest)) && goes;
+      // Without it nothing would lead to what is left.
+      if (!goes) continue;
       for (const pointer of pointers) {
         // In one commit: a code belongs to the user for as long as its device speaks for the user.
         const codes = (await linkCodesOf(core, tenant, [pointer.id])).map(
@@ -128,7 +153,7 @@ export class Erasure {
     }
     for await (const page of sessionPages(this.#subject)) {
       const forked = page.filter(({ forkedAt }) => forkedAt > 0);
-      for (const record of forked) await this.#eraseTheirs(record);
+      for (const record of forked) await tolerantly(record);
       await this.#eraseAll(
         "session",
         page.filter(({ forkedAt }) => forkedAt === 0),
@@ -139,6 +164,7 @@ export class Erasure {
       if (fork !== undefined) await this.#eraseFork(fork);
       if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   async #stays({ record: { tenant, id, createdAt } }: Holding): Promise<boolean> {

@@ -3,11 +3,12 @@ import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import type { Portable } from "../domain/snapshot.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode, type SessionError } from "../errors.ts";
 import { encodeCursor } from "../store/cursor.ts";
 import type { SessionFilter } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { standsElsewhere } from "./log-reader.ts";
+import { endsPass, typedFailure } from "./pass-failures.ts";
 import { portableFrom, portableSession, tailsOf } from "./snapshots.ts";
 
 /** Which sessions, and from where on. */
@@ -82,9 +83,9 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     loaded = await core.store.load(requests);
   } catch (error) {
     // One of them is damaged: which one, each must tell by itself.
-    if (!hasCode(error, "store_invalid")) throw error;
+    if (endsPass(error)) throw error;
     if (records.length > 1) return (await Promise.all(records.map((one) => loadGroup(core, [one])))).flat();
-    return records.map((record) => ({ record, error }));
+    return records.map((record) => ({ record, error: typedFailure(record, error) }));
   }
   for (const [index, record] of records.entries()) {
     const one = loaded[index];
@@ -97,8 +98,8 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
       found.push({ record: one.record, portable });
     } catch (error) {
       if (hasCode(error, "session_not_found")) continue;
-      if (!(error instanceof SessionError) || error.retryable) throw error;
-      found.push({ record, error });
+      if (endsPass(error)) throw error;
+      found.push({ record, error: typedFailure(record, error) });
     }
   }
   return found;

@@ -7,6 +7,7 @@ import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { portableConversation, type Conversation } from "./conversation.ts";
+import { codeOfFailure, endsPass, messageOfFailure } from "./pass-failures.ts";
 import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
 import { portableSession, replaceable, restoredSession, standing } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
@@ -137,8 +138,9 @@ export class Skipped {
   #count = 0;
   readonly #reasons: SkippedItem[] = [];
 
-  add(source: string, { code, message }: SessionError): void {
+  add(source: string, error: unknown): void {
     this.#count++;
+    const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
     if (this.#reasons.length < reasonsMax) this.#reasons.push({ source, code, message });
   }
 
@@ -169,7 +171,7 @@ export async function importAll(
       counts[arrived]++;
       if (arrived !== "present") counts.turns += portable.record.counters.turns;
     } catch (error) {
-      if (!(error instanceof SessionError) || !isOfItem(error)) throw error;
+      if (endsPass(error)) throw error;
       skipped.add(item.source, error);
     }
   };
@@ -194,11 +196,6 @@ function parsePolicy(onExists: NonNullable<ImportOptions["onExists"]>): typeof o
 }
 
 type NamedItem = ImportItem & { readonly source: string };
-
-/** True where the error is about this one item, and not about the store. */
-export function isOfItem({ code }: SessionError): boolean {
-  return !code.startsWith("store_") && code !== "closed";
-}
 
 function portableOfItem(core: Core, item: NamedItem, agent: string | undefined): Portable | ReadSnapshot {
   if ("error" in item) throw item.error;

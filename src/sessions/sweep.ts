@@ -11,6 +11,7 @@ import type { SessionQuery } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
 import type { Policy } from "../domain/retention.ts";
+import { codeOfFailure, endsPass, messageOfFailure } from "./pass-failures.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
 import { perform } from "./operation.ts";
 
@@ -89,16 +90,6 @@ const archivesAtOnce = 4;
 /** Tells who listens what each sweep did. */
 const sweeps = channel("perdure:sweep");
 
-/** Errors of the store as a whole: the pass ends, because the next session would meet them too. */
-const ofTheStore: ReadonlySet<string> = new Set([
-  "store_unavailable",
-  "store_busy",
-  "store_full",
-  "store_read_only",
-  "store_schema_newer",
-  "closed",
-] satisfies ErrorCode[]);
-
 /**
  * One bounded pass: first marks what has expired and takes back expired floors, then archives and removes by the policies
  * of retention, in their order, at last forgets old events. An error of one session is reported in `failures`, the others
@@ -111,7 +102,7 @@ export async function sweep(core: Core, tenant: string | undefined, request: Swe
     try {
       await pass.run();
     } catch (error) {
-      pass.publish(codeOf(error));
+      pass.publish(codeOfFailure(error));
       throw error;
     }
     // A dry run did nothing that a listener could count.
@@ -271,10 +262,9 @@ class Pass {
       await work();
       return true;
     } catch (error) {
-      const code = codeOf(error);
-      if (ofTheStore.has(code)) throw error;
+      if (endsPass(error)) throw error;
+      const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
       this.#counts.failed++;
-      const message = error instanceof Error ? error.message : String(error);
       if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
       return false;
     }
@@ -305,10 +295,6 @@ class Pass {
       after = next;
     }
   }
-}
-
-function codeOf(error: unknown): ErrorCode {
-  return error instanceof SessionError ? error.code : "internal";
 }
 
 function parseRows(rows: number): number {
@@ -347,7 +333,7 @@ async function postpone(core: Core, record: SessionRecord): Promise<void> {
     await new Handle(core, loaded.record).write((draft, context) => postponeSweep(draft, context, failedAgainMs));
   } catch (error) {
     // The session is reported already; it is looked at again at the next sweep.
-    if (ofTheStore.has(codeOf(error))) throw error;
+    if (endsPass(error)) throw error;
   }
 }
 

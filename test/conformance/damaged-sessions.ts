@@ -7,6 +7,7 @@ import type { Entry } from "../../src/domain/entry.ts";
 import { entryOfTurn } from "../../src/domain/turn.ts";
 import type { SessionRecord } from "../../src/domain/record.ts";
 import type { SweepNews } from "../../src/index.ts";
+import { openStore } from "../../src/open.ts";
 import { coreOf, Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/sweep.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -153,6 +154,43 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         await session.archive();
         await session.remove();
       }
+    });
+
+    test("one session that fails keeps no other from being exported, copied, examined and erased", async () => {
+      await using opened = await open();
+      const store = failingFor(opened.store, "bad");
+      await using sessions = Sessions.on(store, { sweep: false, secret: "a secret for tests only" });
+      const forks = new Map<string, string>();
+      for (const id of ["a", "bad", "z"]) {
+        const session = await sessions.create({ id, user: "ada" });
+        await session.append({ input: "hello", output: "there" });
+        const fork = await session.fork();
+        await fork.update({ user: "bob" });
+        forks.set(id, fork.id);
+      }
+      const unreadable: string[] = [];
+      const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => unreadable.push(id) }));
+      // Its own logs come with its record; the read that fails is that of its fork, for the turns that it shares.
+      assert.equal(exported.length, 5);
+      assert.deepEqual(unreadable, [forks.get("bad")]);
+
+      await using target = Sessions.on(await openStore("memory:"), { sweep: false });
+      const copied = await sessions.copyTo(target);
+      assert.deepEqual(
+        copied.reasons.map(({ source }) => source),
+        [forks.get("bad")],
+      );
+      assert.equal((await target.list()).sessions.length, 5);
+
+      const found: string[] = [];
+      const examined = await sessions.doctor({ onFinding: ({ session }) => found.push(session ?? "") });
+      assert.equal(examined.sessions, 6);
+      const isOfBad = (id: string): boolean => id === "bad" || id === forks.get("bad");
+      assert.ok(found.includes("bad") && found.every(isOfBad), found.join(" "));
+
+      await assert.rejects(sessions.erase({ user: "ada" }), /nobody expected this/);
+      const left = (await sessions.list({ user: "ada" })).sessions.map(({ id }) => id);
+      assert.ok(left.includes("bad") && !left.includes("a") && !left.includes("z"), left.join(" "));
     });
 
     test("a sweep that the store ends says so on its channel", async () => {
