@@ -61,7 +61,12 @@ export function complain(error: unknown, { json }: { json: boolean }): void {
 
 function describe(error: unknown): { code: string; message: string; details: object } {
   const told = error instanceof Error ? error.message : String(error);
-  const message = printable(told.replaceAll(/\s*\n\s*/g, " "));
+  const message = printable(
+    told
+      .split("\n")
+      .map((line) => line.trim())
+      .join(" "),
+  );
   if (error instanceof SessionError) return { code: error.code, message, details: error.details };
   if (error instanceof CliError) return { code: error.code, message, details: {} };
   if (error instanceof CommanderError) return { code: "usage", message: message.replace(/^error: /, ""), details: {} };

@@ -32,7 +32,7 @@ const digitsMax = 1024;
  * @throws SessionError `value_unstorable` with the path of what cannot be kept
  */
 export function encode(value: unknown, name = "value"): string {
-  const plain = toPlain(value, { path: [name], ancestors: [] });
+  const plain = toPlain(value, { path: [name], ancestors: new Set() });
   return JSON.stringify(plain);
 }
 
@@ -46,7 +46,7 @@ export function decode(text: string): Value {
 
 interface Walk {
   readonly path: (string | number)[];
-  readonly ancestors: object[];
+  readonly ancestors: Set<object>;
 }
 
 /** The same value where JSON can say it, a tagged copy of the parts where it cannot. */
@@ -76,11 +76,11 @@ function objectToPlain(value: object, walk: Walk): unknown {
   if (value instanceof Uint8Array) {
     return { $type: "bytes", value: base64Of(value) };
   }
-  if (walk.ancestors.includes(value)) throw unstorable(walk, "it contains itself");
-  if (walk.ancestors.length >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
-  walk.ancestors.push(value);
+  if (walk.ancestors.has(value)) throw unstorable(walk, "it contains itself");
+  if (walk.ancestors.size >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
+  walk.ancestors.add(value);
   const plain = Array.isArray(value) ? arrayToPlain(value, walk) : recordToPlain(value, walk);
-  walk.ancestors.pop();
+  walk.ancestors.delete(value);
   return plain;
 }
 

@@ -59,6 +59,22 @@ test("the model is shown the agents and the beginning of the message, and it is 
   assert.equal(turn.requests, 1, "routing is not the turn's");
 });
 
+test("a model that says half a million spaces before a name is read in one pass", async () => {
+  await using place = inMemory({ agents, model: quiet });
+  const spacious: Model = async function* () {
+    for (let count = 0; count < 500_000; count++) yield { type: "text", text: " " };
+    yield { type: "text", text: "billing" };
+  };
+  const session = await place.sessions.create({ agent: "front" });
+  const named = await routeByModel({ model: spacious })("hm", {
+    agents: new Map(Object.entries(agents)),
+    session,
+    model: quiet,
+    signal: AbortSignal.timeout(600_000),
+  });
+  assert.equal(named, "billing");
+});
+
 test("a model that talks on is not listened to", async () => {
   const talks = saying(...Array.from({ length: 1000 }, () => "well, "));
   await using place = inMemory({ agents, model: quiet });

@@ -26,9 +26,9 @@ export function routeByModel({ model: own }: ModelRouterOptions = {}): Router {
     ] as const;
     let said = "";
     for await (const event of (own ?? model)({ messages, agent: "router", signal })) {
-      if (event.type === "text") said += event.text;
+      if (event.type === "text") said = (said + event.text).trimStart();
       // It is no name already; what else comes need not be paid for.
-      if (said.trimStart().length > lengthMax) return null;
+      if (said.length > lengthMax) return null;
     }
     const name = said.trim();
     return agents.has(name) ? name : null;

@@ -183,6 +183,15 @@ test("a conversation with more tool calls in a turn than the limit is left out, 
   assert.deepEqual([report.restored, report.skipped, report.reasons[0]?.code], [1, 1, "turn_parts_exceeded"]);
 });
 
+test("an answer with more runs of backticks than a call takes arguments is written as Markdown", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "x" });
+  const content = "` ".repeat(300_000);
+  await session.append({ input: "q", output: [{ role: "tool", tool_call_id: "a", content }] });
+  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x")));
+  assert.ok(markdown.includes(`\n\`\`\`\n${content}\n\`\`\`\n`));
+});
+
 test("an image in a UIMessage becomes one of OpenAI's", async () => {
   await using place = inMemory();
   const parts = [

@@ -4,7 +4,7 @@ import type { Entry, LogName } from "../domain/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../domain/limits.ts";
 import { show } from "../domain/show.ts";
 import type { PortableRecord } from "../domain/snapshot.ts";
-import { parseMessages } from "../domain/turn.ts";
+import { countToolCalls, parseMessages, type TurnData } from "../domain/turn.ts";
 import { isModelName } from "../domain/usage.ts";
 import {
   countOf,
@@ -38,6 +38,7 @@ export function guardContent(record: PortableRecord, logs: ReadLogs, { limits, r
   const each = (log: string, guard: (value: unknown, path: string) => void): void => {
     for (const { entry, value } of logs.get(log) ?? []) guard(value, `logs.${log}[${entry.seq - 1}].data`);
   };
+  each("turns", (value, path) => guardToolCalls(value as TurnData, path, { limits, refuse }));
   each("instructions", (value, path) => textOfAtMost(value, path, { lengthMax: limits.instructionsLengthMax, refuse }));
   each("chunks", (value, path) => judged(path, refuse, () => parseChunk(value)));
   each("events", (value, path) => guardEvent(objectOf(value, path, refuse), path, refuse));
@@ -72,6 +73,12 @@ function guardTurns(
   agrees("session.counters.turns", counters.turns, turns.length);
   agrees("session.counters.messages", counters.messages, messages);
   if (inherited > turns.length) refuse("session.inherited", `is ${inherited}, the log has ${turns.length} turns`);
+}
+
+/** No turn has more tool calls than one that is appended. */
+function guardToolCalls({ input, output }: TurnData, path: string, { limits, refuse }: Judge): void {
+  const count = countToolCalls(input) + countToolCalls(output);
+  if (count > limits.toolCallsMax) refuse(path, `has ${count} tool calls, the limit is ${limits.toolCallsMax}`);
 }
 
 const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];

@@ -108,6 +108,19 @@ test("one that is too large is refused before it is parsed", async () => {
   });
 });
 
+test("a turn with more tool calls than the limit is refused with its place", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const call = { id: "a", function: { name: "f", arguments: "{}" } };
+  await session.append({ input: "q", output: [{ role: "assistant", tool_calls: [call, call, call] }] });
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  read(text, { ...defaultLimits, toolCallsMax: 3 });
+  assert.throws(() => read(text, { ...defaultLimits, toolCallsMax: 2 }), {
+    code: "snapshot_invalid",
+    message: /logs\.turns\[0\]\.data: has 3 tool calls, the limit is 2/,
+  });
+});
+
 test("what is no text in UTF-8 and what is no document is refused", async () => {
   await using place = inMemory();
   for (const odd of [new Uint8Array([0xff, 0xfe]), undefined, null, 7n, () => 1, { toJSON: () => "x" }]) {

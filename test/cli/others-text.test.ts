@@ -14,6 +14,9 @@ const noTerminal = spawnSync("script", ["--version"]).status === 0 ? false : "th
 /** Sets the title, clears the screen, reverses what follows, hides, breaks the line. */
 const evil = "\u001b]0;OWNED\u0007\u001b[2J\u009b31m\u202eright\u2066left\u061c\u200f\ufeff\u0085\ud800\r\nnext";
 
+/** What the name of a model may hold of that. */
+const evilName = "m\u202eright\u2066left\u061c\u200f\ufeff";
+
 let context: Awaited<ReturnType<typeof setUp>>;
 let place: Workplace;
 
@@ -21,7 +24,7 @@ before(async () => {
   context = await setUp(() => ({ kind: "answer", texts: [`said ${evil}`, "\ud83d", "\ude00"], usage: [1, 1] }));
   place = context.place;
   const failing: Model = async function* () {
-    yield { type: "model", model: evil };
+    yield { type: "model", model: evilName };
     yield { type: "text", text: evil };
     throw new Error(evil);
   };
@@ -32,7 +35,7 @@ before(async () => {
     { role: "assistant", content: evil, tool_calls: [call] },
     { role: "tool", tool_call_id: evil, content: evil },
   ];
-  await session.append({ input: evil, output, model: evil });
+  await session.append({ input: evil, output, model: evilName });
   await session.append({ input: evil.replaceAll(/[\r\n]/g, "") });
   await (await session.consult("q", { model: failing })).done.catch(() => undefined);
   await session.handOff("ceo", { note: evil });
@@ -149,5 +152,5 @@ test("what goes to a pipe or a file is exact", async () => {
   assert.deepEqual(info.metadata, { [evil]: evil });
   assert.doesNotMatch(shown.stdout, unsafe, "in JSON it is escaped all the same");
   const { stdout: csv } = await place.run(["stats", "--by", "model", "--csv"]);
-  assert.ok(csv.includes("\u001b]0;OWNED\u0007"));
+  assert.ok(csv.includes(evilName));
 });
