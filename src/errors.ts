@@ -118,6 +118,13 @@ export interface ErrorDetails {
   readonly key_forbidden: { right: string; needed: string };
   readonly device_missing: { header: string };
   readonly rate_limited: { retryAfterMs: number };
+  readonly device_budget_exceeded: {
+    scope: "device" | "all";
+    unit: "requests" | "tokens";
+    spent: number;
+    max: number;
+    retryAfterMs: number;
+  };
   readonly deadline_passed: { deadlineMs: number };
   readonly internal: { requestId: string };
 
@@ -493,6 +500,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 429,
     retryable: true,
     message: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
+  },
+  device_budget_exceeded: {
+    status: 429,
+    retryable: true,
+    message: (d) =>
+      `${d.scope === "all" ? "all devices have" : "the device has"} spent ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was asked; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets`,
   },
   deadline_passed: {
     status: 504,

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { createManager, openSessions, type Agent, type Model, type OpenOptions } from "../index.ts";
 import { readAgentsFile } from "./agents-file.ts";
 import { wholeNumber } from "./arguments.ts";
@@ -11,6 +11,7 @@ import {
   storeUrl,
   type StoreOptions,
 } from "./environment.ts";
+import type { DeviceBudget } from "../server/index.ts";
 import { note } from "./output.ts";
 import { aborted, guardReach, isLoopback, listenOn, port, writeLog, type ListenOptions } from "./server-process.ts";
 import { untilSignalled } from "./signals.ts";
@@ -25,6 +26,9 @@ interface ServeOptions extends StoreOptions, ListenOptions {
   readonly fallback?: string;
   readonly openMetrics?: boolean;
   readonly quiet?: boolean;
+  readonly deviceBudget?: DeviceBudget;
+  readonly allDevicesBudget?: DeviceBudget;
+  readonly clientAddress?: string;
 }
 
 export function serveCommand(): Command {
@@ -37,6 +41,13 @@ export function serveCommand(): Command {
     .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
     .option("--fallback <how>", "go on without a store that is away: stateless, or an outbox such as sqlite:outbox.db")
     .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
+    .option(
+      "--device-budget <budget>",
+      "what one device may spend in 24 hours: requests=200,tokens=100000",
+      deviceBudget,
+    )
+    .option("--all-devices-budget <budget>", "what all devices together may spend in 24 hours", deviceBudget)
+    .option("--client-address <how>", "how new devices are counted by address: connection, or the header of a proxy")
     .option("--open-metrics", "answer /metrics without a key")
     .option("--quiet", "log what went wrong only")
     .addHelpText(
@@ -77,6 +88,11 @@ async function serve(options: ServeOptions): Promise<void> {
       cors: options.cors,
       secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,
+      deviceBudgets: {
+        ...(options.deviceBudget === undefined ? {} : { device: options.deviceBudget }),
+        ...(options.allDevicesBudget === undefined ? {} : { all: options.allDevicesBudget }),
+      },
+      ...(options.clientAddress === undefined ? {} : { clientAddress: options.clientAddress }),
       version: version(),
       log: (entry) => writeLog(entry, options),
     });
@@ -103,6 +119,18 @@ function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
 function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
   const all = Object.values(agents);
   return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);
+}
+
+/** `requests=200,tokens=100000`, or one of them. */
+function deviceBudget(text: string): DeviceBudget {
+  const budget: { requests?: number; tokens?: number } = {};
+  for (const part of text.split(",")) {
+    const [, unit, count] = /^(requests|tokens)=(\d{1,15})$/.exec(part.trim()) ?? [];
+    if (unit === undefined || count === undefined)
+      throw new InvalidArgumentError("Expected requests=NUMBER, tokens=NUMBER, or both with a comma between.");
+    budget[unit as keyof DeviceBudget] = Number(count);
+  }
+  return budget;
 }
 
 function collect(value: string, values: readonly string[]): readonly string[] {

@@ -1,7 +1,15 @@
 import type { Answer } from "../domain/answer.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Turn } from "../domain/turn.ts";
-import type { ActiveAgent, BusyPolicy, HandOffOptions, LinkCode, MessageInput, SessionInfo } from "../index.ts";
+import type {
+  ActiveAgent,
+  BusyPolicy,
+  HandOffOptions,
+  LinkCode,
+  MessageInput,
+  SessionInfo,
+  UserDevice,
+} from "../index.ts";
 import { hasCode } from "../errors.ts";
 import { floorOfWire, infoOfWire, type WireFloor, type WireSession } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
@@ -101,7 +109,25 @@ export class Chat {
     await this.#http.ask({ method: "POST", path: "/v1/devices/link", body: { code }, once: true });
   }
 
-  /** Be for oneself again; false where it was linked to nobody. */
+  /** The other devices that share this device's chat by a code, by names that are no device ids. */
+  async sharing(): Promise<readonly UserDevice[]> {
+    const found: UserDevice[] = [];
+    for (let after: string | undefined; ;) {
+      const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { after } });
+      const { devices, next } = body as { devices: { id: string; linkedAt: string }[]; next?: string };
+      found.push(...devices.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })));
+      if (next === undefined) return found;
+      after = next;
+    }
+  }
+
+  /** End the sharing with one device, by the name that `sharing` gives it; false where it does not share the chat. */
+  async endSharing(id: string): Promise<boolean> {
+    const { body } = await this.#http.ask({ method: "DELETE", path: `/v1/devices/link/${encodeURIComponent(id)}` });
+    return (body as { unlinked: boolean }).unlinked;
+  }
+
+  /** End the sharing: a linked device gets a fresh chat, the owner keeps its chat for itself. False where nothing was shared. */
   async unlink(): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "DELETE", path: "/v1/devices/link" });
     return (body as { unlinked: boolean }).unlinked;

@@ -34,6 +34,7 @@ const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readon
     detail: 'the session is answering; wait, or choose the busy policy "queue" or "interrupt"',
     details: ["sessionId", "heldForMs"],
   },
+  device_budget_exceeded: { detail: "the budget for devices is spent; try again later", details: ["retryAfterMs"] },
   fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
   model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },
   session_held: { detail: "nothing of the session may be deleted", details: ["sessionId"] },

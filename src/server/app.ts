@@ -10,6 +10,9 @@ import type { Host } from "../host/index.ts";
 import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
 import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
+import type { ClientAddress } from "./client-address.ts";
+import { DeviceSpending, type DeviceBudgets } from "./device-budgets.ts";
+import { deviceDoors } from "./device-doors.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addHostRoutes } from "./host-routes.ts";
@@ -39,6 +42,10 @@ export interface ServerOptions {
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
+  /** What devices may spend in 24 hours, as this server counts it. @default as much as they like */
+  readonly deviceBudgets?: DeviceBudgets;
+  /** `connection`, or the header in which the proxy in front names the client's address. @default addresses count for nothing */
+  readonly clientAddress?: ClientAddress;
   /** Cookies only over HTTPS, also where the request came without. @default true */
   readonly secureCookies?: boolean;
   /** Whether `/metrics` needs no key. @default false */
@@ -95,6 +102,8 @@ export function createServer(options: ServerOptions): Server {
   for (const origin of origins) guardOrigin(origin);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
+  const spending = new DeviceSpending(options.deviceBudgets ?? {});
+  const { countNew, ...doors } = deviceDoors(sessions, limits, options.clientAddress);
   const metrics = new ServerMetrics(sessions, host);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
@@ -193,6 +202,8 @@ export function createServer(options: ServerOptions): Server {
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     outlive: (answer) => void track(answer.done).catch(() => undefined),
     limits,
+    spending,
+    ...doors,
     deadlineMs,
     stop: stopping.signal,
   };
@@ -209,11 +220,12 @@ export function createServer(options: ServerOptions): Server {
     if (scope === "open") return;
     if (scope === "device") {
       const device = shownDevice(c, sessions);
-      await (device === null ? limits.count("newDevices", "all") : limits.count("device", device));
+      if (device === null) countNew(c);
+      else limits.count("device", device);
       return;
     }
     const key = await keyOf(c, sessions);
-    await limits.count("key", key.id);
+    limits.count("key", key.id);
     guardRight(key, scope);
     c.set("key", key);
     c.set("sessions", sessions.for(key.tenant));

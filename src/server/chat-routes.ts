@@ -1,7 +1,7 @@
 /** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
 import { z } from "zod";
 import { SessionError } from "../errors.ts";
-import type { MessageInput, Session, Sessions } from "../index.ts";
+import type { Answer, MessageInput, Session, Sessions } from "../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -19,9 +19,9 @@ import type { Shared } from "./shared.ts";
 import { turnsReply } from "./turns-page.ts";
 
 export function addChatRoutes(shared: Shared): void {
-  const { sessions, converse, outlive, stop } = shared;
+  const { sessions, converse, outlive, stop, spending, openDevice, findDevice } = shared;
   const found = async (c: RequestContext): Promise<Session | undefined> => {
-    const session = await sessions.devices.find(deviceOf(c, sessions));
+    const session = await findDevice(c, deviceOf(c, sessions));
     c.set("session", session?.id);
     return session;
   };
@@ -40,9 +40,15 @@ export function addChatRoutes(shared: Shared): void {
     async (c, { body: { message: question, agent, busy } }) => {
       guardSaidByUser(question);
       if (agent !== undefined) guardOpenAgent(sessions, agent);
-      const session = await sessions.device(deviceOrNew(c, sessions));
+      const device = deviceOrNew(c, sessions);
+      const session = await openDevice(c, device);
       c.set("session", session.id);
-      const ask = () => converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+      const ask = async (): Promise<Answer> => {
+        spending.ask(device);
+        const answer = await converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+        void spending.follow(device, session, answer);
+        return answer;
+      };
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
@@ -137,7 +143,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c, { body }) => {
       guardOpenAgent(sessions, body.agent);
-      const session = await sessions.device(deviceOf(c, sessions));
+      const session = await openDevice(c, deviceOf(c, sessions));
       c.set("session", session.id);
       return await handOffReply(c, session, body);
     },

@@ -1,14 +1,17 @@
 /** Devices that share a session: one asks for a code, another redeems it. */
 import { z } from "zod";
+import { parseLinkCode } from "../domain/device.ts";
 import { hasCode } from "../errors.ts";
 import { instant, sessionAnswer } from "../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "./authority.ts";
+import { present } from "./present.ts";
+import type { Counted } from "./rate-limits.ts";
 import { addRoute, jsonAnswer } from "./route.ts";
 import { sessionReply } from "./reply.ts";
 import type { Shared } from "./shared.ts";
 
 export function addDeviceRoutes(shared: Shared): void {
-  const { sessions, limits } = shared;
+  const { sessions, limits, findDevice } = shared;
 
   addRoute(
     shared,
@@ -20,7 +23,9 @@ export function addDeviceRoutes(shared: Shared): void {
       answers: { 201: { description: "the code", schema: z.object({ code: z.string(), expiresAt: instant }) } },
     },
     async (c) => {
-      const { code, expiresAt } = await sessions.devices.linkCode(deviceOf(c, sessions));
+      const device = deviceOf(c, sessions);
+      await findDevice(c, device);
+      const { code, expiresAt } = await sessions.devices.linkCode(device);
       return jsonAnswer(c, { code, expiresAt: expiresAt.toISOString() }, 201);
     },
   );
@@ -37,14 +42,19 @@ export function addDeviceRoutes(shared: Shared): void {
     },
     async (c, { body: { code } }) => {
       const device = deviceOrNew(c, sessions);
+      await findDevice(c, device);
+      const wrong = wrongCodeCounts(device, code);
       // Counted before it is tried, or many at once would all be tried.
-      await limits.count("wrongCodes", "all");
+      for (const [counted, sender] of wrong) limits.count(counted, sender);
+      const giveBack = (): void => {
+        for (const [counted, sender] of wrong) limits.giveBack(counted, sender);
+      };
       try {
         const session = await sessions.devices.link(device, code);
-        await limits.giveBack("wrongCodes", "all");
+        giveBack();
         return sessionReply(c, session.info);
       } catch (error) {
-        if (!hasCode(error, "link_code_invalid")) await limits.giveBack("wrongCodes", "all");
+        if (!hasCode(error, "link_code_invalid")) giveBack();
         throw error;
       }
     },
@@ -55,11 +65,51 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/devices/link",
-      summary: "Be for oneself again, with a fresh session",
+      summary:
+        "End the sharing: a linked device gets a fresh session; the device whose session it is keeps it for itself",
       scope: "device",
-      answers: { 200: { description: "whether it was linked", schema: z.object({ unlinked: z.boolean() }) } },
+      answers: { 200: { description: "whether it was shared", schema: z.object({ unlinked: z.boolean() }) } },
     },
     async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(deviceOf(c, sessions)) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/devices/link",
+      summary: "The other devices that share this device's session by a code",
+      scope: "device",
+      query: z.object({ after: z.string().max(8192).optional() }),
+      answers: {
+        200: {
+          description: "a page of them, by names that are no device ids",
+          schema: z.object({
+            devices: z.array(z.object({ id: z.string(), linkedAt: instant })),
+            next: z.string().optional(),
+          }),
+        },
+      },
+    },
+    async (c, { query }) => {
+      const { devices, next } = await sessions.devices.sharing(deviceOf(c, sessions), present(query));
+      const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
+      return jsonAnswer(c, { devices: wire, ...present({ next }) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/devices/link/{device}",
+      summary: "End the sharing with one device, which gets a fresh session",
+      scope: "device",
+      params: z.object({ device: z.string().min(1).max(256) }),
+      answers: { 200: { description: "whether it shared the session", schema: z.object({ unlinked: z.boolean() }) } },
+    },
+    async (c, { params }) =>
+      jsonAnswer(c, { unlinked: await sessions.devices.endSharing(deviceOf(c, sessions), params.device) }),
   );
 
   addRoute(
@@ -84,4 +134,14 @@ export function addDeviceRoutes(shared: Shared): void {
       return sessionReply(c, session.info);
     },
   );
+}
+
+/** What a code counts as until it has proved right: its device's, its own, and one of all. */
+function wrongCodeCounts(device: string, code: string): readonly (readonly [Counted, string])[] {
+  const typed = parseLinkCode(code);
+  return [
+    ["wrongCodes", device],
+    ...(typed === null ? [] : ([["wrongTriesOfCode", typed.handle]] as const)),
+    ["allWrongCodes", "all"],
+  ];
 }

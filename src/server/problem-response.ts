@@ -22,8 +22,8 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
 export function problemResponse(c: RequestContext, error: SessionError): Response {
   const requestId = c.get("requestId");
   const problem = problemOf(error, { requestId, audience: c.get("audience") });
-  if (error.code === "rate_limited") {
-    const { retryAfterMs } = error.details as { retryAfterMs: number };
+  if (hasCode(error, "rate_limited") || hasCode(error, "device_budget_exceeded")) {
+    const { retryAfterMs } = error.details;
     c.header("retry-after", String(Math.ceil(retryAfterMs / 1000)));
   }
   if (hasCode(error, "method_not_allowed")) c.header("allow", error.details.allowed.join(", "));

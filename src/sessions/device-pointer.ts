@@ -31,7 +31,9 @@ export function innerKey(tenant: string, id: string): SessionKey {
 /** A device speaks for whom the pointer says, from here on. */
 export function pointerChange(core: Core, key: SessionKey, found: SessionRecord | undefined, pointer: Pointer): Change {
   const user = pointer.kind === "user" ? { user: pointer.user } : {};
-  return innerChange(core, key, found, { ...user, metadata: { ...pointer }, ttlMs: pointerTtlMs });
+  // Found by it where the owner asks who shares the session.
+  const shares = pointer.kind === "linked" ? { agent: pointer.session } : {};
+  return innerChange(core, key, found, { ...user, ...shares, metadata: { ...pointer }, ttlMs: pointerTtlMs });
 }
 
 export function pointerOf(core: Core, record: SessionRecord | undefined): Pointer | undefined {

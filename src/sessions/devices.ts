@@ -29,7 +29,7 @@ export interface ClaimOptions extends DeviceOptions {
   readonly keep?: "user" | "device";
 }
 
-/** A device that speaks for a user. */
+/** A device that speaks for a user, or shares the session of another one. */
 export interface UserDevice {
   /** A name for the device; its own id is not kept. */
   readonly id: string;
@@ -115,11 +115,56 @@ export class Devices {
     });
   }
 
-  /** The device is for itself again, with a fresh session; false where it was linked to nobody. */
+  /**
+   * End the sharing. A device that is linked to another one, or to a user, gets a fresh session. Where others share the
+   * session of this device, it keeps the session, and each of them gets a fresh one. False where nothing was shared.
+   */
   async unlink(deviceId: string): Promise<boolean> {
-    return await this.#perform("devices.unlink", () =>
-      this.#unlink(this.#name(deviceId), (pointer) => pointer.kind !== "own"),
+    return await this.#perform("devices.unlink", async () => {
+      const name = this.#name(deviceId);
+      if (await this.#unlink(name, (pointer) => pointer.kind !== "own")) return true;
+      let ended = false;
+      for (let after: { after?: string } = {}; ;) {
+        const { devices, next } = await this.#sharing(name, after);
+        for (const { id } of devices) ended = (await this.#endSharing(name, id)) || ended;
+        if (next === undefined) return ended;
+        after = { after: next };
+      }
+    });
+  }
+
+  /**
+   * The other devices that share the session of this one by a link code. None where this one shares another's session, or
+   * speaks for a user, whose devices `list` names.
+   */
+  async sharing(deviceId: string, page: { limit?: number; after?: string } = {}): Promise<DevicePage> {
+    return await this.#perform("devices.sharing", () => this.#sharing(this.#name(deviceId), page));
+  }
+
+  /** End the sharing with one device, by the name that `sharing` gives it; false where it does not share the session. */
+  async endSharing(deviceId: string, id: string): Promise<boolean> {
+    return await this.#perform("devices.endSharing", () =>
+      this.#endSharing(this.#name(deviceId), parseId(id, "device")),
     );
+  }
+
+  async #sharing(name: string, { limit = 100, after }: { limit?: number; after?: string }): Promise<DevicePage> {
+    const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
+    const session = await this.#ownSessionId(name);
+    if (session === undefined) return { devices: [] };
+    return await this.#devicePage({ agent: session, limit: pageSize, ...(after === undefined ? {} : { after }) });
+  }
+
+  async #endSharing(name: string, id: string): Promise<boolean> {
+    const session = await this.#ownSessionId(name);
+    if (session === undefined) return false;
+    return await this.#unlink(id, (pointer) => pointer.kind === "linked" && pointer.session === session);
+  }
+
+  /** The id of the session that is this device's own, and no user's; undefined where its way leads elsewhere. */
+  async #ownSessionId(name: string): Promise<string | undefined> {
+    const { pointer, session } = await wayOf(this.#core, this.#tenant, name);
+    return pointer === undefined || pointer.kind === "own" ? session : undefined;
   }
 
   /** Unlink one of a user's devices by the name that `list` gives it; false where it is none of theirs. */
@@ -135,19 +180,25 @@ export class Devices {
   async list(user: string, { limit = 100, after }: { limit?: number; after?: string } = {}): Promise<DevicePage> {
     return await this.#perform("devices.list", async () => {
       this.#core.guardOpen();
-      const { now } = await this.#core.store.instances([]);
-      const { records, next } = await this.#core.store.find({
-        order: "recent",
-        tenant: innerScope(this.#tenant, "devices"),
+      return await this.#devicePage({
         user: parseId(user, "user"),
-        states: ["active"],
-        now,
         limit: parseLimit(limit, this.#core.options.limits.pageMax),
         ...(after === undefined ? {} : { after }),
       });
-      const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
-      return next === undefined ? { devices } : { devices, next };
     });
+  }
+
+  async #devicePage(query: { agent?: string; user?: string; limit: number; after?: string }): Promise<DevicePage> {
+    const { now } = await this.#core.store.instances([]);
+    const { records, next } = await this.#core.store.find({
+      order: "recent",
+      tenant: innerScope(this.#tenant, "devices"),
+      states: ["active"],
+      now,
+      ...query,
+    });
+    const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
+    return next === undefined ? { devices } : { devices, next };
   }
 
   /**

@@ -55,7 +55,7 @@ export type OperationName =
   | "unhold"
   | "erase"
   | "remove"
-  | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "release"}`
+  | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "sharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "release"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 
 /** What is published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */

@@ -186,7 +186,7 @@ test("link codes are counted before they are tried, so that of many guesses at o
       };
     },
   });
-  await using here = serve({ store: slow, server: { rates: { wrongCodes: 5 } } });
+  await using here = serve({ store: slow, server: { rates: { allWrongCodes: 5 } } });
   const link = async (code: string) =>
     await here.call("POST", "/v1/devices/link", { device: randomUUID(), body: { code } });
   const phone = randomUUID();

@@ -1,0 +1,167 @@
+/** What devices cost is bounded, whatever ids a caller makes up; and what one of them does stops no other. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { chat } from "../../src/client/index.ts";
+import { createServer } from "../../src/server/index.ts";
+import { Windows } from "../../src/server/rate-limits.ts";
+import type { Model } from "../../src/index.ts";
+import { assertProblem, callOn, serve, unlimited, type Answered, type Serving } from "./serving.ts";
+
+function counting(tokens = 0): { readonly model: Model; calls: number } {
+  const counted = {
+    calls: 0,
+    model: async function* ({ messages }) {
+      counted.calls++;
+      if (messages.at(-1)?.content === "fail") throw new Error("the model fails");
+      yield { type: "text", text: "answer" };
+      yield { type: "usage", usage: { inputTokens: tokens, outputTokens: 0, totalTokens: tokens } };
+    } satisfies Model,
+  };
+  return counted;
+}
+
+async function say(here: Serving, device: string, headers = {}, message = "Hello"): Promise<Answered> {
+  return await here.call("POST", "/v1/chat", { device, body: { message }, headers });
+}
+
+test("device ids that have no session yet count together, and devices with a session go on", async () => {
+  const model = counting();
+  await using here = serve({ model: model.model, server: { rates: { newDevices: 20 } } });
+  const known = randomUUID();
+  await say(here, known);
+  const fresh = await Promise.all(Array.from({ length: 300 }, async () => await say(here, randomUUID())));
+  const refused = fresh.filter(({ status }) => status !== 200);
+  assert.equal(refused.length, 300 - 19);
+  for (const one of refused) assertProblem(one, 429, "rate_limited");
+  assert.equal(model.calls, 20);
+  assertProblem(await here.call("GET", "/v1/chat/session", { device: randomUUID() }), 429, "rate_limited");
+  assertProblem(
+    await here.call("PUT", "/v1/chat/lock", { device: randomUUID(), body: { agent: "a" } }),
+    429,
+    "rate_limited",
+  );
+  assertProblem(await here.call("POST", "/v1/devices/link-codes", { device: randomUUID() }), 429, "rate_limited");
+  assert.equal((await say(here, known)).status, 200);
+  assert.equal((await here.sessions.list({ limit: 1000 })).sessions.length, 20);
+});
+
+test("new devices of one address have a limit of their own, where the proxy says the address", async () => {
+  const server = { rates: { newDevicesOfAddress: 2 }, clientAddress: "x-real-address" } as const;
+  await using here = serve({ server });
+  const from = async (address: string): Promise<number> =>
+    (await say(here, randomUUID(), { "x-real-address": address })).status;
+  assert.deepEqual([await from("10.0.0.1"), await from("6.6.6.6, 10.0.0.1"), await from("10.0.0.1")], [200, 200, 429]);
+  assert.equal(await from("10.0.0.2"), 200);
+  const one = ["2001:db8::1", "2001:db8:0:0:ffff::2", "2001:DB8::3"];
+  assert.deepEqual([await from(one[0]!), await from(one[1]!), await from(one[2]!)], [200, 200, 429], "one network");
+  assert.equal(await from("2001:db8:0:1::1"), 200);
+});
+
+test("a device that has spent its budget is refused before a model is called, and others go on", async () => {
+  const model = counting();
+  await using here = serve({ model: model.model, server: { deviceBudgets: { device: { requests: 2 } } } });
+  const device = randomUUID();
+  assert.deepEqual([(await say(here, device)).status, (await say(here, device)).status], [200, 200]);
+  const refused = await say(here, device);
+  assertProblem(refused, 429, "device_budget_exceeded");
+  assert.ok(Number(refused.headers.get("retry-after")) > 86_000);
+  assert.deepEqual(Object.keys(refused.json.details), ["retryAfterMs"]);
+  assert.equal(model.calls, 2);
+  assert.equal((await say(here, randomUUID())).status, 200);
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 2, "nothing was written");
+});
+
+test("all devices together have a budget of requests and of tokens, failed answers among them", async () => {
+  for (const all of [{ requests: 3 }, { tokens: 250 }]) {
+    const model = counting(100);
+    await using here = serve({ model: model.model, server: { deviceBudgets: { all } } });
+    for (let asked = 0; asked < 3; asked++) assert.equal((await say(here, randomUUID())).status, 200);
+    assertProblem(await say(here, randomUUID()), 429, "device_budget_exceeded");
+    assert.equal(model.calls, 3);
+  }
+  const model = counting();
+  await using here = serve({ model: model.model, server: { deviceBudgets: { device: { tokens: 1 } } } });
+  const device = randomUUID();
+  assertProblem(await say(here, device, {}, "fail"), 502, "model_failed");
+  assertProblem(await say(here, device), 429, "device_budget_exceeded");
+});
+
+test("a budget that is no whole number is refused", async () => {
+  await using here = serve();
+  for (const requests of [-1, 0.5, Number.NaN])
+    assert.throws(() => createServer({ sessions: here.sessions, deviceBudgets: { all: { requests } } }), {
+      code: "argument_invalid",
+    });
+});
+
+test("counts by sender are bounded in memory", () => {
+  const windows = new Windows(60_000, 100);
+  for (let sender = 0; sender < 1000; sender++) windows.of(`${sender}`).count++;
+  assert.ok(windows.size <= 100);
+  assert.equal(windows.of("999").count, 1, "the newest are kept");
+});
+
+test("wrong codes of one device stop no other device from linking", async () => {
+  await using here = serve({
+    server: { rates: { ...unlimited, wrongCodes: 10, wrongTriesOfCode: 10, allWrongCodes: 1200 } },
+  });
+  const [phone, laptop, attacker] = [randomUUID(), randomUUID(), randomUUID()];
+  await say(here, phone);
+  const statuses: number[] = [];
+  for (let tried = 0; tried < 80; tried++) {
+    const code = `ZZ${String(tried).padStart(2, "0")}-ZZZZ`;
+    statuses.push((await here.call("POST", "/v1/devices/link", { device: attacker, body: { code } })).status);
+  }
+  assert.deepEqual(
+    [statuses.filter((one) => one === 404).length, statuses.filter((one) => one === 429).length],
+    [10, 70],
+  );
+  const { code } = await here.sessions.devices.linkCode(phone);
+  assert.equal((await here.call("POST", "/v1/devices/link", { device: laptop, body: { code } })).status, 200);
+});
+
+test("wrong tries of one code are limited over all devices", async () => {
+  await using here = serve({ server: { rates: { ...unlimited, wrongTriesOfCode: 3 } } });
+  const statuses: number[] = [];
+  for (let tried = 0; tried < 5; tried++) {
+    const body = { code: `ZZZZ-ZZZ${tried}` };
+    statuses.push((await here.call("POST", "/v1/devices/link", { device: randomUUID(), body })).status);
+  }
+  assert.deepEqual(statuses, [404, 404, 404, 429, 429]);
+});
+
+test("the owner of a session sees which devices share it and ends the sharing; the others read no more", async () => {
+  await using here = serve();
+  const of = (device: string): ReturnType<typeof chat> =>
+    chat({
+      url: "http://server.test",
+      device,
+      fetch: async (url: unknown, init?: RequestInit) => await here.server.fetch(new Request(String(url), init)),
+    });
+  const [phone, laptop, thief] = [of(randomUUID()), of(randomUUID()), of(randomUUID())];
+  await (
+    await phone.say("my secret")
+  ).done;
+  assert.deepEqual([await phone.sharing(), await phone.unlink()], [[], false]);
+  for (const other of [laptop, thief]) await other.link((await phone.linkCode()).code);
+  assert.equal((await thief.turns()).length, 1);
+  assert.equal((await phone.sharing()).length, 2);
+  assert.deepEqual(await thief.sharing(), [], "only the owner sees who shares");
+  const [first] = await phone.sharing();
+  assert.equal(await thief.endSharing(first?.id ?? ""), false, "and only the owner ends it");
+  assert.equal(await phone.endSharing(first?.id ?? ""), true);
+  assert.equal(await phone.endSharing(first?.id ?? ""), false);
+  assert.equal((await phone.sharing()).length, 1);
+  assert.equal(await phone.unlink(), true);
+  assert.deepEqual(await phone.sharing(), []);
+  for (const other of [laptop, thief]) assert.deepEqual(await other.turns(), []);
+  assert.equal((await phone.turns()).length, 1, "the owner keeps its session");
+});
+
+test("what no route takes is refused: a name of a device that does not share", async () => {
+  await using here = serve();
+  const device = randomUUID();
+  const answered = await callOn(here.server, "DELETE", "/v1/devices/link/nobody", { device });
+  assert.deepEqual(answered.json, { unlinked: false });
+});
