@@ -7,7 +7,14 @@ import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/duration.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
-import { correlated, type Duration, type FallbackNews, type ReplayNews, type Sessions } from "../index.ts";
+import {
+  correlated,
+  type Duration,
+  type FallbackNews,
+  type ReplayNews,
+  type Sessions,
+  type SweepNews,
+} from "../index.ts";
 import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
 import { addChatRoutes } from "./chat-routes.ts";
 import type { ClientAddress } from "./client-address.ts";
@@ -59,8 +66,11 @@ export interface ServerOptions {
 /** One line of the server's log. It holds no message and no device id. */
 export interface LogEntry {
   readonly level: "info" | "warn" | "error";
-  /** `fallback`: a session was opened without the store; `told`: the store has got what was said; `parked`: it refused. */
-  readonly event: "request" | "failure" | "fallback" | "told" | "parked";
+  /**
+   * `fallback`: a session was opened without the store; `told`: the store has got what was said; `parked`: it refused;
+   * `failing`: it could not be sent now; `unswept`: a sweep could not work on a session; `sweep_failed`: the store ended a sweep.
+   */
+  readonly event: "request" | "failure" | "fallback" | "told" | "parked" | "failing" | "unswept" | "sweep_failed";
   readonly requestId?: string;
   readonly method?: string;
   readonly route?: string;
@@ -107,7 +117,7 @@ export function createServer(options: ServerOptions): Server {
   const metrics = new ServerMetrics(sessions, host);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
-  const unheard = options.log === undefined ? () => undefined : logFallback(options.log);
+  const unheard = options.log === undefined ? () => undefined : logNews(options.log);
   const app = new Hono<Env>();
 
   async function track<T>(work: Promise<T>): Promise<T> {
@@ -266,20 +276,28 @@ function routeOf(c: RequestContext): string {
   return path === "" || path === "/*" || path === "*" ? "unknown" : path;
 }
 
-/** Going on without the store must not pass in silence. */
-function logFallback(log: (entry: LogEntry) => void): () => void {
+/** Sessions opened without the store, and what was not sent or not swept, must not pass in silence. */
+function logNews(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
     const { session, reason } = message as FallbackNews;
     log({ level: "warn", event: "fallback", session, reason });
   };
   const onTold = (message: unknown): void => {
-    const { session, parked } = message as ReplayNews;
-    if (parked === undefined) log({ level: "info", event: "told", session });
+    const { session, parked, failing } = message as ReplayNews;
+    if (failing !== undefined) log({ level: "error", event: "failing", session, code: failing });
+    else if (parked === undefined) log({ level: "info", event: "told", session });
     else log({ level: "error", event: "parked", session, code: parked });
   };
+  const onSweep = (message: unknown): void => {
+    const { failures, error } = message as SweepNews;
+    for (const { session, code } of failures) log({ level: "error", event: "unswept", session, code });
+    if (error !== undefined) log({ level: "error", event: "sweep_failed", code: error });
+  };
+  subscribe("perdure:sweep", onSweep);
   subscribe("perdure:fallback", onFallback);
   subscribe("perdure:replay", onTold);
   return () => {
+    unsubscribe("perdure:sweep", onSweep);
     unsubscribe("perdure:fallback", onFallback);
     unsubscribe("perdure:replay", onTold);
   };

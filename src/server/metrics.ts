@@ -124,9 +124,13 @@ export class ServerMetrics {
       // A store that is down is what the gauge tells.
       this.#storeUp.set(0);
     }
-    const { outbox } = await this.#sessions.health();
-    this.#waiting.set(outbox?.waiting ?? 0);
-    this.#parked.set(outbox?.parkedItems ?? 0);
+    try {
+      const { outbox } = await this.#sessions.health();
+      this.#waiting.set(outbox?.waiting ?? 0);
+      this.#parked.set(outbox?.parkedItems ?? 0);
+    } catch {
+      // An outbox that cannot be read must not take the other metrics with it; /readyz tells its error.
+    }
     this.#host?.look();
     return await this.#registry.metrics();
   }

@@ -47,7 +47,8 @@ export class InstanceKeeper {
 
   /** Be known as alive, before a lease is taken. */
   async ensureAlive(): Promise<void> {
-    if (this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
+    // One that has left must not be known again, nor keep a timer.
+    if (this.#closed || this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
     this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
     await this.#beat();
   }

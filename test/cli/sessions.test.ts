@@ -4,6 +4,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
+import { openStore } from "../../src/open.ts";
+import { damage } from "../conformance/damaged-sessions.ts";
 import { answers, finish, setUp, Workplace } from "./command-line.ts";
 
 test("a session that answers elsewhere is busy: exit 4, its holder shown, its lease broken on request", async () => {
@@ -233,6 +235,20 @@ test("the sweep follows the policies of the agents file, and shows in a dry run 
     failures: [],
     complete: true,
   });
+});
+
+test("a sweep names the session that it could not work on, sweeps the others, and exits with 1", async () => {
+  await using place = await Workplace.open();
+  const store = await openStore(place.storeUrl);
+  const sessions = await openSessions({ store, sweep: false });
+  await sessions.create({ id: "bad" });
+  await sessions.create({ id: "good", ttl: 1 });
+  await damage(store, { tenant: "default", id: "bad" });
+  await sessions.close();
+  const { code, stderr } = await place.run(["sessions", "sweep"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^could not expire session bad of tenant default: .* \[store_invalid\]$/m);
+  assert.match(stderr, /^1 marked as expired, .*, 1 failed$/m);
 });
 
 test("a session at work is not ended under its writer", async () => {

@@ -34,6 +34,13 @@ async function openTurnOfNothing(store: Store, record: SessionRecord): Promise<v
   await replace(store, record, { openTurn: 3 }, []);
 }
 
+/** Make a session that is overdue, and whose recovery fails. */
+export async function damage(store: Store, key: { readonly tenant: string; readonly id: string }): Promise<void> {
+  const record = await recordOf(store, key.tenant, key.id);
+  assert(record !== undefined);
+  await replace(store, record, { openTurn: 3, lastActivityAt: 1, ttlMs: 1, expiresAt: 2, sweepAt: 2 }, []);
+}
+
 async function replace(
   store: Store,
   record: SessionRecord,
