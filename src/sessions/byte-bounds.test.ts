@@ -117,3 +117,12 @@ test("a page of events ends where its bytes are reached, and the next one goes o
     [..."0123456789"].map((index) => `s${index}`),
   );
 });
+
+test("the last events of a session are read within the bytes of a page, the newest ones", async () => {
+  await using place = inMemory({ limits: { pageBytesMax: 3000 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let index = 0; index < 10; index++) await session.hold(`${index} ${large}`);
+  const reasons = (await session.events()).map((event) => JSON.stringify(event).length);
+  assert.ok(reasons.length > 0 && reasons.length < 4, `${reasons.length} events`);
+  assert.equal((await session.events()).at(-1)?.type, "held");
+});

@@ -341,11 +341,12 @@ export class Session {
     });
   }
 
-  /** What happened to the session beside its turns, oldest first: handoffs, claims and the like. @default the last 100 */
+  /** What happened to the session beside its turns, oldest first: handoffs, claims and the like; within `limits.pageBytesMax`. @default the last 100 */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
     return await perform(this.#handle.about("events"), async () => {
       const limit = Math.min(parseCount(last, "last", "events"), this.#handle.core.options.limits.readMax);
-      const { tails } = await this.#handle.peek([{ log: "events", last: limit }]);
+      const bytesMax = this.#handle.core.options.limits.pageBytesMax;
+      const { tails } = await this.#handle.peek([{ log: "events", last: limit, bytesMax }]);
       return (tails[0] ?? []).map(eventOf);
     });
   }

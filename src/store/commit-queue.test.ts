@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Transaction } from "../domain/change.ts";
 import { failingStore } from "../testing/failing-store.ts";
-import { creationOf, sampleRecord, stepOf } from "../testing/samples.ts";
+import { creationOf, sampleRecord, sampleSplice, stepOf } from "../testing/samples.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { openMemory } from "./memory.ts";
 import type { Outcome, Store } from "./store.ts";
@@ -87,6 +87,20 @@ test("no batch is larger, and no more are under way, than the store takes", asyn
   assert.ok(batches.every((batch) => batch.length <= 10));
   assert.equal(batches.flat().length, 100);
   assert.equal(most(), 3);
+});
+
+test("a batch is bounded by bytes: many large changes go out in several batches, in order", async () => {
+  const { store, batches } = watched(openMemory());
+  const queue = new CommitQueue(store);
+  const large = "x".repeat(3 * 1024 * 1024);
+  const ids = ["a", "b", "c", "d", "e"];
+  const changes = ids.map((id): Transaction => {
+    const values = [id === "c" ? large.repeat(4) : large];
+    return [creationOf(sampleRecord({ id }), { splices: [sampleSplice("turns", 1, values)] })];
+  });
+  const outcomes = await Promise.all(changes.map((transaction) => queue.commit(transaction)));
+  assert.ok(outcomes.every(({ status }) => status === "ok"));
+  assert.deepEqual(batches, [["a", "b"], ["c"], ["d", "e"]]);
 });
 
 test("a failed batch fails each of its transactions, and the queue goes on", async () => {

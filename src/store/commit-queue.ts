@@ -9,9 +9,14 @@ interface Pending {
   /** Runs in the async context of who commits; there while somebody listens to the calls of stores. */
   readonly within: Within | undefined;
   readonly sessions: readonly string[];
+  /** The characters of its entries. */
+  readonly size: number;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** The characters of the entries of one batch; a larger transaction goes alone. A batch is in memory, and sent, as a whole. */
+const batchSizeMax = 8 * 1024 * 1024;
 
 /**
  * Group commit for any store: what arrives while commits are in flight goes out together with the next one. One writer
@@ -36,6 +41,7 @@ export class CommitQueue {
         transaction,
         within: contextFor(storeCalls),
         sessions: transaction.map(({ key }) => keyText(key)),
+        size: sizeOf(transaction),
         resolve,
         reject,
       });
@@ -68,14 +74,16 @@ export class CommitQueue {
     const batch: Pending[] = [];
     const later: Pending[] = [];
     let looked = 0;
+    let size = 0;
     for (const pending of this.#pending) {
       // A hundred thousand may wait: each batch looks at no more of them than it needs.
-      if (batch.length === batchMax) break;
+      if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
       looked++;
       const free = !pending.sessions.some((session) => this.#underWay.has(session));
       if (free) {
         for (const session of pending.sessions) this.#underWay.add(session);
         batch.push(pending);
+        size += pending.size;
       } else {
         later.push(pending);
       }
@@ -106,4 +114,11 @@ export class CommitQueue {
     if (this.#pending.length > 0) this.#schedule();
     else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function sizeOf(transaction: Transaction): number {
+  let size = 0;
+  for (const { splices } of transaction)
+    for (const { entries } of splices) for (const { data } of entries) size += data.length;
+  return size;
 }
