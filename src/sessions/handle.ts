@@ -349,7 +349,7 @@ export class Handle {
     if (turn === undefined) {
       throw new SessionError("store_invalid", {
         store: `of session ${record.id}`,
-        reason: `its record speaks of the open turn ${seq}, which the log does not hold or which cannot be read`,
+        reason: `its record speaks of the open turn ${seq}, which the log does not hold or which cannot be read; run "perdure doctor --repair"`,
       });
     }
     const chunks: Chunk[] = [];
