@@ -225,6 +225,6 @@ async function restoreLines(
     signal,
     onProgress: onProgress && ((report) => onProgress({ ...report, total })),
   });
-  await copying.take(sessionsIn(file, limitsOf(limits)), { isAgain: false });
-  return copying.report(!copying.isStopped);
+  await copying.take(sessionsIn(file, limitsOf(limits)));
+  return copying.report(true);
 }

@@ -90,7 +90,7 @@ export function tellCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
-  const { restored, present, replaced, skipped, complete } = done;
+  const { restored, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete } = done;
   if (skipped > 0 || !complete) process.exitCode ||= 1;
   if (json === true) {
     writeJson(done);
@@ -101,8 +101,23 @@ export function tellCopy(
     `${restored} new`,
     `${replaced} brought up to date`,
     `${present} were there already`,
+    ...(removed === 0 ? [] : [`${removed} removed as in the source`]),
     `${skipped} skipped`,
   ];
   note(`${verb} and checked: ${counts.join(", ")}`);
-  if (!complete) note("not complete: stopped, or the source changed faster; the same command goes on");
+  if (complete) return;
+  if (orphaned > 0) {
+    const names = named(orphans, orphaned);
+    note(
+      `not complete: ${orphaned} copied earlier are not in the source, remove them there if they were erased (${names})`,
+    );
+  }
+  if (unsettled.length > 0)
+    note(`not complete: still changing (${named(unsettled, unsettled.length)}); the same command goes on`);
+  else if (orphaned === 0 && skipped === 0) note("not complete: stopped; the same command goes on");
+}
+
+function named(ids: readonly string[], count: number): string {
+  const names = ids.slice(0, 5).map(printable);
+  return [...names, ...(count > names.length ? [`… and ${count - names.length} more`] : [])].join(", ");
 }

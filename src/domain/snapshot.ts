@@ -83,6 +83,8 @@ export interface RestoredPlace {
   readonly key: SessionKey;
   /** The record whose place it takes; undefined where there is none. */
   readonly found: SessionRecord | undefined;
+  /** It is a later state of the same session: a hold of the one that stands does not keep it out. @default false */
+  readonly isLater?: boolean;
 }
 
 /**
@@ -91,9 +93,13 @@ export interface RestoredPlace {
  * where they were another session's, or put away.
  * @throws SessionError `session_held`, `session_forked` of the one whose place it would take
  */
-export function restoreSession({ record, logs }: Portable, { key, found }: RestoredPlace, context: Context): Change {
+export function restoreSession(
+  { record, logs }: Portable,
+  { key, found, isLater = false }: RestoredPlace,
+  context: Context,
+): Change {
   if (found !== undefined) {
-    guardHold(found);
+    if (!isLater) guardHold(found);
     guardForks(found, 0);
   }
   const version = found?.version ?? 0;

@@ -1,15 +1,28 @@
 /** A store into another: each session as one change, checked where it arrived, while writers go on in the first. */
-import { innerScope } from "../domain/scope.ts";
+import type { Change } from "../domain/change.ts";
+import type { SessionRecord } from "../domain/record.ts";
+import { innerScope, isInnerScope } from "../domain/scope.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { SessionError } from "../errors.ts";
+import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "./core.ts";
 import { markShared, marksScope } from "./fork-marks.ts";
-import { portableSessions, type FoundPortable } from "./exporting.ts";
-import { arrive, hasChecksum, isBehind, Skipped, windowMax, type Arrived, type SkippedItem } from "./importing.ts";
+import { portableSessions, recordPages } from "./exporting.ts";
+import {
+  arrive,
+  hasChecksum,
+  isBehind,
+  Skipped,
+  windowMax,
+  type ArrivalPolicy,
+  type Arrived,
+  type SkippedItem,
+} from "./importing.ts";
 import { endsPass } from "./pass-failures.ts";
 import { portableSession } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
+import { isLinkCode } from "./link-code.ts";
 import { inWindows } from "./windows.ts";
 
 /** How to copy. */
@@ -34,12 +47,27 @@ export interface CopyReport {
   readonly present: number;
   /** Stood there as they were earlier, and were brought up to date. */
   readonly replaced: number;
-  /** Bytes of the snapshots of all these. Each was read back from the target and has the checksum it had in the source. */
+  /** Removed in the source while it was copied, and so in the target. */
+  readonly removed: number;
+  /** Bytes of the snapshots of those written. Each was read back from the target and has the checksum it had in the source. */
   readonly bytes: number;
   readonly skipped: number;
   /** Why, the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
-  /** False where the signal stopped it, or where the source changed faster than it was copied: then copy again. */
+  /**
+   * Sessions that an earlier run copied and that the source does not have: removed there since, or of another source. They stay
+   * in the target.
+   */
+  readonly orphaned: number;
+  /** The ids of the first hundred of them. */
+  readonly orphans: readonly string[];
+  /** The ids of the sessions that still changed when they were looked at last, a hundred at most. */
+  readonly unsettled: readonly string[];
+  /**
+   * True where the last look at each session of the source found the same in the target, and in the target nothing that was
+   * removed in the source. False where the signal stopped it, where something was skipped or orphaned, or where the source
+   * changed faster than it was copied: then copy again.
+   */
   readonly complete: boolean;
 }
 
@@ -53,8 +81,8 @@ export interface CopyScope {
 }
 
 /**
- * Copy, look again for what changed meanwhile, and so on until nothing did. What was copied earlier is passed over, or
- * brought up to date where the source went on; another session of the same id is left alone.
+ * Copy, compare every session of both stores, copy what differs, and so on until nothing does. What was copied earlier is passed
+ * over, or brought up to date where the source went on; another session of the same id is left alone.
  * @throws SessionError a store's, where it fails; what was copied by then stays, and copying again goes on
  */
 export async function copyAll(
@@ -64,69 +92,119 @@ export async function copyAll(
 ): Promise<CopyReport> {
   from.guardOpen();
   to.guardOpen();
-  const scopes: readonly [found: string | undefined, into: string | undefined][] = everything
-    ? [[undefined, undefined]]
+  const scopes: readonly Scope[] = everything
+    ? [{ found: undefined, into: undefined }]
     : [
-        [tenant, into],
-        [innerScope(tenant, "devices"), innerScope(into, "devices")],
-        [marksScope(tenant), marksScope(into)],
+        { found: tenant, into },
+        { found: innerScope(tenant, "devices"), into: innerScope(into, "devices") },
+        { found: marksScope(tenant), into: marksScope(into) },
       ];
-  const total =
-    onProgress === undefined
-      ? 0
-      : await countAll(
-          from,
-          scopes.map(([found]) => found),
-        );
+  const total = onProgress === undefined ? 0 : await countAll(from, scopes);
   const copying = new Copying(to, { signal, onProgress: onProgress && ((report) => onProgress({ ...report, total })) });
-  let since: number | undefined;
-  let complete = false;
-  for (let pass = 1; pass <= passesMax && !complete && !copying.isStopped; pass++) {
-    const { now } = await from.store.instances([]);
-    let changed = 0;
-    for (const [scope, target] of scopes) {
-      const query = { now, tenant: scope, ...(since === undefined ? {} : { activeSince: since }) };
-      const found = arriving(portableSessions(from, query), { from, to, target });
-      changed += await copying.take(found, { isAgain: pass > 1 });
-    }
-    complete = changed === 0 && !copying.isStopped;
-    since = now;
+  const run = copyRun(to);
+  let changed = 1;
+  for (let pass = 1; pass <= passesMax && changed > 0 && !copying.isStopped; pass++) {
+    copying.beginPass();
+    changed = 0;
+    for (const scope of scopes) changed += await copying.take(differing({ from, to, scope, copying, run }));
+    for (const scope of scopes) changed += await clear({ from, to, scope, copying, run });
   }
-  return copying.report(complete);
+  return copying.report(changed === 0);
 }
 
-async function countAll(core: Core, scopes: readonly (string | undefined)[]): Promise<number> {
-  const now = core.now();
-  const counts = scopes.map((tenant) => core.store.count({ now, ...(tenant === undefined ? {} : { tenant }) }));
-  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+/** A scope of the source, and the one that takes it; undefined: all, each into its own. */
+interface Scope {
+  readonly found: string | undefined;
+  readonly into: string | undefined;
 }
 
-async function* arriving(
-  found: AsyncIterable<FoundPortable>,
-  { from, to, target }: { from: Core; to: Core; target: string | undefined },
-): AsyncGenerator<Arriving, void, undefined> {
+interface Pass {
+  readonly from: Core;
+  readonly to: Core;
+  readonly scope: Scope;
+  readonly copying: Copying;
+  readonly run: string;
+}
+
+/** Sessions of the source that the target does not have as they stand. */
+async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerator<Arriving, void, undefined> {
+  const keyOf = ({ tenant, id }: SessionKey): SessionKey => ({ tenant: scope.into ?? tenant, id });
+  const query = { now: 0, tenant: scope.found };
+  const found = portableSessions(from, query, async (page) => {
+    const moving = page.filter((record) => !isLinkCode(record));
+    const standing = await to.findAll(moving.map(keyOf));
+    const others = moving.filter((record, index) => {
+      const copy = standing[index];
+      return copy === undefined || !isCurrent(copy, record);
+    });
+    copying.pass(moving.length - others.length);
+    return others;
+  });
   for await (const { record, ...rest } of found) {
-    const key = { tenant: target ?? record.tenant, id: record.id };
+    const key = keyOf(record);
     // What was forked is whole there: nothing leads to it any more from those whose words it holds.
-    const copy = { core: to, record: { ...record, ...key } };
-    yield { key, ...rest, ...(record.parent === null ? {} : { onArrived: () => markShared(from, record, { copy }) }) };
+    const marks = () => markShared(from, record, { into: to, as: { ...record, ...key } });
+    const before = record.parent === null ? {} : { before: marks };
+    yield { key, ...rest, ...before, mark: copyMark(run, record), isEarlier: isEarlierOf(record, run) };
   }
+}
+
+/** A copy of this session, or of whatever had its id when this run copied it. */
+function isEarlierOf({ createdAt }: SessionRecord, run: string): (standing: SessionRecord) => boolean {
+  return (standing) => isCopyOf(standing, run) || (isCopy(standing) && standing.createdAt === createdAt);
+}
+
+/** Remove from the target what this run copied and the source has no more; how many there were. */
+async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
+  let removed = 0;
+  for await (const page of recordPages(to, { now: 0, tenant: scope.into })) {
+    if (copying.isStopped) return removed;
+    // What is no session is removed by any store once its time is up.
+    const copies = page.filter(
+      (record) => isCopy(record) && !(isInnerScope(record.tenant) && record.expiresAt <= to.now()),
+    );
+    const sources = await from.findAll(copies.map(({ tenant, id }) => ({ tenant: scope.found ?? tenant, id })));
+    for (const copy of copies.filter((_, index) => sources[index] === undefined)) {
+      if (isCopyOf(copy, run) && copy.forkedAt === 0 && (await removeCopy(to, copy))) removed++;
+      else copying.orphan(copy.id);
+    }
+  }
+  copying.removed(removed);
+  return removed;
+}
+
+/** The source's hold was lifted there, or it could not have been removed. */
+async function removeCopy(to: Core, { tenant, id, version }: SessionRecord): Promise<boolean> {
+  const change: Change = { key: { tenant, id }, expected: version, record: null, splices: [], claims: [] };
+  return (await to.commit([change])).status === "ok";
+}
+
+async function countAll(core: Core, scopes: readonly Scope[]): Promise<number> {
+  const now = core.now();
+  const counts = scopes.map(({ found: tenant }) =>
+    core.store.count({ now, ...(tenant === undefined ? {} : { tenant }) }),
+  );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 /** A session on its way, or why it could not be read. */
 export type Arriving = {
   readonly key: SessionKey;
-  /** What is to be done once it is there. */
-  readonly onArrived?: () => Promise<void>;
-} & ({ readonly portable: Portable } | { readonly error: SessionError });
+  /** What is to be done before it is there. */
+  readonly before?: () => Promise<void>;
+} & Pick<ArrivalPolicy, "mark" | "isEarlier"> &
+  ({ readonly portable: Portable } | { readonly error: SessionError });
 
 /** Sessions that are put into a store and checked there, and what became of them. */
 export class Copying {
   readonly #to: Core;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((report: CopyReport) => void) | undefined;
-  readonly #counts = { restored: 0, present: 0, replaced: 0, bytes: 0 };
-  readonly #skipped = new Skipped();
+  readonly #counts = { restored: 0, present: 0, replaced: 0, removed: 0, bytes: 0 };
+  #passes = 0;
+  #skipped = new Skipped();
+  #orphans = new Listed();
+  #unsettled = new Listed();
 
   constructor(
     to: Core,
@@ -141,15 +219,45 @@ export class Copying {
     return this.#signal?.aborted === true;
   }
 
-  report(complete: boolean): CopyReport {
-    return { ...this.#counts, ...this.#skipped.report, complete };
+  /** `isSettled`: the last pass changed nothing. */
+  report(isSettled: boolean): CopyReport {
+    const skipped = this.#skipped.report;
+    return {
+      ...this.#counts,
+      ...skipped,
+      orphaned: this.#orphans.count,
+      orphans: this.#orphans.ids,
+      unsettled: isSettled ? [] : this.#unsettled.ids,
+      complete: isSettled && !this.isStopped && skipped.skipped === 0 && this.#orphans.count === 0,
+    };
   }
 
-  /** Take what comes, until the signal; says how many were new or changed. What comes again is counted where it changed. */
-  async take(sessions: AsyncIterable<Arriving>, { isAgain }: { readonly isAgain: boolean }): Promise<number> {
+  /** From here on all is looked at again. */
+  beginPass(): void {
+    this.#passes++;
+    this.#skipped = new Skipped();
+    this.#orphans = new Listed();
+    this.#unsettled = new Listed();
+  }
+
+  /** So many stand in the target as they are in the source. */
+  pass(count: number): void {
+    if (this.#passes <= 1) this.#counts.present += count;
+  }
+
+  removed(count: number): void {
+    this.#counts.removed += count;
+  }
+
+  orphan(id: string): void {
+    this.#orphans.add(id);
+  }
+
+  /** Take what comes, until the signal; says how many were new or changed. */
+  async take(sessions: AsyncIterable<Arriving>): Promise<number> {
     let changed = 0;
     await inWindows(this.#untilStopped(sessions), { max: windowMax, sizeOf }, async (window) => {
-      const all = await Promise.all(window.map((one) => this.#takeOne(one, isAgain)));
+      const all = await Promise.all(window.map((one) => this.#takeOne(one)));
       changed += all.filter((arrived) => arrived !== "present").length;
       this.#onProgress?.(this.report(false));
     });
@@ -163,35 +271,54 @@ export class Copying {
     }
   }
 
-  async #takeOne(session: Arriving, isAgain: boolean): Promise<Arrived> {
+  async #takeOne(session: Arriving): Promise<Arrived> {
     try {
       if ("error" in session) throw session.error;
-      const { arrived, bytes } = await copySession(this.#to, session.portable, session.key);
-      await session.onArrived?.();
-      if (isAgain && arrived === "present") return arrived;
+      await session.before?.();
+      const { arrived, bytes } = await copySession(this.#to, session);
+      if (arrived === "present") {
+        this.pass(1);
+        return arrived;
+      }
       this.#counts[arrived]++;
       this.#counts.bytes += bytes;
+      this.#unsettled.add(session.key.id);
       return arrived;
     } catch (error) {
       if (endsPass(error)) throw error;
-      // One that comes again was told of already.
-      if (!isAgain) this.#skipped.add(session.key.id, error);
+      this.#skipped.add(session.key.id, error);
       return "present";
     }
+  }
+}
+
+/** Ids, of which the first hundred are kept. */
+class Listed {
+  count = 0;
+  readonly ids: string[] = [];
+
+  add(id: string): void {
+    this.count++;
+    if (this.ids.length < 100) this.ids.push(id);
   }
 }
 
 /** @throws SessionError `session_exists`, `conflict` where it changed in the target before it could be checked */
 async function copySession(
   to: Core,
-  portable: Portable,
-  key: SessionKey,
+  { key, portable, mark, isEarlier }: Extract<Arriving, { portable: Portable }>,
 ): Promise<{ readonly arrived: Arrived; readonly bytes: number }> {
   const { text, checksum } = snapshotText(portable);
   const arrived = await arrive(
     to,
     { key, portable },
-    { isSame: hasChecksum(checksum), mayReplace: isBehind, dryRun: false },
+    {
+      isSame: hasChecksum(checksum),
+      mayReplace: isBehind,
+      dryRun: false,
+      ...(isEarlier === undefined ? {} : { isEarlier }),
+      ...(mark === undefined ? {} : { mark }),
+    },
   );
   if (arrived !== "present" && snapshotText(await portableSession(to, key)).checksum !== checksum) {
     const turns = portable.record.counters.turns;

@@ -178,14 +178,16 @@ export class Core {
 
   /**
    * Commit as one, and where the store's answer was lost, ask it what became of the commit.
+   * `firstMark`: the mark of the first change. @default the commit's own
    * @throws SessionError the store's; nothing was written then, or it was and others have written upon it since
    */
-  async commit(transaction: Transaction): Promise<Outcome> {
-    const mark = `${this.#markPrefix}.${++this.#marks}`;
-    const marked = transaction.map((change) =>
-      change.record === null ? change : { ...change, record: { ...change.record, mark } },
-    );
-    const commit = (): Promise<Outcome> => this.#outcomeOf(marked, mark);
+  async commit(transaction: Transaction, firstMark?: string): Promise<Outcome> {
+    const own = `${this.#markPrefix}.${++this.#marks}`;
+    const marked = transaction.map((change, index) => {
+      const mark = (index === 0 ? firstMark : undefined) ?? own;
+      return change.record === null ? change : { ...change, record: { ...change.record, mark } };
+    });
+    const commit = (): Promise<Outcome> => this.#outcomeOf(marked, firstMark ?? own);
     const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(marked, commit));
     if (outcome.status !== "ok") return outcome;
     // What the fallback holds is published once the store has got it.

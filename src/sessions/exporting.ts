@@ -34,16 +34,19 @@ const loadMax = { sessions: 32, entries: 500 } as const;
 export async function* portableSessions(
   core: Core,
   query: PortableQuery,
+  /** Which records of a page to load. @default all */
+  chosen: (page: readonly SessionRecord[]) => Promise<readonly SessionRecord[]> = (page) => Promise.resolve(page),
 ): AsyncGenerator<FoundPortable, void, undefined> {
-  for await (const page of pagesOf(core, query, 200)) {
-    for (const records of groupsOf(page)) yield* await loadGroup(core, records);
+  for await (const page of recordPages(core, query)) {
+    for (const records of groupsOf(await chosen(page))) yield* await loadGroup(core, records);
   }
 }
 
-async function* pagesOf(
+/** The records of these sessions, by tenant and id, page by page. */
+export async function* recordPages(
   core: Core,
   { tenant, after, ...filter }: PortableQuery,
-  limit: number,
+  limit = 200,
 ): AsyncGenerator<readonly SessionRecord[], void, undefined> {
   let cursor = after === undefined ? undefined : encodeCursor([after.tenant, after.id]);
   do {

@@ -39,10 +39,12 @@ type Said = Omit<Holding, "record">;
 interface MarkOptions {
   /** Who is not to be named. */
   readonly except?: string | undefined;
-  /** The session as it holds these turns, which may be in another store. @default as it is */
-  readonly copy?: { readonly core: Core; readonly record: SessionRecord };
-  /** What it will be called. @default as it is */
+  /** The session as it stands now. @default the same */
+  readonly now?: SessionRecord;
+  /** What it will be called. @default as it stands */
   readonly as?: SessionRecord;
+  /** The store that the marks are for. @default the same */
+  readonly into?: Core;
 }
 
 /** Whose turns are looked for. */
@@ -66,11 +68,11 @@ const attemptsMax = 20;
 export async function markShared(
   core: Core,
   record: SessionRecord,
-  { except, copy = { core, record }, as = copy.record }: MarkOptions = {},
+  { except, now = record, as = now, into = core }: MarkOptions = {},
 ): Promise<void> {
   for (const [name, said] of await saidIn(core, record)) {
-    if (name === record.user || name === except || !(await holds(copy.core, copy.record, said))) continue;
-    await putMark(copy.core, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
+    if (name === record.user || name === except || !(await holds(core, now, said))) continue;
+    await putMark(into, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
   }
 }
 

@@ -61,7 +61,7 @@ async function detach(
     if (fork === undefined) return;
     // One that has its turns already, having been put back from a snapshot, holds them all the same.
     const parent = fork.parent ?? parentOf(fork, entry, from);
-    await markShared(core, { ...fork, parent }, { copy: { core, record: fork }, except });
+    await markShared(core, { ...fork, parent }, { now: fork, except });
     if (!isForkOf(fork, from)) return;
     const turns = await Array.fromAsync(eachEntry(core, fork, "turns"));
     if (turns.length < headOf(fork, "turns")) continue;

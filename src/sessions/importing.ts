@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../domain/entry.ts";
 import { parseNewId } from "../domain/ids.ts";
+import type { SessionRecord } from "../domain/record.ts";
 import { show } from "../domain/show.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -28,6 +29,10 @@ export interface ArrivalPolicy {
   readonly isSame: (standing: Portable, arriving: Portable) => boolean;
   /** True where the arriving one takes its place. */
   readonly mayReplace: (standing: Portable, arriving: Portable) => boolean;
+  /** True for a record that is an earlier state of the arriving session: that one takes its place, also of one under hold. */
+  readonly isEarlier?: (standing: SessionRecord) => boolean;
+  /** The mark of the record that is written. @default the commit's own */
+  readonly mark?: string;
   /** Only say what would become of it. */
   readonly dryRun: boolean;
 }
@@ -65,17 +70,23 @@ export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy
   // Most are new and are written at once; what stands is found on the way.
   let found = policy.dryRun ? (await core.find(key))?.record : undefined;
   for (;;) {
-    const arrived = found === undefined ? "restored" : await judge(core, arrival, policy);
+    const isLater = found !== undefined && policy.isEarlier?.(found) === true;
+    const arrived = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
     if (arrived === "present" || policy.dryRun) return arrived;
-    const replaced = found && (await replaceable(core, found));
-    const outcome = await core.commit(await restoredSession(core, portable, { key, found: replaced }));
+    const replaced = found && (await replaceable(core, found, { isLater }));
+    const changes = await restoredSession(core, portable, { key, found: replaced, isLater });
+    const outcome = await core.commit(changes, policy.mark);
     if (outcome.status === "ok") return arrived;
     found = await standing(core, key, outcome);
   }
 }
 
 /** What would become of it beside the one that stands. @throws SessionError `session_exists` */
-async function judge(core: Core, { key, portable }: Arrival, policy: ArrivalPolicy): Promise<Arrived> {
+async function judge(
+  core: Core,
+  { key, portable }: Arrival,
+  policy: ArrivalPolicy & { readonly isLater: boolean },
+): Promise<Arrived> {
   let standing: Portable;
   try {
     standing = await portableSession(core, key);
@@ -84,7 +95,7 @@ async function judge(core: Core, { key, portable }: Arrival, policy: ArrivalPoli
     throw error;
   }
   if (policy.isSame(standing, portable)) return "present";
-  if (policy.mayReplace(standing, portable)) return "replaced";
+  if (policy.isLater || policy.mayReplace(standing, portable)) return "replaced";
   throw new SessionError("session_exists", { sessionId: key.id, tenant: key.tenant });
 }
 

@@ -9,6 +9,7 @@ import { codeLetters, parseLinkCode } from "../domain/device.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { removeSession } from "../domain/lifecycle.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { isInnerScope } from "../domain/scope.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
@@ -122,6 +123,11 @@ function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Ch
 
 function codeKey(core: Core, tenant: string, handle: string): SessionKey {
   return innerKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
+}
+
+/** True for the record of a code: good once and for minutes, it is of use in its own store only. */
+export function isLinkCode({ tenant, id }: SessionKey): boolean {
+  return isInnerScope(tenant) && id.startsWith("code_");
 }
 
 function secretHash(core: Core, tenant: string, handle: string, secret: string): Buffer {

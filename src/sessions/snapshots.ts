@@ -155,12 +155,16 @@ export async function standing(core: Core, key: SessionKey, outcome: Outcome): P
 }
 
 /** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `session_held` */
-export async function replaceable(core: Core, record: SessionRecord): Promise<SessionRecord | undefined> {
+export async function replaceable(
+  core: Core,
+  record: SessionRecord,
+  { isLater = false }: Pick<RestoredPlace, "isLater"> = {},
+): Promise<SessionRecord | undefined> {
   const handle = new Handle(core, record);
   // What a dead writer left open is sealed first; a living writer's session is not replaced under it.
   await handle.putInOrder();
   guardLease(handle.record, null, core.context());
-  guardHold(handle.record);
+  if (!isLater) guardHold(handle.record);
   if (handle.record.forkedAt > 0) await freeForks(handle);
   if (handle.record.parent !== null) await markShared(core, handle.record);
   return handle.record;

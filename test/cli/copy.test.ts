@@ -15,7 +15,18 @@ test("a tenant is copied alone, and what cannot be is told with exit code 1", as
   const { stdout } = await place.run([...args, "--tenant", "shop", "--json"]);
   const { bytes, ...report } = JSON.parse(stdout) as { bytes: number };
   assert(bytes > 0);
-  assert.deepEqual(report, { restored: 1, present: 0, replaced: 0, skipped: 0, reasons: [], complete: true });
+  assert.deepEqual(report, {
+    restored: 1,
+    present: 0,
+    replaced: 0,
+    removed: 0,
+    skipped: 0,
+    reasons: [],
+    orphaned: 0,
+    orphans: [],
+    unsettled: [],
+    complete: true,
+  });
   await (await target.create({ id: "a" })).append({ input: "theirs" });
   const second = await place.run(args);
   assert.equal(second.code, 1);
