@@ -15,7 +15,13 @@ export function relay(
     settle();
   };
   const close = async (): Promise<void> => void (await iterator.return?.());
+  // Not a race with `interrupted` for each part: that would keep something for every part until the answer ends.
+  const waiting = new Set<(error: unknown) => void>();
+  let broken: { readonly error: unknown } | undefined;
   interrupted.catch((error: unknown) => {
+    // First of all: parts that were closed because of an interruption seem to have come to their end.
+    broken = { error };
+    for (const interrupt of waiting) interrupt(error);
     end(() => whole.reject(error));
     // All is over: how the parts take it concerns nobody.
     void close().catch(() => undefined);
@@ -23,14 +29,19 @@ export function relay(
 
   const stream: AsyncIterableIterator<unknown> = {
     async next() {
+      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<unknown>>();
+      waiting.add(reject);
       try {
-        // In this order: parts that were closed because of an interruption seem to have come to their end.
-        const result = await Promise.race([interrupted, iterator.next()]);
+        if (broken !== undefined) throw broken.error;
+        iterator.next().then(resolve, reject);
+        const result = await promise;
         if (result.done === true) end(whole.resolve);
         return result;
       } catch (error) {
         end(() => whole.reject(error));
         throw outward(error);
+      } finally {
+        waiting.delete(reject);
       }
     },
     async return() {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { heapUsed } from "../../test/heap.ts";
 import { inMemory } from "../../test/in-memory.ts";
 import { tallyAll } from "../domain/tally.ts";
 import type { Message } from "../domain/turn.ts";
@@ -357,3 +358,22 @@ test("a question that is none, a model that is missing, an agent that is unknown
   await assert.rejects(session.consult("hi", { model, key: "" }), { code: "id_invalid" });
   assert.equal((await place.sessions.get("s")).info.turn, 0);
 });
+
+for (const [what, piece, count] of [
+  ["empty ones cost nothing", "", 300_000],
+  ["small ones cost no more than their characters", "é", 300_000],
+] as const) {
+  test(`memory is bounded while a model says many pieces: ${what}`, async () => {
+    let grown = 0;
+    const model: Model = async function* () {
+      const before = heapUsed();
+      for (let index = 0; index < count; index++) yield text(piece);
+      grown = heapUsed() - before;
+    };
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "s" });
+    const { output } = await (await session.consult("q")).done;
+    assert.deepEqual(output, piece === "" ? [] : [assistant(piece.repeat(count))]);
+    assert.ok(grown < 20 * 1024 * 1024, `${grown} bytes for ${count} pieces`);
+  });
+}

@@ -367,15 +367,18 @@ async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost)
 
 /** The events, until the signal aborts: a model that does not listen to its signal must not hold the session. */
 async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => undefined);
-  const onAbort = (): void => aborted.reject(signal.reason);
-  if (signal.aborted) onAbort();
+  let interrupt = (): void => undefined;
+  const onAbort = (): void => interrupt();
   signal.addEventListener("abort", onAbort, { once: true });
   const iterator = events[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise]);
+      signal.throwIfAborted();
+      // Not a race with one promise of the abort: that would keep something for every event until the answer ends.
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        interrupt = () => reject(signal.reason);
+        iterator.next().then(resolve, reject);
+      });
       if (next.done === true) return;
       yield next.value;
     }

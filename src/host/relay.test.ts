@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { heapUsed } from "../../test/heap.ts";
+import { relay } from "./relay.ts";
+
+const outward = (error: unknown): Error => new Error("told outside", { cause: error });
+
+test("memory is bounded however many parts an answer has", async () => {
+  const parts = async function* () {
+    for (let index = 0; index < 300_000; index++) yield index;
+  };
+  const { promise: interrupted } = Promise.withResolvers<never>();
+  const { stream, whole } = relay(parts(), interrupted, outward);
+  const before = heapUsed();
+  let last: unknown;
+  for await (const part of stream) {
+    last = part;
+    if (part === 299_999) assert.ok(heapUsed() - before < 20 * 1024 * 1024);
+  }
+  assert.equal(last, 299_999);
+  await whole;
+});
+
+test("an interruption ends a reader that waits, and every later read", async () => {
+  const parts = async function* () {
+    yield 1;
+    await new Promise(() => undefined);
+  };
+  const { promise: interrupted, reject } = Promise.withResolvers<never>();
+  const { stream, whole } = relay(parts(), interrupted, outward);
+  whole.catch(() => undefined);
+  assert.equal((await stream.next()).value, 1);
+  const waits = stream.next();
+  const alsoWaits = stream.next();
+  reject(new Error("stop"));
+  await assert.rejects(waits, /told outside/);
+  await assert.rejects(alsoWaits, /told outside/);
+  await assert.rejects(stream.next(), /told outside/);
+  await assert.rejects(whole, /stop/);
+});
