@@ -74,6 +74,11 @@ export function splice(draft: Draft, log: LogName, from: number, entries: readon
   set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
 }
 
+/** Put entries in front of the session's own entries of a log, all of which stay. */
+export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
+  draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
+}
+
 /** The version that the change will bring; also the fence, where it gives out a lease. */
 export function nextVersion({ base }: Draft): number {
   // A session begins with its time of birth: one that is removed and created anew never comes by a version twice, so

@@ -26,7 +26,11 @@ export interface Entry {
   readonly data: string;
 }
 
-/** Replace what `log` holds from `from` on by `entries`, whose seq run on from there. */
+/**
+ * Replace what `log` holds from `from` on by `entries`, whose seq run on from there. Where their seq lie before `from`, the
+ * entries come in front of what stands: the last one has the seq before the first entry that stands, and `from` lies behind
+ * the last entry, so that nothing is replaced.
+ */
 export interface Splice {
   readonly log: LogName;
   readonly from: number;

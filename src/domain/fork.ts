@@ -3,7 +3,7 @@
  * has its own from the next on, so a fork costs the same however long the parent is. The parent remembers its forks, and
  * keeps what they share until each has been given its own copy.
  */
-import { changeOf, draftOf, headOf, lastOwn, set, splice, type Change } from "./change.ts";
+import { changeOf, draftOf, headOf, lastOwn, set, splice, splicePrefix, type Change } from "./change.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry } from "./entry.ts";
 import { tell } from "./event.ts";
@@ -60,11 +60,19 @@ export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: S
   return { id, at, born: createdAt };
 }
 
-/** All turns are the session's own from here on: `turns` has them all. */
+/**
+ * The last shared turns become the session's own: `turns` ends with the last one that it shares, and the session shares those
+ * before its first one. A log of any length is copied in several such steps, from its end to its beginning; between two steps
+ * the record says which turns are still the parent's.
+ */
 export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change {
+  const { parent } = record;
+  const first = turns[0]?.seq;
+  if (parent === null || first === undefined || turns.at(-1)?.seq !== parent.at)
+    throw new RangeError(`the turns to copy do not end with the last shared turn of ${record.id}`);
   const draft = draftOf(record);
-  splice(draft, "turns", 1, turns);
-  set(draft, { parent: null });
+  splicePrefix(draft, "turns", turns);
+  set(draft, { parent: first === 1 ? null : { ...parent, at: first - 1 } });
   return changeOf(draft, { moves: true });
 }
 

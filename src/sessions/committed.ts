@@ -36,7 +36,9 @@ function tellOne(change: Change): void {
   // A session that is born with whole logs is a copy: what they tell happened to another, and was told then. Only the last
   // event may be its own.
   const isBirth = change.expected === 0;
-  for (const entry of isBirth ? [] : entriesOf(change, "turns")) {
+  // Turns that a fork takes over from its parent are not news.
+  const isMove = record.turnsVersion !== record.version;
+  for (const entry of isBirth || isMove ? [] : entriesOf(change, "turns")) {
     const turn = turnOf(entry);
     if (turn.status !== "open") turns.publish({ tenant, session, turn: summaryOf(turn) } satisfies TurnNews);
   }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
 import { inMemory } from "../../test/in-memory.ts";
+import { hasCode } from "../errors.ts";
 import type { Session } from "./session.ts";
 import type { SessionSnapshot } from "./snapshot-text.ts";
 
@@ -341,4 +343,66 @@ test("a fork that is read while its parent goes is whole all along", async () =>
   await session.remove();
   await (await place.sessions.create({ id: "s" })).append({ input: "another" });
   await Promise.all(reading);
+});
+
+test("a fork takes over a long history in small commits, and a reader finds it whole after each", async () => {
+  await using place = inMemory({ limits: { readMax: 3 } });
+  const { sessions, store } = place;
+  const session = await sessions.create({ id: "s" });
+  await talk(session, 1, 20);
+  const fork = await session.fork({ as: "f" });
+  await talk(fork, 21, 22, "instead");
+  const whole = [...said(1, 20), ...said(21, 22, "instead")];
+  const sizes: number[] = [];
+  const commit = store.commit.bind(store);
+  store.commit = async (batch) => {
+    for (const { key, splices } of batch.flat()) if (key.id === "f") sizes.push(splices[0]?.entries.length ?? 0);
+    const outcomes = await commit(batch);
+    assert.deepEqual(await inputs(await place.another().get("f")), whole);
+    return outcomes;
+  };
+  await session.remove();
+  assert.deepEqual(sizes, [3, 3, 3, 3, 3, 3, 2]);
+  assert.equal((await fork.refresh()).parent, null);
+  // What was seen before the turns moved is still seen.
+  await talk(fork, 23, 23, "instead");
+  assert.deepEqual(await inputs(fork), [...whole, "instead 23"]);
+});
+
+test("a copy for a fork that is cut off anywhere is complete once the session is removed again", async () => {
+  for (const fails of ["before", "after"] as const) {
+    for (let failing = 1; failing <= 9; failing++) {
+      await using place = inMemory({ limits: { readMax: 3 } });
+      const session = await place.sessions.create({ id: "s", user: "ada" });
+      await talk(session, 1, 10);
+      await session.fork({ as: "f" });
+      const begun = place.store.commits;
+      place.store.plan((n) => (n >= begun + failing ? { fails } : undefined));
+      const program = place.another();
+      await program.remove("s").catch((error: unknown) => assert.ok(error instanceof Error));
+      place.store.plan({});
+      assert.deepEqual(await inputs(await place.another().get("f")), said(1, 10));
+      // The last commit may have landed although its answer was lost.
+      await place
+        .another()
+        .remove("s")
+        .catch((error: unknown) => assert.ok(hasCode(error, "session_not_found")));
+      const fork = await place.another().get("f");
+      assert.deepEqual(await inputs(fork), said(1, 10), `${fails} ${failing}`);
+      assert.equal(fork.info.parent, null);
+    }
+  }
+});
+
+test("turns that a fork takes over are not told as new ones", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, 1, 3);
+  await session.fork({ as: "f" });
+  const told: unknown[] = [];
+  const listener = (news: unknown): void => void told.push(news);
+  subscribe("perdure:turn", listener);
+  await session.remove();
+  unsubscribe("perdure:turn", listener);
+  assert.deepEqual(told, []);
 });

@@ -1,5 +1,5 @@
 /** What becomes of the forks of a session that is to be cut or to go. */
-import { headOf, lastOwn } from "../domain/change.ts";
+import { lastOwn } from "../domain/change.ts";
 import type { Entry, SessionKey } from "../domain/entry.ts";
 import { forgetForks, forkOf, ownTurns, parentOf } from "../domain/fork.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -7,7 +7,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import { markShared } from "./fork-marks.ts";
-import { eachEntry } from "./log-reader.ts";
+import { eachEntry, readLog } from "./log-reader.ts";
 
 /** So often may sessions change under who gives forks their own. */
 const attemptsMax = 20;
@@ -56,16 +56,33 @@ async function detach(
 ): Promise<void> {
   const id = forkOf(entry);
   const key: SessionKey = { tenant: from.tenant, id };
+  const fork = (await core.find(key))?.record;
+  if (fork === undefined) return;
+  // What it shared at first is marked: some of it, or all, may be its own by now, copied earlier or put back from a snapshot.
+  const parent = parentOf(fork, entry, from) ?? fork.parent;
+  await markShared(core, { ...fork, parent }, { now: fork, except });
+  if (isForkOf(fork, from)) await ownSharedTurns(core, fork);
+}
+
+/**
+ * Copy the turns that a fork shares into the fork: a page of turns in each commit, from the last shared turn to the first. The
+ * fork's record says after each commit which turns it still shares, so a copy that was cut off goes on from there.
+ * @throws SessionError `contended` where the fork changes faster than a page is copied
+ */
+export async function ownSharedTurns(core: Core, record: SessionRecord): Promise<void> {
+  const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+  let fork = record;
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-    const fork = (await core.find(key))?.record;
-    if (fork === undefined) return;
-    // One that has its turns already, having been put back from a snapshot, holds them all the same.
-    const parent = fork.parent ?? parentOf(fork, entry, from);
-    await markShared(core, { ...fork, parent }, { now: fork, except });
-    if (!isForkOf(fork, from)) return;
-    const turns = await Array.fromAsync(eachEntry(core, fork, "turns"));
-    if (turns.length < headOf(fork, "turns")) continue;
-    if ((await core.commit([ownTurns(fork, turns)])).status === "ok") return;
+    const { parent } = fork;
+    if (parent === null || parent.id !== record.parent?.id || parent.born !== record.parent.born) return;
+    const shared = { log: "turns", from: 1, to: parent.at, order: "descending", limit, bytesMax } as const;
+    const turns = (await readLog(core, fork, shared)).toReversed();
+    // It was cut meanwhile where the last shared turn is not there.
+    const change = turns.at(-1)?.seq === parent.at ? ownTurns(fork, turns) : undefined;
+    if (change !== undefined && (await core.commit([change])).status === "ok") attempt = 0;
+    const newest = (await core.find(record))?.record;
+    if (newest === undefined || newest.createdAt !== record.createdAt) return;
+    fork = newest;
   }
-  throw new SessionError("contended", { sessionId: id, tenant: from.tenant, attempts: attemptsMax });
+  throw new SessionError("contended", { sessionId: record.id, tenant: record.tenant, attempts: attemptsMax });
 }

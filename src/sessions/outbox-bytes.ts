@@ -127,6 +127,11 @@ function isBookkeeping({ splices }: Change): boolean {
 function hold(held: Held, { log, from, entries }: { log: LogName; from: number; entries: readonly Entry[] }): void {
   const sizes = held.logs.get(log) ?? { first: from, sizes: [] };
   held.logs.set(log, sizes);
+  if ((entries[0]?.seq ?? from) < from) {
+    sizes.sizes.unshift(...entries.map(sizeOfEntry));
+    sizes.first -= entries.length;
+    return;
+  }
   sizes.sizes.splice(Math.max(0, from - sizes.first), Number.POSITIVE_INFINITY, ...entries.map(sizeOfEntry));
 }
 

@@ -120,7 +120,8 @@ class MemoryStore implements Store {
     for (const { log, from, entries } of splices) {
       const before = logs.get(log) ?? [];
       const kept = before.slice(0, Math.max(0, from - (before[0]?.seq ?? from)));
-      logs.set(log, [...kept, ...entries.map((entry) => Object.freeze({ ...entry }))]);
+      const added = entries.map((entry) => Object.freeze({ ...entry }));
+      logs.set(log, (added[0]?.seq ?? from) < from ? [...added, ...kept] : [...kept, ...added]);
     }
     return { row: rowOf(record), logs };
   }

@@ -27,6 +27,8 @@ export interface Store {
    *   the versions say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
    * INVARIANT logs-may-begin-later: a log goes on from where its first splice began, with seq 1 or any other: the first
    *   turns of a fork stand in another session.
+   * INVARIANT logs-grow-at-the-front: a splice whose entries have seq before `from` puts them in front of those that stand,
+   *   and replaces nothing: a fork takes over its shared turns from the last to the first, in any number of commits.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;

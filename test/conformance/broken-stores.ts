@@ -24,6 +24,14 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "commit-is-whole",
     mapChanges((change) => ({ ...change, splices: change.splices.filter(({ entries }) => entries.length > 0) })),
   ],
+  [
+    "loses what stands behind entries that come in front",
+    "logs-grow-at-the-front",
+    mapChanges((change) => ({
+      ...change,
+      splices: change.splices.map((one) => ({ ...one, from: Math.min(one.from, one.entries[0]?.seq ?? one.from) })),
+    })),
+  ],
   ["keeps the old record", "commit-is-whole", keepsOldRecord],
   ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
   ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],

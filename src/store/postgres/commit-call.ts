@@ -34,6 +34,7 @@ function changeValues({ key, expected, record, splices, claims }: Change): reado
   if (record === null || expected === 0) return undefined;
   if (furtherSplices.length + furtherEntries.length + furtherClaims.length > 0) return undefined;
   if (claim !== undefined && claim.log !== splice?.log) return undefined;
+  if (entry !== undefined && entry.seq !== splice?.from) return undefined;
   return [
     key.tenant,
     key.id,

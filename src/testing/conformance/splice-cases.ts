@@ -128,6 +128,43 @@ export function spliceCases(check: Check): void {
     assert.deepEqual(await load(10), sampleEntries(1, ["a", "b", "c", "d"]));
   });
 
+  check("logs-grow-at-the-front: a fork takes over its shared turns from the last to the first", async (bench) => {
+    const { store } = bench;
+    const born = bench.record({ id: "front", parent: { id: "parent", at: 5, born: 1 } });
+    const heads = { turns: 5 };
+    const creation = creationOf(born);
+    assert.ok(creation.record);
+    let record = await land(store, { ...creation, record: { ...creation.record, heads } });
+    record = await land(store, stepOf(record, { splices: [sampleSplice("turns", 6, [{ key: "f", value: "f" }])] }));
+    for (const [seq, values] of [
+      [5, [{ key: "e", value: "e" }]],
+      [3, ["c", "d"]],
+      [1, ["a", { key: "b", value: "b" }]],
+    ] as const) {
+      const splices = [{ log: "turns", from: 7, entries: sampleEntries(seq, values) }];
+      const parent = seq === 1 ? null : { id: "parent", at: seq - 1, born: 1 };
+      record = await land(store, { ...stepOf(record, { fields: { parent } }), splices });
+      const key = keyOf(record);
+      const [loaded] = await store.load([{ key, tails: [{ log: "turns", last: 10 }] }]);
+      assert.deepEqual(
+        loaded?.tails[0]?.map((entry) => [entry.seq, JSON.parse(entry.data)]),
+        ["a", "b", "c", "d", "e", "f"].map((value, index) => [index + 1, value]).slice(seq - 1),
+      );
+      const range = { log: "turns", from: 1, to: 6, order: "descending", limit: 10 } as const;
+      assert.deepEqual((await store.read(key, range)).toReversed(), loaded?.tails[0]);
+    }
+    const keyed = await store.read(keyOf(record), { log: "turns", keys: ["b", "e", "f"] });
+    assert.deepEqual(
+      keyed.map(({ seq }) => seq).toSorted((a, b) => a - b),
+      [2, 5, 6],
+    );
+    const again = stepOf(record, {
+      splices: [sampleSplice("turns", 7, [{ key: "b", value: "b" }])],
+      claims: [{ log: "turns", key: "b" }],
+    });
+    assert.equal((await commitOne(store, again)).status, "duplicate");
+  });
+
   check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {
     const { store } = bench;
     const record = await land(
