@@ -830,6 +830,30 @@ test("what waits for the store to come back goes as well, also what a device sai
   }
 });
 
+test("what a user said while the store was away, in a session that is another's there, is reported", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-erase-"));
+  try {
+    const outbox = `sqlite:${join(folder, "outbox.db")}`;
+    await using here = place();
+    await talk(await here.sessions.create({ id: "s", user: "bob" }), 2, "a word of Bob's");
+    const away = await openSessions({ store: outbox, secret, sweep: false, clock: here.clock });
+    await talk(await away.create({ id: "s", user: ada }));
+    await away.close();
+    const sessions = await openSessions({
+      store: here.store,
+      secret,
+      sweep: false,
+      clock: here.clock,
+      fallback: { outbox },
+    });
+    assert.equal((await sessions.get("s")).info.turn, 4);
+    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    await sessions.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("nothing of an erased user stands in the files of an SQLite store, also of what went long before", async () => {
   const folder = await mkdtemp(join(tmpdir(), "perdure-erase-"));
   try {

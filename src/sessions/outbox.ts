@@ -14,6 +14,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import { isInnerScope } from "../domain/scope.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { appendTurn } from "../domain/turns.ts";
+import { putMark } from "./fork-marks.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import { guardSameContent, writeOnce } from "./begin.ts";
 import type { Core } from "./core.ts";
@@ -71,6 +72,8 @@ export interface ReplayNews {
 
 const replay = channel("perdure:replay");
 
+/** Replaying one session takes at most this long, for the time in a mark. */
+const replayMs = 3_600_000;
 /** Refusals that are about one turn. */
 const ofTheTurn: readonly ErrorCode[] = ["key_reused", "turn_too_large", "message_invalid", "value_unstorable"];
 /** Failures that are about the store, or a session that is made anew at the next try: what they befall goes on waiting. */
@@ -211,6 +214,7 @@ export class Outbox {
     }
     try {
       const handle = await this.#open(record);
+      if (told.turns < turns) await this.#markSpeaker(handle.record, record);
       while (told.turns < turns) {
         for (const turn of await this.#turnsAfter(record, told.turns, turns)) {
           await this.#tellTurn(handle, turn, told);
@@ -249,6 +253,13 @@ export class Outbox {
     const { agent, metadata, instructions } = fresh;
     const options = { agent, metadata, ...(instructions === null ? {} : { instructions }) };
     return await openWay(this.#store, tenant, await wayOf(this.#store, tenant, id), options);
+  }
+
+  /** The store's session may be another user's: an erasure of the user who spoke while the store was away finds it by this mark. */
+  async #markSpeaker(session: SessionRecord, { user }: SessionRecord): Promise<void> {
+    if (user === null || user === session.user) return;
+    const from = headOf(session, "turns") + 1;
+    await putMark(this.#store, user, { record: session, from, until: this.#store.now() + replayMs, isTheirs: false });
   }
 
   async #newSession(record: SessionRecord): Promise<NewSession> {
