@@ -5,7 +5,9 @@ import { inMemory } from "../../test/in-memory.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { LogRange, Store } from "../store/store.ts";
 import type { Model } from "./model.ts";
+import { portableSessions } from "./exporting.ts";
 import type { Session } from "./session.ts";
+import { coreOf } from "./sessions.ts";
 
 const large = "x".repeat(1000);
 
@@ -125,4 +127,30 @@ test("the last events of a session are read within the bytes of a page, the newe
   const reasons = (await session.events()).map((event) => JSON.stringify(event).length);
   assert.ok(reasons.length > 0 && reasons.length < 4, `${reasons.length} events`);
   assert.equal((await session.events()).at(-1)?.type, "held");
+});
+
+test("an export loads small sessions together and large logs by themselves, whole", async () => {
+  await using place = inMemory();
+  for (let index = 0; index < 8; index++) {
+    const session = await place.sessions.create({ id: `s${index}` });
+    for (let turn = 0; turn < 4; turn++) await session.append({ input: large.repeat(index % 2 === 0 ? 600 : 1) });
+  }
+  const load = place.store.load.bind(place.store);
+  let most = 0;
+  place.store.load = async (requests) => {
+    const loaded = await load(requests);
+    const bytes = loaded.flatMap((one) => one?.tails.flat() ?? []).reduce((sum, { data }) => sum + data.length, 0);
+    most = Math.max(most, requests.length > 1 ? bytes : 0);
+    return loaded;
+  };
+  const turns: [string, number][] = [];
+  for await (const one of portableSessions(coreOf(place.sessions), { tenant: "default", now: 0 })) {
+    assert.ok("portable" in one);
+    turns.push([one.record.id, one.portable.logs.get("turns")?.length ?? 0]);
+  }
+  assert.deepEqual(
+    turns,
+    Array.from({ length: 8 }, (_, index) => [`s${index}`, 4]),
+  );
+  assert.ok(most > 0 && most < 4 * 1024 * 1024 + 100_000, `${most} bytes were loaded together`);
 });

@@ -1,11 +1,12 @@
 /** Sessions by the many, one after another, with no more of them in memory than a few. */
 import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
+import { mayLackItsBeginning } from "../domain/event.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, type SessionError } from "../errors.ts";
 import { encodeCursor } from "../store/cursor.ts";
-import type { SessionFilter } from "../store/store.ts";
+import type { Loaded, LoadRequest, SessionFilter } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { standsElsewhere } from "./log-reader.ts";
 import { endsPass, typedFailure } from "./pass-failures.ts";
@@ -24,8 +25,8 @@ export type FoundPortable =
   | { readonly record: SessionRecord; readonly portable: Portable }
   | { readonly record: SessionRecord; readonly error: SessionError };
 
-/** So many sessions, or so many entries of theirs, are loaded in one go. */
-const loadMax = { sessions: 32, entries: 500 } as const;
+/** So many sessions, or so many entries of theirs, are loaded in one go; a log of more bytes is loaded with its session alone. */
+const loadMax = { sessions: 32, entries: 500, logBytes: 1024 * 1024 } as const;
 
 /**
  * Each session at a moment of its own, by tenant and id. What stands throughout comes once, whatever is written
@@ -82,7 +83,7 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
   const found: FoundPortable[] = [];
   let loaded: Awaited<ReturnType<Core["store"]["load"]>>;
   try {
-    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)) }));
+    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)).map(bounded) }));
     loaded = await core.store.load(requests);
   } catch (error) {
     // One of them is damaged: which one, each must tell by itself.
@@ -95,7 +96,8 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     if (one === undefined) continue; // it was removed meanwhile
     try {
       const logs = logsOf(record);
-      const isWhole = !standsElsewhere(one.record) && logsOf(one.record).every((log) => logs.includes(log));
+      const isWhole =
+        !standsElsewhere(one.record) && logsOf(one.record).every((log) => isLoaded(one, log, logs.indexOf(log)));
       const { snapshotBytesMax } = core.options.limits;
       const portable = isWhole ? portableFrom(one, logs, snapshotBytesMax) : await portableSession(core, record);
       found.push({ record: one.record, portable });
@@ -106,4 +108,14 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     }
   }
   return found;
+}
+
+/** A log that may lack its beginning anyhow would not show that its bytes were cut. */
+function bounded(tail: LoadRequest["tails"][number]): LoadRequest["tails"][number] {
+  return mayLackItsBeginning(tail.log) ? tail : { ...tail, bytesMax: loadMax.logBytes };
+}
+
+function isLoaded({ record, tails }: Loaded, log: string, index: number): boolean {
+  const entries = tails[index];
+  return entries !== undefined && (mayLackItsBeginning(log) || entries.length >= headOf(record, log));
 }
