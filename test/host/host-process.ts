@@ -7,7 +7,7 @@ import { json } from "node:stream/consumers";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { startHost, type LiveSession } from "../../src/host/index.ts";
-import { openSessions, SessionError } from "../../src/index.ts";
+import { hasCode, openSessions, SessionError } from "../../src/index.ts";
 
 /** What a session is told; the key names the message over all tries. */
 export interface Note {
@@ -21,12 +21,17 @@ export type Reply =
   | { readonly seq: number }
   | { readonly code: string; readonly details: { readonly address?: string } };
 
-/** Keeps what it is told, and under which lease. */
+/** Appends each note as a turn whose model is the fencing token of the lease that it was written under. */
 const runtime = {
   async onMessage(session: LiveSession, { text, key }: Note) {
-    // What a repeated key must repeat is the content; who says it, it is said beside.
-    const turn = await session.append({ input: text, model: `${session.info.lease?.fence}` }, { key });
-    return turn.seq;
+    try {
+      const turn = await session.append({ input: text, model: `${session.info.lease?.fence}` }, { key });
+      return turn.seq;
+    } catch (error) {
+      // An earlier lease holder wrote the turn, under its own fencing token, and its answer was lost.
+      if (hasCode(error, "key_reused")) return error.details.seq;
+      throw error;
+    }
   },
 };
 
