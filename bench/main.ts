@@ -15,6 +15,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   moving: () => import("./moving.ts"),
   keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),
+  polling: () => import("./polling.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

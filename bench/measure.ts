@@ -2,7 +2,7 @@
 export type Bar = { readonly atMost: number } | { readonly atLeast: number };
 
 /** How numbers of a measure are written. */
-export type Unit = "µs" | "ms" | "ns" | "bytes" | "MB/s" | "turns/s" | "times";
+export type Unit = "µs" | "ms" | "ns" | "bytes" | "MB/s" | "turns/s" | "calls/s" | "commits" | "MiB" | "times";
 
 /** One line of the table: what Perdure costs beside what the work costs without it, both from the same run. */
 export interface Measure {

@@ -117,6 +117,7 @@ export interface ErrorDetails {
   readonly key_missing: { scheme: string };
   readonly key_forbidden: { right: string; needed: string };
   readonly device_missing: { header: string };
+  readonly streams_full: { scope: "device" | "key" | "session"; open: number; openMax: number };
   readonly rate_limited: { retryAfterMs: number };
   readonly device_budget_exceeded: {
     scope: "device" | "all";
@@ -495,6 +496,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) =>
       `this needs a device: send ${d.header} with a UUID, or the cookie that POST /v1/chat gave out, unaltered`,
+  },
+  streams_full: {
+    status: 429,
+    retryable: true,
+    message: (d) =>
+      `this ${d.scope} has ${d.open} open streams, the limit is ${d.openMax}; close one, or let the server's operator raise streams.${d.scope}`,
   },
   rate_limited: {
     status: 429,

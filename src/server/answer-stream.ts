@@ -8,6 +8,7 @@ import type { Answer, Session, Turn } from "../index.ts";
 import type { Audience } from "../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
+import type { OpenStreams } from "./open-streams.ts";
 
 /** What of an answer somebody has heard. */
 export interface HeardAnswer {
@@ -20,10 +21,8 @@ export interface HeardAnswer {
 export interface Reader {
   readonly audience: Audience;
   readonly signal: AbortSignal;
+  readonly streams: Pick<OpenStreams, "recover">;
 }
-
-/** How often an answer that does not move is looked after: its writer may be gone. */
-const lookMs = 1000;
 
 /** @throws SessionError `request_invalid` for what is no id of an answer's event */
 export function parseAnswerId(id: string): HeardAnswer {
@@ -75,11 +74,11 @@ export async function* resumedAnswer(
     });
   }
   // What a writer that is gone left open would never end.
-  const look = setInterval(() => void session.recover().catch(() => undefined), lookMs);
+  const stop = reader.streams.recover(session);
   try {
     yield* followed(session, heard, reader);
   } finally {
-    clearInterval(look);
+    stop();
   }
 }
 

@@ -26,6 +26,7 @@ import { addHostRoutes } from "./host-routes.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { asSessionError, problemResponse } from "./problem-response.ts";
+import { OpenStreams, type StreamLimits } from "./open-streams.ts";
 import { RateLimits, type Rates } from "./rate-limits.ts";
 import { addKeepingRoutes } from "./keeping-routes.ts";
 import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./route.ts";
@@ -49,6 +50,8 @@ export interface ServerOptions {
   /** How long a request may take that is no stream. @default "2m" */
   readonly deadline?: Duration;
   readonly rates?: Rates;
+  /** How many streams may be open at once. @default the limits of `StreamLimits` */
+  readonly streams?: StreamLimits;
   /** What devices may spend in 24 hours, as this server counts it. @default as much as they like */
   readonly deviceBudgets?: DeviceBudgets;
   /** `connection`, or the header in which the proxy in front names the client's address. @default addresses count for nothing */
@@ -112,6 +115,7 @@ export function createServer(options: ServerOptions): Server {
   for (const origin of origins) guardOrigin(origin);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
+  const streams = new OpenStreams(options.streams ?? {});
   const spending = new DeviceSpending(options.deviceBudgets ?? {});
   const { countNew, ...doors } = deviceDoors(sessions, limits, options.clientAddress);
   const metrics = new ServerMetrics(sessions, host);
@@ -138,6 +142,8 @@ export function createServer(options: ServerOptions): Server {
     c.set("requestId", requestIdOf(c));
     c.set("secure", isSecure(c, secureCookies));
     c.set("audience", "device");
+    c.set("streams", streams);
+    c.set("countStream", () => streams.open({}));
     c.set("report", (error) => {
       metrics.countError(error.code);
       if (error.status >= 500) logFailure(options, c, error);
@@ -230,6 +236,7 @@ export function createServer(options: ServerOptions): Server {
     if (scope === "open") return;
     if (scope === "device") {
       const device = shownDevice(c, sessions);
+      c.set("countStream", () => streams.open({ device: device ?? undefined, session: sessionIn(c, sessions.tenant) }));
       if (device === null) countNew(c);
       else limits.count("device", device);
       return;
@@ -239,6 +246,7 @@ export function createServer(options: ServerOptions): Server {
     guardRight(key, scope);
     c.set("key", key);
     c.set("sessions", sessions.for(key.tenant));
+    c.set("countStream", () => streams.open({ key: key.id, session: sessionIn(c, key.tenant) }));
   }
 
   return {
@@ -254,6 +262,12 @@ export function createServer(options: ServerOptions): Server {
       unheard();
     },
   };
+}
+
+/** The session of a request, told from those of other tenants. */
+function sessionIn(c: RequestContext, tenant: string): string | undefined {
+  const session = c.get("session");
+  return session === undefined ? undefined : `${tenant} ${session}`;
 }
 
 /** What no browser ever sends would let nobody in, and say nothing. @throws SessionError `argument_invalid` */

@@ -10,6 +10,8 @@ export interface StreamEvent {
   readonly data: object;
   /** Where to go on after it. */
   readonly id?: string;
+  /** What other streams send with the same `event`, `id` and `data`: its bytes are made once for all of them. */
+  readonly shared?: object;
 }
 
 /** Proxies close what is silent for a minute; a comment keeps them waiting. */
@@ -22,6 +24,11 @@ export function wantsStream(c: RequestContext): boolean {
   return /\btext\/event-stream\b/i.test(c.req.header("accept") ?? "");
 }
 
+/** Count a stream before what it costs is done. @throws SessionError `streams_full` */
+export function countStream(c: RequestContext): () => void {
+  return c.get("countStream")();
+}
+
 /**
  * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts, where it is given. What goes wrong on the way is the
  * last event, `error`, with the problem. `admitted` is asked now and then: a key may be revoked while its stream runs.
@@ -29,12 +36,22 @@ export function wantsStream(c: RequestContext): boolean {
 export function eventStream(
   c: RequestContext,
   events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
-  { stop, admitted }: { readonly stop?: AbortSignal; readonly admitted?: () => Promise<boolean> } = {},
+  {
+    stop,
+    admitted,
+    close,
+  }: {
+    readonly stop?: AbortSignal;
+    readonly admitted?: () => Promise<boolean>;
+    /** Ends the counting of a stream that was counted before. @default it is counted here */
+    readonly close?: () => void;
+  } = {},
 ): Response {
   const requestId = c.get("requestId");
   c.header("x-accel-buffering", "no"); // nginx would gather the events
   // Nobody would read the stream, and nothing would end it.
   if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
+  const closed = close ?? countStream(c);
   const response = streamSSE(c, async (stream) => {
     const left = new AbortController();
     stream.onAbort(() => left.abort());
@@ -56,6 +73,7 @@ export function eventStream(
       await write({ event: "error", data: problemOf(known, { requestId, audience: c.get("audience") }) });
     } finally {
       clearInterval(keepAlive);
+      closed();
     }
   });
   // Hono would have it kept and asked for again.
@@ -66,11 +84,11 @@ export function eventStream(
 /** Write an event; a reader that takes nothing for a while, or is not waited for any more, has left. */
 async function taken(
   stream: SSEStreamingApi,
-  { event, data, id }: StreamEvent,
+  streamEvent: StreamEvent,
   left: AbortController,
   signal: AbortSignal,
 ): Promise<void> {
-  const writing = stream.writeSSE({ event, data: toJson(data), ...(id === undefined ? {} : { id }) });
+  const writing = stream.write(frameOf(streamEvent));
   const given = Promise.withResolvers<void>();
   const stalled = setTimeout(() => left.abort(), stalledMs);
   const onAbort = (): void => given.resolve();
@@ -81,4 +99,17 @@ async function taken(
     clearTimeout(stalled);
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The bytes of shared events. Thousands of slow readers hold on to the same ones. */
+const frames = new WeakMap<object, { readonly id: string | undefined; readonly bytes: Uint8Array }>();
+
+function frameOf({ event, data, id, shared }: StreamEvent): Uint8Array {
+  const known = shared === undefined ? undefined : frames.get(shared);
+  if (known !== undefined && known.id === id) return known.bytes;
+  // JSON has no line breaks of its own.
+  const text = `event: ${event}\ndata: ${toJson(data)}\n${id === undefined ? "" : `id: ${id}\n`}\n`;
+  const bytes = new TextEncoder().encode(text);
+  if (shared !== undefined) frames.set(shared, { id, bytes });
+  return bytes;
 }

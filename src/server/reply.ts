@@ -3,7 +3,7 @@ import type { Answer, ConsultOptions, Session, SessionInfo } from "../index.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { wireEtag, wireFloorFor, wireSessionFor } from "../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "./answer-stream.ts";
-import { eventStream, wantsStream } from "./event-stream.ts";
+import { countStream, eventStream, wantsStream, type StreamEvent } from "./event-stream.ts";
 import { jsonAnswer, type RequestContext } from "./route.ts";
 import type { Shared } from "./shared.ts";
 
@@ -58,10 +58,13 @@ export async function answerReply(
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
+  // A stream that is one too many is refused before its question is asked.
+  const close = wantsStream(c) ? countStream(c) : undefined;
   let answer: Answer;
   try {
     answer = await ask();
   } catch (error) {
+    close?.();
     // An earlier try with the same key is being answered: its answer is this one's.
     if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
     return await attachReply(c, session, error.details.turn, stop);
@@ -69,7 +72,7 @@ export async function answerReply(
   outlive(answer);
   const audience = c.get("audience");
   // Also while the server stops: a running answer comes to its end, and its hearer hears it.
-  if (wantsStream(c)) return eventStream(c, () => spokenAnswer(session, answer, audience));
+  if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
   return jsonAnswer(c, answerOf(session, turn, audience));
@@ -77,9 +80,14 @@ export async function answerReply(
 
 async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
   const audience = c.get("audience");
-  if (wantsStream(c)) return eventStream(c, (signal) => attachedAnswer(session, turn, { audience, signal }), { stop });
+  const streams = c.get("streams");
+  if (wantsStream(c)) {
+    const attached = (signal: AbortSignal): AsyncIterable<StreamEvent> =>
+      attachedAnswer(session, turn, { audience, signal, streams });
+    return eventStream(c, attached, { stop });
+  }
   const { signal } = new AbortController();
-  for await (const { event, data } of attachedAnswer(session, turn, { audience, signal }))
+  for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);
   throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "its session came to an end" });
 }
@@ -87,7 +95,8 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
   const heard = parseAnswerId(lost);
   const audience = c.get("audience");
-  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal }), { stop });
+  const streams = c.get("streams");
+  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
 }
 
 /** Options of a question that were given. */

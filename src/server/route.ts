@@ -4,6 +4,7 @@ import { SessionError } from "../errors.ts";
 import type { KeyInfo, Sessions } from "../index.ts";
 import type { Audience } from "../protocol/problem.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
+import type { OpenStreams } from "./open-streams.ts";
 
 /** What travels with a request inside the server. */
 export interface Env {
@@ -20,6 +21,9 @@ export interface Env {
     /** The sessions of the tenant that the request may reach. */
     sessions: Sessions;
     key: KeyInfo;
+    /** Count a stream of this request until the returned function is called. @throws SessionError `streams_full` */
+    countStream: () => () => void;
+    streams: OpenStreams;
   };
 }
 

@@ -445,7 +445,11 @@ async function* watched(
   from: Partial<Heard>,
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent, void, void> {
-  for await (const news of session.watch({ ...from, signal })) yield { event: news.type, ...wireNews(news) };
+  for await (const news of session.watch({ ...from, signal })) {
+    // All watches of a process are handed the same turns and pieces.
+    const shared = news.type === "turn" ? news.turn : news.type === "chunk" ? news.chunk : news;
+    yield { event: news.type, ...wireNews(news), shared };
+  }
 }
 
 function lastHeard(c: RequestContext): Heard | undefined {

@@ -11,8 +11,11 @@ import type { Found, SessionWatch } from "./poller.ts";
 const placeMs = 5000;
 /** How often a queue looks whether the lease holder still lives, ms. */
 const tickMs = 1000;
-/** Pauses between the looks of the process whose waiter is the first, after each change, ms: most leases are short. */
-const looksMs: readonly number[] = [10, 20, 40, 80, 150];
+/**
+ * After each change a queue looks again sooner than the poller does, as most leases are short: after this time for the
+ * first waiter, twice that for the second, and so on, ms; then after ever longer pauses, up to the longest one.
+ */
+const lookMs = { first: 10, longest: 150 };
 
 /** A place in the queue of one session. */
 export interface Place {
@@ -196,11 +199,13 @@ class SessionQueue {
     return first === undefined ? this.#waiters.values().next().value : this.#waiters.get(first.ticket);
   }
 
-  /** Where no hint comes, look sooner than the poller does, in ever longer pauses. */
+  /** Where no hint comes, look sooner than the poller does: the sooner, the nearer a waiter of this process is to the head. */
   #lookSoon(): void {
     clearTimeout(this.#lookTimer);
-    const pauseMs = looksMs[this.#looks];
-    if (pauseMs === undefined || this.#waiters.size === 0 || this.#first() === undefined) return;
+    if (this.#waiters.size === 0) return;
+    const place = this.#handle.record.waiters.findIndex(({ ticket }) => this.#waiters.has(ticket));
+    const pauseMs = lookMs.first * (Math.max(place, 0) + 1) * 2 ** this.#looks;
+    if (pauseMs > lookMs.longest) return;
     this.#lookTimer = setTimeout(() => {
       this.#looks++;
       this.#watch.look();
