@@ -244,7 +244,9 @@ async function openLong(store: Store, byHand: ByHand): Promise<Measure> {
     ours: (round) =>
       p50Of(20, async () => {
         const key = { tenant: "default", id: `long_${round % longSessions}` };
-        const [loaded] = await store.load([{ key, tails: [{ log: "turns", last }] }]);
+        const {
+          sessions: [loaded],
+        } = await store.load([{ key, tails: [{ log: "turns", last }] }]);
         check(loaded?.tails[0]?.map(({ seq, data }) => ({ seq, ...(JSON.parse(data) as object) })));
       }),
     limit: (round) => p50Of(20, async () => check(await byHand.last(`long_${round % longSessions}`, last))),

@@ -64,7 +64,7 @@ test("a change is one version ahead and expects the one it was made from", () =>
   set(draft, { user: "ann" });
   assert.deepEqual(changeOf(draft), {
     key: { tenant: record.tenant, id: record.id },
-    expected: 41,
+    expected: { version: 41, commitId: record.commitId },
     record: { ...record, version: 42, agent: "cfo", user: "ann" },
     splices: [],
     claims: [],

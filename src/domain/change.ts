@@ -1,9 +1,9 @@
 /**
- * The one primitive: if the record still has version `expected`, put `record` in its place and replace these tails of
+ * The one primitive: if the record is still the one `expected`, put `record` in its place and replace these tails of
  * its logs. Everything that happens to a session is a {@link Change}; the rules beside this file make them.
  */
 import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
-import type { SessionRecord } from "./record.ts";
+import type { Identity, SessionRecord } from "./record.ts";
 
 /** An idempotency key that a change brings into a log for the first time. */
 export interface Claim {
@@ -14,13 +14,48 @@ export interface Claim {
 /** One step in the life of one session. */
 export interface Change {
   readonly key: SessionKey;
-  /** The version the stored record must have; 0: there must be none. */
-  readonly expected: number;
+  /** The version and commit id the stored record must have; null: there must be no record. */
+  readonly expected: Identity | null;
   /** What takes its place; null removes the session with all its logs. */
   readonly record: SessionRecord | null;
   readonly splices: readonly Splice[];
   /** Keys that must not stand in the log yet. */
   readonly claims: readonly Claim[];
+}
+
+/** What a change of this record expects to stand; null where the record stands for a session that is to be created. */
+export function identityOf({ version, commitId }: Identity): Identity | null {
+  return version === 0 ? null : { version, commitId };
+}
+
+/** Whether a change that expects this fits the record that stands, if one does. */
+export function fits(expected: Identity | null, standing: Identity | undefined): boolean {
+  if (expected === null || standing === undefined) return expected === null && standing === undefined;
+  return expected.version === standing.version && expected.commitId === standing.commitId;
+}
+
+/** The version and commit id of the last change of a record's turns. */
+export type TurnsIdentity = Pick<SessionRecord, "turnsVersion" | "turnsCommitId">;
+
+/** Whether the `turns` log is the same in both records. */
+export function haveSameTurns(a: TurnsIdentity, b: TurnsIdentity): boolean {
+  return a.turnsVersion === b.turnsVersion && a.turnsCommitId === b.turnsCommitId;
+}
+
+/** The change as the commit of this id writes it: the id stands wherever this commit's version stands. */
+export function withCommitId(change: Change, commitId: string): Change {
+  const { record } = change;
+  if (record === null) return change;
+  const { version, turnsVersion, lease } = record;
+  return {
+    ...change,
+    record: {
+      ...record,
+      commitId,
+      ...(turnsVersion === version && { turnsCommitId: commitId }),
+      ...(lease?.fence === version && { lease: { ...lease, commitId } }),
+    },
+  };
 }
 
 /** Changes of different sessions that land together or not at all; nearly always just one. */
@@ -29,14 +64,29 @@ export type Transaction = readonly Change[];
 /** A change in the making: rules edit the draft, {@link changeOf} closes it. */
 export interface Draft {
   readonly base: SessionRecord;
+  /** The version that the change brings; also the fence, where it gives out a lease. */
+  readonly nextVersion: number;
   /** The base itself until something is set; from then on the draft's own copy, which moves on with every `set`. */
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
   readonly claims: Claim[];
 }
 
-export function draftOf(record: SessionRecord): Draft {
-  return { base: record, record, splices: new Map(), claims: [] };
+/** `nextVersion`: for a session that begins here, what `firstVersion` gives. */
+export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
+  return { base: record, nextVersion, record, splices: new Map(), claims: [] };
+}
+
+/** Versions a millisecond: a session that changes this often for all its life stays below one that begins after it. */
+const versionsPerMs = 1000;
+
+/**
+ * The first version of a session that begins now. It lies above every version that an earlier session of its id had, as
+ * far as the store's clock can tell, so that what was known of that one is stale. The random part keeps apart two that
+ * begin in the same millisecond. Versions stay below 2^53 until the year 2255.
+ */
+export function firstVersion({ now, chance }: { readonly now: number; readonly chance: number }): number {
+  return Math.max(1, now * versionsPerMs + Math.floor(chance * versionsPerMs));
 }
 
 /** Set fields of the record, in one copy of the base however often it is called: a write sets some four times. */
@@ -79,25 +129,17 @@ export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry
   draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
 }
 
-/** The version that the change will bring; also the fence, where it gives out a lease. */
-export function nextVersion({ base }: Draft): number {
-  // A session begins with its time of birth: one that is removed and created anew never comes by a version twice, so
-  // what somebody knew of the first is stale knowledge of the second.
-  return base.version === 0 ? Math.max(1, base.createdAt) : base.version + 1;
-}
-
 /**
- * Close the draft, which is not to be used any more: the next version, and the mark of a changed `turns` log; `moves`
- * where the same turns are kept elsewhere from here on, so that who has seen them has seen them.
+ * Close the draft, which is not to be used any more: it gets the next version, which is also that of a changed `turns`
+ * log. With `moves` the same turns are kept elsewhere from here on, and a handle that has seen them has seen them.
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
-  const { base, splices, claims } = draft;
-  const version = nextVersion(draft);
+  const { base, splices, claims, nextVersion: version } = draft;
   const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
   set(draft, { version, turnsVersion });
   return {
     key: { tenant: base.tenant, id: base.id },
-    expected: base.version,
+    expected: identityOf(base),
     record: draft.record,
     splices: [...splices.values()],
     claims,

@@ -14,10 +14,10 @@ export interface Conflict {
 }
 
 /** Tell of conflicts, whatever became of the session since: that takes no lease, and is no sign of life. */
-export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, limits }: Context): Change {
+export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, chance, limits }: Context): Change {
   const { agent } = draft.record;
   for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {
-    const context: Context = { now, limits, ...(correlation !== undefined && { correlation }) };
+    const context: Context = { now, chance, limits, ...(correlation !== undefined && { correlation }) };
     tell(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
   }
   return changeOf(draft);

@@ -3,7 +3,7 @@
  * that mends deletes: the record follows the logs, never the other way round.
  */
 import { isArchivable } from "./archive.ts";
-import { changeOf, draftOf, headOf, nextVersion, set, type Change } from "./change.ts";
+import { changeOf, draftOf, headOf, set, type Change } from "./change.ts";
 import type { Entry, LogName } from "./entry.ts";
 import { mayLackItsBeginning } from "./event.ts";
 import { noCounters, type Counters, type SessionRecord } from "./record.ts";
@@ -160,6 +160,6 @@ export class Examination {
 /** Put into the record what its logs say. Who had seen it before has to look again. */
 export function cureSession(record: SessionRecord, cure: Cure): Change {
   const draft = draftOf(record);
-  set(draft, { ...cure, turnsVersion: nextVersion(draft) });
+  set(draft, { ...cure, turnsVersion: draft.nextVersion });
   return changeOf(draft);
 }

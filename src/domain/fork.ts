@@ -35,7 +35,7 @@ export function forkSession(
   splice(draft, "forks", seq, [{ seq, key: null, at: context.now, data: encode({ session: session.key.id, at }) }]);
   set(draft, { forkedAt: Math.max(parent.forkedAt, at) });
 
-  const fork = draftOfNew(session, 0, context);
+  const fork = draftOfNew(session, undefined, context);
   set(fork, {
     parent: { id: parent.id, at, born: parent.createdAt },
     inherited: at,

@@ -6,7 +6,7 @@
  * acquisition and every clearing raises the fence, so the former holder's next write fails `fenced`.
  */
 import { SessionError } from "../errors.ts";
-import { changeOf, draftOf, nextVersion, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "./entry.ts";
 import { tell } from "./event.ts";
@@ -44,7 +44,7 @@ export interface Recovery {
  */
 export function recover(draft: Draft, remains: Remains | null, { reason, to }: Recovery, context: Context): void {
   const { lease, openTurn, lastActivityAt } = draft.record;
-  const fence = nextVersion(draft);
+  const fence = draft.nextVersion;
   set(draft, { lease: null, fence, cancel: null });
   const told = { fence, turn: openTurn, reason };
   if (lease === null || to === null) {
@@ -107,17 +107,18 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
   if (first !== undefined && !isFirst && !ahead) {
     throw busy(
       record,
-      { instance: first.instance, fence: record.fence, acquiredAt: context.now, expiresAt: null },
+      { instance: first.instance, fence: record.fence, commitId: "", acquiredAt: context.now, expiresAt: null },
       context.now,
     );
   }
   nextState(record, "use", context.now); // a lease is for writing: one of a session that takes no writes is refused
-  const fence = nextVersion(draft);
+  const fence = draft.nextVersion;
   set(draft, {
     fence,
     lease: {
       instance,
       fence,
+      commitId: "",
       acquiredAt: context.now,
       expiresAt: ttlMs === null ? null : context.now + ttlMs,
     },

@@ -29,7 +29,7 @@ const session: NewSession = {
 };
 
 function at(now: number): Context {
-  return { now, limits: defaultLimits };
+  return { now, chance: 0, limits: defaultLimits };
 }
 
 function recordOf(change: Change | null): SessionRecord {
@@ -144,7 +144,7 @@ test("a restart keeps the old session whole under another id and begins anew und
   );
 
   assert.deepEqual(archived.key, { tenant: "t", id: "s.1" });
-  assert.equal(archived.expected, 0);
+  assert.equal(archived.expected, null);
   assert.equal(archived.record?.state, "archived");
   assert.equal(archived.record?.stateSince, now);
   assert.deepEqual(archived.record?.heads, { ...heads, events: 2 });
@@ -158,7 +158,7 @@ test("a restart keeps the old session whole under another id and begins anew und
   assert.deepEqual(kept.set("events", (kept.get("events") ?? []).slice(0, -1)), logs);
 
   assert.deepEqual(fresh.key, { tenant: "t", id: "s" });
-  assert.equal(fresh.expected, 40);
+  assert.deepEqual(fresh.expected, { version: 40, commitId: old.commitId });
   assert.equal(fresh.record?.version, 41);
   assert.equal(fresh.record?.turnsVersion, 41, "turns seen before are stale");
   assert.equal(fresh.record?.state, "active");

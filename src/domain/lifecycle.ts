@@ -1,11 +1,11 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../errors.ts";
 import type { Budget } from "./budget.ts";
-import { changeOf, draftOf, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, firstVersion, identityOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "./codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { tell } from "./event.ts";
-import { noCounters, type Metadata, type SessionRecord } from "./record.ts";
+import { noCounters, type Identity, type Metadata, type SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { show } from "./show.ts";
 import { nextState, stateAt } from "./states.ts";
@@ -25,19 +25,28 @@ export interface NewSession {
 
 /** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
-  const draft = draftOfNew(session, 0, context);
+  const draft = draftOfNew(session, undefined, context);
   tell(draft, { type: "created", agent: session.agent, user: session.user }, context);
   return changeOf(draft);
 }
 
-/** A fresh session in the draft; `version` is that of the record it takes the place of, 0 where there is none. */
-export function draftOfNew(session: NewSession, version: number, context: Context): Draft {
-  const { now } = context;
-  const draft = draftOf({
+/**
+ * A fresh session in the draft, in the place of the record that was found there, if one was. `now` is when its life
+ * begins.
+ */
+export function draftOfNew(
+  session: NewSession,
+  found: Identity | undefined,
+  context: Context,
+  now: number = context.now,
+): Draft {
+  const { version, commitId } = found ?? noRecord;
+  const next = found === undefined ? firstVersion(context) : version + 1;
+  const born: SessionRecord = {
     tenant: session.key.tenant,
     id: session.key.id,
     version,
-    mark: "",
+    commitId,
     state: "active",
     agent: session.agent,
     user: session.user,
@@ -53,7 +62,8 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     counters: noCounters,
     budget: session.budget ?? null,
     heads: {},
-    turnsVersion: version + 1, // a restart makes all turns seen before stale
+    turnsVersion: next, // a restart makes all turns seen before stale
+    turnsCommitId: "",
     openTurn: null,
     cancel: null,
     floor: null,
@@ -65,12 +75,16 @@ export function draftOfNew(session: NewSession, version: number, context: Contex
     parent: null,
     inherited: 0,
     forkedAt: 0,
-  });
+  };
+  const draft = draftOf(born, next);
   set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
   set(draft, deadlines(draft.record));
   if (session.instructions !== null) instruct(draft, session.instructions, context);
   return draft;
 }
+
+/** What stands where there is no record yet. */
+export const noRecord: Identity = { version: 0, commitId: "" };
 
 /**
  * A sign of life, in the draft: wakes a session that sleeps and moves its deadline.
@@ -230,7 +244,7 @@ export function removeSession(record: SessionRecord): Change {
   guardForks(record, 0);
   return {
     key: { tenant: record.tenant, id: record.id },
-    expected: record.version,
+    expected: identityOf(record),
     record: null,
     splices: [],
     claims: [],
@@ -254,7 +268,7 @@ export function restartSession(
   guardForks(record, 0);
   guardLease(record, null, context);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
-  const archived = draftOf({ ...record, id: archiveId, version: 0, heads: {} });
+  const archived = draftOf({ ...record, ...noRecord, id: archiveId, heads: {} }, firstVersion(context));
   for (const [log, entries] of logs) {
     // A log of events may have lost its beginning; a new log begins with 1.
     const renumbered = entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
@@ -271,7 +285,7 @@ export function restartSession(
     parent: null,
   });
   tell(archived, { type: "archived", of: record.id }, context);
-  const fresh = draftOfNew(session, record.version, context);
+  const fresh = draftOfNew(session, record, context);
   for (const log of Object.keys(record.heads)) {
     if (!fresh.splices.has(log)) fresh.splices.set(log, { log, from: 1, entries: [] });
   }

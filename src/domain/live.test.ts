@@ -9,7 +9,7 @@ import { activateSession, failSession, passivateSession } from "./live.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./writer.ts";
 
-const at = (ms: number): Context => ({ now: sampleAt + ms, limits: defaultLimits });
+const at = (ms: number): Context => ({ now: sampleAt + ms, chance: 0, limits: defaultLimits });
 const cause = { code: "out_of_memory", message: "it grew beyond 64 MiB" };
 
 function recordOf({ record }: Change): SessionRecord {

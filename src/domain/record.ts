@@ -43,6 +43,8 @@ export interface Lease {
   /** The id of the instance that holds it. */
   readonly instance: string;
   readonly fence: number;
+  /** The commit that gave it out: tells it from a lease of the same number in a store that was restored. */
+  readonly commitId: string;
   readonly acquiredAt: number;
   /** Epoch ms after which it is worth nothing even if its instance lives; null: as long as the instance lives. */
   readonly expiresAt: number | null;
@@ -114,14 +116,21 @@ export interface Parent {
   readonly born: number;
 }
 
+/**
+ * Which state of a session's record this is. The number alone may come back: a store that was restored from a backup
+ * counts the same versions again, with other content.
+ */
+export interface Identity {
+  /** Grows by one with every change; `firstVersion` gives the first. */
+  readonly version: number;
+  /** Names the commit that wrote this version, unique for each commit. */
+  readonly commitId: string;
+}
+
 /** The small, typed header of a session. Every change replaces it as a whole and raises `version` by one. */
-export interface SessionRecord {
+export interface SessionRecord extends Identity {
   readonly tenant: string;
   readonly id: string;
-  /** Grows by one with every change; the first is the time of birth. */
-  readonly version: number;
-  /** Names the commit that wrote this version, so that who lost the store's answer can tell their own from another's. */
-  readonly mark: string;
   /** As last written; what holds now also depends on the clock, see `stateAt`. */
   readonly state: SessionState;
   /** The agent the session was opened for. */
@@ -151,6 +160,8 @@ export interface SessionRecord {
   readonly heads: { readonly [log: string]: number };
   /** The version of the last change of the `turns` log: what a handle must have seen to write a turn. */
   readonly turnsVersion: number;
+  /** The commit that made it. */
+  readonly turnsCommitId: string;
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;

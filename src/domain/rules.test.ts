@@ -149,14 +149,14 @@ class Life {
       this.context(),
     );
     assert.ok(change.record);
-    assert.equal(change.expected, 0);
+    assert.equal(change.expected, null);
     this.record = change.record;
     this.splice(change);
     for (let who = 0; who < 2; who++) this.writers.push({ fence: null, seen: change.record.turnsVersion, seenTurn: 0 });
   }
 
   context(): Context {
-    return { now: this.now, limits };
+    return { now: this.now, chance: 0, limits };
   }
 
   turns(): Turn[] {
@@ -447,7 +447,7 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   const after = change.record;
   assert.ok(after);
   assert.deepEqual(change.key, { tenant: before.tenant, id: before.id });
-  assert.equal(change.expected, before.version);
+  assert.deepEqual(change.expected, { version: before.version, commitId: before.commitId });
   assert.equal(after.version, before.version + 1, "versions run on");
 
   // Fences.

@@ -1,8 +1,8 @@
 /** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
 import type { Budget } from "./budget.ts";
-import { changeOf, draftOf, set, splice, type Change } from "./change.ts";
+import { changeOf, draftOf, firstVersion, set, splice, type Change } from "./change.ts";
 import type { SessionKey } from "./entry.ts";
-import { deadlines, type Logs } from "./lifecycle.ts";
+import { deadlines, noRecord, type Logs } from "./lifecycle.ts";
 import { noCounters, type Counters, type Floor, type Hold, type Metadata, type SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import type { SessionState } from "./states.ts";
@@ -102,8 +102,9 @@ export function restoreSession(
     if (!isLater) guardHold(found);
     guardForks(found, 0);
   }
-  const version = found?.version ?? 0;
-  const draft = draftOf({
+  const { version, commitId } = found ?? noRecord;
+  const next = found === undefined ? firstVersion(context) : version + 1;
+  const restored: SessionRecord = {
     ...record,
     hold: record.hold ?? null,
     budget: record.budget ?? null,
@@ -114,21 +115,21 @@ export function restoreSession(
     tenant: key.tenant,
     id: key.id,
     version,
-    mark: "",
-    // The first version is the time of birth, which here is now.
-    createdAt: context.now,
+    commitId,
     expiresAt: Number.MAX_SAFE_INTEGER,
     sweepAt: record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
     counters: noCounters,
     heads: {},
-    turnsVersion: version + 1,
+    turnsVersion: next,
+    turnsCommitId: "",
     cancel: null,
     // It never falls, or a holder from before could pass for the one of today.
     fence: found?.fence ?? 0,
     lease: null,
     waiters: [],
-  });
-  set(draft, { createdAt: record.createdAt, counters: record.counters });
+  };
+  const draft = draftOf(restored, next);
+  set(draft, { counters: record.counters });
   set(draft, deadlines(draft.record));
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
   for (const log of Object.keys(found?.heads ?? {})) {

@@ -11,6 +11,8 @@ import type { Lease, SessionRecord } from "./record.ts";
 export interface Context {
   /** The store's time, epoch ms. */
   readonly now: number;
+  /** A random number, from 0 up to 1. */
+  readonly chance: number;
   readonly limits: Limits;
   /** Names the request or job on whose behalf something happens, for the events that tell of it. */
   readonly correlation?: string;

@@ -1,6 +1,7 @@
 /** Leases and busy policies inside one process, by the scripted clock; across processes they are tested in test/contention. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { identityOf } from "../domain/change.ts";
 import { inMemory } from "../../test/in-memory.ts";
 import type { Model } from "./model.ts";
 import type { BusyPolicy } from "./options.ts";
@@ -221,14 +222,14 @@ test("queue: the place of a waiter that is gone falls away, and holds up the oth
   const session = await place.sessions.create({ id: "s" });
   const running = await session.consult("q0");
   // As a process leaves it that was killed while it waited.
-  const { record } = (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]))[0] ?? {};
+  const { record } = (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions[0] ?? {};
   assert(record !== undefined);
   const waiters = [{ ticket: "dead", instance: "gone", until: place.clock.now() + 5000 }];
   await place.store.commit([
     [
       {
         key: record,
-        expected: record.version,
+        expected: identityOf(record),
         record: { ...record, version: record.version + 1, waiters },
         splices: [],
         claims: [],

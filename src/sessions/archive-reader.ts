@@ -54,7 +54,9 @@ export async function readPart(
   const sections = isReadable ? await unpackPart(packed, part.sha256, archive.bytes) : undefined;
   if (sections !== undefined) return sections;
   // Put away anew since the record was read, or damaged: the newest record tells.
-  const [newest] = await core.store.load([{ key: record, tails: [] }]);
+  const {
+    sessions: [newest],
+  } = await core.store.load([{ key: record, tails: [] }]);
   if (newest?.record.version !== record.version) return undefined;
   const reason =
     packed === undefined || isKnown(packed)

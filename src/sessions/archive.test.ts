@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
+import { identityOf } from "../domain/change.ts";
 import { array, assert as holds, asyncProperty, string } from "fast-check";
 import { inMemory } from "../../test/in-memory.ts";
 import { decode, encode, type Value } from "../domain/codec.ts";
@@ -77,13 +78,13 @@ test("unarchive brings back the same logs and the state it had, and whoever had 
   await filled(sessions, "s");
   const writer = await sessions.get("s");
   const logs = await rawLogs();
-  const { record } = (await store.load([{ key, tails: [] }]))[0] ?? assert.fail();
+  const { record } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
   await sessions.archive("s");
   assert.equal(await sessions.unarchive("s"), true);
   assert.equal(await sessions.unarchive("s"), false);
   assert.deepEqual(await rawLogs(), logs);
-  const { record: after } = (await store.load([{ key, tails: [] }]))[0] ?? assert.fail();
-  const moved = { version: 0, mark: "", stateSince: 0 };
+  const { record: after } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
+  const moved = { version: 0, commitId: "", turnsCommitId: "", stateSince: 0 };
   const heads = { ...record.heads, events: 5, spent: 0 };
   assert.deepEqual({ ...after, ...moved }, { ...record, ...moved, heads });
   assert.deepEqual(
@@ -126,7 +127,9 @@ test("a session of more than one part is read page by page and comes back whole"
   const large = (index: number): string => Array.from({ length: 1_200_000 }, (_, at) => (at * index) % 10).join("");
   for (let index = 1; index <= 9; index++) await session.append({ input: large(index) });
   await session.archive();
-  const [loaded] = await place.store.load([{ key, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await place.store.load([{ key, tails: [] }]);
   assert.equal(loaded?.record.archive?.parts.length, 3);
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(
@@ -199,11 +202,17 @@ async function replacePart(
   alter: (bytes: Uint8Array) => Value,
   archive?: Partial<Archive>,
 ): Promise<SessionRecord> {
-  const [loaded] = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
+  const {
+    sessions: [loaded],
+  } = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
   const [entry] = loaded?.tails[0] ?? [];
   assert(loaded !== undefined && entry !== undefined && loaded.record.archive !== null);
-  const { version: expected } = loaded.record;
-  const record = { ...loaded.record, version: expected + 1, archive: { ...loaded.record.archive, ...archive } };
+  const expected = identityOf(loaded.record);
+  const record = {
+    ...loaded.record,
+    version: loaded.record.version + 1,
+    archive: { ...loaded.record.archive, ...archive },
+  };
   const data = encode(alter(decode(entry.data) as Uint8Array));
   assert.notEqual(data, entry.data);
   const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];

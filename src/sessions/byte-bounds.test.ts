@@ -139,7 +139,9 @@ test("an export loads small sessions together and large logs by themselves, whol
   let most = 0;
   place.store.load = async (requests) => {
     const loaded = await load(requests);
-    const bytes = loaded.flatMap((one) => one?.tails.flat() ?? []).reduce((sum, { data }) => sum + data.length, 0);
+    const bytes = loaded.sessions
+      .flatMap((one) => one?.tails.flat() ?? [])
+      .reduce((sum, { data }) => sum + data.length, 0);
     most = Math.max(most, requests.length > 1 ? bytes : 0);
     return loaded;
   };

@@ -35,7 +35,7 @@ function tellOne(change: Change): void {
   const { tenant, id: session, agent } = record;
   // A session that is born with whole logs is a copy: what they tell happened to another, and was told then. Only the last
   // event may be its own.
-  const isBirth = change.expected === 0;
+  const isBirth = change.expected === null;
   // Turns that a fork takes over from its parent are not news.
   const isMove = record.turnsVersion !== record.version;
   for (const entry of isBirth || isMove ? [] : entriesOf(change, "turns")) {

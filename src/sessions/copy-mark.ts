@@ -20,20 +20,20 @@ export function copyMark(run: string, source: SessionRecord): string {
 }
 
 /** True for a record that is as it was copied, by whichever run. */
-export function isCopy({ mark }: SessionRecord): boolean {
-  return mark.startsWith(beginning);
+export function isCopy({ commitId }: SessionRecord): boolean {
+  return commitId.startsWith(beginning);
 }
 
 /** True for a record that is as this run copied it. */
-export function isCopyOf({ mark }: SessionRecord, run: string): boolean {
-  return mark.startsWith(`${beginning}${run}.`);
+export function isCopyOf({ commitId }: SessionRecord, run: string): boolean {
+  return commitId.startsWith(`${beginning}${run}.`);
 }
 
 /** True for a copy of the source's record as that stands now. */
 export function isCurrent(copy: SessionRecord, source: SessionRecord): boolean {
-  return isCopy(copy) && copy.mark.endsWith(`.${stateOf(source)}`);
+  return isCopy(copy) && copy.commitId.endsWith(`.${stateOf(source)}`);
 }
 
-function stateOf({ tenant, id, version, mark }: SessionRecord): string {
-  return hash("sha256", JSON.stringify([tenant, id, version, mark]), "hex").slice(0, 32);
+function stateOf({ tenant, id, version, commitId }: SessionRecord): string {
+  return hash("sha256", JSON.stringify([tenant, id, version, commitId]), "hex").slice(0, 32);
 }

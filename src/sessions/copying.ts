@@ -1,5 +1,5 @@
 /** A store into another: each session as one change, checked where it arrived, while writers go on in the first. */
-import type { Change } from "../domain/change.ts";
+import { identityOf, type Change } from "../domain/change.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import type { SessionKey } from "../domain/entry.ts";
@@ -174,8 +174,9 @@ async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
 }
 
 /** The source's hold was lifted there, or it could not have been removed. */
-async function removeCopy(to: Core, { tenant, id, version }: SessionRecord): Promise<boolean> {
-  const change: Change = { key: { tenant, id }, expected: version, record: null, splices: [], claims: [] };
+async function removeCopy(to: Core, copy: SessionRecord): Promise<boolean> {
+  const key = { tenant: copy.tenant, id: copy.id };
+  const change: Change = { key, expected: identityOf(copy), record: null, splices: [], claims: [] };
   return (await to.commit([change])).status === "ok";
 }
 

@@ -1,4 +1,4 @@
-import type { Transaction } from "../domain/change.ts";
+import { withCommitId, type Transaction } from "../domain/change.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { keyText, type SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -30,6 +30,9 @@ export interface CoreOptions {
   readonly failuresMax?: number;
 }
 
+/** What became of a transaction; `changes`: as they were written, with the id of their commit. */
+export type Committed = Exclude<Outcome, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
+
 /** What all sessions of one open store share. */
 export class Core {
   readonly store: Store;
@@ -43,9 +46,9 @@ export class Core {
   onFallbackCommit: ((transaction: Transaction) => void) | undefined;
   readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
-  /** What the marks of this process begin with, and how many it has given. */
-  readonly #markPrefix: string;
-  #marks = 0;
+  /** What the commit ids of this process begin with, and how many it has given. */
+  readonly #commitPrefix: string;
+  #commits = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
@@ -58,8 +61,11 @@ export class Core {
   readonly leases: Set<SessionLease> = new Set();
   /** Stale views that came from outside, as whose conflict was told; of many, the oldest are forgotten. */
   readonly staleViews: Set<string> = new Set();
-  /** The store's clock ahead of this machine's, ms: leases and deadlines are judged by the store's. */
-  #aheadMs = 0;
+  /**
+   * The store's clock ahead of this machine's, ms, once the store was heard: leases and deadlines are judged by the store's
+   * clock, and sessions begin by it.
+   */
+  #aheadMs: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3 }: CoreOptions = {}) {
@@ -70,7 +76,7 @@ export class Core {
     this.options = options;
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
-    this.#markPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
+    this.#commitPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.poller = new Poller({ store: this.store, load: (requests) => this.#loadWhole(requests) });
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
@@ -90,12 +96,21 @@ export class Core {
 
   /** The store's time as this process knows it, epoch ms. */
   now(): number {
-    return this.options.clock.now() + this.#aheadMs;
+    return this.options.clock.now() + (this.#aheadMs ?? 0);
   }
 
+  /** Ask the store for its time, unless it was heard: before a write that no look goes before. */
+  async hearTime(): Promise<void> {
+    if (this.#aheadMs === undefined) await this.#load([]);
+  }
+
+  /** What a rule may know. A look at the store or {@link hearTime} goes before. */
   context(): Context {
+    if (this.#aheadMs === undefined) throw new Error("a change is made before the store was asked for its time");
     const correlation = correlationNow();
-    return { now: this.now(), limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
+    const [first = 0, second = 0] = this.options.clock.random(2);
+    const chance = (first * 256 + second) / 65_536;
+    return { now: this.now(), chance, limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
   }
 
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
@@ -163,10 +178,9 @@ export class Core {
   }
 
   async #load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
-    const found = await this.store.load(requests);
-    const now = found.find((loaded) => loaded !== undefined)?.now;
-    if (now !== undefined) this.#aheadMs = now - this.options.clock.now();
-    return found;
+    const { now, sessions } = await this.store.load(requests);
+    this.#aheadMs = now - this.options.clock.now();
+    return sessions;
   }
 
   /** @throws SessionError `session_not_found` */
@@ -178,29 +192,27 @@ export class Core {
 
   /**
    * Commit as one, and where the store's answer was lost, ask it what became of the commit.
-   * `firstMark`: the mark of the first change. @default the commit's own
+   * `firstCommitId`: the commit id of the first change. @default the commit's own
    * @throws SessionError the store's; nothing was written then, or it was and others have written upon it since
    */
-  async commit(transaction: Transaction, firstMark?: string): Promise<Outcome> {
-    const own = `${this.#markPrefix}.${++this.#marks}`;
-    const marked = transaction.map((change, index) => {
-      const mark = (index === 0 ? firstMark : undefined) ?? own;
-      return change.record === null ? change : { ...change, record: { ...change.record, mark } };
-    });
-    const commit = (): Promise<Outcome> => this.#outcomeOf(marked, firstMark ?? own);
-    const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(marked, commit));
+  async commit(transaction: Transaction, firstCommitId?: string): Promise<Committed> {
+    const own = `${this.#commitPrefix}.${++this.#commits}`;
+    const first = firstCommitId ?? own;
+    const changes = transaction.map((change, index) => withCommitId(change, index === 0 ? first : own));
+    const commit = (): Promise<Outcome> => this.#outcomeOf(changes, first);
+    const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(changes, commit));
     if (outcome.status !== "ok") return outcome;
     // What the fallback holds is published once the store has got it.
-    if (this.isFallback) this.onFallbackCommit?.(marked);
-    else tellCommitted(marked);
-    return outcome;
+    if (this.isFallback) this.onFallbackCommit?.(changes);
+    else tellCommitted(changes);
+    return { status: "ok", changes };
   }
 
-  async #outcomeOf(marked: Transaction, mark: string): Promise<Outcome> {
+  async #outcomeOf(changes: Transaction, commitId: string): Promise<Outcome> {
     try {
-      return await this.#queue.commit(marked);
+      return await this.#queue.commit(changes);
     } catch (error) {
-      if (!isAnswerLost(error) || !(await this.#landed(marked, mark))) throw error;
+      if (!isAnswerLost(error) || !(await this.#landed(changes, commitId))) throw error;
       return { status: "ok" };
     }
   }
@@ -211,11 +223,11 @@ export class Core {
   }
 
   /** Changes of a transaction land together: one of them speaks for all. */
-  async #landed([change]: Transaction, mark: string): Promise<boolean> {
+  async #landed([change]: Transaction, commitId: string): Promise<boolean> {
     if (change === undefined) return true;
     try {
       const loaded = await this.find(change.key);
-      return change.record === null ? loaded === undefined : loaded?.record.mark === mark;
+      return change.record === null ? loaded === undefined : loaded?.record.commitId === commitId;
     } catch {
       // The store is away for longer: the error of the commit says so.
       return false;

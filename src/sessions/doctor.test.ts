@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { identityOf } from "../domain/change.ts";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 import type { Splice } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -23,11 +24,13 @@ async function tamper(
   fields: Partial<SessionRecord>,
   splices: readonly Splice[] = [],
 ): Promise<void> {
-  const [loaded] = await place.store.load([{ key: { tenant: "default", id }, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await place.store.load([{ key: { tenant: "default", id }, tails: [] }]);
   assert.ok(loaded);
   const record = { ...loaded.record, ...fields, version: loaded.record.version + 1 };
   const key = { tenant: "default", id };
-  const change = { key, expected: loaded.record.version, record, splices, claims: [] };
+  const change = { key, expected: identityOf(loaded.record), record, splices, claims: [] };
   assert.deepEqual(await place.store.commit([[change]]), [{ status: "ok" }]);
 }
 
@@ -123,7 +126,7 @@ test("a lease of an instance that is gone is found; cleared, its turn is sealed 
   const turn = await session.begin("question");
   await turn.write({ text: "x".repeat(9000) });
   assert.deepEqual(await findings(place, { repair: true }), [], "its holder lives");
-  const ghost = { instance: "i_gone", fence: session.info.version + 5, acquiredAt: 0, expiresAt: null };
+  const ghost = { instance: "i_gone", fence: session.info.version + 5, commitId: "c", acquiredAt: 0, expiresAt: null };
   await tamper(place, "a", { lease: ghost, fence: ghost.fence });
   assert.deepEqual(short(await findings(place)), [["lease", "a", false]]);
   assert.deepEqual(short(await findings(place, { repair: true })), [["lease", "a", true]]);

@@ -669,7 +669,7 @@ test("marks of an older version, which bear no time, work on", async () => {
   const { sessions, store } = here;
   const bobs = await sessions.create({ id: "f", user: "bob" });
   await talk(bobs);
-  const { record } = (await store.load([{ key: { tenant: "default", id: "f" }, tails: [] }]))[0] ?? {};
+  const { record } = (await store.load([{ key: { tenant: "default", id: "f" }, tails: [] }])).sessions[0] ?? {};
   assert(record !== undefined);
   await putMark(coreOf(sessions), ada, { record, from: 1, isTheirs: false });
   const [mark] = (await store.find({ order: "key", tenant: innerScope("default", "shared-forks"), now: 0, limit: 9 }))

@@ -81,10 +81,10 @@ function* groupsOf(records: readonly SessionRecord[]): Generator<readonly Sessio
 
 async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise<readonly FoundPortable[]> {
   const found: FoundPortable[] = [];
-  let loaded: Awaited<ReturnType<Core["store"]["load"]>>;
+  let loaded: readonly (Loaded | undefined)[];
   try {
     const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)).map(bounded) }));
-    loaded = await core.store.load(requests);
+    loaded = (await core.store.load(requests)).sessions;
   } catch (error) {
     // One of them is damaged: which one, each must tell by itself.
     if (endsPass(error)) throw error;

@@ -38,8 +38,8 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
     const messages = await messagesUpTo(handle, shared);
     const changes = forkSession(record, { session, at: shared, messages }, core.context());
     const outcome = await core.commit(changes);
-    const fork = changes[1].record;
-    if (outcome.status === "ok" && fork !== null) return new Handle(core, fork);
+    const fork = outcome.status === "ok" ? outcome.changes[1]?.record : undefined;
+    if (fork != null) return new Handle(core, fork);
     if (outcome.status === "conflict" && outcome.current?.id === id) {
       throw new SessionError("session_exists", { sessionId: id, tenant: record.tenant });
     }

@@ -6,8 +6,8 @@ import type { SessionRecord } from "../domain/record.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { sessionIds, type Context, type Writer } from "../domain/writer.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import type { Loaded, LoadRequest, Outcome } from "../store/store.ts";
-import type { Core } from "./core.ts";
+import type { Loaded, LoadRequest } from "../store/store.ts";
+import type { Committed, Core } from "./core.ts";
 import { formerUserMarks } from "./fork-marks.ts";
 import { readLog } from "./log-reader.ts";
 import { perform, type Operation, type OperationName } from "./operation.ts";
@@ -229,8 +229,10 @@ export class Handle {
       const outcome = await this.#commit(change, beside);
       if (outcome.status === "duplicate") return outcome;
       if (outcome.status === "ok") {
-        this.#applied(change);
-        return { status: "ok", change };
+        const [written] = outcome.changes;
+        if (written === undefined) throw new Error("a commit of one change has one change");
+        this.#applied(written);
+        return { status: "ok", change: written };
       }
       if (beside.length > 0) {
         // The mark may be what others wrote, and not the session.
@@ -259,7 +261,7 @@ export class Handle {
     return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
   }
 
-  async #commit(change: Change, beside: readonly Change[]): Promise<Outcome> {
+  async #commit(change: Change, beside: readonly Change[]): Promise<Committed> {
     const { instance } = this.core;
     const lease = change.record?.lease;
     const granted = lease?.instance === instance.id && lease.fence === change.record?.version;

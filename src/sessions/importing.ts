@@ -67,6 +67,7 @@ export function isBehind(standing: Portable, arriving: Portable): boolean {
  */
 export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy): Promise<Arrived> {
   const { key, portable } = arrival;
+  await core.hearTime();
   // Most are new and are written at once; what stands is found on the way.
   let found = policy.dryRun ? (await core.find(key))?.record : undefined;
   for (;;) {

@@ -22,7 +22,7 @@ export function innerChange(
   const { agent = "perdure", user = null, metadata, ttlMs } = content;
   const context = core.context();
   const session = { key, agent, user, metadata, ttlMs, maxAgeMs: null, instructions: null };
-  return changeOf(draftOfNew(session, found?.version ?? 0, { ...context, now: content.now ?? context.now }));
+  return changeOf(draftOfNew(session, found, context, content.now));
 }
 
 /** What a record that was found says, if its time is not up. */

@@ -66,6 +66,7 @@ export class Keys {
       const secret = Buffer.from(clock.random(32)).toString("base64url");
       const token = `pdk_${id}_${secret}`;
       const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
+      await core.hearTime();
       const change = innerChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
       await core.commit([change]);
       return { id, name, tenant, right, createdAt: new Date(core.now()), token };

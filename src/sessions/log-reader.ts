@@ -44,7 +44,9 @@ export async function wholeTails(core: Core, found: Loaded, tails: LoadRequest["
   while (standsElsewhere(loaded.record)) {
     const whole = await Promise.all(tails.map((tail, index) => wholeTail(core, loaded, tail, index)));
     if (!whole.includes(undefined)) return { ...loaded, tails: whole.map((tail) => tail ?? []) };
-    const [newest] = await core.store.load([{ key: loaded.record, tails }]);
+    const {
+      sessions: [newest],
+    } = await core.store.load([{ key: loaded.record, tails }]);
     if (newest === undefined) throw gone(loaded.record);
     if (newest.record.version === loaded.record.version) throw lacking(loaded.record, "its logs");
     loaded = newest;
@@ -125,7 +127,9 @@ async function parentsEntries(
 }
 
 async function newer(core: Core, record: SessionRecord, log: LogName): Promise<SessionRecord> {
-  const [newest] = await core.store.load([{ key: record, tails: [] }]);
+  const {
+    sessions: [newest],
+  } = await core.store.load([{ key: record, tails: [] }]);
   if (newest === undefined) throw gone(record);
   if (newest.record.version === record.version) throw lacking(record, log);
   return newest.record;

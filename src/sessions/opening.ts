@@ -92,10 +92,10 @@ export async function createOn(
   session: NewSession,
   beside: readonly Change[] = [],
 ): Promise<Handle | undefined> {
-  const change = createSession(session, core.context());
-  const outcome = await core.commit([change, ...beside]);
-  if (outcome.status !== "ok" || change.record === null) return undefined;
-  return new Handle(core, change.record);
+  await core.hearTime();
+  const outcome = await core.commit([createSession(session, core.context()), ...beside]);
+  const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+  return record == null ? undefined : new Handle(core, record);
 }
 
 /** What is to become of a session that is found closed. */

@@ -188,7 +188,7 @@ function hinted(place: InMemory): ReturnType<typeof counting> & { reads: () => n
     async load(requests) {
       calls.load++;
       const loaded = await shared.load(requests);
-      for (const one of loaded) for (const tail of one?.tails ?? []) entries += tail.length;
+      for (const one of loaded.sessions) for (const tail of one?.tails ?? []) entries += tail.length;
       return loaded;
     },
     read: (key, range) => (reads++, shared.read(key, range)),

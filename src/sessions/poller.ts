@@ -1,8 +1,8 @@
 /** Looks at sessions for all of this process: each is loaded once, and what was found is handed to all that watch it. */
-import { headOf } from "../domain/change.ts";
+import { haveSameTurns, headOf } from "../domain/change.ts";
 import { chunkOf, type Chunk } from "../domain/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../domain/entry.ts";
-import type { SessionRecord } from "../domain/record.ts";
+import type { Identity, SessionRecord } from "../domain/record.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../store/store.ts";
@@ -149,7 +149,7 @@ export class Poller {
       const loaded = await this.#load(topics.map(({ key }) => ({ key, tails: [] })));
       topics.forEach((topic, index) => {
         const { record } = loaded[index] ?? {};
-        if (record?.version === topic.version) return;
+        if (topic.hasFound(record)) return;
         if (record !== undefined && topic.needsTurns) this.#lookAt(topic);
         else topic.take(record === undefined ? undefined : { record, chunks: [] });
       });
@@ -194,8 +194,8 @@ class Topic {
   /** It was loaded since the last round. */
   isFresh = false;
   #view: SessionView | undefined;
-  /** The version last found; undefined where the session was missing, or not looked for yet. */
-  version: number | undefined;
+  /** What was found last; undefined where the session was missing, or not looked for yet. */
+  #found: Identity | undefined;
   /** Pieces of the answer that the next load asks for. */
   #chunks = chunksAtOnce.first;
 
@@ -211,6 +211,11 @@ class Topic {
   get needsTurns(): boolean {
     for (const { needs } of this.subscriptions) if (needs === "turns") return true;
     return false;
+  }
+
+  /** True where this is what was found last. */
+  hasFound(record: SessionRecord | undefined): boolean {
+    return this.#found?.version === record?.version && this.#found?.commitId === record?.commitId;
   }
 
   dropHints(): void {
@@ -235,7 +240,7 @@ class Topic {
     const { record, tails } = loaded;
     const [turns, entries = []] = tails;
     if (turns === undefined) return { record, chunks: [] };
-    const known = this.#view?.record.turnsVersion === record.turnsVersion ? this.#view : undefined;
+    const known = this.#view !== undefined && haveSameTurns(this.#view.record, record) ? this.#view : undefined;
     const chunks = extended(known?.chunks ?? [], entries, headOf(record, "chunks"));
     if (chunks === undefined) {
       this.#chunks = headOf(record, "chunks");
@@ -250,7 +255,7 @@ class Topic {
   take(view: SessionView | undefined): void {
     this.isFresh = true;
     this.#view = view?.turn === undefined ? undefined : view;
-    this.version = view?.record.version;
+    this.#found = view?.record;
     this.tell(view === undefined ? { status: "missing" } : { status: "found", view });
   }
 

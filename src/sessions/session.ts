@@ -326,8 +326,8 @@ export class Session {
   /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
   async activeAgent(): Promise<ActiveAgent | null> {
     return await perform(this.#handle.about("activeAgent"), async () => {
-      const { record, now } = await this.#handle.peek();
-      return activeAgentOf(record, now);
+      const { record } = await this.#handle.peek();
+      return activeAgentOf(record, this.#handle.core.now());
     });
   }
 

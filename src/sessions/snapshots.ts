@@ -108,12 +108,13 @@ export async function restoreOn(
   { tenant, as, onExists = "fail" }: RestoreOptions & { readonly tenant: string },
 ): Promise<Handle> {
   core.guardOpen();
+  await core.hearTime();
   let key: SessionKey = { tenant, id: parseNewId(as ?? portable.record.id, "session id") };
   let found: SessionRecord | undefined;
   for (;;) {
-    const [change, ...marks] = await restoredSession(core, portable, { key, found });
-    const outcome = await core.commit([change, ...marks]);
-    if (outcome.status === "ok" && change.record !== null) return new Handle(core, change.record);
+    const outcome = await core.commit(await restoredSession(core, portable, { key, found }));
+    const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+    if (record != null) return new Handle(core, record);
     const current = await standing(core, key, outcome);
     found = undefined;
     if (current === undefined) continue; // it was removed meanwhile

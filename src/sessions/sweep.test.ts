@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { identityOf } from "../domain/change.ts";
 import { inMemory, type InMemory } from "../../test/in-memory.ts";
 
 const hour = 3_600_000;
@@ -12,7 +13,7 @@ async function create(place: InMemory, count: number, options = {}): Promise<voi
 
 /** As the store has it, whatever the clock says. */
 async function storedState(place: InMemory, id: string): Promise<string | undefined> {
-  return (await place.store.load([{ key: { tenant: "default", id }, tails: [] }]))[0]?.record.state;
+  return (await place.store.load([{ key: { tenant: "default", id }, tails: [] }])).sessions[0]?.record.state;
 }
 
 test("a sweep marks what has expired, once, and removes nothing unless it is told to", async () => {
@@ -252,10 +253,10 @@ test("a session whose logs are broken holds up neither the sweep nor the others"
   await place.sessions.create({ id: "broken" });
   await create(place, 20);
   const key = { tenant: "default", id: "broken" };
-  const { record } = (await place.store.load([{ key, tails: [] }]))[0] ?? {};
+  const { record } = (await place.store.load([{ key, tails: [] }])).sessions[0] ?? {};
   assert(record !== undefined);
   const damaged = { ...record, version: record.version + 1, openTurn: 3 };
-  await place.store.commit([[{ key, expected: record.version, record: damaged, splices: [], claims: [] }]]);
+  await place.store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
   await place.clock.advance(hour);
   const { failed, failures } = await place.sessions.sweep();
   assert.equal(failed, 1);
@@ -285,7 +286,9 @@ test("a long-lived process sweeps by itself, all tenants, and stops when it is c
   context.mock.timers.tick(15 * 60_000);
   for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
   for (const tenant of ["a", "b"]) {
-    const [loaded] = await place.store.load([{ key: { tenant, id: "s" }, tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await place.store.load([{ key: { tenant, id: "s" }, tails: [] }]);
     assert.equal(loaded?.record.state, "expired");
   }
   await sweeper.close();

@@ -87,7 +87,7 @@ test("what is no type, category, severity, order, limit, date or page is refused
 });
 
 test("the text of an event begins as the store is asked for it, whatever else the event holds", () => {
-  const context = { now: sampleAt, limits: defaultLimits, correlation: "r" };
+  const context = { now: sampleAt, chance: 0, limits: defaultLimits, correlation: "r" };
   for (const type of Object.keys(eventKinds) as EventType[]) {
     const draft = draftOf(sampleRecord());
     tell(draft, { agent: "a", type } as unknown as EventData, context);

@@ -6,7 +6,9 @@ import type { Message } from "../domain/turn.ts";
 import type { SessionError } from "../errors.ts";
 
 async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<number> {
-  const [loaded] = await place.store.load([{ key: { tenant: "default", id }, tails: [{ log: "chunks", last: 100 }] }]);
+  const {
+    sessions: [loaded],
+  } = await place.store.load([{ key: { tenant: "default", id }, tails: [{ log: "chunks", last: 100 }] }]);
   return loaded?.tails[0]?.length ?? 0;
 }
 

@@ -3,7 +3,7 @@
  * store does. Records are kept as rows, entries frozen, so that nothing handed in or out is ever shared with a caller.
  */
 import { systemClock, type Clock } from "../clock.ts";
-import { headOf, type Change, type Transaction } from "../domain/change.ts";
+import { fits, headOf, type Change, type Transaction } from "../domain/change.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
@@ -23,6 +23,7 @@ import type {
   FoundEvent,
   Loaded,
   LoadRequest,
+  Look,
   LogRange,
   Outcome,
   Page,
@@ -108,7 +109,7 @@ class MemoryStore implements Store {
     }
     for (const { key, expected } of transaction) {
       const row = this.#sessions.get(keyText(key))?.row;
-      if ((row?.version ?? 0) !== expected) return { status: "conflict", current: row && recordOf(row) };
+      if (!fits(expected, row)) return { status: "conflict", current: row && recordOf(row) };
     }
     return { status: "ok" };
   }
@@ -130,10 +131,9 @@ class MemoryStore implements Store {
     return this.#sessions.get(keyText(key))?.logs.get(log) ?? [];
   }
 
-  async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+  async load(requests: readonly LoadRequest[]): Promise<Look> {
     this.#guardOpen();
-    const now = this.#clock.now();
-    return requests.map(({ key, tails }) => {
+    const sessions = requests.map(({ key, tails }): Loaded | undefined => {
       const kept = this.#sessions.get(keyText(key));
       if (kept === undefined) return undefined;
       return {
@@ -143,9 +143,9 @@ class MemoryStore implements Store {
           const tail = entries.slice(Math.max(0, entries.length - last));
           return withinBytes(tail.toReversed(), entryBytes, bytesMax).toReversed();
         }),
-        now,
       };
     });
+    return { now: this.#clock.now(), sessions };
   }
 
   async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {

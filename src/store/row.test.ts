@@ -11,7 +11,7 @@ test("a record comes back from its row as it was", () => {
     user: "ann",
     openTurn: 3,
     cancel: { turn: 3, at: 1 },
-    lease: { instance: "i", fence: 2, acquiredAt: 1, expiresAt: null },
+    lease: { instance: "i", fence: 2, commitId: "c", acquiredAt: 1, expiresAt: null },
     waiters: [{ ticket: "t", instance: "j", until: 9 }],
     heads: { turns: 3, constructor: 1 },
     hold: { reason: "a lawsuit", at: 3 },

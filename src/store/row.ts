@@ -11,6 +11,7 @@ export interface RecordRow {
   readonly tenant: string;
   readonly id: string;
   readonly version: number;
+  readonly commitId: string;
   readonly state: SessionRecord["state"];
   readonly agent: string;
   readonly user: string | null;
@@ -28,7 +29,7 @@ export interface RecordRow {
 /** What has no column of its own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** What most sessions have not, and rows of earlier days could not have. */
-type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "inherited" | "forkedAt";
+type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "inherited" | "forkedAt" | "turnsCommitId";
 type StoredRest = Omit<Rest, Seldom> & Partial<Pick<Rest, Seldom>>;
 
 export function rowOf(record: SessionRecord): RecordRow {
@@ -39,7 +40,6 @@ export function rowOf(record: SessionRecord): RecordRow {
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
     maxAgeFrom: record.maxAgeFrom,
-    mark: record.mark,
     counters: record.counters,
     heads: record.heads,
     turnsVersion: record.turnsVersion,
@@ -50,7 +50,8 @@ export function rowOf(record: SessionRecord): RecordRow {
     lease: record.lease,
     waiters: record.waiters,
   };
-  // Every append writes the row: what is not there takes no room.
+  // Every append writes the row: what is not there, or stands there already, takes no room.
+  if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (budget !== null) rest.budget = budget;
   if (archive !== null) rest.archive = archive;
   if (hold !== null) rest.hold = hold;
@@ -61,6 +62,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     tenant: record.tenant,
     id: record.id,
     version: record.version,
+    commitId: record.commitId,
     state: record.state,
     agent: record.agent,
     user: record.user,
@@ -80,6 +82,7 @@ export function recordOf(row: RecordRow): SessionRecord {
     tenant: row.tenant,
     id: row.id,
     version: row.version,
+    commitId: row.commitId,
     state: row.state,
     agent: row.agent,
     user: row.user,
@@ -92,11 +95,12 @@ export function recordOf(row: RecordRow): SessionRecord {
     ttlMs: rest.ttlMs,
     maxAgeMs: rest.maxAgeMs,
     maxAgeFrom: rest.maxAgeFrom,
-    mark: rest.mark,
     counters: rest.counters,
     budget: rest.budget ?? null,
     heads: rest.heads,
     turnsVersion: rest.turnsVersion,
+    // Absent where this commit wrote the turns, and in rows of earlier days, which do not know it.
+    turnsCommitId: rest.turnsCommitId ?? (rest.turnsVersion === row.version ? row.commitId : ""),
     openTurn: rest.openTurn,
     cancel: rest.cancel,
     floor: rest.floor ?? null,

@@ -14,17 +14,19 @@ export interface Store {
   readonly capabilities: Capabilities;
 
   /**
-   * Apply each transaction whose changes all find their expected versions; leave every other session untouched.
+   * Apply each transaction whose changes all find the record they expect; leave every other session untouched.
    * The outcomes stand in the order of the batch. No two changes of one batch, nor of commits under way at the same
    * time from the same process, name the same session; there are at most `capabilities.batchMax` transactions.
    * INVARIANT commit-is-whole: readers see a change's record and its entries together or not at all; where the batch
    *   fails as a whole (a full disk), it throws and nothing of it is kept.
    * INVARIANT stale-version-writes-nothing: a change that finds another version, or a missing or unexpected record, is a
    *   `conflict`, leaves no trace, and hands back the record that stands.
+   * INVARIANT another-commit-id-writes-nothing: so is a change that finds its version with another commit id: a store that
+   *   was restored from a backup counts the same versions again.
    * INVARIANT transactions-are-separate: one that conflicts does not touch the others of its batch.
    * INVARIANT changes-land-together: of a transaction with two changes both land or neither.
    * INVARIANT key-is-once: a claimed key that stands in its log already makes the transaction a `duplicate`, whatever
-   *   the versions say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
+   *   the expected records say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
    * INVARIANT logs-may-begin-later: a log goes on from where its first splice began, with seq 1 or any other: the first
    *   turns of a fork stand in another session.
    * INVARIANT logs-grow-at-the-front: a splice whose entries have seq before `from` puts them in front of those that stand,
@@ -34,12 +36,13 @@ export interface Store {
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
 
   /**
-   * Records with the tails of their logs, in the order of the requests; undefined where there is none.
+   * Records with the tails of their logs, in the order of the requests, and the store's time.
    * INVARIANT load-is-one-moment: a record and its tails are from the same instant.
    * INVARIANT tails-are-bounded: a tail has at most `last` entries, and at most `bytesMax` bytes of data; the last entry is
    *   there whatever its size.
+   * INVARIANT load-tells-the-time: also where nothing is found, and where nothing is asked for.
    */
-  load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]>;
+  load(requests: readonly LoadRequest[]): Promise<Look>;
 
   /**
    * Entries of one log in the order asked for; empty where there are none.
@@ -183,13 +186,19 @@ export interface LoadRequest {
   readonly tails: readonly { readonly log: LogName; readonly last: number; readonly bytesMax?: number }[];
 }
 
+/** What a load finds. */
+export interface Look {
+  /** The store's time, epoch ms. */
+  readonly now: number;
+  /** In the order of the requests; undefined where there is no such session. */
+  readonly sessions: readonly (Loaded | undefined)[];
+}
+
 /** A session as it was at one moment. */
 export interface Loaded {
   readonly record: SessionRecord;
   /** As many tails as were asked for, in that order, each with its seq ascending. */
   readonly tails: readonly (readonly Entry[])[];
-  /** The store's time, epoch ms. */
-  readonly now: number;
 }
 
 /** Entries of `log` by seq, bounds included, or those with the given keys, then by ascending seq. */

@@ -19,7 +19,7 @@ test("a commit fails before anything is written, or after it landed", async () =
   await assert.rejects(store.commit([second]), { code: "store_unavailable" });
   assert.deepEqual(await store.commit([third]), [{ status: "ok" }]);
   assert.equal(store.commits, 3);
-  const loaded = await store.load(["a", "b", "c"].map((id) => ({ key: keyOf(id), tails: [] })));
+  const { sessions: loaded } = await store.load(["a", "b", "c"].map((id) => ({ key: keyOf(id), tails: [] })));
   assert.deepEqual(
     loaded.map((one) => one?.record.id),
     [undefined, "b", "c"],

@@ -1,5 +1,5 @@
 /** Small and valid records, entries and changes, for tests of stores and of what stands on them. */
-import { changeOf, draftOf, set, splice, type Change, type Claim } from "../domain/change.ts";
+import { changeOf, draftOf, set, splice, withCommitId, type Change, type Claim } from "../domain/change.ts";
 import { encode, type Value } from "../domain/codec.ts";
 import type { Entry, Splice } from "../domain/entry.ts";
 import { createSession } from "../domain/lifecycle.ts";
@@ -21,10 +21,18 @@ export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord
       maxAgeMs: null,
       instructions: null,
     },
-    { now: sampleAt, limits: defaultLimits },
+    { now: sampleAt, chance: 0, limits: defaultLimits },
   );
   if (record === null) throw new Error("creating a session makes a record");
-  return { ...record, ...firstVersion, heads: {}, ...fields };
+  const commitId = sampleCommitId();
+  return { ...record, ...firstVersion, commitId, turnsCommitId: commitId, heads: {}, ...fields };
+}
+
+let commits = 0;
+
+/** A commit id that no other sample of this process has. */
+export function sampleCommitId(): string {
+  return `sample.${++commits}`;
 }
 
 /** Samples count their versions from 1, so that tests read well. */
@@ -69,6 +77,5 @@ export function stepOf(record: SessionRecord, { fields = {}, splices = [], claim
   for (const { log, from, entries } of splices) splice(draft, log, from, entries);
   draft.claims.push(...claims);
   const change = changeOf(draft);
-  if (record.version > 0 || change.record === null) return change;
-  return { ...change, record: { ...change.record, ...firstVersion } };
+  return withCommitId(change, record.version === 0 ? record.commitId : sampleCommitId());
 }

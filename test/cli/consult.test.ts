@@ -116,7 +116,9 @@ test("a signal while a question waits in the queue leaves no trace of it", async
   const finished = finish(child);
   const store = await openSqlite({ url: place.storeUrl });
   const waiters = async (): Promise<number> => {
-    const [loaded] = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
     return loaded?.record.waiters.length ?? 0;
   };
   while ((await waiters()) === 0) await sleep(20);

@@ -1,10 +1,10 @@
 /** Stores that break the contract in one way each. */
 import { setImmediate } from "node:timers/promises";
-import type { Change, Transaction } from "../../src/domain/change.ts";
+import { fits, type Change, type Transaction } from "../../src/domain/change.ts";
 import { decode, encode } from "../../src/domain/codec.ts";
 import { keyText, type Entry, type SessionKey } from "../../src/domain/entry.ts";
 import type { Instance, SessionRecord } from "../../src/domain/record.ts";
-import type { EventScan, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
+import type { EventScan, Look, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
 import type { Tally, TallyQuery } from "../../src/store/tally.ts";
 
 /** What a broken store does otherwise than the one it stands before. */
@@ -36,12 +36,37 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
   ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],
   ["never compares versions", "stale-version-writes-nothing", forced(() => true)],
-  ["takes an expected 0 for no matter what", "stale-version-writes-nothing", forced(({ expected }) => expected === 0)],
+  [
+    "takes one that expects no record for no matter what",
+    "stale-version-writes-nothing",
+    forced(({ expected }) => expected === null),
+  ],
   [
     "takes an older version for as good",
     "stale-version-writes-nothing",
-    forced((change, current) => change.expected < (current?.version ?? 0)),
+    forced((change, current) => (change.expected?.version ?? 0) < (current?.version ?? 0)),
   ],
+  [
+    "compares versions and not commit ids",
+    "another-commit-id-writes-nothing",
+    forced((change, current) => change.expected?.version === current?.version),
+  ],
+  [
+    "compares commit ids without their case",
+    "another-commit-id-writes-nothing",
+    forced((change, current) => change.expected?.commitId.toLowerCase() === current?.commitId.toLowerCase()),
+  ],
+  [
+    "compares commit ids when it updates, and not when it removes",
+    "another-commit-id-writes-nothing: a removal",
+    forced((change, current) => change.record === null && change.expected?.version === current?.version),
+  ],
+  [
+    "compares no commit ids in a transaction of several",
+    "another-commit-id-writes-nothing: in a batch",
+    comparesNumbersInTransactions,
+  ],
+  ["keeps the commit id that a session had first", "commit-is-whole", keepsFirstCommitId],
   ["removes whatever stands", "stale-version-writes-nothing: a removal", forced(({ record }) => record === null)],
   ["compares first and writes later", "stale-version-writes-nothing: of two that race", comparesThenWrites],
   [
@@ -82,11 +107,21 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "what one handle",
     (store) => ({ capabilities: { ...store.capabilities, shared: true } }),
   ],
+  [
+    "tells the time only with what it finds",
+    "load-tells-the-time",
+    (store) => ({
+      load: async (requests) => {
+        const look = await store.load(requests);
+        return look.sessions.some((one) => one !== undefined) ? look : { ...look, now: Number.NaN };
+      },
+    }),
+  ],
   ["loads the record and its tails at two moments", "load-is-one-moment: a reader", twoMoments],
   [
     "loads what is there, in the order it is there",
     "load-is-one-moment: records",
-    (store) => ({ load: async (requests) => (await store.load(requests)).filter((one) => one !== undefined) }),
+    mapSessions((sessions) => sessions.filter((one) => one !== undefined)),
   ],
   ["has tails that descend", "load-is-one-moment: tails", mapTails((entries) => entries.toReversed())],
   ["has tails one entry short", "load-is-one-moment: tails", mapTails((entries) => entries.slice(1))],
@@ -423,9 +458,15 @@ function mapData(map: (text: string) => string): Breakage {
 }
 
 function mapTails(map: (entries: readonly Entry[]) => readonly Entry[]): Breakage {
+  return mapSessions((sessions) => sessions.map((loaded) => loaded && { ...loaded, tails: loaded.tails.map(map) }));
+}
+
+function mapSessions(map: (sessions: Look["sessions"]) => Look["sessions"]): Breakage {
   return (store) => ({
-    load: async (requests) =>
-      (await store.load(requests)).map((loaded) => loaded && { ...loaded, tails: loaded.tails.map(map) }),
+    load: async (requests) => {
+      const { now, sessions } = await store.load(requests);
+      return { now, sessions: map(sessions) };
+    },
   });
 }
 
@@ -452,14 +493,40 @@ function forced(applies: (change: Change, current: SessionRecord | undefined) =>
   return (store) => ({
     commit: async (batch) => {
       const keys = batch.flat().map(({ key }) => ({ key, tails: [] }));
-      const standing = new Map((await store.load(keys)).map((one) => [one && keyText(one.record), one?.record]));
+      const standing = new Map(
+        (await store.load(keys)).sessions.map((one) => [one && keyText(one.record), one?.record]),
+      );
       const force = (change: Change): Change => {
         const current = standing.get(keyText(change.key));
-        return applies(change, current) ? { ...change, expected: current?.version ?? 0 } : change;
+        return applies(change, current) ? { ...change, expected: current ?? null } : change;
       };
       return store.commit(batch.map((transaction) => transaction.map(force)));
     },
   });
+}
+
+function comparesNumbersInTransactions(store: Store): Partial<Store> {
+  const loose = forced((change, current) => change.expected?.version === current?.version)(store);
+  return {
+    commit: async (batch) => {
+      const outcomes: Outcome[] = [];
+      for (const transaction of batch) {
+        const commit = transaction.length > 1 ? loose.commit : undefined;
+        outcomes.push(...(await (commit ?? ((one) => store.commit(one)))([transaction])));
+      }
+      return outcomes;
+    },
+  };
+}
+
+function keepsFirstCommitId(store: Store): Partial<Store> {
+  const first = new Map<string, string>();
+  return mapChanges((change) => {
+    if (change.record === null) return change;
+    const text = keyText(change.key);
+    if (change.expected === null) first.set(text, change.record.commitId);
+    return { ...change, record: { ...change.record, commitId: first.get(text) ?? change.record.commitId } };
+  })(store);
 }
 
 function keepsOldRecord(store: Store): Partial<Store> {
@@ -471,7 +538,9 @@ function keepsOldRecord(store: Store): Partial<Store> {
       for (const transaction of batch) {
         const changes: Change[] = [];
         for (const change of transaction) {
-          const [loaded] = await store.load([{ key: change.key, tails: [] }]);
+          const {
+            sessions: [loaded],
+          } = await store.load([{ key: change.key, tails: [] }]);
           const record = loaded && change.record && { ...loaded.record, version: change.record.version };
           changes.push(record ? { ...change, record } : change);
         }
@@ -513,11 +582,11 @@ function comparesThenWrites(store: Store): Partial<Store> {
       const outcomes: Outcome[] = [];
       for (const transaction of batch) {
         const loads = transaction.map(({ key }) => ({ key, tails: [] }));
-        const fits = (await store.load(loads)).every(
-          (loaded, index) => (loaded?.record.version ?? 0) === transaction[index]?.expected,
+        const isFit = (await store.load(loads)).sessions.every((loaded, index) =>
+          fits(transaction[index]?.expected ?? null, loaded?.record),
         );
         await setImmediate();
-        const write = fits ? forced(() => true)(store).commit : undefined;
+        const write = isFit ? forced(() => true)(store).commit : undefined;
         outcomes.push(...(await (write ?? ((one) => store.commit(one)))([transaction])));
       }
       return outcomes;
@@ -554,8 +623,10 @@ function conflictFirst(store: Store): Partial<Store> {
       for (const transaction of batch) {
         let conflict: Outcome | undefined;
         for (const { key, expected } of transaction) {
-          const [loaded] = await store.load([{ key, tails: [] }]);
-          if ((loaded?.record.version ?? 0) !== expected) conflict ??= { status: "conflict", current: loaded?.record };
+          const {
+            sessions: [loaded],
+          } = await store.load([{ key, tails: [] }]);
+          if (!fits(expected, loaded?.record)) conflict ??= { status: "conflict", current: loaded?.record };
         }
         outcomes.push(...(conflict === undefined ? await store.commit([transaction]) : [conflict]));
       }
@@ -597,10 +668,10 @@ function oneSetOfKeys(store: Store): Partial<Store> {
 function twoMoments(store: Store): Partial<Store> {
   return {
     load: async (requests) => {
-      const records = await store.load(requests.map(({ key }) => ({ key, tails: [] })));
+      const { now, sessions } = await store.load(requests.map(({ key }) => ({ key, tails: [] })));
       await setImmediate();
-      const whole = await store.load(requests);
-      return records.map((loaded, index) => loaded && { ...loaded, tails: whole[index]?.tails ?? [] });
+      const { sessions: whole } = await store.load(requests);
+      return { now, sessions: sessions.map((one, index) => one && { ...one, tails: whole[index]?.tails ?? [] }) };
     },
   };
 }

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { encode } from "../../src/domain/codec.ts";
 import type { Entry } from "../../src/domain/entry.ts";
 import { entryOfTurn } from "../../src/domain/turn.ts";
+import { identityOf } from "../../src/domain/change.ts";
 import type { SessionRecord } from "../../src/domain/record.ts";
 import type { SweepNews } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
@@ -49,13 +50,13 @@ async function replace(
 ): Promise<void> {
   const key = { tenant: record.tenant, id: record.id };
   const damaged = { ...record, ...fields, version: record.version + 1 };
-  const change = { key, expected: record.version, record: damaged, splices, claims: [] };
+  const change = { key, expected: identityOf(record), record: damaged, splices, claims: [] };
   const [outcome] = await store.commit([[change]]);
   assert.equal(outcome?.status, "ok");
 }
 
 async function recordOf(store: Store, tenantOfIt: string, id: string): Promise<SessionRecord | undefined> {
-  return (await store.load([{ key: { tenant: tenantOfIt, id }, tails: [] }]))[0]?.record;
+  return (await store.load([{ key: { tenant: tenantOfIt, id }, tails: [] }])).sessions[0]?.record;
 }
 
 /** Reads of this session's logs fail with an error that no rule of Perdure knows. */

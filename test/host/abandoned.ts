@@ -13,7 +13,7 @@ export async function abandon(sessions: Sessions, count: number): Promise<void> 
       const change = createSession(session, core.context());
       if (change.record === null) throw new Error("a new session has a record");
       const { version: fence, createdAt: acquiredAt } = change.record;
-      const lease = { instance: "i_gone", fence, acquiredAt, expiresAt: null };
+      const lease = { instance: "i_gone", fence, commitId: "c", acquiredAt, expiresAt: null };
       return [{ ...change, record: { ...change.record, fence, lease } }];
     });
     const outcomes = await store.commit(batch);

@@ -71,7 +71,9 @@ const kinds: readonly [string, () => Promise<Transaction>][] = [
 /** Every change of the transaction stands as it was meant, once. */
 async function assertLanded(transaction: Transaction): Promise<void> {
   for (const change of transaction) {
-    const [loaded] = await other.load([{ key: change.key, tails: [{ log: "turns", last: 100 }] }]);
+    const {
+      sessions: [loaded],
+    } = await other.load([{ key: change.key, tails: [{ log: "turns", last: 100 }] }]);
     assert.deepEqual(loaded?.record, change.record ?? undefined);
     const head = change.record?.heads["turns"] ?? 0;
     assert.deepEqual(
@@ -109,7 +111,7 @@ for (const cut of cuts) {
       const [first, second, third] = [await born(), await born(), await born()];
       const batch: Transaction[] = [
         [stepOf(first, { splices: [sampleSplice("turns", 2, ["two"])] })],
-        [{ ...stepOf(second), expected: second.version + 3 }],
+        [{ ...stepOf(second), expected: { ...second, version: second.version + 3 } }],
         [stepOf(third, { splices: [sampleSplice("turns", 2, ["x"])], claims: [{ log: "turns", key: "taken" }] })],
         [creationOf(sampleRecord({ id: `new${names++}` }))],
       ];
@@ -153,12 +155,12 @@ for (const [kind, make] of kinds) {
       await cutting;
       const rivals = transaction.map((change): Change => {
         const { key, expected } = change;
-        return expected === 0
+        return expected === null
           ? creationOf(sampleRecord({ ...key, agent: "rival" }))
           : {
               key,
               expected,
-              record: sampleRecord({ ...key, version: expected + 1, heads: { turns: 1 } }),
+              record: sampleRecord({ ...key, version: expected.version + 1, heads: { turns: 1 } }),
               splices: [],
               claims: [],
             };
@@ -186,7 +188,9 @@ test("a commit that still runs when its connection breaks is waited for, not dou
   const cutting = proxy.cutAt("after-send");
   const committing = store.commit([[change]]);
   await cutting;
-  const [loaded] = await other.load([{ key: change.key, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await other.load([{ key: change.key, tails: [] }]);
   assert.equal(loaded?.record.version, record.version, "it has not landed yet");
   assert.deepEqual(await committing, [{ status: "ok" }]);
   await holding;
@@ -211,7 +215,9 @@ test("reads are tried again on another connection", async () => {
   const record = await born();
   for (const cut of cuts) {
     const cutting = proxy.cutAt(cut, "load_sessions");
-    const [loaded] = await store.load([{ key: record, tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await store.load([{ key: record, tails: [] }]);
     await cutting;
     assert.deepEqual(loaded?.record, record);
   }
@@ -261,7 +267,9 @@ test("what was reported as failed never lands, even where it was still on its wa
   );
   await holding;
   await sleep(200);
-  const [loaded] = await other.load([{ key: record, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await other.load([{ key: record, tails: [] }]);
   const landed = loaded?.record.version === change.record?.version;
   assert.ok(outcome === "ok" ? landed : outcome === "in doubt" || !landed, `${outcome}, landed: ${landed}`);
   assert.equal(outcome, "ok", "it was waited for");
@@ -284,7 +292,9 @@ test("a commit that was reported as failed does not land when the network delive
   void cutting; // the last cut never comes
   proxied.release();
   await sleep(200);
-  const [loaded] = await other.load([{ key: record, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await other.load([{ key: record, tails: [] }]);
   assert.deepEqual(loaded?.record, record);
   assert.deepEqual(await own.commit([[change]]), [{ status: "ok" }]);
   await own.close();

@@ -97,7 +97,9 @@ test("a program runs without the right to change the schema, once somebody has m
     ...(await store.commit([[stepOf(change.record!)], [removeSession(other.record!)]])),
   ];
   assert.ok(outcomes.every(({ status }) => status === "ok"));
-  const [loaded] = await store.load([{ key: record, tails: [{ log: "turns", last: 1 }] }]);
+  const {
+    sessions: [loaded],
+  } = await store.load([{ key: record, tails: [{ log: "turns", last: 1 }] }]);
   assert.equal(loaded?.tails[0]?.length, 1);
   assert.equal((await store.find({ order: "recent", tenant: "default", now: 0, limit: 5 })).records.length, 1);
   await store.heartbeat({
@@ -145,7 +147,9 @@ test("each older schema goes up with what is in it", async () => {
       const store = await openPostgres({ url });
       const { events } = await store.events({ tenant: "default", order: "ascending", limit: 9 });
       assert.deepEqual(events, [{ session: "s", agent: row.agent, entry: event }]);
-      const [loaded] = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+      const {
+        sessions: [loaded],
+      } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
       assert.ok(loaded);
       assert.deepEqual(await store.commit([[stepOf(loaded.record)]]), [{ status: "ok" }]);
       await store.close();

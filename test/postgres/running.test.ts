@@ -37,7 +37,9 @@ test("a pool of the caller's serves, and is left open", async () => {
   const own = await openPostgres({ pool });
   assert.equal(own.capabilities.lanes, 1);
   const record = await five(own);
-  const [loaded] = await own.load([{ key: record, tails: [] }]);
+  const {
+    sessions: [loaded],
+  } = await own.load([{ key: record, tails: [] }]);
   assert.deepEqual(loaded?.record, record);
   await own.close();
   assert.equal((await pool.query("select 1 as one")).rows[0]?.["one"], 1);
@@ -114,7 +116,7 @@ test("a pool whose connections are all taken is an error after the deadline, wit
   );
   assert.ok(performance.now() - start < 1500);
   taken.release();
-  assert.deepEqual(await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }]), [undefined]);
+  assert.deepEqual((await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }])).sessions, [undefined]);
   await own.close();
   await pool.end();
 });
@@ -129,7 +131,9 @@ test("idle connections that the server ends harm nobody: neither the process nor
       "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
     );
     await sleep(50); // an unhandled error event would end this process
-    const [loaded] = await one.load([{ key: record, tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await one.load([{ key: record, tails: [] }]);
     assert.deepEqual(loaded?.record, record);
     await one.close();
   }

@@ -32,6 +32,8 @@ interface RandomChange {
   readonly key: SessionKey;
   /** How far the expected version is from the one that stands; mostly not at all. */
   readonly off: number;
+  /** It expects another commit id than stands; mostly not. */
+  readonly isForeign: boolean;
   readonly removes: boolean;
   readonly fields: Partial<SessionRecord>;
   readonly splices: readonly RandomSplice[];
@@ -79,6 +81,7 @@ const fields = fc.record({
 const change: fc.Arbitrary<RandomChange> = fc.record({
   key,
   off: fc.oneof({ arbitrary: fc.constant(0), weight: 6 }, { arbitrary: fc.constantFrom(-1, 1, 5), weight: 1 }),
+  isForeign: fc.oneof({ arbitrary: fc.constant(false), weight: 9 }, { arbitrary: fc.constant(true), weight: 1 }),
   removes: fc.oneof({ arbitrary: fc.constant(false), weight: 6 }, { arbitrary: fc.constant(true), weight: 1 }),
   fields,
   splices: fc.uniqueArray(splice, { selector: ({ log }) => log, maxLength: 3 }),
@@ -194,7 +197,8 @@ export async function compareStores(
         const requests = one.requests.map(({ key, tails }) => ({ key: within(key), tails }));
         await same(
           (either) => either.load(requests),
-          (all) => all.map((loaded) => loaded && { record: loaded.record, tails: loaded.tails.map(plainEntries) }),
+          ({ sessions }) =>
+            sessions.map((loaded) => loaded && { record: loaded.record, tails: loaded.tails.map(plainEntries) }),
         );
         break;
       }
@@ -252,7 +256,7 @@ export async function compareStores(
       const tails = logs.map((log) => ({ log, last: 1000 }));
       await same(
         (either) => either.load([{ key: within({ tenant, id }), tails }]),
-        ([loaded]) => loaded && { record: loaded.record, tails: loaded.tails.map(plainEntries) },
+        ({ sessions: [loaded] }) => loaded && { record: loaded.record, tails: loaded.tails.map(plainEntries) },
       );
     }
   }
@@ -283,9 +287,12 @@ async function batchOf(
 
 async function changeOfRandom(model: Store, key: SessionKey, random: RandomChange): Promise<Change> {
   const tails = logs.map((log) => ({ log, last: 1000 }));
-  const [loaded] = await model.load([{ key, tails }]);
+  const {
+    sessions: [loaded],
+  } = await model.load([{ key, tails }]);
   const record: SessionRecord = loaded?.record ?? { ...sampleRecord(key), version: 0, heads: {} };
-  const expected = Math.max(0, record.version + random.off);
+  const version = Math.max(0, record.version + random.off);
+  const expected = version === 0 ? null : { version, commitId: random.isForeign ? "foreign" : record.commitId };
   if (random.removes) return { ...removeSession(record), expected };
   const standing = new Map(logs.map((log, index) => [log, loaded?.tails[index] ?? []]));
   const claims = [...random.claims];

@@ -23,22 +23,23 @@ function functionFor(batch: readonly Transaction[]): [name: string, values: read
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined;
   const values = single ? changeValues(change) : undefined;
-  return values === undefined ? ["commit_batch", batchValues(batch)] : ["commit_change", values];
+  return values === undefined ? ["commit_transactions", batchValues(batch)] : ["commit_update", values];
 }
 
-/** The values of `commit_change`; undefined for a change that is none for it. */
+/** The values of `commit_update`; undefined for a change that is none for it. */
 function changeValues({ key, expected, record, splices, claims }: Change): readonly unknown[] | undefined {
   const [splice, ...furtherSplices] = splices;
   const [entry, ...furtherEntries] = splice?.entries ?? [];
   const [claim, ...furtherClaims] = claims;
-  if (record === null || expected === 0) return undefined;
+  if (record === null || expected === null) return undefined;
   if (furtherSplices.length + furtherEntries.length + furtherClaims.length > 0) return undefined;
   if (claim !== undefined && claim.log !== splice?.log) return undefined;
   if (entry !== undefined && entry.seq !== splice?.from) return undefined;
   return [
     key.tenant,
     key.id,
-    expected,
+    expected.version,
+    expected.commitId,
     ...Object.values(columnsOf(record)),
     splice?.log ?? null,
     splice?.from ?? null,
@@ -49,7 +50,7 @@ function changeValues({ key, expected, record, splices, claims }: Change): reado
   ];
 }
 
-/** The values of `commit_batch`: texts of JSON, null where there is nothing. */
+/** The values of `commit_transactions`: texts of JSON, null where there is nothing. */
 function batchValues(batch: readonly Transaction[]): readonly unknown[] {
   const updates: object[] = [];
   const creates: object[] = [];
@@ -62,18 +63,19 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
     const { tenant, id } = change.key;
     const { record, expected } = change;
     const key = { n, tenant, id };
+    const placed = { ...key, place, expected_version: expected?.version, expected_commit: expected?.commitId };
     if (place > 0 || record === null) locks = true;
     change.claims.forEach(({ log, key: claimed }, index) =>
       claims.push({ ...key, place: place * 1000 + index, log, key: claimed }),
     );
     if (record === null) {
-      removals.push({ ...key, place, expected });
+      removals.push(placed);
       continue;
     }
-    const list = expected === 0 ? creates : updates;
-    list.push({ ...key, place, expected, ...columnsOf(record) });
+    const list = expected === null ? creates : updates;
+    list.push({ ...placed, ...columnsOf(record) });
     for (const { log, from, entries: added } of change.splices) {
-      if (expected > 0) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
+      if (expected !== null) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
@@ -84,11 +86,12 @@ function jsonOf(list: readonly object[]): string | null {
   return list.length === 0 ? null : JSON.stringify(list);
 }
 
-/** The columns of a session that a change writes, in the order of `commit_change`. */
+/** The columns of a session that a change writes, in the order of `commit_update`. */
 function columnsOf(record: SessionRecord): object {
   const row = rowOf(record);
   return {
     version: row.version,
+    commit_id: row.commitId,
     state: row.state,
     agent: row.agent,
     user_id: row.user,
@@ -110,7 +113,10 @@ interface Placed {
   readonly change: Change;
 }
 
-/** All changes by key, in one order for everybody, so that two batches never wait for each other. */
+/**
+ * All changes by key, in one order for every process, so that two batches never wait for each other: by code points, as
+ * the server's collation "C" orders the rows that it locks.
+ */
 function sorted(batch: readonly Transaction[]): readonly Placed[] {
   const changes = batch.flatMap((transaction, n) => transaction.map((change, place): Placed => ({ n, place, change })));
   return changes.sort(
@@ -119,7 +125,7 @@ function sorted(batch: readonly Transaction[]): readonly Placed[] {
 }
 
 function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 /** What a commit says: null where all has landed, else what has not and why. */

@@ -11,6 +11,7 @@ import type {
   InspectOptions,
   Loaded,
   LoadRequest,
+  Look,
   LogRange,
   Outcome,
   Page,
@@ -116,9 +117,8 @@ export class PostgresStore implements Store {
     return { settled: parsed(found["refused"]) as number[] };
   }
 
-  async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+  async load(requests: readonly LoadRequest[]): Promise<Look> {
     this.#database.guardOpen();
-    if (requests.length === 0) return [];
     const sessions = requests.map(({ key: { tenant, id } }, request) => ({ request, tenant, id }));
     const tails = requests.flatMap(({ key: { tenant, id }, tails }, request) =>
       tails
@@ -126,28 +126,31 @@ export class PostgresStore implements Store {
         .filter(({ last }) => last > 0),
     );
     const rows = await this.#call(
-      `select request, tail, seq, key, at, data from ${this.#schema}.load_sessions($1, $2)`,
+      `select request, tail, seq, key, at, data from ${this.#schema}.load_records($1, $2)`,
       [JSON.stringify(sessions), JSON.stringify(tails)],
     );
     return this.#assemble(requests, rows);
   }
 
-  #assemble(requests: readonly LoadRequest[], rows: readonly Row[]): (Loaded | undefined)[] {
+  #assemble(requests: readonly LoadRequest[], rows: readonly Row[]): Look {
     const logs = requests.map(({ tails }) => tails.map((): Entry[] => []));
-    const heads: ({ readonly row: RecordRow; readonly now: number } | undefined)[] = requests.map(() => undefined);
+    const heads: (RecordRow | undefined)[] = requests.map(() => undefined);
+    let now = Number.NaN;
     for (const row of rows) {
       const request = Number(row["request"]);
-      if (row["tail"] === null) heads[request] = { row: parsed(row["data"]) as RecordRow, now: Number(row["at"]) };
+      if (row["request"] === null) now = Number(row["at"]);
+      else if (row["tail"] === null) heads[request] = parsed(row["data"]) as RecordRow;
       else logs[request]?.[Number(row["tail"])]?.push(entryOf(row));
     }
-    return requests.map(({ tails }, request) => {
+    const sessions = requests.map(({ tails }, request) => {
       const head = heads[request];
       if (head === undefined) return undefined;
-      const record = recordOf(head.row);
+      const record = recordOf(head);
       const entries = (logs[request] ?? []).map((log) => log.sort((a, b) => a.seq - b.seq));
       tails.forEach((tail, index) => guardTail(entries[index] ?? [], { store: this.#database.name, record, ...tail }));
-      return { record, tails: entries, now: head.now };
+      return { record, tails: entries };
     });
+    return { now, sessions };
   }
 
   async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {

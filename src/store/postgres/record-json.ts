@@ -9,6 +9,7 @@ const recordFields = {
   tenant: "tenant",
   id: "id",
   version: "version",
+  commitId: "commit_id",
   state: "state",
   agent: "agent",
   user: "user_id",

@@ -1,11 +1,15 @@
 import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
-import { loadSessions, loadSessionsWithBytes, loadSessionsWithinBytes } from "./functions/load-sessions.ts";
+import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
 import { eventView, views } from "./views.ts";
 
-/** One step of the schema. Numbers run from 1 without gaps; a released step is never edited. */
+/**
+ * One step of the schema. Numbers run from 1 without gaps; a released step is never edited, but for one thing: a function
+ * stands in the step that made its newest form alone. That step drops the forms before, so a new database need not make
+ * them first, and their text need not be kept.
+ */
 export interface PostgresMigration {
   readonly version: number;
   /** What it is for, in a few words. */
@@ -91,10 +95,6 @@ create table ${schema}.lanes (
   used_at timestamptz not null
 ) with (fillfactor = 50);
 create index lanes_by_birth on ${schema}.lanes (born_at);
-${refusals(schema)}
-${commitBatch(schema)}
-${commitChange(schema)}
-${loadSessions(schema)}
 ${views(schema)}`,
   },
   {
@@ -117,19 +117,33 @@ ${eventView(schema)}`,
     breaking: false,
     sql: ({ schema }) => `
 alter table ${schema}.entries add column bytes bytea;
-${entryBytes(schema)}
-${loadSessionsWithBytes(schema)}`,
+${entryBytes(schema)}`,
   },
   {
     version: 5,
     title: "tails within bytes",
     breaking: false,
-    sql: ({ schema }) => loadSessionsWithinBytes(schema),
+    sql: () => "",
   },
   {
     version: 6,
     title: "how long an instance may be silent",
     breaking: false,
     sql: ({ schema }) => `alter table ${schema}.instances add column stale_after_ms bigint;`,
+  },
+  {
+    version: 7,
+    title: "commit ids",
+    breaking: true,
+    // What each commit left in the record names it already; the text is only searched, so that a damaged record stays
+    // as it is.
+    sql: ({ schema }) => `
+drop function if exists ${schema}.commit_batch, ${schema}.commit_change, ${schema}.refusals, ${schema}.load_sessions;
+alter table ${schema}.sessions add column commit_id text collate "C" not null default '';
+update ${schema}.sessions set commit_id = coalesce(substring(data from '"maxAgeFrom":[0-9]+,"mark":"([^"]*)"'), '');
+${refusals(schema)}
+${commitBatch(schema)}
+${commitChange(schema)}
+${loadSessions(schema)}`,
   },
 ];

@@ -16,6 +16,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     "last_activity_at bigint not null",
     "expires_at bigint not null",
     'data text collate "C" not null',
+    "commit_id text collate \"C\" not null default ''::text",
   ],
   entries: [
     'tenant text collate "C" not null',

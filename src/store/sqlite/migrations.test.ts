@@ -40,7 +40,9 @@ for (let from = 1; from < migrations.length; from++) {
       events.map((one) => ({ ...one, entry: { ...one.entry } })),
       [{ session: "s", agent: row.agent, entry: event }],
     );
-    const [loaded] = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
     assert.ok(loaded);
     const splices = [sampleSplice("events", 2, ["later"])];
     assert.deepEqual(await store.commit([[stepOf(loaded.record, { splices })]]), [{ status: "ok" }]);

@@ -88,7 +88,9 @@ async function append(store: Store, record: SessionRecord, text: string): Promis
 /** Again on the record that stands, until nobody was faster. */
 async function appendShared(store: Store, text: string): Promise<void> {
   for (;;) {
-    const [shared] = await store.load([{ key: { tenant: "default", id: "shared" }, tails: [] }]);
+    const {
+      sessions: [shared],
+    } = await store.load([{ key: { tenant: "default", id: "shared" }, tails: [] }]);
     assert.ok(shared);
     const [outcome] = await store.commit([[appending(shared.record, text)]]);
     if (outcome?.status === "ok") return;
@@ -151,7 +153,9 @@ function tests(): void {
       const gaps = await gapsDuring(async () => {
         const until = performance.now() + heldMs;
         while (performance.now() < until) {
-          const [loaded] = await store.load([{ key: record, tails: [] }]);
+          const {
+            sessions: [loaded],
+          } = await store.load([{ key: record, tails: [] }]);
           assert.equal(loaded?.record.version, record.version);
           await setTimeout(5);
         }
@@ -180,7 +184,9 @@ function tests(): void {
       const file = newFile();
       await using held = await holdLock(file);
       const another = await openSqlite({ url: `sqlite:${file}?busyTimeout=150ms` });
-      const [loaded] = await another.load([{ key: held.record, tails: [] }]);
+      const {
+        sessions: [loaded],
+      } = await another.load([{ key: held.record, tails: [] }]);
       assert.equal(loaded?.record.id, held.record.id);
       await another.close();
     });

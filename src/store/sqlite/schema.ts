@@ -76,4 +76,13 @@ export const migrations: readonly Migration[] = [
     title: "how long an instance may be silent",
     sql: "alter table instances add column stale_after_ms integer",
   },
+  {
+    version: 6,
+    title: "commit ids",
+    // What each commit left in the record names it already. A record that cannot be read stays as it is.
+    sql: `
+      alter table sessions add column commit_id text not null default '';
+      update sessions set commit_id = coalesce(json_extract(data, '$.mark'), '') where json_valid(data);
+    `,
+  },
 ];

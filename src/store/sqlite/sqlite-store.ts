@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import type { Change, Transaction } from "../../domain/change.ts";
+import { fits, type Change, type Transaction } from "../../domain/change.ts";
 import { encode } from "../../domain/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
 import type { Instance, SessionRecord } from "../../domain/record.ts";
@@ -19,6 +19,7 @@ import type {
   InspectOptions,
   Loaded,
   LoadRequest,
+  Look,
   LogRange,
   Outcome,
   Page,
@@ -44,8 +45,11 @@ interface Options {
   readonly durable: boolean;
 }
 
-/** Where a session stands, its version, and what its indexes hold. */
-interface Place extends Pick<RecordRow, "version" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt"> {
+/** Where a session stands, which record, and what its indexes hold. */
+interface Place extends Pick<
+  RecordRow,
+  "version" | "commitId" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt"
+> {
   readonly no: number;
 }
 
@@ -105,7 +109,7 @@ export class SqliteStore implements Store {
     for (const { key, expected } of transaction) {
       const row = this.#sql.place.get(key.tenant, key.id);
       const place = row === undefined ? undefined : placeOf(row);
-      if ((place?.version ?? 0) !== expected) return { status: "conflict", current: this.#record(key) };
+      if (!fits(expected, place)) return { status: "conflict", current: this.#record(key) };
       places.push(place);
     }
     transaction.forEach((change, index) => this.#put(change, places[index]));
@@ -132,6 +136,7 @@ export class SqliteStore implements Store {
       row.agent,
       row.createdAt,
       row.version,
+      row.commitId,
       row.lastActivityAt,
       row.expiresAt,
       row.data,
@@ -145,8 +150,8 @@ export class SqliteStore implements Store {
   }
 
   #update(row: RecordRow, place: Place): void {
-    const { version, lastActivityAt, expiresAt, data, agent, createdAt } = row;
-    this.#sql.updateSession.run(agent, createdAt, version, lastActivityAt, expiresAt, data, place.no);
+    const { version, commitId, lastActivityAt, expiresAt, data, agent, createdAt } = row;
+    this.#sql.updateSession.run(agent, createdAt, version, commitId, lastActivityAt, expiresAt, data, place.no);
     // SQLite rewrites the entries of an index whose columns are named in an update, changed or not: an append would
     // write two pages more, three where the session has a user.
     const { state, user, activeMinute, stateSince, sweepAt } = row;
@@ -186,16 +191,16 @@ export class SqliteStore implements Store {
     return { no, record: recordOf(row) };
   }
 
-  async load(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
+  async load(requests: readonly LoadRequest[]): Promise<Look> {
     return await this.#run(() =>
       this.#transactions.reading(() => {
-        const now = this.#clock.now();
-        return requests.map(({ key, tails }): Loaded | undefined => {
+        const sessions = requests.map(({ key, tails }): Loaded | undefined => {
           const found = this.#numbered(key.tenant, key.id);
           if (found === undefined) return undefined;
           const { no, record } = found;
-          return { record, tails: tails.map((tail) => this.#tail(no, tail)), now };
+          return { record, tails: tails.map((tail) => this.#tail(no, tail)) };
         });
+        return { now: this.#clock.now(), sessions };
       }),
     );
   }
@@ -335,18 +340,19 @@ function drained<T>(steps: Generator<void, T, void>): T {
   }
 }
 
-/** A place from a row of `no, version, state, user, active_minute, state_since, sweep_at`. */
+/** A place from a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at`. */
 function placeOf(row: unknown): Place {
-  const [no, version, state, user, activeMinute, stateSince, sweepAt] = row as [
+  const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt] = row as [
     number,
     number,
+    string,
     Place["state"],
     string | null,
     number,
     number,
     number,
   ];
-  return { no, version, state, user, activeMinute, stateSince, sweepAt };
+  return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt };
 }
 
 /** The size of the data in such a row as {@link entryOf} takes. */

@@ -49,14 +49,15 @@ export function prepareAll(database: DatabaseSync): Statements {
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
   return {
     place: arrays(`
-      select no, version, state, user, active_minute, state_since, sweep_at from sessions where tenant = ? and id = ?`),
+      select no, version, commit_id, state, user, active_minute, state_since, sweep_at from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
-      insert into sessions (tenant, id, agent, created_at, version, last_activity_at, expires_at, data,
+      insert into sessions (tenant, id, agent, created_at, version, commit_id, last_activity_at, expires_at, data,
         state, user, active_minute, state_since, sweep_at)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     updateSession: sql(`
-      update sessions set agent = ?, created_at = ?, version = ?, last_activity_at = ?, expires_at = ?, data = ?
+      update sessions set agent = ?, created_at = ?, version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?,
+        data = ?
       where no = ?`),
     updateIndexed: sql(`
       update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),

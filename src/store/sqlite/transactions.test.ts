@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { identityOf } from "../../domain/change.ts";
 import { systemClock } from "../../clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
 import { Patience } from "./patience.ts";
@@ -59,11 +60,12 @@ test("commit-is-whole: an error of our own leaves nothing and no transaction beh
 
 test("a session that is removed leaves no entry behind", async () => {
   const { database, store } = openBare();
-  const { record } = creation("gone", []);
-  await store.commit([[creation("gone", ["one", "two"])], [creation("kept", ["one"])]]);
+  const gone = creation("gone", ["one", "two"]);
+  const { record } = gone;
+  await store.commit([[gone], [creation("kept", ["one"])]]);
   assert.ok(record);
   await store.commit([
-    [{ key: { tenant: "default", id: "gone" }, expected: record.version, record: null, splices: [], claims: [] }],
+    [{ key: { tenant: "default", id: "gone" }, expected: identityOf(record), record: null, splices: [], claims: [] }],
   ]);
   assert.deepEqual([countOf(database, "sessions"), countOf(database, "entries")], [1, 1]);
   await store.close();

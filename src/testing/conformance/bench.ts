@@ -98,7 +98,9 @@ const everything = { from: 1, to: Number.MAX_SAFE_INTEGER, limit: 500 };
 export async function see(store: Store, key: SessionKey, logs: readonly LogName[]): Promise<Seen | undefined> {
   const { tenant, id } = key;
   const tails = logs.map((log) => ({ log, last: everything.limit }));
-  const [loaded] = await store.load([{ key: { tenant, id }, tails }]);
+  const {
+    sessions: [loaded],
+  } = await store.load([{ key: { tenant, id }, tails }]);
   const seen: Record<string, readonly Entry[]> = {};
   for (const [index, log] of logs.entries()) {
     const range = { log, ...everything, order: "ascending" } as const;

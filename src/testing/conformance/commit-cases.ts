@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Change } from "../../domain/change.ts";
 import { removeSession } from "../../domain/lifecycle.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { Identity, SessionRecord } from "../../domain/record.ts";
 import type { Outcome } from "../../store/store.ts";
-import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
+import { creationOf, sampleCommitId, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, see, type Bench, type Check } from "./bench.ts";
 
 export function commitCases(check: Check): void {
@@ -59,15 +59,32 @@ export function commitCases(check: Check): void {
   pairCases(check);
 }
 
+/** What no record of these cases ever was. */
+const never: Identity = { version: 9, commitId: "never" };
+
 function staleCases(check: Check): void {
-  const stale: readonly [string, (standing: number) => number][] = [
-    ["an older version", (version) => version - 1],
-    ["a newer version", (version) => version + 1],
-    ["no record at all", () => 0],
-    ["a much newer version", () => Number.MAX_SAFE_INTEGER - 1],
+  const stale: readonly [string, (standing: Identity) => Identity | null][] = [
+    ["an older version", ({ version, commitId }) => ({ version: version - 1, commitId })],
+    ["a newer version", ({ version, commitId }) => ({ version: version + 1, commitId })],
+    ["no record at all", () => null],
+    ["a much newer version", ({ commitId }) => ({ version: Number.MAX_SAFE_INTEGER - 1, commitId })],
   ];
-  for (const [what, expectedOf] of stale) {
-    check(`stale-version-writes-nothing: a change that expects ${what} is a conflict`, async (bench) => {
+  // The same number in a store that was restored from a backup.
+  const foreign: typeof stale = [
+    ["the version with another commit id", ({ version }) => ({ version, commitId: sampleCommitId() })],
+    ["the version with an empty commit id", ({ version }) => ({ version, commitId: "" })],
+    ["the version with a commit id that goes on", ({ version, commitId }) => ({ version, commitId: `${commitId}0` })],
+    [
+      "the version with a commit id in capitals",
+      ({ version, commitId }) => ({ version, commitId: commitId.toUpperCase() }),
+    ],
+  ];
+  const unfit = [
+    ...stale.map((one) => ["stale-version-writes-nothing", ...one] as const),
+    ...foreign.map((one) => ["another-commit-id-writes-nothing", ...one] as const),
+  ];
+  for (const [invariant, what, expectedOf] of unfit) {
+    check(`${invariant}: a change that expects ${what} is a conflict`, async (bench) => {
       const { store } = bench;
       const standing = await standingSession(bench);
       const before = await see(store, keyOf(standing), ["turns", "events"]);
@@ -76,7 +93,7 @@ function staleCases(check: Check): void {
         splices: [sampleSplice("turns", 1, ["usurped"]), sampleSplice("events", 1, [])],
         claims: [{ log: "turns", key: "usurper" }],
       });
-      const change: Change = { ...fitting, expected: expectedOf(standing.version) };
+      const change: Change = { ...fitting, expected: expectedOf(standing) };
       assert.deepEqual(await refuse(store, change), standing);
       assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
       // The same change lands where it fits, so nothing else was wrong with it.
@@ -103,6 +120,49 @@ function staleCases(check: Check): void {
     assert.deepEqual(await refuse(store, stale), standing);
     assert.equal(await refuse(store, removeSession(bench.record({ id: "none" }))), undefined);
     assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
+  });
+
+  check(
+    "another-commit-id-writes-nothing: a removal of the version with another commit id is a conflict",
+    async (bench) => {
+      const { store } = bench;
+      const standing = await standingSession(bench);
+      const before = await see(store, keyOf(standing), ["turns", "events"]);
+      assert.deepEqual(await refuse(store, removeSession({ ...standing, commitId: sampleCommitId() })), standing);
+      assert.deepEqual(await see(store, keyOf(standing), ["turns", "events"]), before);
+      assert.deepEqual(await commitOne(store, removeSession(standing)), { status: "ok" });
+    },
+  );
+
+  check("another-commit-id-writes-nothing: in a batch and in a transaction as alone", async (bench) => {
+    const { store } = bench;
+    const records: SessionRecord[] = [];
+    for (const id of ["a", "b", "c", "d"]) records.push(await land(store, creationOf(bench.record({ id }))));
+    const [a, b, c, d] = records;
+    assert.ok(a && b && c && d);
+    const foreignTo = (record: SessionRecord): Change => stepOf({ ...record, commitId: sampleCommitId() });
+    const outcomes = await store.commit([[foreignTo(a)], [stepOf(b)], [stepOf(c), foreignTo(d)]]);
+    assert.deepEqual(outcomes, [
+      { status: "conflict", current: a },
+      { status: "ok" },
+      { status: "conflict", current: d },
+    ]);
+    const { sessions } = await store.load(records.map((record) => ({ key: keyOf(record), tails: [] })));
+    assert.deepEqual(
+      sessions.map((one, index) => one && one.record.version - (records[index]?.version ?? 0)),
+      [0, 1, 0, 0],
+    );
+  });
+
+  check("another-commit-id-writes-nothing: a session that was removed and created anew is another", async (bench) => {
+    const { store } = bench;
+    const first = await land(store, creationOf(bench.record({ id: "again" })));
+    assert.deepEqual(await commitOne(store, removeSession(first)), { status: "ok" });
+    const second = await land(store, creationOf(bench.record({ id: "again" })));
+    assert.equal(second.version, first.version, "though its version is the same");
+    assert.deepEqual(await refuse(store, stepOf(first)), second);
+    assert.deepEqual(await refuse(store, removeSession(first)), second);
+    await land(store, stepOf(second));
   });
 
   check(
@@ -142,7 +202,7 @@ function batchCases(check: Check): void {
     const outcomes = await store.commit([
       [stepOf(first, { ...more, claims: [{ log: "turns", key: "taken" }] })],
       [stepOf(second, more)],
-      [{ ...stepOf(third, more), expected: 7 }],
+      [{ ...stepOf(third, more), expected: never }],
       [creationOf(bench.record({ id: "fourth" }), { splices })],
     ]);
     assert.deepEqual(
@@ -173,7 +233,7 @@ function batchCases(check: Check): void {
       (record) => [creationOf(record, { splices: keyed }), { status: "ok" }],
       (record) => [stepOf(record, { ...append, claims: [{ log: "turns", key: "l" }] }), { status: "ok" }],
       (record) => [
-        { ...stepOf(record, append), expected: 9 },
+        { ...stepOf(record, append), expected: never },
         { status: "conflict", current: record },
       ],
       (record) => [
@@ -190,7 +250,7 @@ function batchCases(check: Check): void {
       ),
       planned.map(([, outcome]) => outcome),
     );
-    const loaded = await store.load(
+    const { sessions: loaded } = await store.load(
       records.map((record) => ({ key: keyOf(record), tails: [{ log: "turns", last: 10 }] })),
     );
     for (const [index, session] of loaded.entries()) {
@@ -216,7 +276,7 @@ function pairCases(check: Check): void {
   });
 
   const partners: readonly [string, (record: SessionRecord) => Change][] = [
-    ["is stale", (record) => ({ ...stepOf(record), expected: 5 })],
+    ["is stale", (record) => ({ ...stepOf(record), expected: never })],
     ["should be the first", (record) => creationOf(record)],
     ["claims a key that stands", (record) => stepOf(record, { claims: [{ log: "turns", key: "k" }] })],
   ];
@@ -245,7 +305,7 @@ function pairCases(check: Check): void {
     const { store } = bench;
     const a = await land(store, creationOf(bench.record({ id: "a" })));
     const b = await land(store, creationOf(bench.record({ id: "b" })));
-    const stale = (record: SessionRecord): Change => ({ ...stepOf(record), expected: 5 });
+    const stale = (record: SessionRecord): Change => ({ ...stepOf(record), expected: never });
     assert.deepEqual(await refuse(store, stale(a), stale(b)), a);
     assert.deepEqual(await refuse(store, stale(b), stale(a)), b);
     assert.equal(await refuse(store, stepOf(bench.record({ id: "c" })), stale(a)), undefined);
@@ -257,7 +317,7 @@ function pairCases(check: Check): void {
     const b = await land(store, creationOf(bench.record({ id: "b", tenant: `${bench.tenant} other` })));
     const c = await land(store, creationOf(bench.record({ id: "c" })));
     const d = bench.record({ id: "d", tenant: `${bench.tenant}\u0001inner` });
-    const unfit = [stepOf(a), removeSession(b), { ...stepOf(c), expected: 5 }, creationOf(d)];
+    const unfit = [stepOf(a), removeSession(b), { ...stepOf(c), expected: never }, creationOf(d)];
     assert.deepEqual(await commitOne(store, ...unfit), { status: "conflict", current: c });
     assert.deepEqual(await see(store, keyOf(b), []), { record: b, logs: {} });
     assert.equal(await see(store, keyOf(d), []), undefined);
@@ -274,12 +334,12 @@ function pairCases(check: Check): void {
     );
     assert.ok(a && b && c && d && e);
     const outcomes = await store.commit([
-      [stepOf(a), { ...stepOf(b), expected: 5 }],
+      [stepOf(a), { ...stepOf(b), expected: never }],
       [stepOf(c), stepOf(d)],
       [stepOf(e)],
     ]);
     assert.deepEqual(outcomes, [{ status: "conflict", current: b }, { status: "ok" }, { status: "ok" }]);
-    const loaded = await store.load([a, b, c, d, e].map((one) => ({ key: keyOf(one), tails: [] })));
+    const { sessions: loaded } = await store.load([a, b, c, d, e].map((one) => ({ key: keyOf(one), tails: [] })));
     assert.deepEqual(
       loaded.map((one) => one && one.record.version - a.version),
       [0, 0, 1, 1, 1],

@@ -18,9 +18,10 @@ export function keyCases(check: Check): void {
     // The very same change again, as after a lost answer: its version is stale, yet it is a duplicate.
     assert.deepEqual(await duplicate(store, first), sampleEntries(2, [{ key: "k", value: "the first" }])[0]);
     // The key with other content on the version that stands, on an older one and on one that never was.
-    for (const expected of [after.version, 1, 0, 99]) {
+    const { commitId } = after;
+    for (const expected of [after, record, null, { version: 99, commitId }, { ...after, commitId: "another" }]) {
       const retry = { ...append(after, "k", "another"), expected };
-      assert.equal((await duplicate(store, retry)).seq, 2, `expecting version ${expected}`);
+      assert.equal((await duplicate(store, retry)).seq, 2, `expecting ${expected?.version} ${expected?.commitId}`);
     }
     assert.deepEqual(await see(store, keyOf(record), ["turns"]), before);
   });
@@ -101,7 +102,7 @@ export function keyCases(check: Check): void {
       ],
     });
     assert.equal((await duplicate(store, two)).data, '"stands"');
-    const stale: Change = { ...stepOf(other), expected: 4 };
+    const stale: Change = { ...stepOf(other), expected: { version: 4, commitId: other.commitId } };
     const last = await commitOne(store, stale, append(record, "k", "again"));
     assert.equal(last.status, "duplicate", "also behind a change that conflicts");
     // The other claim was not taken.

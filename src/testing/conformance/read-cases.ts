@@ -62,7 +62,9 @@ export function readCases(check: Check): void {
         { log: "turns", last: 9, bytesMax },
         { log: "turns", last: 2 },
       ];
-      const [loaded] = await bench.store.load([{ key: keyOf(record), tails }]);
+      const {
+        sessions: [loaded],
+      } = await bench.store.load([{ key: keyOf(record), tails }]);
       assert.deepEqual(
         loaded?.tails.map((entries) => entries.map(({ seq }) => seq)),
         [descending.toReversed(), [4, 5]],
@@ -97,12 +99,12 @@ export function readCases(check: Check): void {
     const ids = ["b", "a", "d", "c"];
     for (const id of ids) await land(store, creationOf(bench.record({ id })));
     const asked = ["c", "nobody", "a", "b", "a", "nobody either", "d"];
-    const loaded = await store.load(asked.map((id) => ({ key: { tenant, id }, tails: [] })));
+    const { sessions: loaded } = await store.load(asked.map((id) => ({ key: { tenant, id }, tails: [] })));
     assert.deepEqual(
       loaded.map((one) => one?.record.id),
       ["c", undefined, "a", "b", "a", undefined, "d"],
     );
-    assert.deepEqual(await store.load([]), []);
+    assert.deepEqual((await store.load([])).sessions, []);
   });
 
   check("load-is-one-moment: tails come in the order asked for, each ascending", async (bench) => {
@@ -117,7 +119,9 @@ export function readCases(check: Check): void {
       { log: "turns", last: 1 },
       { log: "turns", last: 99 },
     ];
-    const [loaded] = await store.load([{ key: keyOf(record), tails }]);
+    const {
+      sessions: [loaded],
+    } = await store.load([{ key: keyOf(record), tails }]);
     assert.deepEqual(
       loaded?.tails.map((entries) => entries.map(({ seq }) => seq)),
       [[2, 3], [8, 9, 10], [], [], [10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
@@ -139,7 +143,7 @@ export function readCases(check: Check): void {
       key: { tenant, id },
       tails: [{ log: index % 2 === 0 ? "turns" : "events", last: (index % 3) + 1 }],
     }));
-    for (const [index, one] of (await store.load(requests)).entries()) {
+    for (const [index, one] of (await store.load(requests)).sessions.entries()) {
       const length = index % 5;
       const last = index % 2 === 0 ? Math.min(length, (index % 3) + 1) : 0;
       assert.deepEqual(
@@ -149,13 +153,14 @@ export function readCases(check: Check): void {
     }
   });
 
-  check("load-is-one-moment: the store tells its time", async (bench) => {
-    const { store } = bench;
-    const record = await land(store, creationOf(bench.record({ id: "timed" })));
+  check("load-tells-the-time: whatever is found, and where nothing is", async (bench) => {
+    const { store, tenant } = bench;
+    const key = keyOf(await land(store, creationOf(bench.record({ id: "timed" }))));
+    const nobody = { tenant, id: "nobody" };
     const times: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const [loaded] = await store.load([{ key: keyOf(record), tails: [] }]);
-      times.push(loaded?.now ?? Number.NaN, (await store.instances([])).now);
+    for (const keys of [[key], [], [nobody], [key, nobody], [nobody, key]]) {
+      const { now } = await store.load(keys.map((one) => ({ key: one, tails: [] })));
+      times.push(now, (await store.instances([])).now);
     }
     assert.ok(
       times.every((time) => Number.isSafeInteger(time) && time > 0),

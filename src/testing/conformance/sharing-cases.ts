@@ -34,7 +34,9 @@ export function sharingCases(check: Check): void {
     const key = keyOf(record);
     const tails = ["turns", "chunks"].map((log) => ({ log, last: 100 }));
     await during(writing, async () => {
-      const [loaded] = await reader.load([{ key, tails }]);
+      const {
+        sessions: [loaded],
+      } = await reader.load([{ key, tails }]);
       assert.ok(loaded);
       const { version, heads } = loaded.record;
       const [turns, chunks] = loaded.tails;
@@ -145,7 +147,7 @@ export function sharingCases(check: Check): void {
       assert.deepEqual([a.agent, b.agent], [won, won]);
       assert.deepEqual(
         [a, b],
-        plans[0]!.map(({ record }) => ({ ...record, agent: won })),
+        [a, b].map(({ id }) => plans.flat().find(({ key, record }) => key.id === id && record?.agent === won)?.record),
       );
     }
   });
@@ -183,7 +185,7 @@ export function sharingCases(check: Check): void {
       records = plan.map(([change]) => change!.record!);
     }
     const tails = [{ log: "turns", last: 9 }];
-    for (const one of await right.load(records.map((record) => ({ key: keyOf(record), tails }))))
+    for (const one of (await right.load(records.map((record) => ({ key: keyOf(record), tails })))).sessions)
       assert.deepEqual(
         one?.tails[0]?.map(({ seq }) => seq),
         [1, 2, 3, 4, 5],

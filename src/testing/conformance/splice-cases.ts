@@ -107,7 +107,7 @@ export function spliceCases(check: Check): void {
     // The record speaks of turns that are not its own.
     await land(store, { ...creation, record: { ...creation.record, heads: fields.heads } });
     const load = async (last: number): Promise<unknown> =>
-      (await store.load([{ key: keyOf(born), tails: [{ log: "turns", last }] }]))[0]?.tails[0];
+      (await store.load([{ key: keyOf(born), tails: [{ log: "turns", last }] }])).sessions[0]?.tails[0];
     assert.deepEqual(await load(10), []);
     const range = { log: "turns", from: 4, to: 100, limit: 100 } as const;
     assert.deepEqual(await store.read(keyOf(born), { ...range, order: "ascending" }), []);
@@ -145,7 +145,9 @@ export function spliceCases(check: Check): void {
       const parent = seq === 1 ? null : { id: "parent", at: seq - 1, born: 1 };
       record = await land(store, { ...stepOf(record, { fields: { parent } }), splices });
       const key = keyOf(record);
-      const [loaded] = await store.load([{ key, tails: [{ log: "turns", last: 10 }] }]);
+      const {
+        sessions: [loaded],
+      } = await store.load([{ key, tails: [{ log: "turns", last: 10 }] }]);
       assert.deepEqual(
         loaded?.tails[0]?.map((entry) => [entry.seq, JSON.parse(entry.data)]),
         ["a", "b", "c", "d", "e", "f"].map((value, index) => [index + 1, value]).slice(seq - 1),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { identityOf } from "../../domain/change.ts";
 import { encode, type Value } from "../../domain/codec.ts";
 import type { Splice } from "../../domain/entry.ts";
 import type { SessionRecord } from "../../domain/record.ts";
@@ -291,7 +292,7 @@ export function tallyCases(check: Check): void {
       bench.store,
       stepOf(first, { splices: [{ log: "turns", from: 2, entries: [entryOfTurn(turnOf({ seq: 2 }))] }] }),
     );
-    await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
+    await bench.store.commit([[{ key: gone, expected: identityOf(gone), record: null, splices: [], claims: [] }]]);
     const { turns, sessions } = await tallied(bench);
     assert.equal(turns.turns, 2);
     assert.equal(sessions.states.active, 1);
@@ -356,7 +357,7 @@ export function tallyCases(check: Check): void {
     await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
     const gone = await land(bench.store, sessionOf(bench, { id: "c" }, [{}]));
     await land(bench.store, stepOf(first, { splices: [{ log: "turns", from: 2, entries: [] }] }));
-    await bench.store.commit([[{ key: gone, expected: gone.version, record: null, splices: [], claims: [] }]]);
+    await bench.store.commit([[{ key: gone, expected: identityOf(gone), record: null, splices: [], claims: [] }]]);
     assert.deepEqual(await bench.store.inspect(), []);
   });
 

@@ -68,7 +68,9 @@ export function valueCases(check: Check): void {
     }));
     await land(store, creationOf(record, { splices }));
     const keyed = { seq: texts.length + 1, key: "k", at: sampleAt, data: encode(Uint8Array.of(1)) };
-    const [loaded] = await store.load([{ key: keyOf(record), tails: [] }]);
+    const {
+      sessions: [loaded],
+    } = await store.load([{ key: keyOf(record), tails: [] }]);
     assert.ok(loaded);
     await land(store, stepOf(loaded.record, { splices: [{ log: "archive", from: keyed.seq, entries: [keyed] }] }));
     const all = [...texts, keyed.data];
@@ -119,11 +121,11 @@ export function valueCases(check: Check): void {
       {
         state: "ended",
         cancel: { turn: 3, at: sampleAt },
-        lease: { instance: "i", fence: 4, acquiredAt: 1, expiresAt: null },
+        lease: { instance: "i", fence: 4, commitId: "c", acquiredAt: 1, expiresAt: null },
       },
       {
         state: "archived",
-        lease: { instance: "i", fence: most, acquiredAt: most, expiresAt: most },
+        lease: { instance: "i", fence: most, commitId: "c", acquiredAt: most, expiresAt: most },
         waiters: ["a", "b", "a\u0000b"].map((ticket) => ({ ticket, instance: "😀", until: most })),
         counters: {
           turns: most,
@@ -167,7 +169,9 @@ export function valueCases(check: Check): void {
     await land(store, creationOf(record, { splices: [{ log: "turns", from: 1, entries }] }));
     const before = await see(store, keyOf(record), ["turns"]);
     const tails = [{ log: "turns", last: 1 }];
-    const [handedOut] = await store.load([{ key: keyOf(record), tails }]);
+    const {
+      sessions: [handedOut],
+    } = await store.load([{ key: keyOf(record), tails }]);
     metadata.list.push(3);
     metadata.at.setTime(6);
     Object.assign(entries[0]!, { data: '"after"' });

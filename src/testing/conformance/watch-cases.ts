@@ -10,10 +10,11 @@ export function watchCases(check: Check): void {
     const record = bench.record({ id: "watched" });
     let woken = 0;
     const stop = store.watch(keyOf(record), () => woken++);
+    const change = stepOf(record);
     const steps: [string, () => Promise<unknown>][] = [
       ["creation", () => land(store, creationOf(record))],
-      ["change", () => land(store, stepOf(record))],
-      ["removal", () => commitOne(store, removeSession(stepOf(record).record!))],
+      ["change", () => land(store, change)],
+      ["removal", () => commitOne(store, removeSession(change.record!))],
     ];
     for (const [name, step] of steps) {
       const before = woken;

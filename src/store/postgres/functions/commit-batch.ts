@@ -1,8 +1,8 @@
 import { quoteBody } from "../names.ts";
-import { change, claim, planOnce, row, takeNumber } from "./parts.ts";
+import { change, claim, planOnce, row, takeNumber, unfit } from "./parts.ts";
 
 /**
- * `commit_batch` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction of
+ * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction of
  * the server. Within it every step sees what was committed before the step began, so what is judged after a row was
  * locked is judged on that row's newest version.
  *
@@ -11,7 +11,7 @@ import { change, claim, planOnce, row, takeNumber } from "./parts.ts";
  * waits for the first, changes nothing and is told what the first one did, however far the sessions have moved since.
  *
  * Races with other writers of a session:
- * - an update finds another version, also when it had to wait for the row: it is refused, and its log entries with it;
+ * - an update finds another version or commit id, also when it had to wait for the row: it is refused, and its log entries with it;
  * - an insert finds that somebody else was faster: refused likewise;
  * - entries are only ever written by who has the session's row, so they race with nobody.
  * Changes come sorted by key, and rows that stand are locked before new ones are inserted, so that two batches never
@@ -19,7 +19,7 @@ import { change, claim, planOnce, row, takeNumber } from "./parts.ts";
  */
 export function commitBatch(schema: string): string {
   return `
-create function ${schema}.commit_batch(
+create function ${schema}.commit_transactions(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _splices json, _entries json, _claims json, _locks boolean
 ) returns json language plpgsql ${planOnce}
@@ -67,18 +67,19 @@ ${takeNumber(schema)}
     left join lateral (
       select found.* from ${schema}.sessions found where found.tenant = change.tenant and found.id = change.id limit 1
     ) session on true
-    where coalesce(session.version, 0) <> change.expected;
+    where ${unfit};
   end if;
 
   if _updates is not null then
     for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
       continue when _change.n = any (_refused);
       update ${schema}.sessions session set
-        version = _change.version, state = _change.state, agent = _change.agent, user_id = _change.user_id,
-        created_at = _change.created_at, last_activity_at = _change.last_activity_at,
+        version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
+        user_id = _change.user_id, created_at = _change.created_at, last_activity_at = _change.last_activity_at,
         active_minute = _change.active_minute, state_since = _change.state_since, expires_at = _change.expires_at,
         sweep_at = _change.sweep_at, data = _change.data
-      where session.tenant = _change.tenant and session.id = _change.id and session.version = _change.expected;
+      where session.tenant = _change.tenant and session.id = _change.id
+        and session.version = _change.expected_version and session.commit_id = _change.expected_commit;
       if not found then _refused := _refused || _change.n; end if;
     end loop;
   end if;
@@ -87,11 +88,11 @@ ${takeNumber(schema)}
     for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}) loop
       continue when _change.n = any (_refused);
       insert into ${schema}.sessions (
-        tenant, id, version, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
+        tenant, id, version, commit_id, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
         expires_at, sweep_at, data
       ) values (
-        _change.tenant, _change.id, _change.version, _change.state, _change.agent, _change.user_id, _change.created_at,
-        _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
+        _change.tenant, _change.id, _change.version, _change.commit_id, _change.state, _change.agent, _change.user_id,
+        _change.created_at, _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
         _change.data
       ) on conflict do nothing;
       if not found then
@@ -136,5 +137,5 @@ ${takeNumber(schema)}
 
   if cardinality(_refused) = 0 then return null; end if;
   update ${schema}.lanes lane set refused = _refused where lane.id = _lane;
-  return ${schema}.refusals(_refused, _updates, _creates, _removals, _claims);
+  return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims);
 end`;

@@ -11,59 +11,37 @@ export function bytesUpTo(column: string, order: string): string {
 }
 
 /**
- * `load_sessions` gives the records asked for, and for each log the last entries, all from one snapshot: that of the
- * statement that calls it, for the function is stable. A record comes as a row without `tail`, its columns in `data`.
+ * `load_records` gives the store's time as a row of its own, the records asked for, and for each log the last entries, all
+ * from one snapshot: that of the statement that calls it, for the function is stable. A record comes as a row without
+ * `tail`, its columns in `data`; the time as one without `request`.
  */
 export function loadSessions(schema: string): string {
-  return `
-create function ${definition(schema, { tail: tailOf(schema, "last.data") })}`;
-}
-
-/** The same once entries may be bytes. */
-export function loadSessionsWithBytes(schema: string): string {
-  return `
-create or replace function ${definition(schema, {
-    tail: tailOf(schema, `${schema}.entry_text(last.data, last.bytes) as data`),
-  })}`;
-}
-
-/** The same once a tail may be bounded by bytes; without `bytes_max`, as earlier versions call it, it is not. */
-export function loadSessionsWithinBytes(schema: string): string {
   const bySeq = "order by last.seq desc";
-  const tail = `
-      select sized.seq, sized.key, sized.at, ${schema}.entry_text(sized.data, sized.bytes) as data from (
-        select last.*, ${bytesUpTo("last.data", bySeq)} as up_to from ${schema}.entries last
-        where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
-        ${bySeq} limit wanted.last
-      ) sized
-      where wanted.bytes_max is null or sized.up_to <= wanted.bytes_max or sized.up_to = octet_length(sized.data)`;
-  return `
-create or replace function ${definition(schema, { tail, asked: ", bytes_max bigint" })}`;
-}
-
-function tailOf(schema: string, data: string): string {
-  return `
-      select last.seq, last.key, last.at, ${data} from ${schema}.entries last
-      where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
-      order by last.seq desc limit wanted.last`;
-}
-
-function definition(schema: string, { tail, asked = "" }: { readonly tail: string; readonly asked?: string }): string {
   const body = `
 begin
   return query
-    select wanted.request, null::int, null::bigint, null::text, ${nowMs}, ${recordJson("session")}::text
+    select null::int, null::int, null::bigint, null::text, ${nowMs}, null::text
+    union all
+    select wanted.request, null::int, null::bigint, null::text, null::bigint, ${recordJson("session")}::text
     from json_to_recordset(_sessions) as wanted(request int, tenant text, id text)
     cross join lateral (
       select found.* from ${schema}.sessions found where found.tenant = wanted.tenant and found.id = wanted.id limit 1
     ) session
     union all
     select wanted.request, wanted.tail, entry.seq, entry.key, entry.at, entry.data
-    from json_to_recordset(_tails) as wanted(request int, tail int, tenant text, id text, log text, last bigint${asked})
-    cross join lateral (${tail}
+    from json_to_recordset(_tails)
+      as wanted(request int, tail int, tenant text, id text, log text, last bigint, bytes_max bigint)
+    cross join lateral (
+      select sized.seq, sized.key, sized.at, ${schema}.entry_text(sized.data, sized.bytes) as data from (
+        select last.*, ${bytesUpTo("last.data", bySeq)} as up_to from ${schema}.entries last
+        where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
+        ${bySeq} limit wanted.last
+      ) sized
+      where wanted.bytes_max is null or sized.up_to <= wanted.bytes_max or sized.up_to = octet_length(sized.data)
     ) entry;
 end`;
-  return `${schema}.load_sessions(_sessions json, _tails json)
+  return `
+create function ${schema}.load_records(_sessions json, _tails json)
 returns table (request int, tail int, seq bigint, key text, at bigint, data text)
 language plpgsql stable ${planOnce}
 as ${quoteBody(body)};`;

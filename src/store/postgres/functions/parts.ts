@@ -14,11 +14,14 @@ export const planOnce = `
   set enable_mergejoin = off`;
 
 /** A change in a batch: the number of its transaction, its place in that, where it applies. */
-export const change = "n int, place int, tenant text, id text, expected bigint";
+export const change = "n int, place int, tenant text, id text, expected_version bigint, expected_commit text";
+/** Whether a change fits the session that stands, or that none does: then both are null. */
+export const unfit =
+  "(session.version, session.commit_id) is distinct from (change.expected_version, change.expected_commit)";
 /** A key that a transaction brings, in the order of the claims. */
 export const claim = "n int, place int, tenant text, id text, log text, key text";
 /** The other columns of a session. */
-export const row = `version bigint, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
+export const row = `version bigint, commit_id text, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
       active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text`;
 
 /**

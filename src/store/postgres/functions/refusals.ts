@@ -1,14 +1,14 @@
 import { quoteBody } from "../names.ts";
 import { recordJson } from "../record-json.ts";
-import { change, claim, planOnce } from "./parts.ts";
+import { change, claim, planOnce, unfit } from "./parts.ts";
 
 /**
- * `refusals` tells why transactions were refused, as things stand now, which may be later than when they were judged:
- * the entries that bear claimed keys, and for each change whether its version fits and the record that stands.
+ * `refusal_reasons` tells why transactions were refused, as things stand now, which may be later than when they were judged:
+ * the entries that bear claimed keys, and for each change whether it fits and the record that stands.
  */
 export function refusals(schema: string): string {
   return `
-create function ${schema}.refusals(_refused int[], _updates json, _creates json, _removals json, _claims json)
+create function ${schema}.refusal_reasons(_refused int[], _updates json, _creates json, _removals json, _claims json)
 returns json language plpgsql ${planOnce}
 as ${quoteBody(body(schema))};`;
 }
@@ -30,7 +30,7 @@ begin
     'conflicts', (
       select json_agg(json_build_object(
         'n', change.n,
-        'fits', coalesce(session.version, 0) = change.expected,
+        'fits', not (${unfit}),
         'current', case when session.id is not null then ${recordJson("session")} end
       ) order by change.n, change.place)
       from (
