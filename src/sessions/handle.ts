@@ -202,6 +202,8 @@ export class Handle {
     rule: Rule,
     { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
   ): Promise<Written> {
+    // The record may come from a list, which does not tell the time.
+    await this.core.hearTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       if (this.#retired) {

@@ -103,11 +103,11 @@ test("in a schema that nobody touched there is nothing to find: fresh, migrated 
 const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] = [
   ["drop index perdure.sessions_due", /^index sessions_due is missing$/, true],
   ["drop index perdure.entries_by_key", /^index entries_by_key is missing$/, true],
-  ["drop function perdure.load_sessions", /^function load_sessions is missing$/, true],
+  ["drop function perdure.load_records", /^function load_records is missing$/, true],
   ["drop function perdure.entry_text", /^function entry_text is missing$/, true],
   [
-    "alter function perdure.commit_change reset lock_timeout",
-    /^function commit_change is not as this version makes it$/,
+    "alter function perdure.commit_update reset lock_timeout",
+    /^function commit_update is not as this version makes it$/,
     true,
   ],
   [
@@ -280,7 +280,7 @@ test("perdure doctor tells of the schema without changing it, and mends it when 
 
 test("a schema in which no session can be read is one finding, not one of each session", async () => {
   for (const sql of [
-    "drop function perdure.load_sessions",
+    "drop function perdure.load_records",
     "drop function perdure.entry_text cascade",
     "alter table perdure.entries drop column bytes cascade",
     "drop table perdure.instances",
@@ -305,12 +305,12 @@ test("a schema in which no session can be read is one finding, not one of each s
   const url = await database();
   await query(
     url,
-    "drop view perdure.usage_by_day; drop index perdure.sessions_due; drop function perdure.commit_change",
+    "drop view perdure.usage_by_day; drop index perdure.sessions_due; drop function perdure.commit_update",
   );
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const looked = await place.run(["doctor"]);
   assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions looked at, 3 things are wrong\n"]);
-  await query(url, "drop function perdure.load_sessions");
+  await query(url, "drop function perdure.load_records");
   const told = await place.run(["doctor"]);
   assert.match(told.stderr, /^0 sessions looked at, 4 things are wrong, no session can be read until /);
 });

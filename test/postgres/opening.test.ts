@@ -187,7 +187,7 @@ test("a schema of a newer version is refused where it breaks this one, and only 
   await failsWith({ url }, "store_schema_newer", new RegExp(`schema ${known + 2}.*up to ${known}`));
   await assert.rejects(migratePostgres({ url }), (error) => hasCode(error, "store_schema_newer"));
   // A breaking step renames what older programs call: one that is running stops, and says why.
-  await query(url, "alter function perdure.commit_batch rename to commit_batch_3");
+  await query(url, "alter function perdure.commit_transactions rename to commit_batch_3");
   await assert.rejects(running.commit([[creationOf(sampleRecord({ id: "late" }))]]), (error) =>
     hasCode(error, "store_schema_newer"),
   );
@@ -197,10 +197,10 @@ test("a schema of a newer version is refused where it breaks this one, and only 
 test("a function that somebody dropped is missed, and named", async () => {
   const url = await emptyDatabase();
   const store = await openPostgres({ url });
-  await query(url, "drop function perdure.load_sessions");
+  await query(url, "drop function perdure.load_records");
   await assert.rejects(
     store.load([{ key: sampleRecord(), tails: [] }]),
-    (error: Error) => hasCode(error, "store_invalid") && error.message.includes("load_sessions"),
+    (error: Error) => hasCode(error, "store_invalid") && error.message.includes("load_records"),
   );
   await store.close();
 });
