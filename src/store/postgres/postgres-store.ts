@@ -9,7 +9,6 @@ import type {
   FoundEvents,
   EventScan,
   InspectOptions,
-  Loaded,
   LoadRequest,
   Look,
   LogRange,
