@@ -28,7 +28,10 @@ export async function countingConflicts<T>(handle: Handle, work: () => Promise<T
   try {
     return await work();
   } catch (error) {
-    if (hasCode(error, "conflict")) handle.core.conflicts.count(handle, error.details);
+    if (hasCode(error, "conflict")) {
+      handle.refused();
+      handle.core.conflicts.count(handle, error.details);
+    }
     throw error;
   }
 }

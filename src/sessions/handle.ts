@@ -37,6 +37,11 @@ export type Written =
 
 /** A write that meets a newer record each time gives up after so many tries. */
 const attemptsDefault = 100;
+/** So many refusals in a row tell of contention. */
+const refusalsMin = 3;
+/** A writer under contention pauses for up to so long for each of its last refusals, and counts so many of them, ms. */
+const yieldMs = 4;
+const yieldsMax = 8;
 /** So many views from outside are remembered. */
 const staleViewsMax = 1000;
 /** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
@@ -58,6 +63,9 @@ export class Handle {
   #conflictSeen: number | undefined;
   /** What its owner has seen was said from outside, where others may say the same. */
   readonly #isGiven: boolean;
+  /** How often its owner was refused since its turns landed last, and how long it makes room for others for that. */
+  #refusals = 0;
+  #yields = 0;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -132,6 +140,26 @@ export class Handle {
   /** Know a record that was loaded elsewhere in this process, where it is newer. */
   learn(record: SessionRecord): void {
     if (record.version > this.#record.version) this.#record = record;
+  }
+
+  /** Its owner was told of a conflict. */
+  refused(): void {
+    this.#refusals++;
+  }
+
+  /** Turns of its owner have landed. */
+  landed(): void {
+    this.#yields = this.#refusals >= refusalsMin ? Math.min(this.#refusals, yieldsMax) : Math.max(0, this.#yields - 1);
+    this.#refusals = 0;
+  }
+
+  /**
+   * Make room, before turns are written, for other writers of the session. A writer whose turn has just landed knows the
+   * newest version and needs one round trip; a refused one needs two, and would be refused for as long as the first goes
+   * on. So one that has been refused several times, and then succeeded, pauses for a moment before it writes again.
+   */
+  async makeRoom(): Promise<void> {
+    if (this.#yields > 0 && this.#refusals === 0) await this.core.pause(this.#yields * yieldMs);
   }
 
   /** Load the newest record, without counting it as seen. */

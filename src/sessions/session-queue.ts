@@ -15,7 +15,7 @@ const tickMs = 1000;
  * After each change a queue looks again sooner than the poller does, as most leases are short: after this time for the
  * first waiter, twice that for the second, and so on, ms; then after ever longer pauses, up to the longest one.
  */
-const lookMs = { first: 10, longest: 150 };
+const lookMs = { first: 5, longest: 150 };
 
 /** A place in the queue of one session. */
 export interface Place {

@@ -145,6 +145,7 @@ export class Session {
     const handle = this.#handle;
     const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
     return await handle.inOrder(async () => {
+      await handle.makeRoom();
       const written = await writeOnce(
         handle,
         wanted.key,
@@ -166,6 +167,7 @@ export class Session {
         return earlier;
       }
       if (written.status === "unchanged") throw new Error("an append changes something");
+      handle.landed();
       const { seq, at } = lastTurn(written.change);
       return { seq, at, ...wanted };
     });
