@@ -21,6 +21,11 @@ export interface Change {
   readonly splices: readonly Splice[];
   /** Keys that must not stand in the log yet. */
   readonly claims: readonly Claim[];
+  /**
+   * Only of a session that is created: the id of one of its tenant whose logs it takes over, all of them and as they stand. Its
+   * splices continue those logs. The same transaction changes the other session, whose logs are empty from there on.
+   */
+  readonly logsOf?: string;
 }
 
 /** What a change of this record expects to stand; null where the record stands for a session that is to be created. */

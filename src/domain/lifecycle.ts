@@ -256,24 +256,21 @@ export type Logs = ReadonlyMap<string, readonly Entry[]>;
 
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
- * that land together.
+ * that land together. The logs move to the archived session within the store, so the changes are small whatever the length of
+ * the logs. A session that shares turns of another one takes them over first.
  * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost, `session_forked`
  */
 export function restartSession(
   record: SessionRecord,
-  { session, archiveId, logs }: { session: NewSession; archiveId: string; logs: Logs },
+  { session, archiveId }: { session: NewSession; archiveId: string },
   context: Context,
 ): readonly [Change, Change] {
   // They would look for their first turns in the session that takes its place.
   guardForks(record, 0);
   guardLease(record, null, context);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
-  const archived = draftOf({ ...record, ...noRecord, id: archiveId, heads: {} }, firstVersion(context));
-  for (const [log, entries] of logs) {
-    // A log of events may have lost its beginning; a new log begins with 1.
-    const renumbered = entries.map((entry, index) => ({ ...entry, seq: index + 1 }));
-    splice(archived, log, 1, renumbered);
-  }
+  if (record.parent !== null) throw new RangeError(`session ${record.id} still shares turns of ${record.parent.id}`);
+  const archived = draftOf({ ...record, ...noRecord, id: archiveId }, firstVersion(context));
   set(archived, {
     state: nextState(record, "archive", context.now),
     stateSince: context.now,
@@ -281,16 +278,11 @@ export function restartSession(
     waiters: [],
     cancel: null,
     floor: null,
-    // Its logs are whole, the turns of a parent included.
-    parent: null,
   });
   tell(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record, context);
-  for (const log of Object.keys(record.heads)) {
-    if (!fresh.splices.has(log)) fresh.splices.set(log, { log, from: 1, entries: [] });
-  }
   tell(fresh, { type: "restarted", agent: session.agent, user: session.user, archive: archiveId }, context);
   // The fence never falls, or a holder from before could pass for the one of today.
   set(fresh, { fence: record.fence });
-  return [changeOf(archived), changeOf(fresh)];
+  return [{ ...changeOf(archived), logsOf: record.id }, changeOf(fresh)];
 }

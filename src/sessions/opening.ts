@@ -1,11 +1,9 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
-import { logsOf } from "../domain/archive.ts";
 import { parseBudget, type Budget } from "../domain/budget.ts";
 import type { Change, Transaction } from "../domain/change.ts";
 import { parseDuration, type Duration } from "../domain/duration.ts";
-import type { Entry, LogName } from "../domain/entry.ts";
 import { parseId, parseNewId, sortableId } from "../domain/ids.ts";
-import { createSession, restartSession, reviveSession, type Logs, type NewSession } from "../domain/lifecycle.ts";
+import { createSession, restartSession, reviveSession, type NewSession } from "../domain/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
 import { sessionIds } from "../domain/writer.ts";
@@ -13,9 +11,8 @@ import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { markShared } from "./fork-marks.ts";
-import { freeForks } from "./forks.ts";
+import { freeForks, ownSharedTurns } from "./forks.ts";
 import { Handle } from "./handle.ts";
-import { eachEntry } from "./log-reader.ts";
 import { parseMetadata } from "./metadata.ts";
 import { defaultAgent } from "./options.ts";
 
@@ -155,19 +152,18 @@ async function restart(handle: Handle, session: NewSession, beside: readonly Cha
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
   await handle.putInOrder();
   if (handle.record.forkedAt > 0) await freeForks(handle);
+  if (handle.record.parent !== null) {
+    await markShared(core, handle.record);
+    await ownSharedTurns(core, handle.record);
+    await handle.peek();
+    if (handle.record.parent !== null) return false;
+  }
   const { record } = handle;
   const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
   // What is kept has its turns under an id that no mark leads to yet.
   await markShared(core, record, { as: { ...record, id: archiveId } });
-  const logs = await wholeLogs(core, record);
-  const transaction: Transaction = restartSession(record, { session, archiveId, logs }, core.context());
+  const transaction: Transaction = restartSession(record, { session, archiveId }, core.context());
   return (await core.commit([...transaction, ...beside])).status === "ok";
-}
-
-async function wholeLogs(core: Core, record: SessionRecord): Promise<Logs> {
-  const logs = new Map<LogName, readonly Entry[]>();
-  for (const log of logsOf(record)) logs.set(log, await Array.fromAsync(eachEntry(core, record, log)));
-  return logs;
 }
 
 /** @throws SessionError `argument_invalid` */

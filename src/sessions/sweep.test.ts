@@ -326,10 +326,10 @@ test("past their retention events are forgotten, the session lives on, and a res
   assert.deepEqual(
     (await archived.events()).map(({ seq, type }) => [seq, type]),
     [
-      [1, "released"],
-      [2, "handed_off"],
-      [3, "released"],
-      [4, "archived"],
+      [252, "released"],
+      [253, "handed_off"],
+      [254, "released"],
+      [255, "archived"],
     ],
   );
   assert.equal(archived.info.counters.turns, 2);

@@ -76,7 +76,7 @@ class MemoryStore implements Store {
       const outcome = this.#judge(transaction);
       outcomes.push(outcome);
       if (outcome.status !== "ok") continue;
-      for (const change of transaction) landing.push([keyText(change.key), this.#apply(change)]);
+      for (const change of transaction) landing.push([keyText(change.key), this.#apply(change, transaction)]);
     }
     // Nothing can fail from here on, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
@@ -115,9 +115,11 @@ class MemoryStore implements Store {
   }
 
   /** The session after a change that fits. */
-  #apply({ key, record, splices }: Change): Kept | undefined {
+  #apply({ key, record, splices, logsOf }: Change, transaction: Transaction): Kept | undefined {
     if (record === null) return undefined;
-    const logs = new Map(this.#sessions.get(keyText(key))?.logs);
+    const gone = transaction.some((other) => other.logsOf === key.id && other.key.tenant === key.tenant);
+    const source = logsOf === undefined ? key : { tenant: key.tenant, id: logsOf };
+    const logs = new Map(gone ? [] : this.#sessions.get(keyText(source))?.logs);
     for (const { log, from, entries } of splices) {
       const before = logs.get(log) ?? [];
       const kept = before.slice(0, Math.max(0, from - (before[0]?.seq ?? from)));

@@ -32,6 +32,11 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       splices: change.splices.map((one) => ({ ...one, from: Math.min(one.from, one.entries[0]?.seq ?? one.from) })),
     })),
   ],
+  [
+    "leaves the logs with the session that gives them away",
+    "logs-move-whole",
+    mapChanges(({ logsOf: _, ...change }) => change),
+  ],
   ["keeps the old record", "commit-is-whole", keepsOldRecord],
   ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
   ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],

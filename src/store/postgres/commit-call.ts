@@ -73,7 +73,7 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
       continue;
     }
     const list = expected === null ? creates : updates;
-    list.push({ ...placed, ...columnsOf(record) });
+    list.push({ ...placed, ...columnsOf(record), ...(change.logsOf === undefined ? {} : { logs_of: change.logsOf }) });
     for (const { log, from, entries: added } of change.splices) {
       if (expected !== null) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });

@@ -112,8 +112,19 @@ export class SqliteStore implements Store {
       if (!fits(expected, place)) return { status: "conflict", current: this.#record(key) };
       places.push(place);
     }
+    for (const [index, change] of transaction.entries()) {
+      if (change.logsOf === undefined) continue;
+      const other = transaction.findIndex(({ key }) => key.id === change.logsOf && key.tenant === change.key.tenant);
+      // The rows of the logs carry the session's number, so they move with it.
+      [places[index], places[other]] = [this.#renamed(places[other], change.key.id), undefined];
+    }
     transaction.forEach((change, index) => this.#put(change, places[index]));
     return { status: "ok" };
+  }
+
+  #renamed(place: Place | undefined, id: string): Place | undefined {
+    if (place !== undefined) this.#sql.renameSession.run(id, place.no);
+    return place;
   }
 
   #put({ record, splices }: Change, place: Place | undefined): void {

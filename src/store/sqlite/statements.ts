@@ -8,6 +8,7 @@ export type Statements = Record<
   | "insertSession"
   | "updateSession"
   | "updateIndexed"
+  | "renameSession"
   | "removeSession"
   | "removeEntries"
   | "cutLog"
@@ -61,6 +62,7 @@ export function prepareAll(database: DatabaseSync): Statements {
       where no = ?`),
     updateIndexed: sql(`
       update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
+    renameSession: sql("update sessions set id = ? where no = ?"),
     removeSession: sql("delete from sessions where no = ?"),
     removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = +? and seq >= ?"),

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import type { Transaction } from "../../domain/change.ts";
 import type { Splice } from "../../domain/entry.ts";
 import { removeSession } from "../../domain/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record.ts";
 import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, see, type Check } from "./bench.ts";
 
@@ -165,6 +167,48 @@ export function spliceCases(check: Check): void {
       claims: [{ log: "turns", key: "b" }],
     });
     assert.equal((await commitOne(store, again)).status, "duplicate");
+  });
+
+  check("logs-move-whole: one session gives all its logs to another and begins anew, in one step", async (bench) => {
+    const { store } = bench;
+    const logs = ["turns", "events", "a-log-of-its-own"];
+    const values = [{ key: "k", value: "a" }, "b", "c"];
+    const born = await land(
+      store,
+      creationOf(bench.record({ id: "moves" }), { splices: logs.map((log) => sampleSplice(log, 1, values)) }),
+    );
+    const other = await land(
+      store,
+      creationOf(bench.record({ id: "other" }), { splices: [sampleSplice("turns", 1, ["o"])] }),
+    );
+    const event = sampleSplice("events", 4, ["moved"]);
+    const moved = creationOf(bench.record({ id: "moved" }));
+    assert.ok(moved.record);
+    const taking = (record: SessionRecord): Transaction => {
+      const anew = stepOf(
+        { ...record, heads: {} },
+        { splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])] },
+      );
+      const heads = { ...born.heads, events: 4 };
+      return [{ ...moved, logsOf: "moves", splices: [event], record: { ...moved.record!, heads } }, anew];
+    };
+    const touched = await land(store, stepOf(born));
+    assert.equal((await store.commit([taking(born)]))[0]?.status, "conflict");
+    assert.equal(await see(store, moved.key, logs), undefined);
+    assert.deepEqual((await see(store, keyOf(born), logs))?.logs["turns"], sampleEntries(1, values));
+    assert.deepEqual(await store.commit([taking(touched)]), [{ status: "ok" }]);
+    const whole = sampleEntries(1, values);
+    assert.deepEqual((await see(store, moved.key, logs))?.logs, {
+      turns: whole,
+      events: [...whole, ...event.entries],
+      "a-log-of-its-own": whole,
+    });
+    assert.deepEqual((await see(store, keyOf(born), logs))?.logs, {
+      turns: sampleEntries(1, [{ key: "k", value: "new" }]),
+      events: [],
+      "a-log-of-its-own": [],
+    });
+    assert.deepEqual((await see(store, keyOf(other), ["turns"]))?.logs["turns"], sampleEntries(1, ["o"]));
   });
 
   check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {

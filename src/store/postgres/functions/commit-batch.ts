@@ -111,6 +111,17 @@ ${takeNumber(schema)}
     end loop;
   end if;
 
+  if _creates is not null then
+    -- The session that gives its logs away is locked: its row changes in the same transaction.
+    for _change in
+      select created.* from json_to_recordset(_creates) as created(n int, tenant text, id text, logs_of text)
+      where created.logs_of is not null and created.n <> all (_refused)
+    loop
+      update ${schema}.entries entry set session = _change.id
+      where entry.tenant = _change.tenant and entry.session = _change.logs_of;
+    end loop;
+  end if;
+
   if _splices is not null then
     for _change in
       select splice.* from json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
