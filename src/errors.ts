@@ -49,6 +49,14 @@ export interface ErrorDetails {
   readonly session_archived: InSession;
   readonly session_held: InSession & { reason: string };
   readonly session_forked: InSession & { forkedAt: number };
+  /** `field`: of the record, "data" for all that has no column; `version` and `commitId`: of the record as it stands. */
+  readonly session_unreadable: InSession & {
+    field: string;
+    version: number;
+    commitId: string;
+    isHeld: boolean;
+    forkedAt: number;
+  };
 
   // Snapshots
   readonly snapshot_invalid: { source: string; path: string; reason: string };
@@ -251,6 +259,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 409,
     retryable: false,
     message: (d) => `session ${d.sessionId} is under hold (${d.reason}) and nothing of it goes; unhold it first`,
+  },
+  session_unreadable: {
+    status: 500,
+    retryable: false,
+    message: (d) =>
+      `the record of session ${d.sessionId} cannot be read: its ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
   },
   session_forked: {
     status: 409,

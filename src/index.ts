@@ -13,6 +13,7 @@ export {
   type ExportQuery,
   type ListQuery,
   type SessionPage,
+  type UnreadableSession,
   type SessionSelection,
 } from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";

@@ -46,6 +46,7 @@ export function addEventRoutes(shared: Shared): void {
           schema: z.object({
             events: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
             next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), seq: z.number(), reason: z.string() })).optional(),
           }),
           streams: true,
         },

@@ -101,7 +101,11 @@ function addLifeRoutes(shared: Shared): void {
       answers: {
         200: {
           description: "a page of them",
-          schema: z.object({ sessions: z.array(sessionAnswer), next: z.string().optional() }),
+          schema: z.object({
+            sessions: z.array(sessionAnswer),
+            next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
+          }),
         },
       },
     },

@@ -4,7 +4,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import type { Portable } from "../domain/snapshot.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "./core.ts";
 import { markShared, marksScope } from "./fork-marks.ts";
@@ -130,18 +130,23 @@ interface Pass {
 async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerator<Arriving, void, undefined> {
   const keyOf = ({ tenant, id }: SessionKey): SessionKey => ({ tenant: scope.into ?? tenant, id });
   const query = { now: 0, tenant: scope.found };
-  const found = portableSessions(from, query, async (page) => {
+  const sessions = portableSessions(from, query, async (page) => {
     const moving = page.filter((record) => !isLinkCode(record));
-    const standing = await to.findAll(moving.map(keyOf));
+    const standing = await found(to, moving.map(keyOf));
     const others = moving.filter((record, index) => {
       const copy = standing[index];
-      return copy === undefined || !isCurrent(copy, record);
+      return copy === undefined || copy === "unreadable" || !isCurrent(copy, record);
     });
     copying.pass(moving.length - others.length);
     return others;
   });
-  for await (const { record, ...rest } of found) {
-    const key = keyOf(record);
+  for await (const one of sessions) {
+    const key = keyOf(one.record);
+    if ("error" in one) {
+      yield { key, error: one.error };
+      continue;
+    }
+    const { record, ...rest } = one;
     // What was forked is whole there: nothing leads to it any more from those whose words it holds.
     const marks = () => markShared(from, record, { into: to, as: { ...record, ...key } });
     const before = record.parent === null ? {} : { before: marks };
@@ -154,17 +159,32 @@ function isEarlierOf({ createdAt }: SessionRecord, run: string): (standing: Sess
   return (standing) => isCopyOf(standing, run) || (isCopy(standing) && standing.createdAt === createdAt);
 }
 
+/** The records under these keys; `unreadable` where one is damaged, undefined where there is none. */
+async function found(
+  core: Core,
+  keys: readonly SessionKey[],
+): Promise<readonly (SessionRecord | "unreadable" | undefined)[]> {
+  try {
+    return await core.findAll(keys);
+  } catch (error) {
+    if (!hasCode(error, "session_unreadable")) throw error;
+    if (keys.length === 1) return ["unreadable"];
+    return (await Promise.all(keys.map((key) => found(core, [key])))).flat();
+  }
+}
+
 /** Remove from the target what this run copied and the source has no more; how many there were. */
 async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
   let removed = 0;
-  for await (const page of recordPages(to, { now: 0, tenant: scope.into })) {
+  for await (const { records } of recordPages(to, { now: 0, tenant: scope.into })) {
     if (copying.isStopped) return removed;
     // What is no session is removed by any store once its time is up.
-    const copies = page.filter(
+    const copies = records.filter(
       (record) => isCopy(record) && !(isInnerScope(record.tenant) && record.expiresAt <= to.now()),
     );
-    const sources = await from.findAll(copies.map(({ tenant, id }) => ({ tenant: scope.found ?? tenant, id })));
-    for (const copy of copies.filter((_, index) => sources[index] === undefined)) {
+    const sources = copies.map(({ tenant, id }) => ({ tenant: scope.found ?? tenant, id }));
+    const originals = await found(from, sources);
+    for (const copy of copies.filter((_, index) => originals[index] === undefined)) {
       if (isCopyOf(copy, run) && copy.forkedAt === 0 && (await removeCopy(to, copy))) removed++;
       else copying.orphan(copy.id);
     }

@@ -8,7 +8,7 @@ import { SessionError, type ErrorCode } from "../errors.ts";
 import { CommitQueue } from "../store/commit-queue.ts";
 import { Breaker } from "../store/breaker.ts";
 import { observed } from "../store/observed.ts";
-import type { Loaded, LoadRequest, Outcome, Store } from "../store/store.ts";
+import type { Loaded, LoadRequest, Outcome, Settled, Store } from "../store/store.ts";
 import { tellCommitted } from "./committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { correlationNow } from "./correlation.ts";
@@ -31,7 +31,7 @@ export interface CoreOptions {
 }
 
 /** What became of a transaction; `changes`: as they were written, with the id of their commit. */
-export type Committed = Exclude<Outcome, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
+export type Committed = Exclude<Settled, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
 
 /** What all sessions of one open store share. */
 export class Core {
@@ -199,7 +199,7 @@ export class Core {
     const own = `${this.#commitPrefix}.${++this.#commits}`;
     const first = firstCommitId ?? own;
     const changes = transaction.map((change, index) => withCommitId(change, index === 0 ? first : own));
-    const commit = (): Promise<Outcome> => this.#outcomeOf(changes, first);
+    const commit = (): Promise<Settled> => this.#outcomeOf(changes, first);
     const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(changes, commit));
     if (outcome.status !== "ok") return outcome;
     // What the fallback holds is published once the store has got it.
@@ -208,13 +208,16 @@ export class Core {
     return { status: "ok", changes };
   }
 
-  async #outcomeOf(changes: Transaction, commitId: string): Promise<Outcome> {
+  async #outcomeOf(changes: Transaction, commitId: string): Promise<Settled> {
+    let outcome: Outcome;
     try {
-      return await this.#queue.commit(changes);
+      outcome = await this.#queue.commit(changes);
     } catch (error) {
       if (!isAnswerLost(error) || !(await this.#landed(changes, commitId))) throw error;
       return { status: "ok" };
     }
+    if (outcome.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
+    return outcome;
   }
 
   /** Commit what a `Core` in another thread of this program made ready, in the same batches as what is committed here. */

@@ -4,6 +4,7 @@ import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from ".
 import type { SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { keyOf } from "../store/row.ts";
 import type { Page, StoreFlaw } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
@@ -65,6 +66,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
   for await (const page of allSessions(core, found, report)) {
+    for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
       if (request.signal?.aborted === true) return { ...report, complete: false };
       // Records of our own are looked at as well; sessions they are not.
@@ -117,6 +119,12 @@ async function* allSessions(
     after = page.next;
     if (after === undefined) return;
   }
+}
+
+function unreadableFinding(error: SessionError<"session_unreadable">): Finding {
+  const { tenant, id: session } = keyOf(error);
+  const what = `its record cannot be read: ${error.details.field} is damaged; "perdure sessions remove" removes it`;
+  return { kind: "unreadable", tenant, session, what, remedy: null, repaired: false };
 }
 
 /** As {@link examine}; what the store itself cannot serve of a session is a finding, and the others are still looked at. */

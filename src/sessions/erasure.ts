@@ -12,7 +12,7 @@ import type { Metadata, SessionRecord } from "../domain/record.ts";
 import { innerScope } from "../domain/scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { isDeviceName } from "./device-name.ts";
-import type { Outcome } from "../store/store.ts";
+import type { Settled } from "../store/store.ts";
 import { signReceipt, subjectOf, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
 import { freeForks } from "./forks.ts";
 import { Handle } from "./handle.ts";
@@ -243,7 +243,7 @@ export class Erasure {
   }
 
   /** Another process wrote to one of these records, or erases the same user. */
-  async #newest(items: readonly Item[], outcome: Outcome): Promise<readonly Item[]> {
+  async #newest(items: readonly Item[], outcome: Settled): Promise<readonly Item[]> {
     const current = outcome.status === "conflict" ? outcome.current : undefined;
     // No look in between where there is no need: a process that writes without a break would always be ahead of it.
     if (current !== undefined && isSameKey(this.#key, current)) {

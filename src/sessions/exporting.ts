@@ -2,11 +2,13 @@
 import { logsOf } from "../domain/archive.ts";
 import { headOf } from "../domain/change.ts";
 import { mayLackItsBeginning } from "../domain/event.ts";
+import type { SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import type { Portable } from "../domain/snapshot.ts";
 import { hasCode, type SessionError } from "../errors.ts";
 import { encodeCursor } from "../store/cursor.ts";
-import type { Loaded, LoadRequest, SessionFilter } from "../store/store.ts";
+import { keyOf } from "../store/row.ts";
+import type { Loaded, LoadRequest, Page, SessionFilter } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { standsElsewhere } from "./log-reader.ts";
 import { endsPass, typedFailure } from "./pass-failures.ts";
@@ -23,7 +25,7 @@ export interface PortableQuery extends SessionFilter {
 /** A session as it was found, or why it could not be read. */
 export type FoundPortable =
   | { readonly record: SessionRecord; readonly portable: Portable }
-  | { readonly record: SessionRecord; readonly error: SessionError };
+  | { readonly record: SessionKey; readonly error: SessionError };
 
 /** So many sessions, or so many entries of theirs, are loaded in one go; a log of more bytes is loaded with its session alone. */
 const loadMax = { sessions: 32, entries: 500, logBytes: 1024 * 1024 } as const;
@@ -38,8 +40,9 @@ export async function* portableSessions(
   /** Which records of a page to load. @default all */
   chosen: (page: readonly SessionRecord[]) => Promise<readonly SessionRecord[]> = (page) => Promise.resolve(page),
 ): AsyncGenerator<FoundPortable, void, undefined> {
-  for await (const page of recordPages(core, query)) {
-    for (const records of groupsOf(await chosen(page))) yield* await loadGroup(core, records);
+  for await (const { records, unreadable } of recordPages(core, query)) {
+    for (const group of groupsOf(await chosen(records))) yield* await loadGroup(core, group);
+    for (const error of unreadable) yield { record: keyOf(error), error };
   }
 }
 
@@ -48,17 +51,17 @@ export async function* recordPages(
   core: Core,
   { tenant, after, ...filter }: PortableQuery,
   limit = 200,
-): AsyncGenerator<readonly SessionRecord[], void, undefined> {
+): AsyncGenerator<Pick<Page, "records" | "unreadable">, void, undefined> {
   let cursor = after === undefined ? undefined : encodeCursor([after.tenant, after.id]);
   do {
-    const { records, next } = await core.store.find({
+    const { next, ...page } = await core.store.find({
       order: "key",
       limit,
       ...filter,
       ...(tenant === undefined ? {} : { tenant }),
       ...(cursor === undefined ? {} : { after: cursor }),
     });
-    yield records;
+    yield page;
     cursor = next;
   } while (cursor !== undefined);
 }

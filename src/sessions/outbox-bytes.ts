@@ -4,7 +4,7 @@ import { encode } from "../domain/codec.ts";
 import { keyText, type Entry, type LogName } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
-import type { Outcome, Store } from "../store/store.ts";
+import type { Settled, Store } from "../store/store.ts";
 
 /** What a record and an entry cost beside their text, near enough; so the limit of bytes bounds their number too. */
 const recordBytes = 2000;
@@ -37,7 +37,7 @@ export class OutboxBytes {
   }
 
   /** Commit within the limit. @throws SessionError `outbox_full`, before anything is written */
-  async within(transaction: Transaction, commit: () => Promise<Outcome>): Promise<Outcome> {
+  async within(transaction: Transaction, commit: () => Promise<Settled>): Promise<Settled> {
     await this.#countedAll();
     const grows = transaction.reduce((sum, change) => sum + this.#growthOf(change), 0);
     const reserves = Math.max(0, grows);

@@ -3,7 +3,7 @@ import { parseId } from "../domain/ids.ts";
 import type { Limits } from "../domain/limits.ts";
 import { sessionStates, type SessionState } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import type { CopyOptions, CopyReport } from "./copying.ts";
 import { Core } from "./core.ts";
@@ -38,6 +38,7 @@ import {
   type EventWalk,
   type TenantEvent,
 } from "./tenant-events.ts";
+import { removeUnreadable } from "./unreadable.ts";
 import { SweepTimer } from "./sweep-timer.ts";
 import type { Subject } from "./subject.ts";
 import type { Traces } from "./traces.ts";
@@ -84,6 +85,15 @@ export interface SessionPage {
   readonly sessions: readonly SessionInfo[];
   /** Pass it as `after` for the next page; absent on the last one. */
   readonly next?: string;
+  /** Sessions of the page whose record cannot be read; absent where there are none. `remove` removes them. */
+  readonly unreadable?: readonly UnreadableSession[];
+}
+
+/** A session whose record is damaged. */
+export interface UnreadableSession {
+  readonly id: string;
+  /** What of it is damaged. */
+  readonly reason: string;
 }
 
 /** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
@@ -228,7 +238,12 @@ export class Sessions implements AsyncDisposable {
         ...(after === undefined ? {} : { after }),
       });
       const sessions = page.records.map((record) => infoOf(record, filter.now));
-      return page.next === undefined ? { sessions } : { sessions, next: page.next };
+      const unreadable = page.unreadable.map(unreadableSession);
+      return {
+        sessions,
+        ...(page.next === undefined ? {} : { next: page.next }),
+        ...(unreadable.length === 0 ? {} : { unreadable }),
+      };
     });
   }
 
@@ -364,7 +379,14 @@ export class Sessions implements AsyncDisposable {
 
   /** Remove a session with everything in it. @throws SessionError `session_not_found`, `session_held` */
   async remove(id: string): Promise<void> {
-    await (await this.get(id)).remove();
+    try {
+      await (await this.get(id)).remove();
+    } catch (error) {
+      if (!hasCode(error, "session_unreadable")) throw error;
+      await perform({ operation: "remove", tenant: this.tenant, session: id }, async () => {
+        await removeUnreadable(this.#core, error);
+      });
+    }
   }
 
   /**
@@ -470,6 +492,10 @@ export class Sessions implements AsyncDisposable {
   #key(id: string): SessionKey {
     return { tenant: this.tenant, id: parseId(id, "session id") };
   }
+}
+
+function unreadableSession({ details: { sessionId, field } }: SessionError<"session_unreadable">): UnreadableSession {
+  return { id: sessionId, reason: `its ${field} cannot be read` };
 }
 
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {

@@ -10,7 +10,7 @@ import { show } from "../domain/show.ts";
 import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../domain/snapshot.ts";
 import { guardLease, sessionIds } from "../domain/writer.ts";
 import { SessionError } from "../errors.ts";
-import type { Loaded, Outcome } from "../store/store.ts";
+import type { Loaded, Settled } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { formerUserMarks, markShared } from "./fork-marks.ts";
 import { freeForks } from "./forks.ts";
@@ -150,7 +150,7 @@ async function sharesTurn(core: Core, record: SessionRecord, arriving: readonly 
 }
 
 /** The session that stands after a commit that did not land, which may have met a mark that moved. */
-export async function standing(core: Core, key: SessionKey, outcome: Outcome): Promise<SessionRecord | undefined> {
+export async function standing(core: Core, key: SessionKey, outcome: Settled): Promise<SessionRecord | undefined> {
   const current = outcome.status === "conflict" ? outcome.current : undefined;
   return current === undefined || current.tenant === key.tenant ? current : (await core.find(key))?.record;
 }

@@ -64,6 +64,8 @@ export interface Stats {
     readonly bytesPerSession: number;
     readonly logs: Tally["logs"];
   };
+  /** Records and entries that cannot be read, and are in no sum; `doctor` names them. */
+  readonly unreadable: Tally["unreadable"];
   /** The latest first. */
   readonly days: readonly StatsDay[];
   /** Days and hours the latest first; the others by tokens, the most first. */
@@ -98,6 +100,7 @@ function statsOf(tally: Tally, about: Pick<Stats, "tenant" | "at" | "since">): S
       bytesPerSession: total === 0 ? 0 : Math.round(bytes / total),
       logs: tally.logs,
     },
+    unreadable: tally.unreadable,
     days: tally.days.map(({ day, ...counts }) => ({ day: dayText(day), ...counts })),
     groups: Object.fromEntries(
       Object.entries(tally.groups).map(([kind, groups]) => [kind, groups.map((group) => groupOf(kind, group))]),

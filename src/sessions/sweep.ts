@@ -2,11 +2,13 @@ import { channel } from "node:diagnostics_channel";
 import { parseDuration, type Duration } from "../domain/duration.ts";
 import { clearFloor } from "../domain/floor.ts";
 import { expireSession, postponeSweep, removeSession } from "../domain/lifecycle.ts";
+import type { SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { innerScope, isInnerScope } from "../domain/scope.ts";
 import { stateAt } from "../domain/states.ts";
 import { show } from "../domain/show.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
+import { keyOf } from "../store/row.ts";
 import type { SessionQuery } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { Handle } from "./handle.ts";
@@ -176,7 +178,7 @@ class Pass {
         : [{ tenant }, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
     for (const scope of scopes) {
       const due = { order: "due", ...scope, before: now, limit: pageSize } as const;
-      await this.#eachRecord({ query: due, visit: (record) => this.#visitDue(record, now) });
+      await this.#eachRecord({ query: due, does: "expire", visit: (record) => this.#visitDue(record, now) });
     }
   }
 
@@ -213,6 +215,7 @@ class Pass {
       const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
       await this.#eachRecord({
         query,
+        does,
         atOnce: does === "archive" ? archivesAtOnce : pageSize,
         visit: async (record) => {
           // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
@@ -263,25 +266,35 @@ class Pass {
       return true;
     } catch (error) {
       if (endsPass(error)) throw error;
-      const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
-      this.#counts.failed++;
-      if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
+      this.#fail({ tenant, id: session }, does, error);
       return false;
     }
   }
 
+  #fail({ tenant, id: session }: SessionKey, does: SweepDeed["does"], error: unknown): void {
+    const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
+    this.#counts.failed++;
+    if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
+  }
+
   async #eachRecord({
     query,
+    does,
     atOnce = pageSize,
     visit,
   }: {
     query: SessionQuery;
+    /** What a session whose record cannot be read fails at. */
+    does: SweepDeed["does"];
     /** How many of a page are visited together. */
     atOnce?: number;
     visit: (record: SessionRecord) => Promise<void>;
   }): Promise<void> {
     for (let after: string | undefined; this.#mayGoOn();) {
-      const { records, next } = await this.#core.store.find(after === undefined ? query : { ...query, after });
+      const { records, unreadable, next } = await this.#core.store.find(
+        after === undefined ? query : { ...query, after },
+      );
+      for (const error of unreadable) this.#fail(keyOf(error), does, error);
       for (let start = 0; start < records.length; start += atOnce) {
         const group = records.slice(start, start + atOnce);
         // Together, so that their commits go out as one batch; all are waited for before an error ends the pass.

@@ -11,6 +11,7 @@ import {
   type SessionEvent,
 } from "../domain/event.ts";
 import { parseId } from "../domain/ids.ts";
+import { dateMaxMs } from "../domain/limits.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import { encodeCursor, eventPosition } from "../store/cursor.ts";
@@ -76,6 +77,18 @@ export interface EventPage {
   readonly events: readonly TenantEvent[];
   /** Pass it as `after` for the next page; absent on the last one. */
   readonly next?: string;
+  /** Events of the page that cannot be read; absent where there are none. */
+  readonly unreadable?: readonly UnreadableEvent[];
+}
+
+/** An event that is damaged. */
+export interface UnreadableEvent {
+  /** The id of its session. */
+  readonly id: string;
+  /** Its number in that session. */
+  readonly seq: number;
+  /** What of it is damaged. */
+  readonly reason: string;
 }
 
 /** One page. @throws SessionError `argument_invalid`, `id_invalid` */
@@ -91,7 +104,37 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
   const page = withinBytes(events, ({ entry }) => entryBytes(entry), core.options.limits.pageBytesMax);
   const last = page.at(-1);
   const goesOn = page.length < events.length && last !== undefined ? encodeCursor(eventPosition(last)) : next;
-  return { events: page.map(tenantEvent), ...(goesOn === undefined ? {} : { next: goesOn }) };
+  const unreadable: UnreadableEvent[] = [];
+  const readable = readableEvents(page, (event) => unreadable.push(event));
+  return {
+    events: readable,
+    ...(goesOn === undefined ? {} : { next: goesOn }),
+    ...(unreadable.length === 0 ? {} : { unreadable }),
+  };
+}
+
+/** The events that can be read. A walk passes over the others; a page of events names them, and so does the doctor. */
+function readableEvents(
+  page: readonly FoundEvent[],
+  onUnreadable: (event: UnreadableEvent) => void = () => undefined,
+): TenantEvent[] {
+  return page.flatMap((found) => {
+    const event = readEvent(found);
+    if (typeof event !== "string") return [event];
+    onUnreadable({ id: found.session, seq: found.entry.seq, reason: event });
+    return [];
+  });
+}
+
+/** The event, or why it cannot be read. */
+function readEvent(found: FoundEvent): TenantEvent | string {
+  if (!(Math.abs(found.entry.at) <= dateMaxMs)) return "its time is beyond what a date holds";
+  try {
+    const event = tenantEvent(found);
+    return typeof event.type === "string" ? event : "it has no type";
+  } catch {
+    return "its data cannot be read";
+  }
 }
 
 /** One after the other, page by page. @throws SessionError `argument_invalid`, `id_invalid`, `closed` */
@@ -132,7 +175,7 @@ export async function* walkEvents(
       // A follower that was slow has missed a round, and reads for itself what was in it.
       const news =
         round.since <= since
-          ? round.events.filter((event) => matches(scan, event)).map(tenantEvent)
+          ? readableEvents(round.events.filter((event) => matches(scan, event)))
           : pages(core, { ...scan, since: Math.max(since, scan.since ?? since) }, signal);
       for await (const event of news) {
         const name = nameOf(event);
@@ -182,9 +225,9 @@ async function* pages(
   for (let after: { after?: string } = {}; !isAborted(signal);) {
     core.guardOpen();
     const { events, next } = await core.store.events({ ...scan, ...after });
-    for (const event of events) {
+    for (const event of readableEvents(events)) {
       if (isAborted(signal)) return;
-      yield tenantEvent(event);
+      yield event;
     }
     if (next === undefined) return;
     after = { after: next };

@@ -5,13 +5,13 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { fits, headOf, type Change, type Transaction } from "../domain/change.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/entry.ts";
-import type { Instance, SessionRecord } from "../domain/record.ts";
+import type { Instance } from "../domain/record.ts";
 import { stateAt } from "../domain/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
 import { comparePositions, OrderedRows } from "./ordered-rows.ts";
-import { recordOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
+import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
 import { entryBytes, withinBytes } from "./within-bytes.ts";
@@ -109,7 +109,7 @@ class MemoryStore implements Store {
     }
     for (const { key, expected } of transaction) {
       const row = this.#sessions.get(keyText(key))?.row;
-      if (!fits(expected, row)) return { status: "conflict", current: row && recordOf(row) };
+      if (!fits(expected, row)) return conflictWith(row);
     }
     return { status: "ok" };
   }
@@ -170,7 +170,7 @@ class MemoryStore implements Store {
     const page = withinBytes(found.slice(0, query.limit), ({ row }) => rowBytes(row), query.bytesMax);
     const last = found.length > page.length ? page.at(-1) : undefined;
     return {
-      records: page.map(({ row }): SessionRecord => recordOf(row)),
+      ...recordsOf(page.map(({ row }) => row)),
       next: last && encodeCursor(query.order === "recent" ? last.position.slice(1) : last.position),
     };
   }
@@ -186,7 +186,11 @@ class MemoryStore implements Store {
     const tallying = new Tallying(query);
     for (const { row, logs } of this.#sessions.values()) {
       if (row.tenant !== query.tenant) continue;
-      const record = recordOf(row);
+      const [record] = recordsOf([row]).records;
+      if (record === undefined) {
+        tallying.missSession();
+        continue;
+      }
       const { counters, floor, inherited } = record;
       const bytes = Buffer.byteLength(row.data);
       tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });

@@ -3,7 +3,11 @@
  * the same row, so that their tables mean the same.
  */
 import { decode, encode } from "../domain/codec.ts";
+import type { SessionKey } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import { unreadableField } from "./readable-record.ts";
+import type { Outcome, Page } from "./store.ts";
 import { withinBytes } from "./within-bytes.ts";
 
 /** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
@@ -76,8 +80,72 @@ export function rowOf(record: SessionRecord): RecordRow {
   };
 }
 
+/** @throws SessionError `session_unreadable` */
 export function recordOf(row: RecordRow): SessionRecord {
-  const rest = decode(row.data) as unknown as StoredRest;
+  const rest = restOf(row);
+  const record = recordOfParts(row, rest);
+  const field = unreadableField(record);
+  if (field !== undefined) throw unreadable(row, field, rest);
+  return record;
+}
+
+function restOf(row: RecordRow): StoredRest {
+  try {
+    const rest: unknown = decode(row.data);
+    if (typeof rest === "object" && rest !== null) return rest as StoredRest;
+  } catch (error) {
+    throw unreadable(row, "data", {}, error);
+  }
+  throw unreadable(row, "data", {});
+}
+
+/** The error says what guards the removal of a session, as far as that can be read. */
+function unreadable(
+  { tenant, id, version, commitId }: RecordRow,
+  field: string,
+  { hold, forkedAt }: Partial<StoredRest>,
+  cause?: unknown,
+): SessionError {
+  const isHeld = hold !== undefined && hold !== null;
+  const shared = typeof forkedAt === "number" ? forkedAt : 0;
+  return new SessionError(
+    "session_unreadable",
+    { sessionId: id, tenant, field, version, commitId, isHeld, forkedAt: shared },
+    { cause },
+  );
+}
+
+/** The session that cannot be read. */
+export function keyOf({ details: { tenant, sessionId } }: SessionError<"session_unreadable">): SessionKey {
+  return { tenant: tenant ?? "", id: sessionId };
+}
+
+/** The outcome of a change that does not fit the row that stands. */
+export function conflictWith(row: RecordRow | undefined): Outcome {
+  try {
+    return { status: "conflict", current: row && recordOf(row) };
+  } catch (error) {
+    if (hasCode(error, "session_unreadable")) return { status: "unreadable", details: error.details };
+    throw error;
+  }
+}
+
+/** The records of a page, and the rows among them that cannot be read. */
+export function recordsOf(rows: readonly RecordRow[]): Pick<Page, "records" | "unreadable"> {
+  const records: SessionRecord[] = [];
+  const unreadable: SessionError<"session_unreadable">[] = [];
+  for (const row of rows) {
+    try {
+      records.push(recordOf(row));
+    } catch (error) {
+      if (!hasCode(error, "session_unreadable")) throw error;
+      unreadable.push(error);
+    }
+  }
+  return { records, unreadable };
+}
+
+function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
   return {
     tenant: row.tenant,
     id: row.id,

@@ -6,6 +6,7 @@
 import type { Transaction } from "../domain/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record.ts";
+import type { ErrorDetails, SessionError } from "../errors.ts";
 import type { SessionState, SettledState } from "../domain/states.ts";
 import type { Tally, TallyQuery } from "./tally.ts";
 
@@ -168,6 +169,9 @@ export interface Capabilities {
   readonly scrubs: boolean;
 }
 
+/** What became of one transaction that could be judged. */
+export type Settled = Exclude<Outcome, { readonly status: "unreadable" }>;
+
 /** What became of one transaction. */
 export type Outcome =
   | { readonly status: "ok" }
@@ -175,6 +179,11 @@ export type Outcome =
       readonly status: "conflict";
       /** The record that stands in the place of the first change that did not fit. */
       readonly current: SessionRecord | undefined;
+    }
+  | {
+      /** As `conflict`, and the record that stands cannot be read. The other transactions of the batch are not touched. */
+      readonly status: "unreadable";
+      readonly details: ErrorDetails["session_unreadable"];
     }
   | {
       readonly status: "duplicate";
@@ -320,8 +329,10 @@ export interface FoundEvents {
 
 /** One page of records. */
 export interface Page {
-  /** As many as the query's limit; fewer on the last page, and where `bytesMax` is reached. */
+  /** With `unreadable`, as many as the query's limit; fewer on the last page, and where `bytesMax` is reached. */
   readonly records: readonly SessionRecord[];
+  /** Rows of the page that cannot be read: one of them never fails the page. */
+  readonly unreadable: readonly SessionError<"session_unreadable">[];
   /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
   readonly next: string | undefined;
 }

@@ -7,7 +7,7 @@ import type { SessionRecord } from "../domain/record.ts";
 import type { Spent } from "../domain/spent.ts";
 import { stateAt, type SessionState } from "../domain/states.ts";
 import type { TurnData } from "../domain/turn.ts";
-import { SessionError } from "../errors.ts";
+import { dateMaxMs } from "../domain/limits.ts";
 
 /** By what turns are grouped: who answered, whose session it is, which model, when they began (UTC). */
 export type TallyKind = "agent" | "user" | "model" | "day" | "hour";
@@ -95,6 +95,14 @@ export interface Tally {
   readonly logs: readonly { readonly log: string; readonly entries: number; readonly bytes: number }[];
   /** Days and hours the latest first; the others by tokens, the most first, then by key. */
   readonly groups: { readonly [Kind in TallyKind]?: readonly TurnGroup[] };
+  /** Records and entries that cannot be read: they are in no sum but those of bytes and entries. */
+  readonly unreadable: Unreadable;
+}
+
+/** How many records and entries cannot be read. */
+export interface Unreadable {
+  readonly sessions: number;
+  readonly entries: number;
 }
 
 /** What a tally needs to know of a session's record. */
@@ -208,6 +216,7 @@ export class Tallying {
   readonly #logs = new Map<string, { entries: number; bytes: number }>();
   /** All turns that are in no group by now. */
   readonly #ungrouped = noSums();
+  readonly #unreadable = { sessions: 0, entries: 0 };
   #floors = 0;
   #floorsExpired = 0;
   #conflicts = 0;
@@ -217,6 +226,11 @@ export class Tallying {
   constructor(query: TallyQuery) {
     this.#query = query;
     for (const kind of query.by) this.#groups.set(kind, new Map());
+  }
+
+  /** A session whose record cannot be read. */
+  missSession(): void {
+    this.#unreadable.sessions++;
   }
 
   addSession(session: SessionFacts): void {
@@ -245,7 +259,6 @@ export class Tallying {
     return day;
   }
 
-  /** @throws SessionError `store_invalid` for data that nobody can read */
   addEntry(entry: EntryFacts): void {
     const { at, log, bytes } = entry;
     if (at < (this.#query.since ?? 0)) return;
@@ -253,14 +266,17 @@ export class Tallying {
     if (sums === undefined) this.#logs.set(log, (sums = { entries: 0, bytes: 0 }));
     sums.entries++;
     sums.bytes += bytes;
-    if (log === "turns") this.#addTurn(entry);
-    else if (log === "spent") this.#addSpent(entry);
-    else if (log === "events") this.#addEvent(entry);
+    if (log !== "turns" && log !== "spent" && log !== "events") return;
+    const fact = parsed(entry);
+    if (fact === undefined || !(Math.abs(at) <= dateMaxMs)) this.#unreadable.entries++;
+    else if (log === "turns") this.#addTurn(entry, fact);
+    else if (log === "spent") this.#addSpent(entry, fact);
+    else this.#addEvent(entry, fact);
   }
 
-  #addTurn(entry: EntryFacts): void {
+  #addTurn(entry: EntryFacts, fact: object): void {
     // Without a rest: of a million turns, each would be an object more.
-    const turn = parsed(entry) as Partial<TurnData>;
+    const turn = fact as Partial<TurnData>;
     const { status, agent, model, usage } = turn;
     const requests = numberOf(turn.requests);
     const durationMs = numberOf(turn.durationMs);
@@ -284,8 +300,8 @@ export class Tallying {
     if (durationMs > 0) count(this.#durationMs, durationMs);
   }
 
-  #addSpent(entry: EntryFacts): void {
-    const { agent, model, usage, ...spent } = parsed(entry) as Partial<Spent>;
+  #addSpent(entry: EntryFacts, fact: object): void {
+    const { agent, model, usage, ...spent } = fact as Partial<Spent>;
     const turns = numberOf(spent.turns);
     const sums: TurnSums = {
       turns,
@@ -333,8 +349,8 @@ export class Tallying {
     }
   }
 
-  #addEvent(entry: EntryFacts): void {
-    const event = parsed(entry) as { type?: string; agent?: string; heldMs?: number | null; reason?: string };
+  #addEvent(entry: EntryFacts, fact: object): void {
+    const event = fact as { type?: string; agent?: string; heldMs?: number | null; reason?: string };
     const { type, heldMs, reason } = event;
     if (type === "conflicted") this.#addConflict(entry, event.agent);
     if (type !== "released" && type !== "handed_off") return;
@@ -387,6 +403,7 @@ export class Tallying {
       floors: { heldMs: histogram(this.#heldMs), expired: this.#floorsExpired },
       logs: [...this.#logs].map(([log, sums]) => ({ log, ...sums })).toSorted((a, b) => (a.log < b.log ? -1 : 1)),
       groups,
+      unreadable: this.#unreadable,
     };
   }
 
@@ -406,13 +423,13 @@ function settledAtOf(session: SessionFacts, now: number): number | null {
   return session.expiresAt <= now ? session.expiresAt : null;
 }
 
-function parsed({ data, log }: EntryFacts): object {
+function parsed({ data }: EntryFacts): object | undefined {
   try {
     const value: unknown = JSON.parse(data);
     return typeof value === "object" && value !== null ? value : {};
-  } catch (error) {
-    const reason = `an entry of ${log} cannot be read; "perdure doctor" says which`;
-    throw new SessionError("store_invalid", { store: "asked for sums", reason }, { cause: error });
+  } catch {
+    // The tally counts it; the doctor says which entry it is.
+    return undefined;
   }
 }
 
@@ -428,7 +445,7 @@ function placeOf(
     case "user":
       return turn.user;
     default:
-      return turn[kind] || null;
+      return typeof turn[kind] === "string" && turn[kind] !== "" ? turn[kind] : null;
   }
 }
 

@@ -86,13 +86,18 @@ test("told to repair, it mends what it can and deletes nothing", async () => {
   await sessions.close();
 });
 
-test("a session that cannot be listed is named, and so is that the rest was not looked at", async () => {
+test("a session that cannot be read is named, and the others are looked at", async () => {
   await using place = await harmed("update sessions set data = '{' where id = 'b'");
   const { code, stdout, stderr } = await place.run(["doctor"]);
   assert.equal(code, 1);
   assert.match(stdout, /^damage {2}the store: the record of session b of tenant default cannot be read/);
-  assert.match(stdout, /\nunlisted {2}the store: the rest of the sessions cannot be listed/);
-  assert.match(stderr, /not all could be looked at/);
+  assert.match(
+    stdout,
+    /\nunreadable {2}default\/b: its record cannot be read: data is damaged; "perdure sessions remove" removes it/,
+  );
+  assert.match(stderr, /^2 sessions looked at, 2 things are wrong\n$/);
+  assert.equal((await place.run(["sessions", "remove", "b"])).code, 0);
+  assert.equal((await place.run(["doctor"])).code, 0);
 });
 
 test("a file that lacks a table or a column is told of, and no session of it is looked at", async () => {

@@ -689,7 +689,7 @@ function pagesByOffset(store: Store): Partial<Store> {
       const from = Number(after ?? 0);
       const { records } = await store.find({ ...query, limit: 1e6 });
       const to = from + query.limit;
-      return { records: records.slice(from, to), next: to < records.length ? String(to) : undefined };
+      return { records: records.slice(from, to), unreadable: [], next: to < records.length ? String(to) : undefined };
     },
   };
 }
@@ -700,7 +700,7 @@ function sortsByLanguage(store: Store): Partial<Store> {
     find: async (query) => {
       const page = await store.find({ ...query, limit: 1e6 });
       const records = page.records.toSorted((a, b) => compare(a.id, b.id));
-      return { records, next: undefined };
+      return { records, unreadable: [], next: undefined };
     },
   };
 }

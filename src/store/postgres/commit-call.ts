@@ -1,7 +1,7 @@
 import type { Change, Transaction } from "../../domain/change.ts";
 import type { Entry } from "../../domain/entry.ts";
 import type { SessionRecord } from "../../domain/record.ts";
-import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
 
@@ -151,8 +151,7 @@ export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)
   }
   // Of several, the first counts: the first claim, the first change that did not fit, rather than one that fits by now.
   const conflicts = answer.conflicts.toSorted((a, b) => Number(a.fits) - Number(b.fits));
-  for (const { n, current } of conflicts.toReversed())
-    outcomes[n] = { status: "conflict", current: current === null ? undefined : recordOf(current) };
+  for (const { n, current } of conflicts.toReversed()) outcomes[n] = conflictWith(current ?? undefined);
   for (const { n, entry } of (answer.duplicates ?? []).toReversed()) outcomes[n] = { status: "duplicate", entry };
   return outcomes;
 }

@@ -1,5 +1,5 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, pageOf, recordOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, pageOf, recordsOf, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionQuery } from "../store.ts";
 import type { Database } from "./database.ts";
 import { recordJson } from "./record-json.ts";
@@ -33,7 +33,7 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
   );
   const last = page.at(-1);
   const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
-  return { records: page.map(recordOf), next };
+  return { ...recordsOf(page), next };
 }
 
 export async function countFound(ask: Database["ask"], schema: string, query: CountQuery): Promise<number> {

@@ -31,6 +31,7 @@ import { bytesUpTo, nowMs } from "./functions/load-sessions.ts";
 import { flawsIn } from "./inspect.ts";
 import { isMissing } from "./postgres-error.ts";
 import type { Layout } from "./schema.ts";
+import { isDamagedRow, slowTally } from "./slow-tally.ts";
 import { tallyCall, tallyOf } from "./tally.ts";
 
 interface Options {
@@ -207,7 +208,13 @@ export class PostgresStore implements Store {
   async tally(query: TallyQuery): Promise<Tally> {
     this.#database.guardOpen();
     const { text, values } = tallyCall(this.#schema, query);
-    return tallyOf(await this.#withSchema(() => this.#database.administer(text, values)), query);
+    const administer: Database["ask"] = (sql, bound) => this.#withSchema(() => this.#database.administer(sql, bound));
+    try {
+      return tallyOf(await administer(text, values), query);
+    } catch (error) {
+      if (!isDamagedRow(error)) throw error;
+      return await slowTally(administer, this.#schema, query);
+    }
   }
 
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {

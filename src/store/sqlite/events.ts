@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
+import { exact } from "./record-columns.ts";
 import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
 import { Where } from "./where.ts";
 
@@ -13,7 +14,7 @@ export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents 
   // Left to itself, SQLite would read all events of the tenant, session by session, and sort them for one page.
   const byTime = scan.session === undefined ? byTheClock : "";
   const statement = database.prepare(`
-    select session.id, session.agent, entry.seq, entry.key, entry.at, entry.data
+    select session.id, session.agent, ${exact("entry.seq")} as seq, entry.key, ${exact("entry.at")} as at, entry.data
     from entries entry ${byTime} cross join sessions session on session.no = entry.session
     where ${where.conditions.join(" and ")}
     order by entry.at ${direction}, session.id ${direction}, entry.seq ${direction} limit ?`);

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, pageOf, recordOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, pageOf, recordsOf, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
@@ -18,7 +18,7 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
   const { page, hasMore } = pageOf(rows, query);
   const last = page.at(-1);
   const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
-  return { records: page.map(recordOf), next };
+  return { ...recordsOf(page), next };
 }
 
 export function countFound(database: DatabaseSync, query: CountQuery): number {

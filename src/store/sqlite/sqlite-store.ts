@@ -4,10 +4,10 @@ import type { Clock } from "../../clock.ts";
 import { fits, type Change, type Transaction } from "../../domain/change.ts";
 import { encode } from "../../domain/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
-import type { Instance, SessionRecord } from "../../domain/record.ts";
+import type { Instance } from "../../domain/record.ts";
 import { SessionError } from "../../errors.ts";
 import { bytesIn } from "../entry-bytes.ts";
-import { recordOf, rowOf, type RecordRow } from "../row.ts";
+import { conflictWith, recordOf, rowOf, type RecordRow } from "../row.ts";
 import type { Tally, TallyQuery } from "../tally.ts";
 import { Watchers } from "../watchers.ts";
 import { withinBytes } from "../within-bytes.ts";
@@ -109,7 +109,7 @@ export class SqliteStore implements Store {
     for (const { key, expected } of transaction) {
       const row = this.#sql.place.get(key.tenant, key.id);
       const place = row === undefined ? undefined : placeOf(row);
-      if (!fits(expected, place)) return { status: "conflict", current: this.#record(key) };
+      if (!fits(expected, place)) return conflictWith(this.#row(key)?.row);
       places.push(place);
     }
     for (const [index, change] of transaction.entries()) {
@@ -190,26 +190,22 @@ export class SqliteStore implements Store {
     }
   }
 
-  #record({ tenant, id }: SessionKey): SessionRecord | undefined {
-    return this.#numbered(tenant, id)?.record;
-  }
-
-  /** A record and the number that stands for it in `entries`. */
-  #numbered(tenant: string, id: string): { no: number; record: SessionRecord } | undefined {
+  /** The row of a session, and the number that stands for it in `entries`. */
+  #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
     const found = this.#sql.record.get(tenant, id) as unknown as (RecordRow & { no: number }) | undefined;
     if (found === undefined) return undefined;
     const { no, ...row } = found;
-    return { no, record: recordOf(row) };
+    return { no, row };
   }
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
     return await this.#run(() =>
       this.#transactions.reading(() => {
         const sessions = requests.map(({ key, tails }): Loaded | undefined => {
-          const found = this.#numbered(key.tenant, key.id);
+          const found = this.#row(key);
           if (found === undefined) return undefined;
-          const { no, record } = found;
-          return { record, tails: tails.map((tail) => this.#tail(no, tail)) };
+          const { no, row } = found;
+          return { record: recordOf(row), tails: tails.map((tail) => this.#tail(no, tail)) };
         });
         return { now: this.#clock.now(), sessions };
       }),

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { noText } from "../entry-bytes.ts";
-import { recordColumns } from "./record-columns.ts";
+import { exact, recordColumns } from "./record-columns.ts";
 
 export type Statements = Record<
   | "place"
@@ -40,7 +40,8 @@ export function prepareAll(database: DatabaseSync): Statements {
     statement.setReturnArrays(true);
     return statement;
   };
-  const entries = (text: string): StatementSync => arrays(`select seq, key, at, coalesce(bytes, data) ${text}`);
+  const entries = (text: string): StatementSync =>
+    arrays(`select ${exact("seq")}, key, ${exact("at")}, coalesce(bytes, data) ${text}`);
   const instances = (which: string): StatementSync =>
     sql(`
       select id, host, pid, machine, started_at as startedAt, address,
@@ -50,7 +51,9 @@ export function prepareAll(database: DatabaseSync): Statements {
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
   return {
     place: arrays(`
-      select no, version, commit_id, state, user, active_minute, state_since, sweep_at from sessions where tenant = ? and id = ?`),
+      select no, ${exact("version")}, commit_id, state, user, ${exact("active_minute")}, ${exact("state_since")},
+        ${exact("sweep_at")}
+      from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
       insert into sessions (tenant, id, agent, created_at, version, commit_id, last_activity_at, expires_at, data,

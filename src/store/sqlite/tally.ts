@@ -1,5 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
-import type { SessionState } from "../../domain/states.ts";
+import { dateMaxMs } from "../../domain/limits.ts";
+import { sessionStates, type SessionState } from "../../domain/states.ts";
+import { exact } from "./record-columns.ts";
 import {
   inheritedLog,
   inputMark,
@@ -52,9 +54,9 @@ export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<v
 function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: Tallying): Generator<void, void, void> {
   const page = arrays(
     database.prepare(`
-    select no, id, user, state, created_at, last_activity_at, state_since, expires_at, octet_length(data),
-      json_extract(data, '$.counters.turns'), json_extract(data, '$.floor.expiresAt'), json_extract(data, '$.inherited'),
-      case when state = 'archived' then json_extract(data, '$.heads.spent') - json_extract(data, '$.archive.spent') end
+    select no, id, user, state, ${exact("created_at")}, ${exact("last_activity_at")}, ${exact("state_since")},
+      ${exact("expires_at")}, octet_length(data), ${fact("counters.turns")}, ${fact("floor.expiresAt")}, ${fact("inherited")},
+      case when state = 'archived' then ${fact("heads.spent")} - ${fact("archive.spent")} end
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
   const keep = database.prepare("insert into temp.tallied (no, user, inherited, spent) values (?, ?, ?, ?)");
@@ -72,23 +74,37 @@ function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: 
       bytes,
       ...rest
     ] of rows) {
-      const [turns, floorExpiresAt, inherited, spent] = rest as [number, number | null, number | null, number | null];
-      tallying.addSession({
-        state: state as SessionState,
-        createdAt: Number(createdAt),
-        lastActivityAt: Number(lastActivityAt),
-        stateSince: Number(stateSince),
-        expiresAt: Number(expiresAt),
-        bytes: Number(bytes),
-        turns,
-        floorExpiresAt,
-      });
+      const [turns, floorExpiresAt, inherited, spent] = rest as (number | null)[];
+      const times = [createdAt, lastActivityAt, stateSince, expiresAt].map(Number) as [number, number, number, number];
+      const isReadable = turns !== null && isState(state) && times.every((time) => Math.abs(time) <= dateMaxMs);
+      if (isReadable) {
+        tallying.addSession({
+          state,
+          createdAt: times[0],
+          lastActivityAt: times[1],
+          stateSince: times[2],
+          expiresAt: times[3],
+          bytes: Number(bytes),
+          turns: turns ?? 0,
+          floorExpiresAt: floorExpiresAt ?? null,
+        });
+      } else tallying.missSession();
       keep.run(no, user, inherited ?? 0, spent ?? null);
       after = String(id);
     }
     if (rows.length === 0) return;
     yield;
   }
+}
+
+/** A number of the record; null where there is none, or the record is no JSON. */
+function fact(path: string): string {
+  const value = `json_extract(data, '$.${path}')`;
+  return `case when json_valid(data) and typeof(${value}) in ('integer', 'real') then min(max(${value}, -9007199254740991), 9007199254740991) end`;
+}
+
+function isState(state: unknown): state is SessionState {
+  return (sessionStates as readonly unknown[]).includes(state);
 }
 
 /** The facts of the tenant's entries, some at a time. */
@@ -98,7 +114,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generato
   // A log that is read comes by its number: a text for each row costs a tenth of the whole.
   const facts = `
     select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
-      entry.at, tallied.user,
+      ${exact("entry.at")}, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
         when 'spent' then entry.data when 'events' then entry.data else '' end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;

@@ -1,0 +1,93 @@
+/**
+ * Whether a record that a store hands out is one that the rules can work on. Rows may be damaged, or written by another
+ * program: one field of another type would fail every page that holds the session.
+ */
+import { dateMaxMs } from "../domain/limits.ts";
+import { noCounters, type SessionRecord } from "../domain/record.ts";
+import { sessionStates } from "../domain/states.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The first field that is not as it should be; undefined where all are. */
+export function unreadableField(record: SessionRecord): string | undefined {
+  for (const [field, isReadable] of checks) if (!isReadable(record[field])) return field;
+  return undefined;
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
+const isInstant = (value: unknown): boolean => isNumber(value) && Math.abs(value) <= dateMaxMs;
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const orNull =
+  (is: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    value === null || is(value);
+
+const counterNames = Object.keys(noCounters);
+
+function areHeads(value: unknown): boolean {
+  return isFields(value) && Object.values(value).every(Number.isSafeInteger);
+}
+
+function isLease(value: unknown): boolean {
+  return isFields(value) && isText(value["instance"]) && isNumber(value["fence"]) && isInstant(value["acquiredAt"]);
+}
+
+function isWaiter(value: unknown): boolean {
+  return isFields(value) && isText(value["ticket"]) && isText(value["instance"]) && isNumber(value["until"]);
+}
+
+function isFloor(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    isText(value["agent"]) &&
+    isInstant(value["lockedAt"]) &&
+    isInstant(value["expiresAt"]) &&
+    (value["note"] === null || isText(value["note"]))
+  );
+}
+
+function isArchive(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    areHeads(value["heads"]) &&
+    Array.isArray(value["parts"]) &&
+    value["parts"].every((part: unknown) => isFields(part) && Array.isArray(part["ranges"])) &&
+    isNumber(value["bytes"]) &&
+    isNumber(value["packedBytes"])
+  );
+}
+
+const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boolean])[] = [
+  ["version", isNumber],
+  ["commitId", isText],
+  ["turnsCommitId", isText],
+  ["state", (value) => (sessionStates as readonly unknown[]).includes(value)],
+  ["agent", isText],
+  ["user", orNull(isText)],
+  ["metadata", isFields],
+  ["createdAt", isInstant],
+  ["lastActivityAt", isInstant],
+  ["stateSince", isInstant],
+  ["ttlMs", isNumber],
+  ["maxAgeMs", orNull(isNumber)],
+  ["maxAgeFrom", isInstant],
+  ["expiresAt", isInstant],
+  ["sweepAt", isNumber],
+  ["counters", (value) => isFields(value) && counterNames.every((name) => isNumber(value[name]))],
+  ["budget", orNull(isFields)],
+  ["heads", areHeads],
+  ["turnsVersion", isNumber],
+  ["openTurn", orNull(isNumber)],
+  ["cancel", orNull(isFields)],
+  ["floor", orNull(isFloor)],
+  ["fence", isNumber],
+  ["lease", orNull(isLease)],
+  ["waiters", (value) => Array.isArray(value) && value.every(isWaiter)],
+  ["archive", orNull(isArchive)],
+  ["hold", orNull((value) => isFields(value) && isText(value["reason"]) && isInstant(value["at"]))],
+  ["parent", orNull((value) => isFields(value) && isText(value["id"]) && isNumber(value["at"]))],
+  ["inherited", isNumber],
+  ["forkedAt", isNumber],
+];

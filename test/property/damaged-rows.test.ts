@@ -1,0 +1,134 @@
+/** Rows that were damaged in the database itself: each pass works, names the damaged session, and it can be removed. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { openSessions } from "../../src/open.ts";
+import type { Sessions } from "../../src/sessions/sessions.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "perdure-damaged-"));
+after(() => rmSync(folder, { recursive: true }));
+
+async function filled(file: string): Promise<Sessions> {
+  const sessions = await openSessions({ store: `sqlite:${file}`, sweep: false });
+  for (const id of ["a", "bad", "z"]) {
+    const session = await sessions.create({ id, user: "ada" });
+    await session.append({ input: "q", output: "a" });
+    await session.handOff("cfo");
+  }
+  return sessions;
+}
+
+/** Everything that reads more than one session; what it says of the damaged ones. */
+async function allPasses(sessions: Sessions): Promise<{ named: readonly string[]; listed: readonly string[] }> {
+  const page = await sessions.list();
+  await sessions.list({ user: "ada", state: "active" });
+  await sessions.count();
+  await sessions.stats({ by: ["agent", "user", "model", "day", "hour"] });
+  await sessions.events();
+  await Array.fromAsync(sessions.eachEvent());
+  await sessions.sweep();
+  const skipped: string[] = [];
+  const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => skipped.push(id) }));
+  const findings: string[] = [];
+  await sessions.doctor({ onFinding: ({ session }) => session !== null && findings.push(session) });
+  for (const id of ["a", "z"]) {
+    assert.equal((await sessions.get(id)).id, id);
+    assert(exported.some((one) => one.id === id));
+  }
+  return {
+    named: [...skipped, ...findings, ...(page.unreadable ?? []).map(({ id }) => id)],
+    listed: page.sessions.map(({ id }) => id),
+  };
+}
+
+const integers = ["9223372036854775807", "-9223372036854775808", "9007199254740992", "8640000000000001"];
+const columns = ["version", "created_at", "last_activity_at", "active_minute", "state_since", "expires_at", "sweep_at"];
+const fields = [
+  "ttlMs",
+  "counters",
+  "counters.turns",
+  "heads",
+  "waiters",
+  "metadata",
+  "maxAgeFrom",
+  "floor",
+  "floor.lockedAt",
+  "fence",
+  "lease",
+  "turnsVersion",
+];
+const values = ["null", "'\"x\"'", "'[]'", "'{}'", "'1e308'", "'true'", "'9223372036854775807'"];
+
+const harms = [
+  ...columns.flatMap((column) => integers.map((value) => `update sessions set ${column} = ${value} where id = 'bad'`)),
+  "update sessions set state = 'odd' where id = 'bad'",
+  ...["", "{", "null", "[]", "5", '{"$type":"bigint","value":"x"}'].map(
+    (data) => `update sessions set data = '${data}' where id = 'bad'`,
+  ),
+  ...fields.flatMap((field) =>
+    values.map(
+      (value) =>
+        `update sessions set data = json_set(data, '$.${field}', json(${value === "null" ? "'null'" : value})) where id = 'bad'`,
+    ),
+  ),
+  ...["seq", "at"].flatMap((column) =>
+    integers.map((value) => `update entries set ${column} = ${value} where session = 2 and seq = 1 and log = 'events'`),
+  ),
+  ...["", "{", "null", "[]", "5", '{"type":5}'].flatMap((data) =>
+    ["events", "turns"].map(
+      (log) => `update entries set data = '${data}' where session = 2 and seq = 1 and log = '${log}'`,
+    ),
+  ),
+];
+
+test("a damaged row fails no pass, is named, and its session can be removed", async () => {
+  for (const [index, harm] of harms.entries()) {
+    const file = join(folder, `${index}.db`);
+    const sessions = await filled(file);
+    const database = new DatabaseSync(file);
+    assert.equal(Number(database.prepare(harm).run().changes), 1, harm);
+    database.close();
+    try {
+      const { named, listed } = await allPasses(sessions);
+      assert(named.includes("bad") || listed.includes("bad"), `${harm}: it is in no answer`);
+      try {
+        await sessions.get("bad");
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "session_unreadable", harm);
+      }
+      await sessions.remove("bad");
+      assert.equal(await sessions.count(), 2);
+      assert.deepEqual((await allPasses(sessions)).named, []);
+    } catch (error) {
+      throw new Error(`after ${harm}`, { cause: error });
+    }
+    await sessions.close();
+  }
+});
+
+test("a legal hold is respected where the rest of the record cannot be read", async () => {
+  const file = join(folder, "held.db");
+  const sessions = await filled(file);
+  await (await sessions.get("bad")).hold("a lawsuit");
+  const database = new DatabaseSync(file);
+  database.exec("update sessions set created_at = 9223372036854775807 where id = 'bad'");
+  database.close();
+  await assert.rejects(sessions.remove("bad"), { code: "session_held" });
+  await sessions.close();
+});
+
+test("another session's write lands in the same batch as one on a damaged record", async () => {
+  const file = join(folder, "batch.db");
+  const sessions = await filled(file);
+  const [good, bad] = [await sessions.get("a"), await sessions.get("bad")];
+  const database = new DatabaseSync(file);
+  database.exec("update sessions set data = '{', version = version + 1 where id = 'bad'");
+  database.close();
+  const [landed, failed] = await Promise.allSettled([good.append({ input: "on" }), bad.append({ input: "on" })]);
+  assert.equal(landed.status, "fulfilled");
+  assert.equal(failed.status === "rejected" && (failed.reason as { code: string }).code, "session_unreadable");
+  await sessions.close();
+});
