@@ -306,3 +306,18 @@ test("what archived turns took stays in the sums, once, and is told by the turns
   }
   assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
 });
+
+test("a session over the limit of bytes is neither archived nor brought back, and stays as it was", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 4; turn++) await session.append({ input: "x".repeat(1000) });
+  const limits = { snapshotBytesMax: 2000 };
+  const small = place.another({ limits });
+  await assert.rejects(small.archive("s"), { code: "snapshot_too_large" });
+  assert.equal((await session.refresh()).state, "active");
+  await session.archive();
+  await assert.rejects(small.unarchive("s"), { code: "snapshot_too_large" });
+  assert.equal((await session.refresh()).turn, 4);
+  await session.unarchive();
+  assert.equal((await Array.fromAsync(session.turns())).length, 4);
+});

@@ -29,7 +29,7 @@ const attemptsMax = 20;
 
 /**
  * False where it was archived already; with `version`, also where another one stands.
- * @throws SessionError `busy`, `turn_open`, `contended`
+ * @throws SessionError `busy`, `turn_open`, `contended`, `snapshot_too_large`
  */
 export async function archiveOn(handle: Handle, version?: number): Promise<boolean> {
   return await onUnmoved(handle, async (record) => {
@@ -85,9 +85,16 @@ async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs
     const { bytes: more, ...part } = await packPart(sections);
     parts.push(part);
     bytes += more;
+    guardSize(core, record, bytes);
   }
   for (const log of logsOf(record).filter(isArchivable)) heads[log] = headOf(record, log);
   return { parts, heads, spent: cut.cut.spent, bytes };
+}
+
+/** The logs are written in one commit, which is in memory as a whole. @throws SessionError `snapshot_too_large` */
+function guardSize(core: Core, { id }: SessionRecord, bytes: number): void {
+  const { snapshotBytesMax: bytesMax } = core.options.limits;
+  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of session ${id}`, bytes, bytesMax });
 }
 
 /** The entries of all logs, log by log, in groups of about the size of a part. */
@@ -121,6 +128,7 @@ async function unpackedLogs(core: Core, record: SessionRecord): Promise<Logs | u
   const logs = new Map<LogName, Entry[]>();
   const { archive } = record;
   if (archive === null) return logs;
+  guardSize(core, record, archive.bytes);
   for (const log of Object.keys(archive.heads)) logs.set(log, []);
   for (const index of archive.parts.keys()) {
     const sections = await readPart(core, record, archive, index);
