@@ -77,6 +77,12 @@ export interface ErrorDetails {
     seenVersion?: number;
     storedVersion?: number;
   };
+  readonly store_restored: InSession & {
+    seenTurn: number;
+    storedTurn: number;
+    seenVersion: number;
+    storedVersion: number;
+  };
   readonly key_reused: InSession & { key: string; seq: number };
   readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
   readonly queue_full: InSession & { waiting: number; waitingMax: number };
@@ -323,6 +329,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) =>
       `session ${d.sessionId} changed elsewhere: this handle has seen turn ${d.seenTurn}, the log is at ${d.storedTurn}; refresh the handle, look at what came, and decide`,
+  },
+  store_restored: {
+    status: 409,
+    retryable: false,
+    message: (d) =>
+      `session ${d.sessionId} is not the one this handle has seen: it knew version ${d.seenVersion} with turn ${d.seenTurn}, and version ${d.storedVersion} with turn ${d.storedTurn} stands, which did not come from it; the store was put back to an earlier state, so what was written since may be lost; nothing was written; open the session again and decide`,
   },
   key_reused: {
     status: 422,

@@ -29,7 +29,7 @@ export type { BreakerState } from "./store/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/committed.ts";
 export type { Operation, OperationName } from "./sessions/operation.ts";
 export type { StoreCall, Traced } from "./store/store-call.ts";
-export type { Seen } from "./sessions/handle.ts";
+export type { Seen } from "./sessions/seen.ts";
 export {
   Session,
   type HandOffOptions,

@@ -29,6 +29,7 @@ import {
   parseEtag,
   turnOfWire,
   wireEtag,
+  type SessionView,
   type WireEvent,
   type WireFloor,
   type WireSession,
@@ -86,8 +87,8 @@ export class RemoteSession implements OverHttp {
   readonly #http: Http;
   readonly #path: string;
   #info: SessionInfo;
-  /** What this object has seen: a version of the record, and the number of turns it had then. */
-  #seen: { readonly version: number; readonly turn: number };
+  /** What this object has seen. */
+  #seen: SessionView;
   #last: Promise<unknown> = Promise.resolve();
 
   /** Made by `RemoteSessions`. */

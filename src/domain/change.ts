@@ -36,7 +36,31 @@ export function identityOf({ version, commitId }: Identity): Identity | null {
 /** Whether a change that expects this fits the record that stands, if one does. */
 export function fits(expected: Identity | null, standing: Identity | undefined): boolean {
   if (expected === null || standing === undefined) return expected === null && standing === undefined;
-  return expected.version === standing.version && expected.commitId === standing.commitId;
+  return isSame(expected, standing);
+}
+
+export function isSame(a: Identity, b: Identity): boolean {
+  return a.version === b.version && a.commitId === b.commitId;
+}
+
+/** The last change of a record's turns: what a writer of turns must have seen. */
+export function turnsIdentity({ turnsVersion, turnsCommitId }: TurnsIdentity): Identity {
+  return { version: turnsVersion, commitId: turnsCommitId };
+}
+
+/**
+ * False where the record that stands cannot have come from the one that was known: the store was put back to an earlier
+ * state, and others may have written to it since. What a record tells of its past is its version, the last change of its
+ * turns and its lease; a history that agrees in all of them is taken for the same.
+ */
+export function mayFollow(current: SessionRecord, known: SessionRecord): boolean {
+  // A session that was removed and begun anew, perhaps by a clock that was set back, is another one.
+  if (current.createdAt > known.createdAt) return true;
+  if (current.version === known.version) return current.commitId === known.commitId;
+  if (current.version < known.version) return false;
+  const [held, holds] = [known.lease, current.lease];
+  if (held !== null && holds?.fence === held.fence && holds.commitId !== held.commitId) return false;
+  return haveSameTurns(current, known) || current.turnsVersion > known.version;
 }
 
 /** The version and commit id of the last change of a record's turns. */

@@ -9,7 +9,7 @@ import { messages, turn as anyTurn } from "../../test/property/arbitraries.ts";
 import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";
 import { sampleAt } from "../testing/samples.ts";
-import { changeOf, draftOf, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./change.ts";
 import { chunkOf, type Chunk } from "./chunk.ts";
 import { claimSession } from "./claim.ts";
 import { tellConflicts } from "./conflict.ts";
@@ -39,7 +39,7 @@ import {
 } from "./lifecycle.ts";
 import { defaultLimits } from "./limits.ts";
 import { activateSession, failSession, passivateSession } from "./live.ts";
-import type { Floor, SessionRecord } from "./record.ts";
+import type { Identity, Floor, SessionRecord } from "./record.ts";
 import { stateAt } from "./states.ts";
 import { tallyAll, tallySpent } from "./tally.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
@@ -121,7 +121,7 @@ type Step = typeof histories extends fc.Arbitrary<(infer One)[]> ? One : never;
 /** A writer remembers the fence it was given and the turns it saw, both perhaps long out of date. */
 interface Memory {
   fence: number | null;
-  seen: number;
+  seen: Identity;
   seenTurn: number;
 }
 
@@ -152,7 +152,8 @@ class Life {
     assert.equal(change.expected, null);
     this.record = change.record;
     this.splice(change);
-    for (let who = 0; who < 2; who++) this.writers.push({ fence: null, seen: change.record.turnsVersion, seenTurn: 0 });
+    for (let who = 0; who < 2; who++)
+      this.writers.push({ fence: null, seen: turnsIdentity(change.record), seenTurn: 0 });
   }
 
   context(): Context {
@@ -309,7 +310,7 @@ function step(life: Life, { who, looks, command }: Step): void {
     return;
   }
   if (looks) {
-    writer.seen = life.record.turnsVersion;
+    writer.seen = turnsIdentity(life.record);
     writer.seenTurn = life.turns().length;
   }
   let change: Change | null;
@@ -330,8 +331,8 @@ function step(life: Life, { who, looks, command }: Step): void {
   if (command.do === "postpone") life.postponedTo = life.now + 60_000;
   checkSession(life);
   // Who wrote knows what it wrote.
-  if (change.record.turnsVersion !== before.turnsVersion && writer.seen === before.turnsVersion) {
-    writer.seen = change.record.turnsVersion;
+  if (change.record.turnsVersion !== before.turnsVersion && writer.seen.version === before.turnsVersion) {
+    writer.seen = turnsIdentity(change.record);
     writer.seenTurn = life.turns().length;
   }
   const { lease } = change.record;
@@ -413,7 +414,8 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "handOff":
       return handOff(record, { agent: command.agent, ttlMs: command.ttlMs, note: null }, context);
     case "conflict": {
-      const { seen: seenVersion, seenTurn } = memory;
+      const { seenTurn } = memory;
+      const seenVersion = memory.seen.version;
       const stored = { storedTurn: life.turns().length, storedVersion: record.turnsVersion };
       return tellConflicts(draft, [{ seenTurn, seenVersion, ...stored }], context);
     }
@@ -468,7 +470,7 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     assert.ok(after.fence > before.lease.fence, "clearing a lease supersedes its holder");
   if (underFence.has(command.do))
     assert.equal(writer.fence, before.lease?.fence, "a superseded holder changes nothing");
-  if (onSight.has(command.do)) assert.equal(writer.seen, before.turnsVersion, "nobody writes on stale knowledge");
+  if (onSight.has(command.do)) assert.deepEqual(writer.seen, turnsIdentity(before), "nobody writes on stale knowledge");
   if (onSight.has(command.do) && before.lease !== null && leaseRuns(before.lease, life.now))
     assert.equal(writer.fence, before.lease.fence, "nobody writes beside a holder");
 

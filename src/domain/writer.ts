@@ -3,9 +3,9 @@
  * change of the turns that the writer has seen (nobody writes on stale knowledge).
  */
 import { SessionError } from "../errors.ts";
-import { headOf } from "./change.ts";
+import { headOf, isSame, turnsIdentity } from "./change.ts";
 import type { Limits } from "./limits.ts";
-import type { Lease, SessionRecord } from "./record.ts";
+import type { Identity, Lease, SessionRecord } from "./record.ts";
 
 /** What a rule may know of the world. */
 export interface Context {
@@ -23,8 +23,8 @@ export interface Writer {
   readonly instance: string;
   /** The fence of the lease it writes under; null: without a lease. */
   readonly fence: number | null;
-  /** The `turnsVersion` of the record it has seen. */
-  readonly seen: number;
+  /** The last change of the turns that it has seen. */
+  readonly seen: Identity;
   /** The number of turns it has seen, for the error message. */
   readonly seenTurn: number;
 }
@@ -39,12 +39,12 @@ export function sessionIds(record: SessionRecord): { sessionId: string; tenant: 
  * @throws SessionError `conflict`
  */
 export function guardSeen(record: SessionRecord, writer: Writer): void {
-  if (writer.seen === record.turnsVersion) return;
+  if (isSame(writer.seen, turnsIdentity(record))) return;
   throw new SessionError("conflict", {
     ...sessionIds(record),
     seenTurn: writer.seenTurn,
     storedTurn: headOf(record, "turns"),
-    seenVersion: writer.seen,
+    seenVersion: writer.seen.version,
     storedVersion: record.turnsVersion,
   });
 }

@@ -97,6 +97,8 @@ export const sessionAnswer: z.ZodType = z
     counters: z.looseObject({}),
     budget: budget.nullable(),
     version: z.number(),
+    commitId: z.string(),
+    seen: z.object({ version: z.number(), commitId: z.string(), turn: z.number() }),
     waiting: z.number(),
     hold: z.object({ reason: z.string(), since: instant }).nullable(),
     parent: z.object({ id: z.string(), turn: z.number() }).nullable(),

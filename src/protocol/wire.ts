@@ -37,6 +37,9 @@ export interface WireSession {
   readonly counters: Counters;
   readonly budget: Budget | null;
   readonly version: number;
+  readonly commitId: string;
+  /** What has been seen of its turns by who has seen this. */
+  readonly seen: SessionInfo["seen"];
   readonly waiting: number;
   /** Why it must not go; null: it may. */
   readonly hold: { readonly reason: string; readonly since: string } | null;
@@ -232,13 +235,20 @@ export function newsOfWire(event: string | undefined, data: unknown): SessionNew
   }
 }
 
-/** A session as one has seen it, for `ETag` and `If-Match`: the version of the record and the number of turns. */
-export function wireEtag({ version, turn }: { readonly version: number; readonly turn: number }): string {
-  return `"${version}-${turn}"`;
+/** Which state of a session a client has seen. */
+export type SessionView = Pick<SessionInfo, "version" | "commitId" | "turn" | "seen">;
+
+/** The state that a client has seen, for `ETag` and `If-Match`: the record, the number of turns, and their last change. */
+export function wireEtag({ version, commitId, turn, seen }: SessionView): string {
+  return `"${[version, commitId, turn, seen.version, seen.commitId].join("-")}"`;
 }
 
 /** Null for what is no such tag. */
-export function parseEtag(tag: string): { readonly version: number; readonly turn: number } | null {
-  const match = /^(?:W\/)?"(\d{1,16})-(\d{1,15})"$/.exec(tag.trim());
-  return match === null ? null : { version: Number(match[1]), turn: Number(match[2]) };
+export function parseEtag(tag: string): SessionView | null {
+  const match = /^(?:W\/)?"(\d{1,16})-([\w.]{0,100})-(\d{1,15})-(\d{1,16})-([\w.]{0,100})"$/.exec(tag.trim());
+  if (match === null) return null;
+  const [, version, commitId = "", turns, seenVersion, seenCommitId = ""] = match;
+  const turn = Number(turns);
+  const seen = { version: Number(seenVersion), commitId: seenCommitId, turn };
+  return { version: Number(version), commitId, turn, seen };
 }

@@ -468,8 +468,8 @@ function lastHeard(c: RequestContext): Heard | undefined {
 function ifMatch(c: RequestContext): { seen?: Seen } {
   const tag = c.req.header("if-match");
   if (tag === undefined || tag.trim() === "*") return {};
-  const seen = parseEtag(tag);
-  if (seen !== null) return { seen };
+  const view = parseEtag(tag);
+  if (view !== null) return { seen: view.seen };
   throw new SessionError("request_invalid", {
     path: "header if-match",
     reason: "is not an ETag that a session came with",

@@ -1,4 +1,5 @@
 /** Read the logs of an archived session, part by part. */
+import { isSame } from "../domain/change.ts";
 import { decode } from "../domain/codec.ts";
 import type { Entry } from "../domain/entry.ts";
 import type { Archive, SessionRecord } from "../domain/record.ts";
@@ -57,7 +58,7 @@ export async function readPart(
   const {
     sessions: [newest],
   } = await core.store.load([{ key: record, tails: [] }]);
-  if (newest?.record.version !== record.version) return undefined;
+  if (newest === undefined || !isSame(newest.record, record)) return undefined;
   const reason =
     packed === undefined || isKnown(packed)
       ? `part ${seq} of its archive is not what was put away; restore it from a backup`

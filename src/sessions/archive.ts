@@ -7,10 +7,10 @@ import {
   type PackedLogs,
   type PackedPart,
 } from "../domain/archive.ts";
-import { headOf } from "../domain/change.ts";
+import { headOf, isSame } from "../domain/change.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import type { Logs } from "../domain/lifecycle.ts";
-import type { SessionRecord } from "../domain/record.ts";
+import type { Identity, SessionRecord } from "../domain/record.ts";
 import { CutTally } from "../domain/spent.ts";
 import { turnOf } from "../domain/turn.ts";
 import { sessionIds } from "../domain/writer.ts";
@@ -28,12 +28,12 @@ const partBytes = 4 * 1024 * 1024;
 const attemptsMax = 20;
 
 /**
- * False where it was archived already; with `version`, also where another one stands.
+ * False where it was archived already; with `expected`, also where another record stands.
  * @throws SessionError `busy`, `turn_open`, `contended`, `snapshot_too_large`
  */
-export async function archiveOn(handle: Handle, version?: number): Promise<boolean> {
+export async function archiveOn(handle: Handle, expected?: Identity): Promise<boolean> {
   return await onUnmoved(handle, async (record) => {
-    if (record.archive !== null || (version !== undefined && record.version !== version)) return false;
+    if (record.archive !== null || (expected !== undefined && !isSame(record, expected))) return false;
     if (record.parent !== null) await markShared(handle.core, record);
     const logs = await packedLogs(handle.core, record);
     return (draft, context, { fence }) => archiveSession(draft, { logs, fence }, context);
@@ -66,7 +66,7 @@ async function onUnmoved(
     if (rule === false) return false;
     if (rule === undefined) continue;
     const written = await handle.write((draft, context, writer) =>
-      draft.record.version === record.version ? rule(draft, context, writer) : null,
+      isSame(draft.base, record) ? rule(draft, context, writer) : null,
     );
     if (written.status === "ok") return true;
   }

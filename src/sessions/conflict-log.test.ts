@@ -91,10 +91,10 @@ test("who tries again on the same stale view is told each time, and it is writte
 test("a view that comes from outside with each request anew is told of once", async () => {
   await using place = inMemory();
   const { theirs } = await behind(place);
-  const { version, turn } = theirs.info;
+  const { seen } = theirs.info;
   await theirs.append({ input: "more" });
   for (let request = 0; request < 5; request++) {
-    const view = await place.sessions.get("s", { seen: { version, turn } });
+    const view = await place.sessions.get("s", { seen });
     await assert.rejects(view.append({ input: "stale" }), { code: "conflict" });
   }
   assert.equal((await conflicts(theirs, place)).length, 1);
@@ -125,7 +125,7 @@ test("it takes no lease, and is no sign of life: held, expired, ended and archiv
     const mine = await place.sessions.create({ id: state, ttl: "10s" });
     const theirs = await place.sessions.get(state);
     await theirs.append({ input: "theirs" });
-    const stale = await place.sessions.get(state, { seen: { version: 1, turn: 0 } });
+    const stale = await place.sessions.get(state, { seen: { version: 1, commitId: "", turn: 0 } });
     await become(theirs);
     const before = (await theirs.refresh()).expiresAt;
     await assert.rejects(mine.append({ input: "q" }));
@@ -190,7 +190,7 @@ test("whoever makes up what they have seen leaves one event for each change that
   await session.append({ input: "q" });
   await session.end();
   for (let version = 1; version <= 50; version++) {
-    const stale = await place.sessions.get("s", { seen: { version, turn: 999 } });
+    const stale = await place.sessions.get("s", { seen: { version, commitId: "", turn: 999 } });
     await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
   }
   await place.sessions.close();

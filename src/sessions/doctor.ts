@@ -1,4 +1,4 @@
-import { headOf } from "../domain/change.ts";
+import { headOf, isSame } from "../domain/change.ts";
 import type { SessionKey } from "../domain/entry.ts";
 import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
 import type { SessionRecord } from "../domain/record.ts";
@@ -147,7 +147,7 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
     const { flaws, cure } = await examineLogs(core, record);
     const dangling = record.lease !== null && !(await core.instance.isAlive(record, record.lease));
     const again = (await core.find(key))?.record;
-    if (again?.version !== record.version) continue;
+    if (again === undefined || !isSame(again, record)) continue;
     if (flaws.length === 0 && !dangling) return [];
     const isFree = record.lease === null || dangling;
     return await mend(core, record, { flaws, cure, dangling, repairs: repairs && isFree });

@@ -1,4 +1,13 @@
-import { changeOf, draftOf, headOf, type Change, type Draft } from "../domain/change.ts";
+import {
+  changeOf,
+  draftOf,
+  headOf,
+  isSame,
+  mayFollow,
+  turnsIdentity,
+  type Change,
+  type Draft,
+} from "../domain/change.ts";
 import { readableChunks, type Chunk } from "../domain/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../domain/entry.ts";
 import { recover, type Remains } from "../domain/leases.ts";
@@ -11,15 +20,10 @@ import type { Committed, Core } from "./core.ts";
 import { formerUserMarks } from "./fork-marks.ts";
 import { readLog } from "./log-reader.ts";
 import { perform, type Operation, type OperationName } from "./operation.ts";
+import { seenOf, type Seen } from "./seen.ts";
 
 /** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
-
-/** What somebody has seen of a session: a version of its record, and the number of turns it had then. */
-export interface Seen {
-  readonly version: number;
-  readonly turn: number;
-}
 
 export interface WriteOptions {
   /** Clear a dead holder's lease on the way, and seal the turn it left open. */
@@ -54,9 +58,8 @@ const retryMs = 2000;
 export class Handle {
   readonly core: Core;
   #record: SessionRecord;
-  /** The `turnsVersion` and number of turns that the owner of this handle knows of. */
-  #seen: number;
-  #seenTurn: number;
+  /** What the owner of this handle knows of. */
+  #seen: Seen;
   fence: number | null = null;
   #retired = false;
   /** What its owner had seen when it was told of a conflict last. */
@@ -71,12 +74,10 @@ export class Handle {
 
   /** `seen`: what its owner has seen of the session, where that is less than this record. */
   constructor(core: Core, record: SessionRecord, seen?: Seen) {
-    const isBehind = seen !== undefined && seen.version < record.turnsVersion;
     this.core = core;
     this.#record = record;
-    this.#isGiven = isBehind;
-    this.#seen = isBehind ? seen.version : record.turnsVersion;
-    this.#seenTurn = isBehind ? seen.turn : headOf(record, "turns");
+    this.#isGiven = seen !== undefined && !isSame(seen, turnsIdentity(record));
+    this.#seen = this.#isGiven && seen !== undefined ? seen : seenOf(record);
   }
 
   /** The newest record this handle knows; the store may be ahead. */
@@ -98,26 +99,18 @@ export class Handle {
     const handle = new Handle(this.core, this.#record);
     handle.#retired = this.#retired;
     handle.#seen = this.#seen;
-    handle.#seenTurn = this.#seenTurn;
     return handle;
   }
 
   /** Know and have seen what another view of the same owner has. */
   follow(other: Handle): void {
-    if (other.#record.version > this.#record.version) this.#record = other.#record;
-    if (other.#seen <= this.#seen) return;
-    this.#seen = other.#seen;
-    this.#seenTurn = other.#seenTurn;
-  }
-
-  #see(record: SessionRecord): void {
-    this.#seen = record.turnsVersion;
-    this.#seenTurn = headOf(record, "turns");
+    this.learn(other.#record);
+    if (other.#seen.version > this.#seen.version) this.#seen = other.#seen;
   }
 
   /** The number of the last turn its owner has seen. */
   get seenTurn(): number {
-    return this.#seenTurn;
+    return this.#seen.turn;
   }
 
   /**
@@ -139,7 +132,7 @@ export class Handle {
 
   /** Know a record that was loaded elsewhere in this process, where it is newer. */
   learn(record: SessionRecord): void {
-    if (record.version > this.#record.version) this.#record = record;
+    if (!isSame(record, this.#record) && mayFollow(record, this.#record)) this.#record = record;
   }
 
   /** Its owner was told of a conflict. */
@@ -165,15 +158,15 @@ export class Handle {
   /** Load the newest record, without counting it as seen. */
   async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.core.load(this.key, tails);
-    if (loaded.record.version >= this.#record.version) this.#record = loaded.record;
+    this.learn(loaded.record);
     return loaded;
   }
 
-  /** Load the newest record and count its turns as seen. */
+  /** Load the newest record and count its turns as seen, also where the store was put back to an earlier state. */
   async refresh(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.peek(tails);
     this.#record = loaded.record;
-    this.#see(loaded.record);
+    this.#seen = seenOf(loaded.record);
     return loaded;
   }
 
@@ -270,7 +263,7 @@ export class Handle {
         continue;
       }
       if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
-      guardForward(record, outcome.current);
+      guardHistory(record, outcome.current);
       this.#record = outcome.current;
       if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     }
@@ -331,9 +324,9 @@ export class Handle {
     // A removed session leaves the handle at the record it last had.
     if (change.record === null) return;
     const record = change.record;
-    const hadSeenAll = this.#seen === this.#record.turnsVersion;
+    const hadSeenAll = isSame(this.#seen, turnsIdentity(this.#record));
     this.#record = record;
-    if (hadSeenAll) this.#see(record);
+    if (hadSeenAll) this.#seen = seenOf(record);
   }
 
   #writer(): Writer {
@@ -341,13 +334,14 @@ export class Handle {
       instance: this.core.instance.id,
       fence: this.fence,
       seen: this.#seen,
-      seenTurn: this.#seenTurn,
+      seenTurn: this.#seen.turn,
     };
   }
 
   async #movedOn(record: SessionRecord): Promise<boolean> {
     const { record: newest } = await this.core.load(this.key);
-    if (newest.version === record.version) return false;
+    if (isSame(newest, record)) return false;
+    guardHistory(record, newest);
     this.#record = newest;
     return true;
   }
@@ -416,11 +410,16 @@ function readableTurn(entry: Entry): Turn | undefined {
 }
 
 /**
- * What was committed stands before what comes later: a record that is older now was put there by somebody else.
- * @throws SessionError `store_invalid`
+ * What was committed stands: a record that cannot have come from a known one was put there with the store's files.
+ * @throws SessionError `store_restored`
  */
-function guardForward(known: SessionRecord, current: SessionRecord): void {
-  if (current.version >= known.version) return;
-  const reason = `its version went back from ${known.version} to ${current.version}; if the store was restored from a backup, open the session again`;
-  throw new SessionError("store_invalid", { store: `of session ${known.id} of tenant ${known.tenant}`, reason });
+function guardHistory(known: SessionRecord, current: SessionRecord): void {
+  if (mayFollow(current, known)) return;
+  throw new SessionError("store_restored", {
+    ...sessionIds(known),
+    seenTurn: headOf(known, "turns"),
+    storedTurn: headOf(current, "turns"),
+    seenVersion: known.version,
+    storedVersion: current.version,
+  });
 }

@@ -4,7 +4,7 @@
  * meanwhile: then the newest record says where they are.
  */
 import { isArchivable } from "../domain/archive.ts";
-import { firstOwn, headOf } from "../domain/change.ts";
+import { firstOwn, headOf, isSame } from "../domain/change.ts";
 import type { Entry, LogName } from "../domain/entry.ts";
 import type { SessionRecord } from "../domain/record.ts";
 import { SessionError } from "../errors.ts";
@@ -48,7 +48,7 @@ export async function wholeTails(core: Core, found: Loaded, tails: LoadRequest["
       sessions: [newest],
     } = await core.store.load([{ key: loaded.record, tails }]);
     if (newest === undefined) throw gone(loaded.record);
-    if (newest.record.version === loaded.record.version) throw lacking(loaded.record, "its logs");
+    if (isSame(newest.record, loaded.record)) throw lacking(loaded.record, "its logs");
     loaded = newest;
   }
   return loaded;
@@ -131,7 +131,7 @@ async function newer(core: Core, record: SessionRecord, log: LogName): Promise<S
     sessions: [newest],
   } = await core.store.load([{ key: record, tails: [] }]);
   if (newest === undefined) throw gone(record);
-  if (newest.record.version === record.version) throw lacking(record, log);
+  if (isSame(newest.record, record)) throw lacking(record, log);
   return newest.record;
 }
 

@@ -29,7 +29,7 @@ export async function apply(core: Core, { does }: Policy, record: SessionRecord)
 async function putAway(core: Core, record: SessionRecord): Promise<boolean> {
   try {
     const { archiveOn } = await import("./archive.ts");
-    return await archiveOn(new Handle(core, record), record.version);
+    return await archiveOn(new Handle(core, record), record);
   } catch (error) {
     const isInUse = (["busy", "turn_open", "contended", "session_not_found"] as const).some((code) =>
       hasCode(error, code),

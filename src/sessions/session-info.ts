@@ -3,6 +3,7 @@ import { headOf } from "../domain/change.ts";
 import { floorAt } from "../domain/floor.ts";
 import type { Counters, Floor, Lease, Metadata, SessionRecord } from "../domain/record.ts";
 import { stateAt, type SessionState } from "../domain/states.ts";
+import { seenOf, type Seen } from "./seen.ts";
 
 /** The agent that has the floor. */
 export interface ActiveAgent {
@@ -36,6 +37,10 @@ export interface SessionInfo {
   readonly budget: Budget | null;
   /** Grows by one with every change. */
   readonly version: number;
+  /** Names the commit that made this version: tells it from the same number in a store that was restored. */
+  readonly commitId: string;
+  /** What `get` takes to write turns only where none came since. */
+  readonly seen: Seen;
   /** Who may write, where somebody reserved that. */
   readonly lease: Lease | null;
   /** How many wait for the right to write. */
@@ -65,6 +70,8 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     counters: record.counters,
     budget: record.budget,
     version: record.version,
+    commitId: record.commitId,
+    seen: seenOf(record),
     lease: record.lease,
     waiting: record.waiters.filter(({ until }) => until > now).length,
     hold: hold === null ? null : { reason: hold.reason, since: new Date(hold.at) },

@@ -301,11 +301,11 @@ test("a handle opened with what was seen writes turns only where none came since
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "one" });
-  const { version, turn } = session.info;
+  const { seen } = session.info;
   await session.touch();
-  const same = await place.sessions.get("s", { seen: { version, turn } });
+  const same = await place.sessions.get("s", { seen });
   await same.append({ input: "two" }, { key: "k" });
-  const stale = await place.sessions.get("s", { seen: { version, turn } });
+  const stale = await place.sessions.get("s", { seen });
   await assert.rejects(stale.append({ input: "three" }), { code: "conflict" });
   assert.equal((await stale.append({ input: "two" }, { key: "k" })).seq, 2, "a retry is still the same turn");
 });

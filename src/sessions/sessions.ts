@@ -10,7 +10,8 @@ import { Core } from "./core.ts";
 import type { ForkOptions } from "./fork.ts";
 import type { ErasureRequest } from "./erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
-import { Handle, type Seen } from "./handle.ts";
+import { Handle } from "./handle.ts";
+import type { Seen } from "./seen.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
 import type { ImportItem, ImportOptions, ImportReport } from "./importing.ts";
 import { parseInstant } from "./instant.ts";
@@ -201,8 +202,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * The session with this id, whatever its state. With `seen`, the `version` and `turn` of an earlier look at it, turns are
-   * written only where none came since.
+   * The session with this id, whatever its state. With the `info.seen` of an earlier look at it, turns are written only
+   * where none came since.
    * @throws SessionError `session_not_found`
    */
   async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {

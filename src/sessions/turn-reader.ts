@@ -1,7 +1,9 @@
 import { headOf } from "../domain/change.ts";
 import type { Entry } from "../domain/entry.ts";
 import { CutTally, type Cut } from "../domain/spent.ts";
+import type { SessionRecord } from "../domain/record.ts";
 import { turnOf, type Turn } from "../domain/turn.ts";
+import { sessionIds } from "../domain/writer.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
@@ -33,13 +35,39 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   });
   const head = headOf(record, "turns");
   const end = Math.min(to, head);
+  let before: Entry | undefined;
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
-    const page = await perform(handle.about("turns"), () => readLog(handle.core, record, range));
+    const page = await perform(handle.about("turns"), async () => {
+      const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
+      const entries = await readLog(handle.core, record, range);
+      if (before !== undefined) await guardUnchanged(handle, record, before);
+      return entries;
+    });
     if (page.length === 0) return;
     for (const entry of page) yield turnOf(entry);
+    before = page.at(-1);
     next += page.length;
   }
+}
+
+/**
+ * A page belongs to the ones before as long as their last turn is the same after it was read: then nothing in front of the
+ * page was cut off and written anew.
+ * @throws SessionError `conflict`
+ */
+async function guardUnchanged(handle: Handle, record: SessionRecord, before: Entry): Promise<void> {
+  const { seq, at, key, data } = before;
+  const range = { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 } as const;
+  const [again] = await readLog(handle.core, record, range);
+  if (again?.at === at && again.key === key && again.data === data) return;
+  const newest = await handle.core.load(handle.key);
+  throw new SessionError("conflict", {
+    ...sessionIds(record),
+    seenTurn: seq,
+    storedTurn: headOf(newest.record, "turns"),
+    seenVersion: record.turnsVersion,
+    storedVersion: newest.record.turnsVersion,
+  });
 }
 
 /**

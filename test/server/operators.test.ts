@@ -34,6 +34,26 @@ test("sessions over HTTP: create, ensure, read, list, change, end and remove", a
   assertProblem(await here.call("GET", path, { key }), 404, "session_not_found");
 });
 
+test("the ETag of a session that was removed is refused by the one that was begun anew under its id", async () => {
+  await using here = serve();
+  const key = await here.key("admin");
+  const begin = async (input: string): Promise<string> => {
+    await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+    const { headers } = await here.call("POST", "/v1/sessions/s/turns", { key, body: { input } });
+    return headers.get("etag") ?? "";
+  };
+  const gone = await begin("old");
+  assert.equal((await here.call("DELETE", "/v1/sessions/s", { key })).status, 204);
+  const etag = await begin("new");
+  const append = (tag: string) =>
+    here.call("POST", "/v1/sessions/s/turns", { key, body: { input: "x" }, headers: { "if-match": tag } });
+  assertProblem(await append(gone), 409, "conflict");
+  // The same numbers in another history: only the ids of the commits differ.
+  const [version, commitId, turn, seenVersion] = etag.slice(1, -1).split("-");
+  assertProblem(await append(`"${[version, "other.1", turn, seenVersion, "other.1"].join("-")}"`), 409, "conflict");
+  assert.equal((await append(`"${[version, commitId, turn, seenVersion, commitId].join("-")}"`)).json.seq, 2);
+});
+
 test("turns over HTTP: appended once by key, onto what was seen by ETag, read in ranges, taken back", async () => {
   await using here = serve();
   const key = await here.key("write");
