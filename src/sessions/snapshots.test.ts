@@ -45,9 +45,10 @@ test("a restored session goes on: numbers, keys, times, usage, counters, deadlin
   await session.append({ input: "two", output: "2" }, { key: "b" });
   await to.clock.advance(5000);
   const restored = await to.sessions.restore(await from.sessions.snapshot("s"));
-  const { version, ...info } = restored.info;
-  const { version: before, ...infoBefore } = session.info;
+  const { version, commitId, seen, ...info } = restored.info;
+  const { version: before, commitId: commitIdBefore, seen: seenBefore, ...infoBefore } = session.info;
   assert.deepEqual(info, infoBefore);
+  assert.ok(commitId !== commitIdBefore && seen.commitId !== seenBefore.commitId);
   assert.notEqual(version, before, "a handle of the one knows nothing of the other");
   const turns = await Array.fromAsync(restored.turns());
   assert.deepEqual(turns, await Array.fromAsync(session.turns()));

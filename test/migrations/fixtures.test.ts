@@ -1,0 +1,126 @@
+/** Stores of earlier versions, as `write-fixtures.ts` wrote them down: opened by this version, they work like new ones. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, test } from "node:test";
+import { openSessions, type Session, type Sessions } from "../../src/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
+import { PostgresServer, query } from "../postgres/server.ts";
+
+const secret = "a secret for fixtures only";
+const device = "0b6f8a52-5c1d-4a7e-9f3b-2d8e6c4a1f00";
+const otherDevice = "7d2c9e14-3f6a-4b8d-8e5c-1a9b7f3d2e00";
+
+const fixtures = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".sql"));
+const folder = mkdtempSync(join(tmpdir(), "perdure-fixtures-"));
+let server: PostgresServer;
+before(async () => {
+  server = await PostgresServer.start();
+});
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+async function rebuilt(fixture: string): Promise<string> {
+  const sql = readFileSync(join(import.meta.dirname, fixture), "utf8");
+  if (fixture.endsWith(".postgres.sql")) {
+    await query(server.url(), "drop schema if exists perdure cascade");
+    await query(server.url(), sql);
+    return server.url();
+  }
+  const file = join(folder, `${fixture}.db`);
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  database.close();
+  return `sqlite:${file}`;
+}
+
+async function said(session: Session): Promise<unknown[]> {
+  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+}
+
+async function record(sessions: Sessions, id: string): Promise<{ version: number; commitId: string }> {
+  const { info } = await sessions.get(id);
+  return { version: info.version, commitId: info.commitId };
+}
+
+for (const fixture of fixtures) {
+  test(`a store of an earlier version goes up and works: ${fixture}`, async () => {
+    await using sessions = await openSessions({ store: await rebuilt(fixture), secret, sweep: false });
+
+    // What each commit left in its record names it.
+    for (const id of ["plain", "touched", "parent", "fork", "cut", "leased", "open"])
+      assert.match((await record(sessions, id)).commitId, /^[\w]{16}\.\d+$/, id);
+
+    const plain = await sessions.get("plain");
+    assert.deepEqual(await said(plain), ["one", "two", "three"]);
+    assert.equal(plain.info.hold?.reason, "case 1");
+    assert.equal(plain.info.user, "ada");
+    assert.deepEqual(plain.info.metadata["since"], new Date(0));
+    assert.equal((await plain.activeAgent())?.note, "The customer waits.");
+    assert.equal(plain.info.counters.totalTokens, 9);
+    const retry = {
+      input: "two",
+      output: "two!",
+      usage: { inputTokens: 2, outputTokens: 1, totalTokens: 3 },
+      model: "m",
+    };
+    assert.equal((await plain.append(retry, { key: "key two" })).seq, 2, "a key is still once");
+    assert.equal((await plain.append({ input: "four" })).seq, 4);
+    await assert.rejects(plain.remove(), { code: "session_held" });
+
+    // A session whose turns are older than its record: the last change of its turns has no commit id yet.
+    const touched = await sessions.get("touched");
+    const { seen } = touched.info;
+    await touched.touch();
+    await (await sessions.get("touched", { seen })).append({ input: "two" });
+    await assert.rejects((await sessions.get("touched", { seen })).append({ input: "x" }), { code: "conflict" });
+    await assert.rejects(touched.append({ input: "x" }), { code: "conflict" });
+
+    const fork = await sessions.get("fork");
+    assert.deepEqual(await said(fork), ["one", "other two"]);
+    await fork.append({ input: "three" });
+    await (await sessions.get("parent")).truncate(0);
+    assert.deepEqual(await said(await sessions.get("fork")), ["one", "other two", "three"]);
+    const second = await (await sessions.get("plain")).fork({ at: 2, as: "fork of plain" });
+    assert.deepEqual(await said(second), ["one", "two"]);
+
+    const archived = await sessions.get("archived");
+    assert.equal(archived.info.state, "archived");
+    assert.deepEqual(await said(archived), ["one", "two"]);
+    await archived.unarchive();
+    await archived.append({ input: "three" });
+    assert.deepEqual(await said(archived), ["one", "two", "three"]);
+
+    assert.deepEqual(await said(await sessions.get("cut")), ["one"]);
+    for (const id of [device, otherDevice])
+      assert.deepEqual(await said(await sessions.device(id)), ["hello"], "both devices lead to it");
+
+    // What a dead program left is put in order by the next writer.
+    const leased = await sessions.get("leased");
+    assert.notEqual(leased.info.lease, null);
+    const lease = await leased.lease();
+    assert.ok(lease.fence > (leased.info.lease?.fence ?? 0) - 1, "fences only grow");
+    await leased.append({ input: "two" });
+    await lease.release();
+    const open = await sessions.get("open");
+    await open.recover();
+    const turns = await Array.fromAsync(open.turns());
+    assert.deepEqual([turns.length, turns[0]?.status], [1, "interrupted"]);
+    assert.equal(turns[0]?.output[0]?.content, "half an answer");
+
+    const { events } = await sessions.events({ limit: 500 });
+    for (const type of ["created", "forked", "archived", "recovered"])
+      assert.ok(
+        events.some((event) => event.type === type),
+        type,
+      );
+    assert.deepEqual(await coreOf(sessions).store.inspect(), []);
+    for (const id of ["touched", "cut"]) await (await sessions.get(id)).remove();
+    const anew = await sessions.create({ id: "cut" });
+    assert.ok(anew.info.version > 1_000_000 * 1_000_000_000, "its first version lies above those of before");
+  });
+}
