@@ -1,3 +1,4 @@
+import { hasCode } from "../index.ts";
 import { CliError } from "./cli-error.ts";
 
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -20,6 +21,9 @@ export async function untilSignalled(
   for (const name of names) process.once(name, onSignal as NodeJS.SignalsListener);
   try {
     await work(stop.signal);
+  } catch (error) {
+    // The library says that its caller's signal aborted the question; the user sent that signal and reads its name.
+    throw hasCode(error, "aborted") && stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     for (const name of names) process.removeListener(name, onSignal as NodeJS.SignalsListener);
   }

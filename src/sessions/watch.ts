@@ -49,6 +49,15 @@ interface Told {
 
 /** What is committed to a session by any process, in order, as it is committed; ends with the session's life. */
 export async function* watchSession(handle: Handle, options: WatchOptions): AsyncGenerator<SessionNews, void, void> {
+  try {
+    yield* watched(handle, options);
+  } catch (error) {
+    const { tenant, id: session, agent } = handle.record;
+    throw inContext(error, { command: "watch", tenant, session, agent });
+  }
+}
+
+async function* watched(handle: Handle, options: WatchOptions): AsyncGenerator<SessionNews, void, void> {
   const { core } = handle;
   const { signal } = options;
   let changed = Promise.withResolvers<void>();
@@ -78,9 +87,6 @@ export async function* watchSession(handle: Handle, options: WatchOptions): Asyn
       const state = stateAt(view.record, core.now());
       if (state !== "active" && state !== "inactive") return;
     }
-  } catch (error) {
-    const { tenant, id: session, agent } = handle.record;
-    throw inContext(error, { command: "watch", tenant, session, agent });
   } finally {
     signal?.removeEventListener("abort", stop);
     watch.stop();

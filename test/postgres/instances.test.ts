@@ -19,6 +19,9 @@ test("3 instances with leases on 50 sessions under SIGKILL and SIGSTOP: fences g
   await using sessions = await openSessions({ store, sweep: false });
   const ids = Array.from({ length: 50 }, (_, index) => `s${index}`);
   for (const id of ids) await sessions.create({ id });
+  /** A worker writes so often before it is killed. */
+  const writesMin = 6;
+  const kills = 24;
   let started = 0;
   const start = (): WorkerProcess =>
     new WorkerProcess({
@@ -28,10 +31,11 @@ test("3 instances with leases on 50 sessions under SIGKILL and SIGSTOP: fences g
     });
   const workers = Array.from({ length: 3 }, start);
   const heard: Said[] = [];
-  for (let kill = 0; kill < 24; kill++) {
-    await sleep(100 + Math.random() * 300);
+  for (let kill = 0; kill < kills; kill++) {
     const index = kill % workers.length;
     const victim = workers[index]!;
+    await victim.hear("mark", writesMin);
+    await sleep(Math.random() * 100); // anywhere within a write
     if (kill % 4 === 0) {
       victim.child.kill("SIGSTOP");
       await sleep(700); // past its lease
@@ -48,7 +52,7 @@ test("3 instances with leases on 50 sessions under SIGKILL and SIGSTOP: fences g
   }
 
   const acknowledged = heard.filter(({ mark }) => mark !== undefined);
-  assert(acknowledged.length > 100, `${acknowledged.length} writes were acknowledged`);
+  assert(acknowledged.length >= (kills / 2) * writesMin, `${acknowledged.length} writes were acknowledged`);
   for (const id of ids) {
     const turns = await Array.fromAsync((await sessions.get(id)).turns());
     const fences = turns.map(({ output }) => Number(output[0]?.content));

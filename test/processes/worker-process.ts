@@ -40,11 +40,12 @@ export class WorkerProcess {
     for (const wake of this.#wake.splice(0)) wake();
   }
 
-  /** Wait until it has said something with this field; returns the latest such line. */
-  async hear(field: string): Promise<Said> {
+  /** Wait until it has said something with this field, or so many such lines; returns the latest of them. */
+  async hear(field: string, lines = 1): Promise<Said> {
     for (;;) {
-      const heard = this.said.findLast((said) => said[field] !== undefined);
-      if (heard !== undefined) return heard;
+      const heard = this.said.filter((said) => said[field] !== undefined);
+      const latest = heard.at(-1);
+      if (latest !== undefined && heard.length >= lines) return latest;
       if (this.child.exitCode !== null) throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
