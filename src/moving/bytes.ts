@@ -2,9 +2,15 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { SessionError } from "../errors.ts";
 
+/** No conversation packs so well: what unpacks to more times its size is made to keep its reader busy. */
+const ratioMax = 500;
+/** Up to this size the ratio does not matter. */
+const smallBytes = 16 * 1024 * 1024;
+
 /**
  * The bytes of a stream, unpacked where they are gzip's.
- * @throws SessionError `snapshot_invalid` where they are and cannot be unpacked to their end
+ * @throws SessionError `snapshot_invalid` where they are and cannot be unpacked to their end, or unpack to more than
+ *   {@link ratioMax} times their size
  */
 export async function* unpacked(
   stream: AsyncIterable<Uint8Array>,
@@ -13,9 +19,13 @@ export async function* unpacked(
   const iterator = stream[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done === true) return;
+  let packedBytes = first.value.length;
   const all = (async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     yield first.value;
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+      packedBytes += next.value.length;
+      yield next.value;
+    }
   })();
   const isPacked = first.value[0] === 0x1f && first.value[1] === 0x8b;
   if (!isPacked) {
@@ -26,7 +36,15 @@ export async function* unpacked(
   const gunzip = createGunzip();
   packed.on("error", (error) => gunzip.destroy(error));
   try {
-    for await (const chunk of packed.pipe(gunzip)) yield chunk as Uint8Array;
+    let bytes = 0;
+    for await (const chunk of packed.pipe(gunzip) as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      if (bytes > smallBytes && bytes > ratioMax * packedBytes) {
+        const reason = `it unpacks to more than ${ratioMax} times its size (${packedBytes} bytes so far)`;
+        throw new SessionError("snapshot_invalid", { source, path: "the compressed data", reason });
+      }
+      yield chunk;
+    }
   } catch (error) {
     if (!String((error as NodeJS.ErrnoException).code).startsWith("Z_")) throw error;
     const reason = `it is damaged or cut off (${(error as Error).message})`;

@@ -90,3 +90,16 @@ test("a session that is damaged is left out by name, or fails the export where n
   const lines = await linesOf(place.sessions, { onSkipped: (id) => skipped.push(id) });
   assert.deepEqual([lines.length, skipped], [2, ["b"]]);
 });
+
+test("an import ends at the 10 001st item that cannot be read", async () => {
+  await using place = inMemory();
+  let read = 0;
+  function* items(): Generator<string> {
+    for (;;) {
+      read++;
+      yield "0";
+    }
+  }
+  await assert.rejects(place.sessions.import(items()), { code: "snapshot_invalid", message: /10001th item/ });
+  assert(read < 20_000, `${read} were read`);
+});

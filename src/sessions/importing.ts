@@ -144,6 +144,8 @@ export interface SkippedItem {
 /** So many sessions, or characters of their texts, are under way at the same time. */
 export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
 const reasonsMax = 100;
+/** A file with more items that cannot be read is no file of sessions: reading on would take time for nothing. */
+const unreadableMax = 10_000;
 
 /** What was left out, how often and why. */
 export class Skipped {
@@ -163,7 +165,8 @@ export class Skipped {
 
 /**
  * Import what comes, in bounded memory. What is wrong with one is told in the report and keeps nobody else out.
- * @throws SessionError the store's, where it fails; what was imported by then stays, and importing again goes on
+ * @throws SessionError the store's, where it fails, and `snapshot_invalid` where more than {@link unreadableMax} items
+ *   cannot be read; what was imported by then stays, and importing again goes on
  */
 export async function importAll(
   core: Core,
@@ -171,9 +174,12 @@ export async function importAll(
   { tenant, dryRun = false, onExists = "skip", agent, onProgress }: ImportOptions & { readonly tenant: string },
 ): Promise<ImportReport> {
   core.guardOpen();
+  // A conversation is made into a session of this moment before the store is looked at for it.
+  await core.hearTime();
   const replaces = parsePolicy(onExists) === "replace";
   const counts = { restored: 0, present: 0, replaced: 0, turns: 0 };
   const skipped = new Skipped();
+  let unreadable = 0;
   const bring = async (item: NamedItem): Promise<void> => {
     try {
       const portable = portableOfItem(core, item, agent);
@@ -184,6 +190,7 @@ export async function importAll(
       if (arrived !== "present") counts.turns += portable.record.counters.turns;
     } catch (error) {
       if (endsPass(error)) throw error;
+      if (isUnreadable(error) && ++unreadable > unreadableMax) throw tooManyUnreadable(item.source);
       skipped.add(item.source, error);
     }
   };
@@ -199,6 +206,15 @@ export async function importAll(
     onProgress?.({ ...counts, ...skipped.report });
   });
   return { ...counts, ...skipped.report };
+}
+
+function isUnreadable(error: unknown): boolean {
+  return hasCode(error, "snapshot_invalid") || hasCode(error, "message_invalid");
+}
+
+function tooManyUnreadable(source: string): SessionError<"snapshot_invalid"> {
+  const reason = `is the ${unreadableMax + 1}th item that cannot be read; the import ends here`;
+  return new SessionError("snapshot_invalid", { source, path: "the item", reason });
 }
 
 /** @throws SessionError `argument_invalid` */
