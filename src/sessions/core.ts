@@ -81,6 +81,7 @@ export class Core {
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,
+      pageBytesMax: options.limits.pageBytesMax,
       events: async (scan) => {
         this.guardOpen();
         return await this.store.events(scan);

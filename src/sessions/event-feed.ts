@@ -1,11 +1,14 @@
 /** The newest events of tenants, read once for all that follow them in this process. */
 import { eventOverlapMs } from "../domain/event.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
+import { entryBytes } from "../store/within-bytes.ts";
 import type { Clock } from "../clock.ts";
 
 /** How often a followed tenant is read, ms. */
 const readEveryMs = 500;
 const pageSize = 500;
+/** The bytes of the events that a round keeps for all its followers. A busier tenant is read page by page by each. */
+const roundBytesMax = 4 * 1024 * 1024;
 
 /** One reading of a tenant's newest events. */
 export interface EventRound {
@@ -13,12 +16,15 @@ export interface EventRound {
   readonly since: number;
   /** Every event that is committed after it began has this time or a later one, epoch ms. */
   readonly next: number;
-  readonly events: readonly FoundEvent[];
+  /** Undefined where they are too many to be kept in memory: followers read them page by page. */
+  readonly events: readonly FoundEvent[] | undefined;
 }
 
 /** What a feed reads from. */
 export interface EventSource {
   readonly clock: Clock;
+  /** The bytes of events on one page. */
+  readonly pageBytesMax: number;
   readonly events: (scan: EventScan) => Promise<FoundEvents>;
   /** The store's time, epoch ms. */
   readonly now: () => Promise<number>;
@@ -121,30 +127,35 @@ class TenantFeed {
         this.#coming = undefined;
       }
       const { since } = this;
-      const events = await this.#eventsSince(since);
-      return { since, next: await this.#advance(events), events };
+      const { events, lastAt } = await this.#eventsSince(since);
+      return { since, next: await this.#advance(lastAt), events };
     })();
     this.#last = reading.catch(() => undefined);
     return reading;
   }
 
-  async #eventsSince(since: number): Promise<readonly FoundEvent[]> {
-    const events: FoundEvent[] = [];
+  async #eventsSince(since: number): Promise<Pick<EventRound, "events"> & { readonly lastAt: number }> {
+    const { pageBytesMax: bytesMax } = this.#source;
+    let events: FoundEvent[] | undefined = [];
+    let bytes = 0;
+    let lastAt = 0;
     for (let after: { after?: string } | undefined = {}; after !== undefined;) {
-      const scan = { tenant: this.#tenant, since, order: "ascending", limit: pageSize, ...after } as const;
+      const scan = { tenant: this.#tenant, since, order: "ascending", limit: pageSize, bytesMax, ...after } as const;
       const page: FoundEvents = await this.#source.events(scan);
-      events.push(...page.events);
+      for (const { entry } of page.events) bytes += entryBytes(entry);
+      if (bytes > roundBytesMax) events = undefined;
+      events?.push(...page.events);
+      lastAt = page.events.at(-1)?.entry.at ?? lastAt;
       after = page.next === undefined ? undefined : { after: page.next };
     }
-    return events;
+    return { events, lastAt };
   }
 
   /**
    * Move on with the events. One from the future, of a machine whose clock is ahead or of a restored snapshot, does not
    * take the feed along: what others commit until then would never be read.
    */
-  async #advance(events: readonly FoundEvent[]): Promise<number> {
-    const last = events.at(-1)?.entry.at ?? 0;
+  async #advance(last: number): Promise<number> {
     if (last - eventOverlapMs <= this.since) return this.since;
     const known = this.#source.clock.now() + this.#aheadMs;
     const now = last <= known ? known : await this.#askNow();

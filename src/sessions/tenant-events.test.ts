@@ -245,3 +245,45 @@ test("all followers of a tenant in one process share one scan, each with its own
   await Promise.all([...followers, slow.return?.()]);
   assert.deepEqual([coreOf(counting).eventFeeds.size, clock.sleeping], [0, 0], "and leave nothing behind");
 });
+
+test("pages and followers read events within the bytes of a page, and a round keeps no more than its limit", async () => {
+  const limits = { noteLengthMax: 2_000_000 };
+  await using place = inMemory({ limits });
+  const { clock, sessions } = place;
+  const sizes: number[] = [];
+  const measuring = Sessions.on(
+    {
+      ...place.shared,
+      async events(scan) {
+        const page = await place.shared.events(scan);
+        sizes.push(page.events.length);
+        return page;
+      },
+    },
+    { clock, sweep: false, limits },
+  );
+  const stop = new AbortController();
+  const heard: string[] = [];
+  const following = follow({ sessions: measuring }, heard, { signal: stop.signal });
+  await clock.advance(600);
+  const session = await sessions.create({ id: "a" });
+  for (let index = 0; index < 5; index++) await session.handOff("cto", { note: "x".repeat(1_500_000) });
+  await sessions.create({ id: "b" });
+  sizes.length = 0;
+  await clock.advance(3000);
+  const expected = ["a created", ...Array.from({ length: 5 }, () => "a handed_off"), "b created"];
+  assert.deepEqual(heard, expected);
+  assert.ok(sizes.length > 0 && sizes.every((size) => size <= 2), `pages of ${sizes.join()}`);
+  sizes.length = 0;
+  const told: string[] = [];
+  for await (const { type } of measuring.eachEvent({})) told.push(type);
+  assert.equal(told.length, 7);
+  assert.ok(
+    sizes.every((size) => size <= 2),
+    `pages of ${sizes.join()}`,
+  );
+  stop.abort();
+  await clock.advance(1000);
+  await following;
+  await measuring.close();
+});

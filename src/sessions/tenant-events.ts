@@ -14,9 +14,7 @@ import { parseId } from "../domain/ids.ts";
 import { dateMaxMs } from "../domain/limits.ts";
 import { show } from "../domain/show.ts";
 import { SessionError } from "../errors.ts";
-import { encodeCursor, eventPosition } from "../store/cursor.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
-import { entryBytes, withinBytes } from "../store/within-bytes.ts";
 import type { Core } from "./core.ts";
 import type { EventRound, FollowedFeed } from "./event-feed.ts";
 import { parseInstant } from "./instant.ts";
@@ -98,17 +96,15 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
     ...scanOf(tenant, filter),
     order: parseOrder(order),
     limit: parseLimit(limit, core.options.limits.pageMax),
+    bytesMax: core.options.limits.pageBytesMax,
     ...(after === undefined ? {} : { after }),
   };
   const { events, next } = await core.store.events(scan);
-  const page = withinBytes(events, ({ entry }) => entryBytes(entry), core.options.limits.pageBytesMax);
-  const last = page.at(-1);
-  const goesOn = page.length < events.length && last !== undefined ? encodeCursor(eventPosition(last)) : next;
   const unreadable: UnreadableEvent[] = [];
-  const readable = readableEvents(page, (event) => unreadable.push(event));
+  const readable = readableEvents(events, (event) => unreadable.push(event));
   return {
     events: readable,
-    ...(goesOn === undefined ? {} : { next: goesOn }),
+    ...(next === undefined ? {} : { next }),
     ...(unreadable.length === 0 ? {} : { unreadable }),
   };
 }
@@ -147,6 +143,7 @@ export async function* walkEvents(
     ...scanOf(tenant, filter),
     order: "ascending",
     limit: Math.min(core.options.limits.readMax, core.options.limits.pageMax),
+    bytesMax: core.options.limits.pageBytesMax,
   };
   if (!follow) {
     yield* pages(core, scan, signal);
@@ -172,9 +169,9 @@ export async function* walkEvents(
       reached?.(new Date(since));
       const round = await roundOf(feed, signal);
       if (round === undefined) return;
-      // A follower that was slow has missed a round, and reads for itself what was in it.
+      // A follower that was slow has missed a round, and reads for itself what was in it; so does each where a round is large.
       const news =
-        round.since <= since
+        round.since <= since && round.events !== undefined
           ? readableEvents(round.events.filter((event) => matches(scan, event)))
           : pages(core, { ...scan, since: Math.max(since, scan.since ?? since) }, signal);
       for await (const event of news) {

@@ -14,7 +14,7 @@ import { comparePositions, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
 import { Watchers } from "./watchers.ts";
-import { entryBytes, withinBytes } from "./within-bytes.ts";
+import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
@@ -50,6 +50,14 @@ interface Kept {
   readonly logs: ReadonlyMap<LogName, readonly Entry[]>;
 }
 
+/** An event, and the key of its session. */
+interface OrderedEvent {
+  readonly session: string;
+  readonly entry: Entry;
+}
+
+type PlacedEvent = { readonly position: Position; readonly row: OrderedEvent };
+
 class MemoryStore implements Store {
   readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
   readonly #clock: Clock;
@@ -58,6 +66,8 @@ class MemoryStore implements Store {
   readonly #ordered = new Map<SessionQuery["order"], OrderedRows<RecordRow>>(
     orders.map((order) => [order, new OrderedRows()]),
   );
+  /** All events, each at its tenant, time, session and seq. */
+  readonly #events = new OrderedRows<OrderedEvent>();
   readonly #instances = new Map<string, Instance>();
   readonly #watchers = new Watchers();
   #closed = false;
@@ -81,6 +91,7 @@ class MemoryStore implements Store {
     // Nothing can fail from here on, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
       this.#order(this.#sessions.get(text)?.row, kept?.row);
+      this.#orderEvents(this.#sessions.get(text), kept);
       if (kept === undefined) this.#sessions.delete(text);
       else this.#sessions.set(text, kept);
     }
@@ -98,6 +109,15 @@ class MemoryStore implements Store {
       if (from !== undefined) rows.remove(from);
       if (to !== undefined && after !== undefined) rows.add(to, after);
     }
+  }
+
+  #orderEvents(before: Kept | undefined, after: Kept | undefined): void {
+    const [from, to] = [eventsIn(before), eventsIn(after)];
+    let same = 0;
+    while (same < from.length && from[same] === to[same]) same++;
+    for (const entry of from.slice(same)) if (before !== undefined) this.#events.remove(placeOf(before.row, entry));
+    for (const entry of to.slice(same))
+      if (after !== undefined) this.#events.add(placeOf(after.row, entry), { session: keyText(after.row), entry });
   }
 
   #judge(transaction: Transaction): Outcome {
@@ -217,35 +237,65 @@ class MemoryStore implements Store {
 
   async events(scan: EventScan): Promise<FoundEvents> {
     this.#guardOpen();
-    const turned = scan.order === "ascending" ? 1 : -1;
-    const after = scan.after === undefined ? undefined : decodeCursor(scan.after, eventCursor);
-    const following = [...this.#sessions.values()]
-      .filter(({ row }) => row.tenant === scan.tenant)
-      .flatMap(({ row, logs }) => (logs.get("events") ?? []).map((entry) => ({ ...whoseEvent(row), entry })))
-      .filter((event) => isScanned(scan, event))
-      .map((event) => ({ event, position: eventPosition(event) }))
-      .filter(({ position }) => after === undefined || turned * comparePositions(position, after) > 0)
-      .toSorted((a, b) => turned * comparePositions(a.position, b.position));
-    const page = following.slice(0, scan.limit);
-    const last = following.length > page.length ? page.at(-1) : undefined;
-    return { events: page.map(({ event }) => event), next: last && encodeCursor(last.position) };
+    const found: FoundEvent[] = [];
+    for (const event of this.#scanned(scan)) {
+      if (isScanned(scan, event)) found.push(event);
+      if (found.length > scan.limit) break;
+    }
+    const { page, hasMore } = pageOf(found, ({ entry }) => entryBytes(entry), scan);
+    const last = hasMore ? page.at(-1) : undefined;
+    return { events: page, next: last && encodeCursor(eventPosition(last)) };
   }
 
-  async forgetEvents({ tenant, before, limit }: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
-    this.#guardOpen();
-    const past = [...this.#sessions]
-      .filter(([, { row }]) => tenant === undefined || row.tenant === tenant)
-      .flatMap(([text, { logs }]) => (logs.get("events") ?? []).map((entry) => ({ text, entry })))
-      .filter(({ entry }) => entry.at < before)
-      .toSorted((a, b) => a.entry.at - b.entry.at || a.entry.seq - b.entry.seq)
-      .slice(0, limit);
-    for (const { text, entry } of past) {
-      const kept = this.#sessions.get(text);
-      if (kept === undefined) continue;
-      const events = (kept.logs.get("events") ?? []).filter(({ seq }) => seq !== entry.seq);
-      this.#sessions.set(text, { ...kept, logs: new Map(kept.logs).set("events", events) });
+  /** The events of a tenant from where the page begins, until its times are left. */
+  *#scanned({ tenant, order, since, before, after }: EventScan): Generator<FoundEvent, void, undefined> {
+    const position = after === undefined ? [] : decodeCursor(after, eventCursor);
+    const isAscending = order === "ascending";
+    const items = isAscending
+      ? this.#events.following([tenant, ...(position.length > 0 ? position : since === undefined ? [] : [since])])
+      : this.#events.preceding([tenant, ...(position.length > 0 ? position : [before ?? Number.POSITIVE_INFINITY])]);
+    for (const { position: place, row } of items) {
+      const { at } = row.entry;
+      if (place[0] !== tenant || (isAscending ? at >= (before ?? at + 1) : at < (since ?? at))) return;
+      const kept = this.#sessions.get(row.session);
+      if (kept !== undefined) yield { ...whoseEvent(kept.row), entry: row.entry };
     }
-    return past.length;
+  }
+
+  async forgetEvents(query: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+    this.#guardOpen();
+    const past = Map.groupBy(this.#past(query), ({ row }) => row.session);
+    let forgotten = 0;
+    for (const [session, items] of past) {
+      const kept = this.#sessions.get(session);
+      if (kept === undefined) continue;
+      for (const { position } of items) this.#events.remove(position);
+      const entries = new Set(items.map(({ row }) => row.entry));
+      const events = eventsIn(kept).filter((entry) => !entries.has(entry));
+      this.#sessions.set(session, { ...kept, logs: new Map(kept.logs).set("events", events) });
+      forgotten += items.length;
+    }
+    return forgotten;
+  }
+
+  /** The events from before a time, the oldest of each tenant first. */
+  #past({ tenant, before, limit }: Parameters<Store["forgetEvents"]>[0]): PlacedEvent[] {
+    const past: PlacedEvent[] = [];
+    let from: Position | undefined = tenant === undefined ? [] : [tenant];
+    while (from !== undefined && past.length < limit) {
+      const items: Iterable<PlacedEvent> = this.#events.following(from);
+      from = undefined;
+      for (const item of items) {
+        if (past.length >= limit || (tenant !== undefined && item.position[0] !== tenant)) break;
+        if (item.row.entry.at < before) past.push(item);
+        else {
+          // The rest of this tenant's is newer.
+          from = tenant === undefined ? [item.position[0] ?? "", Number.POSITIVE_INFINITY] : undefined;
+          break;
+        }
+      }
+    }
+    return past;
   }
 
   async heartbeat(
@@ -288,6 +338,7 @@ class MemoryStore implements Store {
     this.#closed = true;
     this.#sessions.clear();
     for (const rows of this.#ordered.values()) rows.clear();
+    this.#events.clear();
     this.#instances.clear();
   }
 
@@ -369,6 +420,14 @@ const cursorKinds = {
   due: ["number", "string", "string"],
   settled: ["number", "string", "string"],
 } as const;
+
+function eventsIn(kept: Kept | undefined): readonly Entry[] {
+  return kept?.logs.get("events") ?? [];
+}
+
+function placeOf({ tenant, id }: RecordRow, { at, seq }: Entry): Position {
+  return [tenant, at, id, seq];
+}
 
 function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {
   return { session: id, agent };

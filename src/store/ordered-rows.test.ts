@@ -13,7 +13,7 @@ test("positions compare by value, texts by the order of their bytes in UTF-8", (
   );
 });
 
-test("rows come in order from behind any position, whatever was added, replaced and removed", () => {
+test("rows come in order from any position, forwards and backwards, whatever was added, replaced and removed", () => {
   const steps = fc.array(fc.tuple(fc.nat(2), fc.nat(20)), { maxLength: 60 });
   fc.assert(
     fc.property(steps, fc.integer({ min: -1, max: 20 }), (all, after) => {
@@ -32,6 +32,11 @@ test("rows come in order from behind any position, whatever was added, replaced 
       assert.deepEqual(
         found.map(({ position, row }) => [position[0], row]),
         expected,
+      );
+      const before = [...model].filter(([at]) => at < after).toSorted(([a], [b]) => b - a);
+      assert.deepEqual(
+        [...rows.preceding([after, "id"])].map(({ position, row }) => [position[0], row]),
+        before,
       );
     }),
   );

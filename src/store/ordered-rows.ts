@@ -32,6 +32,14 @@ export class OrderedRows<Row> {
     }
   }
 
+  /** The rows before `position`, the last one first. Nothing may be written until the caller has taken what it wants. */
+  *preceding(position: Position): Generator<{ readonly position: Position; readonly row: Row }, void, undefined> {
+    for (let index = this.#firstNotBefore(position) - 1; index >= 0; index--) {
+      const item = this.#items[index];
+      if (item !== undefined) yield item;
+    }
+  }
+
   #firstNotBefore(position: Position): number {
     let [from, to] = [0, this.#items.length];
     while (from < to) {

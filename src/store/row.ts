@@ -8,7 +8,6 @@ import type { SessionRecord } from "../domain/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, Page } from "./store.ts";
-import { withinBytes } from "./within-bytes.ts";
 
 /** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
 export interface RecordRow {
@@ -190,21 +189,4 @@ export function activeMinuteOf(lastActivityAt: number): number {
 /** The size of a row, as the byte bounds of a store count it: what has a column of its own is small. */
 export function rowBytes({ data }: RecordRow): number {
   return Buffer.byteLength(data);
-}
-
-/** The rows of a page of at most `limit`, within `bytesMax`, and whether more follow it. Reads one row more than it takes. */
-export function pageOf(
-  rows: Iterable<RecordRow>,
-  { limit, bytesMax }: { readonly limit: number; readonly bytesMax?: number },
-): { readonly page: readonly RecordRow[]; readonly hasMore: boolean } {
-  let found = 0;
-  function* counted(): Generator<RecordRow> {
-    for (const row of rows) {
-      found++;
-      if (found > limit) return;
-      yield row;
-    }
-  }
-  const page = withinBytes(counted(), rowBytes, bytesMax);
-  return { page, hasMore: found > page.length };
 }

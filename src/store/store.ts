@@ -93,6 +93,8 @@ export interface Store {
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
    * INVARIANT events-are-found: what exists and does not change meanwhile appears on exactly one page, in order, with
    *   the agent of its session's record; what is no event never does.
+   * INVARIANT events-are-bounded: a page has at most `limit` events, and at most `bytesMax` bytes of data; the first event
+   *   is there whatever its size.
    * INVARIANT scope-is-in-the-key: a scan of one tenant never shows another's.
    */
   events(scan: EventScan): Promise<FoundEvents>;
@@ -306,6 +308,8 @@ export interface EventScan {
   /** `descending` turns the whole order round. */
   readonly order: "ascending" | "descending";
   readonly limit: number;
+  /** The bytes of data (UTF-8) on the page. @default no bound */
+  readonly bytesMax?: number;
   /** The `next` of the page before. */
   readonly after?: string;
 }
@@ -321,7 +325,7 @@ export interface FoundEvent {
 
 /** One page of events. */
 export interface FoundEvents {
-  /** As many as the scan's limit, fewer only on the last page. */
+  /** As many as the scan's limit; fewer on the last page, and where `bytesMax` is reached. */
   readonly events: readonly FoundEvent[];
   /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
   readonly next: string | undefined;

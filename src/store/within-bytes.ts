@@ -23,3 +23,21 @@ export function withinBytes<Item>(
 export function entryBytes({ data }: { readonly data: string }): number {
   return Buffer.byteLength(data);
 }
+
+/** The items of a page of at most `limit`, within `bytesMax`, and whether more follow it. Reads one item more than it takes. */
+export function pageOf<Item>(
+  items: Iterable<Item>,
+  bytesOf: (item: Item) => number,
+  { limit, bytesMax }: { readonly limit: number; readonly bytesMax?: number },
+): { readonly page: readonly Item[]; readonly hasMore: boolean } {
+  let found = 0;
+  function* counted(): Generator<Item> {
+    for (const item of items) {
+      found++;
+      if (found > limit) return;
+      yield item;
+    }
+  }
+  const page = withinBytes(counted(), bytesOf, bytesMax);
+  return { page, hasMore: found > page.length };
+}

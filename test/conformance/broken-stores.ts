@@ -271,6 +271,11 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "events-are-found",
     (store) => ({ events: ({ after: _after, ...scan }) => store.events(scan) }),
   ],
+  [
+    "finds events without a bound of bytes",
+    "events-are-bounded",
+    (store) => ({ events: ({ bytesMax: _ignored, ...scan }) => store.events(scan) }),
+  ],
   ["forgets no events", "forgotten-events-leave-the-rest", () => ({ forgetEvents: async () => 0 })],
   [
     "forgets all old events at once",

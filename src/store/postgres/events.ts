@@ -1,5 +1,6 @@
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
 import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
+import { entryBytes, pageOf } from "../within-bytes.ts";
 import type { Database, Row } from "./database.ts";
 import { sqlInto, type Sql } from "./sql.ts";
 
@@ -10,21 +11,29 @@ export async function eventPage(ask: Database["ask"], schema: string, scan: Even
   const conditions = conditionsOf(sql, scan);
   // Session by session, as the events come: a plain join leaves the server free to read all of the tenant's at once.
   const direction = scan.order === "ascending" ? "asc" : "desc";
-  const rows = await ask(
-    `select entry.session, session.agent, entry.seq, entry.key, entry.at, entry.data
+  const order = `order by entry.at ${direction}, entry.session ${direction}, entry.seq ${direction}`;
+  const found = `
      from ${schema}.entries entry
      cross join lateral (
        select found.agent from ${schema}.sessions found
        where found.tenant = entry.tenant and found.id = entry.session limit 1
      ) session
      where ${conditions.join(" and ")}
-     order by entry.at ${direction}, entry.session ${direction}, entry.seq ${direction} limit ${sql`${scan.limit + 1}`}`,
-    values,
-  );
-  const events = rows.slice(0, scan.limit).map(eventOf);
-  const last = events.at(-1);
-  const next = rows.length > events.length && last !== undefined ? encodeCursor(eventPosition(last)) : undefined;
-  return { events, next };
+     ${order} limit ${sql`${scan.limit + 1}`}`;
+  const columns = "entry.session, session.agent, entry.seq, entry.key, entry.at, entry.data";
+  // The size of a text is in its header: what does not fit is neither read nor sent, save the first event that does not.
+  const bounded = (bytesMax: number): string => `
+    select * from (
+      select ${columns}, row_number() over (${order}) as place, sum(octet_length(entry.data)) over (
+        ${order} rows between unbounded preceding and 1 preceding
+      ) as ahead ${found}
+    ) entry
+    where ahead <= ${sql`${bytesMax}`} or place <= 2 order by place`;
+  const rows = await ask(scan.bytesMax === undefined ? `select ${columns} ${found}` : bounded(scan.bytesMax), values);
+  const { page, hasMore } = pageOf(rows.map(eventOf), ({ entry }) => entryBytes(entry), scan);
+  const last = page.at(-1);
+  const next = hasMore && last !== undefined ? encodeCursor(eventPosition(last)) : undefined;
+  return { events: page, next };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, pageOf, recordsOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionQuery } from "../store.ts";
+import { pageOf } from "../within-bytes.ts";
 import type { Database } from "./database.ts";
 import { recordJson } from "./record-json.ts";
 import { sqlInto, type Sql } from "./sql.ts";
@@ -29,6 +30,7 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
   );
   const { page, hasMore } = pageOf(
     rows.map(({ record }) => JSON.parse(String(record)) as RecordRow),
+    rowBytes,
     query,
   );
   const last = page.at(-1);

@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
 import { exact } from "./record-columns.ts";
 import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
+import { entryBytes, pageOf } from "../within-bytes.ts";
 import { Where } from "./where.ts";
 
 /** Goes along the events as they happened; its condition on the log must stand in the statement, word for word. */
@@ -18,10 +19,11 @@ export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents 
     from entries entry ${byTime} cross join sessions session on session.no = entry.session
     where ${where.conditions.join(" and ")}
     order by entry.at ${direction}, session.id ${direction}, entry.seq ${direction} limit ?`);
-  const rows = statement.all(...where.values, scan.limit + 1) as unknown as EventRow[];
-  const events = rows.slice(0, scan.limit).map(eventOf);
+  const rows = statement.iterate(...where.values, scan.limit + 1) as unknown as Iterable<EventRow>;
+  const { page, hasMore } = pageOf(rows, entryBytes, scan);
+  const events = page.map(eventOf);
   const last = events.at(-1);
-  const next = rows.length > events.length && last !== undefined ? encodeCursor(eventPosition(last)) : undefined;
+  const next = hasMore && last !== undefined ? encodeCursor(eventPosition(last)) : undefined;
   return { events, next };
 }
 

@@ -1,8 +1,9 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/states.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
-import { activeMinuteOf, pageOf, recordsOf, type RecordRow } from "../row.ts";
+import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";
+import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
 
@@ -15,7 +16,7 @@ export function findPage(database: DatabaseSync, query: SessionQuery): Page {
     where ${where.conditions.join(" and ") || "true"}
     order by ${order} limit ?`);
   const rows = statement.iterate(...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
-  const { page, hasMore } = pageOf(rows, query);
+  const { page, hasMore } = pageOf(rows, rowBytes, query);
   const last = page.at(-1);
   const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
   return { ...recordsOf(page), next };

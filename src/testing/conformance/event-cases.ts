@@ -74,6 +74,33 @@ export function eventCases(check: Check): void {
     }
   });
 
+  check("events-are-bounded: a page ends where its bytes are reached, and the next one goes on", async (bench) => {
+    const { store } = bench;
+    const sizes = [10, 20_000, 30_000, 90_000, 10, 20_000, 20_000, 20_000, 20_000, 10];
+    for (const [index, size] of sizes.entries()) {
+      const { log, entries } = sampleSplice("events", 1, [{ type: "sample", text: "ä".repeat(size / 2) }]);
+      const splices = [{ log, from: 1, entries: entries.map((entry): Entry => ({ ...entry, at: index })) }];
+      await land(store, creationOf(bench.record({ id: `s${index}` }), { splices }));
+    }
+    const bytesMax = 64 * 1024;
+    for (const order of ["ascending", "descending"] as const)
+      for (const limit of [1, 2, 3, 100]) {
+        const found: FoundEvent[] = [];
+        for (let after: { after?: string } = {}; ;) {
+          const page = await store.events(scanOf(bench, { order, limit, bytesMax, ...after }));
+          const bytes = page.events.reduce((sum, { entry }) => sum + Buffer.byteLength(entry.data), 0);
+          assert.ok(page.events.length <= limit, "within the limit");
+          assert.ok(page.events.length === 1 || (page.events.length > 1 && bytes <= bytesMax), "within the bytes");
+          found.push(...page.events);
+          if (page.next === undefined) break;
+          after = { after: page.next };
+        }
+        const whole = (await store.events(scanOf(bench, { order }))).events;
+        assert.deepEqual(names(found), names(whole), `${order} by ${limit}`);
+        assert.equal(found.length, sizes.length);
+      }
+  });
+
   check("events-are-found: ids of every kind lie between pages", async (bench) => {
     for (const id of oddIds) await told(bench, id, [5]);
     const byBytes = oddIds.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
