@@ -7,7 +7,7 @@ import manifest from "./package.json" with { type: "json" };
 
 const doors = Object.values(manifest.exports).flatMap((door) => (typeof door === "string" ? [] : [door.default]));
 /** What is started by its path. */
-const programs = ["./dist/cli/main.js", "./dist/host/worker-main.js"];
+const programs = ["./dist/cli/main.js", "./dist/host/workers/worker-main.js"];
 
 const packages = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
 

@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress } from "node:zlib";
 import { readConversations } from "../src/adapters/replay.ts";
-import type { Entry } from "../src/domain/entry.ts";
+import type { Entry } from "../src/domain/record/entry.ts";
 import type { Session, Sessions } from "../src/index.ts";
-import { packedIn, packPart, unpackPart } from "../src/sessions/archive-text.ts";
+import { packedIn, packPart, unpackPart } from "../src/sessions/archive/archive-text.ts";
 import { alternate, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 

@@ -4,9 +4,9 @@ import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSessions, type Sessions, type SessionSnapshot } from "../src/index.ts";
-import { unpacked } from "../src/moving/bytes.ts";
-import { ExportFile, Piece } from "../src/moving/export-file.ts";
-import { importItems } from "../src/moving/import-items.ts";
+import { unpacked } from "../src/files/bytes.ts";
+import { ExportFile, Piece } from "../src/files/export-file.ts";
+import { importItems } from "../src/files/import-items.ts";
 import { alternate, median, type Bench, type Comparison, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 

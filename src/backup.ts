@@ -3,16 +3,16 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { SessionKey } from "./domain/entry.ts";
-import { defaultLimits, type Limits } from "./domain/limits.ts";
+import type { SessionKey } from "./domain/record/entry.ts";
+import { defaultLimits, type Limits } from "./domain/values/limits.ts";
 import { hasCode, SessionError } from "./errors.ts";
-import type { BackupSession, LinesContent } from "./moving/backup-lines.ts";
+import type { BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
-import { Core } from "./sessions/core.ts";
-import type { CopyOptions, CopyReport } from "./sessions/copying.ts";
-import { makeDurably, named, removeForgotten } from "./sessions/durable-file.ts";
-import { resolveOptions } from "./sessions/options.ts";
-import { guardTarget } from "./sessions/target-file.ts";
+import { Core } from "./sessions/core/core.ts";
+import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
+import { makeDurably, named, removeForgotten } from "./files/durable-file.ts";
+import { resolveOptions } from "./sessions/options/options.ts";
+import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
 
 /** What a backup holds, and where. */
@@ -81,9 +81,9 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
 
 async function backupAsLines(url: string, file: string, options: BackupOptions): Promise<BackupReport> {
   const { onProgress, onSkipped, limits } = options;
-  const { openPostgresMoment } = await import("./store/postgres/moment.ts");
-  const { packedPiece, Piece } = await import("./moving/export-file.ts");
-  const { backupLines } = await import("./moving/backup-lines.ts");
+  const { openPostgresMoment } = await import("./store/postgres/snapshot-store.ts");
+  const { packedPiece, Piece } = await import("./files/export-file.ts");
+  const { backupLines } = await import("./files/backup-lines.ts");
   guardTarget(file, undefined);
   const packed = file.endsWith(".gz");
   let content = { sessions: 0, entries: 0 };
@@ -126,8 +126,8 @@ async function checkLines(file: string, limits: Limits): Promise<LinesContent> {
 
 /** The sessions of a backup of lines, each checked. */
 async function* sessionsIn(file: string, limits: Limits): AsyncGenerator<BackupSession, LinesContent, undefined> {
-  const { backupSessions } = await import("./moving/backup-lines.ts");
-  const { unpacked } = await import("./moving/bytes.ts");
+  const { backupSessions } = await import("./files/backup-lines.ts");
+  const { unpacked } = await import("./files/bytes.ts");
   return yield* backupSessions(unpacked(createReadStream(file), file), { file, limits });
 }
 
@@ -192,7 +192,7 @@ async function restoreDatabase(
     const store = await openStore(`sqlite:${copy}`);
     try {
       const both = { tenant: "default", into: "default" }; // everything is copied, whatever its tenant
-      const { copyAll } = await import("./sessions/copying.ts");
+      const { copyAll } = await import("./sessions/transfer/copying.ts");
       return await copyAll(coreOn(store, limits), target, { ...options, ...both, everything: true });
     } finally {
       await store.close();
@@ -220,7 +220,7 @@ async function restoreLines(
   target: Core,
   { limits, signal, onProgress, total }: RestoreStoreOptions & { readonly total: number },
 ): Promise<CopyReport> {
-  const { Copying } = await import("./sessions/copying.ts");
+  const { Copying } = await import("./sessions/transfer/copying.ts");
   const copying = new Copying(target, {
     signal,
     onProgress: onProgress && ((report) => onProgress({ ...report, total })),

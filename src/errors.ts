@@ -10,7 +10,7 @@ export interface ErrorContext {
 
 /**
  * Every error Perdure throws on purpose is a {@link SessionError}; callers branch on its `code`, never on its text.
- * docs/errors.md explains each code for people; a test compares it with the table here.
+ * docs/reference/errors.md explains each code for people; a test compares it with the table here.
  */
 interface InSession extends ErrorContext {
   readonly sessionId: string;

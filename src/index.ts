@@ -16,20 +16,20 @@ export {
   type UnreadableSession,
   type SessionSelection,
 } from "./sessions/sessions.ts";
-export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/opening.ts";
+export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
 export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
-export type { DeviceOptions } from "./sessions/device-way.ts";
-export type { LinkCode } from "./sessions/link-code.ts";
+export type { DeviceOptions } from "./sessions/devices/device-route.ts";
+export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
-export { correlated } from "./sessions/correlation.ts";
-export type { FallbackNews, Health } from "./sessions/reach.ts";
+export { correlated } from "./sessions/tracing/correlation.ts";
+export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.ts";
 export type { HostInfo } from "./sessions/hosts.ts";
-export type { OutboxState, ReplayNews } from "./sessions/outbox.ts";
-export type { BreakerState } from "./store/breaker.ts";
-export type { EventNews, TurnNews } from "./sessions/committed.ts";
-export type { Operation, OperationName } from "./sessions/operation.ts";
-export type { StoreCall, Traced } from "./store/store-call.ts";
-export type { Seen } from "./sessions/seen.ts";
+export type { OutboxState, ReplayNews } from "./sessions/fallback/outbox.ts";
+export type { BreakerState } from "./store/calls/breaker.ts";
+export type { EventNews, TurnNews } from "./sessions/tracing/committed.ts";
+export type { Operation, OperationName } from "./sessions/tracing/operation.ts";
+export type { StoreCall, Traced } from "./store/calls/store-call.ts";
+export type { Seen } from "./sessions/core/seen.ts";
 export {
   Session,
   type HandOffOptions,
@@ -37,41 +37,41 @@ export {
   type SessionPatch,
   type TurnInput,
   type WriteKey,
-} from "./sessions/session.ts";
-export type { ErasureRequest } from "./sessions/erasure.ts";
-export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure-receipt.ts";
-export type { SharedForks } from "./sessions/shared-forks.ts";
-export type { Traces } from "./sessions/traces.ts";
-export type { ForkOptions } from "./sessions/fork.ts";
-export type { ActiveAgent, SessionInfo } from "./sessions/session-info.ts";
-export type { RestoreOptions } from "./sessions/snapshots.ts";
-export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshot-text.ts";
-export { SnapshotDirectory, type SavedSnapshot } from "./sessions/snapshot-directory.ts";
-export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/importing.ts";
-export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/copying.ts";
-export type { Conversation } from "./sessions/conversation.ts";
-export { exchangesOf, instructionsOf, type Exchange } from "./domain/exchange.ts";
-export type { PortableRecord } from "./domain/snapshot.ts";
-export { SessionLease } from "./sessions/session-lease.ts";
-export { TurnInProgress, type Seal } from "./sessions/turn-in-progress.ts";
-export { Answer } from "./domain/answer.ts";
-export type { Consultation, ConsultOptions, Routed } from "./sessions/consult.ts";
+} from "./sessions/session/session.ts";
+export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
+export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
+export type { Traces } from "./sessions/erasure/references.ts";
+export type { ForkOptions } from "./sessions/session/fork.ts";
+export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
+export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/transfer/snapshot-text.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
+export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";
+export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/copying.ts";
+export type { Conversation } from "./sessions/transfer/conversation.ts";
+export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
+export type { PortableRecord } from "./domain/copies/snapshot.ts";
+export { SessionLease } from "./sessions/turns/session-lease.ts";
+export { TurnInProgress, type Seal } from "./sessions/turns/turn-in-progress.ts";
+export { Answer } from "./domain/turns/answer.ts";
+export type { Consultation, ConsultOptions, Routed } from "./sessions/turns/consult.ts";
 export { createManager, type Manager, type ManagerOptions, type SendOptions } from "./manager/manager.ts";
 export type { Tool, ToolContext, ToolRun } from "./manager/tool.ts";
 export { withTools, type ToolLoopOptions } from "./manager/tool-loop.ts";
 export type { Router, RouterContext } from "./manager/router.ts";
 export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts";
 export { routeByKeywords } from "./manager/keyword-router.ts";
-export type { SessionNews, WatchOptions } from "./sessions/watch.ts";
-export type { TurnRange } from "./sessions/turn-reader.ts";
+export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
+export type { TurnRange } from "./sessions/turns/turn-reader.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
-export type { Spread } from "./domain/spread.ts";
-export type { Budget } from "./domain/budget.ts";
+export type { Spread } from "./domain/values/percentiles.ts";
+export type { Budget } from "./domain/record/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
-export type { SweepDeed, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/sweep.ts";
-export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options.ts";
-export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/model.ts";
+export type { SweepDeed, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
+export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
+export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/options/model.ts";
 export type {
   Message,
   MessageInput,
@@ -82,9 +82,16 @@ export type {
   TurnStatus,
   TurnSummary,
   Usage,
-} from "./domain/turn.ts";
-export type { EventCategory, EventData, EventKind, EventSeverity, EventType, SessionEvent } from "./domain/event.ts";
-export type { Chunk } from "./domain/chunk.ts";
+} from "./domain/turns/turn.ts";
+export type {
+  EventCategory,
+  EventData,
+  EventKind,
+  EventSeverity,
+  EventType,
+  SessionEvent,
+} from "./domain/record/event.ts";
+export type { Chunk } from "./domain/turns/chunk.ts";
 export type {
   Archive,
   ArchivedRange,
@@ -96,14 +103,14 @@ export type {
   Metadata,
   Parent,
   SessionRecord,
-} from "./domain/record.ts";
-export type { SessionState } from "./domain/states.ts";
-export type { Duration } from "./domain/duration.ts";
-export type { Value } from "./domain/codec.ts";
-export type { Window } from "./domain/window.ts";
-export { defaultLimits, type Limits } from "./domain/limits.ts";
-export type { Change, Claim, Transaction } from "./domain/change.ts";
-export type { Entry, LogName, SessionKey, Splice } from "./domain/entry.ts";
+} from "./domain/record/record.ts";
+export type { SessionState } from "./domain/record/states.ts";
+export type { Duration } from "./domain/values/duration.ts";
+export type { Value } from "./domain/values/codec.ts";
+export type { Window } from "./domain/turns/window.ts";
+export { defaultLimits, type Limits } from "./domain/values/limits.ts";
+export type { Change, Claim, Transaction } from "./domain/record/change.ts";
+export type { Entry, LogName, SessionKey, Splice } from "./domain/record/entry.ts";
 export type {
   Capabilities,
   CountQuery,
@@ -132,7 +139,7 @@ export {
   type TallyQuery,
   type TurnGroup,
   type TurnSums,
-} from "./store/tally.ts";
+} from "./store/stats.ts";
 export {
   errorCodes,
   hasCode,

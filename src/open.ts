@@ -1,8 +1,8 @@
 import { hasCode, SessionError } from "./errors.ts";
-import { perform } from "./sessions/operation.ts";
+import { perform } from "./sessions/tracing/operation.ts";
 import { Sessions } from "./sessions/sessions.ts";
-import type { SessionsOptions } from "./sessions/options.ts";
-import { lateStore } from "./store/late.ts";
+import type { SessionsOptions } from "./sessions/options/options.ts";
+import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
 
 /** Where sessions are kept, and how they behave. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { SessionError } from "../src/errors.ts";
 import type { Sessions } from "../src/sessions/sessions.ts";
-import { inMemory } from "./in-memory.ts";
+import { inMemory } from "./support/in-memory.ts";
 
 const huge = 100_000;
 const oddValues: readonly unknown[] = [

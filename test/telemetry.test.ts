@@ -1,4 +1,4 @@
-/** docs/operating/telemetry.md and the code name the same channels, metrics and attributes, both ways. */
+/** docs/operate/telemetry.md and the code name the same channels, metrics and attributes, both ways. */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
-const document = read("docs/operating/telemetry.md");
+const document = read("docs/operate/telemetry.md");
 
 function code(pattern: string): string {
   const paths = globSync(pattern, { cwd: root }).filter((path) => !path.endsWith(".test.ts"));

@@ -5,7 +5,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, posix, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { eventKinds } from "../src/domain/event.ts";
+import { eventKinds } from "../src/domain/record/event.ts";
 import { errorCodes } from "../src/errors.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -21,8 +21,8 @@ interface Row {
   readonly andAllBelow: boolean;
 }
 
-/** The table of rooms, as ARCHITECTURE.md has it. */
-const table: readonly Row[] = (/^## Rooms$(.*?)^## /ms.exec(read("ARCHITECTURE.md"))?.[1] ?? "")
+/** The table of layers, as ARCHITECTURE.md has it. */
+const table: readonly Row[] = (/^## Layers$(.*?)^## /ms.exec(read("ARCHITECTURE.md"))?.[1] ?? "")
   .split("\n")
   .map((line) => line.split("|").map((cell) => cell.trim()))
   .filter(([, rooms = ""]) => rooms.startsWith("`"))
@@ -51,14 +51,15 @@ function placeOf(path: string): Place {
     .flatMap(({ rooms }, row) => rooms.map((room) => ({ row, room, prefix: room.replace("*", "") })))
     .filter(({ prefix }) => inside.startsWith(prefix))
     .sort((a, b) => b.prefix.length - a.prefix.length);
-  assert(nearest !== undefined, `${path} stands in no room of the table in ARCHITECTURE.md`);
+  assert(nearest !== undefined, `${path} stands in no layer of the table in ARCHITECTURE.md`);
   const { row, room, prefix } = nearest;
   return { row, room, unit: room === prefix ? room : prefix + inside.slice(prefix.length).replace(/[/.].*/, "") };
 }
 
 function mayImport(from: Place, to: Place): boolean {
   const { mayImport: named = [], andAllBelow = false } = table[from.row] ?? {};
-  return from.unit === to.unit || named.includes(to.room) || (andAllBelow && to.row > from.row);
+  const isNamed = named.some((name) => to.room === name || (name.endsWith("/") && to.room.startsWith(name)));
+  return from.unit === to.unit || (to.row > from.row && (andAllBelow || isNamed));
 }
 
 /** The files of this project, and the packages, that a file imports; those for types only too, unless `valuesOnly`. */
@@ -75,7 +76,7 @@ function importsOf(path: string, { valuesOnly = false } = {}): { files: string[]
   };
 }
 
-test("imports point down the table of rooms, never up, never sideways between siblings", () => {
+test("imports, types included, point down the table of layers, never up, never sideways between siblings", () => {
   for (const path of program) {
     const from = placeOf(path);
     for (const imported of importsOf(path).files) {
@@ -90,7 +91,7 @@ function packageOf(imported: string): string {
   return imported.split("/", imported.startsWith("@") ? 2 : 1).join("/");
 }
 
-test("a room imports only the packages that the table of rooms gives it", () => {
+test("a layer imports only the packages that the table of layers gives it", () => {
   for (const path of program) {
     const named = table[placeOf(path).row]?.mayImport ?? [];
     for (const imported of importsOf(path).packages) {
@@ -100,7 +101,7 @@ test("a room imports only the packages that the table of rooms gives it", () => 
   }
 });
 
-test("every room of the table has files", () => {
+test("every layer of the table has files", () => {
   const rooms = new Set(program.map((path) => placeOf(path).room));
   assert.deepEqual(
     table.flatMap((row) => row.rooms).filter((room) => !rooms.has(room)),
@@ -116,13 +117,14 @@ function assertAbsent(pattern: RegExp, path: string): void {
 test("only the command line reads arguments, prints and exits", () => {
   const outward = /\bprocess\.(argv|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.\w+/;
   // What keeps sessions from ending the thread they share has to name what it keeps them from.
-  const keeper = "src/host/containment.ts";
-  for (const path of program) if (placeOf(path).room !== "cli/" && path !== keeper) assertAbsent(outward, path);
+  const keeper = "src/host/workers/error-attribution.ts";
+  for (const path of program)
+    if (!placeOf(path).room.startsWith("cli/") && path !== keeper) assertAbsent(outward, path);
 });
 
 test("the domain knows no clock, no chance and no process", () => {
   const impure = /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\b(performance|process|crypto)\.\w+/;
-  for (const path of program) if (placeOf(path).room === "domain/") assertAbsent(impure, path);
+  for (const path of program) if (placeOf(path).room.startsWith("domain/")) assertAbsent(impure, path);
 });
 
 test("no import comes round in a circle", () => {
@@ -136,6 +138,11 @@ test("no import comes round in a circle", () => {
   for (const path of program) visit(path, []);
 });
 
+test("a folder of sources holds at most sixteen files", () => {
+  const folders = Map.groupBy(program, (path) => posix.dirname(path));
+  for (const [folder, files] of folders) assert(files.length <= 16, `${folder} has ${files.length} files`);
+});
+
 test("files are named for the noun inside, in kebab case", () => {
   for (const path of sources) {
     const parts = path.split("/").slice(1);
@@ -146,8 +153,8 @@ test("files are named for the noun inside, in kebab case", () => {
   }
 });
 
-test("docs/errors.md and the table of error codes are the same, both ways", () => {
-  const rows = [...read("docs/errors.md").matchAll(/^\| `(\w+)` \| (\d+) \| (yes|no) \|/gm)];
+test("docs/reference/errors.md and the table of error codes are the same, both ways", () => {
+  const rows = [...read("docs/reference/errors.md").matchAll(/^\| `(\w+)` \| (\d+) \| (yes|no) \|/gm)];
   const documented = rows.map(([, code = "", status, retry]) => [code, Number(status), retry === "yes"]);
   const table = Object.entries(errorCodes).map(([code, { status, retryable }]) => [code, status, retryable]);
   assert.deepEqual(documented, table);
@@ -161,8 +168,8 @@ test("every error code is thrown somewhere", () => {
   }
 });
 
-test("docs/events.md and the table of event types are the same, both ways", () => {
-  const rows = [...read("docs/events.md").matchAll(/^\| `(\w+)` \| (\w+) \| (\w+) \|/gm)];
+test("docs/reference/events.md and the table of event types are the same, both ways", () => {
+  const rows = [...read("docs/reference/events.md").matchAll(/^\| `(\w+)` \| (\w+) \| (\w+) \|/gm)];
   assert.deepEqual(
     new Map(rows.map(([, type, category, severity]) => [type, { category, severity }])),
     new Map(Object.entries(eventKinds).map(([type, { category, severity }]) => [type, { category, severity }])),

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { createManager, openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
-import { startModelServer, type Reply } from "../../test/model-server.ts";
+import { startModelServer, type Reply } from "../../test/support/model-server.ts";
 import { OpenAI } from "openai";
 import { openaiModel, type OpenaiClient } from "./openai.ts";
 

@@ -1,32 +1,32 @@
 import type { Command } from "commander";
-import { bareCommand, examples } from "./command.ts";
-import { keepCompiled } from "./compile-cache.ts";
-import { complain, exitCodeOf } from "./failure.ts";
-import { note } from "./output.ts";
-import { version } from "./version.ts";
-import { warnOfVisibleSecrets } from "./visible-secrets.ts";
+import { bareCommand, examples } from "./program/command.ts";
+import { keepCompiled } from "./terminal/compile-cache.ts";
+import { complain, exitCodeOf } from "./terminal/failure.ts";
+import { note } from "./terminal/output.ts";
+import { version } from "./terminal/version.ts";
+import { warnOfVisibleSecrets } from "./program/visible-secrets.ts";
 
 /** By name, as the help lists them. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  consult: async () => (await import("./consult.ts")).consultCommand(),
-  chat: async () => (await import("./chat.ts")).chatCommand(),
-  sessions: async () => (await import("./sessions.ts")).sessionsCommand(),
-  stats: async () => (await import("./stats.ts")).statsCommand(),
-  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
-  save: async () => (await import("./save.ts")).saveCommand(),
-  restore: async () => (await import("./restore.ts")).restoreCommand(),
-  saved: async () => (await import("./saved.ts")).savedCommand(),
-  export: async () => (await import("./export.ts")).exportCommand(),
-  import: async () => (await import("./import.ts")).importCommand(),
-  copy: async () => (await import("./copy.ts")).copyCommand(),
-  backup: async () => (await import("./backup.ts")).backupCommand(),
-  "restore-all": async () => (await import("./restore-all.ts")).restoreAllCommand(),
-  events: async () => (await import("./events.ts")).eventsCommand(),
-  serve: async () => (await import("./serve.ts")).serveCommand(),
-  host: async () => (await import("./host.ts")).hostCommand(),
-  keys: async () => (await import("./keys.ts")).keysCommand(),
-  erase: async () => (await import("./erase.ts")).eraseCommand(),
-  migrate: async () => (await import("./migrate.ts")).migrateCommand(),
+  consult: async () => (await import("./chat/consult.ts")).consultCommand(),
+  chat: async () => (await import("./chat/chat.ts")).chatCommand(),
+  sessions: async () => (await import("./sessions/sessions.ts")).sessionsCommand(),
+  stats: async () => (await import("./operate/stats.ts")).statsCommand(),
+  doctor: async () => (await import("./operate/doctor.ts")).doctorCommand(),
+  save: async () => (await import("./transfer/snapshot-save.ts")).saveCommand(),
+  restore: async () => (await import("./transfer/snapshot-restore.ts")).restoreCommand(),
+  saved: async () => (await import("./transfer/snapshot-list.ts")).savedCommand(),
+  export: async () => (await import("./transfer/export.ts")).exportCommand(),
+  import: async () => (await import("./transfer/import.ts")).importCommand(),
+  copy: async () => (await import("./transfer/copy.ts")).copyCommand(),
+  backup: async () => (await import("./transfer/backup.ts")).backupCommand(),
+  "restore-all": async () => (await import("./transfer/backup-restore.ts")).restoreAllCommand(),
+  events: async () => (await import("./operate/events.ts")).eventsCommand(),
+  serve: async () => (await import("./serve/serve.ts")).serveCommand(),
+  host: async () => (await import("./serve/host.ts")).hostCommand(),
+  keys: async () => (await import("./operate/keys.ts")).keysCommand(),
+  erase: async () => (await import("./operate/erase.ts")).eraseCommand(),
+  migrate: async () => (await import("./operate/migrate.ts")).migrateCommand(),
 };
 
 /** Run the command line; the exit code is left in `process.exitCode`. */

@@ -1,5 +1,5 @@
-import { Answer } from "../domain/answer.ts";
-import type { Turn } from "../domain/turn.ts";
+import { Answer } from "../domain/turns/answer.ts";
+import type { Turn } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import { errorOf } from "../protocol/problem.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";

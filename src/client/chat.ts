@@ -1,6 +1,6 @@
-import type { Answer } from "../domain/answer.ts";
-import { parseDuration } from "../domain/duration.ts";
-import type { Turn } from "../domain/turn.ts";
+import type { Answer } from "../domain/turns/answer.ts";
+import { parseDuration } from "../domain/values/duration.ts";
+import type { Turn } from "../domain/turns/turn.ts";
 import type {
   ActiveAgent,
   BusyPolicy,

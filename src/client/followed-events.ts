@@ -1,4 +1,4 @@
-import { eventOverlapMs } from "../domain/event.ts";
+import { eventOverlapMs } from "../domain/record/event.ts";
 import { SessionError } from "../errors.ts";
 import type { TenantEvent } from "../index.ts";
 import { errorOf } from "../protocol/problem.ts";

@@ -7,5 +7,5 @@ export {
   type RemoteStatsQuery,
 } from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
-export { Answer } from "../domain/answer.ts";
+export { Answer } from "../domain/turns/answer.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";

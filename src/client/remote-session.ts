@@ -1,7 +1,7 @@
-import type { Answer } from "../domain/answer.ts";
-import { sortableId } from "../domain/ids.ts";
-import { parseDuration } from "../domain/duration.ts";
-import type { Turn } from "../domain/turn.ts";
+import type { Answer } from "../domain/turns/answer.ts";
+import { sortableId } from "../domain/values/ids.ts";
+import { parseDuration } from "../domain/values/duration.ts";
+import type { Turn } from "../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type {
   ActiveAgent,

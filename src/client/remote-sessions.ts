@@ -1,4 +1,4 @@
-import { sortableId } from "../domain/ids.ts";
+import { sortableId } from "../domain/values/ids.ts";
 import { hasCode } from "../errors.ts";
 import type {
   CreateOptions,

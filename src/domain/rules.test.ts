@@ -9,13 +9,13 @@ import { messages, turn as anyTurn } from "../../test/property/arbitraries.ts";
 import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";
 import { sampleAt } from "../testing/samples.ts";
-import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./change.ts";
-import { chunkOf, type Chunk } from "./chunk.ts";
-import { claimSession } from "./claim.ts";
-import { tellConflicts } from "./conflict.ts";
-import type { Entry } from "./entry.ts";
-import { eventOf, type SessionEvent } from "./event.ts";
-import { handOff, releaseFloor } from "./floor.ts";
+import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./record/change.ts";
+import { chunkOf, type Chunk } from "./turns/chunk.ts";
+import { claimSession } from "./record/device-claim.ts";
+import { tellConflicts } from "./record/conflict.ts";
+import type { Entry } from "./record/entry.ts";
+import { eventOf, type SessionEvent } from "./record/event.ts";
+import { handOff, releaseFloor } from "./record/handoff.ts";
 import {
   grant,
   joinQueue,
@@ -26,7 +26,7 @@ import {
   renewLease,
   requestCancel,
   type Remains,
-} from "./leases.ts";
+} from "./turns/leases.ts";
 import {
   createSession,
   endSession,
@@ -36,17 +36,17 @@ import {
   reviveSession,
   touchSession,
   updateSession,
-} from "./lifecycle.ts";
-import { defaultLimits } from "./limits.ts";
-import { activateSession, failSession, passivateSession } from "./live.ts";
-import type { Identity, Floor, SessionRecord } from "./record.ts";
-import { stateAt } from "./states.ts";
-import { tallyAll, tallySpent } from "./tally.ts";
-import { danglingToolCalls, turnOf, type Turn } from "./turn.ts";
-import { Examination } from "./examination.ts";
-import { CutTally, spentOf } from "./spent.ts";
-import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns.ts";
-import type { Context, Writer } from "./writer.ts";
+} from "./record/lifecycle.ts";
+import { defaultLimits } from "./values/limits.ts";
+import { activateSession, failSession, passivateSession } from "./record/activation.ts";
+import type { Identity, Floor, SessionRecord } from "./record/record.ts";
+import { stateAt } from "./record/states.ts";
+import { tallyAll, tallySpent } from "./turns/counters.ts";
+import { danglingToolCalls, turnOf, type Turn } from "./turns/turn.ts";
+import { Examination } from "./copies/session-check.ts";
+import { CutTally, spentOf } from "./turns/truncated-usage.ts";
+import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns/turns.ts";
+import type { Context, Writer } from "./record/guards.ts";
 
 const limits = { ...defaultLimits, waitersMax: 2 };
 

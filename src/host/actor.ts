@@ -6,17 +6,17 @@
  * somebody starts it or an hour has passed; *stopping* from the wish to end it until that is certain; then *gone*, for good:
  * who speaks to the session afterwards meets a new actor, never two at once.
  */
-import type { SessionKey } from "../domain/entry.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { contextOfCall, part } from "../sessions/operation.ts";
-import type { Within } from "../store/async-context.ts";
-import { isStream } from "./inline-cell.ts";
-import { endOf, RuntimeEnd, type Cell, type Tenant } from "./cell.ts";
-import type { Surroundings } from "./surroundings.ts";
+import { contextOfCall, part } from "../sessions/tracing/operation.ts";
+import type { Within } from "../store/calls/async-context.ts";
+import { isStream } from "./workers/inline-slot.ts";
+import { endOf, RuntimeEnd, type Cell, type Tenant } from "./workers/worker-slot.ts";
+import type { Surroundings } from "./actor-context.ts";
 import { relay } from "./relay.ts";
-import { Restarts } from "./restarts.ts";
-import type { Return } from "./returns.ts";
-import { asError, reasonOf } from "./runtime.ts";
+import { Restarts } from "./runtime/restarts.ts";
+import type { Return } from "./restart-queue.ts";
+import { asError, reasonOf } from "./runtime/runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
 /** Where a session stands under the care of its host. */

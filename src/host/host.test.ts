@@ -5,11 +5,11 @@ import { openSessions } from "../open.ts";
 import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
-import { inMemory } from "../../test/in-memory.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
 import { startHost, type Host } from "./host.ts";
-import type { HostOptions } from "./options.ts";
-import type { LiveSession } from "./live-session.ts";
-import type { Runtime } from "./runtime.ts";
+import type { HostOptions } from "./runtime/options.ts";
+import type { LiveSession } from "./runtime/live-session.ts";
+import type { Runtime } from "./runtime/runtime.ts";
 
 /** Counts what it was sent, in its state; does as it is told. */
 const counter = {

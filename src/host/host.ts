@@ -1,22 +1,22 @@
-import { parseDuration } from "../domain/duration.ts";
-import { keyText, type SessionKey } from "../domain/entry.ts";
-import { parseId } from "../domain/ids.ts";
+import { parseDuration } from "../domain/values/duration.ts";
+import { keyText, type SessionKey } from "../domain/record/entry.ts";
+import { parseId } from "../domain/values/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import type { Core } from "../sessions/core.ts";
-import type { EnsureOptions } from "../sessions/opening.ts";
-import { Returns } from "./returns.ts";
-import { isLive } from "../sessions/liveness.ts";
-import { Residence } from "../sessions/residence.ts";
+import type { Core } from "../sessions/core/core.ts";
+import type { EnsureOptions } from "../sessions/session/opening.ts";
+import { Returns } from "./restart-queue.ts";
+import { isLive } from "../sessions/instances/liveness.ts";
+import { Residence } from "./runtime/hosted-session.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
-import { RuntimeEnd, type Profile } from "./cell.ts";
-import { openCells, type Cells } from "./cells.ts";
-import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./options.ts";
+import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
+import { openCells, type Cells } from "./workers/worker-slots.ts";
+import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./runtime/options.ts";
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
-import { asError } from "./runtime.ts";
-import { publishHostEvent, type HostEvent, type Surroundings } from "./surroundings.ts";
+import { asError } from "./runtime/runtime.ts";
+import { publishHostEvent, type HostEvent, type Surroundings } from "./actor-context.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** One session as its host has it. */

@@ -2,8 +2,8 @@
  * What dead hosts left behind: sessions whose lease is of an instance that is gone. The store knows them, so nothing has to
  * be found before one of them is spoken to; who wants them all awake has them found and woken here.
  */
-import type { SessionRecord } from "../domain/record.ts";
-import type { Core } from "../sessions/core.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import type { Core } from "../sessions/core/core.ts";
 
 /** Sessions per look at the store. */
 const pageSize = 500;

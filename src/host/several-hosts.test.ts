@@ -5,8 +5,8 @@ import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
 import { startHost, type Host } from "./host.ts";
-import type { HostOptions } from "./options.ts";
-import type { Runtime } from "./runtime.ts";
+import type { HostOptions } from "./runtime/options.ts";
+import type { Runtime } from "./runtime/runtime.ts";
 
 const runtime: Runtime = {
   activate(session) {

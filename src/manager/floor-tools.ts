@@ -1,7 +1,7 @@
-import { show } from "../domain/show.ts";
+import { show } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
-import type { Agent } from "../sessions/options.ts";
-import type { Session } from "../sessions/session.ts";
+import type { Agent } from "../sessions/options/options.ts";
+import type { Session } from "../sessions/session/session.ts";
 import type { Tool } from "./tool.ts";
 
 /**

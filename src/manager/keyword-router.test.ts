@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Agent } from "../sessions/options.ts";
+import type { Agent } from "../sessions/options/options.ts";
 import { routeByKeywords } from "./keyword-router.ts";
 import { routedText, type RouterContext } from "./router.ts";
 

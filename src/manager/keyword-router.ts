@@ -3,7 +3,7 @@
  * speaks for its agent with as many words as it has; where keywords do not decide, the long words do that only one
  * agent's description has. The earlier agent wins a tie.
  */
-import type { Agent } from "../sessions/options.ts";
+import type { Agent } from "../sessions/options/options.ts";
 import type { Router } from "./router.ts";
 
 interface Profile {

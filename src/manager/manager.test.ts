@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory, type InMemory } from "../../test/in-memory.ts";
-import type { Model } from "../sessions/model.ts";
-import type { Session } from "../sessions/session.ts";
-import type { SessionsOptions } from "../sessions/options.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
+import type { Model } from "../sessions/options/model.ts";
+import type { Session } from "../sessions/session/session.ts";
+import type { SessionsOptions } from "../sessions/options/options.ts";
 import { createManager, type ManagerOptions } from "./manager.ts";
 
 const agents = {

@@ -4,15 +4,15 @@
  * that route at once come to one floor. A message that cannot be routed is answered by the default agent, which does
  * not take the floor: the next message is routed again. Without a default agent it is an error, and nothing is written.
  */
-import { parseDuration, type Duration } from "../domain/duration.ts";
-import { parseMessages, type MessageInput } from "../domain/turn.ts";
+import { parseDuration, type Duration } from "../domain/values/duration.ts";
+import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
-import type { Answer } from "../domain/answer.ts";
-import type { ConsultOptions, Routed } from "../sessions/consult.ts";
-import type { Model } from "../sessions/model.ts";
-import { perform } from "../sessions/operation.ts";
-import { defaultAgent, type Agent } from "../sessions/options.ts";
-import type { Session } from "../sessions/session.ts";
+import type { Answer } from "../domain/turns/answer.ts";
+import type { ConsultOptions, Routed } from "../sessions/turns/consult.ts";
+import type { Model } from "../sessions/options/model.ts";
+import { perform } from "../sessions/tracing/operation.ts";
+import { defaultAgent, type Agent } from "../sessions/options/options.ts";
+import type { Session } from "../sessions/session/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { floorTools } from "./floor-tools.ts";
 import { routeByKeywords } from "./keyword-router.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
-import type { Model, ModelRequest } from "../sessions/model.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { Model, ModelRequest } from "../sessions/options/model.ts";
 import { createManager } from "./manager.ts";
 import { routeByModel } from "./model-router.ts";
 

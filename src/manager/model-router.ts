@@ -1,6 +1,6 @@
-import { clip } from "../domain/show.ts";
-import type { Model } from "../sessions/model.ts";
-import type { Agent } from "../sessions/options.ts";
+import { clip } from "../domain/values/format-value.ts";
+import type { Model } from "../sessions/options/model.ts";
+import type { Agent } from "../sessions/options/options.ts";
 import type { Router } from "./router.ts";
 
 /** How a model routes. */

@@ -1,7 +1,7 @@
-import type { Message } from "../domain/turn.ts";
-import type { Model } from "../sessions/model.ts";
-import type { Agent } from "../sessions/options.ts";
-import type { Session } from "../sessions/session.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import type { Model } from "../sessions/options/model.ts";
+import type { Agent } from "../sessions/options/options.ts";
+import type { Session } from "../sessions/session/session.ts";
 
 /**
  * Chooses who answers a message where nobody has the floor: the name of an agent, or null where none fits. It is given

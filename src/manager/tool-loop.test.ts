@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
-import type { Message, ToolCall } from "../domain/turn.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
-import type { Model, ModelEvent, ModelRequest } from "../sessions/model.ts";
-import type { Session } from "../sessions/session.ts";
+import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
+import type { Session } from "../sessions/session/session.ts";
 import { createManager } from "./manager.ts";
 import type { Tool } from "./tool.ts";
 import { withTools } from "./tool-loop.ts";

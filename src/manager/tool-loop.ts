@@ -1,10 +1,10 @@
-import { Assembly } from "../domain/chunk.ts";
-import { show } from "../domain/show.ts";
-import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turn.ts";
-import { addUsage, estimateUsage, parseUsage } from "../domain/usage.ts";
+import { Assembly } from "../domain/turns/chunk.ts";
+import { show } from "../domain/values/format-value.ts";
+import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
+import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
 import { SessionError } from "../errors.ts";
-import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/model.ts";
-import type { Session } from "../sessions/session.ts";
+import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/options/model.ts";
+import type { Session } from "../sessions/session/session.ts";
 import { parseTools, runTool, type Tool } from "./tool.ts";
 
 /** What the tools of an answer are called with, and how often. */

@@ -1,13 +1,13 @@
 import { tracingChannel } from "node:diagnostics_channel";
-import type { Value } from "../domain/codec.ts";
-import { parseDuration, type Duration } from "../domain/duration.ts";
-import { clip, show } from "../domain/show.ts";
-import type { Message, ToolCall } from "../domain/turn.ts";
+import type { Value } from "../domain/values/codec.ts";
+import { parseDuration, type Duration } from "../domain/values/duration.ts";
+import { clip, show } from "../domain/values/format-value.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
-import type { ToolDescription } from "../sessions/model.ts";
-import type { Session } from "../sessions/session.ts";
-import type { Traced } from "../store/store-call.ts";
-import { traced } from "../store/traced.ts";
+import type { ToolDescription } from "../sessions/options/model.ts";
+import type { Session } from "../sessions/session/session.ts";
+import type { Traced } from "../store/calls/store-call.ts";
+import { traced } from "../store/calls/traced.ts";
 import { within } from "./within.ts";
 
 /** Something of yours that a model may call. */

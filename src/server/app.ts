@@ -4,7 +4,7 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
-import { parseDuration } from "../domain/duration.ts";
+import { parseDuration } from "../domain/values/duration.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import {
@@ -15,23 +15,23 @@ import {
   type Sessions,
   type SweepNews,
 } from "../index.ts";
-import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./authority.ts";
-import { addChatRoutes } from "./chat-routes.ts";
-import type { ClientAddress } from "./client-address.ts";
-import { DeviceSpending, type DeviceBudgets } from "./device-budgets.ts";
-import { deviceDoors } from "./device-doors.ts";
-import { addDeviceRoutes } from "./device-routes.ts";
-import { addEventRoutes } from "./event-routes.ts";
-import { addHostRoutes } from "./host-routes.ts";
-import { ServerMetrics } from "./metrics.ts";
-import { addOperationRoutes } from "./operation-routes.ts";
-import { asSessionError, problemResponse } from "./problem-response.ts";
-import { OpenStreams, type StreamLimits } from "./open-streams.ts";
-import { RateLimits, type Rates } from "./rate-limits.ts";
-import { addKeepingRoutes } from "./keeping-routes.ts";
-import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./route.ts";
-import { addSessionRoutes } from "./session-routes.ts";
-import type { Converse, Shared } from "./shared.ts";
+import { deviceHeader, guardRight, isSecure, keyOf, shownDevice } from "./http/authority.ts";
+import { addChatRoutes } from "./routes/chat-routes.ts";
+import type { ClientAddress } from "./http/client-address.ts";
+import { DeviceSpending, type DeviceBudgets } from "./http/device-budgets.ts";
+import { deviceDoors } from "./http/device-doors.ts";
+import { addDeviceRoutes } from "./routes/device-routes.ts";
+import { addEventRoutes } from "./routes/event-routes.ts";
+import { addHostRoutes } from "./routes/host-routes.ts";
+import { ServerMetrics } from "./metrics/metrics.ts";
+import { addOperationRoutes } from "./routes/operation-routes.ts";
+import { asSessionError, problemResponse } from "./http/problem-response.ts";
+import { OpenStreams, type StreamLimits } from "./http/open-streams.ts";
+import { RateLimits, type Rates } from "./http/rate-limits.ts";
+import { addKeepingRoutes } from "./routes/archive-routes.ts";
+import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./http/route.ts";
+import { addSessionRoutes } from "./routes/session-routes.ts";
+import type { Converse, Shared } from "./http/server-context.ts";
 
 /** How a server behaves; all but `sessions` is optional. */
 export interface ServerOptions {

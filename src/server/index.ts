@@ -1,7 +1,7 @@
 export { createServer, type LogEntry, type Server, type ServerOptions } from "./app.ts";
-export type { ClientAddress } from "./client-address.ts";
-export type { DeviceBudget, DeviceBudgets } from "./device-budgets.ts";
+export type { ClientAddress } from "./http/client-address.ts";
+export type { DeviceBudget, DeviceBudgets } from "./http/device-budgets.ts";
 export { listen, type Listening, type ListenOptions } from "./listen.ts";
-export type { Rates } from "./rate-limits.ts";
-export type { StreamLimits } from "./open-streams.ts";
-export type { Converse } from "./shared.ts";
+export type { Rates } from "./http/rate-limits.ts";
+export type { StreamLimits } from "./http/open-streams.ts";
+export type { Converse } from "./http/server-context.ts";

@@ -1,12 +1,12 @@
 /** Reads are bounded by bytes, not by counts alone: many large items take no more memory than a few. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
-import type { Limits } from "../domain/limits.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { Limits } from "../domain/values/limits.ts";
 import type { LogRange, Store } from "../store/store.ts";
-import type { Model } from "./model.ts";
-import { portableSessions } from "./exporting.ts";
-import type { Session } from "./session.ts";
+import type { Model } from "./options/model.ts";
+import { portableSessions } from "./transfer/exporting.ts";
+import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
 
 const large = "x".repeat(1000);

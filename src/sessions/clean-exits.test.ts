@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createHook } from "node:async_hooks";
 import { test } from "node:test";
-import { inMemory, type InMemory } from "../../test/in-memory.ts";
-import type { Answer } from "../domain/answer.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
+import type { Answer } from "../domain/turns/answer.ts";
 import { SessionError } from "../errors.ts";
-import type { Model } from "./model.ts";
-import type { Session } from "./session.ts";
+import type { Model } from "./options/model.ts";
+import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
 
 /** Timers that were started and neither ended nor cleared, referenced or not. */

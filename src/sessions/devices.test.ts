@@ -4,9 +4,9 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { inMemory, type InMemory } from "../../test/in-memory.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./session/session.ts";
 
 const secret = "a secret for tests only";
 const minute = 60_000;

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { identityOf } from "../domain/change.ts";
-import { inMemory, type InMemory } from "../../test/in-memory.ts";
-import type { Splice } from "../domain/entry.ts";
-import type { SessionRecord } from "../domain/record.ts";
-import { isInnerScope } from "../domain/scope.ts";
+import { identityOf } from "../domain/record/change.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
+import type { Splice } from "../domain/record/entry.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { isInnerScope } from "../domain/values/internal-scope.ts";
 import type { DoctorRequest, Finding } from "./doctor.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./session/session.ts";
 
 const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
 

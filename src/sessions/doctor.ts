@@ -1,15 +1,15 @@
-import { headOf, isSame } from "../domain/change.ts";
-import type { SessionKey } from "../domain/entry.ts";
-import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/examination.ts";
-import type { SessionRecord } from "../domain/record.ts";
-import { innerScope, isInnerScope } from "../domain/scope.ts";
+import { headOf, isSame } from "../domain/record/change.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
+import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/copies/session-check.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { innerScope, isInnerScope } from "../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { keyOf } from "../store/row.ts";
 import type { Page, StoreFlaw } from "../store/store.ts";
-import type { Core } from "./core.ts";
-import { Handle } from "./handle.ts";
-import { endsPass, messageOfFailure } from "./pass-failures.ts";
-import { readLog } from "./log-reader.ts";
+import type { Core } from "./core/core.ts";
+import { Handle } from "./core/handle.ts";
+import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
+import { readLog } from "./core/log-reader.ts";
 
 /** How to look over a store. */
 export interface DoctorRequest {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
-import { correlated } from "./correlation.ts";
-import type { Session } from "./session.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { correlated } from "./tracing/correlation.ts";
+import type { Session } from "./session/session.ts";
 
 const hour = 3_600_000;
 

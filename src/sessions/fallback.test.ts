@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { place, said } from "../../test/store-away.ts";
+import { place, said } from "../../test/support/store-away.ts";
 import { Sessions } from "./sessions.ts";
 
 test("without a fallback, a store that is away is a typed error", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
-import type { Model, ModelRequest } from "./model.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { Model, ModelRequest } from "./options/model.ts";
 
 const hour = 3_600_000;
 

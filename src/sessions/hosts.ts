@@ -1,5 +1,5 @@
-import type { Core } from "./core.ts";
-import { isLive } from "./liveness.ts";
+import type { Core } from "./core/core.ts";
+import { isLive } from "./instances/liveness.ts";
 
 /** A host of live sessions that says where it is spoken to. */
 export interface HostInfo {

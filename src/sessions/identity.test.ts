@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
 import { hasCode } from "../errors.ts";
 import { openMemory } from "../store/memory.ts";
 import { openSqlite } from "../store/sqlite/open.ts";
 import type { Store } from "../store/store.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./session/session.ts";
 import { Sessions } from "./sessions.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-identity-"));

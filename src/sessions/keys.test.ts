@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
 
 test("a key opens its tenant with its right until it is revoked, in every process", async () => {
   await using place = inMemory();

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
-import type { SessionKey } from "../domain/entry.ts";
-import { parseId, parseNewId, sortableId } from "../domain/ids.ts";
-import { removeSession } from "../domain/lifecycle.ts";
-import type { SessionRecord } from "../domain/record.ts";
-import { innerScope } from "../domain/scope.ts";
-import { show } from "../domain/show.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
+import { parseId, parseNewId, sortableId } from "../domain/values/ids.ts";
+import { removeSession } from "../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { innerScope } from "../domain/values/internal-scope.ts";
+import { show } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
-import type { Core } from "./core.ts";
-import { innerChange, liveMetadata } from "./inner-record.ts";
-import { isSame } from "./device-secret.ts";
-import { perform } from "./operation.ts";
+import type { Core } from "./core/core.ts";
+import { innerChange, liveMetadata } from "./core/internal-record.ts";
+import { isSame } from "./core/keyed-hash.ts";
+import { perform } from "./tracing/operation.ts";
 
 /** What a key allows: `write` includes `read`, and `admin` both. */
 export type KeyRight = "read" | "write" | "admin";

@@ -1,36 +1,43 @@
-import type { SessionKey } from "../domain/entry.ts";
-import { parseId } from "../domain/ids.ts";
-import type { Limits } from "../domain/limits.ts";
-import { sessionStates, type SessionState } from "../domain/states.ts";
-import { show } from "../domain/show.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
+import { parseId } from "../domain/values/ids.ts";
+import type { Limits } from "../domain/values/limits.ts";
+import { sessionStates, type SessionState } from "../domain/record/states.ts";
+import { show } from "../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
-import type { CopyOptions, CopyReport } from "./copying.ts";
-import { Core } from "./core.ts";
-import type { ForkOptions } from "./fork.ts";
-import type { ErasureRequest } from "./erasure.ts";
-import { isReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
-import { Handle } from "./handle.ts";
-import type { Seen } from "./seen.ts";
+import type { CopyOptions, CopyReport } from "./transfer/copying.ts";
+import { Core } from "./core/core.ts";
+import type { ForkOptions } from "./session/fork.ts";
+import type { ErasureRequest } from "./erasure/erasure.ts";
+import { isReceipt, type ErasureReceipt } from "./erasure/erasure-receipt.ts";
+import { Handle } from "./core/handle.ts";
+import type { Seen } from "./core/seen.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
-import type { ImportItem, ImportOptions, ImportReport } from "./importing.ts";
-import { parseInstant } from "./instant.ts";
+import type { ImportItem, ImportOptions, ImportReport } from "./transfer/importing.ts";
+import { parseInstant } from "./options/instant.ts";
 import { Keys } from "./keys.ts";
-import { createOn, ensureOn, newSession, parseOnExpired, type CreateOptions, type EnsureOptions } from "./opening.ts";
+import {
+  createOn,
+  ensureOn,
+  newSession,
+  parseOnExpired,
+  type CreateOptions,
+  type EnsureOptions,
+} from "./session/opening.ts";
 import { Devices } from "./devices.ts";
-import type { DeviceOptions } from "./device-way.ts";
+import type { DeviceOptions } from "./devices/device-route.ts";
 import type { DoctorReport, DoctorRequest } from "./doctor.ts";
-import { perform, type Operation } from "./operation.ts";
-import { parseLimit } from "./page-limit.ts";
-import type { Model } from "./model.ts";
-import { Reach, type Health } from "./reach.ts";
-import { resolveOptions, type Agent, type SessionsOptions } from "./options.ts";
-import { Session } from "./session.ts";
-import { infoOf, type SessionInfo } from "./session-info.ts";
+import { perform, type Operation } from "./tracing/operation.ts";
+import { parseLimit } from "./options/page-limit.ts";
+import type { Model } from "./options/model.ts";
+import { Reach, type Health } from "./fallback/fallback-router.ts";
+import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
+import { Session } from "./session/session.ts";
+import { infoOf, type SessionInfo } from "./session/session-info.ts";
 import type { Stats, StatsQuery } from "./stats.ts";
-import type { RestoreOptions } from "./snapshots.ts";
-import type { SessionSnapshot } from "./snapshot-text.ts";
-import { sweep, type SweepReport, type SweepRequest } from "./sweep.ts";
+import type { RestoreOptions } from "./transfer/snapshots.ts";
+import type { SessionSnapshot } from "./transfer/snapshot-text.ts";
+import { sweep, type SweepReport, type SweepRequest } from "./retention/sweep.ts";
 import {
   findEvents,
   walkEvents,
@@ -39,10 +46,10 @@ import {
   type EventWalk,
   type TenantEvent,
 } from "./tenant-events.ts";
-import { removeUnreadable } from "./unreadable.ts";
-import { SweepTimer } from "./sweep-timer.ts";
-import type { Subject } from "./subject.ts";
-import type { Traces } from "./traces.ts";
+import { removeUnreadable } from "./session/unreadable-session.ts";
+import { SweepTimer } from "./retention/sweep-timer.ts";
+import type { Subject } from "./erasure/subject.ts";
+import type { Traces } from "./erasure/references.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -273,7 +280,7 @@ export class Sessions implements AsyncDisposable {
   async snapshot(id: string): Promise<SessionSnapshot> {
     return await perform({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
       this.#core.guardOpen();
-      const { takeSnapshot } = await import("./snapshots.ts");
+      const { takeSnapshot } = await import("./transfer/snapshots.ts");
       return await takeSnapshot(this.#core, this.#key(id));
     });
   }
@@ -286,7 +293,7 @@ export class Sessions implements AsyncDisposable {
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
     const { tenant } = this;
     return await perform({ operation: "restore", tenant }, async () => {
-      const { parseOnExists, parseSnapshot, restoreOn } = await import("./snapshots.ts");
+      const { parseOnExists, parseSnapshot, restoreOn } = await import("./transfer/snapshots.ts");
       const onExists = parseOnExists(options.onExists);
       const portable = parseSnapshot(this.#core, snapshot);
       return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant }));
@@ -308,8 +315,8 @@ export class Sessions implements AsyncDisposable {
     const behind = after === undefined ? undefined : { tenant, id: after };
     const query = { ...(await this.#filter(selection)), tenant, after: behind };
     const [{ portableSessions }, { snapshotText }] = await Promise.all([
-      import("./exporting.ts"),
-      import("./snapshot-text.ts"),
+      import("./transfer/exporting.ts"),
+      import("./transfer/snapshot-text.ts"),
     ]);
     for await (const found of portableSessions(this.#core, query)) {
       const { id } = found.record;
@@ -340,7 +347,7 @@ export class Sessions implements AsyncDisposable {
   ): Promise<ImportReport> {
     const { tenant } = this;
     return await perform({ operation: "import", tenant }, async () => {
-      const { importAll } = await import("./importing.ts");
+      const { importAll } = await import("./transfer/importing.ts");
       return await importAll(this.#core, items, { ...options, tenant });
     });
   }
@@ -353,7 +360,7 @@ export class Sessions implements AsyncDisposable {
   async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
     const scope = { tenant: this.tenant, into: target.tenant };
     return await perform({ operation: "copyTo", tenant: this.tenant }, async () => {
-      const { copyAll } = await import("./copying.ts");
+      const { copyAll } = await import("./transfer/copying.ts");
       return await copyAll(this.#core, target.#core, { ...options, ...scope });
     });
   }
@@ -437,7 +444,7 @@ export class Sessions implements AsyncDisposable {
   async erase(request: ErasureRequest): Promise<ErasureReceipt> {
     return await perform({ operation: "erase", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
-      const { Erasure } = await import("./erasure.ts");
+      const { Erasure } = await import("./erasure/erasure.ts");
       return await new Erasure(this.#subject(request.user), request).run();
     });
   }
@@ -445,7 +452,7 @@ export class Sessions implements AsyncDisposable {
   /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
   async traces(user: string): Promise<Traces> {
     this.#core.guardOpen();
-    const { tracesOf } = await import("./traces.ts");
+    const { tracesOf } = await import("./erasure/references.ts");
     return await tracesOf(this.#subject(user));
   }
 

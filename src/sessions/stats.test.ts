@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/in-memory.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
 
 const usage = (totalTokens: number): { inputTokens: number; outputTokens: number; totalTokens: number } => ({
   inputTokens: totalTokens - 1,

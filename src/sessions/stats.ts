@@ -1,10 +1,10 @@
-import { show } from "../domain/show.ts";
-import { spreadOf, type Spread } from "../domain/spread.ts";
-import type { SessionState } from "../domain/states.ts";
+import { show } from "../domain/values/format-value.ts";
+import { spreadOf, type Spread } from "../domain/values/percentiles.ts";
+import type { SessionState } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
-import type { Tally, TallyKind, TurnGroup, TurnSums } from "../store/tally.ts";
-import type { Core } from "./core.ts";
-import { parseLimit } from "./page-limit.ts";
+import type { Tally, TallyKind, TurnGroup, TurnSums } from "../store/stats.ts";
+import type { Core } from "./core/core.ts";
+import { parseLimit } from "./options/page-limit.ts";
 
 /** What to know of a tenant's sessions. */
 export interface StatsQuery {

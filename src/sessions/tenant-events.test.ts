@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory, type InMemory } from "../../test/in-memory.ts";
-import { eventBeginning, eventKinds, eventOverlapMs, tell, type EventData, type EventType } from "../domain/event.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
+import {
+  eventBeginning,
+  eventKinds,
+  eventOverlapMs,
+  tell,
+  type EventData,
+  type EventType,
+} from "../domain/record/event.ts";
 import type { Clock } from "../clock.ts";
-import { draftOf } from "../domain/change.ts";
-import { defaultLimits } from "../domain/limits.ts";
+import { draftOf } from "../domain/record/change.ts";
+import { defaultLimits } from "../domain/values/limits.ts";
 import { sampleAt, sampleRecord } from "../testing/samples.ts";
 import { coreOf, Sessions } from "./sessions.ts";
 import type { EventQuery, EventWalk } from "./tenant-events.ts";

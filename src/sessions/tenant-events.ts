@@ -9,16 +9,16 @@ import {
   type EventSeverity,
   type EventType,
   type SessionEvent,
-} from "../domain/event.ts";
-import { parseId } from "../domain/ids.ts";
-import { dateMaxMs } from "../domain/limits.ts";
-import { show } from "../domain/show.ts";
+} from "../domain/record/event.ts";
+import { parseId } from "../domain/values/ids.ts";
+import { dateMaxMs } from "../domain/values/limits.ts";
+import { show } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
-import type { Core } from "./core.ts";
-import type { EventRound, FollowedFeed } from "./event-feed.ts";
-import { parseInstant } from "./instant.ts";
-import { parseLimit } from "./page-limit.ts";
+import type { Core } from "./core/core.ts";
+import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
+import { parseInstant } from "./options/instant.ts";
+import { parseLimit } from "./options/page-limit.ts";
 
 /** Which events of a tenant's sessions. */
 export interface EventFilter {

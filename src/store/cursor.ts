@@ -1,6 +1,6 @@
 /** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
 import { SessionError } from "../errors.ts";
-import { show } from "../domain/show.ts";
+import { show } from "../domain/values/format-value.ts";
 import type { FoundEvent } from "./store.ts";
 
 export type Position = readonly (string | number)[];

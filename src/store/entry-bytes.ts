@@ -2,7 +2,7 @@
  * Entries of archives are bytes, which text takes a third more room for. The engines keep them as bytes, in a column of
  * their own; everybody else has them as the codec's text, which is what comes back, to the letter.
  */
-import { encode } from "../domain/codec.ts";
+import { encode } from "../domain/values/codec.ts";
 
 /** What the text beside such bytes is: to a program of a time before there was the column, an archive that is no archive. */
 export const noText = "{}";

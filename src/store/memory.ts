@@ -3,16 +3,16 @@
  * store does. Records are kept as rows, entries frozen, so that nothing handed in or out is ever shared with a caller.
  */
 import { systemClock, type Clock } from "../clock.ts";
-import { fits, headOf, type Change, type Transaction } from "../domain/change.ts";
-import { keyText, type Entry, type LogName, type SessionKey } from "../domain/entry.ts";
-import type { Instance } from "../domain/record.ts";
-import { stateAt } from "../domain/states.ts";
+import { fits, headOf, type Change, type Transaction } from "../domain/record/change.ts";
+import { keyText, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
+import type { Instance } from "../domain/record/record.ts";
+import { stateAt } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
 import { comparePositions, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
-import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./tally.ts";
+import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
 import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
 import type {

@@ -2,9 +2,9 @@
  * Whether a record that a store hands out is one that the rules can work on. Rows may be damaged, or written by another
  * program: one field of another type would fail every page that holds the session.
  */
-import { dateMaxMs } from "../domain/limits.ts";
-import { noCounters, type SessionRecord } from "../domain/record.ts";
-import { sessionStates } from "../domain/states.ts";
+import { dateMaxMs } from "../domain/values/limits.ts";
+import { noCounters, type SessionRecord } from "../domain/record/record.ts";
+import { sessionStates } from "../domain/record/states.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

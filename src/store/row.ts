@@ -2,9 +2,9 @@
  * A record as a table keeps it: a column for what is looked up or queried, and the rest as one text. Both engines use
  * the same row, so that their tables mean the same.
  */
-import { decode, encode } from "../domain/codec.ts";
-import type { SessionKey } from "../domain/entry.ts";
-import type { SessionRecord } from "../domain/record.ts";
+import { decode, encode } from "../domain/values/codec.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, Page } from "./store.ts";

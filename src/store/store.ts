@@ -3,12 +3,12 @@
  * and versions, no turns, no leases, no rules. The invariants named here bear the same names in the conformance suite
  * (`perdure/testing`), which every store passes.
  */
-import type { Transaction } from "../domain/change.ts";
-import type { Entry, LogName, SessionKey } from "../domain/entry.ts";
-import type { Instance, SessionRecord } from "../domain/record.ts";
+import type { Transaction } from "../domain/record/change.ts";
+import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
+import type { Instance, SessionRecord } from "../domain/record/record.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
-import type { SessionState, SettledState } from "../domain/states.ts";
-import type { Tally, TallyQuery } from "./tally.ts";
+import type { SessionState, SettledState } from "../domain/record/states.ts";
+import type { Tally, TallyQuery } from "./stats.ts";
 
 /** Where sessions are kept. */
 export interface Store {

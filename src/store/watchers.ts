@@ -1,5 +1,5 @@
-import type { Transaction } from "../domain/change.ts";
-import { keyText, type SessionKey } from "../domain/entry.ts";
+import type { Transaction } from "../domain/record/change.ts";
+import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import type { Outcome } from "./store.ts";
 
 /** Who wants to know of changes of which sessions, within one open store. */

@@ -25,7 +25,7 @@ export interface Instrumentation extends Disposable {
 
 /**
  * Tell OpenTelemetry what the sessions of this process do: spans and metrics, without anything that was said in them. Call
- * it once, after the SDK is set up; docs/operating/telemetry.md names all of them.
+ * it once, after the SDK is set up; docs/operate/telemetry.md names all of them.
  * @throws SessionError `argument_invalid` where `@opentelemetry/api` is not installed
  */
 export async function instrument(options: InstrumentOptions = {}): Promise<Instrumentation> {

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
-import type { Transaction } from "../domain/change.ts";
+import type { Transaction } from "../domain/record/change.ts";
 import { SessionError } from "../errors.ts";
 import type { Outcome, Store } from "../store/store.ts";
 

@@ -1,10 +1,10 @@
 /** Small and valid records, entries and changes, for tests of stores and of what stands on them. */
-import { changeOf, draftOf, set, splice, withCommitId, type Change, type Claim } from "../domain/change.ts";
-import { encode, type Value } from "../domain/codec.ts";
-import type { Entry, Splice } from "../domain/entry.ts";
-import { createSession } from "../domain/lifecycle.ts";
-import { defaultLimits } from "../domain/limits.ts";
-import type { SessionRecord } from "../domain/record.ts";
+import { changeOf, draftOf, set, splice, withCommitId, type Change, type Claim } from "../domain/record/change.ts";
+import { encode, type Value } from "../domain/values/codec.ts";
+import type { Entry, Splice } from "../domain/record/entry.ts";
+import { createSession } from "../domain/record/lifecycle.ts";
+import { defaultLimits } from "../domain/values/limits.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
 
 /** The moment at which samples are made, epoch ms. */
 export const sampleAt = 1_750_000_000_000;

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { backupStore, openSessions, restoreStore } from "../../src/index.ts";
-import { assertStateExisted, linesOf, underWriters } from "../backup-cases.ts";
-import { createNasty } from "../nasty-sessions.ts";
+import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
+import { createNasty } from "../support/nasty-sessions.ts";
 import { Workplace } from "./command-line.ts";
 
 async function stocked(more = 0): Promise<Workplace> {

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../model-server.ts";
+import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../support/model-server.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { openSessions } from "../../src/index.ts";
-import { createNasty } from "../nasty-sessions.ts";
+import { createNasty } from "../support/nasty-sessions.ts";
 import { finish, Workplace } from "./command-line.ts";
 
 async function stocked(more = 0): Promise<Workplace> {

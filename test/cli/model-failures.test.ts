@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
-import type { Reply } from "../model-server.ts";
+import type { Reply } from "../support/model-server.ts";
 import { setUp } from "./command-line.ts";
 
 const failures: readonly (readonly [title: string, reply: Reply, stdout: string, stderr: RegExp])[] = [

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type Message, type Model } from "../../src/index.ts";
-import { createNasty } from "../nasty-sessions.ts";
+import { createNasty } from "../support/nasty-sessions.ts";
 import { finish, setUp, type Workplace } from "./command-line.ts";
 
 const noTerminal = spawnSync("script", ["--version"]).status === 0 ? false : "there is no `script` to give a terminal";

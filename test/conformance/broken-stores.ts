@@ -1,11 +1,11 @@
 /** Stores that break the contract in one way each. */
 import { setImmediate } from "node:timers/promises";
-import { fits, type Change, type Transaction } from "../../src/domain/change.ts";
-import { decode, encode } from "../../src/domain/codec.ts";
-import { keyText, type Entry, type SessionKey } from "../../src/domain/entry.ts";
-import type { Instance, SessionRecord } from "../../src/domain/record.ts";
+import { fits, type Change, type Transaction } from "../../src/domain/record/change.ts";
+import { decode, encode } from "../../src/domain/values/codec.ts";
+import { keyText, type Entry, type SessionKey } from "../../src/domain/record/entry.ts";
+import type { Instance, SessionRecord } from "../../src/domain/record/record.ts";
 import type { EventScan, Look, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
-import type { Tally, TallyQuery } from "../../src/store/tally.ts";
+import type { Tally, TallyQuery } from "../../src/store/stats.ts";
 
 /** What a broken store does otherwise than the one it stands before. */
 export type Breakage = (store: Store) => Partial<Store>;

@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, test } from "node:test";
-import { encode } from "../../src/domain/codec.ts";
-import type { Entry } from "../../src/domain/entry.ts";
-import { entryOfTurn } from "../../src/domain/turn.ts";
-import { identityOf } from "../../src/domain/change.ts";
-import type { SessionRecord } from "../../src/domain/record.ts";
+import { encode } from "../../src/domain/values/codec.ts";
+import type { Entry } from "../../src/domain/record/entry.ts";
+import { entryOfTurn } from "../../src/domain/turns/turn.ts";
+import { identityOf } from "../../src/domain/record/change.ts";
+import type { SessionRecord } from "../../src/domain/record/record.ts";
 import type { SweepNews } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { coreOf, Sessions } from "../../src/sessions/sessions.ts";
-import { sweep } from "../../src/sessions/sweep.ts";
+import { sweep } from "../../src/sessions/retention/sweep.ts";
 import type { Store } from "../../src/store/store.ts";
 
 /** A fresh, empty store. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type ErasureReceipt } from "../../src/index.ts";
-import { chanceOf } from "../chance.ts";
+import { chanceOf } from "../support/chance.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { secret } from "../processes/worker.ts";
 import { assertSound, engineNames, Engines } from "./engines.ts";

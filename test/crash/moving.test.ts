@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, restoreStore, SnapshotDirectory } from "../../src/index.ts";
-import { linesOf } from "../backup-cases.ts";
-import { chanceOf } from "../chance.ts";
+import { linesOf } from "../support/backup-cases.ts";
+import { chanceOf } from "../support/chance.ts";
 import { finish, Workplace, type Finished } from "../cli/command-line.ts";
-import { createNasty } from "../nasty-sessions.ts";
+import { createNasty } from "../support/nasty-sessions.ts";
 import { assertSound, engineNames, Engines, type Engine, type EngineName } from "./engines.ts";
 
 const engines = new Engines();

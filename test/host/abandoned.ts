@@ -1,6 +1,6 @@
-import { createSession } from "../../src/domain/lifecycle.ts";
+import { createSession } from "../../src/domain/record/lifecycle.ts";
 import type { Sessions } from "../../src/index.ts";
-import { newSession } from "../../src/sessions/opening.ts";
+import { newSession } from "../../src/sessions/session/opening.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 
 /** What a program that is gone left behind: so many sessions, `s0` and so on, live under its leases. */

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { startHost, type Host, type LiveSession, type Runtime, type WhenFull } from "../../src/host/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import type { ScriptedClock } from "../../src/testing/scripted-clock.ts";
-import { inMemory, type InMemory } from "../in-memory.ts";
+import { inMemory, type InMemory } from "../support/in-memory.ts";
 
 const ids = ["a", "b", "c"];
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { openSessions, type Sessions } from "../../src/index.ts";
-import { mountSmall, skipFor } from "../small-disk.ts";
+import { mountSmall, skipFor } from "../support/small-disk.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
 after(() => rmSync(root, { recursive: true }));

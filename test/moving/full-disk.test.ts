@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { backupStore, openSessions, restoreStore, SnapshotDirectory, type Sessions } from "../../src/index.ts";
 import { hasCode } from "../../src/errors.ts";
-import { ExportFile } from "../../src/moving/export-file.ts";
-import { linesOf } from "../backup-cases.ts";
-import { mountSmall, skipFor } from "../small-disk.ts";
+import { ExportFile } from "../../src/files/export-file.ts";
+import { linesOf } from "../support/backup-cases.ts";
+import { mountSmall, skipFor } from "../support/small-disk.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
 after(() => rmSync(root, { recursive: true }));

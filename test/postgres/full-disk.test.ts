@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import { backupStore, hasCode, openSessions, restoreStore, type Sessions } from "../../src/index.ts";
-import { linesOf } from "../backup-cases.ts";
+import { linesOf } from "../support/backup-cases.ts";
 import { assertSound } from "../crash/engines.ts";
-import { mountSmall, skipFor } from "../small-disk.ts";
+import { mountSmall, skipFor } from "../support/small-disk.ts";
 import { owner, PostgresServer, query } from "./server.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));

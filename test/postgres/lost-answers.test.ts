@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Change, Transaction } from "../../src/domain/change.ts";
-import { removeSession } from "../../src/domain/lifecycle.ts";
-import type { SessionRecord } from "../../src/domain/record.ts";
+import type { Change, Transaction } from "../../src/domain/record/change.ts";
+import { removeSession } from "../../src/domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../src/domain/record/record.ts";
 import { hasCode } from "../../src/errors.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { Outcome, Store } from "../../src/store/store.ts";

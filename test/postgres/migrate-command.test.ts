@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Workplace } from "../cli/command-line.ts";
-import { migrations } from "../../src/store/postgres/schema.ts";
+import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { PostgresServer, query } from "./server.ts";
 
 /** The newest version of the schema. */

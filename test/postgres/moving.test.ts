@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { backupStore, openSessions, restoreStore, type Sessions } from "../../src/index.ts";
-import { assertStateExisted, linesOf, underWriters } from "../backup-cases.ts";
-import { createConversations, createNasty } from "../nasty-sessions.ts";
+import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
+import { createConversations, createNasty } from "../support/nasty-sessions.ts";
 import { someDatabase } from "./server.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-moving-"));

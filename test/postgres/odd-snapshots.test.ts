@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openSessions } from "../../src/open.ts";
-import { chanceOf } from "../chance.ts";
+import { chanceOf } from "../support/chance.ts";
 import { offerOdd } from "../odd-snapshots.ts";
 import { someDatabase } from "./server.ts";
 

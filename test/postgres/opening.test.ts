@@ -1,14 +1,14 @@
 /** Starting: many at once, with little or no right, on what somebody else left, under addresses that lead nowhere. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { removeSession } from "../../src/domain/lifecycle.ts";
+import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { hasCode, type ErrorCode } from "../../src/errors.ts";
 import { migratePostgres, openPostgres, postgresSchemaScript } from "../../src/store/postgres/index.ts";
 import type { PostgresOptions } from "../../src/store/postgres/options.ts";
 import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { rowOf } from "../../src/store/row.ts";
-import { layoutOf, stepSql } from "../../src/store/postgres/migrate.ts";
-import { migrations } from "../../src/store/postgres/schema.ts";
+import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
+import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { Proxy } from "./proxy.ts";
 import { freePort, PostgresServer, query } from "./server.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { removeSession } from "../../src/domain/lifecycle.ts";
+import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tallyAll } from "../../src/domain/tally.ts";
+import { tallyAll } from "../../src/domain/turns/counters.ts";
 import { openSessions } from "../../src/index.ts";
 import { WorkerProcess, type Said } from "../processes/worker-process.ts";
 import { PostgresServer } from "./server.ts";

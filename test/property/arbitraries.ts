@@ -1,7 +1,7 @@
 /** Messages and turns as they come in life and worse, for property tests. */
 import * as fc from "fast-check";
-import type { Value } from "../../src/domain/codec.ts";
-import type { Message, ToolCall, Turn } from "../../src/domain/turn.ts";
+import type { Value } from "../../src/domain/values/codec.ts";
+import type { Message, ToolCall, Turn } from "../../src/domain/turns/turn.ts";
 
 /** So few that ids come back, within a turn and across turns, as they do in real conversations. */
 const callId = fc.constantFrom("call_1", "call_2", "call_3");

@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import type { Change, Claim, Transaction } from "../../src/domain/change.ts";
-import type { Value } from "../../src/domain/codec.ts";
-import { removeSession } from "../../src/domain/lifecycle.ts";
-import type { Entry, SessionKey, Splice } from "../../src/domain/entry.ts";
-import type { SessionRecord } from "../../src/domain/record.ts";
-import { sessionStates, type SettledState } from "../../src/domain/states.ts";
+import type { Change, Claim, Transaction } from "../../src/domain/record/change.ts";
+import type { Value } from "../../src/domain/values/codec.ts";
+import { removeSession } from "../../src/domain/record/lifecycle.ts";
+import type { Entry, SessionKey, Splice } from "../../src/domain/record/entry.ts";
+import type { SessionRecord } from "../../src/domain/record/record.ts";
+import { sessionStates, type SettledState } from "../../src/domain/record/states.ts";
 import type { LoadRequest, LogRange, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
-import type { TallyKind, TallyQuery } from "../../src/store/tally.ts";
+import type { TallyKind, TallyQuery } from "../../src/store/stats.ts";
 import {
   creationOf,
   sampleAt,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openSessions } from "../../src/open.ts";
-import { chanceOf } from "../chance.ts";
+import { chanceOf } from "../support/chance.ts";
 import { offerOdd } from "../odd-snapshots.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-odd-"));

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat } from "../../src/client/index.ts";
 import { createServer } from "../../src/server/index.ts";
-import { Windows } from "../../src/server/rate-limits.ts";
+import { Windows } from "../../src/server/http/rate-limits.ts";
 import type { Model } from "../../src/index.ts";
 import { assertProblem, callOn, serve, unlimited, type Answered, type Serving } from "./serving.ts";
 

@@ -8,7 +8,7 @@ import type { TenantEvent } from "../../src/index.ts";
 import { createServer, listen, type Listening } from "../../src/server/index.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
-import { inMemory } from "../in-memory.ts";
+import { inMemory } from "../support/in-memory.ts";
 import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
 
 interface Place extends AsyncDisposable {

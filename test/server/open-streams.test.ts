@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Model } from "../../src/index.ts";
-import { OpenStreams } from "../../src/server/open-streams.ts";
+import { OpenStreams } from "../../src/server/http/open-streams.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
-import { inMemory } from "../in-memory.ts";
+import { inMemory } from "../support/in-memory.ts";
 import { assertProblem, requestOf, serve, type Call, type Serving } from "./serving.ts";
 
 const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";

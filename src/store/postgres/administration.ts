@@ -1,7 +1,7 @@
 import { connect } from "./open.ts";
-import { layoutOf, migrate, migrationScript, schemaState } from "./migrate.ts";
+import { layoutOf, migrate, migrationScript, schemaState } from "./schema/migrate.ts";
 import { parsePartitions, resolveOptions, type PostgresOptions } from "./options.ts";
-import { parseSchemaName } from "./names.ts";
+import { parseSchemaName } from "./connection/names.ts";
 
 /** What a migration did, or would do. */
 export interface MigrationReport {

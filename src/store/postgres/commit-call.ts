@@ -1,6 +1,6 @@
-import type { Change, Transaction } from "../../domain/change.ts";
-import type { Entry } from "../../domain/entry.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { Change, Transaction } from "../../domain/record/change.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";

@@ -1,8 +1,8 @@
 import { decodeCursor, encodeCursor, eventCursor, eventPosition } from "../cursor.ts";
 import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
 import { entryBytes, pageOf } from "../within-bytes.ts";
-import type { Database, Row } from "./database.ts";
-import { sqlInto, type Sql } from "./sql.ts";
+import type { Database, Row } from "./connection/database.ts";
+import { sqlInto, type Sql } from "./connection/sql.ts";
 
 /** One page of events; one row more than asked for tells whether another page follows. */
 export async function eventPage(ask: Database["ask"], schema: string, scan: EventScan): Promise<FoundEvents> {

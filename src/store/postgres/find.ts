@@ -2,9 +2,9 @@ import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
-import type { Database } from "./database.ts";
-import { recordJson } from "./record-json.ts";
-import { sqlInto, type Sql } from "./sql.ts";
+import type { Database } from "./connection/database.ts";
+import { recordJson } from "./connection/record-json.ts";
+import { sqlInto, type Sql } from "./connection/sql.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
 export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<Page> {

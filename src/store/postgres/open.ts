@@ -1,9 +1,9 @@
 import type { Store } from "../store.ts";
-import { Database, type Connections } from "./database.ts";
-import { layoutOf, migrate, schemaState } from "./migrate.ts";
+import { Database, type Connections } from "./connection/database.ts";
+import { layoutOf, migrate, schemaState } from "./schema/migrate.ts";
 import { resolveOptions, type PostgresOptions, type ResolvedOptions } from "./options.ts";
-import { importDriver, openPool } from "./pool.ts";
-import { Hints } from "./hints.ts";
+import { importDriver, openPool } from "./connection/pool.ts";
+import { Hints } from "./notifications.ts";
 import { Watchers } from "../watchers.ts";
 import { PostgresStore } from "./postgres-store.ts";
 import { SessionError } from "../../errors.ts";

@@ -1,8 +1,8 @@
-import { parseDuration, type Duration } from "../../domain/duration.ts";
-import { show } from "../../domain/show.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { show } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
-import { parseSchemaName } from "./names.ts";
-import type { PostgresPool } from "./pool.ts";
+import { parseSchemaName } from "./connection/names.ts";
+import type { PostgresPool } from "./connection/pool.ts";
 
 /** Which database, and how to talk to it. Either `url` or `pool`. */
 export interface PostgresOptions {

@@ -1,6 +1,6 @@
-import type { Transaction } from "../../domain/change.ts";
-import type { Entry, SessionKey } from "../../domain/entry.ts";
-import type { Instance } from "../../domain/record.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import type { Instance } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { recordOf, type RecordRow } from "../row.ts";
 import type {
@@ -19,20 +19,20 @@ import type {
   StoreFlaw,
 } from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
-import { guardGapless, guardTail } from "./damage.ts";
-import type { Database, Row } from "./database.ts";
-import type { Tally, TallyQuery } from "../tally.ts";
+import { guardGapless, guardTail } from "./log-integrity.ts";
+import type { Database, Row } from "./connection/database.ts";
+import type { Tally, TallyQuery } from "../stats.ts";
 import type { Watchers } from "../watchers.ts";
-import type { Hints } from "./hints.ts";
+import type { Hints } from "./notifications.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
-import { bytesUpTo, nowMs } from "./functions/load-sessions.ts";
-import { flawsIn } from "./inspect.ts";
-import { isMissing } from "./postgres-error.ts";
-import type { Layout } from "./schema.ts";
-import { isDamagedRow, slowTally } from "./slow-tally.ts";
-import { tallyCall, tallyOf } from "./tally.ts";
+import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
+import { flawsIn } from "./schema/inspect.ts";
+import { isMissing } from "./connection/postgres-error.ts";
+import type { Layout } from "./schema/schema.ts";
+import { isDamagedRow, slowTally } from "./slow-stats.ts";
+import { tallyCall, tallyOf } from "./stats.ts";
 
 interface Options {
   readonly layout: Layout;

@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
-import { parseDuration, type Duration } from "../../domain/duration.ts";
-import { show } from "../../domain/show.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { show } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
 import { guardFile, makeForOwner } from "./database-file.ts";
-import { Patience } from "./patience.ts";
+import { Patience } from "./busy-retry.ts";
 import { applicationId, migrations } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";

@@ -1,14 +1,14 @@
 import { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import { fits, type Change, type Transaction } from "../../domain/change.ts";
-import { encode } from "../../domain/codec.ts";
-import type { Entry, SessionKey, Splice } from "../../domain/entry.ts";
-import type { Instance } from "../../domain/record.ts";
+import { fits, type Change, type Transaction } from "../../domain/record/change.ts";
+import { encode } from "../../domain/values/codec.ts";
+import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
+import type { Instance } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { bytesIn } from "../entry-bytes.ts";
 import { conflictWith, recordOf, rowOf, type RecordRow } from "../row.ts";
-import type { Tally, TallyQuery } from "../tally.ts";
+import type { Tally, TallyQuery } from "../stats.ts";
 import { Watchers } from "../watchers.ts";
 import { withinBytes } from "../within-bytes.ts";
 import type {
@@ -31,9 +31,9 @@ import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
 import { busyError, isMissing } from "./sqlite-error.ts";
-import type { Patience } from "./patience.ts";
+import type { Patience } from "./busy-retry.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
-import { tallyIn } from "./tally.ts";
+import { tallyIn } from "./stats.ts";
 import type { Transactions } from "./transactions.ts";
 
 interface Options {

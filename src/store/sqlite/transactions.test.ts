@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { identityOf } from "../../domain/change.ts";
+import { identityOf } from "../../domain/record/change.ts";
 import { systemClock } from "../../clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
-import { Patience } from "./patience.ts";
+import { Patience } from "./busy-retry.ts";
 import { migrations } from "./schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { Transactions } from "./transactions.ts";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
-import type { Change } from "../../domain/change.ts";
-import type { Entry, LogName, SessionKey } from "../../domain/entry.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { Change } from "../../domain/record/change.ts";
+import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Outcome, Store } from "../../store/store.ts";
 import type { ScriptedClock } from "../scripted-clock.ts";
 import { sampleRecord } from "../samples.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { removeSession } from "../../domain/lifecycle.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
 import { hasCode } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
 import { creationOf, sampleSplice, stepOf } from "../samples.ts";

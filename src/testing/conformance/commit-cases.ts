@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Change } from "../../domain/change.ts";
-import { removeSession } from "../../domain/lifecycle.ts";
-import type { Identity, SessionRecord } from "../../domain/record.ts";
+import type { Change } from "../../domain/record/change.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import type { Outcome } from "../../store/store.ts";
 import { creationOf, sampleCommitId, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, see, type Bench, type Check } from "./bench.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { removeSession } from "../../domain/lifecycle.ts";
-import type { Entry, Splice } from "../../domain/entry.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { Entry, Splice } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
 import type { EventScan, FoundEvent, Store } from "../../store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../samples.ts";

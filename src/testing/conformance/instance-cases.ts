@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import type { Instance } from "../../domain/record.ts";
+import type { Instance } from "../../domain/record/record.ts";
 import type { Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
 

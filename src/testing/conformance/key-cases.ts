@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Change } from "../../domain/change.ts";
-import type { Entry } from "../../domain/entry.ts";
-import { removeSession } from "../../domain/lifecycle.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { Change } from "../../domain/record/change.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Store } from "../../store/store.ts";
 import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Bench, type Check } from "./bench.ts";

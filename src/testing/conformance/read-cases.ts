@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { creationOf, sampleAt, sampleSplice, stepOf } from "../samples.ts";
 import { keyOf, land, type Bench, type Check } from "./bench.ts";
 

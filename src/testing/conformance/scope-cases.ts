@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { removeSession } from "../../domain/lifecycle.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
-import { removeSession } from "../../domain/lifecycle.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Store } from "../../store/store.ts";
 import { creationOf, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Bench, type Check } from "./bench.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Transaction } from "../../domain/change.ts";
-import type { Splice } from "../../domain/entry.ts";
-import { removeSession } from "../../domain/lifecycle.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import type { Splice } from "../../domain/record/entry.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { creationOf, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, see, type Check } from "./bench.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { decode, encode, type Value } from "../../domain/codec.ts";
-import { dateMaxMs } from "../../domain/limits.ts";
-import type { SessionRecord } from "../../domain/record.ts";
+import { decode, encode, type Value } from "../../domain/values/codec.ts";
+import { dateMaxMs } from "../../domain/values/limits.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { creationOf, sampleAt, sampleSplice, stepOf } from "../samples.ts";
 import { keyOf, land, see, type Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { removeSession } from "../../domain/lifecycle.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
 import { hasCode } from "../../errors.ts";
 import { creationOf, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, type Check } from "./bench.ts";

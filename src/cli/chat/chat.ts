@@ -1,0 +1,109 @@
+import type { Command } from "commander";
+import { printable } from "../../domain/values/format-value.ts";
+import { hasCode, SessionError, type Session } from "../../index.ts";
+import { examples } from "../program/command.ts";
+import {
+  consultOptions,
+  conversationCommand,
+  endpointHelp,
+  noteTurn,
+  openConversation,
+  sayAnswer,
+  type ConversationOptions,
+} from "./conversation.ts";
+import { complain } from "../terminal/failure.ts";
+import { note } from "../terminal/output.ts";
+import { questionsOfPipe } from "../terminal/pipe.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+import { Terminal } from "../terminal/terminal.ts";
+
+const help = `A line is a question. End it with \\ to go on in the next line; pasted lines stay together.
+The arrow keys bring back earlier questions, also those of earlier days.
+Ctrl-C stops a running answer and keeps what came; at an empty prompt, twice, it leaves, as Ctrl-D and /exit do.
+/help  this text
+/exit  leave; the session goes on whenever you want`;
+
+/** `perdure chat`: a conversation at a prompt, or line by line from a pipe. */
+export function chatCommand(): Command {
+  return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps what came")
+    .addHelpText(
+      "after",
+      examples(["perdure chat ceo", "perdure chat ceo --session ceo_01m7…", "perdure chat ceo < questions.txt"]) +
+        `\nAt the prompt:\n${help.replaceAll(/^/gm, "  ")}\n${endpointHelp}`,
+    )
+    .action(chat);
+}
+
+async function chat(agent: string, options: ConversationOptions): Promise<void> {
+  if (process.stdin.isTTY)
+    await untilSignalled((signal) => chatAtPrompt(agent, options, signal), ["SIGTERM", "SIGHUP"]);
+  else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
+}
+
+/** A script must hear of a failure: the first one ends it. */
+async function chatThroughPipe(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
+  const { sessions, session } = await openConversation(agent, options);
+  await using _ = sessions;
+  for await (const question of questionsOfPipe(signal)) {
+    if (question.trim() === "/exit") return;
+    if (question.trim() !== "") await ask(session, question, { agent, options, signal });
+  }
+}
+
+/** One answer that failed is no reason to lose the conversation at a prompt. */
+async function chatAtPrompt(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
+  const { sessions, session } = await openConversation(agent, options);
+  await using _ = sessions;
+  const { turn } = session.info;
+  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help for help`);
+  const terminal = new Terminal({
+    history: await questionsSoFar(session),
+    onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session goes on whenever you want"),
+    signal,
+  });
+  for (let question = await terminal.next(); question !== undefined; question = await terminal.next()) {
+    const asked = question;
+    if (asked.trim() === "/exit") break;
+    if (asked.trim() === "/help") note(help);
+    else if (asked.trim() !== "") {
+      await terminal.during(async (stop) => {
+        try {
+          await ask(session, asked, { agent, options, signal: stop });
+        } catch (error) {
+          if (hasCode(error, "interrupted")) note(`stopped; what came is kept as turn ${error.details.turn}`);
+          else if (error instanceof SessionError) complain(error, { json: false });
+          else if (!stop.aborted) throw error;
+        }
+      });
+    }
+  }
+  terminal.close();
+}
+
+/** The newest first. */
+async function questionsSoFar(session: Session): Promise<string[]> {
+  const questions: string[] = [];
+  for await (const { input } of session.turns({ last: 100 })) {
+    for (const { role, content } of input) {
+      // Devices write questions too: the line editor would send what is in them to the terminal.
+      if (role === "user" && typeof content === "string" && !content.includes("\n")) questions.push(printable(content));
+    }
+  }
+  return questions.toReversed();
+}
+
+async function ask(
+  session: Session,
+  question: string,
+  { agent, options, signal }: { agent: string; options: ConversationOptions; signal: AbortSignal },
+): Promise<void> {
+  const before = session.info.turn;
+  const { turn } = await session.refresh();
+  if (turn > before) note(`the session went on elsewhere: ${countOf(turn - before)} more`);
+  const answer = await session.consult(question, consultOptions(agent, options, signal));
+  noteTurn(session, await sayAnswer(answer));
+}
+
+function countOf(turns: number): string {
+  return turns === 1 ? "1 turn" : `${turns} turns`;
+}

@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { SessionError } from "../../index.ts";
+import { examples, jsonOption, type JsonOption } from "../program/command.ts";
+import {
+  consultOptions,
+  conversationCommand,
+  endpointHelp,
+  noteTurn,
+  openConversation,
+  sayAnswer,
+  type ConversationOptions,
+} from "./conversation.ts";
+import { writeJson } from "../terminal/output.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+
+/** `perdure consult`: one question, one answer, one turn. */
+export function consultCommand(): Command {
+  return conversationCommand("consult", "Ask one question, with the session's memory; the answer streams to stdout")
+    .argument("<question>", "what to ask, in quotes")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure consult ceo 'Shall we buy a second oven?'",
+        "perdure consult ceo 'And a third?' --session ceo_01m7xjt6y3j1fvq2vg32v9j0fg",
+        "perdure consult ceo 'Shorter, please' --session ceo_01m7… --window 2 --json | jq -r .answer",
+        "perdure consult ceo 'Good morning' --session ceo_01m7… --on-expired revive --busy queue",
+      ]) + endpointHelp,
+    )
+    .action(consult);
+}
+
+async function consult(agent: string, question: string, options: ConversationOptions & JsonOption): Promise<void> {
+  if (question.trim() === "") throw new SessionError("message_invalid", { path: "question", reason: "is empty" });
+  await untilSignalled(async (signal) => {
+    const { sessions, session } = await openConversation(agent, options);
+    await using _ = sessions;
+    const answer = await session.consult(question, consultOptions(agent, options, signal));
+    if (options.json !== true) {
+      noteTurn(session, await sayAnswer(answer));
+      return;
+    }
+    const text = await answer.text();
+    const { seq: turn, usage, durationMs } = await answer.done;
+    writeJson({ session: session.id, turn, answer: text, usage, durationMs });
+  });
+}

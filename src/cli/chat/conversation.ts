@@ -1,0 +1,127 @@
+/** What `consult` and `chat` have in common. */
+import { Option, type Command } from "commander";
+import {
+  SessionError,
+  type Answer,
+  type BusyPolicy,
+  type ConsultOptions,
+  type EnsureOptions,
+  type Session,
+  type Sessions,
+  type Turn,
+} from "../../index.ts";
+import { printable, printableLines } from "../../domain/values/format-value.ts";
+import { readAgentsFile } from "../program/agents-file.ts";
+import { wholeNumber } from "../terminal/arguments.ts";
+import { storeCommand } from "../program/command.ts";
+import { modelOfEnvironment, openFor, type StoreOptions } from "../program/environment.ts";
+import { note, span } from "../terminal/output.ts";
+
+export interface ConversationOptions extends StoreOptions {
+  readonly session?: string;
+  readonly onExpired: NonNullable<EnsureOptions["onExpired"]>;
+  readonly agents?: string;
+  readonly instructions?: string;
+  readonly model?: string;
+  readonly window: number;
+  readonly busy: BusyPolicy;
+}
+
+export function conversationCommand(name: string, summary: string): Command {
+  return storeCommand(name, summary)
+    .argument("<agent>", "who answers")
+    .option("--session <id>", "go on with this session (default: start a new one)")
+    .addOption(
+      new Option("--on-expired <policy>", "what to do where that session's time is up")
+        .choices(["fail", "revive", "restart"])
+        .default("fail"),
+    )
+    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
+    .addOption(
+      new Option("--instructions <text>", "the startup context of a new session (default: the agent's)").conflicts(
+        "session",
+      ),
+    )
+    .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
+    .option("--window <turns>", "how many past turns the model is shown", wholeNumber, 20)
+    .addOption(
+      new Option("--busy <policy>", "what to do where the session is answering already")
+        .choices(["reject", "queue", "interrupt", "take-over"])
+        .default("reject"),
+    );
+}
+
+export const endpointHelp = `
+The model's endpoint is any that speaks OpenAI's API. Set OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1),
+OPENAI_API_KEY, or both, and PERDURE_MODEL.
+`;
+
+/** Open the store and the session that the options name, or start one for the agent. */
+export async function openConversation(
+  agent: string,
+  options: ConversationOptions,
+): Promise<{ sessions: Sessions; session: Session }> {
+  const agents = readAgentsFile(options.agents);
+  if (agents !== undefined && !Object.hasOwn(agents, agent)) {
+    throw new SessionError("agent_unknown", { agent, known: Object.keys(agents) });
+  }
+  const model = modelOfEnvironment(options.model ?? agents?.[agent]?.model);
+  const sessions = await openFor(options, { agents, model });
+  try {
+    return { sessions, session: await openSession(sessions, agent, options) };
+  } catch (error) {
+    await sessions.close();
+    throw error;
+  }
+}
+
+async function openSession(
+  sessions: Sessions,
+  agent: string,
+  { session: id, instructions, onExpired }: ConversationOptions,
+): Promise<Session> {
+  if (id === undefined)
+    return await sessions.create({ agent, ...(instructions === undefined ? {} : { instructions }) });
+  // Only one that exists: a mistyped id must not start another conversation.
+  const session = await sessions.get(id);
+  if (onExpired === "fail" || session.info.state !== "expired") return session;
+  return await sessions.ensure(id, { agent: session.info.agent, onExpired });
+}
+
+/** How a question of this conversation is asked. */
+export function consultOptions(agent: string, options: ConversationOptions, signal: AbortSignal): ConsultOptions {
+  const { window, model, busy } = options;
+  return { agent, window, busy, signal, ...(model === undefined ? {} : { model }) };
+}
+
+/** Print an answer as it streams; its last line is ended whatever happens. */
+export async function sayAnswer(answer: Answer): Promise<Turn> {
+  let last = "\n";
+  const write = (text: string): void => {
+    if (text !== "") last = text;
+    process.stdout.write(process.stdout.isTTY ? printableLines(text) : text);
+  };
+  let held = "";
+  try {
+    for await (const text of answer) {
+      const whole = held + text;
+      // Half a character or half a line break waits for its other half.
+      held = /[\r\ud800-\udbff]$/.exec(whole)?.[0] ?? "";
+      write(whole.slice(0, whole.length - held.length));
+    }
+  } finally {
+    write(held);
+    if (!last.endsWith("\n")) process.stdout.write("\n");
+  }
+  return await answer.done;
+}
+
+/** The one line that follows an answer, for whoever watches. */
+export function noteTurn(session: Session, turn: Turn): void {
+  const { usage, seq, durationMs = 0 } = turn;
+  const about = usage?.estimated === true ? "about " : "";
+  const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
+  const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
+  const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(printable).join(", ")}`;
+  note(`session ${session.id} · turn ${seq} · ${tokens} · ${span(durationMs)}${asks}`);
+}

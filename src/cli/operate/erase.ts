@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { ErasureReceipt, SharedForks, Traces } from "../../index.ts";
+import { CliError } from "../terminal/cli-error.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { serverSecret } from "../program/device-secret.ts";
+import { openFor, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import { printable } from "../../domain/values/format-value.ts";
+import { note, report, writeJson } from "../terminal/output.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+import { guardExistingStore } from "../program/store-file.ts";
+
+interface EraseOptions extends StoreOptions, JsonOption {
+  readonly user: string;
+  readonly dryRun?: boolean;
+  readonly withForks?: boolean;
+  readonly verify?: string;
+}
+
+/** `perdure erase`: everything of a user, with a receipt. */
+export function eraseCommand(): Command {
+  return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; the signed receipt goes to stdout")
+    .requiredOption("--user <id>", "whom")
+    .option("--dry-run", "change nothing, and tell what there is")
+    .option(
+      "--with-forks",
+      "erase others' sessions that hold turns of the user as well (forks, and sessions that were the user's), whole",
+    )
+    .option("--verify <file>", "change nothing, and tell whether this is the receipt of this user's erasure, unaltered")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where sessions under hold, or sessions of others, still hold something the user said. Backups, copies and exports are\nnot touched.\n${examples(
+        [
+          "perdure erase --user ada --dry-run",
+          "perdure erase --user ada > receipt.json",
+          "perdure erase --user ada --with-forks > receipt.json",
+          "perdure erase --user ada --verify receipt.json",
+        ],
+      )}`,
+    )
+    .action(erase);
+}
+
+async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
+  const url = storeUrl(options);
+  await untilSignalled(async (signal) => {
+    // Before a secret is made beside it. Who has the secret needs no store to verify.
+    if (verify === undefined || variable("PERDURE_SECRET") === undefined) await guardExistingStore(url);
+    const store = verify === undefined ? url : "memory:";
+    await using sessions = await openFor({ ...options, store }, { secret: await serverSecret(url) });
+    if (verify !== undefined) {
+      const receipt = readReceipt(verify);
+      const valid = sessions.verifyErasure(receipt, user);
+      if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or was altered`);
+      const { held, sharedForks } = receipt;
+      const told = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
+      report({ user, valid, held, sharedForks }, told, { json });
+    } else if (dryRun === true) {
+      const traces = await sessions.traces(user);
+      report(traces, `nothing was changed; there are ${tracesText(traces)}`, { json });
+    } else {
+      const forks = withForks === true ? "erase" : "keep";
+      const receipt = await sessions.erase({ user, store: withoutSecrets(url), forks, signal });
+      if (leftText(receipt).length > 0) process.exitCode ||= 1;
+      writeJson(receipt);
+      note(receiptText(receipt));
+    }
+  });
+}
+
+function readReceipt(file: string): ErasureReceipt {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as ErasureReceipt;
+  } catch (error) {
+    throw new CliError("usage", `${file} cannot be read as a receipt: ${String(error)}`);
+  }
+}
+
+/** A receipt is shown to others: neither a password nor options belong in it. */
+function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/s, "");
+}
+
+function tracesText({ sessions, held, devices, outbox, sharedForks }: Traces): string {
+  const under = held === 0 ? "" : ` (${held} under hold)`;
+  const counts = `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
+  return [counts, ...sharedText(sharedForks)].join("; ");
+}
+
+/** Nothing, where there are none. */
+function sharedText({ count, held, ids }: SharedForks): string[] {
+  if (count === 0) return [];
+  const names = ids.slice(0, 5).map(printable);
+  const more = count > names.length ? `, … and ${count - names.length} more` : "";
+  const under = held === 0 ? "" : `, ${held} of them under hold`;
+  return [`incomplete: ${count} sessions of others still hold text of this user (${names.join(", ")}${more})${under}`];
+}
+
+/** What an erasure had to leave; nothing, where it is complete. */
+function leftText({ held, sharedForks }: ErasureReceipt): string[] {
+  const own = held === 0 ? [] : [`incomplete: ${held} sessions are under hold and stay`];
+  return [...sharedText(sharedForks), ...own];
+}
+
+function receiptText(receipt: ErasureReceipt): string {
+  const { erased, scrubbed } = receipt;
+  const left = leftText(receipt);
+  const parts = [
+    `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices`,
+    ...(left.length === 0 ? ["nothing else is left"] : left),
+    ...(scrubbed ? [] : ["the database's files are its administrator's to clean, see docs/tasks/erase-a-user.md"]),
+  ];
+  return parts.join("; ");
+}

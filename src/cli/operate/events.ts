@@ -1,0 +1,129 @@
+import { once } from "node:events";
+import { Option, type Command } from "commander";
+import { eventKinds, eventSeverities, type EventType } from "../../domain/record/event.ts";
+import type { RemoteSessions } from "../../client/index.ts";
+import { SessionError, type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
+import { instant, wholeNumber } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openExisting, variable, type StoreOptions } from "../program/environment.ts";
+import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+
+interface EventsOptions extends StoreOptions, JsonOption {
+  readonly type?: readonly EventType[];
+  readonly severity?: EventSeverity;
+  readonly session?: string;
+  readonly agent?: string;
+  readonly since?: Date;
+  readonly limit: number;
+  readonly follow?: boolean;
+  readonly url?: string;
+  readonly key?: string;
+}
+
+/** Where events are told: the sessions of a store, or those of a server. */
+type Teller = Pick<Sessions | RemoteSessions, "events" | "eachEvent">;
+
+export function eventsCommand(): Command {
+  return storeCommand("events", "What happened to the sessions beside their turns, oldest first")
+    .addOption(new Option("--type <type...>", "only of these types").choices(Object.keys(eventKinds)))
+    .addOption(new Option("--severity <severity>", "this grave or graver").choices(eventSeverities))
+    .option("--session <id>", "only of this session")
+    .option("--agent <name>", "only of sessions for this agent")
+    .option("--since <instant>", "all from then on: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
+    .option("--limit <n>", "the last so many, where --since does not say otherwise", wholeNumber, 50)
+    .option("--follow", "go on with what happens from here on, until Ctrl-C")
+    .addOption(
+      new Option("--url <url>", "ask this server, where the store is not at hand").conflicts(["store", "tenant"]),
+    )
+    .option(
+      "--key <key>",
+      "what opens the server; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+    )
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure events --severity warning --since 24h",
+        "perdure events --session ceo_01m7…",
+        "perdure events --follow --type failed taken_over --json | jq .session",
+        "perdure events --follow --url https://agents.example",
+      ]),
+    )
+    .action(events);
+}
+
+async function events({ json, limit, follow, store, tenant, url, key, ...filter }: EventsOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    const named = { ...(store === undefined ? {} : { store }), ...(tenant === undefined ? {} : { tenant }) };
+    await using local = url === undefined ? await openExisting(named) : undefined;
+    const sessions = local ?? (await serverAt(url ?? "", key));
+    const write = json === true ? writeEventJson : writeEvent;
+    if (follow === true || filter.since !== undefined) {
+      await writeEach(sessions, { ...filter, follow: follow === true, signal }, write);
+    } else if (!(await writeLast(sessions, { ...filter, limit }, write))) {
+      note("no events");
+    }
+  });
+}
+
+/** @throws SessionError `argument_invalid` */
+async function serverAt(url: string, key = variable("PERDURE_KEY")): Promise<RemoteSessions> {
+  if (!/^https?:/.test(url) || !URL.canParse(url)) {
+    const expected = "the address of a server, such as https://agents.example";
+    throw new SessionError("argument_invalid", { name: "--url", value: JSON.stringify(url.slice(0, 100)), expected });
+  }
+  if (key === undefined) {
+    const expected = 'a key: --key, or PERDURE_KEY in the environment; "perdure keys create --right read" makes one';
+    throw new SessionError("argument_invalid", { name: "--key", value: "not given", expected });
+  }
+  const { connect } = await import("../../client/index.ts");
+  return connect({ url, key });
+}
+
+/** False where there are none. */
+async function writeLast(
+  sessions: Teller,
+  query: EventFilter & { readonly limit: number },
+  write: (event: TenantEvent) => void,
+): Promise<boolean> {
+  const page = await sessions.events({ ...query, order: "descending" });
+  for (const event of page.events.toReversed()) write(event);
+  if (page.next !== undefined) note(`only the last ${query.limit}; --limit or --since shows more`);
+  return page.events.length > 0;
+}
+
+/** As many as there are, no faster than they are read, until nobody reads them any more. */
+async function writeEach(
+  sessions: Teller,
+  { signal, ...walk }: EventFilter & { readonly follow: boolean; readonly signal: AbortSignal },
+  write: (event: TenantEvent) => void,
+): Promise<void> {
+  const gone = new AbortController();
+  const onError = (): void => gone.abort();
+  process.stdout.once("error", onError);
+  const stop = AbortSignal.any([signal, gone.signal]);
+  try {
+    for await (const event of sessions.eachEvent({ ...walk, signal: stop })) {
+      write(event);
+      if (process.stdout.writableNeedDrain) await once(process.stdout, "drain", { signal: stop });
+    }
+  } catch (error) {
+    if (!stop.aborted) throw error;
+  } finally {
+    process.stdout.removeListener("error", onError);
+  }
+}
+
+function writeEventJson({ at, ...event }: TenantEvent): void {
+  writeJson({ at: new Date(at), ...event });
+}
+
+function writeEvent(event: TenantEvent): void {
+  const { at, seq: _, session, sessionAgent: __, type, category: ___, severity, status: ____, ...data } = event;
+  const details = Object.entries(data)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name} ${typeof value === "string" ? JSON.stringify(value) : String(value)}`);
+  const line = [localTime(new Date(at)), severity.padEnd(7), session, type, details.join(", ")];
+  writeLine(line.join("  ").trimEnd());
+}

@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { SessionError } from "../../index.ts";
+import type { MigrationReport } from "../../store/postgres/index.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { storeUrl, type StoreOptions } from "../program/environment.ts";
+import { note, report } from "../terminal/output.ts";
+
+interface MigrateOptions extends StoreOptions, JsonOption {
+  readonly dryRun?: boolean;
+  readonly print?: boolean;
+  readonly schema?: string;
+  readonly partitions?: number;
+}
+
+export function migrateCommand(): Command {
+  return storeCommand("migrate", "Create the schema of a PostgreSQL store or bring it up to date")
+    .option("--dry-run", "only say which steps are missing")
+    .option("--print", "print all steps as SQL, for whoever holds the rights; connects to nothing")
+    .option("--schema <name>", "the schema that holds the tables (default: that of the URL, else perdure)")
+    .option("--partitions <count>", "into how many parts to divide the table of entries as it is created", Number)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure migrate --store postgres://app@db.example/app",
+        "perdure migrate --dry-run --json",
+        "perdure migrate --print --partitions 8 > perdure.sql",
+      ]) + "\nExit code 5: a newer version of perdure has changed the schema; upgrade.\n",
+    )
+    .action(migrate);
+}
+
+async function migrate({ dryRun = false, print = false, json, schema, partitions, ...rest }: MigrateOptions) {
+  const layout = {
+    ...(schema === undefined ? {} : { schema }),
+    ...(partitions === undefined ? {} : { partitions }),
+  };
+  const { migratePostgres, postgresSchemaScript } = await import("../../store/postgres/index.ts");
+  if (print) {
+    process.stdout.write(postgresSchemaScript(layout));
+    return;
+  }
+  const url = storeUrl(rest);
+  if (!/^postgres(ql)?:/i.test(url)) {
+    throw new SessionError("argument_invalid", {
+      name: "the store",
+      value: url.split(":")[0] ?? "",
+      expected: "a postgres:// URL; an SQLite file is brought up to date as it is opened",
+    });
+  }
+  const migration = await migratePostgres({ url, ...layout }, { dryRun });
+  report({ ...migration, dryRun }, said(migration, dryRun), { json });
+  if (json !== true) for (const { version, title } of migration.steps) note(`  ${version}  ${title}`);
+}
+
+function said({ found, known, steps }: MigrationReport, dryRun: boolean): string {
+  if (steps.length === 0) return `the schema is up to date (version ${found})`;
+  const count = `${steps.length} ${steps.length === 1 ? "step" : "steps"}`;
+  return dryRun
+    ? `the schema is at version ${found} of ${known}; ${count} missing:`
+    : `the schema went from version ${found} to ${known} in ${count}:`;
+}

@@ -1,0 +1,17 @@
+import type { Stats, StatsDay, StatsGroup } from "../../index.ts";
+import { noSums } from "../../store/stats.ts";
+
+/** A day with what its turns came to and which sessions came and went on it. */
+export interface DayLine extends Omit<StatsGroup, "key">, StatsDay {}
+
+/** The days on which anything happened, the latest first. */
+export function daysOf({ days, groups }: Stats): readonly DayLine[] {
+  const turns = new Map((groups.day ?? []).map(({ key, ...sums }) => [key ?? "", sums]));
+  const sessions = new Map(days.map(({ day, ...counts }) => [day, counts]));
+  const known = [...new Set([...turns.keys(), ...sessions.keys()])].toSorted().toReversed();
+  return known.map((day) => ({
+    day,
+    ...(turns.get(day) ?? noSums()),
+    ...(sessions.get(day) ?? { created: 0, ended: 0, expired: 0 }),
+  }));
+}

@@ -1,0 +1,171 @@
+import { resolve } from "node:path";
+import { Option, type Command } from "commander";
+import type { Sessions, Spread, Stats, StatsDay, StatsGroup, TallyKind } from "../../index.ts";
+import { printable } from "../../domain/values/format-value.ts";
+import { writeDurably } from "../../files/durable-file.ts";
+import { statsKinds } from "../../sessions/stats.ts";
+import { guardTarget } from "../../files/target-file.ts";
+import { sumNames } from "../../store/stats.ts";
+import { instant, wholeNumber } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { bytes, note, number, span, writeJson, writeTable } from "../terminal/output.ts";
+import { daysOf } from "./stats-days.ts";
+import { statsReport } from "./stats-report.ts";
+import { fileOfStore } from "../program/store-file.ts";
+
+interface StatsOptions extends StoreOptions, JsonOption {
+  readonly by: TallyKind;
+  readonly since?: Date;
+  readonly limit: number;
+  readonly csv?: boolean;
+  readonly html?: string;
+}
+
+export function statsCommand(): Command {
+  return storeCommand("stats", "Sessions, turns and tokens in numbers")
+    .addOption(
+      new Option("--by <kind>", "what turns are summed up by; days and hours are UTC's")
+        .choices(statsKinds)
+        .default("day"),
+    )
+    .option("--since <instant>", "only since: 2026-11-20, 2026-11-20T18:00, or 30d for a month ago", instant)
+    .option("--limit <n>", "how many of the kind", wholeNumber, 100)
+    .option(...jsonOption)
+    .addOption(new Option("--csv", "the sums as comma-separated values, for spreadsheets").conflicts("json"))
+    .option("--html <file>", "a report with plots, in one file that needs nothing else")
+    .addHelpText(
+      "after",
+      examples([
+        "perdure stats --by agent --since 30d",
+        "perdure stats --by hour --since 24h --csv > hours.csv",
+        "perdure stats --html report.html",
+      ]),
+    )
+    .action(stats);
+}
+
+async function stats({ by, since, limit, json, csv, html, ...options }: StatsOptions): Promise<void> {
+  if (html !== undefined) guardTarget(resolve(html), await fileOfStore(storeUrl(options)));
+  await using sessions = await openExisting(options);
+  const query = { limit, ...(since === undefined ? {} : { since }) };
+  if (html !== undefined) {
+    await writeReport(sessions, html, query);
+    return;
+  }
+  const found = await sessions.stats({ ...query, by });
+  if (json === true) {
+    writeJson(found);
+    return;
+  }
+  const lines = linesOf(found, by).slice(0, limit);
+  if (csv === true) writeCsv(by, lines);
+  else describe(found, by, lines);
+  if (lines.length === limit) note(`the first ${limit}; --limit shows more`);
+}
+
+async function writeReport(sessions: Sessions, file: string, query: { readonly since?: Date }): Promise<void> {
+  const found = await sessions.stats({ ...query, by: ["day", "agent", "model", "user"], limit: 366 });
+  await writeDurably(resolve(file), (handle) => handle.writeFile(statsReport(found)));
+  note(`written to ${resolve(file)}`);
+}
+
+/** A line of the table: what some turns came to, and of a day, which sessions came and went on it. */
+type Line = StatsGroup & Partial<Omit<StatsDay, "day">>;
+
+function linesOf(stats: Stats, by: TallyKind): readonly Line[] {
+  return by === "day" ? daysOf(stats).map(({ day, ...sums }) => ({ key: day, ...sums })) : (stats.groups[by] ?? []);
+}
+
+const dayCounts = ["created", "ended", "expired"] as const;
+
+function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
+  const { sessions, turns, floors, storage } = stats;
+  const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
+  const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} cut off since`;
+  writeTable(
+    ["SESSIONS", number(sessions.total)],
+    [
+      ["states", states.join(", ")],
+      ["turns of each", spreadText(sessions.turns, number)],
+      ["life", spreadText(sessions.lifeMs, span)],
+      [
+        "turns",
+        `${number(turns.turns)} (${number(turns.failed)} failed, ${number(turns.interrupted)} interrupted${cut})`,
+      ],
+      [
+        "tokens",
+        `${number(turns.totalTokens)} (${number(turns.inputTokens)} in, ${number(turns.outputTokens)} out)${estimates(stats)}`,
+      ],
+      ["took", spreadText(turns.tookMs, span)],
+      ["conflicts", number(turns.conflicts)],
+      [
+        "floors",
+        `${number(floors.active)} held, ${number(floors.expired)} expired; held for ${spreadText(floors.heldMs, span)}`,
+      ],
+      ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
+    ],
+  );
+  if (lines.length === 0) return;
+  process.stdout.write("\n");
+  const most = lines.reduce((most, { totalTokens }) => Math.max(most, totalTokens), 0);
+  writeTable(
+    [
+      by.toUpperCase(),
+      "TURNS",
+      "FAILED",
+      "CALLS",
+      "TOKENS",
+      "MEAN TIME",
+      "TEXT",
+      ...(by === "model" ? [] : ["CONFLICTS"]),
+      ...(by === "day" ? ["CREATED", "ENDED", "EXPIRED"] : []),
+      "",
+    ],
+    lines.map((group) => [
+      group.key ?? "-",
+      number(group.turns),
+      number(group.failed + group.interrupted),
+      number(group.requests),
+      number(group.totalTokens),
+      group.turns === 0 ? "-" : span(group.durationMs / group.turns),
+      bytes(group.bytes),
+      ...(by === "model" ? [] : [number(group.conflicts)]),
+      ...(by === "day" ? dayCounts.map((name) => number(group[name] ?? 0)) : []),
+      process.stdout.isTTY ? bar(group.totalTokens, most) : "",
+    ]),
+  );
+}
+
+function estimates({ turns }: Stats): string {
+  return turns.estimated === 0 ? "" : `, an estimate for ${number(turns.estimated)} turns`;
+}
+
+function spreadText(spread: Spread | null, show: (value: number) => string): string {
+  if (spread === null) return "-";
+  return `p50 ${show(spread.p50)}, p95 ${show(spread.p95)}, max ${show(spread.max)}`;
+}
+
+const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/** A bar of at most 24 columns, to an eighth of one. */
+function bar(value: number, most: number): string {
+  const length = most === 0 ? 0 : Math.round((value / most) * 24 * 8);
+  return "█".repeat(length >> 3) + (eighths[length & 7] ?? "");
+}
+
+function writeCsv(by: TallyKind, lines: readonly Line[]): void {
+  // What no turn came of is of no model.
+  const sums = by === "model" ? sumNames.filter((name) => name !== "conflicts") : sumNames;
+  const names = by === "day" ? [...sums, ...dayCounts] : sums;
+  const rows = lines.map((line) => [line.key ?? "", ...names.map((name) => String(line[name] ?? 0))]);
+  // A file gets the names as they are; a terminal must not act upon them.
+  const toCell = (text: string): string => cell(process.stdout.isTTY ? printable(text) : text);
+  for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(toCell).join(",")}\r\n`);
+}
+
+/** A cell after RFC 4180. A spreadsheet must not take a user's name for a formula. */
+function cell(text: string): string {
+  const tame = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame;
+}

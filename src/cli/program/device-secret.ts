@@ -1,0 +1,41 @@
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { randomBytes, randomUUID } from "node:crypto";
+import { SessionError } from "../../index.ts";
+import { variable } from "./environment.ts";
+import { fileOfStore } from "./store-file.ts";
+
+/**
+ * The secret that keys the hashes of devices: `PERDURE_SECRET`, else that of a file beside the SQLite file, made where there
+ * is none and readable to its owner only. A store that several machines share has no place beside it.
+ * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite
+ */
+export async function serverSecret(storeUrl: string): Promise<string> {
+  const given = variable("PERDURE_SECRET");
+  if (given !== undefined) return given;
+  const file = await fileOfStore(storeUrl);
+  if (file !== undefined) return secretOfFile(`${file}.secret`);
+  if (/^(memory|sqlite):/i.test(storeUrl)) return randomBytes(32).toString("base64url");
+  throw new SessionError("secret_missing", { name: "devices" });
+}
+
+function secretOfFile(path: string): string {
+  if (!existsSync(path)) makeSecret(path);
+  return readFileSync(path, "utf8").trim();
+}
+
+/** The file appears whole: another process that starts now, or one after a crash, must not read an empty secret. */
+function makeSecret(path: string): void {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    const descriptor = openSync(draft, "wx", 0o600);
+    writeSync(descriptor, `${randomBytes(32).toString("base64url")}\n`);
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+    linkSync(draft, path);
+  } catch (error) {
+    // Another process was first: its secret is the one.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}

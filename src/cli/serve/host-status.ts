@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { clearScreenDown, cursorTo } from "node:readline";
+import type { Command } from "commander";
+import { SessionError, type HostInfo } from "../../index.ts";
+import { errorOf } from "../../protocol/problem.ts";
+import { unansweredReason } from "../../protocol/unanswered.ts";
+import type { WireHost } from "../../protocol/wire.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openFor, variable, type StoreOptions } from "../program/environment.ts";
+import { note, span, writeJson, writeTable } from "../terminal/output.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+
+interface StatusOptions extends StoreOptions, JsonOption {
+  readonly key?: string;
+  readonly watch?: boolean;
+}
+
+/** A host as it answered, or why it did not. */
+interface Report {
+  readonly info: HostInfo;
+  readonly status?: WireHost;
+  readonly failure?: string;
+}
+
+type Live = WireHost["sessions"][number];
+
+/** A host answers within so long, or it does not. */
+const patienceMs = 3000;
+/** Who was not heard of for so long is a host no more. */
+const forgottenMs = 600_000;
+const everyMs = 1000;
+/** As many as a server shows on a page. */
+const sessionsMax = 1000;
+
+export function statusCommand(): Command {
+  return storeCommand("status", "The hosts on a store and their live sessions, asked over HTTP")
+    .option(
+      "--key <key>",
+      "what opens the hosts; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+    )
+    .option("--watch", "again every second, until Ctrl-C")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure host status",
+        "perdure host status --watch",
+        "perdure host status --json | jq '.sessions[]? | select(.phase == \"failed\")'",
+      ]),
+    )
+    .action(status);
+}
+
+async function status({
+  json = false,
+  watch = false,
+  key = variable("PERDURE_KEY"),
+  ...options
+}: StatusOptions): Promise<void> {
+  if (key === undefined) {
+    const expected = 'a key: --key, or PERDURE_KEY in the environment; "perdure keys create --right read" makes one';
+    throw new SessionError("argument_invalid", { name: "--key", value: "not given", expected });
+  }
+  await untilSignalled(async (signal) => {
+    await using sessions = await openFor(options);
+    const look = async (): Promise<void> => {
+      const known = (await sessions.hosts()).filter(({ alive, seenAt }) => alive || isRecent(seenAt));
+      const reports = await Promise.all(known.map(async (info) => await ask(info, key, signal)));
+      if (signal.aborted) return;
+      if (json) for (const report of reports) writeJson(plain(report));
+      else write(reports, watch);
+    };
+    await look();
+    while (watch && !signal.aborted) {
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined); // it is over
+      if (!signal.aborted) await look();
+    }
+  });
+}
+
+function isRecent(seenAt: Date): boolean {
+  return Date.now() - seenAt.getTime() < forgottenMs;
+}
+
+async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Report> {
+  try {
+    const response = await fetch(`${info.address.replace(/\/$/, "")}/v1/host?limit=${sessionsMax}`, {
+      headers: { authorization: `Bearer ${key}` },
+      redirect: "error",
+      signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]),
+    });
+    const body: unknown = await response.json();
+    if (response.ok) return { info, status: body as WireHost };
+    return { info, failure: errorOf(body)?.message ?? `it is no host: HTTP ${response.status}` };
+  } catch (error) {
+    const isLate = error instanceof Error && error.name === "TimeoutError";
+    return { info, failure: isLate ? `no answer within ${span(patienceMs)}` : unansweredReason(error) };
+  }
+}
+
+function plain({ info, status: known, failure }: Report): object {
+  return { ...info, answers: known !== undefined, ...known, ...(failure === undefined ? {} : { failure }) };
+}
+
+function write(reports: readonly Report[], watch: boolean): void {
+  const isLive = watch && process.stdout.isTTY;
+  if (isLive) {
+    cursorTo(process.stdout, 0, 0);
+    clearScreenDown(process.stdout);
+  }
+  if (reports.length === 0) {
+    note("no hosts");
+    return;
+  }
+  writeTable(["HOST", "PROCESS", "LIVE", "WAITING", "MAILBOX", "RESTARTS", "MEMORY", "STATE"], reports.map(hostRow));
+  const all = reports.flatMap(({ info, status: known }) => (known?.sessions ?? []).map((live) => ({ live, info })));
+  if (all.length === 0) return;
+  const sorted = all.sort((a, b) => concern(b.live) - concern(a.live) || a.live.idleMs - b.live.idleMs);
+  const room = isLive ? Math.max(0, process.stdout.rows - reports.length - 4) : sorted.length;
+  process.stdout.write("\n");
+  writeTable(
+    ["SESSION", "AGENT", "STATE", "AGE", "IDLE", "MAILBOX", "RESTARTS", "MEMORY", "OWNER"],
+    sorted.slice(0, room).map(({ live, info }) => sessionRow(live, info)),
+  );
+  const more = reports.reduce((sum, { status: known }) => sum + unseen(known), sorted.length - room);
+  if (more > 0 && !isLive) note(`${more} more`);
+}
+
+/** What wants to be looked at comes first. */
+function concern({ phase, mailbox }: Live): number {
+  const troubled: readonly Live["phase"][] = ["failed", "restarting", "stopping", "starting"];
+  const place = troubled.indexOf(phase);
+  return place < 0 ? mailbox : 1e9 * (troubled.length - place) + mailbox;
+}
+
+/** Sessions behind the page. */
+function unseen(known: WireHost | undefined): number {
+  if (known?.next === undefined) return 0;
+  return Object.values(known.metrics.byPhase).reduce((sum, count) => sum + count, 0) - known.sessions.length;
+}
+
+function hostRow({ info, status: known, failure = "" }: Report): readonly string[] {
+  const who = [info.address, `${info.pid} on ${info.host}`];
+  if (known === undefined) {
+    const heard = span(Math.max(0, Date.now() - info.seenAt.getTime()));
+    return [...who, "", "", "", "", "", `does not answer (${failure}), last heard of ${heard} ago`];
+  }
+  const { live, liveMax, waiting, mailbox, counts } = known.metrics;
+  const numbers = [`${live} of ${liveMax}`, waiting, mailbox, counts.restarted].map(String);
+  return [...who, ...numbers, size(known.memoryBytes), "answers"];
+}
+
+function sessionRow(live: Live, { address }: HostInfo): readonly string[] {
+  const { id, agent = "", phase, ageMs, idleMs, mailbox, restarts, memoryBytes, failure } = live;
+  const state = failure === undefined ? phase : `${phase}: ${failure}`;
+  const memory = memoryBytes === undefined ? "" : size(memoryBytes);
+  return [id, agent, state, span(ageMs), span(idleMs), String(mailbox), String(restarts), memory, address];
+}
+
+function size(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`;
+}

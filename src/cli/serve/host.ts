@@ -1,0 +1,14 @@
+import type { Command } from "commander";
+import { bareCommand, examples } from "../program/command.ts";
+import { runCommand } from "./host-run.ts";
+import { statusCommand } from "./host-status.ts";
+
+/** `perdure host`: live sessions. */
+export function hostCommand(): Command {
+  const group = bareCommand("host", "Keep sessions live, each with code of its own").addHelpText(
+    "after",
+    examples(["perdure host run ./agent.ts", "perdure host status --watch"]),
+  );
+  for (const command of [runCommand(), statusCommand()]) group.addCommand(command);
+  return group;
+}

@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openFor, type StoreOptions } from "../program/environment.ts";
+import { report } from "../terminal/output.ts";
+
+interface EndOptions extends StoreOptions, JsonOption {
+  readonly reason?: string;
+}
+
+export function endCommand(): Command {
+  return storeCommand("end", "End a session for good; it stays readable")
+    .argument("<id>", "the session")
+    .option("--reason <text>", "why; kept in its events")
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure sessions end ceo_01m7… --reason 'the case is closed'"]))
+    .action(end);
+}
+
+async function end(id: string, { reason, json, ...options }: EndOptions): Promise<void> {
+  await using sessions = await openFor(options);
+  await sessions.end(id, reason === undefined ? {} : { reason });
+  report({ session: id, state: "ended" }, `session ${id} has ended; it stays readable`, { json });
+}

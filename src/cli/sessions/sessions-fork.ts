@@ -1,0 +1,30 @@
+import type { Command } from "commander";
+import { wholeNumber } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openFor, type StoreOptions } from "../program/environment.ts";
+import { report } from "../terminal/output.ts";
+
+interface ForkOptions extends StoreOptions, JsonOption {
+  readonly at?: number;
+  readonly as?: string;
+}
+
+export function forkCommand(): Command {
+  return storeCommand("fork", "A new session that goes on from a turn of another one")
+    .argument("<id>", "the session to go on from")
+    .option("--at <turn>", "the last turn that both share (default: the last finished one)", wholeNumber)
+    .option("--as <id>", "the id of the new session")
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure sessions fork ceo_01m7… --at 12 --as what-if"]))
+    .action(fork);
+}
+
+async function fork(id: string, { at, as, json, ...options }: ForkOptions): Promise<void> {
+  await using sessions = await openFor(options);
+  const { info } = await sessions.fork(id, {
+    ...(at === undefined ? {} : { at }),
+    ...(as === undefined ? {} : { as }),
+  });
+  const data = { session: info.id, parent: id, turn: info.turn };
+  report(data, `session ${info.id} goes on from turn ${info.turn} of ${id}`, { json });
+}

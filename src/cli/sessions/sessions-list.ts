@@ -1,0 +1,70 @@
+import { Option, type Command } from "commander";
+import type { ListQuery, SessionInfo, SessionState } from "../../index.ts";
+import { sessionStates } from "../../domain/record/states.ts";
+import { instant, wholeNumber } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
+import { localTime, note, writeJson, writeTable } from "../terminal/output.ts";
+
+interface ListOptions extends StoreOptions, JsonOption {
+  readonly agent?: string;
+  readonly user?: string;
+  readonly state?: SessionState;
+  readonly since?: Date;
+  readonly before?: Date;
+  readonly limit: number;
+  readonly after?: string;
+}
+
+export function listCommand(): Command {
+  return storeCommand("list", "The sessions, the most recently active first")
+    .option("--agent <name>", "only this agent's")
+    .option("--user <id>", "only this user's")
+    .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
+    .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
+    .option("--before <instant>", "active before", instant)
+    .option("--limit <n>", "how many", wholeNumber, 50)
+    .option("--after <cursor>", "go on behind the last page; where there is more, stderr names the cursor")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure sessions list --agent ceo --since 2026-11-01",
+        "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
+      ]),
+    )
+    .action(list);
+}
+
+async function list({ json, since, before, store, tenant, ...filter }: ListOptions): Promise<void> {
+  await using sessions = await openExisting({
+    ...(store === undefined ? {} : { store }),
+    ...(tenant === undefined ? {} : { tenant }),
+  });
+  const query: ListQuery = {
+    ...filter,
+    ...(since === undefined ? {} : { activeSince: since }),
+    ...(before === undefined ? {} : { activeBefore: before }),
+  };
+  const page = await sessions.list(query);
+  if (json === true) for (const info of page.sessions) writeJson(info);
+  else if (page.sessions.length === 0) note("no sessions");
+  else writeSessions(page.sessions);
+  if (page.next !== undefined) note(`more: --after ${page.next}`);
+}
+
+function writeSessions(infos: readonly SessionInfo[]): void {
+  writeTable(
+    ["SESSION", "AGENT", "USER", "STATE", "TURNS", "TOKENS", "LAST ACTIVE", "EXPIRES"],
+    infos.map((info) => [
+      info.id,
+      info.agent,
+      info.user ?? "",
+      info.state,
+      String(info.counters.turns),
+      String(info.counters.totalTokens),
+      localTime(info.lastActivityAt),
+      localTime(info.expiresAt),
+    ]),
+  );
+}

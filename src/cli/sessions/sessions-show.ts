@@ -1,0 +1,101 @@
+import type { Command } from "commander";
+import type { Holder, Message, Session, SessionInfo, Turn } from "../../index.ts";
+import { wholeNumber } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
+import { printable } from "../../domain/values/format-value.ts";
+import { localTime, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
+
+interface ShowOptions extends StoreOptions, JsonOption {
+  readonly turns: number;
+}
+
+export function showCommand(): Command {
+  return storeCommand("show", "One session: its counters, its deadlines, who holds it, its last turns")
+    .argument("<id>", "the session")
+    .option("--turns <n>", "how many turns", wholeNumber, 5)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples(["perdure sessions show ceo_01m7…", "perdure sessions show ceo_01m7… --turns 100 --json | jq .turns"]),
+    )
+    .action(show);
+}
+
+async function show(id: string, { turns, json, ...options }: ShowOptions): Promise<void> {
+  await using sessions = await openExisting(options);
+  const session = await sessions.get(id);
+  const holder = await session.holder();
+  const last = await Array.fromAsync(session.turns({ last: turns }));
+  if (json === true) writeJson({ ...session.info, lease: holder, turns: last.map(jsonTurn) });
+  else describe(session, holder, last);
+}
+
+function jsonTurn({ at, ...turn }: Turn): object {
+  return { ...turn, at: new Date(at) };
+}
+
+function describe({ info }: Session, holder: Holder | null, turns: readonly Turn[]): void {
+  const { counters } = info;
+  writeTable(
+    ["SESSION", info.id],
+    [
+      ["agent", info.agent],
+      ["user", info.user ?? "-"],
+      ["state", info.state],
+      ["created", localTime(info.createdAt)],
+      ["last active", localTime(info.lastActivityAt)],
+      ["expires", localTime(info.expiresAt)],
+      ["turns", `${counters.turns} with ${counters.messages} messages`],
+      [
+        "tokens",
+        `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counters.requests} requests`,
+      ],
+      ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
+      ["metadata", metadataText(info)],
+      ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),
+      ...(info.hold === null ? [] : [["under hold", `since ${localTime(info.hold.since)}: ${info.hold.reason}`]]),
+      ...(info.parent === null ? [] : [["fork of", `${info.parent.id}, up to turn ${info.parent.turn}`]]),
+      ["held by", holder === null ? "nobody" : holderText(holder)],
+    ],
+  );
+  for (const turn of turns) describeTurn(turn);
+}
+
+function metadataText({ metadata }: SessionInfo): string {
+  const names = Object.keys(metadata);
+  return names.length === 0 ? "-" : names.join(", ");
+}
+
+function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>): string {
+  return `${packedBytes} bytes of ${bytes}`;
+}
+
+function holderText({ instance, host, pid, fence, heldMs, alive }: Holder): string {
+  const where = host === null ? "" : ` (process ${pid} on ${host})`;
+  const state = alive ? "" : "; it is gone, the next writer takes over";
+  return `${instance}${where} for ${span(heldMs)}, fence ${fence}${state}`;
+}
+
+function describeTurn(turn: Turn): void {
+  const parts = [
+    `turn ${turn.seq}`,
+    localTime(new Date(turn.at)),
+    turn.agent,
+    ...(turn.status === "done" ? [] : [turn.status]),
+    ...(turn.error === undefined ? [] : [turn.error.message]),
+  ];
+  process.stdout.write("\n");
+  writeLine(parts.join(" · "));
+  for (const message of [...turn.input, ...turn.output]) writeLine(`  ${messageText(message)}`);
+}
+
+const lengthMax = 300;
+
+function messageText({ role, content, tool_calls: calls }: Message): string {
+  const text = typeof content === "string" ? content : content == null ? "" : JSON.stringify(content);
+  const called = (calls ?? []).map((call) => `${call.function.name}(${call.function.arguments})`).join(" ");
+  const whole = printable([text, called].filter((part) => part !== "").join(" "));
+  const rest = whole.length - lengthMax;
+  return `${role}: ${rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json has them)` : whole}`;
+}

@@ -1,0 +1,38 @@
+import type { Command } from "commander";
+import { bareCommand, examples } from "../program/command.ts";
+import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
+import { endCommand } from "./sessions-end.ts";
+import { forkCommand } from "./sessions-fork.ts";
+import { holdCommand, unholdCommand } from "./sessions-legal-hold.ts";
+import { listCommand } from "./sessions-list.ts";
+import { removeCommand } from "./sessions-remove.ts";
+import { showCommand } from "./sessions-show.ts";
+import { sweepCommand } from "./sessions-sweep.ts";
+import { unlockCommand } from "./sessions-break-lease.ts";
+
+/** `perdure sessions`: the commands that look after sessions. */
+export function sessionsCommand(): Command {
+  const group = bareCommand("sessions", "Look after sessions").addHelpText(
+    "after",
+    examples([
+      "perdure sessions list --state active",
+      "perdure sessions show ceo_01m7…",
+      "perdure sessions sweep --retention 90d",
+    ]),
+  );
+  const commands = [
+    listCommand(),
+    showCommand(),
+    endCommand(),
+    removeCommand(),
+    unlockCommand(),
+    forkCommand(),
+    archiveCommand(),
+    unarchiveCommand(),
+    holdCommand(),
+    unholdCommand(),
+    sweepCommand(),
+  ];
+  for (const command of commands) group.addCommand(command);
+  return group;
+}

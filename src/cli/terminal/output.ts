@@ -1,0 +1,88 @@
+import { styleText } from "node:util";
+import { printable, printableLines } from "../../domain/values/format-value.ts";
+
+/** Data for programs: one object a line, instants in ISO 8601. */
+export function writeJson(value: unknown): void {
+  process.stdout.write(`${jsonLine(value)}\n`);
+}
+
+/** JSON that is safe on a terminal: what could steer one is escaped, which leaves the value as it is. */
+export function jsonLine(value: unknown): string {
+  return printable(JSON.stringify(value, plain));
+}
+
+/** A line of text for people; the text of others in it cannot steer their terminal. */
+export function writeLine(text: string): void {
+  process.stdout.write(`${printable(text)}\n`);
+}
+
+/** What JSON cannot say, for reading: bigints in digits, bytes in base64. */
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  return value;
+}
+
+/** A remark for people; never data. It may have several lines; the text of others in it cannot steer their terminal. */
+export function note(text: string): void {
+  process.stderr.write(`${printableLines(text)}\n`);
+}
+
+/** What a command that changes something has done: data for programs, a remark for people. */
+export function report(data: object, text: string, { json }: { json: boolean | undefined }): void {
+  if (json === true) writeJson(data);
+  else note(text);
+}
+
+/** Rows under a heading, each column as wide as its widest cell. What could steer a terminal is escaped. */
+export function writeTable(heading: readonly string[], rows: readonly (readonly string[])[]): void {
+  const [head = [], ...clean] = [heading, ...rows].map((row) => row.map(printable));
+  const widths = head.map((name, column) =>
+    clean.reduce((width, row) => Math.max(width, widthOf(row[column] ?? "")), widthOf(name)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell))))
+      .join("  ")
+      .trimEnd();
+  process.stdout.write(`${styleText("bold", line(head), { stream: process.stdout })}\n`);
+  for (const row of clean) process.stdout.write(`${line(row)}\n`);
+}
+
+const graphemes = new Intl.Segmenter();
+const wide =
+  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
+
+/** The columns that a text takes on a terminal, near enough for a table. */
+function widthOf(text: string): number {
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
+  return width;
+}
+
+/** An instant in the local time of whoever reads: `2026-11-20 23:05:12`. */
+export function localTime(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** A span of time in its largest unit: `340 ms`, `12 s`, `3 min`, `2 h`, `5 d`. */
+export function span(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < 86_400_000 ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / 86_400_000)} d`;
+}
+
+/** A number of things, with its thousands set apart. */
+export function number(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+/** A size in its largest unit: `512 B`, `1.2 MiB`. */
+export function bytes(value: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
+  return `${(value / 1024 ** unit).toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
+}

@@ -1,0 +1,123 @@
+import type { Command } from "commander";
+import { openSessions, SessionError, type CopyOptions, type CopyReport } from "../../index.ts";
+import { isSame } from "../../files/target-file.ts";
+import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
+import { printable } from "../../domain/values/format-value.ts";
+import { note, writeJson } from "../terminal/output.ts";
+import { Progress } from "../terminal/progress.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
+
+interface Options extends JsonOption {
+  readonly from: string;
+  readonly to: string;
+  readonly tenant?: string;
+}
+
+/** `perdure copy`: from one store into another. */
+export function copyCommand(): Command {
+  return bareCommand("copy", "Copy a store into another, while it is in use; again brings what changed since")
+    .requiredOption("--from <url>", "the store to read")
+    .requiredOption("--to <url>", "the store to write; nobody else should write these sessions there yet")
+    .option(tenantOption[0], "only this tenant, with its devices (default: everything)")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure copy --from sqlite:perdure.db --to postgres://app@db.example/app",
+        "perdure copy --from postgres://app@db.example/app --to sqlite:shop.db --tenant shop",
+      ]),
+    )
+    .action(copy);
+}
+
+async function copy({ from, to, tenant, json }: Options): Promise<void> {
+  await guardExistingStore(from);
+  await guardApart(from, to);
+  await untilSignalled(async (signal) => {
+    const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;
+    await using source = await openSessions({ store: from, ...own });
+    await using target = await openSessions({ store: to, ...own });
+    const done = await withProgress(async (progress) => {
+      return await source.copyTo(target, { everything: tenant === undefined, signal, ...progress });
+    });
+    tellCopy(done, { json, verb: "copied" });
+  });
+}
+
+/** A store copied onto itself would look like one that is safe elsewhere. */
+async function guardApart(from: string, to: string): Promise<void> {
+  const [source, target] = [await fileOfStore(from), await fileOfStore(to)];
+  const isOne = source === undefined || target === undefined ? from === to : isSame(source, target);
+  if (!isOne) return;
+  throw new SessionError("argument_invalid", {
+    name: "--to",
+    value: "the store that --from names",
+    expected: "another store",
+  });
+}
+
+/** How messages begin that name their place themselves. */
+const openings = ["", "the message at "];
+
+/** What was left out and why, each with its place, once. */
+export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
+  for (const { source, code, message } of reasons) {
+    const saysWhere = openings.some((words) => message.startsWith(words + source));
+    const what = saysWhere ? message : `${source}: ${message}`;
+    note(`skipped ${printable(what)} [${code}]`);
+  }
+  if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
+}
+
+/** Copy, drawing how far it is where there is a terminal to draw on. */
+export async function withProgress(
+  work: (options: Pick<CopyOptions, "onProgress">) => Promise<CopyReport>,
+): Promise<CopyReport> {
+  // Counting what is to be copied is for who sees it.
+  if (!Progress.isShown) return await work({});
+  using progress = await Progress.begin();
+  return await work({
+    onProgress({ restored, present, replaced, skipped, bytes, total }) {
+      const sessions = restored + present + replaced;
+      progress.show({ done: sessions + skipped, total, sessions, bytes });
+    },
+  });
+}
+
+/** What came of it, and exit code 1 where that is not everything. */
+export function tellCopy(
+  done: CopyReport,
+  { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
+): void {
+  const { restored, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete } = done;
+  if (skipped > 0 || !complete) process.exitCode ||= 1;
+  if (json === true) {
+    writeJson(done);
+    return;
+  }
+  tellSkipped(done);
+  const counts = [
+    `${restored} new`,
+    `${replaced} brought up to date`,
+    `${present} were there already`,
+    ...(removed === 0 ? [] : [`${removed} removed as in the source`]),
+    `${skipped} skipped`,
+  ];
+  note(`${verb} and checked: ${counts.join(", ")}`);
+  if (complete) return;
+  if (orphaned > 0) {
+    const names = named(orphans, orphaned);
+    note(
+      `not complete: ${orphaned} copied earlier are not in the source, remove them there if they were erased (${names})`,
+    );
+  }
+  if (unsettled.length > 0)
+    note(`not complete: still changing (${named(unsettled, unsettled.length)}); the same command goes on`);
+  else if (orphaned === 0 && skipped === 0) note("not complete: stopped; the same command goes on");
+}
+
+function named(ids: readonly string[], count: number): string {
+  const names = ids.slice(0, 5).map(printable);
+  return [...names, ...(count > names.length ? [`… and ${count - names.length} more`] : [])].join(", ");
+}

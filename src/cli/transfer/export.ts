@@ -1,0 +1,159 @@
+import { Option, type Command } from "commander";
+import type { SessionError, SessionSelection, SessionState } from "../../index.ts";
+import { sessionStates } from "../../domain/record/states.ts";
+import { ExportFile, packedPiece, Piece, type ExportPosition } from "../../files/export-file.ts";
+import { renderings } from "../../files/renderings.ts";
+import { instant } from "../terminal/arguments.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { printable, printableLines } from "../../domain/values/format-value.ts";
+import { note, report } from "../terminal/output.ts";
+import { Progress } from "../terminal/progress.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+import { fileOfStore } from "../program/store-file.ts";
+
+interface ExportOptions extends StoreOptions, JsonOption {
+  readonly agent?: string;
+  readonly user?: string;
+  readonly state?: SessionState;
+  /** As it was written, and what that comes to. */
+  readonly since?: { readonly text: string; readonly date: Date };
+  readonly out?: string;
+  readonly gzip?: boolean;
+  readonly format: keyof typeof renderings;
+  readonly after?: string;
+}
+
+/** `perdure export`: many sessions become one file, a line each. */
+export function exportCommand(): Command {
+  return storeCommand("export", "Write sessions out, a line each, by id")
+    .option("--agent <name>", "only this agent's")
+    .option("--user <id>", "only this user's")
+    .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
+    .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", (text) => ({
+      text,
+      date: instant(text),
+    }))
+    .option("--out <file>", "write there; run again after a break, it goes on (default: stdout)")
+    .option("--gzip", "compress; a file that ends in .gz is compressed anyway")
+    .addOption(
+      new Option("--format <format>", "snapshots, OpenAI's chat format, or text for reading")
+        .choices(Object.keys(renderings))
+        .default("perdure"),
+    )
+    .option("--after <id>", "go on behind the session with this id")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure export > all.ndjson",
+        "perdure export --out all.ndjson.gz",
+        "perdure export --user ada --format markdown > ada.md",
+        "perdure export --agent ceo --state ended --since 30d --format openai > chats.jsonl",
+      ]),
+    )
+    .action(exportAll);
+}
+
+/** Where the pieces of an export go. */
+interface Target {
+  readonly position: ExportPosition;
+  /** False where nobody wants more of it. */
+  write(bytes: Uint8Array, position: ExportPosition): Promise<boolean>;
+}
+
+async function exportAll(options: ExportOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    const { out, agent, user, state, since, format, after, tenant, gzip, json } = options;
+    if (out === undefined) {
+      const target = new StandardOutput(after);
+      await exportTo(target, options, signal);
+      note(`exported ${countOf(target.position)}`);
+      return;
+    }
+    const store = storeUrl(options);
+    const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
+    await using file = await ExportFile.open(out, of, await fileOfStore(store));
+    const { sessions: earlier } = file.position;
+    if (earlier > 0) note(`going on behind ${earlier} sessions that are written already`);
+    if (await exportTo(file, options, signal)) {
+      await file.finish();
+      const { sessions, turns } = file.position;
+      report({ file: file.file, sessions, turns }, `exported ${countOf(file.position)} to ${file.file}`, { json });
+    } else {
+      await file.keep();
+      note(`stopped after ${countOf(file.position)}; the same command goes on`);
+    }
+  });
+}
+
+/** False where the signal stopped it. */
+async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
+  await using sessions = await openExisting(options);
+  const { agent, user, state, since, format } = options;
+  const selection: SessionSelection = {
+    ...(agent === undefined ? {} : { agent }),
+    ...(user === undefined ? {} : { user }),
+    ...(state === undefined ? {} : { state }),
+    ...(since === undefined ? {} : { activeSince: since.date }),
+  };
+  const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
+  // A bar would stand among the data where both come to the same terminal.
+  const isAlone = options.out !== undefined || !process.stdout.isTTY;
+  using progress = isAlone ? await Progress.begin() : undefined;
+  // Of those behind an id, nobody has counted how many there are.
+  const isCounted = isAlone && Progress.isShown && options.after === undefined;
+  const total = isCounted ? await sessions.count(selection) : undefined;
+  let bytes = 0;
+  const after = target.position.after ?? options.after;
+  const onSkipped = (id: string, { message }: SessionError): void => {
+    process.exitCode = 1;
+    const text = `left out ${printable(id)}: ${printable(message)}`;
+    if (progress === undefined) note(text);
+    else progress.note(text);
+  };
+  const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
+  // A file or a pipe gets the exact text; a terminal must not act upon it.
+  const isShown = options.out === undefined && process.stdout.isTTY;
+  const render = (text: string): string => {
+    const rendered = renderings[format](text);
+    return isShown ? printableLines(rendered) : rendered;
+  };
+  const piece = new Piece();
+  let position = target.position;
+  let isWanted = true;
+  const write = async (): Promise<void> => {
+    const taken = piece.take();
+    bytes += taken.length;
+    isWanted = await target.write(packed ? await packedPiece(taken) : taken, position);
+    progress?.show({ done: position.sessions, total, sessions: position.sessions, bytes });
+  };
+  for await (const { id, turns, text } of exported) {
+    position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
+    if (piece.add(render(text))) await write();
+    if (signal.aborted || !isWanted) break;
+  }
+  if (isWanted && position.sessions > target.position.sessions) await write();
+  return !signal.aborted;
+}
+
+class StandardOutput implements Target {
+  position: ExportPosition;
+
+  constructor(after: string | undefined) {
+    this.position = { after, sessions: 0, turns: 0 };
+  }
+
+  async write(bytes: Uint8Array, position: ExportPosition): Promise<boolean> {
+    // A reader that is slow must not fill the memory; one that has seen enough is gone, which is no failure.
+    const isRead = await new Promise<boolean>((resolve) =>
+      process.stdout.write(bytes, (error) => resolve(error == null)),
+    );
+    if (isRead) this.position = position;
+    return isRead;
+  }
+}
+
+function countOf({ sessions, turns }: ExportPosition): string {
+  return `${sessions} sessions with ${turns} turns`;
+}

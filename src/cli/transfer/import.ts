@@ -1,0 +1,124 @@
+import { createReadStream, statSync } from "node:fs";
+import { Option, type Command } from "commander";
+import type { ImportItem, ImportOptions, ImportReport } from "../../index.ts";
+import { unpacked } from "../../files/bytes.ts";
+import { importItems } from "../../files/import-items.ts";
+import { named } from "../../files/durable-file.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { tellSkipped } from "./copy.ts";
+import { openFor, type StoreOptions } from "../program/environment.ts";
+import { note, writeJson } from "../terminal/output.ts";
+import { Progress } from "../terminal/progress.ts";
+import { untilSignalled } from "../terminal/signals.ts";
+
+interface Options extends StoreOptions, JsonOption {
+  readonly dryRun?: boolean;
+  readonly onExists: NonNullable<ImportOptions["onExists"]>;
+  readonly agent?: string;
+}
+
+/** `perdure import`: a file becomes sessions. */
+export function importCommand(): Command {
+  return storeCommand("import", "Bring sessions in: exports of perdure, or what other programs have kept")
+    .argument("<file>", "what to read, compressed by gzip or not; - for stdin")
+    .option("--dry-run", "write nothing, say what would become of each")
+    .addOption(
+      new Option("--on-exists <policy>", "what to do where another session of the id exists")
+        .choices(["skip", "replace"])
+        .default("skip"),
+    )
+    .option("--agent <name>", "the agent of conversations that name none")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure import all.ndjson.gz --dry-run",
+        "perdure import all.ndjson.gz",
+        "perdure import sharegpt.json --agent tutor",
+        "perdure export | perdure import - --store postgres://app@db.example/app",
+      ]) +
+        "\nReads snapshots, OpenAI's chat format (JSONL), ShareGPT, LangChain's dumps and UIMessages of the AI SDK.\n" +
+        "What stands already is left alone: after a break, run it again.\n",
+    )
+    .action(importAll);
+}
+
+async function importAll(file: string, { dryRun, onExists, agent, json, ...options }: Options): Promise<void> {
+  await untilSignalled(async (signal) => {
+    await using sessions = await openFor(options);
+    const source = new Counted(file);
+    const total = await source.size();
+    using progress = await Progress.begin();
+    const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
+    let sofar: ImportReport | undefined;
+    const importing = sessions.import(until(signal, items), {
+      onExists,
+      dryRun: dryRun === true,
+      ...(agent === undefined ? {} : { agent }),
+      onProgress: (report) => {
+        sofar = report;
+        const { restored, present, replaced } = report;
+        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read });
+      },
+    });
+    const done = await importing.catch((error: unknown) => {
+      progress[Symbol.dispose]();
+      // What went before the failure stands, and who does not know that cannot go on.
+      if (sofar !== undefined) tell(sofar, { dryRun: dryRun === true, stopped: true });
+      throw error;
+    });
+    progress[Symbol.dispose]();
+    if (done.skipped > 0) process.exitCode ||= 1;
+    if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
+    else tell(done, { dryRun: dryRun === true, stopped: signal.aborted });
+  });
+}
+
+function tell(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
+  tellSkipped(done);
+  const { restored, turns, replaced, present, skipped } = done;
+  const counts = [
+    `${restored} sessions`,
+    `${turns} turns`,
+    ...(replaced > 0 ? [`${replaced} replaced`] : []),
+    `${present} were there already`,
+    `${skipped} skipped`,
+  ];
+  note(`${dryRun ? "would import" : "imported"} ${counts.join(", ")}`);
+  if (stopped) note("stopped before the end; the same command goes on");
+}
+
+async function* until(
+  signal: AbortSignal,
+  items: AsyncIterable<ImportItem>,
+): AsyncGenerator<ImportItem, void, undefined> {
+  for await (const item of items) {
+    if (signal.aborted) return;
+    yield item;
+  }
+}
+
+/** The bytes of a file or of stdin, counted as they are read. */
+class Counted implements AsyncIterable<Uint8Array> {
+  readonly #file: string;
+  read = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Undefined where nobody knows. @throws SessionError `store_unavailable` for a file that is not there */
+  async size(): Promise<number | undefined> {
+    if (this.#file === "-") return undefined;
+    return await named(this.#file, async () => statSync(this.#file).size);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
+    for await (const chunk of stream) {
+      const bytes = chunk as Buffer;
+      this.read += bytes.length;
+      yield bytes;
+    }
+  }
+}

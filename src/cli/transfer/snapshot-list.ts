@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
+import { openFor } from "../program/environment.ts";
+import { localTime, note, report, writeJson, writeTable } from "../terminal/output.ts";
+import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
+
+/** `perdure saved`: what `perdure save` has kept. */
+export function savedCommand(): Command {
+  return bareCommand("saved", "The sessions that were saved as files")
+    .addCommand(listCommand())
+    .addCommand(deleteCommand());
+}
+
+function listCommand(): Command {
+  return bareCommand("list", "The saved sessions")
+    .option(...tenantOption)
+    .option(...dirOption)
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure saved list", "perdure saved list --json | jq -r .id"]))
+    .action(list);
+}
+
+async function list({ json, ...options }: FolderOptions & JsonOption): Promise<void> {
+  await using sessions = await openFor({ ...options, store: "memory:" }); // for the tenant: no store is asked
+  const saved = await snapshotFolder(options, sessions).list();
+  if (json === true) for (const one of saved) writeJson(one);
+  else if (saved.length === 0) note("nothing is saved");
+  else
+    writeTable(
+      ["SESSION", "BYTES", "SAVED", "FILE"],
+      saved.map(({ id, bytes, savedAt, file }) => [id, String(bytes), localTime(savedAt), file]),
+    );
+}
+
+function deleteCommand(): Command {
+  return bareCommand("delete", "Delete the file of a saved session; the session itself stays")
+    .option(...tenantOption)
+    .argument("<id>", "the session")
+    .option(...dirOption)
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure saved delete ceo_01m7…"]))
+    .action(remove);
+}
+
+async function remove(id: string, { json, ...options }: FolderOptions & JsonOption): Promise<void> {
+  await using sessions = await openFor({ ...options, store: "memory:" });
+  await snapshotFolder(options, sessions).delete(id);
+  report({ session: id, deleted: true }, `what was saved of session ${id} is deleted`, { json });
+}

@@ -1,0 +1,53 @@
+import { existsSync } from "node:fs";
+import { Option, type Command } from "commander";
+import type { RestoreOptions, SessionSnapshot, Sessions } from "../../index.ts";
+import { loadSnapshot } from "../../files/snapshot-directory.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
+import { openFor } from "../program/environment.ts";
+import { report } from "../terminal/output.ts";
+import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
+
+interface Options extends FolderOptions, JsonOption {
+  readonly as?: string;
+  readonly onExists: NonNullable<RestoreOptions["onExists"]>;
+}
+
+/** `perdure restore`: a file becomes a session. */
+export function restoreCommand(): Command {
+  return storeCommand("restore", "Put a saved session back, whole or not at all")
+    .argument("<file|id>", "a file, or the id of a session that was saved")
+    .option("--as <id>", "the id to be (default: its own)")
+    .addOption(
+      new Option("--on-exists <policy>", "what to do where a session of this id exists")
+        .choices(["fail", "replace", "new-id"])
+        .default("fail"),
+    )
+    .option(...dirOption)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure restore ceo_01m7…",
+        "perdure restore ./from-a-colleague.json --as debug",
+        "perdure restore ceo_01m7… --on-exists replace --store postgres://app@db.example/app",
+      ]),
+    )
+    .action(restore);
+}
+
+async function restore(name: string, { json, as, onExists, ...options }: Options): Promise<void> {
+  await using sessions = await openFor(options);
+  const snapshot = await snapshotNamed(name, options, sessions);
+  const { id, info } = await sessions.restore(snapshot, { onExists, ...(as === undefined ? {} : { as }) });
+  report(
+    { session: id, turns: info.counters.turns, state: info.state },
+    `session ${id} is restored with ${info.counters.turns} turns; it is ${info.state}`,
+    { json },
+  );
+}
+
+/** A path that is there is a file; everything else is the id of a session that was saved. */
+async function snapshotNamed(name: string, options: FolderOptions, sessions: Sessions): Promise<SessionSnapshot> {
+  const isPath = /[/\\]|\.json$/.test(name) && existsSync(name);
+  return isPath ? await loadSnapshot(name, sessions.limits) : await snapshotFolder(options, sessions).load(name);
+}

@@ -1,0 +1,86 @@
+/**
+ * Forks: a session that goes on from a turn of another one. It shares the turns up to there, which stay the parent's, and
+ * has its own from the next on, so a fork costs the same however long the parent is. The parent remembers its forks, and
+ * keeps what they share until each has been given its own copy.
+ */
+import { changeOf, draftOf, headOf, lastOwn, set, splice, splicePrefix, type Change } from "../record/change.ts";
+import { decode, encode } from "../values/codec.ts";
+import type { Entry } from "../record/entry.ts";
+import { tell } from "../record/event.ts";
+import { draftOfNew, type NewSession } from "../record/lifecycle.ts";
+import { noCounters, type SessionRecord } from "../record/record.ts";
+import { SessionError } from "../../errors.ts";
+import { sessionIds, type Context } from "../record/guards.ts";
+
+/** The last turn that a fork can share; 0 where there is none. */
+export function lastFinished(record: SessionRecord): number {
+  return record.openTurn === null ? headOf(record, "turns") : record.openTurn - 1;
+}
+
+/**
+ * A session that goes on from turn `at` of the parent: two changes that land together. `messages` is how many messages the
+ * turns up to there hold.
+ * @throws SessionError `range_invalid` where there is no such turn, `turn_open`
+ */
+export function forkSession(
+  parent: SessionRecord,
+  { session, at, messages }: { session: NewSession; at: number; messages: number },
+  context: Context,
+): readonly [Change, Change] {
+  const last = headOf(parent, "turns");
+  if (!Number.isSafeInteger(at) || at < 1 || at > last) throw new SessionError("range_invalid", { from: at, to: last });
+  if (at > lastFinished(parent)) throw new SessionError("turn_open", { ...sessionIds(parent), turn: at });
+  const draft = draftOf(parent);
+  const seq = lastOwn(parent, "forks") + 1;
+  splice(draft, "forks", seq, [{ seq, key: null, at: context.now, data: encode({ session: session.key.id, at }) }]);
+  set(draft, { forkedAt: Math.max(parent.forkedAt, at) });
+
+  const fork = draftOfNew(session, undefined, context);
+  set(fork, {
+    parent: { id: parent.id, at, born: parent.createdAt },
+    inherited: at,
+    heads: { ...fork.record.heads, turns: at },
+    // What the turns before cost, the parent has spent.
+    counters: { ...noCounters, turns: at, messages },
+  });
+  tell(fork, { type: "created", agent: session.agent, user: session.user }, context);
+  tell(fork, { type: "forked", from: parent.id, turn: at }, context);
+  return [changeOf(draft), changeOf(fork)];
+}
+
+/** The session that an entry of the log `forks` speaks of. */
+export function forkOf(entry: Entry): string {
+  return (decode(entry.data) as { readonly session: string }).session;
+}
+
+/** What the session had for a parent that an entry of this one's log `forks` speaks of; null where another has its id now. */
+export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: SessionRecord): SessionRecord["parent"] {
+  if (fork.createdAt !== entry.at) return null;
+  const { at } = decode(entry.data) as { readonly at: number };
+  return { id, at, born: createdAt };
+}
+
+/**
+ * The last shared turns become the session's own: `turns` ends with the last one that it shares, and the session shares those
+ * before its first one. A log of any length is copied in several such steps, from its end to its beginning; between two steps
+ * the record says which turns are still the parent's.
+ */
+export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change {
+  const { parent } = record;
+  const first = turns[0]?.seq;
+  if (parent === null || first === undefined || turns.at(-1)?.seq !== parent.at)
+    throw new RangeError(`the turns to copy do not end with the last shared turn of ${record.id}`);
+  const draft = draftOf(record);
+  splicePrefix(draft, "turns", turns);
+  set(draft, { parent: first === 1 ? null : { ...parent, at: first - 1 } });
+  return changeOf(draft, { moves: true });
+}
+
+/** Forget the forks, each of which has its own turns by now; null where there are more than these. */
+export function forgetForks(record: SessionRecord, count: number): Change | null {
+  if (lastOwn(record, "forks") !== count) return null;
+  const draft = draftOf(record);
+  splice(draft, "forks", 1, []);
+  set(draft, { forkedAt: 0 });
+  return changeOf(draft);
+}

@@ -1,0 +1,113 @@
+/**
+ * What a host tells of a session whose code it runs. The session is *live* from its activation until it is passivated or
+ * given up as failed: its state says `active` or `inactive`, its events say the rest.
+ */
+import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
+import { encode, type Value } from "../values/codec.ts";
+import { tell } from "./event.ts";
+import { nextState, stateAt, type Transition } from "./states.ts";
+import { busy, guardFence, sessionIds, type Context } from "./guards.ts";
+import { SessionError } from "../../errors.ts";
+
+/** Who makes a session live, and why. */
+export interface Activation {
+  readonly instance: string;
+  /** Such as a message, a recovery, a restart after a crash. */
+  readonly reason: string;
+}
+
+/**
+ * A host runs the session from here on; the draft may have been through `recover` and `grant`.
+ * @throws SessionError `busy` under another instance's lease, or that of the session's state
+ */
+export function activateSession(draft: Draft, { instance, reason }: Activation, context: Context): Change {
+  const { lease } = draft.record;
+  if (lease !== null && lease.instance !== instance) throw busy(draft.record, lease, context.now);
+  move(draft, "use", context);
+  tell(draft, { type: "activated", instance, reason: brief(reason, context) }, context);
+  return changeOf(draft);
+}
+
+/** How a session goes to sleep. */
+export interface Passivation {
+  readonly reason: string;
+  /** Give back the lease of this fence in the same step. */
+  readonly fence?: number;
+}
+
+/**
+ * Nobody runs the session any more, until the next message wakes it; null where it sleeps already. One that expired or
+ * ended meanwhile keeps that state.
+ * @throws SessionError `turn_open`, `fenced`
+ */
+export function passivateSession(draft: Draft, { reason, fence }: Passivation, context: Context): Change | null {
+  const { openTurn } = draft.record;
+  if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
+  if (fence !== undefined) giveBack(draft, fence);
+  if (stateAt(draft.record, context.now) === "active") {
+    move(draft, "passivate", context);
+    tell(draft, { type: "passivated", reason: brief(reason, context) }, context);
+  }
+  return draft.record === draft.base ? null : changeOf(draft);
+}
+
+/**
+ * Keep what its runtime wants to know when the session is live again, in the log `state`; undefined: nothing.
+ * @throws SessionError `state_too_large`, `value_unstorable`
+ */
+export function keepState(draft: Draft, state: Value | undefined, { now, limits }: Context): void {
+  if (state === undefined) {
+    if (headOf(draft.record, "state") > 0) splice(draft, "state", 1, []);
+    return;
+  }
+  const data = encode(state, "state");
+  const bytes = Buffer.byteLength(data);
+  if (bytes > limits.stateBytesMax) {
+    throw new SessionError("state_too_large", { ...sessionIds(draft.record), bytes, bytesMax: limits.stateBytesMax });
+  }
+  splice(draft, "state", 1, [{ seq: 1, key: null, at: now, data }]);
+}
+
+/** Why a session is given up. */
+export interface Failure {
+  /** What went wrong: a code to branch on, and a message for people. */
+  readonly cause: { readonly code: string; readonly message: string };
+  /** Give back the lease of this fence in the same step. */
+  readonly fence?: number;
+}
+
+/**
+ * The host gave the session up; it sleeps, with the cause in its events. One whose time is up or that ended
+ * stays so, and its events still say what went wrong.
+ * @throws SessionError `turn_open`, `fenced`
+ */
+export function failSession(draft: Draft, { cause, fence }: Failure, context: Context): Change {
+  const { openTurn } = draft.record;
+  if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
+  if (fence !== undefined) giveBack(draft, fence);
+  const state = stateAt(draft.record, context.now);
+  if (state === "active") {
+    move(draft, "passivate", context);
+  } else if (state !== draft.record.state) {
+    move(draft, "expire", context);
+    tell(draft, { type: "expired" }, context);
+  }
+  tell(draft, { type: "failed", code: brief(cause.code, context), message: brief(cause.message, context) }, context);
+  return changeOf(draft);
+}
+
+function giveBack(draft: Draft, fence: number): void {
+  guardFence(draft.record, fence);
+  set(draft, { lease: null });
+}
+
+function move(draft: Draft, transition: Transition, { now }: Context): void {
+  const { state: before, stateSince } = draft.record;
+  const state = nextState(draft.record, transition, now);
+  set(draft, { state, stateSince: state === before ? stateSince : now });
+}
+
+/** As much of a text as an event keeps: what a crash has to say can be long. */
+function brief(text: string, { limits }: Context): string {
+  return text.length <= limits.noteLengthMax ? text : `${text.slice(0, limits.noteLengthMax - 1)}…`;
+}

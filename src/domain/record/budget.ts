@@ -1,0 +1,53 @@
+import { SessionError } from "../../errors.ts";
+import type { SessionRecord } from "./record.ts";
+import { show } from "../values/format-value.ts";
+import { sessionIds } from "./guards.ts";
+
+/**
+ * What a session may spend. The turn that reaches it is kept, whatever it took: that is spent already. The next one is
+ * refused.
+ */
+export interface Budget {
+  /** All tokens of the session, also those of turns that were cut off since. */
+  readonly tokens?: number;
+  /** Turns in its log. */
+  readonly turns?: number;
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseBudget(budget: Budget, name = "budget"): Budget {
+  const isObject = typeof budget === "object" && budget !== null;
+  if (!isObject) throw invalid(name, budget, "{ tokens, turns }");
+  for (const [unit, value] of Object.entries(budget)) {
+    if (unit !== "tokens" && unit !== "turns") throw invalid(name, unit, "tokens, turns or both");
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 0))
+      throw invalid(`${name}.${unit}`, value, "a whole number, 0 or more");
+  }
+  const { tokens, turns } = budget;
+  return { ...(tokens === undefined ? {} : { tokens }), ...(turns === undefined ? {} : { turns }) };
+}
+
+function invalid(name: string, value: unknown, expected: string): SessionError {
+  return new SessionError("argument_invalid", { name, value: show(value), expected });
+}
+
+/**
+ * The budget of a fork: what its parent has left of the tokens, so that a fork is no way around a budget. The turns that
+ * both share stand in the fork's log and count there.
+ */
+export function budgetLeft({ budget, counters }: Pick<SessionRecord, "budget" | "counters">): Budget | null {
+  if (budget?.tokens === undefined) return budget;
+  return { ...budget, tokens: Math.max(0, budget.tokens - counters.totalTokens) };
+}
+
+/** Nobody begins a turn once the budget is spent. @throws SessionError `budget_exceeded` */
+export function guardBudget(record: SessionRecord): void {
+  const { budget, counters } = record;
+  if (budget === null) return;
+  const spent = { tokens: counters.totalTokens, turns: counters.turns };
+  for (const unit of ["tokens", "turns"] as const) {
+    const max = budget[unit];
+    if (max === undefined || spent[unit] < max) continue;
+    throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, spent: spent[unit], max });
+  }
+}

@@ -1,0 +1,288 @@
+/** Birth, time to live, metadata and end of a session. */
+import { SessionError } from "../../errors.ts";
+import type { Budget } from "./budget.ts";
+import { changeOf, draftOf, firstVersion, identityOf, set, splice, type Change, type Draft } from "./change.ts";
+import { decode, encode } from "../values/codec.ts";
+import type { Entry, SessionKey } from "./entry.ts";
+import { tell } from "./event.ts";
+import { noCounters, type Identity, type Metadata, type SessionRecord } from "./record.ts";
+import { guardForks, guardHold } from "./retention.ts";
+import { show } from "../values/format-value.ts";
+import { nextState, stateAt } from "./states.ts";
+import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
+
+export interface NewSession {
+  readonly key: SessionKey;
+  readonly agent: string;
+  readonly user: string | null;
+  readonly metadata: Metadata;
+  readonly ttlMs: number;
+  readonly maxAgeMs: number | null;
+  readonly budget?: Budget | null;
+  /** The startup context; kept in a log of its own, so that no append rewrites it. */
+  readonly instructions: string | null;
+}
+
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
+export function createSession(session: NewSession, context: Context): Change {
+  const draft = draftOfNew(session, undefined, context);
+  tell(draft, { type: "created", agent: session.agent, user: session.user }, context);
+  return changeOf(draft);
+}
+
+/**
+ * A fresh session in the draft, in the place of the record that was found there, if one was. `now` is when its life
+ * begins.
+ */
+export function draftOfNew(
+  session: NewSession,
+  found: Identity | undefined,
+  context: Context,
+  now: number = context.now,
+): Draft {
+  const { version, commitId } = found ?? noRecord;
+  const next = found === undefined ? firstVersion(context) : version + 1;
+  const born: SessionRecord = {
+    tenant: session.key.tenant,
+    id: session.key.id,
+    version,
+    commitId,
+    state: "active",
+    agent: session.agent,
+    user: session.user,
+    metadata: {},
+    createdAt: now,
+    lastActivityAt: now,
+    stateSince: now,
+    ttlMs: session.ttlMs,
+    maxAgeMs: session.maxAgeMs,
+    maxAgeFrom: now,
+    expiresAt: now,
+    sweepAt: Number.MAX_SAFE_INTEGER,
+    counters: noCounters,
+    budget: session.budget ?? null,
+    heads: {},
+    turnsVersion: next, // a restart makes all turns seen before stale
+    turnsCommitId: "",
+    openTurn: null,
+    cancel: null,
+    floor: null,
+    fence: 0,
+    lease: null,
+    waiters: [],
+    archive: null,
+    hold: null,
+    parent: null,
+    inherited: 0,
+    forkedAt: 0,
+  };
+  const draft = draftOf(born, next);
+  set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
+  set(draft, deadlines(draft.record));
+  if (session.instructions !== null) instruct(draft, session.instructions, context);
+  return draft;
+}
+
+/** What stands where there is no record yet. */
+export const noRecord: Identity = { version: 0, commitId: "" };
+
+/**
+ * A sign of life, in the draft: wakes a session that sleeps and moves its deadline.
+ * @throws SessionError that of an expired, ended or archived session's state; it shows none
+ */
+export function use(draft: Draft, context: Context): void {
+  const { state: before, lease } = draft.record;
+  const state = nextState(draft.record, "use", context.now);
+  if (state !== before) {
+    set(draft, { state, stateSince: context.now });
+    tell(draft, { type: "activated", instance: lease?.instance ?? null, reason: "a write" }, context);
+  }
+  stayLive(draft, context);
+}
+
+/** What was begun in time may go on to its end, also where the session's time ran out meanwhile. */
+export function stayLive(draft: Draft, { now }: Context): void {
+  const lastActivityAt = Math.max(now, draft.record.lastActivityAt);
+  set(draft, { lastActivityAt, ...deadlines(draft.record, lastActivityAt) });
+}
+
+/** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
+export function deadlines(
+  record: SessionRecord,
+  lastActivityAt: number = record.lastActivityAt,
+): { expiresAt: number; sweepAt: number } {
+  const sliding = lastActivityAt + record.ttlMs;
+  const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
+  return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
+}
+
+/** A copy of the metadata: every change writes the record anew, and the caller may go on changing its own object. */
+function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): Metadata {
+  const text = encode(metadata, "metadata");
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= limits.metadataBytesMax) return decode(text) as Metadata;
+  throw new SessionError("metadata_too_large", {
+    ...sessionIds(record),
+    bytes,
+    bytesMax: limits.metadataBytesMax,
+  });
+}
+
+/** What {@link updateSession} changes; absent fields stay. */
+export interface Patch {
+  /** Merged key by key; `undefined` takes a key away. */
+  readonly metadata?: Metadata;
+  readonly ttlMs?: number;
+  readonly maxAgeMs?: number | null;
+  readonly user?: string | null;
+  readonly agent?: string;
+  readonly budget?: Budget | null;
+  readonly instructions?: string;
+}
+
+/** @throws SessionError that of the session's state, `metadata_too_large`, `argument_invalid` */
+export function updateSession(record: SessionRecord, patch: Patch, context: Context): Change {
+  const draft = draftOf(record);
+  const { metadata, instructions, ...fields } = patch;
+  use(draft, context);
+  set(draft, fields);
+  if (draft.record.user !== record.user) tell(draft, { type: "reassigned", user: draft.record.user }, context);
+  if (metadata !== undefined) {
+    set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
+  }
+  if (instructions !== undefined) instruct(draft, instructions, context);
+  set(draft, deadlines(draft.record));
+  return changeOf(draft);
+}
+
+function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
+  const merged = new Map(Object.entries(metadata));
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === undefined) merged.delete(key);
+    else merged.set(key, value);
+  }
+  return Object.fromEntries(merged);
+}
+
+function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
+  if (typeof instructions !== "string") {
+    const value = show(instructions);
+    throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
+  }
+  if (instructions.length > limits.instructionsLengthMax) {
+    throw new SessionError("argument_invalid", {
+      name: "instructions",
+      value: `a text of ${instructions.length} characters`,
+      expected: `at most ${limits.instructionsLengthMax}`,
+    });
+  }
+  const seq = (draft.record.heads["instructions"] ?? 0) + 1;
+  splice(draft, "instructions", seq, [{ seq, key: null, at: now, data: encode(instructions) }]);
+}
+
+/** A sign of life: moves a sliding deadline. */
+export function touchSession(record: SessionRecord, context: Context): Change {
+  const draft = draftOf(record);
+  use(draft, context);
+  return changeOf(draft);
+}
+
+/**
+ * End a session on purpose; null where it has ended already.
+ * @throws SessionError `busy` or `fenced` where another writer is at work, `turn_open` where this one is
+ */
+export function endSession(
+  draft: Draft,
+  { fence, reason }: { readonly fence: number | null; readonly reason: string },
+  context: Context,
+): Change | null {
+  const { record } = draft;
+  if (record.state === "ended") return null;
+  guardLease(record, fence, context);
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  set(draft, { lease: null });
+  set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
+  tell(draft, { type: "terminated", reason }, context);
+  return changeOf(draft);
+}
+
+/** Mark as expired what the clock has expired; null where it has not, or where somebody is still at work. */
+export function expireSession(draft: Draft, context: Context): Change | null {
+  const { record } = draft;
+  if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
+  set(draft, { state: "expired", stateSince: context.now });
+  tell(draft, { type: "expired" }, context);
+  return changeOf(draft);
+}
+
+/**
+ * Look again later: the sweep came by and found nothing due but perhaps an expired floor, or somebody still at work in a
+ * session whose time is up. Null where the session is no longer one to look at.
+ */
+export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number = 60_000): Change | null {
+  const { record } = draft;
+  if (record.state !== "active" && record.state !== "inactive") return null;
+  const due = Math.min(record.expiresAt, record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER);
+  set(draft, { sweepAt: Math.max(due, now + atLeastMs) });
+  return changeOf(draft);
+}
+
+/** Bring an expired session back to life with a fresh deadline; an absolute cap counts from now. */
+export function reviveSession(draft: Draft, context: Context): Change {
+  const { now } = context;
+  const { record } = draft;
+  set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
+  set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
+  set(draft, deadlines(draft.record));
+  tell(draft, { type: "revived" }, context);
+  return changeOf(draft);
+}
+
+/** @throws SessionError `session_held`, `session_forked` */
+export function removeSession(record: SessionRecord): Change {
+  guardHold(record);
+  guardForks(record, 0);
+  return {
+    key: { tenant: record.tenant, id: record.id },
+    expected: identityOf(record),
+    record: null,
+    splices: [],
+    claims: [],
+  };
+}
+
+/** The logs of a session, whole. */
+export type Logs = ReadonlyMap<string, readonly Entry[]>;
+
+/**
+ * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
+ * that land together. The logs move to the archived session within the store, so the changes are small whatever the length of
+ * the logs. A session that shares turns of another one takes them over first.
+ * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost, `session_forked`
+ */
+export function restartSession(
+  record: SessionRecord,
+  { session, archiveId }: { session: NewSession; archiveId: string },
+  context: Context,
+): readonly [Change, Change] {
+  // They would look for their first turns in the session that takes its place.
+  guardForks(record, 0);
+  guardLease(record, null, context);
+  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.parent !== null) throw new RangeError(`session ${record.id} still shares turns of ${record.parent.id}`);
+  const archived = draftOf({ ...record, ...noRecord, id: archiveId }, firstVersion(context));
+  set(archived, {
+    state: nextState(record, "archive", context.now),
+    stateSince: context.now,
+    lease: null,
+    waiters: [],
+    cancel: null,
+    floor: null,
+  });
+  tell(archived, { type: "archived", of: record.id }, context);
+  const fresh = draftOfNew(session, record, context);
+  tell(fresh, { type: "restarted", agent: session.agent, user: session.user, archive: archiveId }, context);
+  // The fence never falls, or a holder from before could pass for the one of today.
+  set(fresh, { fence: record.fence });
+  return [{ ...changeOf(archived), logsOf: record.id }, changeOf(fresh)];
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { message } from "../../../test/property/arbitraries.ts";
+import { assemble, chunkOf, encodeChunk, type Chunk } from "./chunk.ts";
+import type { Message } from "./turn.ts";
+
+const text = fc.string({ unit: "binary", minLength: 1, maxLength: 10 });
+const chunk: fc.Arbitrary<Chunk> = fc.oneof(
+  text.map((text) => ({ text })),
+  message.map((message) => ({ message })),
+);
+const chunks = fc.array(chunk);
+
+const spokenBy = (messages: readonly Message[]): string =>
+  messages.map(({ content }) => (typeof content === "string" ? content : "")).join("|");
+
+test("no text and no message is lost, doubled or moved", () => {
+  fc.assert(
+    fc.property(chunks, (chunks) => {
+      const assembled = assemble(chunks);
+      const said = (pieces: readonly string[]): string => pieces.join("").replaceAll("|", "");
+      const given = chunks.map((one) => ("text" in one ? one.text : spokenBy([one.message])));
+      assert.equal(said([spokenBy(assembled)]), said(given));
+      const calls = (messages: readonly Message[]): unknown[] => messages.flatMap((one) => one.tool_calls ?? []);
+      assert.deepEqual(calls(assembled), calls(chunks.flatMap((one) => ("message" in one ? [one.message] : []))));
+    }),
+  );
+});
+
+test("how a text was cut into pieces does not matter", () => {
+  const pieces = fc.array(fc.tuple(chunk, fc.nat(10)));
+  fc.assert(
+    fc.property(pieces, (pieces) => {
+      const cut = pieces.flatMap(([one, place]): Chunk[] =>
+        "text" in one ? [{ text: one.text.slice(0, place) }, { text: one.text.slice(place) }] : [one],
+      );
+      assert.deepEqual(assemble(cut), assemble(pieces.map(([one]) => one)));
+    }),
+  );
+});
+
+test("texts in a row are one message, and tool calls that follow a text belong to it", () => {
+  const calls = [{ id: "a", function: { name: "f", arguments: "{}" } }];
+  const chunks: Chunk[] = [
+    { text: "Let me " },
+    { text: "look." },
+    { message: { role: "assistant", content: null, tool_calls: calls } },
+    { message: { role: "tool", tool_call_id: "a", content: "42" } },
+    { text: "It is 42." },
+  ];
+  assert.deepEqual(assemble(chunks), [
+    { role: "assistant", content: "Let me look.", tool_calls: calls },
+    { role: "tool", tool_call_id: "a", content: "42" },
+    { role: "assistant", content: "It is 42." },
+  ]);
+  assert.deepEqual(assemble([]), []);
+});
+
+test("assembling changes no chunk", () => {
+  fc.assert(
+    fc.property(chunks, (chunks) => {
+      const copy = structuredClone(chunks);
+      assemble(chunks);
+      assert.deepEqual(chunks, copy);
+    }),
+  );
+});
+
+test("a chunk comes back from its entry as it was", () => {
+  fc.assert(
+    fc.property(chunk, (original) => {
+      assert.deepStrictEqual(chunkOf({ seq: 1, key: null, at: 0, data: encodeChunk(original) }), original);
+    }),
+  );
+});

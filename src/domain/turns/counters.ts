@@ -1,0 +1,61 @@
+import { noCounters, type Counters } from "../record/record.ts";
+import type { Spent } from "./truncated-usage.ts";
+import type { Turn } from "./turn.ts";
+import { addCounts } from "./usage.ts";
+
+/** The counters after a turn began: it and its input are in the log. */
+export function tallyBegin(counters: Counters, turn: Turn): Counters {
+  return {
+    ...counters,
+    turns: counters.turns + 1,
+    messages: counters.messages + turn.input.length,
+  };
+}
+
+/** The counters after a begun turn was sealed: its output is in the log, its cost is spent. */
+export function tallySeal(counters: Counters, turn: Turn): Counters {
+  const durationMs = turn.durationMs ?? 0;
+  return {
+    turns: counters.turns,
+    messages: counters.messages + turn.output.length,
+    requests: addCounts(counters.requests, turn.requests),
+    inputTokens: addCounts(counters.inputTokens, turn.usage?.inputTokens ?? 0),
+    outputTokens: addCounts(counters.outputTokens, turn.usage?.outputTokens ?? 0),
+    totalTokens: addCounts(counters.totalTokens, turn.usage?.totalTokens ?? 0),
+    durationMs: addCounts(counters.durationMs, durationMs),
+    longestMs: Math.max(counters.longestMs, durationMs),
+  };
+}
+
+/** The counters after turns were cut off: what was spent stays spent. */
+export function tallyTruncate(counters: Counters, cut: { turns: number; messages: number }): Counters {
+  return {
+    ...counters,
+    turns: counters.turns - cut.turns,
+    messages: counters.messages - cut.messages,
+  };
+}
+
+/** The counters of what stands in the log, with what was cut off before: that stays spent. */
+export function tallySpent(counters: Counters, spent: Iterable<Spent>): Counters {
+  let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
+  for (const cut of spent) {
+    requests = addCounts(requests, cut.requests);
+    inputTokens = addCounts(inputTokens, cut.usage.inputTokens);
+    outputTokens = addCounts(outputTokens, cut.usage.outputTokens);
+    totalTokens = addCounts(totalTokens, cut.usage.totalTokens);
+    durationMs = addCounts(durationMs, cut.durationMs);
+    longestMs = Math.max(longestMs, cut.longestMs);
+  }
+  return { ...counters, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs };
+}
+
+/** The counters of a whole log, for who checks one against the other. */
+export function tallyAll(turns: Iterable<Turn>): Counters {
+  let counters = noCounters;
+  for (const turn of turns) {
+    counters = tallyBegin(counters, turn);
+    if (turn.status !== "open") counters = tallySeal(counters, turn);
+  }
+  return counters;
+}

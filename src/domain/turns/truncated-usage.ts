@@ -1,0 +1,91 @@
+/**
+ * What turns took that are no longer in their log: entries of the log `spent`, written in the commit that cuts the turns
+ * off, so that who spent how much, when and on which model does not depend on what was forgotten since.
+ */
+import { headOf, splice, type Draft } from "../record/change.ts";
+import { decode, encode } from "../values/codec.ts";
+import type { Entry } from "../record/entry.ts";
+import type { Turn, Usage } from "./turn.ts";
+import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
+
+/** What the turns of one hour took that one agent answered with one model. */
+export interface Spent {
+  readonly agent: string;
+  readonly model?: string;
+  /** Tokens of all of them. */
+  readonly usage: Omit<Usage, "estimated">;
+  /** Calls of a model. */
+  readonly requests: number;
+  readonly durationMs: number;
+  /** The longest of them, ms. */
+  readonly longestMs: number;
+  /** How many turns it is the sum of. */
+  readonly turns: number;
+  readonly failed: number;
+  readonly interrupted: number;
+  /** How many of them have tokens that are an estimate. */
+  readonly estimated: number;
+  /** The hour they began in, epoch ms. */
+  readonly hour: number;
+}
+
+/** Turns that are cut off: how many messages they hold, and what they took. */
+export interface Cut {
+  readonly messages: number;
+  readonly spent: readonly Spent[];
+}
+
+const hourMs = 3_600_000;
+const noUsage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+
+/** Sums turns as they are cut off; it holds no more than one sum per agent, model and hour. */
+export class CutTally {
+  #messages = 0;
+  readonly #spent = new Map<string, Spent>();
+
+  /** @param inherited the last turn whose cost another session has spent */
+  add(turn: Turn, inherited: number): void {
+    const { at, status, agent, model, requests, durationMs = 0, input, output } = turn;
+    // An earlier version stored what a model reported without a look at it.
+    const usage = turn.usage && parseUsage(turn.usage, () => estimateUsage(input, output));
+    this.#messages += input.length + output.length;
+    if (turn.seq <= inherited) return;
+    const hour = Math.floor(at / hourMs) * hourMs;
+    const key = encode([hour, agent, model ?? null]);
+    const before = this.#spent.get(key);
+    const { estimated: _, ...tokens } = addUsage(before?.usage ?? noUsage, usage ?? noUsage);
+    this.#spent.set(key, {
+      agent,
+      ...(model === undefined ? {} : { model }),
+      usage: tokens,
+      requests: addCounts(before?.requests ?? 0, requests),
+      durationMs: addCounts(before?.durationMs ?? 0, durationMs),
+      longestMs: Math.max(before?.longestMs ?? 0, durationMs),
+      turns: (before?.turns ?? 0) + 1,
+      failed: (before?.failed ?? 0) + (status === "failed" ? 1 : 0),
+      interrupted: (before?.interrupted ?? 0) + (status === "interrupted" ? 1 : 0),
+      estimated: (before?.estimated ?? 0) + (usage?.estimated === true ? 1 : 0),
+      hour,
+    });
+  }
+
+  get cut(): Cut {
+    return { messages: this.#messages, spent: [...this.#spent.values()] };
+  }
+}
+
+/** Keep what was spent, in the draft. */
+export function keepSpent(draft: Draft, spent: readonly Spent[]): void {
+  const from = headOf(draft.record, "spent") + 1;
+  const entries = spent.map(({ hour, ...data }, index) => ({
+    seq: from + index,
+    key: null,
+    at: hour,
+    data: encode(data, "spent"),
+  }));
+  if (entries.length > 0) splice(draft, "spent", from, entries);
+}
+
+export function spentOf({ at, data }: Entry): Spent {
+  return { ...(decode(data) as unknown as Omit<Spent, "hour">), hour: at };
+}

@@ -1,0 +1,239 @@
+import { SessionError } from "../../errors.ts";
+import { decode, encode, type Value } from "../values/codec.ts";
+import type { Entry } from "../record/entry.ts";
+import { show } from "../values/format-value.ts";
+
+/** A call of a tool that a model asked for. `arguments` is the model's own text, kept byte for byte. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type?: "function";
+  readonly function: { readonly name: string; readonly arguments: string };
+  readonly [key: string]: Value | undefined;
+}
+
+/**
+ * A message as model providers know it. The roles are those of OpenAI's chat completions API (`system`, `developer`,
+ * `user`, `assistant`, `tool`, and the older `function`); what else a message carries is kept as it is.
+ */
+export interface Message {
+  readonly role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+  readonly content?: Value;
+  readonly name?: string;
+  readonly tool_calls?: readonly ToolCall[];
+  /** In a `tool` message: the call it answers. */
+  readonly tool_call_id?: string;
+  readonly [key: string]: Value | undefined;
+}
+
+/** What a user may write where messages are expected; a text stands for one message of the obvious role. */
+export type MessageInput = string | Message | readonly Message[];
+
+/** Tokens of one turn. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly totalTokens: number;
+  /** True where the model did not say and Perdure counted characters. */
+  readonly estimated?: true;
+}
+
+/** Tokens as a caller or a model reports them. What is missing or NaN is unknown: Perdure estimates it. */
+export interface ReportedUsage {
+  readonly inputTokens?: number | null | undefined;
+  readonly outputTokens?: number | null | undefined;
+  /** @default the sum of the other two */
+  readonly totalTokens?: number | null | undefined;
+  readonly estimated?: true | undefined;
+}
+
+/** One call of a model within a turn of several. */
+export interface Step {
+  readonly model?: string;
+  readonly usage: Usage;
+  /** From when it was asked until it had answered; the tools that it called come after. */
+  readonly durationMs: number;
+}
+
+/** `open` is in progress; the others are sealed. */
+export type TurnStatus = "open" | "done" | "failed" | "interrupted";
+
+/** One exchange: what went in, what came out, who answered and what it cost. */
+export interface Turn {
+  /** The turn's number in its session, from 1. */
+  readonly seq: number;
+  readonly key: string | null;
+  /** When it began, epoch ms. */
+  readonly at: number;
+  readonly status: TurnStatus;
+  readonly agent: string;
+  readonly model?: string;
+  readonly input: readonly Message[];
+  readonly output: readonly Message[];
+  readonly usage?: Usage;
+  /** Calls of a model within the turn. */
+  readonly requests: number;
+  readonly durationMs?: number;
+  /** What each call of a model took, where there were several and their caller told them apart. */
+  readonly steps?: readonly Step[];
+  /** Why it failed or was interrupted. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** What may be told of a turn outside of its session: nothing that was said in it. */
+export interface TurnSummary extends Pick<
+  Turn,
+  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs"
+> {
+  /** Why it failed or was interrupted. */
+  readonly code?: string;
+}
+
+export function summaryOf({ key: _, input: _input, output: _output, error, ...summary }: Turn): TurnSummary {
+  return error === undefined ? summary : { ...summary, code: error.code };
+}
+
+/** The part of a turn that its entry stores as data; number, key and time are the entry's own. */
+export interface TurnData extends Omit<Turn, "seq" | "key" | "at"> {
+  /** How many messages stand before it in its log, so that who goes on from there need not count them. */
+  readonly messagesBefore?: number;
+}
+
+export function turnOf(entry: Entry): Turn {
+  const { messagesBefore: _, ...data } = decode(entry.data) as unknown as TurnData;
+  return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
+}
+
+/** How many messages stand before this turn; undefined where its entry does not say. */
+export function messagesBefore(entry: Entry): number | undefined {
+  return (decode(entry.data) as unknown as TurnData).messagesBefore;
+}
+
+/** The entry that stores a turn. What sums are made of comes first, so that they need not read the messages. */
+export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
+  const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, error } = turn;
+  const data = { status, agent, model, usage, requests, durationMs, messagesBefore, input, output, steps, error };
+  return { seq, key, at, data: encode(data, "turn") };
+}
+
+const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
+
+/**
+ * Messages from what a user may write; a text becomes one message of `role`.
+ * @throws SessionError `message_invalid` with the place and the reason
+ */
+export function parseMessages(input: unknown, role: Message["role"], path: string): readonly Message[] {
+  if (typeof input === "string") {
+    if (input.trim() === "") throw new SessionError("message_invalid", { path, reason: "is empty" });
+    return [{ role, content: input }];
+  }
+  if (!Array.isArray(input)) return [parseMessage(input, path)];
+  return input.map((message, index) => parseMessage(message, `${path}[${index}]`));
+}
+
+function parseMessage(value: unknown, path: string): Message {
+  if (typeof value !== "object" || value === null) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: `is ${show(value)}; expected { role, content }`,
+    });
+  }
+  const message = value as Message;
+  if (!roles.has(message.role)) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: `has the role ${show(message.role)}; expected one of ${[...roles].join(", ")}`,
+    });
+  }
+  if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, path);
+  return message;
+}
+
+function parseToolCalls(calls: unknown, path: string): void {
+  const wellFormed =
+    Array.isArray(calls) &&
+    calls.every(
+      (call: Partial<ToolCall> | null) =>
+        typeof call === "object" &&
+        call !== null &&
+        typeof call.id === "string" &&
+        typeof call.function?.name === "string" &&
+        typeof call.function.arguments === "string",
+    );
+  // Some recorded conversations carry `tool_calls: null` beside an ordinary answer.
+  if (!wellFormed && calls !== null) {
+    throw new SessionError("message_invalid", {
+      path,
+      reason: "has tool_calls that are not all { id, function: { name, arguments } } with texts",
+    });
+  }
+}
+
+/**
+ * The tool calls of these messages that no later one answers, in order. Pairing is by occurrence within one turn,
+ * because the same id may stand for another call in a later turn, and for a second one in the same: a result answers
+ * the latest open call of its id.
+ */
+export function danglingToolCalls(messages: readonly Message[]): readonly ToolCall[] {
+  return unanswered(messages).map(({ call }) => call);
+}
+
+/** The messages with each dangling tool call closed by a marked result, so that a provider accepts the history. */
+export function closeToolCalls(messages: readonly Message[]): readonly Message[] {
+  const dangling = unanswered(messages);
+  if (dangling.length === 0) return messages;
+  const closed: Message[] = [];
+  // The dangling calls come in the order of their messages; those before `next` are passed, those before `owed` closed.
+  let next = 0;
+  let owed = 0;
+  const closePassed = (): void => {
+    for (const { call } of dangling.slice(owed, next)) closed.push(unknownResult(call));
+    owed = next;
+  };
+  for (const [at, message] of messages.entries()) {
+    // A result must follow the message that made the call, before any other message.
+    if (message.role !== "tool") closePassed();
+    closed.push(message);
+    while (dangling[next]?.madeAt === at) next++;
+  }
+  closePassed();
+  return closed;
+}
+
+/** How many tool calls these messages hold. */
+export function countToolCalls(messages: readonly Message[]): number {
+  return messages.reduce((count, message) => count + (message.tool_calls?.length ?? 0), 0);
+}
+
+/** A call without a result yet, and the index of the message that made it. */
+interface OpenCall {
+  readonly call: ToolCall;
+  readonly madeAt: number;
+}
+
+/** Pairs in one pass: the open calls of each id are a stack, because a result answers the latest one. */
+function unanswered(messages: readonly Message[]): readonly OpenCall[] {
+  const open = new Set<OpenCall>();
+  const stacks = new Map<string | undefined, OpenCall[]>();
+  for (const [madeAt, message] of messages.entries()) {
+    for (const call of message.tool_calls ?? []) {
+      const made: OpenCall = { call, madeAt };
+      open.add(made);
+      const stack = stacks.get(call.id);
+      if (stack === undefined) stacks.set(call.id, [made]);
+      else stack.push(made);
+    }
+    if (message.role !== "tool") continue;
+    const answered = stacks.get(message.tool_call_id)?.pop();
+    if (answered !== undefined) open.delete(answered);
+  }
+  return [...open];
+}
+
+function unknownResult(call: ToolCall): Message {
+  return {
+    role: "tool",
+    tool_call_id: call.id,
+    content: "The call was interrupted before its result was known; it may or may not have had effects.",
+    synthetic: true,
+  };
+}

@@ -1,0 +1,219 @@
+/**
+ * Turns: appended whole, or begun, fed and sealed. At most one turn is in progress, it is the last of the log, and it
+ * is always begun under a lease, so that a dead writer is told from a slow one.
+ */
+import { SessionError } from "../../errors.ts";
+import { guardBudget } from "../record/budget.ts";
+import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { encodeChunk, type Chunk } from "./chunk.ts";
+import { stayLive, use } from "../record/lifecycle.ts";
+import { grant, sealOver, type Acquisition } from "./leases.ts";
+import type { SessionRecord } from "../record/record.ts";
+import { guardForks, guardHold } from "../record/retention.ts";
+import { keepSpent, type Cut } from "./truncated-usage.ts";
+import { tallyBegin, tallySeal, tallyTruncate } from "./counters.ts";
+import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
+import {
+  guardFence,
+  guardLease,
+  guardSeen,
+  sessionIds,
+  turnOpen,
+  type Context,
+  type Writer,
+} from "../record/guards.ts";
+
+/** A turn as its writer brings it; number and time come from the rule. */
+export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
+  readonly status: "done" | "failed" | "interrupted";
+  /** When it began, epoch ms, where it is brought later. @default now */
+  readonly at?: number;
+};
+
+/**
+ * Append a finished turn.
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `turn_too_large`, `turn_parts_exceeded`, or that of the session's state
+ */
+export function appendTurn(
+  draft: Draft,
+  { turn, writer }: { turn: NewTurn; writer: Writer },
+  context: Context,
+): Change {
+  const { record } = draft;
+  guardLease(record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
+  set(draft, { counters: tallySeal(tallyBegin(record.counters, placed), placed) });
+  return changeOf(draft);
+}
+
+/** A turn in progress as its writer brings it. */
+export interface OpenTurn {
+  readonly key: string | null;
+  readonly agent: string;
+  readonly model?: string;
+  readonly input: readonly Message[];
+}
+
+/**
+ * Begin a turn: its input is durable from here on. Without a lease of its own the writer takes one in the same step.
+ * @throws SessionError as {@link appendTurn}, `budget_exceeded`
+ */
+export function beginTurn(
+  draft: Draft,
+  { turn, writer, lease }: { turn: OpenTurn; writer: Writer; lease: Acquisition | null },
+  context: Context,
+): Change {
+  guardLease(draft.record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  guardBudget(draft.record);
+  if (lease !== null) grant(draft, lease, context);
+  const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: context.now }, context);
+  set(draft, {
+    openTurn: placed.seq,
+    cancel: null,
+    counters: tallyBegin(draft.record.counters, placed),
+  });
+  return changeOf(draft);
+}
+
+function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
+  const { record } = draft;
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
+  guardTurnParts(record, placed, context);
+  const entry = entryOfTurn(placed, record.counters.messages);
+  guardTurnSize(record, entry.data, context);
+  use(draft, context);
+  splice(draft, "turns", placed.seq, [entry]);
+  if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
+  return placed;
+}
+
+/** @throws SessionError `turn_parts_exceeded` where a turn has more tool calls than the limit */
+export function guardTurnParts(record: SessionRecord, turn: Pick<Turn, "input" | "output">, context: Context): void {
+  guardToolCalls(record, countToolCalls(turn.input) + countToolCalls(turn.output), context);
+}
+
+/** @throws SessionError `turn_parts_exceeded` where so many tool calls of one turn are over the limit */
+export function guardToolCalls(record: SessionRecord, count: number, { limits }: Context): void {
+  if (count <= limits.toolCallsMax) return;
+  const exceeded = { part: "toolCalls", count, countMax: limits.toolCallsMax } as const;
+  throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
+}
+
+function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
+  // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
+  if (data.length * 3 <= limits.turnBytesMax) return;
+  const bytes = Buffer.byteLength(data);
+  if (bytes <= limits.turnBytesMax) return;
+  throw new SessionError("turn_too_large", {
+    ...sessionIds(record),
+    bytes,
+    bytesMax: limits.turnBytesMax,
+  });
+}
+
+/** Keep pieces of the running answer. `chunkBytes` is what the turn's chunks would then be together. */
+export function addChunks(
+  record: SessionRecord,
+  { chunks, fence, chunkBytes }: { chunks: readonly Chunk[]; fence: number; chunkBytes: number },
+  context: Context,
+): Change {
+  guardFence(record, fence);
+  if (record.openTurn === null) {
+    throw new SessionError("turn_not_open", {
+      ...sessionIds(record),
+      turn: headOf(record, "turns"),
+    });
+  }
+  const { turnBytesMax, piecesMax } = context.limits;
+  const count = headOf(record, "chunks") + chunks.length;
+  if (count > piecesMax) {
+    const exceeded = { part: "pieces", count, countMax: piecesMax } as const;
+    throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
+  }
+  if (chunkBytes > turnBytesMax) {
+    throw new SessionError("turn_too_large", {
+      ...sessionIds(record),
+      bytes: chunkBytes,
+      bytesMax: turnBytesMax,
+    });
+  }
+  const draft = draftOf(record);
+  const from = headOf(record, "chunks") + 1;
+  const entries = chunks.map((chunk, index) => ({
+    seq: from + index,
+    key: null,
+    at: context.now,
+    data: encodeChunk(chunk),
+  }));
+  splice(draft, "chunks", from, entries);
+  stayLive(draft, context);
+  return changeOf(draft);
+}
+
+/** How a turn in progress ends. */
+export interface Sealing {
+  readonly status: "done" | "failed" | "interrupted";
+  readonly output: readonly Message[];
+  readonly usage?: Usage;
+  readonly model?: string;
+  readonly requests: number;
+  readonly durationMs: number;
+  readonly steps?: readonly Step[];
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/**
+ * Seal the turn in progress: the finished turn takes the open one's place and its chunks vanish in the same step.
+ * With `release` the lease is given back too.
+ * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
+ */
+export function sealTurn(
+  record: SessionRecord,
+  { open, sealing, fence, release }: { open: Turn; sealing: Sealing; fence: number; release: boolean },
+  context: Context,
+): Change {
+  guardFence(record, fence);
+  if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
+  const draft = draftOf(record);
+  const turn = { ...open, ...sealing };
+  const entry = sealOver(draft, turn);
+  // Without an output it is hardly larger than it was begun, and must end whatever the limits say.
+  if (sealing.output.length > 0 || sealing.steps !== undefined) {
+    guardTurnParts(record, turn, context);
+    guardTurnSize(record, entry.data, context);
+  }
+  stayLive(draft, context);
+  if (release) set(draft, { lease: null });
+  return changeOf(draft);
+}
+
+/**
+ * Cut the log of turns after turn `after`. `cut` is what those turns hold and took, which stays counted.
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `session_held`, `session_forked`
+ */
+export function truncateTurns(
+  draft: Draft,
+  { after, cut, writer }: { after: number; cut: Cut; writer: Writer },
+  context: Context,
+): Change {
+  const { record } = draft;
+  guardLease(record, writer.fence, context);
+  guardSeen(draft.base, writer);
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  guardHold(record);
+  guardForks(record, after);
+  const turns = headOf(record, "turns") - after;
+  const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };
+  use(draft, context);
+  set(draft, {
+    parent: after === 0 ? null : parent,
+    inherited: Math.min(record.inherited, after),
+    counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }),
+  });
+  splice(draft, "turns", after + 1, []);
+  keepSpent(draft, cut.spent);
+  return changeOf(draft);
+}

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
+import { noCounters } from "../record/record.ts";
+import { tallySeal } from "./counters.ts";
+import type { Turn, Usage } from "./turn.ts";
+import { addUsage, parseSteps, parseUsage } from "./usage.ts";
+
+const estimate = (): Usage => ({ inputTokens: 7, outputTokens: 5, totalTokens: 12, estimated: true });
+const unusable: readonly unknown[] = [
+  undefined,
+  null,
+  Number.NaN,
+  "3",
+  -1,
+  1.5,
+  2 ** 53,
+  1e308,
+  Infinity,
+  {},
+  [],
+  true,
+];
+
+test("a usage that is complete is taken as it is", () => {
+  const usage = { inputTokens: 1, outputTokens: 2, totalTokens: 9 };
+  assert.deepEqual(parseUsage(usage, estimate), usage);
+  assert.deepEqual(parseUsage({ ...usage, estimated: true }, estimate), { ...usage, estimated: true });
+});
+
+test("a missing total is the sum of the parts", () => {
+  for (const totalTokens of unusable) {
+    const parsed = parseUsage({ inputTokens: 1, outputTokens: 2, totalTokens }, estimate);
+    assert.deepEqual(parsed, { inputTokens: 1, outputTokens: 2, totalTokens: 3 });
+  }
+});
+
+test("an unknown part is estimated and never counts as 0", () => {
+  for (const odd of unusable) {
+    assert.deepEqual(parseUsage({ inputTokens: odd, outputTokens: 2, totalTokens: odd }, estimate), {
+      inputTokens: 7,
+      outputTokens: 2,
+      totalTokens: 9,
+      estimated: true,
+    });
+    assert.deepEqual(parseUsage({ inputTokens: 1, outputTokens: odd, totalTokens: 30 }, estimate), {
+      inputTokens: 1,
+      outputTokens: 5,
+      totalTokens: 30,
+      estimated: true,
+    });
+    assert.deepEqual(parseUsage(odd, estimate), estimate());
+  }
+});
+
+test("steps keep what can be summed", () => {
+  const step = { model: "m", usage: { inputTokens: 1, outputTokens: 2, totalTokens: 3 }, durationMs: 4 };
+  assert.deepEqual(parseSteps([step], estimate), [step]);
+  for (const odd of unusable) {
+    const [parsed] = parseSteps([{ model: odd, usage: odd, durationMs: Number.NaN }] as never, estimate);
+    assert.equal(parsed?.usage.totalTokens, 12);
+    assert.equal(parsed.durationMs, 0);
+  }
+});
+
+test("no sum of counters becomes inexact", () => {
+  const most = { inputTokens: countMax, outputTokens: countMax, totalTokens: countMax };
+  const turn: Turn = {
+    seq: 1,
+    key: null,
+    at: 0,
+    status: "done",
+    agent: "a",
+    input: [],
+    output: [],
+    usage: most,
+    requests: countMax,
+    durationMs: durationMaxMs,
+  };
+  let counters = noCounters;
+  for (let count = 0; count < 20_000; count++) counters = tallySeal(counters, turn);
+  for (const sum of [counters.totalTokens, counters.requests, counters.durationMs]) assert.equal(sum, counterMax);
+  const full = { inputTokens: counterMax, outputTokens: counterMax, totalTokens: counterMax };
+  assert.equal(addUsage(full, most).totalTokens, counterMax);
+  const odd = { ...turn, usage: { inputTokens: "3", outputTokens: Number.NaN, totalTokens: -5 } } as unknown as Turn;
+  assert.equal(tallySeal(noCounters, odd).totalTokens, 0);
+});

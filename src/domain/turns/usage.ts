@@ -1,0 +1,88 @@
+import { encode } from "../values/codec.ts";
+import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
+import type { Message, Step, Usage } from "./turn.ts";
+
+/** True for a count of tokens or calls: a whole number from 0 to {@link countMax}. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= countMax;
+}
+
+/** True for milliseconds of one turn: a number from 0 to a hundred years. */
+export function isDurationMs(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= durationMaxMs;
+}
+
+/** The sum of two counters, which stops at {@link counterMax}: no sum becomes inexact. What is no amount adds nothing. */
+export function addCounts(sum: number, more: number): number {
+  return more >= 0 ? Math.min(sum + more, Math.max(sum, counterMax)) : sum;
+}
+
+/**
+ * The usage that a model or a caller reports. A part that is no count (missing, NaN, a text, negative, a fraction, too
+ * large) is unknown: it comes from `estimate`, and the usage is marked as estimated. A missing total is the sum of the
+ * parts.
+ */
+export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
+  if (typeof reported !== "object" || reported === null) return estimate();
+  const { inputTokens, outputTokens, totalTokens, estimated } = reported as Readonly<Record<string, unknown>>;
+  const isWhole = isCount(inputTokens) && isCount(outputTokens);
+  const guess = isWhole ? undefined : estimate();
+  const input = isCount(inputTokens) ? inputTokens : (guess?.inputTokens ?? 0);
+  const output = isCount(outputTokens) ? outputTokens : (guess?.outputTokens ?? 0);
+  return {
+    inputTokens: input,
+    outputTokens: output,
+    totalTokens: isCount(totalTokens) ? totalTokens : Math.min(input + output, countMax),
+    ...(guess !== undefined || estimated === true ? { estimated: true } : {}),
+  };
+}
+
+/** The steps of an answer, each with a usage and a duration that can be summed. */
+export function parseSteps(steps: readonly Step[], estimate: () => Usage): readonly Step[] {
+  return steps.map(({ model, usage, durationMs }) => ({
+    ...(isModelName(model) ? { model } : {}),
+    usage: parseUsage(usage, estimate),
+    durationMs: isDurationMs(durationMs) ? durationMs : 0,
+  }));
+}
+
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+
+/** True for the name of a model: 1 to 256 characters, no control characters. */
+export function isModelName(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= 256 && !unprintable.test(value);
+}
+
+/**
+ * Roughly the tokens of some messages: a token for each four characters of the text, and four for each message's frame,
+ * the rule of thumb OpenAI documents for English. Only ever used where a provider did not count, and marked so.
+ */
+export function estimateTokens(messages: readonly Message[]): number {
+  let tokens = 0;
+  for (const message of messages) {
+    const content = typeof message.content === "string" ? message.content : encode(message.content ?? "");
+    const calls = message.tool_calls === undefined ? "" : encode(message.tool_calls ?? "");
+    tokens += 4 + Math.ceil((content.length + calls.length) / 4);
+  }
+  return tokens;
+}
+
+/** What both took together; an estimate where either is one. */
+export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
+  if (spent === undefined) return usage;
+  const estimated = spent.estimated === true || usage.estimated === true;
+  return {
+    inputTokens: addCounts(spent.inputTokens, usage.inputTokens),
+    outputTokens: addCounts(spent.outputTokens, usage.outputTokens),
+    totalTokens: addCounts(spent.totalTokens, usage.totalTokens),
+    ...(estimated ? { estimated } : {}),
+  };
+}
+
+/** An estimate of what an exchange cost, marked as one. */
+export function estimateUsage(input: readonly Message[], output: readonly Message[]): Usage {
+  const inputTokens = estimateTokens(input);
+  const outputTokens = output.length === 0 ? 0 : estimateTokens(output);
+  return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, estimated: true };
+}

@@ -1,0 +1,223 @@
+/**
+ * Values as text and back, exactly.
+ *
+ * The text is JSON. What JSON cannot say is tagged: `{"$type":"date","value":"2026-01-01T00:00:00.000Z"}`, and likewise
+ * `bytes` (base64), `bigint` (decimal) and `number` (`-0`). A plain object that has a `$type` of its own is wrapped as
+ * `{"$type":"object","value":{…}}`, so no text of a user is ever mistaken for a tag. Nothing is revived as a class and
+ * nothing is executed. Properties that are `undefined` are left out, as JSON does; every other value that cannot come
+ * back as it was (functions, symbols, cycles, class instances, NaN, holes) is refused with the place where it stands.
+ */
+import { SessionError } from "../../errors.ts";
+
+/** A value that every store keeps exactly. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | bigint
+  | Date
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [key: string]: Value | undefined };
+
+/** Deeper nesting than this is refused; it would exhaust the stack of some reader. */
+const depthMax = 512;
+
+/** Decimal digits of a bigint: to read and write them takes a time that grows with the square of their number. */
+const digitsMax = 1024;
+
+/**
+ * The text of a value.
+ * @throws SessionError `value_unstorable` with the path of what cannot be kept
+ */
+export function encode(value: unknown, name = "value"): string {
+  const plain = toPlain(value, { path: [name], ancestors: new Set() });
+  return JSON.stringify(plain);
+}
+
+/** The value of a text that {@link encode} made. */
+export function decode(text: string): Value {
+  const plain = JSON.parse(text) as Value;
+  // A tag always shows in the text; without one there is nothing to walk. Looking for it from its rarest character on is
+  // many times faster than from a quotation mark, of which the text is full.
+  return text.includes('$type"') ? fromPlain(plain) : plain;
+}
+
+interface Walk {
+  readonly path: (string | number)[];
+  readonly ancestors: Set<object>;
+}
+
+/** The same value where JSON can say it, a tagged copy of the parts where it cannot. */
+function toPlain(value: unknown, walk: Walk): unknown {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return value;
+    case "number":
+      if (Object.is(value, -0)) return { $type: "number", value: "-0" };
+      if (!Number.isFinite(value)) throw unstorable(walk, `${value} is not a finite number`);
+      return value;
+    case "bigint":
+      return { $type: "bigint", value: digitsOf(value, walk) };
+    case "object":
+      return value === null ? null : objectToPlain(value, walk);
+    default:
+      throw unstorable(walk, value === undefined ? "it is undefined" : `it is a ${typeof value}`);
+  }
+}
+
+function objectToPlain(value: object, walk: Walk): unknown {
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw unstorable(walk, "it is an invalid date");
+    return { $type: "date", value: value.toISOString() };
+  }
+  if (value instanceof Uint8Array) {
+    return { $type: "bytes", value: base64Of(value) };
+  }
+  if (walk.ancestors.has(value)) throw unstorable(walk, "it contains itself");
+  if (walk.ancestors.size >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
+  walk.ancestors.add(value);
+  const plain = Array.isArray(value) ? arrayToPlain(value, walk) : recordToPlain(value, walk);
+  walk.ancestors.delete(value);
+  return plain;
+}
+
+function arrayToPlain(value: readonly unknown[], walk: Walk): unknown {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Array.prototype is an array itself, in every realm; that of a class which extends it is not.
+  if (!Array.isArray(prototype)) throw instanceOf(prototype, walk);
+  guardToJson(value, walk);
+  const keys = Object.keys(value);
+  if (keys.length > value.length) throw unstorable(walk, `it has the property ${keys[value.length]} beside its items`);
+  let copy: unknown[] | undefined;
+  for (let index = 0; index < value.length; index++) {
+    walk.path.push(index);
+    const item = value[index];
+    const plain = toPlain(item, walk);
+    if (plain !== item) copy ??= value.slice();
+    if (copy !== undefined) copy[index] = plain;
+    walk.path.pop();
+  }
+  return copy ?? value;
+}
+
+function recordToPlain(value: object, walk: Walk): unknown {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    // A plain object of another realm (a worker, a vm) has that realm's Object.prototype above it and nothing above that.
+    if (Object.getPrototypeOf(prototype) !== null || !Object.hasOwn(prototype as object, "isPrototypeOf")) {
+      throw instanceOf(prototype, walk);
+    }
+  }
+  guardToJson(value, walk);
+  if (Object.getOwnPropertySymbols(value).length > 0) throw unstorable(walk, "it has a property named by a symbol");
+  const record = value as Record<string, unknown>;
+  let copy: Record<string, unknown> | undefined;
+  for (const key of Object.keys(record)) {
+    walk.path.push(key);
+    const item = record[key];
+    if (item !== undefined) {
+      const plain = toPlain(item, walk);
+      if (plain !== item) {
+        copy ??= { ...record };
+        setOwn(copy, key, plain);
+      }
+    }
+    walk.path.pop();
+  }
+  const plain = copy ?? record;
+  return Object.hasOwn(record, "$type") ? { $type: "object", value: plain } : plain;
+}
+
+function digitsOf(value: bigint, walk: Walk): string {
+  // The hexadecimal ones take no such time, and are fewer.
+  const isShort = value.toString(16).length <= digitsMax + 1;
+  const digits = isShort ? value.toString() : "";
+  if (isShort && digits.replace("-", "").length <= digitsMax) return digits;
+  throw unstorable(walk, `it is a bigint of more than ${digitsMax} digits; pass it as a text or as bytes`);
+}
+
+/** JSON.stringify would call it and keep something else. */
+function guardToJson(value: object, walk: Walk): void {
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function")
+    throw unstorable(walk, "it has a method toJSON; pass what that returns");
+}
+
+function instanceOf(prototype: unknown, walk: Walk): SessionError {
+  const { constructor } = (prototype ?? {}) as { constructor?: unknown };
+  const name = typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class";
+  return unstorable(walk, `it is an instance of ${name}; pass plain data`);
+}
+
+function unstorable(walk: Walk, reason: string): SessionError {
+  let path = "";
+  for (const step of walk.path) {
+    path += typeof step === "number" ? `[${step}]` : path === "" ? step : `.${step}`;
+  }
+  return new SessionError("value_unstorable", {
+    path: path.length > 200 ? `${path.slice(0, 200)}…` : path,
+    reason,
+  });
+}
+
+function fromPlain(plain: Value): Value {
+  if (typeof plain !== "object" || plain === null) return plain;
+  if (Array.isArray(plain)) return plain.map(fromPlain);
+  const record = plain as Record<string, Value>;
+  if (Object.hasOwn(record, "$type")) return untag(record);
+  return mapOwn(record);
+}
+
+function untag(record: Record<string, Value>): Value {
+  const { $type: type, value } = record;
+  if (type === "object") return mapOwn(value as Record<string, Value>);
+  if (typeof value !== "string") throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
+  switch (type) {
+    case "date":
+      return new Date(value);
+    case "bytes":
+      return bytesOf(value);
+    case "bigint":
+      if (value.length > digitsMax + 1) throw new TypeError(`a bigint has more than ${digitsMax} digits`);
+      return BigInt(value);
+    case "number":
+      return Number(value);
+    default:
+      throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
+  }
+}
+
+/** Browsers, which read what comes over HTTP, have no Buffer. */
+const hasBuffer = typeof Buffer !== "undefined";
+
+function base64Of(bytes: Uint8Array): string {
+  if (hasBuffer) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+function bytesOf(base64: string): Uint8Array {
+  if (hasBuffer) return new Uint8Array(Buffer.from(base64, "base64"));
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+function mapOwn(record: Record<string, Value>): Value {
+  const copy: Record<string, Value> = {};
+  for (const key of Object.keys(record)) setOwn(copy, key, fromPlain(record[key] ?? null));
+  return copy;
+}
+
+/** Assign as JSON.parse does: `__proto__` becomes a property like any other. */
+function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    Object.defineProperty(target, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  } else {
+    target[key] = value;
+  }
+}

@@ -1,0 +1,33 @@
+import { SessionError } from "../../errors.ts";
+import { durationMaxMs } from "./limits.ts";
+import { show } from "./format-value.ts";
+
+/** Milliseconds as a positive whole number, or a text of number and unit: `"500ms"`, `"90s"`, `"15m"`, `"24h"`, `"7d"`. */
+export type Duration = number | string;
+
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/**
+ * Milliseconds of a duration.
+ * @throws SessionError `duration_invalid` for zero, negative or endless ones and for texts that are none
+ */
+export function parseDuration(value: Duration, name: string): number {
+  const ms = typeof value === "number" ? value : parseText(value);
+  if (!Number.isInteger(ms) || ms <= 0 || ms > durationMaxMs) {
+    throw new SessionError("duration_invalid", { name, value: show(value) });
+  }
+  return ms;
+}
+
+function parseText(text: unknown): number {
+  if (typeof text !== "string") return Number.NaN;
+  const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*(ms|s|m|h|d)$/.exec(text.trim());
+  if (match === null) return Number.NaN;
+  return Math.round(Number(match[1]) * (unitMs[match[2] ?? ""] ?? Number.NaN));
+}

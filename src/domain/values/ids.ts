@@ -1,0 +1,88 @@
+import { SessionError } from "../../errors.ts";
+import { show } from "./format-value.ts";
+
+const idLengthMax = 256;
+
+// C0 and C1 controls and lone surrogates: invisible in a terminal, and not every store keeps them.
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+
+/**
+ * The id, if it is one: 1 to 256 characters, none of them a control character or half a surrogate pair.
+ * Everything else is ordinary text, `__proto__` and emoji included.
+ * @throws SessionError `id_invalid`
+ */
+export function parseId(value: unknown, name: string): string {
+  if (typeof value !== "string") {
+    throw new SessionError("id_invalid", { name, value: show(value), reason: "is not a text" });
+  }
+  if (value.length === 0) {
+    throw new SessionError("id_invalid", { name, value: '""', reason: "is empty" });
+  }
+  if (value.length > idLengthMax) {
+    throw new SessionError("id_invalid", {
+      name,
+      value: show(value),
+      reason: `has ${value.length} characters, the limit is ${idLengthMax}`,
+    });
+  }
+  if (unprintable.test(value)) {
+    throw new SessionError("id_invalid", {
+      name,
+      value: show(value),
+      reason: "holds a control character",
+    });
+  }
+  return value;
+}
+
+// Format characters are invisible, and some change the direction of the text around them. The joiners and the tags are
+// left out: Persian, Indic scripts and emoji need them.
+const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}]]/v;
+
+/**
+ * The id of something new: as {@link parseId}, and neither `.` nor `..`, which every URL parser takes away, nor with
+ * invisible format characters. An id that is stored already is only checked by {@link parseId}.
+ * @throws SessionError `id_invalid`
+ */
+export function parseNewId(value: unknown, name: string): string {
+  const id = parseId(value, name);
+  if (isDots(id))
+    throw new SessionError("id_invalid", { name, value: show(id), reason: "is a step of a path in a URL" });
+  if (!invisible.test(id)) return id;
+  throw new SessionError("id_invalid", { name, value: show(id), reason: "holds an invisible format character" });
+}
+
+/** True for `.` and `..`, which no URL can hold as a part of its path. */
+function isDots(id: string): boolean {
+  return id === "." || id === "..";
+}
+
+/**
+ * The name of a log: lower case letters, digits, `_` and `-`, at most 32, a letter first.
+ * @throws SessionError `id_invalid`
+ */
+export function parseLogName(value: string): string {
+  if (!/^[a-z][a-z0-9_-]{0,31}$/.test(value)) {
+    throw new SessionError("id_invalid", {
+      name: "log",
+      value: show(value),
+      reason: "is not 1 to 32 of a-z, 0-9, _ and -, a letter first",
+    });
+  }
+  return value;
+}
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/**
+ * An id that sorts by its time of birth: 10 characters of time, 16 of chance, in Crockford's base 32
+ * (the layout of a ULID, in lower case). `random` needs 16 bytes.
+ */
+export function sortableId(now: number, random: Uint8Array): string {
+  let time = "";
+  for (let rest = now, index = 0; index < 10; index++, rest = Math.floor(rest / 32)) {
+    time = alphabet.charAt(rest % 32) + time;
+  }
+  return time + Array.from(random.subarray(0, 16), (byte) => alphabet.charAt(byte % 32)).join("");
+}

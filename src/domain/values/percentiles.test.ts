@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { spreadOf } from "./percentiles.ts";
+
+test("of nothing there is no spread", () => {
+  assert.equal(spreadOf([]), null);
+});
+
+test("half of the values are at most p50, 95 of 100 at most p95, and both are among them", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 300 }), (values) => {
+      const sorted = values.toSorted((a, b) => a - b);
+      const histogram = [...Map.groupBy(sorted, (value) => value)].map(
+        ([value, same]) => [value, same.length] as const,
+      );
+      const spread = spreadOf(histogram);
+      const nth = (share: number): number | undefined => sorted[Math.ceil(share * sorted.length) - 1];
+      assert.deepEqual(spread, { count: values.length, p50: nth(0.5), p95: nth(0.95), max: sorted.at(-1) });
+    }),
+  );
+});

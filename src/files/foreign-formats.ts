@@ -1,0 +1,212 @@
+/** Messages as other programs keep them, as messages of ours. Nothing of theirs is run or revived. */
+import type { Value } from "../domain/values/codec.ts";
+import { show } from "../domain/values/format-value.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { SessionError } from "../errors.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** How a program keeps a message. */
+export interface MessageForm {
+  readonly name: "openai" | "sharegpt" | "langchain" | "ai-sdk";
+  /** True for a value that is a message of this form. */
+  readonly fits: (value: Fields) => boolean;
+  /** It as messages of ours; a message of theirs may be several. */
+  readonly messages: (value: Fields, place: string) => readonly Message[];
+}
+
+/** In the order in which they are tried: the most particular ones first. */
+export const messageForms: readonly MessageForm[] = [
+  {
+    name: "ai-sdk",
+    fits: ({ role, parts, toolInvocations }) =>
+      typeof role === "string" && (Array.isArray(parts) || Array.isArray(toolInvocations)),
+    messages: fromAiSdk,
+  },
+  { name: "openai", fits: ({ role }) => typeof role === "string", messages: (value) => [value as unknown as Message] },
+  {
+    name: "sharegpt",
+    fits: ({ from, value }) => typeof from === "string" && value !== undefined,
+    messages: fromShareGpt,
+  },
+  {
+    name: "langchain",
+    fits: ({ type, data, kwargs, content }) =>
+      typeof type === "string" && (isFields(data) || isFields(kwargs) || content !== undefined),
+    messages: fromLangChain,
+  },
+];
+
+/** True for an object that is no array. */
+export function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function invalid(place: string, reason: string): SessionError {
+  return new SessionError("message_invalid", { path: place, reason });
+}
+
+const shareGptRoles: Readonly<Record<string, Message["role"]>> = {
+  system: "system",
+  human: "user",
+  user: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  assistant: "assistant",
+  bing: "assistant",
+  bard: "assistant",
+  function_call: "assistant",
+  observation: "tool",
+  tool: "tool",
+};
+
+function fromShareGpt({ from, value }: Fields, place: string): readonly Message[] {
+  const role = Object.hasOwn(shareGptRoles, String(from)) ? shareGptRoles[String(from)] : undefined;
+  if (role === undefined)
+    throw invalid(place, `is from ${show(from)}; known: ${Object.keys(shareGptRoles).join(", ")}`);
+  if (typeof value !== "string") throw invalid(place, `has the value ${show(value)}; expected a text`);
+  return [{ role, content: value }];
+}
+
+const langChainRoles: Readonly<Record<string, Message["role"]>> = {
+  human: "user",
+  HumanMessage: "user",
+  ai: "assistant",
+  AIMessage: "assistant",
+  AIMessageChunk: "assistant",
+  system: "system",
+  SystemMessage: "system",
+  tool: "tool",
+  ToolMessage: "tool",
+  function: "function",
+  FunctionMessage: "function",
+  developer: "developer",
+};
+
+/** `{type, data}` of messages_to_dict, `{lc, type: "constructor", id: […], kwargs}` of dumps, `{type, content}` of model_dump. */
+function fromLangChain(value: Fields, place: string): readonly Message[] {
+  const { type, id, data, kwargs } = value;
+  const isDump = type === "constructor" && isFields(kwargs);
+  const content = isDump ? kwargs : isFields(data) ? data : value;
+  const named = isDump && Array.isArray(id) ? String(id.at(-1)) : String(type);
+  const said = named === "chat" || named === "ChatMessage" ? String(content["role"]) : named;
+  const role = Object.hasOwn(langChainRoles, said) ? langChainRoles[said] : undefined;
+  if (role === undefined)
+    throw invalid(place, `is of the type ${show(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
+  const { name, tool_call_id: callId, additional_kwargs: more } = content;
+  // Older versions have the calls as OpenAI sent them.
+  const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
+    (all) => Array.isArray(all) && all.length > 0,
+  ) as readonly unknown[] | undefined;
+  return [
+    {
+      role,
+      content: (content["content"] ?? null) as string,
+      ...(typeof name === "string" ? { name } : {}),
+      ...(typeof callId === "string" ? { tool_call_id: callId } : {}),
+      ...(calls === undefined ? {} : { tool_calls: calls.map((call) => langChainCall(call, place)) }),
+    },
+  ];
+}
+
+function langChainCall(call: unknown, place: string): ToolCall {
+  if (!isFields(call)) throw invalid(place, "has a tool call that is no object");
+  if (isFields(call["function"])) return call as unknown as ToolCall;
+  return toolCall({ id: call["id"], name: call["name"], input: call["args"] }, place);
+}
+
+function toolCall({ id, name, input }: { id: unknown; name: unknown; input: unknown }, place: string): ToolCall {
+  if (typeof id !== "string" || typeof name !== "string") throw invalid(place, "has a tool call without id or name");
+  const text = typeof input === "string" ? input : JSON.stringify(input ?? {});
+  return { id, type: "function", function: { name, arguments: text } };
+}
+
+/** A UIMessage: of the assistant each step is a message with its calls, followed by their results. */
+function fromAiSdk(value: Fields, place: string): readonly Message[] {
+  const { role, content, parts, toolInvocations } = value;
+  const all: readonly unknown[] = Array.isArray(parts)
+    ? parts
+    : [
+        ...(typeof content === "string" && content !== "" ? [{ type: "text", text: content }] : []),
+        ...(toolInvocations as readonly unknown[]).map((toolInvocation) => ({
+          type: "tool-invocation",
+          toolInvocation,
+        })),
+      ];
+  const fields = all.filter(isFields);
+  if (role !== "assistant") return [{ role: role as Message["role"], content: contentOf(fields) }];
+  const messages: Message[] = [];
+  let step: Fields[] = [];
+  let calls = false;
+  const close = (): void => {
+    for (const message of stepMessages(step, place)) messages.push(message);
+    step = [];
+    calls = false;
+  };
+  for (const part of fields) {
+    // What is said after a call was said knowing its result.
+    const begins = part["type"] === "step-start" || (part["type"] === "text" && calls);
+    if (begins) close();
+    if (part["type"] === "step-start") continue;
+    step.push(part);
+    calls ||= callOf(part) !== undefined;
+  }
+  close();
+  return messages;
+}
+
+function stepMessages(parts: readonly Fields[], place: string): readonly Message[] {
+  const said = parts.filter((part) => callOf(part) === undefined && part["type"] !== "reasoning");
+  const calls = parts.flatMap((part) => callOf(part) ?? []);
+  if (said.length === 0 && calls.length === 0) return [];
+  const message: Message = {
+    role: "assistant",
+    content: said.length === 0 ? null : contentOf(said),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toolCall(call, place)) }),
+  };
+  const results = calls.filter(({ result }) => result !== undefined);
+  return [
+    message,
+    ...results.map(({ id, result }): Message => ({
+      role: "tool",
+      tool_call_id: String(id),
+      content: typeof result === "string" ? result : JSON.stringify(result),
+    })),
+  ];
+}
+
+interface UiCall {
+  readonly id: unknown;
+  readonly name: unknown;
+  readonly input: unknown;
+  readonly result: unknown;
+}
+
+/** The call of a tool that a part is about: `tool-NAME` and `dynamic-tool` of today, `tool-invocation` of version 4. */
+function callOf(part: Fields): UiCall | undefined {
+  const type = String(part["type"]);
+  if (type === "tool-invocation" && isFields(part["toolInvocation"])) {
+    const { toolCallId: id, toolName: name, args: input, result } = part["toolInvocation"];
+    return { id, name, input, result };
+  }
+  if (type !== "dynamic-tool" && !type.startsWith("tool-")) return undefined;
+  const { toolCallId: id, toolName, input, output, errorText } = part;
+  return {
+    id,
+    name: type === "dynamic-tool" ? toolName : type.slice("tool-".length),
+    input,
+    result: output ?? errorText,
+  };
+}
+
+/** A text where all is text, else a list of parts as OpenAI's chat format has them. */
+function contentOf(parts: readonly Fields[]): Value {
+  if (parts.every(({ type }) => type === "text")) return parts.map(({ text }) => String(text)).join("");
+  return parts.map((part): Fields => {
+    const { type, text, url, mediaType, filename } = part;
+    if (type === "text") return { type: "text", text: String(text) };
+    if (type !== "file") return part;
+    if (String(mediaType).startsWith("image/")) return { type: "image_url", image_url: { url } };
+    return { type: "file", file: { filename: filename ?? null, file_data: url } };
+  }) as unknown as Value;
+}

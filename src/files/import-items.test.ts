@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { ImportReport, Message, Sessions } from "../index.ts";
+import { unpacked } from "./bytes.ts";
+import { importItems } from "./import-items.ts";
+import { renderings } from "./renderings.ts";
+
+/** A text as it comes from a file or a pipe: in pieces that end anywhere. */
+async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
+}
+
+async function importText(
+  sessions: Sessions,
+  text: string | Uint8Array,
+  { length = 7, bytesMax = 1e6 } = {},
+): Promise<ImportReport> {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
+  return await sessions.import(importItems(unpacked(inPieces(bytes, length), "f"), { file: "f", bytesMax }));
+}
+
+async function messagesOf(sessions: Sessions, id: string): Promise<Message[]> {
+  const session = await sessions.get(id);
+  const turns = await Array.fromAsync(session.turns());
+  return turns.flatMap(({ input, output }) => [...input, ...output]);
+}
+
+const call = (id: string, name: string, given: object): object => ({
+  id,
+  type: "function",
+  function: { name, arguments: JSON.stringify(given) },
+});
+
+const said = [
+  { role: "user", content: "Weather in Ghent?" },
+  { role: "assistant", content: "Let me look.", tool_calls: [call("c1", "weather", { city: "Ghent" })] },
+  { role: "tool", tool_call_id: "c1", content: '{"celsius":7}' },
+  { role: "assistant", content: "7 degrees." },
+  { role: "user", content: "Thanks" },
+];
+
+const forms: readonly [string, string, readonly object[]][] = [
+  ["OpenAI's chat format, a line each", `${JSON.stringify({ id: "x", messages: said })}\r\n\n`, said],
+  ["OpenAI's messages alone, in an array", JSON.stringify(said), said],
+  ["OpenAI's chat format, laid out for people", JSON.stringify({ id: "x", messages: said }, null, 2), said],
+  [
+    "ShareGPT",
+    JSON.stringify(
+      [
+        {
+          id: "x",
+          conversations: [
+            { from: "human", value: "a ] , [" },
+            { from: "gpt", value: 'b "}' },
+          ],
+        },
+      ],
+      null,
+      1,
+    ),
+    [
+      { role: "user", content: "a ] , [" },
+      { role: "assistant", content: 'b "}' },
+    ],
+  ],
+  [
+    "LangChain's messages_to_dict",
+    JSON.stringify([
+      { type: "human", data: { content: "Weather in Ghent?", additional_kwargs: {} } },
+      {
+        type: "ai",
+        data: { content: "Let me look.", tool_calls: [{ name: "weather", args: { city: "Ghent" }, id: "c1" }] },
+      },
+      { type: "tool", data: { content: '{"celsius":7}', tool_call_id: "c1" } },
+      { type: "ai", data: { content: "7 degrees." } },
+      { type: "human", data: { content: "Thanks" } },
+    ]),
+    said,
+  ],
+  [
+    "LangChain's messages with calls as OpenAI sent them",
+    JSON.stringify([
+      { type: "human", data: { content: "Weather in Ghent?" } },
+      {
+        type: "ai",
+        data: {
+          content: "Let me look.",
+          additional_kwargs: { tool_calls: [call("c1", "weather", { city: "Ghent" })] },
+        },
+      },
+    ]),
+    said.slice(0, 2),
+  ],
+  [
+    "LangChain's dumps",
+    JSON.stringify({
+      id: "x",
+      messages: [
+        {
+          lc: 1,
+          type: "constructor",
+          id: ["langchain", "schema", "messages", "HumanMessage"],
+          kwargs: { content: "hi" },
+        },
+        { lc: 1, type: "constructor", id: ["langchain_core", "messages", "AIMessageChunk"], kwargs: { content: "ho" } },
+      ],
+    }),
+    [
+      { role: "user", content: "hi" },
+      { role: "assistant", content: "ho" },
+    ],
+  ],
+  [
+    "UIMessages of the AI SDK",
+    JSON.stringify({
+      id: "x",
+      messages: [
+        { id: "1", role: "user", parts: [{ type: "text", text: "Weather in Ghent?" }] },
+        {
+          id: "2",
+          role: "assistant",
+          parts: [
+            { type: "step-start" },
+            { type: "reasoning", text: "hm" },
+            { type: "text", text: "Let me look." },
+            {
+              type: "tool-weather",
+              toolCallId: "c1",
+              state: "output-available",
+              input: { city: "Ghent" },
+              output: { celsius: 7 },
+            },
+            { type: "step-start" },
+            { type: "text", text: "7 degrees." },
+          ],
+        },
+        { id: "3", role: "user", parts: [{ type: "text", text: "Thanks" }] },
+      ],
+    }),
+    said,
+  ],
+];
+
+for (const [name, text, expected] of forms) {
+  test(`${name} is imported, and again changes nothing`, async () => {
+    for (const length of [1, 7, 100_000]) {
+      await using place = inMemory();
+      const report = await importText(place.sessions, text, { length });
+      assert.deepEqual([report.restored, report.reasons], [1, []]);
+      const [session] = (await place.sessions.list()).sessions;
+      assert.deepEqual(await messagesOf(place.sessions, session?.id ?? ""), expected);
+      await place.clock.advance(1000);
+      assert.equal((await importText(place.sessions, text, { length })).present, 1);
+    }
+  });
+}
+
+test("a message of two hundred thousand parts is read in one pass", async () => {
+  await using place = inMemory();
+  const parts = Array.from({ length: 200_000 }, () => ({ type: "text", text: "a" }));
+  const messages = [
+    { role: "user", parts: [{ type: "text", text: "Go on" }] },
+    { role: "assistant", parts },
+  ];
+  await importText(place.sessions, JSON.stringify({ id: "x", messages }), { length: 65_536, bytesMax: 1e8 });
+  const [, answer] = await messagesOf(place.sessions, "x");
+  assert.equal(answer?.content, "a".repeat(200_000));
+});
+
+test("a conversation with more tool calls in a turn than the limit is left out, and the reason says so", async () => {
+  await using place = inMemory({ limits: { toolCallsMax: 10 } });
+  const conversationOf = (id: string, calls: number): string => {
+    const parts = Array.from({ length: calls }, () => ({ type: "tool-f", toolCallId: "c", input: {}, output: "1" }));
+    const messages = [
+      { role: "user", parts: [{ type: "text", text: "q" }] },
+      { role: "assistant", parts },
+    ];
+    return JSON.stringify({ id, messages });
+  };
+  const report = await importText(place.sessions, `${conversationOf("x", 11)}\n${conversationOf("y", 10)}`);
+  assert.deepEqual([report.restored, report.skipped, report.reasons[0]?.code], [1, 1, "turn_parts_exceeded"]);
+});
+
+test("an answer with more runs of backticks than a call takes arguments is written as Markdown", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "x" });
+  const content = "` ".repeat(300_000);
+  await session.append({ input: "q", output: [{ role: "tool", tool_call_id: "a", content }] });
+  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x")));
+  assert.ok(markdown.includes(`\n\`\`\`\n${content}\n\`\`\`\n`));
+});
+
+test("an image in a UIMessage becomes one of OpenAI's", async () => {
+  await using place = inMemory();
+  const parts = [
+    { type: "text", text: "What is it?" },
+    { type: "file", mediaType: "image/png", url: "data:image/png;base64,AA==" },
+  ];
+  await importText(place.sessions, JSON.stringify({ id: "x", messages: [{ role: "user", parts }] }));
+  const [message] = await messagesOf(place.sessions, "x");
+  assert.deepEqual(message?.content, [
+    { type: "text", text: "What is it?" },
+    { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+  ]);
+});
+
+test("what a program said ahead of all else becomes the instructions, and OpenAI's form of it is the same again", async () => {
+  await using place = inMemory();
+  const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...said], metadata: { a: 1 } })}\n`;
+  await importText(place.sessions, line);
+  const session = await place.sessions.get("x");
+  assert.equal(await session.instructions(), "Be brief.");
+  assert.equal(renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))), line);
+  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x")));
+  assert.match(markdown, /^# x\n\nagent assistant · active · .* 2 turns.*\n\n> Be brief\.\n\n## Turn 1 · /);
+  assert.match(markdown, /calls weather \(c1\)\n\n```json\n\{"city":"Ghent"\}\n```/);
+});
+
+test("what is wrong with one keeps nobody else out, and is told with its place", async () => {
+  await using place = inMemory();
+  const good = (id: string): string => JSON.stringify({ id, messages: said });
+  const lines = [
+    good("a"),
+    '{"id":"b","messages":[{"role":"user"',
+    '{"id":"c"}',
+    '{"id":"d","messages":[{"role":"boss","content":"x"}]}',
+    '{"id":"e","conversations":[{"from":"martian","value":"x"}]}',
+    `{"id":"f","messages":[{"role":"user","content":"${"x".repeat(3000)}"}]}`,
+    good("a").replace("Thanks", "No thanks"),
+    `{"id":"g","messages":[{"role":"user","content":${"[".repeat(10_000)}${"]".repeat(10_000)}}]}`.slice(0, 1500),
+    '{"format":"perdure.session/9","session":{}}',
+    '{"format":"perdure.session/1","session":{}}',
+    good("\u0007"),
+    "17",
+    good("z"),
+  ];
+  const report = await importText(place.sessions, lines.join("\n"), { bytesMax: 2500 });
+  assert.equal(report.restored, 2);
+  assert.equal(report.skipped, lines.length - 2);
+  assert.deepEqual(
+    report.reasons.map(({ source, code }) => `${source.replace(" messages", "")} ${code}`),
+    [
+      "f:2 snapshot_invalid",
+      "f:3 message_invalid",
+      "f:4 message_invalid",
+      "f:5 message_invalid",
+      "f:6 snapshot_too_large",
+      "f:8 snapshot_invalid",
+      "f:9 snapshot_newer",
+      "f:10 snapshot_invalid",
+      "f:11 id_invalid",
+      "f:12 message_invalid",
+      "f:7 session_exists",
+    ],
+  );
+  assert.match(report.reasons[0]?.message ?? "", /line 1, column 37/);
+  assert.deepEqual(
+    (await place.sessions.list()).sessions.map(({ id }) => id),
+    ["a", "z"],
+  );
+});
+
+test("a file that gzip packed is read alike; one that is cut off brings what it has and says so", async () => {
+  const lines = Array.from({ length: 2000 }, (_, index) =>
+    JSON.stringify({ id: `s${index}`, messages: [{ role: "user", content: `${Math.random()}` }] }),
+  );
+  const packed = Buffer.concat([
+    gzipSync(`${lines.slice(0, 1500).join("\n")}\n`),
+    gzipSync(lines.slice(1500).join("\n")),
+  ]);
+  await using whole = inMemory();
+  assert.equal((await importText(whole.sessions, packed, { length: 10_000 })).restored, 2000);
+  await using place = inMemory();
+  const half = packed.subarray(0, Math.floor(packed.length * 0.9));
+  await assert.rejects(importText(place.sessions, half, { length: 1000 }), { code: "snapshot_invalid" });
+  assert.equal((await importText(place.sessions, packed, { length: 10_000 })).skipped, 0);
+  assert.equal(await place.sessions.count(), 2000);
+});

@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import { show } from "../domain/values/format-value.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import { SessionError } from "../errors.ts";
+import type { Conversation } from "../sessions/transfer/conversation.ts";
+import type { ImportItem } from "../sessions/transfer/importing.ts";
+import { checkJson, JsonError } from "../sessions/transfer/located-json.ts";
+import { textOf } from "../sessions/transfer/snapshot-reader.ts";
+import type { Metadata } from "../domain/record/record.ts";
+import { documentsOf, type SourceDocument } from "./documents.ts";
+import { isFields, messageForms } from "./foreign-formats.ts";
+
+/** Deeper than any value may be. */
+const depthMax = 520;
+
+/**
+ * What is in a file that is to be imported: snapshots a line, or conversations as OpenAI's chat format, ShareGPT, LangChain
+ * and the AI SDK keep them, one a line, in an array, or as the messages of a single one.
+ */
+export async function* importItems(
+  stream: AsyncIterable<Uint8Array>,
+  { file, bytesMax }: { readonly file: string; readonly bytesMax: number },
+): AsyncGenerator<ImportItem, void, undefined> {
+  /** Where the file is the messages of one conversation, they are gathered. */
+  const single: unknown[] = [];
+  let gathered = 0;
+  for await (const document of documentsOf(stream, { file, bytesMax })) {
+    const read = readDocument(document);
+    if ("error" in read || "text" in read) {
+      yield read;
+    } else if (isMessage(read.value)) {
+      single.push(read.value);
+      gathered += "bytes" in document ? document.bytes.length : 0;
+      if (gathered > bytesMax)
+        throw new SessionError("snapshot_too_large", { source: file, bytes: gathered, bytesMax });
+    } else {
+      yield itemOf(read.source, () => conversationOf(read.value, read.source));
+    }
+  }
+  if (single.length > 0) yield itemOf(file, () => conversationOf(single, file));
+}
+
+type ReadDocument =
+  | Exclude<ImportItem, { conversation: unknown }>
+  | { readonly source: string; readonly value: unknown };
+
+function readDocument(document: SourceDocument): ReadDocument {
+  if ("error" in document) return document;
+  const { source, bytes } = document;
+  let text: string | undefined;
+  try {
+    text = textOf(bytes, source);
+    if (text.startsWith('{"format":"perdure.session/')) return { source, text };
+    const value: unknown = JSON.parse(text);
+    const isOurs = isFields(value) && typeof value["format"] === "string";
+    return isOurs ? { source, text } : { source, value };
+  } catch (error) {
+    if (error instanceof SessionError) return { source, error };
+    return { source, error: notJson(text ?? "", source) };
+  }
+}
+
+function notJson(text: string, source: string): SessionError {
+  try {
+    checkJson(text, { depthMax });
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    const path = `line ${error.place.line}, column ${error.place.column}`;
+    return new SessionError("snapshot_invalid", { source, path, reason: error.message }, { cause: error });
+  }
+  return new SessionError("snapshot_invalid", { source, path: "the document", reason: "it is not JSON" });
+}
+
+function itemOf(source: string, convert: () => Conversation): ImportItem {
+  try {
+    return { source, conversation: convert() };
+  } catch (error) {
+    if (error instanceof SessionError) return { source, error };
+    throw error;
+  }
+}
+
+function isMessage(value: unknown): boolean {
+  return isFields(value) && messageForms.some(({ fits }) => fits(value));
+}
+
+/** @throws SessionError `message_invalid` */
+function conversationOf(value: unknown, source: string): Conversation {
+  const fields = isFields(value) ? value : {};
+  const said = Array.isArray(value) ? value : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
+  if (!Array.isArray(said) || said.length === 0) {
+    const reason = `is ${show(value)} without messages; expected a snapshot, or a conversation with messages or conversations`;
+    throw new SessionError("message_invalid", { path: source, reason });
+  }
+  const messages = said.flatMap((message, index) => messagesOf(message, `${source} messages[${index}]`));
+  const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from, system } = fields;
+  const named = [id, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
+  const known = isFields(metadata) ? (metadata as Metadata) : {};
+  return {
+    // Without an id of its own it gets one that is the same whenever it is read.
+    id:
+      named === undefined
+        ? `import_${createHash("sha256").update(JSON.stringify(messages)).digest("hex").slice(0, 26)}`
+        : String(named),
+    messages:
+      typeof system === "string" && system !== "" ? [{ role: "system", content: system }, ...messages] : messages,
+    ...(typeof user === "string" ? { user } : {}),
+    metadata: typeof from === "string" ? { source: from, ...known } : known,
+  };
+}
+
+function messagesOf(value: unknown, place: string): readonly Message[] {
+  const form = isFields(value) ? messageForms.find(({ fits }) => fits(value)) : undefined;
+  if (form !== undefined && isFields(value)) return form.messages(value, place);
+  throw new SessionError("message_invalid", { path: place, reason: "is a message of no known form" });
+}

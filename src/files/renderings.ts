@@ -1,0 +1,80 @@
+/** A session in the forms of others: for other programs, and for people. */
+import { decode } from "../domain/values/codec.ts";
+import type { Message, TurnData } from "../domain/turns/turn.ts";
+import type { SessionSnapshot, SnapshotEntry } from "../sessions/transfer/snapshot-text.ts";
+
+/** What an export may be written as. */
+export const renderings = {
+  /** Snapshots, a line each: everything that is needed to go on. */
+  perdure: (text: string): string => `${text}\n`,
+  /** OpenAI's chat format, a line each: `{"id", "messages"}`. */
+  openai: (text: string): string => openaiLine(JSON.parse(text) as SessionSnapshot),
+  /** For reading. */
+  markdown: (text: string): string => markdownOf(JSON.parse(text) as SessionSnapshot),
+} as const;
+
+function openaiLine({ session, logs }: SessionSnapshot): string {
+  const instructions = logs["instructions"]?.at(-1)?.data;
+  const system = instructions === undefined ? [] : [{ role: "system", content: instructions }];
+  const messages = (logs["turns"] ?? []).flatMap(({ data }) => {
+    const { input, output } = data as TurnData;
+    return [...input, ...output];
+  });
+  const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
+  return `${JSON.stringify({ id: session.id, messages: [...system, ...messages], ...metadata })}\n`;
+}
+
+function markdownOf({ session, logs }: SessionSnapshot): string {
+  const { id, agent, user, state, createdAt, counters } = session;
+  const about = [
+    `agent ${agent}`,
+    ...(user === null ? [] : [`user ${user}`]),
+    state,
+    `created ${instantText(createdAt)}`,
+  ];
+  const spent = `${counters.turns} turns, ${counters.totalTokens} tokens`;
+  const instructions = logs["instructions"]?.at(-1)?.data;
+  const parts = [
+    `# ${oneLine(id)}`,
+    oneLine([...about, spent].join(" · ")),
+    ...(typeof instructions === "string" ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
+    ...(logs["turns"] ?? []).map(turnText),
+  ];
+  return `${parts.join("\n\n")}\n\n`;
+}
+
+function turnText({ seq, at, data }: SnapshotEntry): string {
+  const { status, agent, input, output, error } = decode(JSON.stringify(data)) as unknown as TurnData;
+  const ending = status === "done" ? "" : ` · ${status}${error === undefined ? "" : ` (${error.message})`}`;
+  const heading = oneLine(`## Turn ${seq} · ${instantText(at)} · ${agent}${ending}`);
+  return [heading, ...[...input, ...output].map(messageText)].join("\n\n");
+}
+
+function messageText({ role, name, content, tool_calls: calls, tool_call_id: callId }: Message): string {
+  const about = [role, name, callId].filter((one) => one !== undefined && one !== null).join(" ");
+  const isOutput = role === "tool" || role === "function";
+  const text =
+    typeof content === "string" ? content : content == null ? "" : fenced(JSON.stringify(content, null, 2), "json");
+  const said = isOutput && typeof content === "string" ? fenced(content, "") : text;
+  const called = (calls ?? []).map(
+    ({ id, function: { name: called, arguments: given } }) => `calls ${called} (${id})\n\n${fenced(given, "json")}`,
+  );
+  return [`**${oneLine(about)}**`, ...(said === "" ? [] : [said]), ...called].join("\n\n");
+}
+
+/** Between fences longer than any in it. */
+function fenced(text: string, language: string): string {
+  let longest = 2;
+  for (const [ticks] of text.matchAll(/`+/g)) longest = Math.max(longest, ticks.length);
+  const fence = "`".repeat(longest + 1);
+  return `${fence}${language}\n${text}\n${fence}`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ");
+}
+
+function instantText(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
+}

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { createNasty } from "../../test/support/nasty-sessions.ts";
+import { fileNameOf } from "./file-name.ts";
+import { SnapshotDirectory } from "./snapshot-directory.ts";
+
+const root = mkdtempSync(join(tmpdir(), "perdure-saved-"));
+after(() => rmSync(root, { recursive: true }));
+
+test("whatever an id is, it becomes one file in the folder, and comes back from it", async () => {
+  await using place = inMemory();
+  const folder = join(root, "odd", "inside");
+  const directory = new SnapshotDirectory(folder, place.sessions);
+  assert.deepEqual(await directory.list(), []);
+  const more = [
+    "../../etc/passwd",
+    "...",
+    "con",
+    "CON",
+    "nul.json",
+    "a.",
+    "a ",
+    "COM1",
+    "~",
+    "-rf",
+    "a\\b",
+    "A:",
+    "a~b",
+  ];
+  const ids = await createNasty(place.sessions);
+  for (const id of more) if (!ids.includes(id)) ids.push((await place.sessions.create({ id })).id);
+  for (const id of ids) await directory.save(id);
+  assert.deepEqual(readdirSync(root), ["odd"]);
+  const names = readdirSync(folder);
+  assert.equal(names.length, ids.length);
+  assert.equal(new Set(names.map((name) => name.toLowerCase())).size, ids.length, "no two where case is ignored");
+  for (const name of names) {
+    assert.match(name, /^[a-z0-9_~-]+\.json$/);
+    assert.doesNotMatch(name, /^(con|prn|aux|nul|com\d|lpt\d)\./);
+    assert(name.length < 120);
+  }
+  assert.deepEqual(new Set((await directory.list()).map(({ id }) => id)), new Set(ids));
+  for (const id of ids) assert.deepEqual(await directory.load(id), await place.sessions.snapshot(id));
+});
+
+test("short plain ids are their own file names", () => {
+  assert.equal(fileNameOf("ceo_01m7xjt6y3j1fvq2vg32v9j0fg"), "ceo_01m7xjt6y3j1fvq2vg32v9j0fg");
+  assert.match(fileNameOf("Chat 7/8"), /^chat-7-8~[0-9a-f]{32}$/);
+});
+
+test("the newest is kept, others of the folder are left alone, and what is deleted is gone", async () => {
+  await using place = inMemory();
+  const folder = join(root, "newest");
+  const directory = new SnapshotDirectory(folder, place.sessions);
+  const session = await place.sessions.create({ id: "s" });
+  await directory.save("s");
+  await session.append({ input: "one" });
+  const { bytes, file } = await directory.save("s");
+  assert.equal(readFileSync(file).length, bytes);
+  writeFileSync(join(folder, "package.json"), "{}");
+  writeFileSync(join(folder, "copy.json"), readFileSync(file));
+  assert.deepEqual(
+    (await directory.list()).map(({ id }) => id),
+    ["s"],
+  );
+  assert.equal((await directory.load("s")).session.counters.turns, 1);
+  await directory.delete("s");
+  for (const look of [() => directory.load("s"), () => directory.delete("s")]) {
+    await assert.rejects(look, { code: "snapshot_not_found", details: { sessionId: "s", folder } });
+  }
+  await assert.rejects(directory.save("none"), { code: "session_not_found" });
+});
+
+test("tenants do not see each other's files", async () => {
+  await using place = inMemory();
+  const folder = join(root, "tenants");
+  const other = place.sessions.for("Other/..");
+  await place.sessions.create({ id: "s", agent: "ceo" });
+  await other.create({ id: "s", agent: "cfo" });
+  const [mine, theirs] = [new SnapshotDirectory(folder, place.sessions), new SnapshotDirectory(folder, other)];
+  await mine.save("s");
+  await theirs.save("s");
+  assert.deepEqual([(await mine.load("s")).session.agent, (await theirs.load("s")).session.agent], ["ceo", "cfo"]);
+  assert.deepEqual([(await mine.list()).length, (await theirs.list()).length], [1, 1]);
+});
+
+test("a file that was altered, cut off or filled up to 500 MB is refused by name", async () => {
+  await using place = inMemory();
+  const directory = new SnapshotDirectory(join(root, "damaged"), place.sessions);
+  await place.sessions.create({ id: "s" });
+  const { file } = await directory.save("s");
+  appendFileSync(file, "x");
+  await assert.rejects(directory.load("s"), { code: "snapshot_invalid" });
+  truncateSync(file, 100);
+  await assert.rejects(directory.load("s"), { code: "snapshot_invalid" });
+  truncateSync(file, 500_000_000);
+  await assert.rejects(directory.load("s"), { code: "snapshot_too_large" });
+});
+
+test("what a killed writer left is never listed, and is swept up an hour later", async () => {
+  await using place = inMemory();
+  const folder = join(root, "left");
+  const directory = new SnapshotDirectory(folder, place.sessions);
+  await place.sessions.create({ id: "s" });
+  await directory.save("s");
+  const [fresh, old] = ["0123456789abcdef", "fedcba9876543210"].map((random) => `.s.json.${random}.tmp`) as [
+    string,
+    string,
+  ];
+  for (const name of [fresh, old]) writeFileSync(join(folder, name), "half");
+  utimesSync(join(folder, old), new Date(0), new Date(0));
+  assert.deepEqual((await directory.list()).length, 1);
+  await directory.save("s");
+  assert.deepEqual(readdirSync(folder).toSorted(), [fresh, "s.json"]);
+});

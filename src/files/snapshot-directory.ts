@@ -1,0 +1,138 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseId } from "../domain/values/ids.ts";
+import type { Limits } from "../domain/values/limits.ts";
+import { SessionError } from "../errors.ts";
+import { named, removeDurably, writeDurably } from "./durable-file.ts";
+import { fileNameOf } from "./file-name.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { SessionSnapshot } from "../sessions/transfer/snapshot-text.ts";
+
+/** A snapshot in a folder. */
+export interface SavedSnapshot {
+  /** The id of its session. */
+  readonly id: string;
+  readonly file: string;
+  readonly bytes: number;
+  readonly savedAt: Date;
+}
+
+const ending = ".json";
+
+/**
+ * Snapshots of a tenant's sessions as files in a folder, the newest of each session. A file is there whole or not at all,
+ * whatever happens while it is written. Tenants other than `default` have folders of their own in it.
+ */
+export class SnapshotDirectory {
+  readonly folder: string;
+  readonly #sessions: Sessions;
+
+  /** The folder is made when something is saved. */
+  constructor(folder: string, sessions: Sessions) {
+    const { tenant } = sessions;
+    this.folder = tenant === "default" ? resolve(folder) : resolve(folder, fileNameOf(tenant));
+    this.#sessions = sessions;
+  }
+
+  /**
+   * Save a session as it is at this moment, in the place of what was saved of it before.
+   * @throws SessionError `session_not_found`, `snapshot_too_large`, `store_full`, `store_read_only`, `store_unavailable`
+   */
+  async save(id: string): Promise<SavedSnapshot> {
+    const snapshot = await this.#sessions.snapshot(id);
+    const file = this.#fileOf(id);
+    const text = `${JSON.stringify(snapshot)}\n`;
+    await writeDurably(file, async (handle) => await handle.writeFile(text));
+    return await savedSnapshot(id, file);
+  }
+
+  /**
+   * What was saved of a session, for `sessions.restore`.
+   * @throws SessionError `snapshot_not_found`, `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`
+   */
+  async load(id: string): Promise<SessionSnapshot> {
+    const file = this.#fileOf(id);
+    try {
+      return await loadSnapshot(file, this.#sessions.limits);
+    } catch (error) {
+      throw isMissing(error) ? this.#notFound(id, error) : error;
+    }
+  }
+
+  /** What is saved, by id. What is no snapshot of ours in the folder is left out. */
+  async list(): Promise<SavedSnapshot[]> {
+    const saved: SavedSnapshot[] = [];
+    for (const name of await this.#names()) {
+      const file = join(this.folder, name);
+      try {
+        const id = await named(file, () => idIn(file));
+        if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
+      } catch (error) {
+        if (!isMissing(error)) throw error; // else it was deleted meanwhile
+      }
+    }
+    return saved.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Delete what was saved of a session. @throws SessionError `snapshot_not_found`, `store_read_only` */
+  async delete(id: string): Promise<void> {
+    if (!(await removeDurably(this.#fileOf(id)))) throw this.#notFound(id);
+  }
+
+  #fileOf(id: string): string {
+    return join(this.folder, fileNameOf(parseId(id, "session id")) + ending);
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return (await readdir(this.folder)).filter((name) => name.endsWith(ending) && !name.startsWith("."));
+    } catch (error) {
+      if (isMissing(error)) return []; // nothing was saved yet
+      throw error;
+    }
+  }
+
+  #notFound(sessionId: string, cause?: unknown): SessionError {
+    return new SessionError("snapshot_not_found", { sessionId, folder: this.folder }, { cause });
+  }
+}
+
+/**
+ * The snapshot in a file, whole and unaltered.
+ * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `store_unavailable` for one that is not there
+ */
+export async function loadSnapshot(file: string, limits: Limits): Promise<SessionSnapshot> {
+  const bytesMax = limits.snapshotBytesMax;
+  return await named(file, async () => {
+    await using handle = await open(file);
+    const { size } = await handle.stat();
+    // Looked at before it is read: there may not be memory for it.
+    if (size > bytesMax) throw new SessionError("snapshot_too_large", { source: file, bytes: size, bytesMax });
+    const { readSnapshot, textOf } = await import("../sessions/transfer/snapshot-reader.ts");
+    const text = textOf(await handle.readFile(), file);
+    readSnapshot(text, { source: file, limits });
+    return JSON.parse(text) as SessionSnapshot;
+  });
+}
+
+async function savedSnapshot(id: string, file: string): Promise<SavedSnapshot> {
+  const { size, mtime } = await stat(file);
+  return { id, file, bytes: size, savedAt: mtime };
+}
+
+/** The id that a snapshot begins with, so that no file has to be read whole for a list. */
+async function idIn(file: string): Promise<string | undefined> {
+  await using handle = await open(file);
+  const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(2048) });
+  const [, id] = beginning.exec(buffer.toString("utf8", 0, bytesRead)) ?? [];
+  return id === undefined ? undefined : (JSON.parse(id) as string);
+}
+
+const beginning =
+  // oxlint-disable-next-line no-control-regex -- control characters are what a JSON text may not hold
+  /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")/;
+
+function isMissing(error: unknown): boolean {
+  const codes = [error, (error as Error).cause].map((one) => (one as NodeJS.ErrnoException | undefined)?.code);
+  return codes.includes("ENOENT");
+}

@@ -1,0 +1,108 @@
+import { z } from "zod";
+import { problemType } from "../../protocol/problem.ts";
+import { problemAnswer } from "../../protocol/schemas.ts";
+import { deviceHeader } from "./authority.ts";
+import type { Answered, Route, RouteTable } from "./route.ts";
+
+type Json = Record<string, unknown>;
+
+/** The routes as an OpenAPI 3.1 document, made from the schemas that check the requests. */
+export function openapiOf(table: RouteTable, version: string): Json {
+  const components = new Map<string, unknown>();
+  const schema = (type: z.ZodType, io: "input" | "output"): Json => hoisted(z.toJSONSchema(type, { io }), components);
+  const paths: Record<string, Json> = {};
+  for (const route of table) {
+    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route, schema) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Perdure", version, description: "Durable sessions for AI agents and LLM chats." },
+    paths,
+    components: {
+      schemas: Object.fromEntries(components),
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer", description: 'made by "perdure keys create"' },
+        device: {
+          type: "apiKey",
+          in: "header",
+          name: deviceHeader,
+          description: "a UUID that the device keeps to itself",
+        },
+        cookie: {
+          type: "apiKey",
+          in: "cookie",
+          name: "__Host-perdure_device",
+          description: "given out by POST /v1/chat; without HTTPS, its name is perdure_device",
+        },
+      },
+    },
+  };
+}
+
+function operationOf(
+  { summary, scope, params, query, body, headers = [], answers }: Route<unknown, unknown, unknown>,
+  schema: (type: z.ZodType, io: "input" | "output") => Json,
+): Json {
+  const parameters = [
+    ...(params === undefined ? [] : parametersOf(schema(params, "input"), "path")),
+    ...(query === undefined ? [] : parametersOf(schema(query, "input"), "query")),
+    ...headers.map((name) => ({ name, in: "header", schema: { type: "string" } })),
+  ];
+  const security = { open: [], device: [{ device: [] }, { cookie: [] }], read: [{ key: [] }] };
+  const needed = scope === "open" || scope === "device" ? scope : "read";
+  const answered = Object.entries(answers).map(([status, answer]) => [status, responseOf(answer, schema)]);
+  return {
+    summary,
+    tags: [scope === "open" ? "operation" : scope === "device" ? "devices" : "sessions"],
+    ...(needed === "read" ? { description: `Needs a key with the right "${scope}".` } : {}),
+    security: security[needed],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { "application/json": { schema: schema(body, "input") } } } }),
+    responses: {
+      ...Object.fromEntries(answered),
+      default: {
+        description: "what went wrong",
+        content: { [problemType]: { schema: schema(problemAnswer, "output") } },
+      },
+    },
+  };
+}
+
+function parametersOf(schema: Json, place: "path" | "query"): Json[] {
+  const { properties = {}, required = [] } = schema as { properties?: Record<string, Json>; required?: string[] };
+  return Object.entries(properties).map(([name, type]) => ({
+    name,
+    in: place,
+    required: place === "path" || required.includes(name),
+    schema: type,
+  }));
+}
+
+function responseOf(
+  { description, schema: type, streams }: Answered,
+  schema: (type: z.ZodType, io: "output") => Json,
+): Json {
+  if (type === undefined && streams === undefined) return { description };
+  return {
+    description,
+    content: {
+      ...(type === undefined ? {} : { "application/json": { schema: schema(type, "output") } }),
+      ...(streams === undefined ? {} : { "text/event-stream": { schema: { type: "string" } } }),
+    },
+  };
+}
+
+/** Named parts go to the components of the document, and every schema refers to them there. */
+function hoisted({ $schema: _, $defs = {}, id: name, ...schema }: Json, components: Map<string, unknown>): Json {
+  const referring = (part: unknown): Json =>
+    JSON.parse(JSON.stringify(part).replaceAll('"#/$defs/', '"#/components/schemas/')) as Json;
+  for (const [definition, part] of Object.entries($defs as Record<string, Json>)) {
+    const { id: __, ...named } = part;
+    components.set(definition, referring(named));
+  }
+  if (typeof name !== "string") return referring(schema);
+  components.set(name, referring(schema));
+  return { $ref: `#/components/schemas/${name}` };
+}

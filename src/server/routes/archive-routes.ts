@@ -1,0 +1,117 @@
+/** Sessions that are forked, put away, and sessions that must not go. */
+import { z } from "zod";
+import { idInPath, receiptAnswer, sessionAnswer } from "../../protocol/schemas.ts";
+import { sessionReply } from "./reply.ts";
+import { addRoute, jsonAnswer } from "../http/route.ts";
+import { present } from "../http/defined.ts";
+import type { Shared } from "../http/server-context.ts";
+
+const answers = { 200: { description: "the session", schema: sessionAnswer } };
+
+export function addKeepingRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/fork",
+      summary: "A new session that goes on from a turn of this one",
+      scope: "write",
+      params: idInPath,
+      body: z.object({ at: z.number().optional(), as: z.string().optional() }),
+      answers: { 201: answers[200] },
+    },
+    async (c, { params, body: { at, as } }) => {
+      const fork = await c.get("sessions").fork(params.id, present({ at, as }));
+      return sessionReply(c, fork.info, 201);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/archive",
+      summary: "Put a session away, compressed; it is still listed, counted and read",
+      scope: "write",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.archive();
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/unarchive",
+      summary: "Bring an archived session back, as it was",
+      scope: "write",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.unarchive();
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/erase",
+      summary: "Erase a user; asked again, it goes on where it was, and gives the same receipt once it is done",
+      scope: "admin",
+      body: z.object({
+        user: z.string(),
+        store: z.string().max(1000).optional(),
+        forks: z
+          .enum(["keep", "erase"])
+          .optional()
+          .meta({ description: "what becomes of others' forks of the user's" }),
+      }),
+      answers: { 200: { description: "the receipt", schema: receiptAnswer } },
+    },
+    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await c.get("sessions").erase({ user, ...present(rest) })),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path: "/v1/sessions/{id}/hold",
+      summary: "Keep a session from being removed, cut or erased",
+      scope: "admin",
+      params: idInPath,
+      body: z.object({ reason: z.string() }),
+      answers,
+    },
+    async (c, { params, body }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.hold(body.reason);
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/sessions/{id}/hold",
+      summary: "Let a session go again",
+      scope: "admin",
+      params: idInPath,
+      answers,
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.unhold();
+      return sessionReply(c, session.info);
+    },
+  );
+}

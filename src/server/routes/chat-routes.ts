@@ -1,0 +1,223 @@
+/** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
+import { z } from "zod";
+import { SessionError } from "../../errors.ts";
+import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
+import {
+  agentName,
+  busyPolicy,
+  chatAnswer,
+  floorAnswer,
+  message,
+  sessionAnswer,
+  turnsAnswer,
+  turnsQuery,
+} from "../../protocol/schemas.ts";
+import { deviceOf, deviceOrNew } from "../http/authority.ts";
+import { answerReply, floorReply, given, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+import { turnsReply } from "./turns-page.ts";
+
+export function addChatRoutes(shared: Shared): void {
+  const { sessions, converse, outlive, stop, spending, openDevice, findDevice } = shared;
+  const found = async (c: RequestContext): Promise<Session | undefined> => {
+    const session = await findDevice(c, deviceOf(c, sessions));
+    c.set("session", session?.id);
+    return session;
+  };
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/chat",
+      summary: "Say something, and have the answer as JSON or as a stream",
+      scope: "device",
+      headers: ["Idempotency-Key", "Last-Event-ID"],
+      body: z.object({ message, agent: agentName.optional(), busy: busyPolicy.optional() }),
+      answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { body: { message: question, agent, busy } }) => {
+      guardSaidByUser(question);
+      if (agent !== undefined) guardOpenAgent(sessions, agent);
+      const device = deviceOrNew(c, sessions);
+      const session = await openDevice(c, device);
+      c.set("session", session.id);
+      const ask = async (): Promise<Answer> => {
+        spending.ask(device);
+        const answer = await converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+        void spending.follow(device, session, answer);
+        return answer;
+      };
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/stream",
+      summary: "Go on with a stream that was lost, from Last-Event-ID on",
+      scope: "device",
+      headers: ["Last-Event-ID"],
+      query: z.object({ lastEventId: z.string().max(40).optional() }),
+      answers: { 200: { description: "the rest of the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { query: { lastEventId } }) => {
+      const lost = c.req.header("last-event-id") ?? lastEventId;
+      if (lost === undefined)
+        throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is missing" });
+      const session = await found(c);
+      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      return resumeReply(c, session, lost, stop);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/session",
+      summary: "The device's session",
+      scope: "device",
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c) => {
+      const session = await found(c);
+      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/turns",
+      summary:
+        "What was said, oldest first: the last 20 turns, the last so many, or a range; at most 500 turns or 1 MiB",
+      scope: "device",
+      query: turnsQuery,
+      answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
+    },
+    async (c, { query }) => {
+      const session = await found(c);
+      return session === undefined ? jsonAnswer(c, { turns: [] }) : await turnsReply(c, session, query);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/chat/cancel",
+      summary: "Stop the running answer, at whichever instance it runs",
+      scope: "device",
+      answers: { 200: { description: "whether one ran", schema: z.object({ cancelled: z.boolean() }) } },
+    },
+    async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel()) ?? false }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/lock",
+      summary: "Who has the floor",
+      scope: "device",
+      answers: { 200: { description: "the agent", schema: floorAnswer }, 204: { description: "nobody" } },
+    },
+    async (c) => await floorReply(c, await found(c)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path: "/v1/chat/lock",
+      summary: "Hand the floor to an agent, for a time",
+      scope: "device",
+      body: deviceLockBody,
+      answers: { 200: { description: "the agent", schema: floorAnswer } },
+    },
+    async (c, { body }) => {
+      guardOpenAgent(sessions, body.agent);
+      const session = await openDevice(c, deviceOf(c, sessions));
+      c.set("session", session.id);
+      return await handOffReply(c, session, body);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/chat/lock",
+      summary: "Give the floor back",
+      scope: "device",
+      answers: { 204: { description: "nobody has the floor" } },
+    },
+    async (c) => {
+      await (await found(c))?.release();
+      return c.body(null, 204);
+    },
+  );
+}
+
+/**
+ * A device is not trusted: it says something to the agents, but gives them no instructions, puts no words into their mouths
+ * and makes up no results of their tools. What is no message at all, the library refuses.
+ * @throws SessionError `message_invalid`
+ */
+function guardSaidByUser(said: MessageInput): void {
+  const messages: readonly unknown[] = Array.isArray(said) ? said : [said];
+  if (messages.length === 0) throw new SessionError("message_invalid", { path: "message", reason: "is empty" });
+  for (const message of messages) {
+    const { role = "user", ...rest } = (typeof message === "object" && message !== null ? message : {}) as {
+      readonly role?: unknown;
+    };
+    const field = ["tool_calls", "tool_call_id", "function_call"].find((name) => name in rest);
+    if (field !== undefined) {
+      const reason = `has ${field}; a device neither calls tools nor answers for them`;
+      throw new SessionError("message_invalid", { path: "message", reason });
+    }
+    if (role === "user") continue;
+    const reason = `has the role ${JSON.stringify(role)?.slice(0, 40)}; a device speaks as "user"`;
+    throw new SessionError("message_invalid", { path: "message", reason });
+  }
+}
+
+/**
+ * A device may name the default agent and those that are open to devices. Any other is to it as one that does not exist.
+ * Where no agents are named at all there is nothing that a name opens.
+ * @throws SessionError `agent_unknown`
+ */
+function guardOpenAgent({ agents }: Sessions, agent: string): void {
+  if (agents === undefined) return;
+  const { openToDevices, default: isDefault = false } = agents.get(agent) ?? {};
+  if (openToDevices ?? isDefault) return;
+  throw new SessionError("agent_unknown", { agent });
+}
+
+const ttlSeconds = z
+  .number()
+  .min(0.001)
+  .max(3_153_600_000)
+  .optional()
+  .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" });
+
+interface LockBody {
+  agent: string;
+  ttlSeconds?: number | undefined;
+  note?: string | undefined;
+}
+
+export const lockBody: z.ZodType<LockBody> = z.object({
+  agent: agentName,
+  ttlSeconds,
+  note: z.string().optional().meta({ description: "what the agent should know" }),
+});
+
+/** Without a note, which the agent would read as an instruction. */
+const deviceLockBody: z.ZodType<Omit<LockBody, "note">> = z.strictObject({ agent: agentName, ttlSeconds });

@@ -1,0 +1,147 @@
+/** Devices that share a session: one asks for a code, another redeems it. */
+import { z } from "zod";
+import { parseLinkCode } from "../../domain/values/device.ts";
+import { hasCode } from "../../errors.ts";
+import { instant, sessionAnswer } from "../../protocol/schemas.ts";
+import { deviceOf, deviceOrNew } from "../http/authority.ts";
+import { present } from "../http/defined.ts";
+import type { Counted } from "../http/rate-limits.ts";
+import { addRoute, jsonAnswer } from "../http/route.ts";
+import { sessionReply } from "./reply.ts";
+import type { Shared } from "../http/server-context.ts";
+
+export function addDeviceRoutes(shared: Shared): void {
+  const { sessions, limits, findDevice } = shared;
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/devices/link-codes",
+      summary: "A code by which another device comes to share this one's session, good once and for ten minutes",
+      scope: "device",
+      answers: { 201: { description: "the code", schema: z.object({ code: z.string(), expiresAt: instant }) } },
+    },
+    async (c) => {
+      const device = deviceOf(c, sessions);
+      await findDevice(c, device);
+      const { code, expiresAt } = await sessions.devices.linkCode(device);
+      return jsonAnswer(c, { code, expiresAt: expiresAt.toISOString() }, 201);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/devices/link",
+      summary: "Redeem a code: this device shares the other one's session from here on",
+      scope: "device",
+      body: z.object({ code: z.string().max(40) }),
+      answers: { 200: { description: "the shared session", schema: sessionAnswer } },
+    },
+    async (c, { body: { code } }) => {
+      const device = deviceOrNew(c, sessions);
+      await findDevice(c, device);
+      const wrong = wrongCodeCounts(device, code);
+      // Counted before it is tried, or many at once would all be tried.
+      for (const [counted, sender] of wrong) limits.count(counted, sender);
+      const giveBack = (): void => {
+        for (const [counted, sender] of wrong) limits.giveBack(counted, sender);
+      };
+      try {
+        const session = await sessions.devices.link(device, code);
+        giveBack();
+        return sessionReply(c, session.info);
+      } catch (error) {
+        if (!hasCode(error, "link_code_invalid")) giveBack();
+        throw error;
+      }
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/devices/link",
+      summary:
+        "End the sharing: a linked device gets a fresh session; the device whose session it is keeps it for itself",
+      scope: "device",
+      answers: { 200: { description: "whether it was shared", schema: z.object({ unlinked: z.boolean() }) } },
+    },
+    async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(deviceOf(c, sessions)) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/devices/link",
+      summary: "The other devices that share this device's session by a code",
+      scope: "device",
+      query: z.object({ after: z.string().max(8192).optional() }),
+      answers: {
+        200: {
+          description: "a page of them, by names that are no device ids",
+          schema: z.object({
+            devices: z.array(z.object({ id: z.string(), linkedAt: instant })),
+            next: z.string().optional(),
+          }),
+        },
+      },
+    },
+    async (c, { query }) => {
+      const { devices, next } = await sessions.devices.sharing(deviceOf(c, sessions), present(query));
+      const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
+      return jsonAnswer(c, { devices: wire, ...present({ next }) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/devices/link/{device}",
+      summary: "End the sharing with one device, which gets a fresh session",
+      scope: "device",
+      params: z.object({ device: z.string().min(1).max(256) }),
+      answers: { 200: { description: "whether it shared the session", schema: z.object({ unlinked: z.boolean() }) } },
+    },
+    async (c, { params }) =>
+      jsonAnswer(c, { unlinked: await sessions.devices.endSharing(deviceOf(c, sessions), params.device) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/devices/claim",
+      summary: "A device speaks for a user from here on, as after a login, and its session becomes the user's",
+      scope: "write",
+      body: z.object({
+        device: z.string().meta({ description: "the device's id" }),
+        user: z.string(),
+        keep: z
+          .enum(["user", "device"])
+          .optional()
+          .meta({ description: "which session goes on where both have one; the other is kept as ended" }),
+      }),
+      answers: { 200: { description: "the user's session", schema: sessionAnswer } },
+    },
+    async (c, { body: { device, user, keep } }) => {
+      const session = await c.get("sessions").devices.claim(device, user, keep === undefined ? {} : { keep });
+      return sessionReply(c, session.info);
+    },
+  );
+}
+
+/** What a code counts as until it has proved right: its device's, its own, and one of all. */
+function wrongCodeCounts(device: string, code: string): readonly (readonly [Counted, string])[] {
+  const typed = parseLinkCode(code);
+  return [
+    ["wrongCodes", device],
+    ...(typed === null ? [] : ([["wrongTriesOfCode", typed.handle]] as const)),
+    ["allWrongCodes", "all"],
+  ];
+}

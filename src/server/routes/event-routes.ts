@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { eventKinds, type EventType } from "../../domain/record/event.ts";
+import { SessionError } from "../../errors.ts";
+import { agentName, instant } from "../../protocol/schemas.ts";
+import { wireTenantEvent } from "../../protocol/wire.ts";
+import { holdsKey } from "../http/authority.ts";
+import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
+import { eventStream, wantsStream } from "../streams/event-stream.ts";
+import { present } from "../http/defined.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+
+const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
+
+/** What happened in all sessions that a key opens. */
+export function addEventRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/events",
+      summary:
+        "What happened in the sessions beside their turns, by time: in pages, or as a stream, which goes on with what happens; Last-Event-ID goes on where one was lost",
+      scope: "read",
+      headers: ["Last-Event-ID"],
+      query: z.object({
+        type: z
+          .string()
+          .transform((text) => text.split(","))
+          .pipe(z.array(eventType))
+          .optional()
+          .meta({ description: "one type, or several with commas between" }),
+        category: z.enum(["lifecycle", "lease", "floor", "device"]).optional(),
+        severity: z.enum(["info", "warning", "error"]).optional().meta({ description: "this grave or graver" }),
+        session: z.string().max(4096).optional(),
+        agent: agentName.optional().meta({ description: "whom the session is for" }),
+        since: instant.optional(),
+        before: instant.optional(),
+        order: z.enum(["ascending", "descending"]).default("ascending"),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().max(8192).optional(),
+      }),
+      answers: {
+        200: {
+          description: "a page of them; in a stream the events following, event and error",
+          schema: z.object({
+            events: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
+            next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), seq: z.number(), reason: z.string() })).optional(),
+          }),
+          streams: true,
+        },
+      },
+    },
+    async (c, { query: { since, before, ...query } }) => {
+      if (wantsStream(c)) {
+        guardStreamable(c);
+        const { order: _, limit: __, after: ___, ...filter } = query;
+        const lost = c.req.header("last-event-id");
+        const from = lost === undefined ? since : parseFollowId(lost);
+        const walk = { ...present(filter), ...(from === undefined ? {} : { since: new Date(from) }) };
+        const sessions = c.get("sessions");
+        return eventStream(c, (signal) => followedEvents(sessions, { ...walk, signal }), {
+          stop: shared.stop,
+          admitted: async () => await holdsKey(c, shared.sessions),
+        });
+      }
+      const page = await c.get("sessions").events({
+        ...present(query),
+        ...(since === undefined ? {} : { since: new Date(since) }),
+        ...(before === undefined ? {} : { before: new Date(before) }),
+      });
+      return jsonAnswer(c, { ...page, events: page.events.map(wireTenantEvent) });
+    },
+  );
+}
+
+/** @throws SessionError `request_invalid` where something is asked for that only a page has */
+function guardStreamable(c: RequestContext): void {
+  const name = ["before", "order", "limit", "after"].find((one) => c.req.query(one) !== undefined);
+  if (name === undefined) return;
+  throw new SessionError("request_invalid", { path: `query.${name}`, reason: "is for pages; a stream has no end" });
+}

@@ -1,0 +1,164 @@
+/** Live sessions, for operators and programs that show a key: spoken to, looked at, started and ended. */
+import { z } from "zod";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { Host } from "../../host/index.ts";
+import { isStream } from "../../host/workers/inline-slot.ts";
+import { toJson } from "../../protocol/json.ts";
+import { anyJson, hostAnswer, idInPath } from "../../protocol/schemas.ts";
+import { wireHost } from "../../protocol/wire.ts";
+import { eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
+import { atItsHost } from "../forward/forward.ts";
+import { OwnerWatch } from "../forward/owner-watch.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+
+/** An answer in parts that is wanted whole may be so long, in JSON. */
+const partsBytesMax = 8 * 1024 * 1024;
+
+export function addHostRoutes(shared: Shared, host: Host): void {
+  const { deadlineMs } = shared;
+  const owners = new OwnerWatch(shared.sessions);
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/messages",
+      summary:
+        "Send a message to a session's runtime; the session is woken where it sleeps, whichever host it lives in",
+      scope: "write",
+      params: idInPath,
+      body: z.object({
+        message: anyJson.meta({ description: "what its runtime takes" }),
+        create: z.boolean().optional().meta({ description: "create the session where there is none" }),
+      }),
+      answers: {
+        200: {
+          description: "what its runtime answers: a value, or parts; parts also as a stream",
+          schema: z.object({ answer: anyJson.optional(), parts: z.array(anyJson).optional() }),
+          streams: true,
+        },
+      },
+    },
+    async (c, { params: { id }, body: { message, create } }) => {
+      if (message === undefined) {
+        throw new SessionError("request_invalid", { path: "body.message", reason: "is missing" });
+      }
+      return await atHostOf(c, { id, path: `/v1/sessions/${encodeURIComponent(id)}/messages` }, async () => {
+        if (create === true) await host.ensure(id);
+        return await reply(c, await host.send(id, message));
+      });
+    },
+  );
+
+  /**
+   * Do something with a session where it lives, here or in another host. This host has one tenant's sessions; those of
+   * another are to it as none.
+   * @throws SessionError `session_not_found`, `session_stopped` where this host is stopping
+   */
+  async function atHostOf(
+    c: RequestContext,
+    { id: sessionId, path }: { readonly id: string; readonly path: string },
+    answer: () => Promise<Response>,
+  ): Promise<Response> {
+    const { tenant } = c.get("sessions");
+    if (tenant !== host.tenant) throw new SessionError("session_not_found", { sessionId, tenant });
+    try {
+      return await atItsHost(c, { path, deadlineMs, owners }, answer);
+    } catch (cause) {
+      if (!hasCode(cause, "closed")) throw cause;
+      throw new SessionError("session_stopped", { sessionId, tenant, reason: "was stopped with its host" }, { cause });
+    }
+  }
+
+  async function reply(c: RequestContext, answer: unknown): Promise<Response> {
+    if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
+    if (wantsStream(c)) return eventStream(c, () => told(answer));
+    return jsonAnswer(c, { parts: await gathered(answer) });
+  }
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/host",
+      summary: "This host: what it has and has done, and its live sessions by id",
+      scope: "read",
+      query: z.object({
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().max(4096).optional(),
+      }),
+      answers: { 200: { description: "how it stands", schema: hostAnswer } },
+    },
+    async (c, { query: { limit, after } }) => {
+      // Its figures tell of the agents and sessions of its own tenant.
+      if (c.get("sessions").tenant !== host.tenant) {
+        throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
+      }
+      const found = host.page({ limit: limit + 1, ...(after === undefined ? {} : { after }) });
+      const page = found.slice(0, limit);
+      const next = found.length > limit ? page.at(-1)?.id : undefined;
+      return jsonAnswer(c, wireHost(host.metrics(), page, { memoryBytes: process.memoryUsage.rss(), next }));
+    },
+  );
+
+  const orders = {
+    start: { summary: "Wake a session, also one that is left alone as failed", give: (id: string) => host.start(id) },
+    stop: { summary: "Let a session finish what waits, and put it to sleep", give: (id: string) => host.stop(id) },
+    kill: {
+      summary: "End a session's life now; it sleeps then as it was last stored",
+      give: (id: string) => host.kill(id),
+    },
+  } as const;
+
+  for (const [order, { summary, give }] of Object.entries(orders)) {
+    addRoute(
+      shared,
+      {
+        method: "post",
+        path: `/v1/host/sessions/{id}/${order}`,
+        summary: `${summary}, whichever host it lives in`,
+        scope: "admin",
+        params: idInPath,
+        answers: { 204: { description: "it is done" } },
+      },
+      async (c, { params: { id } }) => {
+        return await atHostOf(c, { id, path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}` }, async () => {
+          if (host.get(id) === undefined) await guardElsewhere(c, id);
+          await give(id);
+          return c.body(null, 204);
+        });
+      },
+    );
+  }
+}
+
+/** @throws SessionError `session_not_found`; `not_owner` where the session lives in another host */
+async function guardElsewhere(c: RequestContext, sessionId: string): Promise<void> {
+  const sessions = c.get("sessions");
+  const holder = await (await sessions.get(sessionId)).holder();
+  if (holder === null || !holder.alive || holder.address === null) return;
+  const { instance: owner, address } = holder;
+  throw new SessionError("not_owner", { sessionId, tenant: sessions.tenant, owner, address });
+}
+
+async function* told(parts: AsyncIterable<unknown>): AsyncGenerator<StreamEvent> {
+  for await (const part of parts) yield { event: "part", data: { part: part ?? null } };
+  yield { event: "done", data: {} };
+}
+
+/** @throws SessionError `request_invalid` where they are too much for one answer */
+async function gathered(parts: AsyncIterable<unknown>): Promise<readonly unknown[]> {
+  const all: unknown[] = [];
+  let bytes = 0;
+  for await (const part of parts) {
+    all.push(part ?? null);
+    bytes += Buffer.byteLength(toJson(part ?? null));
+    if (bytes <= partsBytesMax) continue;
+    throw new SessionError("request_invalid", {
+      path: "header accept",
+      reason: `must take text/event-stream: the answer has more than ${partsBytesMax} bytes`,
+    });
+  }
+  return all;
+}

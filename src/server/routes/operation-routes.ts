@@ -1,0 +1,124 @@
+/** What operators and their machines ask of the server itself; open to anybody who reaches it. */
+import { z } from "zod";
+import { SessionError } from "../../errors.ts";
+import { docsPage, docsPolicy } from "../http/docs-page.ts";
+import { openapiOf } from "../http/openapi.ts";
+import { addRoute, jsonAnswer } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+import type { ServerMetrics } from "../metrics/metrics.ts";
+
+/** The store must answer within so long, or the server counts as not ready. */
+const readyMs = 2000;
+
+export function addOperationRoutes(
+  shared: Shared,
+  { metrics, version, openMetrics }: { metrics: ServerMetrics; version: string; openMetrics: boolean },
+): void {
+  const { sessions, table, stop } = shared;
+  // Made once, when they are first asked for: by then all routes are there.
+  let document: ReturnType<typeof openapiOf> | undefined;
+  let page: ReturnType<typeof docsPage> | undefined;
+  const openapi = (): NonNullable<typeof document> => (document ??= openapiOf(table, version));
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/healthz",
+      summary: "Whether the process lives",
+      scope: "open",
+      answers: { 200: { description: "it does", schema: z.object({ status: z.string() }) } },
+    },
+    async (c) => jsonAnswer(c, { status: "ok" }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/readyz",
+      summary: "Whether it can serve: the store answers, its schema is current, and the server is not stopping",
+      scope: "open",
+      answers: {
+        200: {
+          description: "it can; degraded where it serves without its store",
+          schema: z.object({
+            ready: z.boolean(),
+            store: z.string(),
+            degraded: z.boolean(),
+            waiting: z.number().meta({ description: "turns that the store has not got yet" }),
+          }),
+        },
+        503: { description: "it cannot" },
+      },
+    },
+    async (c) => {
+      const store = await storeState();
+      const { degraded, outbox } = await sessions.health();
+      const ready = (store === "up" || outbox !== null) && !stop.aborted;
+      const waiting = outbox?.waiting ?? 0;
+      return c.json(
+        { ready, store, degraded, waiting, ...(stop.aborted ? { stopping: true } : {}) },
+        ready ? 200 : 503,
+      );
+    },
+  );
+
+  async function storeState(): Promise<string> {
+    const tooLate = Promise.withResolvers<string>();
+    const timer = setTimeout(() => tooLate.resolve("down: no answer in time"), readyMs);
+    try {
+      return await Promise.race([sessions.list({ limit: 1 }).then(() => "up"), tooLate.promise]);
+    } catch (error) {
+      return `down: ${(error as { code?: string }).code ?? "unknown"}`;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/metrics",
+      summary: "Metrics in the exposition format of Prometheus",
+      scope: openMetrics ? "open" : "read",
+      answers: { 200: { description: "the metrics" } },
+    },
+    async (c) => {
+      // They tell of the server's own tenant.
+      if (!openMetrics && c.get("key").tenant !== sessions.tenant) {
+        const { right } = c.get("key");
+        throw new SessionError("key_forbidden", { right, needed: "read of the server's tenant" });
+      }
+      return c.body(await metrics.exposition(), 200, { "content-type": metrics.contentType });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/openapi.json",
+      summary: "This interface, as an OpenAPI document",
+      scope: "open",
+      answers: { 200: { description: "the document" } },
+    },
+    async (c) => c.json(openapi()),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/docs",
+      summary: "This interface, to read",
+      scope: "open",
+      answers: { 200: { description: "a page" } },
+    },
+    async (c) => {
+      c.header("content-security-policy", docsPolicy);
+      return c.html((page ??= docsPage(openapi())));
+    },
+  );
+}

@@ -1,0 +1,107 @@
+/** What several routes answer alike. */
+import type { Answer, ConsultOptions, Session, SessionInfo } from "../../index.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import { wireEtag, wireFloorFor, wireSessionFor } from "../../protocol/wire.ts";
+import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
+import { countStream, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
+import { jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+
+/**
+ * The key under which a repeated request is the same write. The header is percent-encoded, so that it holds any text.
+ * @throws SessionError `request_invalid` for what is no percent-encoded text: read as it is, it would be another's key
+ */
+export function idempotencyKey(c: RequestContext): { key?: string } {
+  const sent = c.req.header("idempotency-key");
+  if (sent === undefined) return {};
+  try {
+    return { key: decodeURIComponent(sent) };
+  } catch (cause) {
+    const reason = "is not percent-encoded; write a percent sign as %25";
+    throw new SessionError("request_invalid", { path: "header idempotency-key", reason }, { cause });
+  }
+}
+
+export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
+  c.set("session", info.id);
+  c.header("etag", wireEtag(info));
+  return jsonAnswer(c, wireSessionFor(c.get("audience"), info), status);
+}
+
+/** Who has the floor, or 204 where nobody has it. */
+export async function floorReply(c: RequestContext, session: Session | undefined): Promise<Response> {
+  const active = (await session?.activeAgent()) ?? null;
+  return active === null ? c.body(null, 204) : jsonAnswer(c, wireFloorFor(c.get("audience"), active));
+}
+
+/** What `PUT …/lock` takes. */
+export interface Lock {
+  readonly agent: string;
+  readonly ttlSeconds?: number | undefined;
+  readonly note?: string | undefined;
+}
+
+export async function handOffReply(c: RequestContext, session: Session, lock: Lock): Promise<Response> {
+  const { agent, ttlSeconds, note } = lock;
+  const active = await session.handOff(agent, {
+    ...(ttlSeconds === undefined ? {} : { ttl: Math.max(1, Math.round(ttlSeconds * 1000)) }),
+    ...(note === undefined ? {} : { note }),
+  });
+  return jsonAnswer(c, wireFloorFor(c.get("audience"), active));
+}
+
+/** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */
+export async function answerReply(
+  c: RequestContext,
+  session: Session,
+  { ask, outlive, stop }: Pick<Shared, "outlive" | "stop"> & { readonly ask: () => Promise<Answer> },
+): Promise<Response> {
+  const lost = c.req.header("last-event-id");
+  if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
+  // A stream that is one too many is refused before its question is asked.
+  const close = wantsStream(c) ? countStream(c) : undefined;
+  let answer: Answer;
+  try {
+    answer = await ask();
+  } catch (error) {
+    close?.();
+    // An earlier try with the same key is being answered: its answer is this one's.
+    if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
+    return await attachReply(c, session, error.details.turn, stop);
+  }
+  outlive(answer);
+  const audience = c.get("audience");
+  // Also while the server stops: a running answer comes to its end, and its hearer hears it.
+  if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
+  const turn = await answer.done;
+  c.header("etag", wireEtag(session.info));
+  return jsonAnswer(c, answerOf(session, turn, audience));
+}
+
+async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
+  const audience = c.get("audience");
+  const streams = c.get("streams");
+  if (wantsStream(c)) {
+    const attached = (signal: AbortSignal): AsyncIterable<StreamEvent> =>
+      attachedAnswer(session, turn, { audience, signal, streams });
+    return eventStream(c, attached, { stop });
+  }
+  const { signal } = new AbortController();
+  for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
+    if (event === "done") return jsonAnswer(c, data);
+  throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "its session came to an end" });
+}
+
+export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
+  const heard = parseAnswerId(lost);
+  const audience = c.get("audience");
+  const streams = c.get("streams");
+  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
+}
+
+/** Options of a question that were given. */
+export function given(options: {
+  readonly [Name in keyof ConsultOptions]?: ConsultOptions[Name] | undefined;
+}): ConsultOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,546 @@
+/** A tenant's sessions, for operators and programs that show a key. */
+import { z } from "zod";
+import { SessionError } from "../../errors.ts";
+import type { Metadata, Seen, Session } from "../../index.ts";
+import {
+  agentName,
+  budget,
+  busyPolicy,
+  chatAnswer,
+  count,
+  duration,
+  floorAnswer,
+  idInPath,
+  instant,
+  message,
+  metadata,
+  sessionAnswer,
+  turnAnswer,
+  turnsAnswer,
+  turnsQuery,
+} from "../../protocol/schemas.ts";
+import {
+  parseEtag,
+  parseNewsId,
+  wireEtag,
+  wireEvent,
+  wireNews,
+  wireSession,
+  wireTurn,
+  type Heard,
+} from "../../protocol/wire.ts";
+import { holdsKey } from "../http/authority.ts";
+import { lockBody } from "./chat-routes.ts";
+import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
+import { present } from "../http/defined.ts";
+import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+import { turnsReply } from "./turns-page.ts";
+
+const beginning = {
+  agent: agentName.optional(),
+  user: z.string().optional(),
+  metadata: metadata.optional(),
+  instructions: z.string().optional(),
+  ttl: duration.optional(),
+  maxAge: duration.optional(),
+  budget: budget.optional(),
+};
+
+export function addSessionRoutes(shared: Shared): void {
+  addLifeRoutes(shared);
+  addTurnRoutes(shared);
+  addFloorRoutes(shared);
+}
+
+function addLifeRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions",
+      summary: "Create a session",
+      scope: "write",
+      body: z.object({ id: z.string().optional(), ...beginning }),
+      answers: { 201: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { body }) => sessionReply(c, (await c.get("sessions").create(present(body))).info, 201),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path: "/v1/sessions/{id}",
+      summary: "The session with this id, created where there is none",
+      scope: "write",
+      params: idInPath,
+      body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "restart"]).optional() }),
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params, body }) => sessionReply(c, (await c.get("sessions").ensure(params.id, present(body))).info),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions",
+      summary: "Sessions, the most recently active first",
+      scope: "read",
+      query: z.object({
+        agent: agentName.optional(),
+        user: z.string().optional(),
+        state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
+        activeSince: instant.optional(),
+        activeBefore: instant.optional(),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().max(8192).optional(),
+      }),
+      answers: {
+        200: {
+          description: "a page of them",
+          schema: z.object({
+            sessions: z.array(sessionAnswer),
+            next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
+          }),
+        },
+      },
+    },
+    async (c, { query: { activeSince, activeBefore, ...query } }) => {
+      const page = await c.get("sessions").list({
+        ...present(query),
+        ...(activeSince === undefined ? {} : { activeSince: new Date(activeSince) }),
+        ...(activeBefore === undefined ? {} : { activeBefore: new Date(activeBefore) }),
+      });
+      return jsonAnswer(c, { ...page, sessions: page.sessions.map(wireSession) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}",
+      summary: "A session; its ETag is what If-Match takes",
+      scope: "read",
+      params: idInPath,
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params }) => sessionReply(c, (await c.get("sessions").get(params.id)).info),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "patch",
+      path: "/v1/sessions/{id}",
+      summary: "Change metadata, deadlines, user, instructions or budget",
+      scope: "write",
+      params: idInPath,
+      body: z.object({
+        metadata: metadata.optional(),
+        removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to take away" }),
+        user: z.string().nullable().optional(),
+        instructions: z.string().optional(),
+        ttl: duration.optional(),
+        maxAge: duration.nullable().optional(),
+        budget: budget.nullable().optional(),
+      }),
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params, body: { removeMetadata = [], metadata: merged, ...patch } }) => {
+      const session = await c.get("sessions").get(params.id);
+      const hasMetadata = merged !== undefined || removeMetadata.length > 0;
+      await session.update({
+        ...present(patch),
+        ...(hasMetadata ? { metadata: metadataPatch(merged, removeMetadata) } : {}),
+      });
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/end",
+      summary: "End a session for good; it stays readable",
+      scope: "write",
+      params: idInPath,
+      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "kept in its events" }) }),
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params, query }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.end(present(query));
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/touch",
+      summary: "A sign of life: moves the sliding deadline",
+      scope: "write",
+      params: idInPath,
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      await session.touch();
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: "/v1/sessions/{id}",
+      summary: "Remove a session with everything in it",
+      scope: "admin",
+      params: idInPath,
+      answers: { 204: { description: "it is gone" } },
+    },
+    async (c, { params }) => {
+      await c.get("sessions").remove(params.id);
+      return c.body(null, 204);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/instructions",
+      summary: "The startup context",
+      scope: "read",
+      params: idInPath,
+      answers: { 200: { description: "the text", schema: z.object({ instructions: z.string().nullable() }) } },
+    },
+    async (c, { params }) => {
+      const instructions = await (await c.get("sessions").get(params.id)).instructions();
+      return jsonAnswer(c, { instructions: instructions ?? null });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/stats",
+      summary: "Sessions, turns and tokens in numbers, by agent, user, model, day or hour",
+      scope: "read",
+      query: z.object({
+        by: z.enum(["agent", "user", "model", "day", "hour"]).optional(),
+        since: instant.optional(),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+      }),
+      answers: { 200: { description: "the sums", schema: z.looseObject({ at: instant }) } },
+    },
+    async (c, { query: { by, since, limit } }) => {
+      const query = { limit, ...present({ by, since: since === undefined ? undefined : new Date(since) }) };
+      return jsonAnswer(c, await c.get("sessions").stats(query));
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sweep",
+      summary:
+        "Mark what has expired, take back expired floors, archive and remove by the policies of retention, forget old events",
+      scope: "admin",
+      body: z.object({
+        rows: z.number().int().min(1).max(1_000_000).optional(),
+        time: duration.optional(),
+        retention: duration.optional(),
+        dryRun: z.boolean().optional(),
+        eventRetention: duration.optional(),
+      }),
+      answers: {
+        200: {
+          description: "what was done",
+          schema: z.object({
+            expired: z.number(),
+            floors: z.number(),
+            archived: z.number(),
+            removed: z.number(),
+            forgotten: z.number(),
+            looked: z.number(),
+            failed: z.number(),
+            failures: z.array(
+              z.object({
+                tenant: z.string(),
+                session: z.string(),
+                does: z.enum(["expire", "archive", "purge"]),
+                code: z.string(),
+                message: z.string(),
+              }),
+            ),
+            complete: z.boolean(),
+            planned: z
+              .array(
+                z.object({ tenant: z.string(), session: z.string(), does: z.enum(["expire", "archive", "purge"]) }),
+              )
+              .optional(),
+          }),
+        },
+      },
+    },
+    async (c, { body }) => jsonAnswer(c, await c.get("sessions").sweep(present(body))),
+  );
+}
+
+function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
+  // What is no object, the library refuses; spread, it would become one.
+  if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
+  return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
+}
+
+function isPlain(value: unknown): value is Metadata {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function addTurnRoutes(shared: Shared): void {
+  const { outlive, stop } = shared;
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/turns",
+      summary: "Turns, oldest first: the last 20, the last so many, or a range; at most 500 turns or 1 MiB",
+      scope: "read",
+      params: idInPath,
+      query: turnsQuery,
+      answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
+    },
+    async (c, { params, query }) => await turnsReply(c, await c.get("sessions").get(params.id), query),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/turns",
+      summary: "Append a finished turn; with If-Match, only onto what was seen",
+      scope: "write",
+      headers: ["Idempotency-Key", "If-Match"],
+      params: idInPath,
+      body: z.object({
+        input: message,
+        output: message.optional(),
+        agent: agentName.optional(),
+        model: z.string().optional(),
+        usage: z
+          .object({
+            inputTokens: z.number().nullish(),
+            outputTokens: z.number().nullish(),
+            totalTokens: z.number().nullish(),
+            estimated: z.literal(true).optional(),
+          })
+          .optional(),
+        durationMs: z.number().optional(),
+        requests: z.number().optional(),
+        status: z.enum(["done", "failed", "interrupted"]).optional(),
+      }),
+      answers: { 201: { description: "the turn", schema: turnAnswer } },
+    },
+    async (c, { params, body }) => {
+      const session = await c.get("sessions").get(params.id, ifMatch(c));
+      const turn = await session.append(present(body), idempotencyKey(c));
+      c.header("etag", wireEtag(session.info));
+      return jsonAnswer(c, wireTurn(turn), 201);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/truncate",
+      summary: "Forget the turns after a number",
+      scope: "write",
+      headers: ["If-Match"],
+      params: idInPath,
+      body: z.object({ after: z.number() }),
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params, body }) => {
+      const session = await c.get("sessions").get(params.id, ifMatch(c));
+      await session.truncate(body.after);
+      return sessionReply(c, session.info);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/consult",
+      summary: "Ask the model with the session's memory; the answer as JSON or as a stream",
+      scope: "write",
+      headers: ["Idempotency-Key", "Last-Event-ID", "If-Match"],
+      params: idInPath,
+      body: z.object({
+        message,
+        agent: agentName.optional(),
+        busy: busyPolicy.optional(),
+        model: z.string().max(256).optional(),
+        window: z.number().int().min(0).max(1000).optional(),
+      }),
+      answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { params, body: { message: question, ...options } }) => {
+      const session = await c.get("sessions").get(params.id, ifMatch(c));
+      const ask = () => session.consult(question, { ...given(options), ...idempotencyKey(c) });
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/cancel",
+      summary: "Stop the running answer, at whichever instance it runs",
+      scope: "write",
+      params: idInPath,
+      answers: { 200: { description: "whether one ran", schema: z.object({ cancelled: z.boolean() }) } },
+    },
+    async (c, { params }) => jsonAnswer(c, { cancelled: await (await c.get("sessions").get(params.id)).cancel() }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/watch",
+      summary: "What is committed to the session from here on, as a stream; Last-Event-ID goes on where one was lost",
+      scope: "read",
+      headers: ["Last-Event-ID"],
+      params: idInPath,
+      query: z.object({ after: count.optional(), afterChunk: count.optional() }),
+      answers: { 200: { description: "turns, pieces of answers, truncations", streams: true } },
+    },
+    async (c, { params, query: { after, afterChunk } }) => {
+      const session = await c.get("sessions").get(params.id);
+      const from = lastHeard(c) ?? {
+        ...(after === undefined ? {} : { after }),
+        ...(afterChunk === undefined ? {} : { afterChunk }),
+      };
+      return eventStream(c, (signal) => watched(session, from, signal), {
+        stop,
+        admitted: async () => await holdsKey(c, shared.sessions),
+      });
+    },
+  );
+}
+
+async function* watched(
+  session: Session,
+  from: Partial<Heard>,
+  signal: AbortSignal,
+): AsyncGenerator<StreamEvent, void, void> {
+  for await (const news of session.watch({ ...from, signal })) {
+    // All watches of a process are handed the same turns and pieces.
+    const shared = news.type === "turn" ? news.turn : news.type === "chunk" ? news.chunk : news;
+    yield { event: news.type, ...wireNews(news), shared };
+  }
+}
+
+function lastHeard(c: RequestContext): Heard | undefined {
+  const id = c.req.header("last-event-id");
+  if (id === undefined) return undefined;
+  const heard = parseNewsId(id);
+  if (heard !== null) return heard;
+  throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is no id of a stream of news" });
+}
+
+/** What its sender has seen of the session, where it says so. @throws SessionError `request_invalid` */
+function ifMatch(c: RequestContext): { seen?: Seen } {
+  const tag = c.req.header("if-match");
+  if (tag === undefined || tag.trim() === "*") return {};
+  const view = parseEtag(tag);
+  if (view !== null) return { seen: view.seen };
+  throw new SessionError("request_invalid", {
+    path: "header if-match",
+    reason: "is not an ETag that a session came with",
+  });
+}
+
+function addFloorRoutes(shared: Shared): void {
+  const path = "/v1/sessions/{id}/lock";
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path,
+      summary: "Who has the floor",
+      scope: "read",
+      params: idInPath,
+      answers: { 200: { description: "the agent", schema: floorAnswer }, 204: { description: "nobody" } },
+    },
+    async (c, { params }) => await floorReply(c, await c.get("sessions").get(params.id)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "put",
+      path,
+      summary: "Hand the floor to an agent, for a time",
+      scope: "write",
+      params: idInPath,
+      body: lockBody,
+      answers: { 200: { description: "the agent", schema: floorAnswer } },
+    },
+    async (c, { params, body }) => await handOffReply(c, await c.get("sessions").get(params.id), body),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path,
+      summary: "Give the floor back",
+      scope: "write",
+      params: idInPath,
+      answers: { 204: { description: "nobody has the floor" } },
+    },
+    async (c, { params }) => {
+      await (await c.get("sessions").get(params.id)).release();
+      return c.body(null, 204);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/events",
+      summary: "What happened beside the turns, oldest first",
+      scope: "read",
+      params: idInPath,
+      query: z.object({ last: count.default(100) }),
+      answers: {
+        200: {
+          description: "the last events",
+          schema: z.object({ events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })) }),
+        },
+      },
+    },
+    async (c, { params, query }) => {
+      const events = await (await c.get("sessions").get(params.id)).events(query);
+      return jsonAnswer(c, { events: events.map(wireEvent) });
+    },
+  );
+}

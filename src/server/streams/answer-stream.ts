@@ -1,0 +1,133 @@
+/**
+ * A streamed answer that whoever lost the connection can go on with, at any instance. The id of an event is the turn and how
+ * many characters of its text were sent up to there; the log tells the rest.
+ */
+import { saidIn } from "../../domain/turns/chunk.ts";
+import { SessionError } from "../../errors.ts";
+import type { Answer, Session, Turn } from "../../index.ts";
+import type { Audience } from "../../protocol/problem.ts";
+import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
+import type { StreamEvent } from "./event-stream.ts";
+import type { OpenStreams } from "../http/open-streams.ts";
+
+/** What of an answer somebody has heard. */
+export interface HeardAnswer {
+  readonly turn: number;
+  /** Characters of its text (UTF-16 code units). */
+  readonly length: number;
+}
+
+/** Who reads an answer that is spoken elsewhere, and until when. */
+export interface Reader {
+  readonly audience: Audience;
+  readonly signal: AbortSignal;
+  readonly streams: Pick<OpenStreams, "recover">;
+}
+
+/** @throws SessionError `request_invalid` for what is no id of an answer's event */
+export function parseAnswerId(id: string): HeardAnswer {
+  const match = /^(\d{1,15})-(\d{1,15})$/.exec(id);
+  if (match !== null) return { turn: Number(match[1]), length: Number(match[2]) };
+  throw new SessionError("request_invalid", {
+    path: "header last-event-id",
+    reason: "is no id of a stream of answers",
+  });
+}
+
+/** An answer from its beginning, as it is spoken. */
+export async function* spokenAnswer(
+  session: Session,
+  answer: Answer,
+  audience: Audience,
+): AsyncGenerator<StreamEvent, void, void> {
+  yield turnEvent(session, answer.seq);
+  let length = 0;
+  for await (const text of answer) {
+    length += text.length;
+    yield { event: "text", id: `${answer.seq}-${length}`, data: { text } };
+  }
+  const { id, data } = doneEvent(answerOf(session, await answer.done, audience), length);
+  yield { event: "done", id, data: { ...data, etag: wireEtag(session.info) } };
+}
+
+/** An answer that somebody else began, from its beginning. */
+export async function* attachedAnswer(
+  session: Session,
+  turn: number,
+  reader: Reader,
+): AsyncGenerator<StreamEvent, void, void> {
+  yield turnEvent(session, turn);
+  yield* resumedAnswer(session, { turn, length: 0 }, reader);
+}
+
+/** An answer from where somebody lost it, whoever speaks it, to its end. */
+export async function* resumedAnswer(
+  session: Session,
+  heard: HeardAnswer,
+  reader: Reader,
+): AsyncGenerator<StreamEvent, void, void> {
+  const { turn: head } = await session.refresh();
+  if (heard.turn < 1 || heard.turn > head) {
+    throw new SessionError("request_invalid", {
+      path: "header last-event-id",
+      reason: `tells of no turn of this session`,
+    });
+  }
+  // What a writer that is gone left open would never end.
+  const stop = reader.streams.recover(session);
+  try {
+    yield* followed(session, heard, reader);
+  } finally {
+    stop();
+  }
+}
+
+async function* followed(
+  session: Session,
+  { turn: seq, length: heardLength }: HeardAnswer,
+  { audience, signal }: Reader,
+): AsyncGenerator<StreamEvent, void, void> {
+  let length = 0;
+  for await (const news of session.watch({ after: seq - 1, signal })) {
+    if (news.type === "truncated") {
+      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, reason: "the turn was taken back" });
+    }
+    if (news.type === "chunk") {
+      if (news.turn !== seq) continue;
+      const text = saidIn(news.chunk);
+      const unheard = text.slice(Math.max(0, heardLength - length));
+      length += text.length;
+      if (unheard !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unheard } };
+    } else if (news.turn.seq === seq && news.turn.status !== "open") {
+      const sent = Math.max(length, heardLength);
+      const unheard = textOf(news.turn.output).slice(sent);
+      if (unheard !== "") yield { event: "text", id: `${seq}-${sent + unheard.length}`, data: { text: unheard } };
+      guardDone(session, news.turn);
+      yield doneEvent(answerOf(session, news.turn, audience), sent + unheard.length);
+      return;
+    }
+  }
+}
+
+/** @throws SessionError how the answer broke off */
+function guardDone(session: Session, turn: Turn): void {
+  if (turn.status === "done") return;
+  const ids = { sessionId: session.id, turn: turn.seq };
+  const reason = turn.error?.message ?? turn.status;
+  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
+  const code = (["model_refused", "tool_steps_exceeded"] as const).find((one) => one === turn.error?.code);
+  throw new SessionError(code ?? "model_failed", { ...ids, reason });
+}
+
+function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {
+  return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
+}
+
+/** What an answer comes to. */
+export function answerOf({ id: session, durable }: Session, turn: Turn, audience: Audience): WireAnswer {
+  return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
+}
+
+function doneEvent(answer: WireAnswer, length: number): { readonly event: string; id: string; data: WireAnswer } {
+  return { event: "done", id: `${answer.turn.seq}-${length}`, data: answer };
+}

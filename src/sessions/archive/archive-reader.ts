@@ -1,0 +1,74 @@
+/** Read the logs of an archived session, part by part. */
+import { isSame } from "../../domain/record/change.ts";
+import { decode } from "../../domain/values/codec.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import type { Archive, SessionRecord } from "../../domain/record/record.ts";
+import { SessionError } from "../../errors.ts";
+import type { LogRange, Store } from "../../store/store.ts";
+import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
+import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
+
+/** Entries of an archive, as {@link LogRange} says; undefined where it is not there any more. @throws SessionError `store_invalid` */
+export async function readArchive(
+  store: Pick<Store, "read" | "load">,
+  record: SessionRecord,
+  archive: Archive,
+  range: LogRange,
+): Promise<readonly Entry[] | undefined> {
+  const places = archive.parts.flatMap(({ ranges }, index) =>
+    ranges.some((one) => one.log === range.log && touches(one, range)) ? [index] : [],
+  );
+  const isDescending = "order" in range && range.order === "descending";
+  const found: Entry[] = [];
+  for (const index of isDescending ? places.toReversed() : places) {
+    if ("limit" in range && isFull(found, range)) break;
+    const sections = await readPart(store, record, archive, index);
+    if (sections === undefined) return undefined;
+    const entries = sections
+      .filter(({ log }) => log === range.log)
+      .flatMap((section) => section.entries.filter((entry) => isWanted(entry, range)));
+    // One by one: a part may hold more entries than a call takes arguments.
+    for (const entry of isDescending ? entries.toReversed() : entries) found.push(entry);
+  }
+  return "limit" in range ? withinBytes(found.slice(0, range.limit), entryBytes, range.bytesMax) : found;
+}
+
+function isFull(found: readonly Entry[], { limit, bytesMax }: { limit: number; bytesMax?: number }): boolean {
+  return found.length >= limit || withinBytes(found, entryBytes, bytesMax).length < found.length;
+}
+
+/** One part of an archive, by its place; undefined where it is not there any more. @throws SessionError `store_invalid` */
+export async function readPart(
+  store: Pick<Store, "read" | "load">,
+  record: SessionRecord,
+  archive: Archive,
+  index: number,
+): Promise<readonly ArchivedEntries[] | undefined> {
+  const seq = index + 1;
+  const range = { log: "archive", from: seq, to: seq, order: "ascending", limit: 1 } as const;
+  const [entry] = await store.read(record, range);
+  if (entry === undefined) return undefined;
+  const packed = packedIn(decode(entry.data));
+  const part = archive.parts[index];
+  const isReadable = packed !== undefined && part !== undefined && isKnown(packed);
+  const sections = isReadable ? await unpackPart(packed, part.sha256, archive.bytes) : undefined;
+  if (sections !== undefined) return sections;
+  // Put away anew since the record was read, or damaged: the newest record tells.
+  const {
+    sessions: [newest],
+  } = await store.load([{ key: record, tails: [] }]);
+  if (newest === undefined || !isSame(newest.record, record)) return undefined;
+  const reason =
+    packed === undefined || isKnown(packed)
+      ? `part ${seq} of its archive is not what was put away; restore it from a backup`
+      : `part ${seq} of its archive was put away by method ${packed.method}, which this version does not know; upgrade`;
+  throw new SessionError("store_invalid", { store: `of session ${record.id}`, reason });
+}
+
+function touches({ from, to }: { from: number; to: number }, range: LogRange): boolean {
+  return "keys" in range || (from <= range.to && to >= range.from);
+}
+
+function isWanted({ seq, key }: Entry, range: LogRange): boolean {
+  return "keys" in range ? key !== null && range.keys.includes(key) : seq >= range.from && seq <= range.to;
+}

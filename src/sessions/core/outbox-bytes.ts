@@ -1,0 +1,152 @@
+/** How much the outbox holds: every change counts, and one that would grow it beyond its limit is refused. */
+import type { Change, Transaction } from "../../domain/record/change.ts";
+import { encode } from "../../domain/values/codec.ts";
+import { keyText, type Entry, type LogName } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { SessionError } from "../../errors.ts";
+import type { Settled, Store } from "../../store/store.ts";
+
+/** What a record and an entry cost beside their text, near enough; so the limit of bytes bounds their number too. */
+const recordBytes = 2000;
+const entryBytes = 200;
+const pageSize = 100;
+
+/** The sizes of one log's entries, by seq from `first` on. */
+interface LogSizes {
+  first: number;
+  readonly sizes: number[];
+}
+
+interface Held {
+  record: number;
+  readonly logs: Map<LogName, LogSizes>;
+}
+
+export class OutboxBytes {
+  readonly #store: Store;
+  readonly #bytesMax: number;
+  readonly #held = new Map<string, Held>();
+  #total = 0;
+  /** Asked for by commits under way. */
+  #reserved = 0;
+  #counting: Promise<void> | undefined;
+
+  constructor(store: Store, bytesMax: number) {
+    this.#store = store;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Commit within the limit. @throws SessionError `outbox_full`, before anything is written */
+  async within(transaction: Transaction, commit: () => Promise<Settled>): Promise<Settled> {
+    await this.#countedAll();
+    const grows = transaction.reduce((sum, change) => sum + this.#growthOf(change), 0);
+    const reserves = Math.max(0, grows);
+    const bytes = this.#total + this.#reserved + grows;
+    if (reserves > 0 && bytes > this.#bytesMax && !transaction.every(isBookkeeping))
+      throw new SessionError("outbox_full", { bytes, bytesMax: this.#bytesMax });
+    this.#reserved += reserves;
+    try {
+      const outcome = await commit();
+      if (outcome.status === "ok") for (const change of transaction) this.#apply(change);
+      return outcome;
+    } finally {
+      this.#reserved -= reserves;
+    }
+  }
+
+  #growthOf({ key, record, splices }: Change): number {
+    const held = this.#held.get(keyText(key));
+    if (record === null) return held === undefined ? 0 : -sizeOfHeld(held);
+    let grows = sizeOfRecord(record) - (held?.record ?? 0);
+    for (const { log, from, entries } of splices) {
+      const before = held?.logs.get(log);
+      grows += sum(entries.map(sizeOfEntry)) - sum(before?.sizes.slice(Math.max(0, from - before.first)) ?? []);
+    }
+    return grows;
+  }
+
+  #apply(change: Change): void {
+    const { key, record, splices } = change;
+    this.#total += this.#growthOf(change);
+    const text = keyText(key);
+    if (record === null) {
+      this.#held.delete(text);
+      return;
+    }
+    const held = this.#held.get(text) ?? { record: 0, logs: new Map<LogName, LogSizes>() };
+    this.#held.set(text, held);
+    held.record = sizeOfRecord(record);
+    for (const { log, from, entries } of splices) hold(held, { log, from, entries });
+  }
+
+  /** A file may hold what an earlier process could not send. */
+  async #countedAll(): Promise<void> {
+    this.#counting ??= this.#countAll();
+    try {
+      await this.#counting;
+    } catch (error) {
+      this.#counting = undefined;
+      throw error;
+    }
+  }
+
+  async #countAll(): Promise<void> {
+    this.#held.clear();
+    this.#total = 0;
+    const query = { order: "key", now: 0, limit: pageSize } as const;
+    for (let after: { after?: string } = {}; ;) {
+      const { records, next } = await this.#store.find({ ...query, ...after });
+      for (const record of records) await this.#count(record);
+      if (next === undefined) return;
+      after = { after: next };
+    }
+  }
+
+  async #count(record: SessionRecord): Promise<void> {
+    const held: Held = { record: sizeOfRecord(record), logs: new Map() };
+    for (const [log, to] of Object.entries(record.heads)) {
+      for (let from = 1; from <= to;) {
+        const range = { log, from, to, order: "ascending", limit: pageSize } as const;
+        const entries = await this.#store.read(record, range);
+        const [first, last] = [entries[0], entries.at(-1)];
+        if (first === undefined || last === undefined) break;
+        hold(held, { log, from: first.seq, entries });
+        from = last.seq + 1;
+      }
+    }
+    this.#held.set(keyText(record), held);
+    this.#total += sizeOfHeld(held);
+  }
+}
+
+/** What the outbox writes down of its own sending must not fail because it is full: sending is what empties it. */
+function isBookkeeping({ splices }: Change): boolean {
+  return splices.length > 0 && splices.every(({ log }) => log === "told");
+}
+
+function hold(held: Held, { log, from, entries }: { log: LogName; from: number; entries: readonly Entry[] }): void {
+  const sizes = held.logs.get(log) ?? { first: from, sizes: [] };
+  held.logs.set(log, sizes);
+  if ((entries[0]?.seq ?? from) < from) {
+    sizes.sizes.unshift(...entries.map(sizeOfEntry));
+    sizes.first -= entries.length;
+    return;
+  }
+  sizes.sizes.splice(Math.max(0, from - sizes.first), Number.POSITIVE_INFINITY, ...entries.map(sizeOfEntry));
+}
+
+function sizeOfHeld({ record, logs }: Held): number {
+  return record + sum([...logs.values()].map(({ sizes }) => sum(sizes)));
+}
+
+function sizeOfRecord({ metadata }: SessionRecord): number {
+  return recordBytes + 2 * encode(metadata).length;
+}
+
+function sizeOfEntry({ data }: Entry): number {
+  return entryBytes + 2 * data.length;
+}
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
+}

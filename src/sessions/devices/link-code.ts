@@ -1,0 +1,139 @@
+/**
+ * One-time codes by which a device lets another share its session. A code has a handle, by which it is found, and a secret,
+ * of which the store has a keyed hash. It *stands* for ten minutes until it is redeemed, replaced by the device's next one,
+ * or dead after five wrong tries; from then on it is gone, and nobody is told which of these it was.
+ */
+import { tellLinked } from "../../domain/record/device-claim.ts";
+import { headOf, type Change } from "../../domain/record/change.ts";
+import { codeLetters, parseLinkCode } from "../../domain/values/device.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { isInnerScope } from "../../domain/values/internal-scope.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
+import { deviceMarks } from "./device-traces.ts";
+import { isSame, keyedHash, keyedName } from "../core/keyed-hash.ts";
+import { ownSession, waysOf, type Way } from "./device-route.ts";
+import { innerChange, liveMetadata } from "../core/internal-record.ts";
+
+/** A code as it is shown to somebody who types it into another device. */
+export interface LinkCode {
+  /** Eight letters and digits with a hyphen in the middle, such as `7KQM-2XRT`; case and hyphen do not matter. */
+  readonly code: string;
+  readonly expiresAt: Date;
+}
+
+const ttlMs = 10 * 60_000;
+const triesMax = 5;
+/** Handles a device may have its code under, where others' codes stand in the way. */
+const handlesMax = 16;
+const attemptsMax = 100;
+
+/** What a code's record holds. */
+type Content = { readonly device: string; readonly secret: string; readonly tries: number };
+
+/** A fresh code of the device, in the place of its last one. */
+export async function makeLinkCode(core: Core, tenant: string, device: string): Promise<LinkCode> {
+  const secret = codeLetters(core.options.clock.random(16));
+  for (let attempt = 1, index = 0; attempt <= attemptsMax && index < handlesMax; attempt++) {
+    // The same handles for the same device, so that no device has many codes.
+    const handle = codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`));
+    const key = codeKey(core, tenant, handle);
+    const found = (await core.find(key))?.record;
+    const content = contentOf(core, found);
+    if (content !== undefined && content.device !== device) {
+      index++;
+      continue;
+    }
+    const made: Content = { device, secret: secretHash(core, tenant, handle, secret).toString("hex"), tries: 0 };
+    const change = innerChange(core, key, found, { metadata: made, ttlMs });
+    const { status } = await core.commit([change]);
+    if (status === "ok")
+      return { code: `${handle}-${secret}`, expiresAt: new Date(change.record?.expiresAt ?? Number.NaN) };
+  }
+  throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
+}
+
+/** From here on the device shares the session of the one that asked for the code. @throws SessionError `link_code_invalid` */
+export async function redeemLinkCode(core: Core, tenant: string, device: string, code: string): Promise<void> {
+  const invalid = new SessionError("link_code_invalid", { tenant });
+  const typed = parseLinkCode(code);
+  if (typed === null) throw invalid;
+  const key = codeKey(core, tenant, typed.handle);
+  const offered = secretHash(core, tenant, typed.handle, typed.secret);
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const found = (await core.find(key))?.record;
+    const content = contentOf(core, found);
+    if (found === undefined || content === undefined || content.device === device) throw invalid;
+    if (!isSame(Buffer.from(content.secret, "hex"), offered)) {
+      const miss = missed(core, key, found, content);
+      if ((await core.commit([miss])).status === "ok") throw invalid;
+      continue;
+    }
+    const [theirs, ours] = await waysOf(core, tenant, [content.device, device]);
+    if (theirs === undefined || ours === undefined) throw new Error("each name has a way");
+    const user = theirs.user === null ? {} : { user: theirs.user };
+    const marks = await deviceMarks(core, tenant, ours, user);
+    const changes = [removeSession(found), ...linked(core, tenant, theirs, ours), ...marks];
+    if ((await core.commit(changes)).status === "ok") return;
+  }
+  throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
+}
+
+/** The records of the codes of these devices. */
+export async function linkCodesOf(
+  core: Core,
+  tenant: string,
+  devices: readonly string[],
+): Promise<readonly SessionRecord[]> {
+  const codes: SessionRecord[] = [];
+  for (const device of devices) {
+    const handles = Array.from({ length: handlesMax }, (_, index) =>
+      codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`)),
+    );
+    const found = await core.findAll([...new Set(handles)].map((handle) => codeKey(core, tenant, handle)));
+    codes.push(
+      ...found.filter((record) => record !== undefined).filter(({ metadata }) => metadata["device"] === device),
+    );
+  }
+  return codes;
+}
+
+/** One try less. */
+function missed(core: Core, key: SessionKey, found: SessionRecord, content: Content): Change {
+  const tries = content.tries + 1;
+  if (tries >= triesMax) return removeSession(found);
+  const leftMs = Math.max(1, found.expiresAt - core.now());
+  return innerChange(core, key, found, { metadata: { ...content, tries }, ttlMs: leftMs });
+}
+
+/** The second device joins the first one's user, or shares its session where it has no user. */
+function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Change[] {
+  const session = ownSession(core, theirs);
+  const since = session === undefined ? {} : { born: session.createdAt, from: headOf(session, "turns") + 1 };
+  const pointer: Pointer =
+    theirs.user === null ? { kind: "linked", session: theirs.session, ...since } : { kind: "user", user: theirs.user };
+  return [
+    pointerChange(core, innerKey(tenant, ours.name), ours.found, pointer),
+    ...(session === undefined ? [] : [tellLinked(session, core.context())]),
+  ];
+}
+
+function codeKey(core: Core, tenant: string, handle: string): SessionKey {
+  return innerKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
+}
+
+/** True for the record of a code: good once and for minutes, it is of use in its own store only. */
+export function isLinkCode({ tenant, id }: SessionKey): boolean {
+  return isInnerScope(tenant) && id.startsWith("code_");
+}
+
+function secretHash(core: Core, tenant: string, handle: string, secret: string): Buffer {
+  return keyedHash(core, tenant, "code-secret", `${handle} ${secret}`);
+}
+
+function contentOf(core: Core, found: SessionRecord | undefined): Content | undefined {
+  return liveMetadata(core, found) as Content | undefined;
+}

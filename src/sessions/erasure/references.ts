@@ -1,0 +1,43 @@
+/** How much there is of a user. */
+import { isDeviceName } from "../core/keyed-names.ts";
+import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
+import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
+
+/** What there is of a user. */
+export interface Traces {
+  /** Sessions in any state, archives included, and forks of them that are nobody's. */
+  readonly sessions: number;
+  /** Those of them that are under hold. */
+  readonly held: number;
+  /** Devices that speak for the user. */
+  readonly devices: number;
+  /** Records that lead from the user to their session, and to others' that hold something the user said. */
+  readonly ways: number;
+  /** Sessions that wait on this machine for the store to be told of them. */
+  readonly outbox: number;
+  /** Sessions of others that hold something the user said, because they were forked from the user's. */
+  readonly sharedForks: SharedForks;
+}
+
+export async function tracesOf(subject: Subject): Promise<Traces> {
+  const traces = { sessions: 0, held: 0, devices: 0, ways: 0, outbox: 0, sharedForks: noSharedForks };
+  for await (const page of sessionPages(subject)) {
+    traces.sessions += page.length;
+    traces.held += page.filter(({ hold }) => hold !== null).length;
+  }
+  for await (const { pointers, guests } of devicePages(subject)) {
+    const devices = pointers.filter(({ id }) => isDeviceName(id)).length;
+    traces.devices += devices;
+    traces.ways += pointers.length - devices;
+    traces.sessions += guests.length;
+    traces.held += guests.filter(({ hold }) => hold !== null).length;
+    traces.outbox += (await waitingOf(subject, pointers)).length;
+  }
+  for await (const page of waitingPages(subject)) traces.outbox += page.length;
+  for await (const { isPlain } of marksOf(subject)) if (isPlain) traces.ways++;
+  for await (const { record, isTheirs } of holdingsOf(subject)) {
+    if (isTheirs && record.hold === null) traces.sessions++;
+    else traces.sharedForks = withFork(traces.sharedForks, record);
+  }
+  return traces;
+}

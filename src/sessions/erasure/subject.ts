@@ -1,0 +1,59 @@
+/** Whom an erasure is about, and where that user is found: sessions, devices that speak for them, what waits for the store. */
+import type { SessionKey } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { innerScope } from "../../domain/values/internal-scope.ts";
+import type { Core } from "../core/core.ts";
+import { innerKey } from "../devices/device-pointer.ts";
+import { userName } from "../core/keyed-names.ts";
+import { recordPages } from "../core/record-pages.ts";
+import { guestSessions } from "../devices/guest-sessions.ts";
+import { isMarked } from "../core/fork-references.ts";
+
+/** A user of a tenant, in a store and in what stands in for it. */
+export interface Subject {
+  readonly core: Core;
+  readonly fallback: Core | undefined;
+  readonly tenant: string;
+  readonly user: string;
+}
+
+/** The user's sessions, page by page; more may be removed on the way. */
+export async function* sessionPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  yield* recordPages(core, tenant, user);
+}
+
+/** The user's sessions that wait for the store. */
+export async function* waitingPages({ fallback, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  if (fallback !== undefined) yield* recordPages(fallback, tenant, user);
+}
+
+/**
+ * What leads from devices to the user, the user's own way included, and the sessions that the devices had as guests, where they
+ * name no user since and no mark leads to them.
+ */
+export async function* devicePages({ core, tenant, user }: Subject): AsyncGenerator<{
+  readonly pointers: readonly SessionRecord[];
+  readonly guests: readonly SessionRecord[];
+}> {
+  for await (const pointers of recordPages(core, innerScope(tenant, "devices"), user)) {
+    const guests: SessionRecord[] = [];
+    for (const { id } of pointers) {
+      for await (const record of guestSessions(core, tenant, id)) {
+        if (!(await isMarked(core, record))) guests.push(record);
+      }
+    }
+    yield { pointers, guests };
+  }
+  const own = (await core.find(innerKey(tenant, userName(core, tenant, user))))?.record;
+  if (own !== undefined) yield { pointers: [own], guests: [] };
+}
+
+/** What these devices said while the store was away: then nobody knows whom they speak for. */
+export async function waitingOf(
+  { fallback, tenant }: Subject,
+  pointers: readonly SessionRecord[],
+): Promise<readonly SessionRecord[]> {
+  if (fallback === undefined) return [];
+  const found = await fallback.findAll(pointers.map(({ id }): SessionKey => ({ tenant, id })));
+  return found.filter((record) => record !== undefined);
+}

@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
+import { place, said } from "../../../test/support/store-away.ts";
+import { Sessions } from "../sessions.ts";
+
+test("a key that the store knows with other content is parked and told in health, and the turns around it are not held up", async () => {
+  await using here = place();
+  await (await here.sessions.ensure("s")).append({ input: "before" }, { key: "k" });
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await stateless.append({ input: "1" });
+  await stateless.append({ input: "other" }, { key: "k" });
+  await stateless.append({ input: "2" });
+  await here.back();
+  assert.deepEqual(await said(await here.sessions.ensure("s")), ["before", "1", "2"]);
+  const { outbox, degraded } = await here.sessions.health();
+  assert.deepEqual(outbox?.parked, [{ session: "s", tenant: "default", turn: 2, code: "key_reused" }]);
+  assert.deepEqual([outbox?.waiting, degraded], [1, true], "what is parked is not in the store");
+});
+
+test("a session cannot be ended without the store, and what was said in it is told", async () => {
+  await using here = place();
+  await (await here.sessions.ensure("s")).append({ input: "1" });
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await stateless.append({ input: "2" });
+  await assert.rejects(stateless.end(), { code: "store_unavailable" });
+  assert.equal((await here.sessions.health()).outbox?.waiting, 1);
+  await here.back();
+  await here.sessions.ensure("s").catch(() => undefined);
+  assert.deepEqual(await said(await here.witness.get("s")), ["1", "2"]);
+});
+
+test("turns cannot be taken back without the store, so none said afterwards is hidden", async () => {
+  await using here = place();
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  for (const input of ["1", "2", "3"]) await stateless.append({ input });
+  await here.back();
+  await here.sessions.ensure("s");
+  await assert.rejects(stateless.truncate(1), { code: "store_unavailable" });
+  await stateless.append({ input: "4" });
+  assert.deepEqual(await said(await here.sessions.ensure("s")), ["1", "2", "3", "4"]);
+});
+
+test("metadata cannot be changed without the store", async () => {
+  await using here = place();
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await assert.rejects(stateless.update({ metadata: { a: 1 } }), { code: "store_unavailable" });
+});
+
+test("a linked device's session is told what was said in the dark before what is said next", async () => {
+  await using here = place();
+  const [first, second] = [randomUUID(), randomUUID()];
+  await (await here.sessions.device(first)).append({ input: "1" });
+  const { code } = await here.sessions.devices.linkCode(first);
+  await here.sessions.devices.link(second, code);
+  here.state.away = true;
+  await (await here.sessions.device(second)).append({ input: "2" });
+  await here.back();
+  await (await here.sessions.device(second)).append({ input: "3" });
+  assert.deepEqual(await said(await here.witness.device(first)), ["1", "2", "3"]);
+});
+
+test("what was told is not told again by a successor, also where the device has another session by then", async () => {
+  await using here = place();
+  const [first, second] = [randomUUID(), randomUUID()];
+  await (await here.witness.device(first)).append({ input: "first" });
+  here.state.away = true;
+  await (await here.sessions.device(second)).append({ input: "second" });
+  await here.back();
+  await here.sessions.device(second);
+  assert.deepEqual(await said(await here.witness.device(second)), ["second"]);
+  const { code } = await here.witness.devices.linkCode(first);
+  await here.witness.devices.link(second, code);
+  const successor = Sessions.on(
+    here.store,
+    { clock: here.clock, sweep: false, secret: "a secret for tests only" },
+    here.outbox,
+  );
+  await successor.device(second);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.deepEqual(await said(await here.witness.device(first)), ["first"]);
+});
+
+test("a floor that was told is not told again by a successor over a newer one", async () => {
+  await using here = place();
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await stateless.handOff("scheduling");
+  await here.back();
+  await here.sessions.ensure("s");
+  await (await here.witness.get("s")).handOff("billing");
+  const successor = Sessions.on(here.store, { clock: here.clock, sweep: false }, here.outbox);
+  const session = await successor.ensure("s");
+  assert.equal((await session.activeAgent())?.agent, "billing");
+});
+
+test("closing a second time does nothing", async () => {
+  await using here = place();
+  await here.sessions.ensure("s");
+  await here.sessions.close();
+  await here.sessions.close();
+});
+
+test("an answer that still runs when the sessions are closed is sealed and told", async () => {
+  await using here = place();
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  await stateless.begin("a question");
+  await here.back();
+  await here.sessions.close();
+  assert.deepEqual(await said(await here.witness.get("s")), ["a question"]);
+});
+
+test("nothing is created under a name that only the store could tell is free", async () => {
+  await using here = place();
+  await (await here.witness.create({ id: "s", user: "alice" })).append({ input: "hers" });
+  here.state.away = true;
+  await assert.rejects(here.sessions.create({ id: "s", user: "bob" }), { code: "store_unavailable" });
+  assert.equal((await here.sessions.create()).durable, false, "one of its own making is nobody's");
+});
+
+test("a store that is read-only for a while parks nothing", async () => {
+  await using here = place();
+  await here.sessions.ensure("s");
+  here.state.away = true;
+  await (await here.sessions.ensure("s")).append({ input: "1" });
+  await here.back();
+  here.state.readOnly = true;
+  await here.sessions.ensure("s").catch(() => undefined);
+  here.state.readOnly = false;
+  await here.sessions.ensure("s");
+  assert.deepEqual((await here.sessions.health()).outbox?.parked, []);
+  assert.deepEqual(await said(await here.witness.get("s")), ["1"]);
+});
+
+test("a session that fails with an error nobody expects holds up none of the others, and is named in health", async () => {
+  await using here = place();
+  here.state.away = true;
+  for (const id of ["a", "bad", "c"]) await (await here.sessions.ensure(id)).append({ input: id });
+  const read = here.outbox.read.bind(here.outbox);
+  let isBroken = true;
+  here.outbox.read = async (key, range) => {
+    if (isBroken && key.id === "bad" && range.log === "turns") throw new TypeError("nobody expected this");
+    return await read(key, range);
+  };
+  await here.back();
+  // It fails before the one behind it is sent: what waits says when the pass is over.
+  const outbox = async (): Promise<unknown> => {
+    const { waiting, failing } = (await here.sessions.health()).outbox ?? {};
+    return { waiting, failing };
+  };
+  const failing = [{ session: "bad", tenant: "default", code: "internal" }];
+  while (!isDeepStrictEqual(await outbox(), { waiting: 1, failing })) {
+    await here.clock.advance(1500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const id of ["a", "c"]) assert.deepEqual(await said(await here.witness.get(id)), [id]);
+  isBroken = false;
+  while (!isDeepStrictEqual(await outbox(), { waiting: 0, failing: [] })) {
+    await here.clock.advance(1500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(await said(await here.witness.get("bad")), ["bad"]);
+});

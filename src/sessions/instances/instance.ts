@@ -1,0 +1,132 @@
+import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import type { Instance, Lease } from "../../domain/record/record.ts";
+import { sortableId } from "../../domain/values/ids.ts";
+import { leaseRuns } from "../../domain/turns/leases.ts";
+import type { Clock } from "../../clock.ts";
+import type { Store } from "../../store/store.ts";
+import { isLive } from "./liveness.ts";
+import { ownIdentity, type ProcessIdentity } from "./process-identity.ts";
+
+/**
+ * This process among those that share the store: one heartbeat for all its leases, from the first lease on. It also
+ * judges whether the instance behind a lease still lives.
+ */
+export class InstanceKeeper {
+  readonly id: string;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #staleAfterMs: number;
+  #self: Omit<Instance, "seenAt">;
+  #beatAt = Number.NEGATIVE_INFINITY;
+  #beating: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #lapses = 0;
+  /** Called when it is heard of again after it had been late. */
+  readonly onLapse: Set<() => void> = new Set();
+  /** How many in this process use a lease or are about to take it, by session and fence. */
+  readonly #uses = new Map<string, number>();
+
+  constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#staleAfterMs = staleAfterMs;
+    this.id = `i_${sortableId(clock.now(), clock.random(16))}`;
+    this.#self = { id: this.id, address: null, staleAfterMs, ...ownIdentity() };
+  }
+
+  /**
+   * Where other hosts send whom they are asked about and this one has; from the next heartbeat on. A worker says whose it
+   * is: it lives and dies with the process of its host, and is no host of its own.
+   */
+  async announce(address: string, process: ProcessIdentity = ownIdentity()): Promise<void> {
+    this.#self = { ...this.#self, ...process, address };
+    this.#beatAt = Number.NEGATIVE_INFINITY;
+    await this.ensureAlive();
+  }
+
+  /** Be known as alive, before a lease is taken. */
+  async ensureAlive(): Promise<void> {
+    // One that has left must not be known again, nor keep a timer.
+    if (this.#closed || this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
+    this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
+    await this.#beat();
+  }
+
+  /** Its last heartbeat is so old that others may take its leases for abandoned. */
+  get isLate(): boolean {
+    return this.#clock.now() - this.#beatAt > this.#staleAfterMs;
+  }
+
+  /** How often it has been late. */
+  get lapses(): number {
+    return this.#lapses;
+  }
+
+  #beat(): Promise<void> {
+    this.#beating ??= this.#store
+      .heartbeat(this.#self)
+      .then(() => {
+        const lapsed = this.isLate && this.#beatAt !== Number.NEGATIVE_INFINITY;
+        this.#beatAt = this.#clock.now();
+        if (!lapsed) return;
+        this.#lapses++;
+        for (const tell of this.onLapse) tell();
+      })
+      .finally(() => {
+        this.#beating = undefined;
+      });
+    return this.#beating;
+  }
+
+  async #beatQuietly(): Promise<void> {
+    try {
+      if (!this.#closed) await this.#beat();
+    } catch {
+      // The next beat tries again; should none get through, the leases are lost, and the fence says so at the next write.
+    }
+  }
+
+  /** A lease is about to be taken: from here on it is no stray one. */
+  use(key: SessionKey, fence: number): void {
+    const text = leaseText(key, fence);
+    this.#uses.set(text, (this.#uses.get(text) ?? 0) + 1);
+  }
+
+  /** Nobody here uses a lease any more, whether it was given back, lost, or never granted. */
+  disuse(key: SessionKey, fence: number): void {
+    const text = leaseText(key, fence);
+    const uses = (this.#uses.get(text) ?? 0) - 1;
+    if (uses > 0) this.#uses.set(text, uses);
+    else this.#uses.delete(text);
+  }
+
+  /** How many leases this process uses or is about to take. */
+  get usesCount(): number {
+    return this.#uses.size;
+  }
+
+  /**
+   * Whether a lease still stands for somebody at work. Of its own leases an instance knows that: one that nobody here uses
+   * is a stray, of a commit whose answer was lost.
+   */
+  async isAlive(key: SessionKey, lease: Lease): Promise<boolean> {
+    const { now, instances } = await this.#store.instances([lease.instance]);
+    if (!leaseRuns(lease, now)) return false;
+    if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence));
+    const holder = instances[0];
+    return holder !== undefined && isLive(holder, { now, staleAfterMs: this.#staleAfterMs });
+  }
+
+  /** Say goodbye, so that nobody waits for a heartbeat to grow stale. */
+  async leave(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#beating?.catch(() => undefined);
+    if (this.#beatAt !== Number.NEGATIVE_INFINITY) await this.#store.heartbeat(this.#self, { leaving: true });
+  }
+}
+
+function leaseText(key: SessionKey, fence: number): string {
+  return `${keyText(key)} ${fence}`;
+}

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openMemory } from "../../store/memory.ts";
+import { Sessions } from "../sessions.ts";
+
+test("metadata stays what it was when it was given, whatever its owner does with the object afterwards", async () => {
+  await using sessions = Sessions.on(openMemory(), { sweep: false });
+  const given = { plan: "free", limits: { seats: 2 } };
+  const session = await sessions.create({ id: "s", metadata: given });
+  const patch = { tags: ["new"] };
+  await session.update({ metadata: patch });
+
+  given.plan = "gold";
+  given.limits.seats = 99;
+  patch.tags.push("forged");
+  await session.append({ input: "hello" });
+
+  const expected = { plan: "free", limits: { seats: 2 }, tags: ["new"] };
+  assert.deepEqual(session.info.metadata, expected);
+  assert.deepEqual((await sessions.get("s")).info.metadata, expected);
+});

@@ -1,0 +1,238 @@
+import { systemClock, type Clock } from "../../clock.ts";
+import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseId, parseNewId } from "../../domain/values/ids.ts";
+import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
+import type { Policy } from "../../domain/record/retention.ts";
+import { show } from "../../domain/values/format-value.ts";
+import type { SettledState } from "../../domain/record/states.ts";
+import { SessionError } from "../../errors.ts";
+import type { Model } from "./model.ts";
+
+/** A named role that sessions are opened for. */
+export interface Agent {
+  /** The startup context, given to the model ahead of every window. */
+  readonly instructions?: string;
+  /** The name of its model, as the provider knows it. */
+  readonly model?: string;
+  /** What it is for, for who chooses among agents. */
+  readonly description?: string;
+  /** Words of a message that speak for it. */
+  readonly keywords?: readonly string[];
+  /** It answers where no agent fits, and has the sessions that name nobody. At most one is. @default false */
+  readonly default?: boolean;
+  /** Devices may name it in a message or hand off to it. @default only where it is the default agent */
+  readonly openToDevices?: boolean;
+  /** Life of its sessions after their last activity. */
+  readonly ttl?: Duration;
+  /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
+  readonly floorTtl?: Duration;
+  /** What each of its sessions may spend. @default that of `openSessions` */
+  readonly budget?: Budget;
+  /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
+  readonly idleTimeout?: Duration;
+  /** What the sweep does with its sessions, ahead of the policies for all agents. */
+  readonly retention?: readonly Omit<RetentionPolicy, "agent">[];
+}
+
+/** What the sweep does with sessions that have been in a state for a while. Of several, the first that fits a session decides. */
+export interface RetentionPolicy {
+  /** Only sessions that were opened for this agent. */
+  readonly agent?: string;
+  /** Only sessions of this user. */
+  readonly user?: string;
+  readonly state: SettledState;
+  /** How long since it came into this state. */
+  readonly after: Duration;
+  /** Put its logs away, compressed, or remove it; what is under hold is not removed. */
+  readonly do: "archive" | "purge";
+}
+
+/** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
+export type BusyPolicy = "reject" | "queue" | "interrupt" | "take-over";
+
+/** How sessions behave; every field is optional. */
+export interface SessionsOptions {
+  /** The outermost scope of every key. @default "default" */
+  readonly tenant?: string;
+  /** The known agents; where given, any other name is refused. */
+  readonly agents?: Readonly<Record<string, Agent>>;
+  /** What `consult` calls. */
+  readonly model?: Model;
+  /**
+   * Keys the hashes of device ids, users and link codes, at least 16 characters. Keep it out of the store, the same in all
+   * instances; with another one, devices meet new sessions. @default none, and devices are refused
+   */
+  readonly secret?: string;
+  /** Life after the last activity. @default "24h" */
+  readonly ttl?: Duration;
+  /** Life after creation whatever the activity. @default no cap */
+  readonly maxAge?: Duration;
+  /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
+  readonly ttlOfUser?: (user: string) => Duration | undefined;
+  /** How long an agent keeps the floor. @default "24h" */
+  readonly floorTtl?: Duration;
+  /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
+  readonly floorTtlOfUser?: (user: string) => Duration | undefined;
+  /** What each session may spend. @default as much as it likes */
+  readonly budget?: Budget;
+  /** What a message does that meets a running answer. @default "reject" */
+  readonly busy?: BusyPolicy;
+  /** How long a message waits for its turn under the policies that wait. @default "60s" */
+  readonly wait?: Duration;
+  /** An instance without a heartbeat for so long has lost its leases. @default "10s" */
+  readonly staleAfter?: Duration;
+  /** The sweep of long-lived processes; false for none. @default every 15 minutes, removing nothing */
+  readonly sweep?: SweepOptions | false;
+  /** What the sweep archives and removes, and when. @default nothing */
+  readonly retention?: readonly RetentionPolicy[];
+  /** @default the limits of `defaultLimits` */
+  readonly limits?: Partial<Limits>;
+  /** Time and chance, for tests. @default the machine's own */
+  readonly clock?: Clock;
+}
+
+/** The sweep of a long-lived process. */
+export interface SweepOptions {
+  /** How often; the first one comes at a random time within. @default "15m" */
+  readonly every?: Duration;
+  /** Remove sessions that long after they expired or ended, where no policy of `retention` decides. @default never */
+  readonly retention?: Duration;
+  /** Forget events that long after they happened. @default never, but with their session */
+  readonly eventRetention?: Duration;
+}
+
+/** The options, checked, with their defaults, in milliseconds. */
+export interface ResolvedOptions {
+  readonly agents: ReadonlyMap<string, Agent> | undefined;
+  readonly model: Model | undefined;
+  readonly secret: string | undefined;
+  readonly ttlMs: number;
+  readonly maxAgeMs: number | null;
+  readonly ttlOfUser: (user: string) => Duration | undefined;
+  readonly floorTtlMs: number;
+  readonly floorTtlOfUser: (user: string) => Duration | undefined;
+  readonly budget: Budget | null;
+  readonly busy: BusyPolicy;
+  readonly waitMs: number;
+  readonly staleAfterMs: number;
+  readonly sweep: {
+    readonly everyMs: number;
+    readonly retentionMs: number | null;
+    readonly eventRetentionMs: number | null;
+  } | null;
+  /** The agents' own ahead of the others. */
+  readonly retention: readonly Policy[];
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+/** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
+export function resolveOptions(options: SessionsOptions): ResolvedOptions {
+  const { ttl = "24h", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
+  return Object.freeze({
+    agents: options.agents === undefined ? undefined : parseAgents(options.agents),
+    model: options.model,
+    secret: options.secret === undefined ? undefined : parseSecret(options.secret),
+    ttlMs: parseDuration(ttl, "ttl"),
+    maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
+    ttlOfUser: options.ttlOfUser ?? (() => undefined),
+    floorTtlMs: parseDuration(options.floorTtl ?? "24h", "floorTtl"),
+    floorTtlOfUser: options.floorTtlOfUser ?? (() => undefined),
+    budget: options.budget === undefined ? null : parseBudget(options.budget),
+    busy: parseBusyPolicy(busy),
+    waitMs: parseDuration(wait, "wait"),
+    staleAfterMs: parseDuration(staleAfter, "staleAfter"),
+    sweep:
+      sweep === false
+        ? null
+        : {
+            everyMs: parseDuration(sweep.every ?? "15m", "sweep.every"),
+            retentionMs: sweep.retention === undefined ? null : parseDuration(sweep.retention, "sweep.retention"),
+            eventRetentionMs:
+              sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
+          },
+    retention: [...retentionOfAgents(options.agents ?? {}), ...(options.retention ?? []).map(parsePolicy)],
+    limits: parseLimits(options.limits ?? {}),
+    clock: options.clock ?? systemClock,
+  } satisfies ResolvedOptions);
+}
+
+function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<string, Agent> {
+  const entries = Object.entries(agents);
+  for (const [name, agent] of entries) {
+    parseNewId(name, "agent");
+    if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
+    if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${show(name)}`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
+    if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
+  }
+  const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);
+  if (defaults.length <= 1) return new Map(entries);
+  throw new SessionError("argument_invalid", {
+    name: "agents",
+    value: `${defaults.map(show).join(" and ")} as default`,
+    expected: "at most one default agent",
+  });
+}
+
+function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
+  return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
+    retention.map((policy) => parsePolicy({ ...policy, agent })),
+  );
+}
+
+const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
+
+/** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
+export function parsePolicy({ agent, user, state, after, do: does }: RetentionPolicy): Policy {
+  if (!settledStates.includes(state)) {
+    const expected = settledStates.join(", ");
+    throw new SessionError("argument_invalid", { name: "state of a retention policy", value: show(state), expected });
+  }
+  if (does !== "archive" && does !== "purge") {
+    const expected = "archive or purge";
+    throw new SessionError("argument_invalid", { name: "do of a retention policy", value: show(does), expected });
+  }
+  return {
+    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
+    ...(user === undefined ? {} : { user: parseId(user, "user") }),
+    state,
+    afterMs: parseDuration(after, "after of a retention policy"),
+    does,
+  };
+}
+
+function parseSecret(secret: string): string {
+  if (typeof secret === "string" && secret.length >= 16) return secret;
+  const value = typeof secret === "string" ? `a text of ${secret.length} characters` : show(secret);
+  throw new SessionError("argument_invalid", { name: "secret", value, expected: "a text of 16 characters or more" });
+}
+
+/** Who answers where no agent fits, and whom a session is for that names nobody; undefined where none is marked so. */
+export function defaultAgent(agents: ReadonlyMap<string, Agent> | undefined): string | undefined {
+  return [...(agents ?? [])].find(([, agent]) => agent.default === true)?.[0];
+}
+
+export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
+  const known: readonly BusyPolicy[] = ["reject", "queue", "interrupt", "take-over"];
+  if (known.includes(policy)) return policy;
+  throw new SessionError("argument_invalid", {
+    name: "busy",
+    value: show(policy),
+    expected: known.join(", "),
+  });
+}
+
+function parseLimits(limits: Partial<Limits>): Limits {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1) {
+      throw new SessionError("argument_invalid", {
+        name: `limits.${name}`,
+        value: show(value),
+        expected: `a positive whole number for one of ${Object.keys(defaultLimits).join(", ")}`,
+      });
+    }
+  }
+  return Object.freeze({ ...defaultLimits, ...limits });
+}

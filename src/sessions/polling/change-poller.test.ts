@@ -1,0 +1,203 @@
+/** One poller asks the store for all watches of a process. Counted in calls of the store, never in time. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import type { Store } from "../../store/store.ts";
+import { coreOf, Sessions } from "../sessions.ts";
+import type { SessionNews } from "../turns/watch.ts";
+
+interface Calls {
+  load: number;
+  loaded: number;
+  commit: number;
+  instances: number;
+}
+
+/** A program whose calls are counted, on a store that gives no hints, as those of other processes give none. */
+function counting(place: InMemory): { sessions: Sessions; calls: Calls; reset: () => void } {
+  const calls: Calls = { load: 0, loaded: 0, commit: 0, instances: 0 };
+  const { shared } = place;
+  const store: Store = {
+    ...shared,
+    load: (requests) => (calls.load++, (calls.loaded += requests.length), shared.load(requests)),
+    commit: (batch) => (calls.commit++, shared.commit(batch)),
+    instances: (ids) => (calls.instances++, shared.instances(ids)),
+    watch: () => () => undefined,
+  };
+  const sessions = Sessions.on(store, { clock: place.clock, sweep: false });
+  return { sessions, calls, reset: () => Object.assign(calls, { load: 0, loaded: 0, commit: 0, instances: 0 }) };
+}
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 30; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Let seconds pass, for timers and for the scripted clock alike. */
+async function pass(t: TestContext, place: InMemory, seconds: number): Promise<void> {
+  for (let step = 0; step < seconds * 20; step++) {
+    t.mock.timers.tick(50);
+    await place.clock.advance(50);
+    await settled();
+  }
+}
+
+test("32 waiters of one held session cost at most 8 calls of the store a second, and are served in their order", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  await using place = inMemory();
+  const holder = await (await place.sessions.create({ id: "s" })).lease();
+  const { sessions, calls, reset } = counting(place);
+  const served: number[] = [];
+  const waiting = Promise.all(
+    Array.from({ length: 32 }, async (_, index) => {
+      const session = await sessions.get("s");
+      await session.exclusive(
+        () => {
+          served.push(index);
+          return Promise.resolve();
+        },
+        { busy: "queue", wait: "5m" },
+      );
+    }),
+  );
+  await pass(t, place, 2);
+  assert.equal((await place.sessions.get("s")).info.waiting, 32);
+  reset();
+  await pass(t, place, 10);
+  const { load, commit, instances } = calls;
+  assert.ok(load + commit + instances <= 80, JSON.stringify(calls));
+  await holder.release();
+  await pass(t, place, 20);
+  await waiting;
+  assert.deepEqual(
+    served,
+    Array.from({ length: 32 }, (_, index) => index),
+  );
+  const { queues, poller } = coreOf(sessions);
+  assert.deepEqual([queues.size, poller.size], [0, 0], "and leave nothing behind");
+  await sessions.close();
+});
+
+test("200 turns in progress that are silent are one batched load a second", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  const { sessions, calls, reset } = counting(place);
+  const turns = await Promise.all(
+    Array.from({ length: 200 }, async (_, index) => (await sessions.create({ id: `s${index}` })).begin("q")),
+  );
+  await pass(t, place, 1);
+  reset();
+  await pass(t, place, 10);
+  assert.ok(calls.load > 0 && calls.load <= 10, `${calls.load} loads in ten seconds`);
+  assert.equal(calls.loaded, calls.load * 200, "each asks for all of them");
+  await Promise.all(turns.map((turn) => turn.seal()));
+  reset();
+  await pass(t, place, 5);
+  assert.equal(calls.load, 0, "and nothing is asked once they are sealed");
+  await sessions.close();
+});
+
+test("500 watches of one session share one load of each change, and the same turn", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const { sessions, calls, reset } = hinted(place);
+  const watched = await sessions.get("s");
+  const watches = Array.from({ length: 500 }, () => watched.watch()[Symbol.asyncIterator]());
+  const first = watches.map((watch) => watch.next());
+  await settled();
+  reset();
+  await session.append({ input: "x".repeat(1000) });
+  const news = await Promise.all(first);
+  assert.equal(calls.load, 1);
+  assert.equal(new Set(news.map(({ value }) => turnOf(value))).size, 1, "one copy of the turn for all");
+  for (const watch of watches) await watch.return?.();
+  assert.equal(coreOf(sessions).poller.size, 0);
+  await sessions.close();
+});
+
+test("watches that missed the same turns read them once for all", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const { sessions, calls, reads } = hinted(place);
+  const watched = await sessions.get("s");
+  for (let turn = 0; turn < 5; turn++) await session.append({ input: "q" });
+  const all = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const turns: unknown[] = [];
+      for await (const news of watched.watch({ after: 0 })) {
+        turns.push(turnOf(news));
+        if (turns.length === 5) break;
+      }
+      return turns;
+    }),
+  );
+  assert.deepEqual([calls.load - 1, reads()], [1, 1]);
+  for (const turns of all) assert.deepEqual(turns, all[0]);
+  await sessions.close();
+});
+
+test("the pieces of a long answer are loaded once, and not again with each new piece", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const { sessions, entries } = hinted(place);
+  const watch = (await sessions.get("s")).watch()[Symbol.asyncIterator]();
+  const turn = await session.begin("q");
+  let next = await watch.next();
+  for (let piece = 0; piece < 200; piece++) {
+    await turn.write({ text: "x".repeat(8192) });
+    next = await watch.next();
+  }
+  assert.equal(next.done === true ? undefined : next.value.type, "chunk");
+  assert.ok(entries() <= 200 * 10 + 100, `${entries()} entries were loaded`);
+  await turn.seal();
+  await watch.return?.();
+  await sessions.close();
+});
+
+test("a watch hears of another process's changes without a hint, and one question asks for all watched sessions", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  const { sessions, calls, reset } = counting(place);
+  const ids = Array.from({ length: 30 }, (_, index) => `s${index}`);
+  for (const id of ids) await place.sessions.create({ id });
+  const watches = await Promise.all(ids.map(async (id) => (await sessions.get(id)).watch()[Symbol.asyncIterator]()));
+  const first = watches.map((watch) => watch.next());
+  await pass(t, place, 1);
+  reset();
+  await pass(t, place, 10);
+  assert.equal(calls.load, 40);
+  reset();
+  for (const id of ids) await (await place.sessions.get(id)).append({ input: "q" });
+  await pass(t, place, 1);
+  for (const { value } of await Promise.all(first)) assert.equal(value?.type, "turn");
+  assert.ok(calls.load <= 5, "they changed together, and are loaded together");
+  for (const watch of watches) await watch.return?.();
+  reset();
+  await pass(t, place, 5);
+  assert.equal(calls.load, 0);
+  await sessions.close();
+});
+
+/** A program whose loads are counted, on a store that gives hints. */
+function hinted(place: InMemory): ReturnType<typeof counting> & { reads: () => number; entries: () => number } {
+  const { shared } = place;
+  const calls: Calls = { load: 0, loaded: 0, commit: 0, instances: 0 };
+  let reads = 0;
+  let entries = 0;
+  const store: Store = {
+    ...shared,
+    async load(requests) {
+      calls.load++;
+      const loaded = await shared.load(requests);
+      for (const one of loaded.sessions) for (const tail of one?.tails ?? []) entries += tail.length;
+      return loaded;
+    },
+    read: (key, range) => (reads++, shared.read(key, range)),
+  };
+  const sessions = Sessions.on(store, { clock: place.clock, sweep: false });
+  const reset = (): void => void Object.assign(calls, { load: 0 });
+  return { sessions, calls, reset, reads: () => reads, entries: () => entries };
+}
+
+function turnOf(news: SessionNews | undefined | void): unknown {
+  return news?.type === "turn" ? news.turn : undefined;
+}

@@ -1,0 +1,273 @@
+/** Looks at sessions for all of this process: each is loaded once, and what was found is handed to all that watch it. */
+import { haveSameTurns, headOf } from "../../domain/record/change.ts";
+import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
+import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import type { Identity, SessionRecord } from "../../domain/record/record.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { SessionError } from "../../errors.ts";
+import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
+
+/** How long a change of another process stays unseen where the store gives no hint, ms. */
+const roundMs = 250;
+/** Quiet watches are served in one of so many rounds. */
+const quietRounds = 4;
+/** Sessions per question to the store. */
+const pageSize = 200;
+/** Pieces of an answer that the first load of it asks for, and every later one. */
+const chunksAtOnce = { first: 64, later: 8 };
+
+/** A session at one moment. All watches of the process share it and what it holds; nothing of it is changed. */
+export interface SessionView {
+  readonly record: SessionRecord;
+  /** The last turn; absent where none stands, or where no watch asks for turns. */
+  readonly turn?: Turn;
+  /** All pieces of the last turn's answer, where it is open, by their numbers from 1. */
+  readonly chunks: readonly Chunk[];
+}
+
+/** What a poll brings to a watch. */
+export type Found =
+  | { readonly status: "found"; readonly view: SessionView }
+  | { readonly status: "missing" }
+  /** The store could not be asked; the next poll tries again. `closed`: none follows. */
+  | { readonly status: "failed"; readonly error: unknown };
+
+/** What a watch needs. */
+export interface WatchNeeds {
+  /** `turns`: the last turn and the pieces of its answer; `record`: the record alone. */
+  readonly needs: "turns" | "record";
+  /** Look once a second, without the store's hints, and hold no process open. @default false */
+  readonly isQuiet?: boolean;
+}
+
+/** One watch of one session. */
+export interface SessionWatch {
+  /** Look now, in one question with what else is to be looked at. */
+  look(): void;
+  stop(): void;
+}
+
+interface Subscription extends WatchNeeds {
+  readonly tell: (found: Found) => void;
+}
+
+/**
+ * One poller serves all watches of a process. A store's hint makes it look at once; without any, one question for all
+ * watched sessions, four times a second, finds what has changed. Nothing runs while there is no watch.
+ */
+export class Poller {
+  readonly #store: Pick<Store, "watch">;
+  readonly #load: (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | undefined)[]>;
+  readonly #topics = new Map<string, Topic>();
+  /** To be loaded, whether or not their version has changed. */
+  readonly #due = new Set<Topic>();
+  #isLoading = false;
+  #timer: NodeJS.Timeout | undefined;
+  #round = 0;
+  #isClosed = false;
+
+  constructor({
+    store,
+    load,
+  }: {
+    readonly store: Pick<Store, "watch">;
+    readonly load: (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | undefined)[]>;
+  }) {
+    this.#store = store;
+    this.#load = load;
+  }
+
+  /** How many sessions are watched. */
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** Tell of the session whenever a poll finds that it has changed, and after each `look`. */
+  watch(key: SessionKey, needs: WatchNeeds, tell: (found: Found) => void): SessionWatch {
+    const text = keyText(key);
+    const topic = this.#topics.get(text) ?? new Topic(key);
+    this.#topics.set(text, topic);
+    const subscription: Subscription = { ...needs, tell };
+    topic.subscriptions.add(subscription);
+    if (needs.isQuiet !== true) topic.unhint ??= this.#store.watch(key, () => this.#lookAt(topic));
+    this.#schedule();
+    return {
+      look: () => this.#lookAt(topic),
+      stop: () => {
+        if (!topic.subscriptions.delete(subscription)) return;
+        if (topic.isQuiet) topic.dropHints();
+        if (topic.subscriptions.size === 0) {
+          this.#due.delete(topic);
+          this.#topics.delete(text);
+        }
+        this.#schedule();
+      },
+    };
+  }
+
+  /** End all watches: each is told that the poller is closed. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    const error = new SessionError("closed", { name: "this Sessions object" });
+    for (const topic of this.#topics.values()) {
+      topic.dropHints();
+      topic.tell({ status: "failed", error });
+    }
+    this.#topics.clear();
+    this.#due.clear();
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    if (this.#topics.size === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    this.#timer ??= setTimeout(() => void this.#poll(), roundMs);
+    // A turn in progress holds no process open; a watch does.
+    if ([...this.#topics.values()].every(({ isQuiet }) => isQuiet)) this.#timer.unref();
+    else this.#timer.ref();
+  }
+
+  async #poll(): Promise<void> {
+    this.#round++;
+    const isQuietRound = this.#round % quietRounds === 0;
+    const topics = [...this.#topics.values()].filter((topic) => isQuietRound || !topic.isQuiet);
+    // What was loaded since the last round is known already.
+    const stale = topics.filter((topic) => !topic.isFresh && !this.#due.has(topic));
+    for (const topic of topics) topic.isFresh = false;
+    for (let start = 0; start < stale.length; start += pageSize)
+      await this.#compare(stale.slice(start, start + pageSize));
+    this.#timer = undefined;
+    this.#schedule();
+  }
+
+  async #compare(topics: readonly Topic[]): Promise<void> {
+    try {
+      const loaded = await this.#load(topics.map(({ key }) => ({ key, tails: [] })));
+      topics.forEach((topic, index) => {
+        const { record } = loaded[index] ?? {};
+        if (topic.hasFound(record)) return;
+        if (record !== undefined && topic.needsTurns) this.#lookAt(topic);
+        else topic.take(record === undefined ? undefined : { record, chunks: [] });
+      });
+    } catch (error) {
+      for (const topic of topics) topic.tell({ status: "failed", error });
+    }
+  }
+
+  #lookAt(topic: Topic): void {
+    if (this.#isClosed || topic.subscriptions.size === 0) return;
+    this.#due.add(topic);
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    // Hints that come together are one question.
+    setImmediate(() => void this.#loadDue());
+  }
+
+  async #loadDue(): Promise<void> {
+    while (this.#due.size > 0) {
+      const topics = [...this.#due].slice(0, pageSize);
+      for (const topic of topics) this.#due.delete(topic);
+      try {
+        const loaded = await this.#load(topics.map((topic) => topic.request()));
+        topics.forEach((topic, index) => {
+          const view = topic.viewOf(loaded[index]);
+          if (view === "incomplete") this.#due.add(topic);
+          else topic.take(view);
+        });
+      } catch (error) {
+        for (const topic of topics) topic.tell({ status: "failed", error });
+      }
+    }
+    this.#isLoading = false;
+  }
+}
+
+/** A watched session. */
+class Topic {
+  readonly key: SessionKey;
+  readonly subscriptions = new Set<Subscription>();
+  unhint: (() => void) | undefined;
+  /** It was loaded since the last round. */
+  isFresh = false;
+  #view: SessionView | undefined;
+  /** What was found last; undefined where the session was missing, or not looked for yet. */
+  #found: Identity | undefined;
+  /** Pieces of the answer that the next load asks for. */
+  #chunks = chunksAtOnce.first;
+
+  constructor(key: SessionKey) {
+    this.key = key;
+  }
+
+  get isQuiet(): boolean {
+    for (const { isQuiet = false } of this.subscriptions) if (!isQuiet) return false;
+    return true;
+  }
+
+  get needsTurns(): boolean {
+    for (const { needs } of this.subscriptions) if (needs === "turns") return true;
+    return false;
+  }
+
+  /** True where this is what was found last. */
+  hasFound(record: SessionRecord | undefined): boolean {
+    return this.#found?.version === record?.version && this.#found?.commitId === record?.commitId;
+  }
+
+  dropHints(): void {
+    this.unhint?.();
+    this.unhint = undefined;
+  }
+
+  request(): LoadRequest {
+    if (!this.needsTurns) return { key: this.key, tails: [] };
+    return {
+      key: this.key,
+      tails: [
+        { log: "turns", last: 1 },
+        { log: "chunks", last: this.#chunks },
+      ],
+    };
+  }
+
+  /** The view that was loaded, upon the one that stands; `incomplete` where more pieces came than were asked for. */
+  viewOf(loaded: Loaded | undefined): SessionView | "incomplete" | undefined {
+    if (loaded === undefined) return undefined;
+    const { record, tails } = loaded;
+    const [turns, entries = []] = tails;
+    if (turns === undefined) return { record, chunks: [] };
+    const known = this.#view !== undefined && haveSameTurns(this.#view.record, record) ? this.#view : undefined;
+    const chunks = extended(known?.chunks ?? [], entries, headOf(record, "chunks"));
+    if (chunks === undefined) {
+      this.#chunks = headOf(record, "chunks");
+      return "incomplete";
+    }
+    this.#chunks = record.openTurn === null ? chunksAtOnce.first : chunksAtOnce.later;
+    const [last] = turns;
+    const turn = known?.turn ?? (last === undefined ? undefined : turnOf(last));
+    return { record, ...(turn !== undefined && { turn }), chunks };
+  }
+
+  take(view: SessionView | undefined): void {
+    this.isFresh = true;
+    this.#view = view?.turn === undefined ? undefined : view;
+    this.#found = view?.record;
+    this.tell(view === undefined ? { status: "missing" } : { status: "found", view });
+  }
+
+  tell(found: Found): void {
+    for (const { tell } of this.subscriptions) tell(found);
+  }
+}
+
+/** The pieces up to number `head`; undefined where some are missing between those known and those loaded. */
+function extended(known: readonly Chunk[], entries: readonly Entry[], head: number): readonly Chunk[] | undefined {
+  if (known.length >= head) return known.length === head ? known : known.slice(0, head);
+  const added = entries.filter(({ seq }) => seq > known.length);
+  if (added.length < head - known.length) return undefined;
+  return [...known, ...added.map(chunkOf)];
+}

@@ -1,0 +1,323 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
+import { identityOf } from "../../domain/record/change.ts";
+import { array, assert as holds, asyncProperty, string } from "fast-check";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { decode, encode, type Value } from "../../domain/values/codec.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import type { Archive, SessionRecord } from "../../domain/record/record.ts";
+import { openMemory } from "../../store/memory.ts";
+import type { Store } from "../../store/store.ts";
+import { beginning, dictionary } from "../archive/archive-dictionary.ts";
+import { packedIn, packPart, unpackPart } from "../archive/archive-text.ts";
+import { Sessions } from "../sessions.ts";
+
+const day = 86_400_000;
+
+async function filled(sessions: Sessions, id: string, turns = 5): Promise<void> {
+  const session = await sessions.create({
+    id,
+    agent: "ceo",
+    user: "u",
+    instructions: "Be brief. 🥖",
+    metadata: { a: 1n },
+  });
+  for (let index = 1; index <= turns; index++) {
+    await session.append(
+      {
+        input: `question ${index} \u0000 \ud800`,
+        output: { role: "assistant", content: [{ at: new Date(0), n: -0 }] },
+      },
+      { key: `k${index}` },
+    );
+  }
+  await session.handOff("cfo", { note: "look at this" });
+  await session.release();
+}
+
+test("what is archived is read as before, byte for byte, and listed and counted as before", async () => {
+  await using place = inMemory();
+  const { sessions } = place;
+  await filled(sessions, "s");
+  const session = await sessions.get("s");
+  const before = await everything(sessions, "s");
+  const { counters, turn } = session.info;
+  assert.equal(await session.archive(), true);
+  assert.equal(await session.archive(), false, "once");
+  const other = await sessions.get("s");
+  assert.deepEqual(await everything(sessions, "s"), before);
+  assert.equal(other.info.state, "archived");
+  assert.deepEqual([other.info.counters, other.info.turn], [counters, turn]);
+  assert.deepEqual(
+    (await sessions.list({ state: "archived", user: "u" })).sessions.map(({ id }) => id),
+    ["s"],
+  );
+  const rows = await place.store.read({ tenant: "default", id: "s" }, all("turns"));
+  assert.deepEqual(rows, [], "the rows are gone");
+});
+
+test("an archived session is not written to, and a retry of what was written before it finds its turn", async () => {
+  await using place = inMemory();
+  await filled(place.sessions, "s");
+  const session = await place.sessions.get("s");
+  await session.archive();
+  await assert.rejects(session.append({ input: "more" }), { code: "session_archived" });
+  await assert.rejects(session.truncate(1), { code: "session_archived" });
+  await assert.rejects(place.sessions.ensure("s"), { code: "session_archived" });
+  const [first] = await Array.fromAsync(session.turns({ from: 1, to: 1 }));
+  assert.ok(first);
+  const again = await session.append({ input: first.input, output: first.output }, { key: "k1" });
+  assert.equal(again.seq, 1);
+});
+
+test("unarchive brings back the same logs and the state it had, and whoever had seen it goes on", async () => {
+  await using place = inMemory();
+  const { sessions, store } = place;
+  await filled(sessions, "s");
+  const writer = await sessions.get("s");
+  const logs = await rawLogs();
+  const { record } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
+  await sessions.archive("s");
+  assert.equal(await sessions.unarchive("s"), true);
+  assert.equal(await sessions.unarchive("s"), false);
+  assert.deepEqual(await rawLogs(), logs);
+  const { record: after } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
+  const moved = { version: 0, commitId: "", turnsCommitId: "", stateSince: 0 };
+  const heads = { ...record.heads, events: 5, spent: 0 };
+  assert.deepEqual({ ...after, ...moved }, { ...record, ...moved, heads });
+  assert.deepEqual(
+    (await writer.events({ last: 2 })).map(({ type }) => type),
+    ["archived", "unarchived"],
+  );
+  assert.equal((await writer.append({ input: "and on" })).seq, 6);
+
+  await writer.end();
+  await writer.archive();
+  await writer.unarchive();
+  assert.equal(writer.info.state, "ended");
+
+  async function rawLogs(): Promise<readonly (readonly Entry[])[]> {
+    return await Promise.all(["turns", "instructions", "archive"].map((log) => store.read(key, all(log))));
+  }
+});
+
+const key = { tenant: "default", id: "s" };
+
+function all(log: string): { log: string; from: number; to: number; order: "ascending"; limit: number } {
+  return { log, from: 1, to: 1e6, order: "ascending", limit: 1e6 };
+}
+
+async function everything(sessions: Sessions, id: string): Promise<unknown> {
+  const session = await sessions.get(id);
+  return {
+    turns: await Array.fromAsync(session.turns()),
+    last: await Array.fromAsync(session.turns({ last: 2 })),
+    range: await Array.fromAsync(session.turns({ from: 2, to: 3 })),
+    instructions: await session.instructions(),
+    events: (await session.events()).filter(({ type }) => type !== "archived"),
+  };
+}
+
+test("a session of more than one part is read page by page and comes back whole", async () => {
+  await using place = inMemory({ limits: { readMax: 3 } });
+  const session = await place.sessions.create({ id: "s" });
+  // Nothing that repeats itself: the parts are as large as they can be.
+  const large = (index: number): string => Array.from({ length: 1_200_000 }, (_, at) => (at * index) % 10).join("");
+  for (let index = 1; index <= 9; index++) await session.append({ input: large(index) });
+  await session.archive();
+  const {
+    sessions: [loaded],
+  } = await place.store.load([{ key, tails: [] }]);
+  assert.equal(loaded?.record.archive?.parts.length, 3);
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    turns.map(({ input }) => input[0]?.content),
+    Array.from({ length: 9 }, (_, index) => large(index + 1)),
+  );
+  assert.deepEqual(
+    (await Array.fromAsync(session.turns({ last: 4 }))).map(({ seq }) => seq),
+    [6, 7, 8, 9],
+  );
+  await session.unarchive();
+  assert.equal((await Array.fromAsync(session.turns())).length, 9);
+});
+
+test("a session in use is not archived, and is once its turn is sealed", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("a question");
+  await assert.rejects(place.another().archive("s"), { code: "busy" });
+  await turn.write({ text: "an ans" });
+  await turn.seal();
+  await session.archive();
+  assert.equal((await Array.fromAsync(session.turns()))[0]?.output[0]?.content, "an ans");
+});
+
+const damaged = /part 1 of its archive is not what was put away; restore/;
+
+const alterations: Readonly<Record<string, readonly [alter: (bytes: Uint8Array) => Value, reason: RegExp]>> = {
+  "of which one bit was altered": [(bytes) => bytes.map((byte, at) => (at === 99 ? byte ^ 1 : byte)), damaged],
+  "that was cut off": [(bytes) => bytes.subarray(0, -1), damaged],
+  "of nothing": [() => new Uint8Array(), damaged],
+  "that is no archive": [() => ({ bytes: 1 }), damaged],
+  "that is whole and says something else": [
+    (bytes) => brotliOf(textOf(bytes).replace("Be brief", "Be wordy")),
+    damaged,
+  ],
+  "that says far more than was put away": [() => brotliOf(" ".repeat(1e8)), damaged],
+  "of a method that only a newer version knows": [
+    (bytes) => Buffer.concat([Buffer.of(7), bytes.subarray(1)]),
+    /part 1 of its archive was put away by method 7, .* upgrade/,
+  ],
+};
+
+function textOf(bytes: Uint8Array): string {
+  const text = brotliDecompressSync(Buffer.concat([beginning, bytes.subarray(1)]));
+  return text.subarray(dictionary.length).toString();
+}
+
+function brotliOf(text: string): Value {
+  return Buffer.concat([Buffer.of(0), brotliCompressSync(text)]);
+}
+
+for (const [which, [alter, message]] of Object.entries(alterations))
+  test(`an archive ${which} is refused, with its place, and left as it is`, async () => {
+    const store = openMemory();
+    await using sessions = Sessions.on(store, { sweep: false });
+    await filled(sessions, "s");
+    await sessions.archive("s");
+    const { version } = await replacePart(store, alter);
+    const refused = { code: "store_invalid", message };
+    const session = await sessions.get("s");
+    await assert.rejects(Array.fromAsync(session.turns()), refused);
+    await assert.rejects(session.unarchive(), refused);
+    assert.equal((await sessions.get("s")).info.version, version);
+  });
+
+/** Put something else in the place of the archive of `s`, and give back the record. */
+async function replacePart(
+  store: Store,
+  alter: (bytes: Uint8Array) => Value,
+  archive?: Partial<Archive>,
+): Promise<SessionRecord> {
+  const {
+    sessions: [loaded],
+  } = await store.load([{ key, tails: [{ log: "archive", last: 1 }] }]);
+  const [entry] = loaded?.tails[0] ?? [];
+  assert(loaded !== undefined && entry !== undefined && loaded.record.archive !== null);
+  const expected = identityOf(loaded.record);
+  const record = {
+    ...loaded.record,
+    version: loaded.record.version + 1,
+    archive: { ...loaded.record.archive, ...archive },
+  };
+  const data = encode(alter(decode(entry.data) as Uint8Array));
+  assert.notEqual(data, entry.data);
+  const splices = [{ log: "archive", from: 1, entries: [{ ...entry, data }] }];
+  const outcomes = await store.commit([[{ key, expected, record, splices, claims: [] }]]);
+  assert.deepEqual(outcomes, [{ status: "ok" }]);
+  return record;
+}
+
+test("an archive of the first format, put away before methods had names, is read and comes back", async () => {
+  const store = openMemory();
+  await using sessions = Sessions.on(store, { sweep: false });
+  await filled(sessions, "s", 2);
+  await sessions.archive("s");
+  const brotli = `G0MBYJwHtvOUIVkJXywm54Gom7KkeuJbwo/y44JwFMlmuLqwhrT8LO2+LgWWxaLz9EDTDKOUoyQq67seftDvcMMDBnh34utzW4UOE46X/lCxPtdWm9leS+zCq7RFZZKmGljDSe4ngQEWVeCc9MWQkujsgG6Q6yTBcxZJGEcJnZwfgO7vgmLxayn8DRHvKjam/I8YW4ZU7wA=`;
+  const sha256 = "c290cd716a105dc881b452119efb858951e713171630e8303102ecbad7abdf7d";
+  const parts = [{ ranges: [{ log: "turns", from: 1, to: 2 }], sha256 }];
+  await replacePart(store, () => ({ brotli: Buffer.from(brotli, "base64") }), { parts, heads: { turns: 2 } });
+  const turns = [
+    { seq: 1, key: "k1", at: 1767225600000, question: "a question \u0000 \ud800", answer: "an answer 🥖" },
+    { seq: 2, key: null, at: 1767225600001, question: "and on", answer: undefined },
+  ];
+  const read = async (): Promise<unknown> =>
+    (await Array.fromAsync((await sessions.get("s")).turns())).map(({ seq, key: own, at, input, output }) => {
+      return { seq, key: own, at, question: input[0]?.content, answer: output[0]?.content };
+    });
+  assert.deepEqual(await read(), turns);
+  await sessions.unarchive("s");
+  assert.deepEqual(await read(), turns);
+});
+
+test("every text is brought back as it was, whatever it is made of", async () => {
+  await holds(
+    asyncProperty(array(string({ unit: "binary", maxLength: 300 }), { maxLength: 5 }), async (texts) => {
+      const entries = texts.map((text, index): Entry => ({ seq: index + 1, key: text, at: index, data: encode(text) }));
+      const sections = [{ log: "turns", from: 1, to: texts.length, entries }];
+      const { packed, sha256, bytes } = await packPart(sections);
+      assert.deepEqual(await unpackPart(packedIn(packed) ?? assert.fail(), sha256, bytes), sections);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("what archives are compressed after is frozen, and this Node's brotli begins with it", async () => {
+  const sha256 = "bd5acae1b5dc4d62aa18b91fe24704a36403e8d7cddc3154024c005985accbd6";
+  assert.equal(createHash("sha256").update(beginning).digest("hex"), sha256);
+  const end = Buffer.of(0b11);
+  assert.deepEqual(brotliDecompressSync(Buffer.concat([beginning, end])), dictionary);
+  const { packed } = await packPart([{ log: "turns", from: 1, to: 1, entries: [] }]);
+  assert.equal(packed[0], 1, "it was compressed after the dictionary");
+});
+
+test("what a restart has put away as it was can be compressed, and comes back as expired", async () => {
+  await using place = inMemory({ ttl: "1h" });
+  const { sessions, clock } = place;
+  await filled(sessions, "s");
+  await clock.advance(day);
+  await sessions.ensure("s", { onExpired: "restart" });
+  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  assert.ok(old);
+  assert.equal(old.archive, null);
+  assert.equal(await sessions.archive(old.id), true);
+  assert.equal((await Array.fromAsync((await sessions.get(old.id)).turns())).length, 5);
+  await sessions.unarchive(old.id);
+  assert.equal((await sessions.get(old.id)).info.state, "expired");
+});
+
+test("what archived turns took stays in the sums, once, and is told by the turns again when they are back", async () => {
+  await using place = inMemory();
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s", agent: "ceo" });
+  const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
+  for (let turn = 0; turn < 4; turn++) await session.append({ input: "q", output: "a", usage, durationMs: 5 });
+  await session.truncate(3);
+  const fork = await session.fork({ at: 2 });
+  await fork.append({ input: "q", output: "a", usage });
+  const before = (await sessions.stats({ by: ["agent"] })).turns;
+  for (let round = 0; round < 2; round++) {
+    await session.archive();
+    await fork.archive();
+    const { turns } = await sessions.stats({ by: ["agent"] });
+    assert.deepEqual(
+      [turns.turns, turns.totalTokens, turns.requests],
+      [before.turns, before.totalTokens, before.requests],
+    );
+    const copy = await sessions.restore(await sessions.snapshot("s"), { as: "copy" });
+    assert.deepEqual(copy.info.counters, session.info.counters);
+    await copy.remove();
+    await session.unarchive();
+    assert.equal((await sessions.stats({ by: ["agent"] })).turns.totalTokens, before.totalTokens);
+    await fork.unarchive();
+  }
+  assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
+});
+
+test("a session over the limit of bytes is neither archived nor brought back, and stays as it was", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 4; turn++) await session.append({ input: "x".repeat(1000) });
+  const limits = { snapshotBytesMax: 2000 };
+  const small = place.another({ limits });
+  await assert.rejects(small.archive("s"), { code: "snapshot_too_large" });
+  assert.equal((await session.refresh()).state, "active");
+  await session.archive();
+  await assert.rejects(small.unarchive("s"), { code: "snapshot_too_large" });
+  assert.equal((await session.refresh()).turn, 4);
+  await session.unarchive();
+  assert.equal((await Array.fromAsync(session.turns())).length, 4);
+});

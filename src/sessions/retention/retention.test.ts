@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { parseAgentsFile } from "../../cli/program/agents-schema.ts";
+import type { RetentionPolicy } from "../options/options.ts";
+import type { Sessions } from "../sessions.ts";
+
+const day = 86_400_000;
+
+async function ended(sessions: Sessions, id: string, options: { agent?: string; user?: string } = {}): Promise<void> {
+  const session = await sessions.create({ id, ...options });
+  await session.append({ input: "Hello", output: "Hi" });
+  await session.end();
+}
+
+async function states(sessions: Sessions): Promise<Record<string, string>> {
+  const { sessions: infos } = await sessions.list();
+  return Object.fromEntries(infos.map(({ id, state }) => [id, state]));
+}
+
+test("sessions expire, are archived, and are purged, each after its time", async () => {
+  const retention: RetentionPolicy[] = [
+    { state: "expired", after: "10d", do: "archive" },
+    { state: "ended", after: "20d", do: "archive" },
+    { state: "archived", after: "30d", do: "purge" },
+  ];
+  await using place = inMemory({ ttl: "1d", retention });
+  const { sessions, clock } = place;
+  await (await sessions.create({ id: "left" })).append({ input: "Hello" });
+  await ended(sessions, "ended");
+  await clock.advance(2 * day);
+  assert.equal((await sessions.sweep()).expired, 1);
+  assert.deepEqual(await states(sessions), { ended: "ended", left: "expired" });
+  await clock.advance(11 * day);
+  assert.equal((await sessions.sweep()).archived, 1);
+  assert.deepEqual(await states(sessions), { ended: "ended", left: "archived" });
+  await clock.advance(10 * day);
+  assert.equal((await sessions.sweep()).archived, 1);
+  assert.deepEqual(await states(sessions), { ended: "archived", left: "archived" });
+  await clock.advance(25 * day);
+  assert.equal((await sessions.sweep()).removed, 1);
+  assert.deepEqual(await states(sessions), { ended: "archived" });
+  await clock.advance(10 * day);
+  assert.equal((await sessions.sweep()).removed, 1);
+  assert.deepEqual(await states(sessions), {});
+});
+
+test("the first policy that fits a session decides: an agent's own, then those of the options, then the sweep's retention", async () => {
+  const agents = parseAgentsFile(
+    '{"ceo":{"retention":[{"state":"ended","after":"7d","do":"archive"}]},"cfo":{},"lawyer":{}}',
+    "agents.json",
+  );
+  const retention: RetentionPolicy[] = [
+    { agent: "lawyer", state: "ended", after: "3650d", do: "purge" },
+    { user: "vip", state: "ended", after: "5d", do: "archive" },
+  ];
+  await using place = inMemory({ agents, retention, sweep: { every: "20d", retention: "4d" } });
+  const { sessions, clock } = place;
+  await ended(sessions, "a", { agent: "ceo" });
+  await ended(sessions, "b", { agent: "lawyer" });
+  await ended(sessions, "c", { agent: "cfo", user: "vip" });
+  await ended(sessions, "d", { agent: "cfo" });
+  await clock.advance(8 * day);
+  const { archived, removed, looked } = await sessions.sweep();
+  assert.deepEqual({ archived, removed, looked }, { archived: 2, removed: 1, looked: 3 });
+  assert.deepEqual(await states(sessions), { a: "archived", b: "ended", c: "archived" });
+});
+
+test("a dry run tells what would go and changes nothing", async () => {
+  const retention: RetentionPolicy[] = [
+    { state: "ended", agent: "ceo", after: "1d", do: "archive" },
+    { state: "ended", after: "1d", do: "purge" },
+  ];
+  await using place = inMemory({ retention });
+  const { sessions, clock } = place;
+  await ended(sessions, "cold", { agent: "ceo" });
+  await ended(sessions, "past", { agent: "cfo" });
+  await sessions.create({ id: "short", ttl: 1000 });
+  await clock.advance(2 * day);
+  const before = (await sessions.list()).sessions;
+  const report = await sessions.sweep({ dryRun: true });
+  assert.deepEqual(report.planned, [
+    { tenant: "default", session: "short", does: "expire" },
+    { tenant: "default", session: "cold", does: "archive" },
+    { tenant: "default", session: "past", does: "purge" },
+  ]);
+  assert.deepEqual((await sessions.list()).sessions, before);
+  const { archived, removed, expired, planned } = await sessions.sweep();
+  assert.deepEqual(
+    { archived, removed, expired, planned },
+    { archived: 1, removed: 1, expired: 1, planned: undefined },
+  );
+});
+
+test("a sweep that is cancelled or out of bounds stops between sessions, and the next one goes on", async () => {
+  await using place = inMemory({ retention: [{ state: "ended", after: "1d", do: "archive" }] });
+  const { sessions, clock } = place;
+  for (let index = 0; index < 30; index++) await ended(sessions, `s${index}`);
+  await clock.advance(2 * day);
+  const aborted = await sessions.sweep({ signal: AbortSignal.abort() });
+  assert.deepEqual([aborted.archived, aborted.complete], [0, false]);
+  const { archived, complete } = await sessions.sweep({ rows: 10 });
+  assert(archived >= 10 && archived < 14 && !complete);
+  const rest = await sessions.sweep();
+  assert.deepEqual([rest.archived, rest.complete], [30 - archived, true]);
+});
+
+test("what no policy speaks of uses up no bounds", async () => {
+  await using place = inMemory({ retention: [{ agent: "cfo", state: "ended", after: "1d", do: "purge" }] });
+  const { sessions, clock } = place;
+  for (let index = 0; index < 20; index++) await ended(sessions, `a${index}`, { agent: "ceo" });
+  await ended(sessions, "b", { agent: "cfo" });
+  await clock.advance(2 * day);
+  const { removed, looked } = await sessions.sweep({ rows: 5 });
+  assert.deepEqual({ removed, looked }, { removed: 1, looked: 1 });
+});
+
+test("a session under hold is not removed, cut or purged, by whomever, until it is released", async () => {
+  await using place = inMemory({ retention: [{ state: "ended", after: "1d", do: "purge" }] });
+  const { sessions, clock } = place;
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: "Hello" });
+  await session.hold("a lawsuit");
+  await session.append({ input: "It goes on" });
+  const held = { code: "session_held", message: /^session s is under hold \(a lawsuit\)/ };
+  await assert.rejects(session.remove(), held);
+  await assert.rejects(session.truncate(1), held);
+  await session.end();
+  await clock.advance(2 * day);
+  assert.equal((await sessions.sweep()).removed, 0);
+  assert.equal((await place.another().get("s")).info.hold?.reason, "a lawsuit");
+  assert.equal(await session.archive(), true, "it may be put away");
+  await assert.rejects(session.remove(), held);
+  await session.unarchive();
+  await clock.advance(2 * day);
+  assert.equal(await session.unhold(), true);
+  assert.equal(await session.unhold(), false);
+  assert.deepEqual(
+    (await session.events()).map(({ type }) => type),
+    ["created", "held", "terminated", "archived", "unarchived", "hold_released"],
+  );
+  assert.equal((await sessions.sweep()).removed, 1);
+});
+
+test("a hold goes with the old session where one is started afresh", async () => {
+  await using place = inMemory({ ttl: "1d" });
+  const { sessions, clock } = place;
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: "Hello" });
+  await session.hold("a lawsuit");
+  await clock.advance(2 * day);
+  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  assert.equal(fresh.info.hold, null);
+  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  assert.equal(old?.hold?.reason, "a lawsuit");
+  await assert.rejects(sessions.remove(old.id), { code: "session_held" });
+});
+
+test("a wrong policy is refused before any I/O, in a file with its line", () => {
+  const wrong = [
+    [{ state: "active", after: "1d", do: "purge" }, /state of a retention policy is "active"/],
+    [{ state: "ended", after: "soon", do: "purge" }, /after of a retention policy is "soon"/],
+    [{ state: "ended", after: "1d", do: "forget" }, /do of a retention policy is "forget"/],
+    [{ state: "ended", after: "1d", do: "purge", age: 3 }, /has no setting "age"; known: state, after, do, user/],
+  ] as const;
+  for (const [policy, message] of wrong) {
+    const text = `{"ceo":{\n"retention":[\n${JSON.stringify(policy)}]}}`;
+    assert.throws(() => parseAgentsFile(text, "agents.json"), { code: "agents_file_invalid", message });
+    assert.throws(() => parseAgentsFile(text, "agents.json"), /^SessionError: agents.json:3: /);
+  }
+  assert.throws(() => parseAgentsFile('{"ceo":{"retention":{}}}', "agents.json"), /expected an array of policies/);
+});

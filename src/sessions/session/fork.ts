@@ -1,0 +1,76 @@
+/** A session that goes on from a turn of another one. */
+import { budgetLeft } from "../../domain/record/budget.ts";
+import { headOf } from "../../domain/record/change.ts";
+import { decode } from "../../domain/values/codec.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import { forkSession, lastFinished } from "../../domain/copies/fork.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
+import type { NewSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { messagesBefore } from "../../domain/turns/turn.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import { SessionError } from "../../errors.ts";
+import { Handle } from "../core/handle.ts";
+import { agentId } from "./opening.ts";
+import { readLog } from "../core/log-reader.ts";
+import { readCut } from "../turns/turn-reader.ts";
+
+/** How a session is forked. */
+export interface ForkOptions {
+  /** The last turn that both share. @default the last finished one */
+  readonly at?: number;
+  /** The id of the new session. @default the agent's name and a sortable id */
+  readonly as?: string;
+}
+
+/** So often may a session change under who forks it. */
+const attemptsMax = 20;
+
+/** @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `session_not_found`, `contended` */
+export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
+  const { core } = handle;
+  core.guardOpen();
+  const id = parseNewId(as ?? agentId(core, handle.record.agent), "session id");
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
+    const shared = at ?? lastFinished(record);
+    const session = likeIt(record, id, tails[0]?.[0]);
+    const messages = await messagesUpTo(handle, shared);
+    const changes = forkSession(record, { session, at: shared, messages }, core.context());
+    const outcome = await core.commit(changes);
+    const fork = outcome.status === "ok" ? outcome.changes[1]?.record : undefined;
+    if (fork != null) return new Handle(core, fork);
+    if (outcome.status === "conflict" && outcome.current?.id === id) {
+      throw new SessionError("session_exists", { sessionId: id, tenant: record.tenant });
+    }
+  }
+  throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
+}
+
+/** A new session that begins with what this one was begun with, and with what is left of its budget. */
+function likeIt(record: SessionRecord, id: string, instructions: Entry | undefined): NewSession {
+  const { tenant, agent, user, metadata, ttlMs, maxAgeMs } = record;
+  const text = instructions === undefined ? null : (decode(instructions.data) as string);
+  return {
+    key: { tenant, id },
+    agent,
+    user,
+    metadata,
+    ttlMs,
+    maxAgeMs,
+    budget: budgetLeft(record),
+    instructions: text,
+  };
+}
+
+/** How many messages the turns up to one hold. The next one says so; where it does not, they are counted. */
+async function messagesUpTo(handle: Handle, at: number): Promise<number> {
+  const { record } = handle;
+  const last = headOf(record, "turns");
+  // What is no turn at all, the rule refuses.
+  if (at === last || !(Number.isSafeInteger(at) && at >= 1 && at < last)) return record.counters.messages;
+  const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;
+  const [entry] = await readLog(handle.core, record, next);
+  const known = entry && messagesBefore(entry);
+  return known ?? (await readCut(handle, { from: 1, to: at })).messages;
+}

@@ -1,0 +1,177 @@
+/** How a session comes to be: made anew, found, brought back to life, or started afresh. */
+import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import type { Change, Transaction } from "../../domain/record/change.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseId, parseNewId, sortableId } from "../../domain/values/ids.ts";
+import { createSession, restartSession, reviveSession, type NewSession } from "../../domain/record/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
+import { stateAt } from "../../domain/record/states.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import { show } from "../../domain/values/format-value.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { markShared } from "../core/fork-references.ts";
+import { freeForks, ownSharedTurns } from "../core/detach-forks.ts";
+import { Handle } from "../core/handle.ts";
+import { parseMetadata } from "../options/metadata.ts";
+import { defaultAgent } from "../options/options.ts";
+
+/** How a new session begins. */
+export interface NewSessionOptions {
+  /** Whom the session is for. @default the agent with `default: true`, else "assistant" */
+  readonly agent?: string;
+  readonly user?: string;
+  readonly metadata?: Metadata;
+  /** The startup context, kept with the session. @default the agent's */
+  readonly instructions?: string;
+  /** Life after the last activity. @default that of the user, the agent, or `openSessions`, in this order */
+  readonly ttl?: Duration;
+  /** Life after creation, whatever the activity. @default that of `openSessions` */
+  readonly maxAge?: Duration;
+  /** What it may spend. @default that of the agent, or `openSessions`, in this order */
+  readonly budget?: Budget;
+}
+
+/** What `create` takes. */
+export interface CreateOptions extends NewSessionOptions {
+  /** 1 to 256 characters, no control characters. @default the agent's name and a sortable id */
+  readonly id?: string;
+}
+
+/** What `ensure` takes. */
+export interface EnsureOptions extends NewSessionOptions {
+  /**
+   * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
+   * its own. @default "fail"
+   */
+  readonly onExpired?: "fail" | "revive" | "restart";
+}
+
+/** Where a new session is to stand: in which tenant, under which id of its own choice or a fresh one. */
+interface Place {
+  readonly tenant: string;
+  readonly id: string | undefined;
+}
+
+/** @throws SessionError `agent_unknown`, `id_invalid`, `duration_invalid` */
+export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
+  core.guardOpen();
+  const agent = parseNewId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
+  const profile = core.agent(agent);
+  const user = options.user === undefined ? null : parseNewId(options.user, "user");
+  const budget = options.budget ?? profile.budget;
+  const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
+  return {
+    key: { tenant, id: parseNewId(id ?? agentId(core, agent), "session id") },
+    agent,
+    user,
+    metadata: parseMetadata(options.metadata ?? {}),
+    ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
+    maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
+    budget: budget === undefined ? core.options.budget : parseBudget(budget),
+    instructions: options.instructions ?? profile.instructions ?? null,
+  };
+}
+
+/** An id that nobody has, with the agent's name ahead, as far as an id has room for it. */
+export function agentId(core: Core, agent: string): string {
+  return `${agent.slice(0, 200).toWellFormed()}_${freshId(core)}`;
+}
+
+/** An id that nobody has, and that sorts by time. */
+export function freshId(core: Core): string {
+  return sortableId(core.now(), core.options.clock.random(16));
+}
+
+/** Undefined where a session of this id exists, or what is to land with it no longer fits. */
+export async function createOn(
+  core: Core,
+  session: NewSession,
+  beside: readonly Change[] = [],
+): Promise<Handle | undefined> {
+  await core.hearTime();
+  const outcome = await core.commit([createSession(session, core.context()), ...beside]);
+  const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+  return record == null ? undefined : new Handle(core, record);
+}
+
+/** What is to become of a session that is found closed. */
+interface Closed {
+  readonly onExpired: "fail" | "revive" | "restart";
+  readonly onEnded: "fail" | "restart";
+}
+
+/**
+ * Find the session or create it. `known` is its record as somebody has just loaded it.
+ * @throws SessionError `session_expired`, `session_ended`, `session_archived`
+ */
+export async function ensureOn(core: Core, fresh: NewSession, closed: Closed, known?: SessionRecord): Promise<Handle> {
+  for (let record = known; ; record = undefined) {
+    record ??= (await core.find(fresh.key))?.record;
+    const handle = await ensureFound(core, { fresh, record }, closed);
+    if (handle !== undefined) return handle;
+  }
+}
+
+/** A session to be begun where the record that was found is none to go on with. */
+interface Beginning {
+  readonly fresh: NewSession;
+  readonly record: SessionRecord | undefined;
+  /** What lands with the beginning, or keeps it from landing. */
+  readonly beside?: readonly Change[];
+}
+
+/** As {@link ensureOn}, once: undefined where somebody else wrote between the look and the beginning. */
+export async function ensureFound(
+  core: Core,
+  { fresh, record, beside = [] }: Beginning,
+  { onExpired, onEnded }: Closed,
+): Promise<Handle | undefined> {
+  if (record === undefined) return await createOn(core, fresh, beside);
+  const handle = new Handle(core, record);
+  const state = stateAt(record, core.now());
+  if (state === "active" || state === "inactive") return handle;
+  if (state === "archived") throw new SessionError("session_archived", sessionIds(record));
+  if (state === "ended" && onEnded === "fail") throw new SessionError("session_ended", sessionIds(record));
+  if (state === "expired" && onExpired === "fail") {
+    throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
+  }
+  // In the fallback nothing is archived: the store would never be told of it.
+  if (state === "expired" && (onExpired === "revive" || core.isFallback)) {
+    await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
+    return handle;
+  }
+  if (!(await restart(handle, fresh, beside))) return undefined;
+  await handle.refresh();
+  return handle;
+}
+
+/** False where the session changed meanwhile and must be looked at again. */
+async function restart(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
+  const { core } = handle;
+  // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
+  await handle.putInOrder();
+  if (handle.record.forkedAt > 0) await freeForks(handle);
+  if (handle.record.parent !== null) {
+    await markShared(core, handle.record);
+    await ownSharedTurns(core, handle.record);
+    await handle.peek();
+    if (handle.record.parent !== null) return false;
+  }
+  const { record } = handle;
+  const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
+  // What is kept has its turns under an id that no mark leads to yet.
+  await markShared(core, record, { as: { ...record, id: archiveId } });
+  const transaction: Transaction = restartSession(record, { session, archiveId }, core.context());
+  return (await core.commit([...transaction, ...beside])).status === "ok";
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseOnExpired(value: Closed["onExpired"]): Closed["onExpired"] {
+  if (["fail", "revive", "restart"].includes(value)) return value;
+  throw new SessionError("argument_invalid", {
+    name: "onExpired",
+    value: show(value),
+    expected: "fail, revive or restart",
+  });
+}

@@ -1,0 +1,642 @@
+import { guardBudget, parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { changeOf, headOf } from "../../domain/record/change.ts";
+import { decode } from "../../domain/values/codec.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseId, parseNewId } from "../../domain/values/ids.ts";
+import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
+import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
+import { grant, requestCancel } from "../../domain/turns/leases.ts";
+import { floorAt, handOff, releaseFloor } from "../../domain/record/handoff.ts";
+import { endSession, removeSession, touchSession, updateSession, type Patch } from "../../domain/record/lifecycle.ts";
+import type { Metadata } from "../../domain/record/record.ts";
+import {
+  parseMessages,
+  turnOf,
+  type MessageInput,
+  type ReportedUsage,
+  type Turn,
+  type Usage,
+} from "../../domain/turns/turn.ts";
+import { holdSession, releaseHold } from "../../domain/record/retention.ts";
+import { show } from "../../domain/values/format-value.ts";
+import { estimateUsage, isCount, isDurationMs, isModelName, parseUsage } from "../../domain/turns/usage.ts";
+import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
+import { SessionError } from "../../errors.ts";
+import { acquire } from "../turns/acquire.ts";
+import type { Answer } from "../../domain/turns/answer.ts";
+import { beginOn, guardSameContent, lastTurn, writeOnce } from "../turns/begin.ts";
+import { countingConflicts } from "../core/conflict-log.ts";
+import { consult, type ConsultOptions } from "../turns/consult.ts";
+import type { ForkOptions } from "./fork.ts";
+import { withoutForks } from "../core/detach-forks.ts";
+import type { Handle } from "../core/handle.ts";
+import { parseMetadata } from "../options/metadata.ts";
+import { perform } from "../tracing/operation.ts";
+import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
+import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
+import { SessionLease } from "../turns/session-lease.ts";
+import { readCut, readTurns, type TurnRange } from "../turns/turn-reader.ts";
+import type { TurnInProgress } from "../turns/turn-in-progress.ts";
+import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
+
+/** A finished exchange, as its writer brings it. */
+export interface TurnInput {
+  /** What went in; a text is one message of the user. */
+  readonly input: MessageInput;
+  /** What came out; a text is one message of the assistant. @default nothing yet */
+  readonly output?: MessageInput;
+  /** Who answered. @default who has the floor, else the session's agent */
+  readonly agent?: string;
+  readonly model?: string;
+  /** Tokens, as far as they are known; what is missing or NaN is estimated. @default none, which counts nothing */
+  readonly usage?: ReportedUsage;
+  readonly durationMs?: number;
+  /** Calls of a model. @default 1 where there is output */
+  readonly requests?: number;
+  /** @default "done" */
+  readonly status?: "done" | "failed" | "interrupted";
+}
+
+/** How the floor is handed over. */
+export interface HandOffOptions {
+  /** How long the agent keeps it. @default that of the user, the agent, or `openSessions`, in this order */
+  readonly ttl?: Duration;
+  /** What the agent should know. */
+  readonly note?: string;
+  /**
+   * Where the words of the note come from. The next agent reads a note of the application as an instruction, and one of a
+   * model as reported speech, because a model writes what a user told it to.
+   * @default "application"
+   */
+  readonly noteFrom?: "application" | "model";
+}
+
+/** Makes a write happen once. */
+export interface WriteKey {
+  /** An idempotency key of your own, unique in the session: a retry with the same key and content is the same turn. */
+  readonly key?: string;
+}
+
+/** What `update` changes; absent fields stay. */
+export interface SessionPatch {
+  /** Merged key by key; `undefined` takes a key away. */
+  readonly metadata?: Metadata;
+  /** Life after the last activity. */
+  readonly ttl?: Duration;
+  /** Life after creation, or after the last revival; null lifts the cap. */
+  readonly maxAge?: Duration | null;
+  readonly user?: string | null;
+  readonly instructions?: string;
+  /** Null lifts it. */
+  readonly budget?: Budget | null;
+}
+
+/** Who holds the lease of a session. */
+export interface Holder {
+  readonly instance: string;
+  /** Where it runs; null where it has said goodbye or was forgotten. */
+  readonly host: string | null;
+  readonly pid: number | null;
+  /** Where it is spoken to, a URL, where it is a host of live sessions that says so. */
+  readonly address: string | null;
+  readonly fence: number;
+  readonly acquiredAt: Date;
+  readonly heldMs: number;
+  /** False where its lease is there for the taking. */
+  readonly alive: boolean;
+}
+
+/**
+ * One conversation, as its owner has seen it. Turns are appended only onto what this object has seen: where another
+ * process wrote in between, the write fails with `conflict` and `refresh` catches up. Operations run in the order of
+ * their calls. Every write resolves once it is durable.
+ */
+export class Session {
+  readonly #handle: Handle;
+
+  /** Made by `Sessions`. */
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  get id(): string {
+    return this.#handle.record.id;
+  }
+
+  /** False where what is said here outlives this process only once the store is there again, or not at all. */
+  get durable(): boolean {
+    return this.#handle.core.durable;
+  }
+
+  /** State, counters, deadlines and lease, as last known here; `refresh` asks the store. */
+  get info(): SessionInfo {
+    return infoOf(this.#handle.record, this.#handle.core.now());
+  }
+
+  /** Catch up with the store, and count its turns as seen. @throws SessionError `session_not_found` */
+  async refresh(): Promise<SessionInfo> {
+    await this.#handle.operate("refresh", () => this.#handle.refresh());
+    return this.info;
+  }
+
+  /**
+   * Append a finished turn.
+   * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
+   *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
+   */
+  append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
+    return perform(this.#handle.about("append"), () => countingConflicts(this.#handle, () => this.#append(turn, key)));
+  }
+
+  async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
+    const handle = this.#handle;
+    const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
+    return await handle.inOrder(async () => {
+      await handle.makeRoom();
+      const written = await writeOnce(
+        handle,
+        wanted.key,
+        (draft, context, writer) => {
+          guardBudget(draft.record);
+          return appendTurn(draft, { turn: wanted, writer }, context);
+        },
+        { recovers: "dead" },
+      );
+      if (written.status === "duplicate") {
+        const earlier = turnOf(written.entry);
+        guardSameContent(handle, earlier, {
+          ...wanted,
+          seq: earlier.seq,
+          at: earlier.at,
+          agent: turn.agent ?? earlier.agent,
+        });
+        await this.#seeOwn(earlier.seq);
+        return earlier;
+      }
+      if (written.status === "unchanged") throw new Error("an append changes something");
+      handle.landed();
+      const { seq, at } = lastTurn(written.change);
+      return { seq, at, ...wanted };
+    });
+  }
+
+  /** A first try of ours landed unheard: where nothing followed it, we have now seen all there is. */
+  async #seeOwn(seq: number): Promise<void> {
+    const { record } = await this.#handle.peek();
+    if (headOf(record, "turns") === seq && this.#handle.seenTurn === seq - 1) await this.#handle.refresh();
+  }
+
+  /**
+   * Begin a turn whose answer is still to come: the input is durable when this resolves. It is written under a lease,
+   * the session's own or one that is taken here and given back by `seal`.
+   * @throws SessionError as `append`
+   */
+  async begin(
+    input: MessageInput,
+    options: WriteKey & { agent?: string; model?: string } = {},
+  ): Promise<TurnInProgress> {
+    return await perform(this.#handle.about("begin"), () =>
+      countingConflicts(this.#handle, () => this.#begin(input, options)),
+    );
+  }
+
+  async #begin(
+    input: MessageInput,
+    { key, agent, model }: WriteKey & { agent?: string; model?: string },
+  ): Promise<TurnInProgress> {
+    const handle = this.#handle;
+    const open = {
+      key: handle.core.turnKey(key),
+      agent: this.#agent(agent),
+      input: parseMessages(input, "user", "input"),
+      ...(model === undefined ? {} : { model: parseModelName(model) }),
+    };
+    return await handle.inOrder(async () => {
+      const begun = await beginOn(handle, open, { ticket: null, named: agent !== undefined, recovers: "dead" });
+      if (begun.status === "begun") return begun.inProgress;
+      throw new SessionError("turn_not_open", { ...this.#ids(), turn: begun.turn.seq });
+    });
+  }
+
+  /**
+   * Ask the model, with the session's memory: instructions, the window of past turns, the question. Resolves once the
+   * question is durable; the answer streams from there and its turn is sealed when it ends.
+   * @throws SessionError `conflict`, `busy`, `queue_full`, `model_missing`, `message_invalid`, `key_reused` or that of the
+   *   session's state; what goes wrong later, the answer throws
+   */
+  async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
+    this.#handle.core.guardOpen();
+    return await countingConflicts(this.#handle, () => consult(this.#handle, question, options));
+  }
+
+  /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
+  async cancel(): Promise<boolean> {
+    return await this.#handle.operate("cancel", async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write(({ record }, context) => requestCancel(record, context));
+      return written.status === "ok";
+    });
+  }
+
+  /**
+   * The turns, oldest first: the last so many, or from one number to another, bounds included.
+   * @throws SessionError `range_invalid`, `argument_invalid`
+   */
+  turns(range: TurnRange = {}): AsyncIterable<Turn> {
+    return readTurns(this.#handle, range);
+  }
+
+  /**
+   * What any process commits to the session from here on, turns and pieces of answers, as it is committed; ends with the
+   * session's life. Nobody's writes are delayed by who watches.
+   * @throws SessionError `session_not_found` once it is removed, `argument_invalid`, `closed`
+   */
+  watch(options: WatchOptions = {}): AsyncIterable<SessionNews> {
+    return watchSession(this.#handle, options);
+  }
+
+  /** The startup context the session was created with, or was last given. */
+  async instructions(): Promise<string | undefined> {
+    return await perform(this.#handle.about("instructions"), async () => {
+      const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
+      const entry = tails[0]?.[0];
+      return entry === undefined ? undefined : (decode(entry.data) as string);
+    });
+  }
+
+  /**
+   * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
+   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `session_held`
+   */
+  async truncate(after: number): Promise<void> {
+    const handle = this.#handle;
+    this.#handle.core.guardStore();
+    await handle.operate("truncate", async () => {
+      // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
+      await handle.putInOrder();
+      const head = handle.seenTurn;
+      if (!Number.isInteger(after) || after < 0 || after > head) {
+        throw new SessionError("range_invalid", { from: after, to: head });
+      }
+      if (after === head) return;
+      const cut = await readCut(handle, { from: after + 1, to: head });
+      await countingConflicts(handle, () =>
+        withoutForks(handle, () =>
+          handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
+        ),
+      );
+    });
+  }
+
+  /** Change metadata, deadlines, user, instructions or budget. @throws SessionError `metadata_too_large`, `session_expired` … */
+  async update(patch: SessionPatch): Promise<void> {
+    this.#handle.core.guardStore();
+    await perform(this.#handle.about("update"), async () => {
+      const parsed = parsePatch(patch);
+      await this.#handle.inOrder(() =>
+        this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
+      );
+    });
+  }
+
+  /**
+   * Hand the floor to an agent, for a time: whoever serves the session next lets it answer. Handing it to who has it
+   * prolongs its time.
+   * @throws SessionError `agent_unknown`, `duration_invalid`, `argument_invalid` for a note that is too long,
+   *   `session_expired` …
+   */
+  async handOff(agent: string, options: HandOffOptions = {}): Promise<ActiveAgent> {
+    return await perform(this.#handle.about("handOff"), () => this.#handOff(agent, options));
+  }
+
+  async #handOff(agent: string, { ttl, note, noteFrom = "application" }: HandOffOptions): Promise<ActiveAgent> {
+    const handle = this.#handle;
+    const named = this.#agent(agent);
+    const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
+    const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);
+    if (noteFrom !== "application" && noteFrom !== "model")
+      throw new SessionError("argument_invalid", {
+        name: "noteFrom",
+        value: show(noteFrom),
+        expected: '"application" or "model"',
+      });
+    const origin = noteFrom === "application" ? { noteFrom } : {};
+    return await handle.inOrder(async () => {
+      await handle.write(({ record }, context) => {
+        const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
+        return handOff(record, { agent: named, ttlMs, note: parsedNote, ...origin }, context);
+      });
+      const { floor } = handle.record;
+      if (floor === null) throw new Error("a handoff gives the floor to somebody");
+      return activeAgent(floor);
+    });
+  }
+
+  /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
+  async activeAgent(): Promise<ActiveAgent | null> {
+    return await perform(this.#handle.about("activeAgent"), async () => {
+      const { record } = await this.#handle.peek();
+      return activeAgentOf(record, this.#handle.core.now());
+    });
+  }
+
+  /** Give the floor back; false where nobody has it. */
+  async release(): Promise<boolean> {
+    return await this.#handle.operate("release", async () => {
+      await this.#handle.peek();
+      const had = floorAt(this.#handle.record, this.#handle.core.now()) !== null;
+      await this.#handle.write(({ record }, context) => releaseFloor(record, context));
+      return had;
+    });
+  }
+
+  /** What happened to the session beside its turns, oldest first: handoffs, claims and the like; within `limits.pageBytesMax`. @default the last 100 */
+  async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
+    return await perform(this.#handle.about("events"), async () => {
+      const limit = Math.min(parseCount(last, "last", "events"), this.#handle.core.options.limits.readMax);
+      const bytesMax = this.#handle.core.options.limits.pageBytesMax;
+      const { tails } = await this.#handle.peek([{ log: "events", last: limit, bytesMax }]);
+      return (tails[0] ?? []).map(eventOf);
+    });
+  }
+
+  /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
+  async touch(): Promise<void> {
+    await this.#handle.operate("touch", () =>
+      this.#handle.write(({ record }, context) => touchSession(record, context)),
+    );
+  }
+
+  /**
+   * Reserve the right to write for this object, until it is released or its process ends. `wait` queues for it;
+   * afterwards `refresh` to see what was written meanwhile.
+   * @param options `ttl`: give it up by itself after so long
+   * @throws SessionError `busy`, `queue_full`
+   */
+  async lease({ ttl, wait }: { ttl?: Duration; wait?: Duration } = {}): Promise<SessionLease> {
+    return await perform(this.#handle.about("lease"), async () => {
+      const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
+      const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
+      return await takeLease(this.#handle, { ttlMs, busy: wait === undefined ? "reject" : "queue", waitMs });
+    });
+  }
+
+  /**
+   * Run `work` as the only writer, with a `Session` that has seen everything up to then.
+   * @throws SessionError `busy`, `queue_full`, and what `work` throws
+   */
+  async exclusive<T>(
+    work: (session: Session) => Promise<T>,
+    options: { busy?: BusyPolicy; wait?: Duration } = {},
+  ): Promise<T> {
+    return await perform(this.#handle.about("exclusive"), () => this.#exclusive(work, options));
+  }
+
+  async #exclusive<T>(
+    work: (session: Session) => Promise<T>,
+    { busy, wait }: { busy?: BusyPolicy; wait?: Duration },
+  ): Promise<T> {
+    const { options } = this.#handle.core;
+    await this.#handle.inOrder(() => Promise.resolve());
+    const handle = this.#handle.anotherView();
+    const lease = await takeLease(handle, {
+      ttlMs: null,
+      busy: busy === undefined ? options.busy : parseBusyPolicy(busy),
+      waitMs: wait === undefined ? options.waitMs : parseDuration(wait, "wait"),
+    });
+    try {
+      await handle.refresh();
+      return await work(new Session(handle));
+    } finally {
+      await lease.release();
+      this.#handle.follow(handle);
+    }
+  }
+
+  /** Who holds the right to write, and whether that process still lives; null where nobody does. */
+  async holder(): Promise<Holder | null> {
+    return await perform(this.#handle.about("holder"), () => this.#holder());
+  }
+
+  async #holder(): Promise<Holder | null> {
+    const { record } = await this.#handle.peek();
+    const { lease } = record;
+    if (lease === null) return null;
+    const { core } = this.#handle;
+    const { instances } = await core.store.instances([lease.instance]);
+    const alive = await core.instance.isAlive(record, lease);
+    const acquiredAt = new Date(lease.acquiredAt);
+    const { host = null, pid = null, address = null } = instances[0] ?? {};
+    return {
+      instance: lease.instance,
+      host,
+      pid,
+      address,
+      fence: lease.fence,
+      acquiredAt,
+      heldMs: core.now() - lease.acquiredAt,
+      alive,
+    };
+  }
+
+  /** Seal what a writer that is gone left open; false where its writer lives, or nothing was left. */
+  async recover(): Promise<boolean> {
+    return await this.#handle.operate("recover", async () => {
+      await this.#handle.peek();
+      return (await this.#handle.putInOrder()).status === "ok";
+    });
+  }
+
+  /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
+  async unlock(): Promise<boolean> {
+    return await this.#handle.operate("unlock", async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.putInOrder({ recovers: "any", reason: "its lease was broken" });
+      return written.status === "ok";
+    });
+  }
+
+  /**
+   * End the session for good; it stays readable, and its events say why.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`, `argument_invalid` for a reason that is too long
+   */
+  async end({ reason = "ended" }: { readonly reason?: string } = {}): Promise<void> {
+    this.#handle.core.guardStore();
+    const parsed = parseNote(reason, "reason", this.#handle.core.options.limits.noteLengthMax);
+    await this.#handle.operate("end", () =>
+      this.#handle.write((draft, context, { fence }) => endSession(draft, { fence, reason: parsed }, context), {
+        recovers: "dead",
+      }),
+    );
+  }
+
+  /**
+   * A new session that goes on from a turn of this one: it shares the turns up to there, and nothing that is said in either
+   * from then on. It costs the same however long this one is, and wherever the fork begins. Removing, cutting or archiving this
+   * one leaves it whole.
+   * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
+   */
+  async fork(options: ForkOptions = {}): Promise<Session> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("fork", async () => {
+      const { forkOn } = await import("./fork.ts");
+      return new Session(await forkOn(this.#handle, options));
+    });
+  }
+
+  /**
+   * Put the session away: its logs become one compressed, checksummed log, their rows go. It is still listed, counted and
+   * read; `unarchive` makes it one to write to again. False where it was archived already.
+   * @throws SessionError `busy` while somebody else writes, `turn_open`
+   */
+  async archive(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("archive", async () => {
+      const { archiveOn } = await import("../retention/archive.ts");
+      return await archiveOn(this.#handle);
+    });
+  }
+
+  /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
+  async unarchive(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("unarchive", async () => {
+      const { unarchiveOn } = await import("../retention/archive.ts");
+      return await unarchiveOn(this.#handle);
+    });
+  }
+
+  /**
+   * Keep the session from being removed, cut or erased, by whomever, until `unhold`. Another reason takes the place of the
+   * one that stands.
+   * @throws SessionError `argument_invalid` for a reason that is empty or too long
+   */
+  async hold(reason: string): Promise<void> {
+    this.#handle.core.guardStore();
+    const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
+    await this.#handle.operate("hold", () =>
+      this.#handle.write(({ record }, context) => holdSession(record, parsed, context)),
+    );
+  }
+
+  /** It may go again; false where nothing held it. */
+  async unhold(): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("unhold", async () => {
+      await this.#handle.peek();
+      const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
+      return written.status === "ok";
+    });
+  }
+
+  /** Remove the session with everything in it. @throws SessionError `session_held` */
+  async remove(): Promise<void> {
+    this.#handle.core.guardStore();
+    const handle = this.#handle;
+    await handle.operate("remove", () =>
+      withoutForks(handle, () => handle.write(({ record }) => removeSession(record))),
+    );
+  }
+
+  #agent(name: string | undefined): string {
+    const { core, record } = this.#handle;
+    if (name === undefined) return floorAt(record, core.now())?.agent ?? record.agent;
+    core.agent(parseNewId(name, "agent"));
+    return name;
+  }
+
+  #ids(): { sessionId: string; tenant: string } {
+    return { sessionId: this.id, tenant: this.#handle.record.tenant };
+  }
+}
+
+async function takeLease(
+  handle: Handle,
+  { ttlMs, busy, waitMs }: { ttlMs: number | null; busy: BusyPolicy; waitMs: number },
+): Promise<SessionLease> {
+  const { core } = handle;
+  core.guardOpen();
+  await core.instance.ensureAlive();
+  await acquire(handle, { busy, waitMs }, (ticket, options) =>
+    handle.write((draft, context) => {
+      const ahead = options.recovers === "any";
+      grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
+      return changeOf(draft);
+    }, options),
+  );
+  return new SessionLease(handle);
+}
+
+const sealedStatuses = ["done", "failed", "interrupted"] as const;
+
+function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | null }): NewTurn {
+  const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
+  const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
+  if (!sealedStatuses.includes(status)) {
+    const expected = sealedStatuses.join(", ");
+    throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
+  }
+  const input = parseMessages(turn.input, "user", "input");
+  return {
+    key: key === null ? null : parseId(key, "key"),
+    status,
+    agent,
+    ...(turn.model === undefined ? {} : { model: parseModelName(turn.model) }),
+    input,
+    output,
+    ...(turn.usage === undefined ? {} : { usage: usageOf(turn.usage, { input, output }) }),
+    requests: parseCount(requests, "requests", "calls of a model"),
+    ...(durationMs === undefined ? {} : { durationMs: parseDurationMs(durationMs) }),
+  };
+}
+
+/** @throws SessionError `argument_invalid` for a value that is stated and is no count: the caller has a mistake to correct */
+function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
+  for (const name of ["inputTokens", "outputTokens", "totalTokens"] as const) {
+    const value: unknown = usage?.[name];
+    if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`, "tokens");
+  }
+  return parseUsage(usage, () => estimateUsage(input, output));
+}
+
+function parseModelName(name: string): string {
+  if (isModelName(name)) return name;
+  const expected = "a text of 1 to 256 characters without control characters";
+  throw new SessionError("argument_invalid", { name: "model", value: show(name), expected });
+}
+
+function parseDurationMs(ms: number): number {
+  if (isDurationMs(ms)) return ms;
+  const expected = `0 to ${durationMaxMs} milliseconds`;
+  throw new SessionError("argument_invalid", { name: "durationMs", value: show(ms), expected });
+}
+
+function parseNote(note: string, name: string, lengthMax: number): string {
+  if (typeof note === "string" && note.length <= lengthMax) return note;
+  const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
+  throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
+}
+
+function parseReason(reason: string, lengthMax: number): string {
+  if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
+  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : show(reason);
+  const expected = `a text of 1 to ${lengthMax} characters`;
+  throw new SessionError("argument_invalid", { name: "reason", value, expected });
+}
+
+function parseCount(value: unknown, name: string, unit: string): number {
+  if (isCount(value)) return value;
+  const expected = `a whole number of ${unit}, 0 to ${countMax}`;
+  throw new SessionError("argument_invalid", { name, value: show(value), expected });
+}
+
+function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {
+  return {
+    ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
+    ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
+    ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
+    ...(user === undefined ? {} : { user: user === null ? null : parseNewId(user, "user") }),
+    ...(instructions === undefined ? {} : { instructions }),
+    ...(budget === undefined ? {} : { budget: budget === null ? null : parseBudget(budget) }),
+  };
+}

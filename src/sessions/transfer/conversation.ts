@@ -1,0 +1,72 @@
+import type { Value } from "../../domain/values/codec.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
+import { exchangesOf, instructionsOf } from "../../domain/turns/exchange.ts";
+import { tallyAll } from "../../domain/turns/counters.ts";
+import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
+import { entryOfTurn, parseMessages, type Message, type Turn } from "../../domain/turns/turn.ts";
+import { createSession } from "../../domain/record/lifecycle.ts";
+import { guardTurnParts } from "../../domain/turns/turns.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { newSession } from "../session/opening.ts";
+
+/** A conversation that another program has kept. */
+export interface Conversation {
+  readonly id: string;
+  readonly messages: readonly Message[];
+  readonly agent?: string;
+  readonly user?: string;
+  readonly metadata?: { readonly [key: string]: Value | undefined };
+}
+
+/**
+ * It as a session of this moment: system messages ahead of all others are its instructions, each question with its answer
+ * is a turn.
+ * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, `metadata_too_large`, `id_invalid`
+ */
+export function portableConversation(core: Core, conversation: Conversation, agentElse: string | undefined): Portable {
+  const { id, messages, user, metadata } = conversation;
+  const agent = conversation.agent ?? agentElse;
+  const { leading, exchanges } = exchangesOf(parseMessages(messages, "user", "messages"));
+  const instructions = instructionsOf(leading);
+  const session = newSession(
+    core,
+    { tenant: "default", id },
+    {
+      ...(agent === undefined ? {} : { agent }),
+      ...(user === undefined ? {} : { user: parseNewId(user, "user") }),
+      ...(metadata === undefined ? {} : { metadata }),
+      ...(instructions === undefined ? {} : { instructions }),
+    },
+  );
+  const context = core.context();
+  const { record, splices } = createSession(session, context);
+  if (record === null) throw new Error("creating a session makes a record");
+  const turns = exchanges.map(({ input, output }, index): Turn => ({
+    seq: index + 1,
+    key: null,
+    at: context.now,
+    status: "done",
+    agent: session.agent,
+    input,
+    output,
+    requests: output.length === 0 ? 0 : 1,
+  }));
+  for (const turn of turns) guardTurnParts(record, turn, context);
+  const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
+  let messagesBefore = 0;
+  const entries = turns.map((turn) => {
+    const entry = entryOfTurn(turn, messagesBefore);
+    messagesBefore += turn.input.length + turn.output.length;
+    return entry;
+  });
+  logs.set("turns", entries);
+  const { turnBytesMax } = context.limits;
+  for (const { data } of logs.get("turns") ?? []) {
+    const bytes = Buffer.byteLength(data);
+    if (bytes > turnBytesMax)
+      throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
+  }
+  return { record: { ...portableOf(record), counters: tallyAll(turns) }, logs };
+}

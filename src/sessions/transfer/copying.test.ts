@@ -1,0 +1,344 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
+import { openSessions, type Sessions } from "../../index.ts";
+import { openMemory } from "../../store/memory.ts";
+import type { Store } from "../../store/store.ts";
+
+const root = mkdtempSync(join(tmpdir(), "perdure-copying-"));
+after(() => rmSync(root, { recursive: true }));
+
+async function linesOf(sessions: Sessions): Promise<string[]> {
+  return (await Array.fromAsync(sessions.export())).map(({ text }) => text);
+}
+
+test("everything goes over, all tenants, devices and keys, and copying again changes nothing", async () => {
+  const secret = "a secret of the tests";
+  await using from = inMemory({ secret });
+  await using to = await openSessions({ store: `sqlite:${join(root, "all.db")}`, sweep: false, secret });
+  const other = from.sessions.for("other");
+  await createNasty(from.sessions);
+  await createConversations(other);
+  const device = randomUUID();
+  const session = await from.sessions.device(device, { agent: "ceo" });
+  await session.append({ input: "from a device" });
+  const { token } = await from.sessions.keys.create({ name: "backend" });
+
+  const { bytes, ...report } = await from.sessions.copyTo(to, { everything: true });
+  assert(bytes > 10_000);
+  assert.deepEqual([report.present, report.replaced, report.skipped, report.complete], [0, 0, 0, true]);
+  const again = await from.sessions.copyTo(to, { everything: true });
+  assert.deepEqual([again.restored, again.present, again.replaced], [0, report.restored, 0]);
+  assert.deepEqual(await linesOf(to), await linesOf(from.sessions));
+  assert.deepEqual(await linesOf(to.for("other")), await linesOf(other));
+  assert.equal((await to.device(device)).id, session.id);
+  assert.equal((await to.keys.list())[0]?.name, "backend");
+  assert.equal((await to.keys.verify(token))?.right, "write");
+});
+
+test("a tenant goes over alone, into the tenant that takes it", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  await from.sessions.create({ id: "a" });
+  await from.sessions.for("shop").create({ id: "b" });
+  const { restored } = await from.sessions.for("shop").copyTo(to.sessions.for("store"));
+  assert.equal(restored, 1);
+  assert.deepEqual((await to.sessions.list()).sessions, []);
+  assert.equal((await to.sessions.for("store").list()).sessions[0]?.id, "b");
+});
+
+for (const everything of [false, true]) {
+  test(`whose words forks hold goes over with ${everything ? "everything" : "their tenant"}, so an erasure there finds them`, async () => {
+    const secret = "a secret of the tests";
+    await using from = inMemory({ secret });
+    await using to = inMemory({ secret });
+    const [shop, store] = [from.sessions.for("shop"), to.sessions.for("shop")];
+    const hers = await shop.create({ id: "ada's", user: "ada" });
+    await hers.append({ input: "a word of Ada's" });
+    const bobs = await hers.fork({ as: "bob's" });
+    await bobs.update({ user: "bob" });
+    await (await bobs.fork({ as: "carol's" })).update({ user: "carol" });
+    const gone = await shop.create({ id: "gone", user: "ada" });
+    await gone.append({ input: "another word of Ada's" });
+    await (await gone.fork({ as: "dan's" })).update({ user: "dan" });
+    await shop.remove("gone");
+
+    const first = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    assert.deepEqual([first.skipped, first.complete], [0, true]);
+    const found = ["bob's", "carol's", "dan's"];
+    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
+    // What the source writes down later is no other mark than the copy has.
+    await shop.remove("ada's");
+    const again = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    assert.deepEqual([again.skipped, again.orphans, again.complete], [0, ["ada's"], false]);
+    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
+    await shop.erase({ user: "ada" });
+    assert.equal(
+      (await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything })).skipped,
+      0,
+    );
+    const { sharedForks } = await store.erase({ user: "ada", forks: "erase" });
+    assert.deepEqual([sharedForks.count, (await store.list()).sessions], [0, []]);
+  });
+}
+
+test("sessions that went on since are brought up to date; others of the same id are left alone", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  for (const id of ["grown", "begun", "other", "newer"]) {
+    await (await from.sessions.create({ id })).append({ input: `${id} of ours` });
+  }
+  await (await to.sessions.create({ id: "other" })).append({ input: "theirs" });
+  const begun = await (await from.sessions.get("begun")).begin("long?");
+  const first = await from.sessions.copyTo(to.sessions);
+  assert.deepEqual([first.restored, first.skipped, first.complete], [3, 1, false]);
+  assert.deepEqual(
+    first.reasons.map(({ source, code }) => [source, code]),
+    [["other", "session_exists"]],
+  );
+
+  await from.clock.advance(60_000);
+  await to.clock.advance(90_000);
+  await (await from.sessions.get("grown")).append({ input: "more" });
+  await begun.seal({ output: [{ role: "assistant", content: "answered" }] });
+  await (await to.sessions.get("newer")).append({ input: "written there" });
+  const second = await from.sessions.copyTo(to.sessions);
+  assert.deepEqual([second.restored, second.replaced, second.skipped], [0, 2, 2]);
+  for (const id of ["grown", "begun"])
+    assert.deepEqual(await to.sessions.snapshot(id), await from.sessions.snapshot(id));
+  assert.equal((await to.sessions.get("newer")).info.turn, 2);
+});
+
+test("a store that is written to all the while is copied, each session as it was at some moment", async () => {
+  const from = await openSessions({ store: `sqlite:${join(root, "busy.db")}`, sweep: false });
+  const to = await openSessions({ store: `sqlite:${join(root, "busy-copy.db")}`, sweep: false });
+  const sessions = await Promise.all(Array.from({ length: 60 }, (_, index) => from.create({ id: `s${index}` })));
+  let writing = true;
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let turn = 0; writing; turn++) {
+      const session = sessions[(turn * 8 + writer) % 60];
+      await session?.append({ input: `turn ${session.info.turn + 1}`, output: "answer" });
+    }
+  });
+  const during = await from.copyTo(to);
+  writing = false;
+  await Promise.all(writers);
+  assert.equal(during.skipped, 0, JSON.stringify(during.reasons));
+  for (const { id } of (await to.list()).sessions) {
+    const turns = await Array.fromAsync((await to.get(id)).turns());
+    turns.forEach(({ input }, index) => assert.equal(input[0]?.content, `turn ${index + 1}`));
+  }
+  const { complete, skipped } = await from.copyTo(to);
+  assert.deepEqual([complete, skipped], [true, 0]);
+  assert.deepEqual(await linesOf(to), await linesOf(from));
+  await from.close();
+  await to.close();
+});
+
+/** A store that does something before each of its calls that read sessions, or write them. */
+function interrupted(store: Store, before: (call: "commit" | "load" | "find") => Promise<void>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      const call = value.bind(target) as (...given: unknown[]) => unknown;
+      if (name !== "commit" && name !== "load" && name !== "find") return call;
+      return async (...given: unknown[]) => {
+        await before(name);
+        return await call(...given);
+      };
+    },
+  });
+}
+
+/** What another program does to the source, once, while it is copied. */
+const changes: Record<string, (sessions: Sessions) => Promise<unknown>> = {
+  append: async (sessions) => await (await sessions.get("s1")).append({ input: "more" }),
+  amend: async (sessions) => await (await sessions.get("s1")).update({ metadata: { changed: true } }),
+  "change of user": async (sessions) => await (await sessions.get("s1")).update({ user: "bob" }),
+  hold: async (sessions) => await (await sessions.get("s1")).hold("case 4711"),
+  unhold: async (sessions) => await (await sessions.get("held")).unhold(),
+  "unhold and truncate": async (sessions) => {
+    await (await sessions.get("held")).unhold();
+    await (await sessions.get("held")).truncate(1);
+  },
+  "append under hold": async (sessions) => await (await sessions.get("held")).append({ input: "more" }),
+  end: async (sessions) => await sessions.end("s1"),
+  archive: async (sessions) => await sessions.archive("s1"),
+  truncate: async (sessions) => await (await sessions.get("s1")).truncate(1),
+  "truncate and go on": async (sessions) => {
+    await (await sessions.get("s1")).truncate(1);
+    await (await sessions.get("s1")).append({ input: "another" });
+  },
+  remove: async (sessions) => await sessions.remove("s1"),
+  "unhold and remove": async (sessions) => {
+    await (await sessions.get("held")).unhold();
+    await sessions.remove("held");
+  },
+  "remove and create": async (sessions) => {
+    await sessions.remove("s1");
+    await (await sessions.create({ id: "s1" })).append({ input: "another session" });
+  },
+  create: async (sessions) => await (await sessions.create({ id: "s0" })).append({ input: "new" }),
+  fork: async (sessions) => await sessions.fork("s1", { as: "fork" }),
+  erase: async (sessions) => await sessions.erase({ user: "ada" }),
+  unlink: async (sessions) => await sessions.devices.unlink(phone),
+  claim: async (sessions) => await sessions.devices.claim(phone, "bob"),
+};
+const phone = randomUUID();
+
+for (const [what, change] of Object.entries(changes)) {
+  test(`${what}: whenever it comes during a copy, the copy has it, or does not say that it is complete`, async () => {
+    let last = 0;
+    for (let moment = 1; moment <= last || moment === 1; moment++) {
+      const secret = "a secret of the tests";
+      const memory = openMemory();
+      const other = await openSessions({ store: memory, sweep: false, secret });
+      for (const [id, user] of [
+        ["s1", "ada"],
+        ["s2", "ada"],
+        ["s3", "bob"],
+        ["held", "bob"],
+      ] as const) {
+        const session = await other.create({ id, user });
+        for (const input of ["one", "two", "three"]) await session.append({ input, output: "I see" });
+      }
+      await (await other.get("held")).hold("a lawsuit");
+      await other.fork("s2", { as: "s4" });
+      await (await other.device(phone)).append({ input: "from a device" });
+      await other.devices.claim(phone, "ada");
+
+      let [calls, isOn, lastLook] = [0, true, 0];
+      const before = async (name: string): Promise<void> => {
+        if (!isOn) return;
+        calls++;
+        if (name === "find") lastLook = calls;
+        if (calls !== moment) return;
+        isOn = false;
+        await change(other);
+        isOn = true;
+      };
+      const source = interrupted(memory, async (name) => await before(name === "commit" ? "of the source" : name));
+      const from = await openSessions({ store: source, sweep: false, secret });
+      const target = openMemory();
+      const to = await openSessions({
+        store: interrupted(target, () => before("of the target")),
+        sweep: false,
+        secret,
+      });
+      const report = await from.copyTo(to, { everything: true });
+      isOn = false;
+      last = calls;
+      if (report.complete && moment <= lastLook) {
+        assert.deepEqual(await linesOf(to), await linesOf(from), `at call ${moment} of ${calls}`);
+        assert.deepEqual(await innerOf(target), await innerOf(memory), `at call ${moment} of ${calls}`);
+      }
+      // A change behind the last look is the next copy's: it brings it, or says what it left.
+      const again = await from.copyTo(to, { everything: true });
+      const isSame = JSON.stringify(await linesOf(to)) === JSON.stringify(await linesOf(from));
+      assert.equal(again.complete, isSame, `at call ${moment} of ${calls}: ${JSON.stringify(again)}`);
+      if (!isSame) assert(again.orphaned > 0 || again.skipped > 0);
+      assert(report.complete || moment <= lastLook, `at call ${moment} of ${calls}: ${JSON.stringify(report)}`);
+      await from.close();
+      await to.close();
+    }
+  });
+}
+
+/** Devices and marks, as they would be exported. */
+async function innerOf(store: Store): Promise<unknown[]> {
+  const { records } = await store.find({ order: "key", now: 0, limit: 1000 });
+  return records
+    .filter(({ tenant }) => tenant !== "default")
+    .map(({ tenant, id, user, metadata }) => ({ tenant, id, user, metadata }));
+}
+
+test("what was removed between two copies is told of by its id, and is left to its owner", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  for (const id of ["a", "b", "c"]) await (await from.sessions.create({ id })).append({ input: id });
+  await to.sessions.create({ id: "its own" });
+  assert((await from.sessions.copyTo(to.sessions)).complete);
+  await from.sessions.remove("b");
+  const { orphaned, orphans, removed, complete } = await from.sessions.copyTo(to.sessions);
+  assert.deepEqual([orphaned, orphans, removed, complete], [1, ["b"], 0, false]);
+  await to.sessions.remove("b");
+  assert((await from.sessions.copyTo(to.sessions)).complete);
+});
+
+test("link codes stay behind, and what a store forgets by itself is no reason to call a copy incomplete", async () => {
+  const secret = "a secret of the tests";
+  await using from = inMemory({ secret });
+  await using to = inMemory({ secret });
+  const [one, two] = [randomUUID(), randomUUID()];
+  await from.sessions.device(one);
+  const { code } = await from.sessions.devices.linkCode(one);
+  assert((await from.sessions.copyTo(to.sessions)).complete);
+  await assert.rejects(to.sessions.devices.link(two, code), { code: "link_code_invalid" });
+  await from.sessions.devices.link(two, code);
+  assert((await from.sessions.copyTo(to.sessions)).complete);
+  assert.equal((await to.sessions.device(two)).id, (await from.sessions.device(one)).id);
+});
+
+test("a copy that somebody wrote to in the target stays as it is, and is told of", async () => {
+  for (const write of ["append", "hold", "end"] as const) {
+    await using from = inMemory();
+    await using to = inMemory();
+    const session = await from.sessions.create({ id: "s" });
+    for (const input of ["one", "two"]) await session.append({ input });
+    await from.sessions.copyTo(to.sessions);
+    await to.clock.advance(1000);
+    const copy = await to.sessions.get("s");
+    if (write === "append") await copy.append({ input: "written there" });
+    if (write === "hold") await copy.hold("a lawsuit there");
+    if (write === "end") await copy.end();
+    await session.truncate(1);
+    const { skipped, complete } = await from.sessions.copyTo(to.sessions);
+    assert.deepEqual([skipped, complete], [1, false], write);
+    assert.equal((await to.sessions.get("s")).info.turn, write === "append" ? 3 : 2);
+  }
+});
+
+test("two sources with a session of the same id do not write over each other", async () => {
+  await using one = inMemory();
+  await using other = inMemory();
+  await using to = inMemory();
+  await (await one.sessions.create({ id: "s" })).append({ input: "of the one" });
+  await other.clock.advance(60_000);
+  await (await other.sessions.create({ id: "s" })).append({ input: "of the other" });
+  await one.sessions.copyTo(to.sessions);
+  const report = await other.sessions.copyTo(to.sessions);
+  assert.deepEqual([report.skipped, report.complete], [1, false]);
+  assert.deepEqual(await to.sessions.snapshot("s"), await one.sessions.snapshot("s"));
+});
+
+test("a copy of many sessions has a few pages of them in memory, and reads none that stands already", async () => {
+  const memory = openMemory();
+  const source = await openSessions({ store: memory, sweep: false });
+  await Promise.all(Array.from({ length: 1500 }, (_, index) => source.create({ id: `s${index}` })));
+  let [largest, loaded] = [0, 0];
+  const counting = new Proxy(memory, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== "load") return typeof value === "function" ? value.bind(target) : value;
+      return async (requests: Parameters<Store["load"]>[0]) => {
+        largest = Math.max(largest, requests.length);
+        loaded += requests.filter(({ tails }) => tails.length > 0).length;
+        return await target.load(requests);
+      };
+    },
+  });
+  const from = await openSessions({ store: counting, sweep: false });
+  await using to = inMemory();
+  const first = await from.copyTo(to.sessions);
+  assert.deepEqual([first.restored, first.complete], [1500, true]);
+  assert.deepEqual([loaded, largest <= 200], [1500, true]);
+  const again = await from.copyTo(to.sessions);
+  assert.deepEqual([again.present, again.complete, loaded], [1500, true, 1500]);
+  await from.close();
+});

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
+import type { Sessions } from "../sessions.ts";
+
+async function linesOf(sessions: Sessions, query: Parameters<Sessions["export"]>[0] = {}): Promise<string[]> {
+  return (await Array.fromAsync(sessions.export(query))).map(({ text }) => text);
+}
+
+test("what is exported and imported is exported the same, byte for byte; importing it again changes nothing", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  const ids = [...(await createNasty(from.sessions)), ...(await createConversations(from.sessions))];
+  const lines = await linesOf(from.sessions);
+  assert.equal(lines.length, ids.length);
+  const { turns, ...report } = await to.sessions.import(lines);
+  assert.deepEqual(report, { restored: ids.length, present: 0, replaced: 0, skipped: 0, reasons: [] });
+  assert(turns > ids.length);
+  assert.deepEqual(await linesOf(to.sessions), lines);
+  const again = await to.sessions.import(lines);
+  assert.deepEqual([again.restored, again.present], [0, ids.length]);
+  assert.deepEqual(await linesOf(to.sessions), lines);
+});
+
+test("an export is by id, of those that match, from anywhere on", async () => {
+  await using place = inMemory();
+  for (const id of ["c", "a", "d", "b"])
+    await place.sessions.create({ id, agent: id < "c" ? "ceo" : "cfo", user: "ada" });
+  await place.sessions.for("other").create({ id: "x" });
+  await place.sessions.end("d");
+  const ids = async (query: Parameters<Sessions["export"]>[0]): Promise<string> =>
+    (await Array.fromAsync(place.sessions.export(query))).map(({ id }) => id).join("");
+  assert.equal(await ids({}), "abcd");
+  assert.equal(await ids({ agent: "cfo" }), "cd");
+  assert.equal(await ids({ state: "ended" }), "d");
+  assert.equal(await ids({ user: "bob" }), "");
+  assert.equal(await ids({ after: "b" }), "cd");
+  assert.equal(await place.sessions.count({ agent: "ceo" }), 2);
+});
+
+test("another session of the same id is left alone, or replaced where that is asked for; a dry run only tells", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  for (const id of ["a", "b", "c"]) await (await from.sessions.create({ id })).append({ input: `${id} of ours` });
+  const lines = await linesOf(from.sessions);
+  await to.sessions.restore(lines[0] ?? "");
+  await (await to.sessions.create({ id: "b" })).append({ input: "theirs" });
+  const before = await linesOf(to.sessions);
+
+  const dry = await to.sessions.import(lines, { dryRun: true });
+  assert.deepEqual([dry.restored, dry.present, dry.skipped], [1, 1, 1]);
+  const wouldReplace = await to.sessions.import(lines, { dryRun: true, onExists: "replace" });
+  assert.deepEqual([wouldReplace.restored, wouldReplace.present, wouldReplace.replaced], [1, 1, 1]);
+  assert.deepEqual(await linesOf(to.sessions), before);
+
+  const kept = await to.sessions.import(lines);
+  assert.deepEqual([kept.restored, kept.present, kept.skipped], [1, 1, 1]);
+  assert.deepEqual(
+    kept.reasons.map(({ source, code }) => [source, code]),
+    [["item 2", "session_exists"]],
+  );
+  const replaced = await to.sessions.import(lines, { onExists: "replace" });
+  assert.deepEqual([replaced.present, replaced.replaced], [2, 1]);
+  assert.deepEqual(await linesOf(to.sessions), lines);
+});
+
+test("an import that the store breaks off is run again, and is complete and single", async () => {
+  await using from = inMemory();
+  await using to = inMemory();
+  for (let index = 0; index < 400; index++)
+    await (await from.sessions.create({ id: `s${index}` })).append({ input: `${index}` });
+  const lines = await linesOf(from.sessions);
+  const commits = to.store.commits;
+  to.store.plan({ [commits + 2]: { fails: "before" } });
+  await assert.rejects(to.sessions.import(lines), { code: "store_unavailable" });
+  to.store.plan({});
+  const { restored, present } = await to.sessions.import(lines);
+  assert.equal(restored + present, 400);
+  assert(present > 0 && restored > 0, `${restored} and ${present}`);
+  assert.deepEqual(await linesOf(to.sessions), lines);
+});
+
+test("a session that is damaged is left out by name, or fails the export where nobody listens", async () => {
+  await using place = inMemory({ limits: { snapshotBytesMax: 5000 } });
+  for (const id of ["a", "b", "c"])
+    await (await place.sessions.create({ id })).append({ input: id === "b" ? "x".repeat(6000) : id });
+  await assert.rejects(linesOf(place.sessions), { code: "snapshot_too_large" });
+  const skipped: string[] = [];
+  const lines = await linesOf(place.sessions, { onSkipped: (id) => skipped.push(id) });
+  assert.deepEqual([lines.length, skipped], [2, ["b"]]);
+});
+
+test("an import ends at the 10 001st item that cannot be read", async () => {
+  await using place = inMemory();
+  let read = 0;
+  function* items(): Generator<string> {
+    for (;;) {
+      read++;
+      yield "0";
+    }
+  }
+  await assert.rejects(place.sessions.import(items()), { code: "snapshot_invalid", message: /10001th item/ });
+  assert(read < 20_000, `${read} were read`);
+});

@@ -1,0 +1,158 @@
+/** Whether the logs of a snapshot hold what they should, and its header says what they hold. */
+import { parseChunk } from "../../domain/turns/chunk.ts";
+import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
+import { show } from "../../domain/values/format-value.ts";
+import type { PortableRecord } from "../../domain/copies/snapshot.ts";
+import { countToolCalls, parseMessages, type TurnData } from "../../domain/turns/turn.ts";
+import { isModelName } from "../../domain/turns/usage.ts";
+import {
+  countOf,
+  idOf,
+  judged,
+  objectOf,
+  spanOf,
+  textOfAtMost,
+  wholeOf,
+  type Fields,
+  type Refuse,
+} from "./snapshot-fields.ts";
+
+/** An entry and the value that its data stands for, which is looked at once and let go. */
+export interface ReadEntry {
+  readonly entry: Entry;
+  readonly value: unknown;
+}
+
+export type ReadLogs = ReadonlyMap<LogName, readonly ReadEntry[]>;
+
+/** The limits that hold, and how the document is refused. */
+interface Judge {
+  readonly limits: Limits;
+  readonly refuse: Refuse;
+}
+
+/** @throws what `refuse` throws */
+export function guardContent(record: PortableRecord, logs: ReadLogs, { limits, refuse }: Judge): void {
+  guardTurns(record, logs.get("turns") ?? [], refuse);
+  const each = (log: string, guard: (value: unknown, path: string) => void): void => {
+    for (const { entry, value } of logs.get(log) ?? []) guard(value, `logs.${log}[${entry.seq - 1}].data`);
+  };
+  each("turns", (value, path) => guardToolCalls(value as TurnData, path, { limits, refuse }));
+  each("instructions", (value, path) => textOfAtMost(value, path, { lengthMax: limits.instructionsLengthMax, refuse }));
+  each("chunks", (value, path) => judged(path, refuse, () => parseChunk(value)));
+  each("events", (value, path) => guardEvent(objectOf(value, path, refuse), path, refuse));
+  each("spent", (value, path) => guardSpent(objectOf(value, path, refuse), path, refuse));
+}
+
+/** The header says what the log of turns holds. */
+function guardTurns(
+  { state, counters, openTurn, inherited = 0 }: PortableRecord,
+  turns: readonly ReadEntry[],
+  refuse: Refuse,
+): void {
+  let messages = 0;
+  for (const { entry, value } of turns) {
+    const { seq } = entry;
+    const path = `logs.turns[${seq - 1}].data`;
+    const turn = objectOf(value, path, refuse);
+    const status = turn["status"];
+    if ((status === "open") !== (openTurn === seq))
+      refuse(`${path}.status`, `is ${show(status)}, openTurn is ${openTurn}`);
+    const before = turn["messagesBefore"];
+    if (before !== undefined && before !== messages)
+      refuse(`${path}.messagesBefore`, `is ${show(before)}, the log has ${messages}`);
+    messages += messagesOf(turn, path, refuse);
+  }
+  const agrees = (path: string, said: number, found: number): void => {
+    if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
+  };
+  if (openTurn !== null) agrees("session.openTurn", openTurn, turns.length);
+  if (openTurn !== null && (state === "ended" || state === "archived"))
+    refuse("session.openTurn", `is ${openTurn}; a session in the state ${state} has no turn in progress`);
+  agrees("session.counters.turns", counters.turns, turns.length);
+  agrees("session.counters.messages", counters.messages, messages);
+  if (inherited > turns.length) refuse("session.inherited", `is ${inherited}, the log has ${turns.length} turns`);
+}
+
+/** No turn has more tool calls than one that is appended. */
+function guardToolCalls({ input, output }: TurnData, path: string, { limits, refuse }: Judge): void {
+  const count = countToolCalls(input) + countToolCalls(output);
+  if (count > limits.toolCallsMax) refuse(path, `has ${count} tool calls, the limit is ${limits.toolCallsMax}`);
+}
+
+const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
+
+/** How many messages the turn has. */
+function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
+  const { status, agent, model, requests, durationMs, usage, steps, error } = turn;
+  if (!statuses.includes(status)) refuse(`${path}.status`, `is ${show(status)}`);
+  idOf(agent, `${path}.agent`, refuse);
+  guardModel(model, path, refuse);
+  countOf(requests, `${path}.requests`, refuse);
+  if (durationMs !== undefined) spanOf(durationMs, `${path}.durationMs`, { most: durationMaxMs, refuse });
+  if (usage !== undefined) guardUsage(usage, path, (tokens, place) => countOf(tokens, place, refuse), refuse);
+  if (steps !== undefined) guardSteps(steps, `${path}.steps`, refuse);
+  if (error !== undefined) {
+    const { code, message } = objectOf(error, `${path}.error`, refuse);
+    textOfAtMost(code, `${path}.error.code`, { lengthMax: 256, refuse });
+    if (typeof message !== "string") refuse(`${path}.error.message`, `is ${show(message)}; expected a text`);
+  }
+  let count = 0;
+  for (const part of ["input", "output"]) {
+    const messages = turn[part];
+    if (!Array.isArray(messages)) refuse(`${path}.${part}`, `is ${show(messages)}; expected an array of messages`);
+    count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", part)).length;
+  }
+  if (status === "open" && (turn["output"] as readonly unknown[]).length > 0)
+    refuse(`${path}.output`, "holds messages; a turn in progress has none yet");
+  return count;
+}
+
+function guardModel(model: unknown, path: string, refuse: Refuse): void {
+  if (model !== undefined && !isModelName(model))
+    refuse(`${path}.model`, `is ${show(model)}; expected a text of 1 to 256 characters, no control characters`);
+}
+
+function guardUsage(
+  value: unknown,
+  path: string,
+  guard: (tokens: unknown, path: string) => void,
+  refuse: Refuse,
+): void {
+  const usage = objectOf(value, `${path}.usage`, refuse);
+  for (const name of ["inputTokens", "outputTokens", "totalTokens"]) guard(usage[name], `${path}.usage.${name}`);
+}
+
+function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
+  if (!Array.isArray(steps)) refuse(path, `is ${show(steps)}; expected an array`);
+  for (const [index, one] of (steps as readonly unknown[]).entries()) {
+    const place = `${path}[${index}]`;
+    const { model, usage, durationMs } = objectOf(one, place, refuse);
+    guardModel(model, place, refuse);
+    guardUsage(usage, place, (tokens, at) => countOf(tokens, at, refuse), refuse);
+    spanOf(durationMs, `${place}.durationMs`, { most: durationMaxMs, refuse });
+  }
+}
+
+/** Types of a later version pass. */
+function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse: Refuse): void {
+  if (typeof type !== "string" || !/^[a-z][a-z_]{0,63}$/.test(type))
+    refuse(`${path}.type`, `is ${show(type)}; expected a type of event`);
+  if (correlation !== undefined) idOf(correlation, `${path}.correlation`, refuse);
+  const isSpan = typeof heldMs === "number" && Math.abs(heldMs) <= counterMax;
+  if (heldMs !== undefined && heldMs !== null && !isSpan)
+    refuse(`${path}.heldMs`, `is ${show(heldMs)}; expected milliseconds or null`);
+}
+
+/** What turns took that were cut off: sums, which may be greater than what one turn takes. */
+function guardSpent(spent: Fields, path: string, refuse: Refuse): void {
+  const sum = (value: unknown, place: string): void => {
+    wholeOf(value, place, { least: 0, most: counterMax, refuse });
+  };
+  idOf(spent["agent"], `${path}.agent`, refuse);
+  guardModel(spent["model"], path, refuse);
+  guardUsage(spent["usage"], path, sum, refuse);
+  for (const name of ["requests", "turns", "failed", "interrupted", "estimated"]) sum(spent[name], `${path}.${name}`);
+  for (const name of ["durationMs", "longestMs"]) spanOf(spent[name], `${path}.${name}`, { most: counterMax, refuse });
+}

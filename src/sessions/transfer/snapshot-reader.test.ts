@@ -1,0 +1,250 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import * as z from "zod";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { createNasty } from "../../../test/support/nasty-sessions.ts";
+import { defaultLimits } from "../../domain/values/limits.ts";
+import { SessionError } from "../../errors.ts";
+import { readSnapshot } from "./snapshot-reader.ts";
+import { snapshotText } from "./snapshot-text.ts";
+import type { Sessions } from "../sessions.ts";
+
+const read = (text: string, limits = defaultLimits): ReturnType<typeof readSnapshot> =>
+  readSnapshot(text, { source: "the test's", limits });
+
+async function sample(): Promise<string> {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "ceo", user: "ada", instructions: "Be brief." });
+  await session.append({ input: "one", output: "1", durationMs: 20 }, { key: "a" });
+  await session.handOff("cfo", { note: "numbers" });
+  await session.append({ input: "two", output: "2", usage: { inputTokens: 1, outputTokens: 2, totalTokens: 3 } });
+  return JSON.stringify(await place.sessions.snapshot("s"));
+}
+
+/** What the reader says against it. */
+function refusal(text: string): { code: string; path: string; reason: string } {
+  try {
+    read(text);
+  } catch (error) {
+    assert(error instanceof SessionError, String(error));
+    const { path = "", reason = "" } = error.details as { path?: string; reason?: string };
+    return { code: error.code, path, reason };
+  }
+  assert.fail(`was read: ${text.slice(0, 500)}`);
+}
+
+async function nothingWritten(sessions: Sessions): Promise<void> {
+  assert.deepEqual((await sessions.list()).sessions, []);
+}
+
+test("any byte flipped, anywhere, is refused with the place, and nothing is written", async () => {
+  await using place = inMemory();
+  const bytes = Buffer.from(await sample());
+  for (let at = 0; at < bytes.length; at++) {
+    const flipped = Buffer.from(bytes);
+    flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
+    await assert.rejects(
+      place.sessions.restore(flipped),
+      (error) => error instanceof SessionError && error.code.startsWith("snapshot_") && error.message.length > 40,
+      `byte ${at}: ${flipped.toString()}`,
+    );
+  }
+  await nothingWritten(place.sessions);
+});
+
+test("a text cut off anywhere is refused with line and column", async () => {
+  const text = await sample();
+  for (let length = 0; length < text.length; length += 7) {
+    const { code, path } = refusal(text.slice(0, length));
+    assert.equal(code, "snapshot_invalid");
+    assert.match(path, /^line 1, column \d+$/);
+  }
+});
+
+test("other spacing says the same; a name that stands twice is refused where it does", async () => {
+  const text = await sample();
+  const pretty = JSON.stringify(JSON.parse(text), null, 2);
+  assert.equal(snapshotText(read(pretty)).text, text);
+  const twice = pretty.replace('"agent": "ceo",', '"agent": "ceo",\n    "agent": "ceo",');
+  assert.deepEqual(refusal(twice), {
+    code: "snapshot_invalid",
+    path: "line 6, column 5",
+    reason: 'the name "agent" stands twice',
+  });
+  const deep = text.replace('"content":"one"', '"content":"one","content":"one"');
+  assert.match(refusal(deep).reason, /stands twice/);
+});
+
+test("one from the future is refused by name, what is none of ours as well", async () => {
+  const text = await sample();
+  const newer = text.replace("perdure.session/1", "perdure.session/2");
+  assert.throws(() => read(newer), {
+    code: "snapshot_newer",
+    details: { source: "the test's", found: "perdure.session/2", known: "perdure.session/1" },
+  });
+  assert.equal(refusal(text.replace("perdure.session/1", "other/1")).path, "format");
+  for (const other of ["null", "[]", "1", '"text"', "{}"]) assert.equal(refusal(other).code, "snapshot_invalid");
+});
+
+test("nesting of 10 000 levels is refused, in the text and in an object", async () => {
+  await using place = inMemory();
+  const text = await sample();
+  const deep = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
+  assert.match(refusal(text.replace('"metadata":{}', `"metadata":{"a":${deep}}`)).reason, /nested/);
+  assert.match(refusal(text.replace('"content":"one"', `"content":${deep}`)).reason, /nested/);
+  assert.equal(refusal(deep).code, "snapshot_invalid");
+  const object = JSON.parse(text.replace('"content":"one"', `"content":${deep}`)) as never;
+  await assert.rejects(place.sessions.restore(object), { code: "snapshot_invalid" });
+  await nothingWritten(place.sessions);
+});
+
+test("one that is too large is refused before it is parsed", async () => {
+  const text = await sample();
+  const bytes = Buffer.byteLength(text);
+  assert.throws(() => read(text, { ...defaultLimits, snapshotBytesMax: bytes - 1 }), {
+    code: "snapshot_too_large",
+    details: { source: "the test's", bytes, bytesMax: bytes - 1 },
+  });
+});
+
+test("a turn with more tool calls than the limit is refused with its place", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const call = { id: "a", function: { name: "f", arguments: "{}" } };
+  await session.append({ input: "q", output: [{ role: "assistant", tool_calls: [call, call, call] }] });
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  read(text, { ...defaultLimits, toolCallsMax: 3 });
+  assert.throws(() => read(text, { ...defaultLimits, toolCallsMax: 2 }), {
+    code: "snapshot_invalid",
+    message: /logs\.turns\[0\]\.data: has 3 tool calls, the limit is 2/,
+  });
+});
+
+test("what is no text in UTF-8 and what is no document is refused", async () => {
+  await using place = inMemory();
+  for (const odd of [new Uint8Array([0xff, 0xfe]), undefined, null, 7n, () => 1, { toJSON: () => "x" }]) {
+    await assert.rejects(place.sessions.restore(odd as never), { code: "snapshot_invalid" });
+  }
+});
+
+test("a tag that does not fit its value is refused", async () => {
+  const text = await sample();
+  for (const tag of [
+    '{"$type":"date","value":"soon"}',
+    '{"$type":"regexp","value":"x"}',
+    '{"$type":"bigint","value":"1.5"}',
+    '{"$type":"bytes","value":"*"}',
+    '{"$type":null}',
+  ])
+    assert.match(refusal(text.replace('"content":"one"', `"content":${tag}`)).path, /^logs\.turns\[0\]\.data/);
+});
+
+test("a header that says other than the logs is refused", async () => {
+  const text = await sample();
+  const wrong: [string, string, string][] = [
+    ['"turns":2,"messages":4', '"turns":3,"messages":4', "session.counters.turns"],
+    ['"turns":2,"messages":4', '"turns":2,"messages":5', "session.counters.messages"],
+    ['"messagesBefore":2', '"messagesBefore":2000000', "logs.turns[1].data.messagesBefore"],
+    ['"openTurn":null', '"openTurn":2', "logs.turns[1].data.status"],
+    ['"openTurn":null', '"openTurn":9', "session.openTurn"],
+    ['"status":"done"', '"status":"open"', "logs.turns[0].data.status"],
+    [
+      '"seq":2,"key":null,"at":1750000000000,"data":{"status"',
+      '"seq":3,"key":null,"at":1750000000000,"data":{"status"',
+      "logs.turns[1].seq",
+    ],
+    [
+      '"key":null,"at":1750000000000,"data":{"status"',
+      '"key":"a","at":1750000000000,"data":{"status"',
+      "logs.turns[1].key",
+    ],
+  ];
+  for (const [from, to, path] of wrong) {
+    assert(text.includes(from), `${from} stands in ${text}`);
+    assert.equal(refusal(text.replace(from, to)).path, path);
+  }
+});
+
+test("a number, a time or a text beyond its range is refused with its place, whatever the checksum says", async () => {
+  const document = JSON.parse(await sample()) as never;
+  const at = (path: string, value: unknown): [string, unknown] => [path, value];
+  const wrong = [
+    at("session.ttlMs", Number.MAX_SAFE_INTEGER),
+    at("session.maxAgeMs", 3_153_600_000_001),
+    ...["stateSince", "createdAt", "lastActivityAt", "maxAgeFrom", "floor.lockedAt", "floor.expiresAt"].map((name) =>
+      at(`session.${name}`, 8_640_000_000_000_000),
+    ),
+    at("session.floor.note", "n".repeat(4001)),
+    at("session.inherited", 3),
+    at("session.hold", { reason: "r".repeat(4001), at: 0 }),
+    at("session.counters.totalTokens", 2 ** 53 - 1),
+    at("session.counters.requests", 0.5),
+    at("logs.turns.0.at", 2 ** 53 - 1),
+    at("logs.turns.1.data.usage.inputTokens", 1.5),
+    at("logs.turns.1.data.usage.totalTokens", 2 ** 52),
+    at("logs.turns.0.data.durationMs", 1e308),
+    at("logs.turns.0.data.model", "m\u0000"),
+    at("logs.turns.0.data.steps", [{}]),
+    at("logs.turns.0.data.error", "no"),
+    at("logs.events.0.data.type", 5),
+    at("logs.events.0.data.heldMs", "1"),
+    at("logs.chunks", [{ seq: 1, key: null, at: 0, data: {} }]),
+    at("logs.spent", [{ seq: 1, key: null, at: 0, data: { agent: "a" } }]),
+  ];
+  for (const [path, value] of wrong) {
+    const changed: unknown = JSON.parse(JSON.stringify(document));
+    put(changed, path.split("."), value);
+    const { path: place, reason } = refusal(JSON.stringify(changed));
+    assert.notEqual(place, "checksum", `${path}: ${reason}`);
+  }
+});
+
+test("an open turn that makes no sense is refused", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.begin("q");
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  assert.equal(read(text).record.openTurn, 1);
+  for (const state of ["ended", "archived"])
+    assert.equal(refusal(text.replace('"state":"active"', `"state":"${state}"`)).path, "session.openTurn");
+  const answered = text
+    .replace('"output":[]', '"output":[{"role":"assistant"}]')
+    .replace('"messages":1', '"messages":2');
+  assert.equal(refusal(answered).path, "logs.turns[0].data.output");
+});
+
+test("the published schema and the reader agree, on what is whole and on every wrong type in every place", async () => {
+  const file = new URL("../../../docs/reference/schema/session-1.schema.json", import.meta.url);
+  const schema = z.fromJSONSchema(JSON.parse(readFileSync(file, "utf8")) as never);
+  await using place = inMemory();
+  for (const id of await createNasty(place.sessions)) {
+    assert.equal(schema.safeParse(await place.sessions.snapshot(id)).error, undefined, id);
+  }
+  const document = JSON.parse(await sample()) as never;
+  let refused = 0;
+  for (const path of pathsIn(document, [])) {
+    for (const wrong of [null, -1, 1.5, "", {}, [], true]) {
+      const changed: unknown = JSON.parse(JSON.stringify(document));
+      put(changed, path, wrong);
+      if (schema.safeParse(changed).success) continue;
+      refused++;
+      assert.notEqual(refusal(JSON.stringify(changed)).reason, "", `${path.join(".")} as ${JSON.stringify(wrong)}`);
+      if (path[0] !== "checksum") assert.notEqual(refusal(JSON.stringify(changed)).path, "checksum", path.join("."));
+    }
+  }
+  assert(refused > 300, `${refused} were refused`);
+});
+
+/** The places of a document, from its fields to its leaves. */
+function pathsIn(value: unknown, path: readonly string[]): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => [[...path, name], ...pathsIn(inner, [...path, name])]);
+}
+
+function put(document: unknown, path: readonly string[], value: unknown): void {
+  const [name = "", ...rest] = path;
+  const fields = document as Record<string, unknown>;
+  if (rest.length === 0) fields[name] = value;
+  else put(fields[name], rest, value);
+}

@@ -1,0 +1,180 @@
+/** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
+import { logsOf } from "../../domain/copies/archive.ts";
+import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
+import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
+import { mayLackItsBeginning } from "../../domain/record/event.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { guardHold } from "../../domain/record/retention.ts";
+import { show } from "../../domain/values/format-value.ts";
+import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../../domain/copies/snapshot.ts";
+import { guardLease, sessionIds } from "../../domain/record/guards.ts";
+import { SessionError } from "../../errors.ts";
+import type { Loaded, Settled } from "../../store/store.ts";
+import type { Core } from "../core/core.ts";
+import { formerUserMarks, markShared } from "../core/fork-references.ts";
+import { freeForks } from "../core/detach-forks.ts";
+import { Handle } from "../core/handle.ts";
+import { readLog } from "../core/log-reader.ts";
+import { agentId } from "../session/opening.ts";
+import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
+import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
+
+/** How a snapshot is put back. */
+export interface RestoreOptions {
+  /** The id to be. @default that of the snapshot */
+  readonly as?: string;
+  /** Where a session of this id exists: fail, put this one in its place, or give this one a fresh id. @default "fail" */
+  readonly onExists?: "fail" | "replace" | "new-id";
+}
+
+/** The logs that every session may have; an adapter's own show in the record. */
+const usualLogs = ["turns", "events", "instructions", "chunks"];
+
+/** One session at one moment. @throws SessionError `session_not_found`, `snapshot_too_large` */
+export async function portableSession(core: Core, key: SessionKey): Promise<Portable> {
+  for (let logs = usualLogs; ;) {
+    const loaded = await core.load(key, tailsOf(logs));
+    const missing = logsOf(loaded.record).filter((log) => !logs.includes(log));
+    if (missing.length === 0) return portableFrom(loaded, logs, core.options.limits.snapshotBytesMax);
+    logs = [...logs, ...missing];
+  }
+}
+
+/** The whole of these logs. */
+export function tailsOf(logs: readonly string[]): { readonly log: string; readonly last: number }[] {
+  return logs.map((log) => ({ log, last: Number.MAX_SAFE_INTEGER }));
+}
+
+/** @throws SessionError `snapshot_too_large`; `store_invalid` where the record speaks of more than the logs hold */
+export function portableFrom({ record, tails }: Loaded, names: readonly string[], bytesMax: number): Portable {
+  let bytes = 0;
+  const logs = new Map<LogName, readonly Entry[]>();
+  names.forEach((log, index) => {
+    // Behind these, an archive keeps what its turns took.
+    const entries = (tails[index] ?? []).slice(0, log === "spent" ? headOf(record, log) : undefined);
+    const isWhole = entries.length === headOf(record, log);
+    // Old events are forgotten, also all of them.
+    if (!isWhole && (!mayLackItsBeginning(log) || entries.length > headOf(record, log)))
+      throw damaged(record, log, entries.length);
+    for (const { data } of entries) bytes += data.length;
+    // In a snapshot every log begins with 1.
+    logs.set(log, isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 })));
+  });
+  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of ${record.id}`, bytes, bytesMax });
+  return { record: portableOf(record), logs };
+}
+
+function damaged(record: SessionRecord, log: string, found: number): SessionError {
+  return new SessionError("store_invalid", {
+    store: `of session ${record.id}`,
+    reason: `its record speaks of ${headOf(record, log)} entries in the log ${log}, there are ${found}`,
+  });
+}
+
+/** A snapshot of one session. @throws SessionError as {@link portableSession} */
+export async function takeSnapshot(core: Core, key: SessionKey): Promise<SessionSnapshot> {
+  return JSON.parse(snapshotText(await portableSession(core, key)).text) as SessionSnapshot;
+}
+
+/** What a caller may pass for a snapshot. @throws SessionError as `readSnapshot` */
+export function parseSnapshot(
+  core: Core,
+  snapshot: SessionSnapshot | string | Uint8Array,
+  source = "the snapshot",
+): ReadSnapshot {
+  return readSnapshot(snapshotSource(snapshot, source), { source, limits: core.options.limits });
+}
+
+function snapshotSource(snapshot: SessionSnapshot | string | Uint8Array, source: string): string {
+  if (typeof snapshot === "string") return snapshot;
+  if (snapshot instanceof Uint8Array) return textOf(snapshot, source);
+  try {
+    const text: string | undefined = JSON.stringify(snapshot);
+    return text ?? "null"; // of undefined and the like JSON says nothing
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SessionError("snapshot_invalid", { source, path: "the document", reason }, { cause: error });
+  }
+}
+
+/**
+ * Put a session back, as one change.
+ * @throws SessionError `session_exists`, `busy` where it would take the place of one that is written to
+ */
+export async function restoreOn(
+  core: Core,
+  portable: Portable,
+  { tenant, as, onExists = "fail" }: RestoreOptions & { readonly tenant: string },
+): Promise<Handle> {
+  core.guardOpen();
+  await core.hearTime();
+  let key: SessionKey = { tenant, id: parseNewId(as ?? portable.record.id, "session id") };
+  let found: SessionRecord | undefined;
+  for (;;) {
+    const outcome = await core.commit(await restoredSession(core, portable, { key, found }));
+    const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+    if (record != null) return new Handle(core, record);
+    const current = await standing(core, key, outcome);
+    found = undefined;
+    if (current === undefined) continue; // it was removed meanwhile
+    if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
+    if (onExists === "replace") found = await replaceable(core, current);
+    else key = { tenant, id: agentId(core, portable.record.agent) };
+  }
+}
+
+/**
+ * The change that puts a session back, and with it the mark of the user whose session it takes from, where the turns stay.
+ * @throws SessionError `session_held`, `session_forked`
+ */
+export async function restoredSession(
+  core: Core,
+  portable: Portable,
+  place: RestoredPlace,
+): Promise<readonly [Change, ...Change[]]> {
+  const change = restoreSession(portable, place, core.context());
+  if (place.found === undefined) return [change];
+  const { user, createdAt } = portable.record;
+  const arriving = portable.logs.get("turns") ?? [];
+  const staying = await sharesTurn(core, place.found, arriving);
+  return [change, ...(staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [])];
+}
+
+/** True where the first turn that is the session's own arrives as it stands. */
+async function sharesTurn(core: Core, record: SessionRecord, arriving: readonly Entry[]): Promise<boolean> {
+  const from = firstOwn(record, "turns");
+  const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
+  const other = arriving[from - 1];
+  return entry !== undefined && other !== undefined && entry.at === other.at && entry.data === other.data;
+}
+
+/** The session that stands after a commit that did not land, which may have met a mark that moved. */
+export async function standing(core: Core, key: SessionKey, outcome: Settled): Promise<SessionRecord | undefined> {
+  const current = outcome.status === "conflict" ? outcome.current : undefined;
+  return current === undefined || current.tenant === key.tenant ? current : (await core.find(key))?.record;
+}
+
+/** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `session_held` */
+export async function replaceable(
+  core: Core,
+  record: SessionRecord,
+  { isLater = false }: Pick<RestoredPlace, "isLater"> = {},
+): Promise<SessionRecord | undefined> {
+  const handle = new Handle(core, record);
+  // What a dead writer left open is sealed first; a living writer's session is not replaced under it.
+  await handle.putInOrder();
+  guardLease(handle.record, null, core.context());
+  if (!isLater) guardHold(handle.record);
+  if (handle.record.forkedAt > 0) await freeForks(handle);
+  if (handle.record.parent !== null) await markShared(core, handle.record);
+  return handle.record;
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseOnExists(value: RestoreOptions["onExists"]): NonNullable<RestoreOptions["onExists"]> {
+  const known = ["fail", "replace", "new-id"] as const;
+  const found = known.find((one) => one === (value ?? "fail"));
+  if (found !== undefined) return found;
+  throw new SessionError("argument_invalid", { name: "onExists", value: show(value), expected: known.join(", ") });
+}

@@ -1,0 +1,379 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { heapUsed } from "../../../test/heap.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { tallyAll } from "../../domain/turns/counters.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import { SessionError } from "../../errors.ts";
+import type { Model, ModelEvent, ModelRequest } from "../options/model.ts";
+
+/** A model that says these events to whatever it is asked, and remembers what that was. */
+function scripted(...events: (ModelEvent | Error)[]): { model: Model; requests: ModelRequest[] } {
+  const requests: ModelRequest[] = [];
+  const model: Model = async function* scriptedModel(request) {
+    requests.push(request);
+    for (const event of events) {
+      if (event instanceof Error) throw event;
+      yield event;
+    }
+  };
+  return { model, requests };
+}
+
+const text = (said: string): ModelEvent => ({ type: "text", text: said });
+const user = (content: string): Message => ({ role: "user", content });
+const assistant = (content: string): Message => ({ role: "assistant", content });
+const usage = { inputTokens: 7, outputTokens: 2, totalTokens: 9 };
+
+test("the question is durable before the model is called", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  let found: unknown;
+  const model: Model = async function* looking() {
+    const [turn] = await Array.fromAsync((await place.another().get("s")).turns());
+    found = [turn?.status, turn?.input];
+    yield text("yes");
+  };
+  await (
+    await session.consult("there?", { model })
+  ).done;
+  assert.deepEqual(found, ["open", [user("there?")]]);
+});
+
+test("a model is shown instructions, window and question, and its answer, usage and name are sealed with the turn", async () => {
+  const { model, requests } = scripted({ type: "model", model: "m-1" }, text("Hel"), text("lo"), {
+    type: "usage",
+    usage,
+  });
+  await using place = inMemory({ model, agents: { ceo: { instructions: "lead", model: "m" } } });
+  const session = await place.sessions.create({ id: "s", agent: "ceo" });
+  await session.append({ input: "before", output: "yes" });
+  const answer = await session.consult("hi");
+  assert.deepEqual(await Array.fromAsync(answer), ["Hel", "lo"]);
+  assert.deepEqual(await Array.fromAsync(answer), ["Hel", "lo"], "from its beginning, as often as one likes");
+  assert.equal(await answer.text(), "Hello");
+  const turn = await answer.done;
+  assert.deepEqual(requests[0]?.messages, [
+    { role: "system", content: "lead" },
+    user("before"),
+    assistant("yes"),
+    user("hi"),
+  ]);
+  assert.equal(requests[0]?.model, "m");
+  assert.equal(requests[0]?.agent, "ceo");
+  assert.partialDeepStrictEqual(turn, { seq: 2, status: "done", output: [assistant("Hello")], usage, model: "m-1" });
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(turns[1], turn);
+  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.equal(session.info.lease, null);
+});
+
+test("tool calls and their results are kept as they came, and shown to the next model whole", async () => {
+  const call: Message = {
+    role: "assistant",
+    tool_calls: [{ id: "c", function: { name: "f", arguments: '{"a": 1}' } }],
+  };
+  const result: Message = { role: "tool", tool_call_id: "c", content: "42" };
+  const { model, requests } = scripted(
+    text("Let me see."),
+    { type: "message", message: call },
+    { type: "message", message: result },
+    text("42 it is."),
+  );
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const { output, usage: counted } = await (await session.consult("what?")).done;
+  const spoken = [{ ...call, content: "Let me see." }, result, assistant("42 it is.")];
+  assert.deepEqual(output, spoken);
+  assert.equal(counted?.estimated, true, "a model that does not count is marked so");
+  await (
+    await session.consult("sure?", { window: 1 })
+  ).done;
+  assert.deepEqual(requests[1]?.messages, [user("what?"), ...spoken, user("sure?")]);
+});
+
+test("a window counts turns or tokens, and cuts between turns", async () => {
+  const { model, requests } = scripted(text("ok"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  for (let index = 1; index <= 30; index++) await session.append({ input: `q${index}`, output: "x".repeat(400) });
+  const shown = async (window?: object | number): Promise<number> => {
+    await (
+      await session.consult("?", window === undefined ? {} : { window })
+    ).done;
+    return (requests.at(-1)?.messages.length ?? 0) - 1;
+  };
+  assert.equal(await shown(), 40, "20 turns by default");
+  assert.equal(await shown(0), 0);
+  assert.equal(await shown({ turns: 1 }), 2);
+  assert.equal(await shown(1000), 66);
+  await session.truncate(30);
+  assert.equal(await shown({ tokens: 250 }), 4, "two turns of about 110 tokens");
+  await session.truncate(30);
+  assert.equal(await shown({ turns: 1, tokens: 10_000 }), 2);
+  await session.truncate(30);
+  assert.equal(await shown({ tokens: 5 }), 0);
+  for (const window of [-1, 1.5, Number.NaN, { tokens: -1 }, "20"]) {
+    await assert.rejects(session.consult("?", { window: window as number }), { code: "argument_invalid" });
+  }
+});
+
+test("a model that fails seals the turn failed, with what it had said, and the session goes on", async () => {
+  const { model } = scripted(text("Hel"), new Error("the line broke"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const answer = await session.consult("hi");
+  const heard: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const piece of answer) heard.push(piece);
+    },
+    { code: "model_failed" },
+  );
+  assert.deepEqual(heard, ["Hel"], "what had arrived is said first");
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.partialDeepStrictEqual(turn, {
+    status: "failed",
+    output: [assistant("Hel")],
+    error: { code: "model_failed", message: "the line broke" },
+  });
+  assert.equal(turn?.usage?.estimated, true);
+  assert.equal((await session.append({ input: "on" })).seq, 2);
+});
+
+test("a typed error of the model passes through, a model that refuses leaves a failed turn", async () => {
+  const { model } = scripted(new SessionError("model_refused", { reason: "no such key", httpStatus: 401 }));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await assert.rejects((await session.consult("hi")).done, { code: "model_refused" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "failed");
+  assert.equal(turn?.error?.code, "model_refused");
+});
+
+test("a model that throws no error, or throws before it says anything, is a failure like any other", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const throwing: Model = () => {
+    throw new Error("at once");
+  };
+  await assert.rejects((await session.consult("hi", { model: throwing })).done, { code: "model_failed" });
+  // oxlint-disable-next-line typescript/only-throw-error -- that models may do so is the case here
+  const bare: Model = async function* bare() {
+    yield text("x");
+    throw "a bare text" as unknown as Error;
+  };
+  await assert.rejects((await session.consult("hi", { model: bare })).done, { code: "model_failed" });
+  assert.deepEqual(
+    (await Array.fromAsync(session.turns())).map(({ status }) => status),
+    ["failed", "failed"],
+  );
+});
+
+test("a chunk that cannot be kept fails the turn, and the session goes on", async () => {
+  const bad = { role: "assistant", content: { run: () => 1 } } as unknown as Message;
+  const { model } = scripted(text("so "), { type: "message", message: bad });
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await assert.rejects((await session.consult("hi")).done, { code: "value_unstorable" });
+  await session.append({ input: "on" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "failed");
+  assert.deepEqual(turn?.output, [assistant("so ")]);
+});
+
+test("an answer over the limit fails its turn and leaves the session usable", async () => {
+  const { model } = scripted(text("x".repeat(600)), text("x".repeat(600)));
+  await using place = inMemory({ model, limits: { turnBytesMax: 1000 } });
+  const session = await place.sessions.create({ id: "s" });
+  await assert.rejects((await session.consult("hi")).done, { code: "turn_too_large" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "failed");
+  assert.equal(turn?.error?.code, "turn_too_large");
+  assert.equal((await session.append({ input: "on" })).seq, 2);
+});
+
+test("aborting stops an answer, also of a model that does not listen, and keeps what had arrived", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const deaf: Model = async function* deaf() {
+    yield text("so far");
+    await new Promise(() => undefined);
+  };
+  const stop = new AbortController();
+  const answer = await session.consult("hi", { model: deaf, signal: stop.signal });
+  for await (const _ of answer) {
+    stop.abort();
+    break;
+  }
+  await assert.rejects(answer.done, { code: "interrupted" });
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "interrupted");
+  assert.deepEqual(turn?.output, [assistant("so far")]);
+  const { signal } = stop;
+  await assert.rejects(session.consult("again", { model: deaf, signal }), { code: "aborted" });
+  assert.equal((await place.sessions.get("s")).info.turn, 1, "what was aborted before it began writes nothing");
+});
+
+test("an answer is kept whether or not anybody listens", async () => {
+  const { model } = scripted(text("yes"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await session.consult("hi");
+  await place.sessions.close();
+  const [turn] = await Array.fromAsync((await place.another().get("s")).turns());
+  assert(turn?.status === "done" || turn?.status === "interrupted", turn?.status);
+});
+
+test("closing while the model is asked seals the turn interrupted with what it had said", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const slow: Model = async function* slow({ signal }) {
+    yield text("so far");
+    await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("stopped"))));
+  };
+  const answer = await session.consult("hi", { model: slow });
+  for await (const _ of answer) break;
+  await place.sessions.close();
+  await assert.rejects(answer.done, { code: "interrupted" });
+  const after = await place.another().get("s");
+  const [turn] = await Array.fromAsync(after.turns());
+  assert.equal(turn?.status, "interrupted");
+  assert.deepEqual(turn?.output, [assistant("so far")]);
+  assert.equal(after.info.lease, null);
+});
+
+test("closing while a question is on its way leaves nothing open behind", async () => {
+  const { model } = scripted(text("yes"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const asking = session.consult("hi").then(
+    (answer) => answer.done,
+    () => undefined,
+  );
+  const settled = asking.catch(() => undefined);
+  await place.sessions.close();
+  await settled;
+  const after = await place.another().get("s");
+  await after.append({ input: "next" });
+  for (const { status } of await Array.fromAsync(after.turns())) assert.notEqual(status, "open");
+});
+
+test("a keyed question is asked once: the retry hears the same answer without calling the model", async () => {
+  const { model, requests } = scripted(text("yes"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const first = await (await session.consult("hi", { key: "k" })).done;
+  const stale = await place.another({ model }).get("s");
+  await session.append({ input: "more" });
+  const retry = await stale.consult("hi", { key: "k" });
+  assert.equal(await retry.text(), "yes");
+  assert.deepEqual(await retry.done, first);
+  assert.equal(requests.length, 1);
+  await assert.rejects(session.consult("other", { key: "k" }), { code: "key_reused" });
+  assert.equal(session.info.turn, 2);
+});
+
+test("a keyed question whose answer failed or was stopped says so again", async () => {
+  const { model, requests } = scripted(text("Hel"), new Error("the line broke"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await assert.rejects((await session.consult("hi", { key: "k" })).done, { code: "model_failed" });
+  const retry = await session.consult("hi", { key: "k" });
+  await assert.rejects(retry.done, { code: "model_failed" });
+  assert.equal(requests.length, 1);
+});
+
+test("a keyed retry while the first try is being answered is refused, not answered twice", async () => {
+  let go: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (go = resolve));
+  const model: Model = async function* slow() {
+    await gate;
+    yield text("yes");
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const first = await session.consult("hi", { key: "k" });
+  await assert.rejects(session.consult("hi", { key: "k" }), { code: "turn_open" });
+  go();
+  await first.done;
+  assert.equal(await (await session.consult("hi", { key: "k" })).text(), "yes");
+});
+
+test("a keyed question whose writer died is answered interrupted, with what had arrived", async () => {
+  await using place = inMemory();
+  const dying = await place.another().create({ id: "s" });
+  const turn = await dying.begin("hi", { key: "k" });
+  await turn.write({ text: "so far" });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await place.clock.advance(60_000);
+  const { model, requests } = scripted(text("yes"));
+  const session = await place.sessions.get("s");
+  const retry = await session.consult("hi", { key: "k", model });
+  const heard: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const piece of retry) heard.push(piece);
+    },
+    { code: "interrupted" },
+  );
+  assert.deepEqual(heard, ["so far"]);
+  assert.equal(requests.length, 0);
+});
+
+test("what a dead writer left is sealed before the next question, and shown to the model", async () => {
+  await using place = inMemory();
+  const turn = await (await place.another().create({ id: "s" })).begin("one");
+  await turn.write({ text: "half an ans" });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await place.clock.advance(60_000);
+  const { model, requests } = scripted(text("yes"));
+  const session = await place.sessions.get("s");
+  const answer = await session.consult("two", { model });
+  assert.equal(answer.seq, 2);
+  await answer.done;
+  assert.deepEqual(requests[0]?.messages, [user("one"), assistant("half an ans"), user("two")]);
+});
+
+test("consulting under one's own lease keeps the lease", async () => {
+  const { model } = scripted(text("yes"));
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await using lease = await session.lease();
+  await (
+    await session.consult("one")
+  ).done;
+  await session.append({ input: "two" });
+  await session.refresh();
+  assert.equal(session.info.lease?.fence, lease.fence);
+});
+
+test("a question that is none, a model that is missing, an agent that is unknown: nothing is written", async () => {
+  await using place = inMemory({ agents: { ceo: {} } });
+  const session = await place.sessions.create({ id: "s", agent: "ceo" });
+  const { model } = scripted(text("yes"));
+  await assert.rejects(session.consult("hi"), { code: "model_missing" });
+  await assert.rejects(session.consult("", { model }), { code: "message_invalid" });
+  await assert.rejects(session.consult("hi", { model, agent: "cto" }), { code: "agent_unknown" });
+  await assert.rejects(session.consult("hi", { model, key: "" }), { code: "id_invalid" });
+  assert.equal((await place.sessions.get("s")).info.turn, 0);
+});
+
+for (const [what, piece, count] of [
+  ["empty ones cost nothing", "", 300_000],
+  ["small ones cost no more than their characters", "é", 300_000],
+] as const) {
+  test(`memory is bounded while a model says many pieces: ${what}`, async () => {
+    let grown = 0;
+    const model: Model = async function* () {
+      const before = heapUsed();
+      for (let index = 0; index < count; index++) yield text(piece);
+      grown = heapUsed() - before;
+    };
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "s" });
+    const { output } = await (await session.consult("q")).done;
+    assert.deepEqual(output, piece === "" ? [] : [assistant(piece.repeat(count))]);
+    assert.ok(grown < 20 * 1024 * 1024, `${grown} bytes for ${count} pieces`);
+  });
+}

@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { tallyAll } from "../../domain/turns/counters.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import type { SessionError } from "../../errors.ts";
+
+async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<number> {
+  const {
+    sessions: [loaded],
+  } = await place.store.load([{ key: { tenant: "default", id }, tails: [{ log: "chunks", last: 100 }] }]);
+  return loaded?.tails[0]?.length ?? 0;
+}
+
+test("the input is durable when begin resolves, pieces follow, and sealing puts the turn in their place", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  const reader = await place.another().get("s");
+  const [open] = await Array.fromAsync(reader.turns());
+  assert.equal(open?.status, "open");
+  assert.deepEqual(open?.input, [{ role: "user", content: "question" }]);
+  assert.deepEqual(reader.info.counters, tallyAll([open]));
+  await turn.write({ text: "x".repeat(5000) });
+  assert.equal(await chunksOf(place), 0, "gathered, to write seldom");
+  await turn.write({ text: "y".repeat(5000) });
+  assert.equal(await chunksOf(place), 1, "texts in a row are one piece");
+  await place.clock.advance(40);
+  const sealed = await turn.seal();
+  assert.equal(await chunksOf(place), 0);
+  assert.deepEqual(sealed.output, [{ role: "assistant", content: `${"x".repeat(5000)}${"y".repeat(5000)}` }]);
+  assert.equal(sealed.durationMs, 40);
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(turns, [sealed]);
+  assert.deepEqual(session.info.counters, tallyAll(turns));
+});
+
+test("empty texts are nothing: they are not stored, and the answer does not have them", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  for (let count = 0; count < 1000; count++) await turn.write({ text: "" });
+  await turn.write({ message: { role: "tool", tool_call_id: "a", content: "x".repeat(9000) } });
+  assert.equal(await chunksOf(place), 1);
+  await turn.write({ text: "" });
+  assert.deepEqual(
+    (await turn.seal()).output.map(({ role }) => role),
+    ["tool"],
+  );
+});
+
+test("a turn with more tool calls than the limit is refused, however it is brought", async () => {
+  await using place = inMemory({ limits: { toolCallsMax: 3 } });
+  const session = await place.sessions.create({ id: "s" });
+  const call = { id: "a", function: { name: "f", arguments: "{}" } };
+  const asking = (count: number): Message => ({
+    role: "assistant",
+    tool_calls: Array.from({ length: count }, () => call),
+  });
+  const refused = { code: "turn_parts_exceeded", details: { part: "toolCalls", count: 4, countMax: 3 } };
+  const isRefused = (error: unknown): boolean => {
+    const { code, details } = error as SessionError<"turn_parts_exceeded">;
+    const { part, count, countMax } = details;
+    assert.deepEqual({ code, details: { part, count, countMax } }, refused);
+    return true;
+  };
+  await assert.rejects(session.append({ input: "q", output: [asking(2), asking(2)] }), isRefused);
+  await assert.rejects(session.append({ input: asking(2), output: asking(2) }), isRefused);
+  await assert.rejects(session.begin([asking(4)]), isRefused);
+  await session.append({ input: "q", output: [asking(2), asking(1)] });
+
+  const turn = await session.begin([asking(1)]);
+  await turn.write({ message: asking(2) });
+  await assert.rejects(turn.write({ message: asking(1) }), isRefused);
+  assert.deepEqual((await turn.seal()).output, [asking(2)], "what was written before stays");
+
+  const other = await session.begin("q");
+  await assert.rejects(other.seal({ output: [asking(4)] }), isRefused);
+  const sealed = (await Array.fromAsync(session.turns())).at(-1);
+  assert.deepEqual([sealed?.status, sealed?.output, sealed?.error?.code], ["failed", [], "turn_parts_exceeded"]);
+  assert.equal((await session.append({ input: "next" })).seq, 4, "the session goes on");
+});
+
+test("an answer has no more stored pieces than the limit, and texts written at once are one", async () => {
+  await using place = inMemory({ limits: { piecesMax: 3 } });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  for (let count = 0; count < 100; count++) await turn.write({ text: "word ".repeat(10) });
+  for (let count = 0; count < 2; count++) await turn.write({ text: "x".repeat(9000) });
+  assert.equal(await chunksOf(place), 2);
+  await turn.write({ text: "x".repeat(9000) });
+  await assert.rejects(turn.write({ text: "x".repeat(9000) }), { code: "turn_parts_exceeded" });
+  assert.equal(await chunksOf(place), 3);
+  assert.equal((turn.signal.reason as SessionError).code, "turn_parts_exceeded");
+  await turn.seal({ status: "failed" });
+});
+
+test("a turn whose steps alone are too large is sealed without them", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 2000 } });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
+  const steps = Array.from({ length: 100 }, () => ({ usage, durationMs: 1 }));
+  await assert.rejects(turn.seal({ output: [], steps, usage }), { code: "turn_too_large" });
+  const [sealed] = await Array.fromAsync(session.turns());
+  assert.deepEqual([sealed?.status, sealed?.usage, sealed?.steps], ["failed", usage, undefined]);
+  assert.equal((await session.append({ input: "next" })).seq, 2, "the session goes on");
+});
+
+test("a piece that waits for company is written after a moment", async () => {
+  await using place = inMemory();
+  const turn = await (await place.sessions.create({ id: "s" })).begin("question");
+  await turn.write({ text: "word" });
+  await new Promise((resolve) => setTimeout(resolve, 350));
+  assert.equal(await chunksOf(place), 1);
+  await turn.seal();
+});
+
+test("sealing again answers with the turn that was sealed first; a sealed turn takes no more", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  const [first, second] = await Promise.all([turn.seal({ output: [] }), turn.seal({ status: "failed" })]);
+  assert.deepEqual(second, first);
+  await assert.rejects(turn.write({ text: "late" }), { code: "turn_not_open" });
+  assert.equal((await session.append({ input: "next" })).seq, 2);
+});
+
+test("one turn at a time: while one is in progress its session takes no other", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  await assert.rejects(session.begin("another"), { code: "turn_open" });
+  await assert.rejects(session.append({ input: "another" }), { code: "turn_open" });
+  await assert.rejects(session.truncate(0), { code: "turn_open" });
+  await assert.rejects(session.end(), { code: "turn_open" });
+  await turn.seal();
+  await session.end();
+});
+
+test("dropped unsealed it is sealed interrupted, its dangling tool calls closed by a marked result", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  {
+    await using turn = await session.begin("question");
+    await turn.write({
+      message: { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "" } }] },
+    });
+  }
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.status, "interrupted");
+  assert.equal(turn?.output.at(-1)?.["synthetic"], true);
+  assert.equal(turn?.output.at(-1)?.tool_call_id, "c");
+  assert.equal(session.info.lease, null);
+  await session.append({ input: "next" });
+});
+
+test("a done turn may end with a call that its caller runs", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  await turn.write({
+    message: { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "" } }] },
+  });
+  assert.equal((await turn.seal()).output.length, 1);
+});
+
+test("a turn that was cancelled elsewhere hears of it at its next written piece", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  assert.equal(await (await place.another().get("s")).cancel(), true);
+  await turn.write({ text: "x".repeat(9000) });
+  assert(turn.signal.aborted);
+  await assert.rejects(turn.write({ text: "more" }), { code: "interrupted" });
+  await turn.seal({ status: "interrupted" });
+  assert.equal(session.info.turn, 1);
+});
+
+test("a silent turn hears of its cancelling and of its successor", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  assert.equal(await (await place.another().get("s")).unlock(), true);
+  await new Promise((resolve) => turn.signal.addEventListener("abort", resolve));
+  assert.equal((turn.signal.reason as { code: string }).code, "fenced");
+  await assert.rejects(turn.seal(), { code: "fenced" });
+});
+
+test("a turn in a session whose time runs out meanwhile goes on to its end", async () => {
+  await using place = inMemory({ ttl: "1s" });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  await place.clock.advance(5000);
+  await turn.write({ text: "x".repeat(9000) });
+  assert.equal((await turn.seal()).status, "done");
+  assert.equal((await place.sessions.get("s")).info.state, "active", "its end was a sign of life");
+});
+
+test("a turn of a removed session ends in session_not_found, and closing forgives it", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  await (await place.another().get("s")).remove();
+  await assert.rejects(turn.seal(), { code: "session_not_found" });
+  await place.sessions.close();
+});

@@ -1,0 +1,347 @@
+import { Assembly, encodeChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
+import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
+import {
+  closeToolCalls,
+  countToolCalls,
+  type Message,
+  type ReportedUsage,
+  type Step,
+  type Turn,
+  type Usage,
+} from "../../domain/turns/turn.ts";
+import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
+import { estimateUsage, isCount, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
+import { fenced, sessionIds } from "../../domain/record/guards.ts";
+import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
+import type { Handle } from "../core/handle.ts";
+import { perform } from "../tracing/operation.ts";
+import type { Found, SessionWatch } from "../polling/change-poller.ts";
+
+/** How a turn in progress is sealed; what is left out follows from what was written. */
+export interface Seal {
+  /** @default "done" */
+  readonly status?: "done" | "failed" | "interrupted";
+  /** @default the written chunks, put together */
+  readonly output?: readonly Message[];
+  /** @default none, which counts nothing */
+  readonly usage?: ReportedUsage;
+  readonly model?: string;
+  /** Calls of a model. @default 1 */
+  readonly requests?: number;
+  /** What each call of a model took, where there were several. */
+  readonly steps?: readonly Step[];
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+type Took = Omit<Sealing, "status" | "output">;
+
+/** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
+const flushMs = 250;
+const flushLength = 8192;
+/**
+ * A seal that the store could not take is tried again after this time, until it lands or the turn is lost. A turn whose
+ * write failed is sealed after the same time where its writer does not seal it.
+ */
+const retryMs = 2000;
+/** The lease was superseded, the turn was sealed by another writer, or the session was removed: this writer has lost the turn. */
+const lostCodes: ReadonlySet<string> = new Set(["fenced", "turn_not_open", "session_not_found"] satisfies ErrorCode[]);
+/** Refusals of a seal after which nothing is left to seal here: the turn is lost, or was sealed smaller. */
+const settlingCodes: ReadonlySet<string> = new Set([...lostCodes, "turn_too_large", "turn_parts_exceeded"]);
+
+/**
+ * A turn between its question and its answer. The question is durable already; what is written goes to the log in
+ * pieces, and `seal` puts the finished turn in the place of all that. Disposed of unsealed, it is sealed as interrupted.
+ *
+ * States: *open*, until `seal` begins or the turn is lost; *sealing*, while `seal` writes; *owed*, while a seal waits for
+ * its next try; *ended*, once it is sealed or lost. An ended turn has no timer, no lease use and no place in `core.turns`.
+ */
+export class TurnInProgress implements AsyncDisposable {
+  /** The turn as it was begun. */
+  readonly open: Turn;
+  /** What it has taken so far, where its writer counts; for who seals it in its writer's place. @default an estimate */
+  cost: (() => Pick<Seal, "usage" | "requests" | "model" | "steps">) | undefined;
+  readonly #handle: Handle;
+  readonly #fence: number;
+  readonly #releases: boolean;
+  readonly #ended: (settled: boolean) => void;
+  readonly #stop = new AbortController();
+  readonly #written = new Assembly();
+  #toolCalls: number;
+  #buffer: Chunk[] = [];
+  #bufferLength = 0;
+  #bytes = 0;
+  #flushing: Promise<void> = Promise.resolve();
+  #flushTimer: NodeJS.Timeout | undefined;
+  /** Tells a writer that writes nothing, within a second, that it was cancelled or superseded. */
+  readonly #watch: SessionWatch;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #sealing: Promise<Turn> | undefined;
+  /** How it was to be sealed when the store could not take it. */
+  #owed: Seal | undefined;
+  #isEnded = false;
+  #isLost = false;
+
+  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. */
+  constructor(
+    handle: Handle,
+    open: Turn,
+    { releases, ended }: { releases: boolean; ended: (settled: boolean) => void },
+  ) {
+    if (handle.fence === null) throw new Error("a turn in progress needs a lease");
+    this.#handle = handle;
+    this.#fence = handle.fence;
+    this.open = open;
+    this.#toolCalls = countToolCalls(open.input);
+    this.#releases = releases;
+    this.#ended = ended;
+    handle.core.turns.add(this);
+    const { poller } = handle.core;
+    this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#heedFound(found));
+  }
+
+  /** The turn's number. */
+  get seq(): number {
+    return this.open.seq;
+  }
+
+  /** True for the turn of the session's lease with this fence. */
+  isUnder(lease: { readonly key: SessionKey; readonly fence: number }): boolean {
+    return this.#fence === lease.fence && keyText(this.#handle.key) === keyText(lease.key);
+  }
+
+  /** True once nothing is left to seal here: the lease was superseded, or the session was removed. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Aborts when the turn was cancelled or its writer superseded; the reason is a `SessionError`. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** What was written so far, put together. */
+  get output(): readonly Message[] {
+    return this.#written.messages;
+  }
+
+  /**
+   * Write a piece of the answer. It is durable a moment later; resolves at once unless the store lags behind. An empty
+   * text is nothing.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`, or the store's, of this or an earlier piece
+   */
+  async write(chunk: Chunk): Promise<void> {
+    this.signal.throwIfAborted();
+    if (this.#isEnded || this.#sealing !== undefined) {
+      throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
+    }
+    parseChunk(chunk);
+    if ("message" in chunk) this.#guardMessage(chunk.message);
+    else if (chunk.text === "") return;
+    const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
+    this.#written.add(chunk);
+    this.#buffer.push(chunk);
+    this.#bufferLength += length;
+    this.#bytes += length;
+    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
+    if (this.#bufferLength >= flushLength) await this.#flush();
+  }
+
+  /** Refuse a message before it is kept, so that all that arrived before it can be sealed. */
+  #guardMessage(message: Message): void {
+    const { record, core } = this.#handle;
+    const toolCalls = this.#toolCalls + countToolCalls([message]);
+    guardToolCalls(record, toolCalls, core.context());
+    this.#toolCalls = toolCalls;
+  }
+
+  /** Send what is buffered, after what was sent before. A failure stops the turn: its writer must not go on unheard. */
+  #flush(): Promise<void> {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    const chunks = mergeTexts(this.#buffer.splice(0));
+    this.#bufferLength = 0;
+    if (chunks.length === 0) return this.#flushing;
+    const chunkBytes = this.#bytes;
+    this.#flushing = this.#flushing.then(async () => {
+      try {
+        await perform(this.#handle.about("write"), () =>
+          this.#handle.write(({ record }, context) =>
+            addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+          ),
+        );
+      } catch (error) {
+        this.#fail(error);
+        throw error;
+      }
+      this.#heed();
+    });
+    // Who awaits the flush sees its failure; nobody else need.
+    this.#flushing.catch(() => undefined);
+    return this.#flushing;
+  }
+
+  /** Where the store is away, the next write says so, with its reason. */
+  #heedFound(found: Found): void {
+    if (this.#isEnded || this.#sealing !== undefined) return;
+    if (found.status === "missing") {
+      this.#fail(new SessionError("session_not_found", sessionIds(this.#handle.record)));
+    } else if (found.status === "found") {
+      this.#handle.learn(found.view.record);
+      this.#heed();
+    }
+  }
+
+  /** Stop the writer. A lost turn ends here; any other is sealed after a while where the writer does not seal it. */
+  #fail(error: unknown): void {
+    this.#stop.abort(error);
+    if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
+    else if (this.#sealing === undefined) this.#sealLater(this.#broken(error));
+  }
+
+  #lose(): void {
+    this.#isLost = true;
+    this.#end(true);
+    this.#handle.core.loseLease(this.#handle.key, this.#fence);
+  }
+
+  #broken(error: unknown): Seal {
+    const code = error instanceof SessionError ? error.code : "interrupted";
+    const message = error instanceof Error ? error.message : String(error);
+    return { status: "interrupted", ...this.#cost(), error: { code, message } };
+  }
+
+  #cost(): Pick<Seal, "usage" | "requests" | "model" | "steps"> {
+    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) };
+  }
+
+  #sealLater(seal: Seal): void {
+    if (this.#isEnded) return;
+    clearTimeout(this.#retryTimer);
+    this.#owed = seal;
+    this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
+  }
+
+  #heed(): void {
+    const { record } = this.#handle;
+    if (record.lease?.fence !== this.#fence) {
+      this.#fail(fenced(record, this.#fence));
+    } else if (record.cancel?.turn === this.seq) {
+      this.#stop.abort(this.interruption("it was cancelled"));
+    }
+  }
+
+  /** The error of an answer that was stopped. */
+  interruption(reason: string): SessionError<"interrupted"> {
+    return new SessionError("interrupted", { ...sessionIds(this.#handle.record), turn: this.seq, reason });
+  }
+
+  /**
+   * Finish the turn: it takes the open one's place, its chunks vanish and, where `begin` took the lease, the lease is
+   * given back, all in one step. Sealing again answers with the turn that was sealed first.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
+   */
+  async seal(seal: Seal = {}): Promise<Turn> {
+    clearTimeout(this.#retryTimer);
+    return await perform(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal)));
+  }
+
+  async #seal(seal: Seal): Promise<Turn> {
+    clearTimeout(this.#flushTimer);
+    this.#watch.stop();
+    this.#buffer = [];
+    await this.#flushing.catch(() => undefined);
+    try {
+      const sealed = await this.#commitSeal(seal);
+      this.#end(true);
+      return sealed;
+    } catch (error) {
+      if (error instanceof SessionError && error.retryable) {
+        // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
+        this.#sealing = undefined;
+        this.#sealLater(seal);
+      } else {
+        if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
+        this.#end(error instanceof SessionError && settlingCodes.has(error.code));
+      }
+      throw error;
+    }
+  }
+
+  async #commitSeal(seal: Seal): Promise<Turn> {
+    const { status = "done", output = this.output, steps, ...rest } = seal;
+    // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
+    const whole = status === "done" ? output : closeToolCalls(output);
+    const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
+    try {
+      await this.#handle.write(({ record }, context) =>
+        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
+      );
+    } catch (error) {
+      // Too large to keep whole: keep that it happened, so that the session goes on.
+      const exceeds = hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded");
+      if (exceeds && (output.length > 0 || steps !== undefined)) {
+        const { code, message } = error;
+        await this.#commitSeal({
+          ...rest,
+          status: "failed",
+          output: [],
+          error: { code, message },
+        });
+      }
+      throw error;
+    }
+    return { ...this.open, ...sealing };
+  }
+
+  /** What the turn took and how it ended, in values that can be stored and summed, whatever its model reports. */
+  #took({ usage, requests, model, steps, error }: Seal, output: readonly Message[]): Took {
+    const estimate = (): Usage => estimateUsage(this.open.input, output);
+    const elapsedMs = this.#handle.core.now() - this.open.at;
+    return {
+      requests: isCount(requests) ? requests : 1,
+      durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
+      ...(usage === undefined ? {} : { usage: parseUsage(usage, estimate) }),
+      ...(isModelName(model) ? { model } : {}),
+      ...(steps === undefined ? {} : { steps: parseSteps(steps, estimate) }),
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+
+  /** Give back all that the turn holds in this process. `settled`: the store knows that the lease is over. */
+  #end(settled: boolean): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#retryTimer);
+    this.#watch.stop();
+    this.#buffer = [];
+    this.#handle.core.turns.delete(this);
+    this.#ended(settled);
+  }
+
+  /** Seal as interrupted what is not sealed yet. */
+  async settle(): Promise<void> {
+    if (this.#isEnded) return;
+    if (this.#sealing !== undefined) {
+      await this.#sealing.catch(() => undefined);
+      return;
+    }
+    const error = this.interruption("its process closed the session");
+    this.#stop.abort(error);
+    const interrupted: Seal = {
+      status: "interrupted",
+      ...this.#cost(),
+      error: { code: error.code, message: error.details.reason },
+    };
+    try {
+      await this.seal(this.#owed ?? interrupted);
+    } catch (failure) {
+      if (!(failure instanceof SessionError && lostCodes.has(failure.code))) throw failure;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.settle();
+  }
+}

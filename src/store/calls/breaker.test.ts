@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SessionError } from "../../errors.ts";
+import { scriptedClock } from "../../testing/scripted-clock.ts";
+import { Breaker } from "./breaker.ts";
+import { openMemory } from "../memory.ts";
+import type { Store } from "../store.ts";
+
+/** A store that is away when it is told to be, and counts how often it is asked. */
+function awayStore() {
+  const clock = scriptedClock();
+  const memory = openMemory({ clock });
+  const place = {
+    clock,
+    away: false,
+    asked: 0,
+    error: () => new SessionError("store_unavailable", { store: "s", reason: "gone" }) as Error,
+  };
+  const store: Store = {
+    ...memory,
+    capabilities: memory.capabilities,
+    async instances(ids) {
+      place.asked++;
+      if (place.away) throw place.error();
+      return await memory.instances(ids);
+    },
+  };
+  return { ...place, place, breaker: new Breaker(store, { clock, failuresMax: 3 }) };
+}
+
+const away = { code: "store_unavailable" };
+
+test("a store that is away three times in a row is left alone, and asked once after a pause that grows", async () => {
+  const { place, clock, breaker } = awayStore();
+  place.away = true;
+  for (let call = 0; call < 100; call++) await assert.rejects(breaker.instances([]), away);
+  assert.equal(place.asked, 3, "a hundred calls cost three");
+  assert.equal(breaker.breaker.state, "open");
+  assert.deepEqual([breaker.breaker.since, breaker.breaker.reason], [clock.now(), "gone"]);
+  await assert.rejects(breaker.instances([]), { message: /left alone for \d+ ms/ });
+  await clock.advance(700);
+  assert.equal(breaker.breaker.state, "probing");
+  await assert.rejects(breaker.instances([]), away);
+  await assert.rejects(breaker.instances([]), away);
+  assert.equal(place.asked, 4, "one probe, and the next pause");
+  await clock.advance(700);
+  await assert.rejects(breaker.instances([]), away);
+  assert.equal(place.asked, 4, "longer than the first");
+  for (let round = 0; round < 20; round++) {
+    await clock.advance(15_000);
+    await assert.rejects(breaker.instances([]), away);
+  }
+  assert(place.asked >= 20, "never longer than a quarter of a minute");
+  place.away = false;
+  await clock.advance(15_000);
+  await breaker.instances([]);
+  assert.deepEqual(breaker.breaker, { state: "closed", since: null, reason: null });
+});
+
+test("of many calls at once that find the pause over, one goes through", async () => {
+  const { place, clock, breaker } = awayStore();
+  place.away = true;
+  for (let call = 0; call < 3; call++) await assert.rejects(breaker.instances([]), away);
+  place.away = false;
+  await clock.advance(1000);
+  const results = await Promise.allSettled(Array.from({ length: 10 }, () => breaker.instances([])));
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
+  assert.equal(place.asked, 4);
+  await breaker.instances([]);
+});
+
+test("failures that are answers, and ones with a success in between, open nothing", async () => {
+  const { place, breaker } = awayStore();
+  place.away = true;
+  place.error = () => new SessionError("store_busy", { store: "s", waitedMs: 1 });
+  for (let call = 0; call < 10; call++) await assert.rejects(breaker.instances([]), { code: "store_busy" });
+  place.error = () => new SessionError("store_unavailable", { store: "s", reason: "gone" });
+  for (let call = 0; call < 10; call++) {
+    place.away = true;
+    await assert.rejects(breaker.instances([]), away);
+    await assert.rejects(breaker.instances([]), away);
+    place.away = false;
+    await breaker.instances([]);
+  }
+  assert.equal(place.asked, 40);
+});
+
+test("many calls under way when the store goes away count as one failure for the pause, and late ones do not prolong it", async () => {
+  const { place, clock, breaker } = awayStore();
+  place.away = true;
+  await Promise.allSettled(Array.from({ length: 100 }, () => breaker.instances([])));
+  assert.equal(place.asked, 100);
+  await clock.advance(700);
+  place.away = false;
+  await breaker.instances([]);
+  assert.equal(breaker.breaker.state, "closed");
+});

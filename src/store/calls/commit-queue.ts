@@ -1,0 +1,124 @@
+import { keyText } from "../../domain/record/entry.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import { storeCalls } from "./traced-store.ts";
+import type { Outcome, Store } from "../store.ts";
+import { contextFor, type Within } from "./async-context.ts";
+
+interface Pending {
+  readonly transaction: Transaction;
+  /** Runs in the async context of who commits; there while somebody listens to the calls of stores. */
+  readonly within: Within | undefined;
+  readonly sessions: readonly string[];
+  /** The characters of its entries. */
+  readonly size: number;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The characters of the entries of one batch; a larger transaction goes alone. A batch is in memory, and sent, as a whole. */
+const batchSizeMax = 8 * 1024 * 1024;
+
+/**
+ * Group commit for any store: what arrives while commits are in flight goes out together with the next one. One writer
+ * pays one round trip; a thousand share it. At most one change per session is under way at a time.
+ */
+export class CommitQueue {
+  readonly #store: Store;
+  #pending: Pending[] = [];
+  readonly #underWay = new Set<string>();
+  #lanesInUse = 0;
+  #scheduled = false;
+  readonly #idle: (() => void)[] = [];
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Rejects only where the store failed; a refused transaction is an outcome. */
+  commit(transaction: Transaction): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({
+        transaction,
+        within: contextFor(storeCalls),
+        sessions: transaction.map(({ key }) => keyText(key)),
+        size: sizeOf(transaction),
+        resolve,
+        reject,
+      });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when nothing is under way. */
+  async drain(): Promise<void> {
+    if (this.#pending.length === 0 && this.#lanesInUse === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /**
+   * A turn of the event loop lies between an arrival and its commit: it gathers what else arrives, and it lets timers
+   * and sockets run between the commits of a store that works on this thread.
+   */
+  #schedule(): void {
+    if (this.#scheduled || this.#pending.length === 0 || this.#lanesInUse >= this.#store.capabilities.lanes) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const batch = this.#take();
+      if (batch.length > 0) void this.#send(batch);
+    });
+  }
+
+  #take(): Pending[] {
+    const { batchMax } = this.#store.capabilities;
+    const batch: Pending[] = [];
+    const later: Pending[] = [];
+    let looked = 0;
+    let size = 0;
+    for (const pending of this.#pending) {
+      // A hundred thousand may wait: each batch looks at no more of them than it needs.
+      if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
+      looked++;
+      const free = !pending.sessions.some((session) => this.#underWay.has(session));
+      if (free) {
+        for (const session of pending.sessions) this.#underWay.add(session);
+        batch.push(pending);
+        size += pending.size;
+      } else {
+        later.push(pending);
+      }
+    }
+    if (later.length === 0) this.#pending.splice(0, looked);
+    else this.#pending = [...later, ...this.#pending.slice(looked)];
+    return batch;
+  }
+
+  async #send(batch: readonly Pending[]): Promise<void> {
+    this.#lanesInUse++;
+    this.#schedule();
+    try {
+      const commit = (): Promise<readonly Outcome[]> => this.#store.commit(batch.map(({ transaction }) => transaction));
+      // A batch is told as the first one's: the queue itself runs in the context of whoever came by earlier.
+      const within = batch[0]?.within;
+      const outcomes = await (within === undefined ? commit() : within(commit));
+      batch.forEach(({ resolve, reject }, index) => {
+        const outcome = outcomes[index];
+        if (outcome === undefined) reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
+        else resolve(outcome);
+      });
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    for (const { sessions } of batch) for (const session of sessions) this.#underWay.delete(session);
+    this.#lanesInUse--;
+    if (this.#pending.length > 0) this.#schedule();
+    else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+function sizeOf(transaction: Transaction): number {
+  let size = 0;
+  for (const { splices } of transaction)
+    for (const { entries } of splices) for (const { data } of entries) size += data.length;
+  return size;
+}

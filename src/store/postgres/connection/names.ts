@@ -1,0 +1,37 @@
+import { show } from "../../../domain/values/format-value.ts";
+import { SessionError } from "../../../errors.ts";
+
+/** PostgreSQL cuts longer names off without a word. */
+const nameBytesMax = 63;
+
+/**
+ * The name of a schema, if it can be one. Quotes, blanks and every script are fine; it is quoted wherever it is used.
+ * @throws SessionError `argument_invalid`
+ */
+export function parseSchemaName(value: unknown): string {
+  const valid =
+    typeof value === "string" &&
+    value !== "" &&
+    Buffer.byteLength(value) <= nameBytesMax &&
+    // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+    !/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(value) &&
+    !/^pg_/i.test(value);
+  if (valid) return value;
+  throw new SessionError("argument_invalid", {
+    name: "schema",
+    value: show(value),
+    expected: `a name of 1 to ${nameBytesMax} bytes without control characters that does not begin with pg_`,
+  });
+}
+
+/** A name as SQL writes it. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text or the body of a function between dollar quotes whose tag does not occur in it, whatever it says. */
+export function quoteBody(body: string): string {
+  let tag = "$body$";
+  for (let number = 2; body.includes(tag); number++) tag = `$body${number}$`;
+  return `${tag}${body}${tag}`;
+}

@@ -1,0 +1,90 @@
+import { SessionError } from "../../../errors.ts";
+
+/** The five characters by which PostgreSQL names an error: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+export function sqlState(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  // EPIPE and its like are Node's; no state begins with an E.
+  return typeof code === "string" && /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ? code : undefined;
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(textOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}
+
+const passing = new Set([
+  "40001", // serialization_failure
+  "40P01", // deadlock_detected
+  "53300", // too_many_connections
+  "55P03", // lock_not_available: past lock_timeout
+  "57014", // query_canceled: past statement_timeout
+  "57P01", // admin_shutdown
+  "57P02", // crash_shutdown
+  "57P03", // cannot_connect_now: starting up
+  "57P05", // idle_session_timeout
+  "25006", // read_only_sql_transaction: on its way to become the primary
+]);
+
+/**
+ * True where the same statement may well succeed in a moment: the connection broke, the server restarts, somebody else
+ * was in the way. Errors without a state come from the driver and are about the connection, but for those of a wrong
+ * argument.
+ */
+export function isPassing(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return passing.has(state) || (state.startsWith("08") && !isRefusedParameter(error));
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof SessionError) return false;
+  return !isEndedPool(error);
+}
+
+/**
+ * True where the error speaks for a server that is there and was interrupted, not for an address, a certificate or a
+ * setting that is wrong: nothing changes those while one waits.
+ */
+export function isInterruption(error: unknown): boolean {
+  if (sqlState(error) !== undefined) return true;
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (typeof code === "string") return ["ECONNRESET", "EPIPE", "ETIMEDOUT"].includes(code);
+  return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
+}
+
+/** PgBouncer refuses connections that set what it does not track. */
+export function isRefusedParameter(error: unknown): boolean {
+  return sqlState(error) === "08P01" && textOf(error).includes("startup parameter");
+}
+
+function isEndedPool(error: unknown): boolean {
+  return textOf(error).includes("after calling end on the pool");
+}
+
+/** True where no connection became free in time. */
+export function isExhausted(error: unknown): boolean {
+  return textOf(error) === "timeout exceeded when trying to connect";
+}
+
+/** True where the error, or its cause, says that a schema, table or function is not there. */
+export function isMissing(error: unknown): boolean {
+  const state = sqlState(error instanceof SessionError ? error.cause : error);
+  return state === "3F000" || state === "42P01" || state === "42883";
+}
+
+/** What an error of the driver or the server means to a caller; ours come back as they are. */
+export function sessionErrorOf(error: unknown, { store, pool }: { store: string; pool: string }): unknown {
+  if (error instanceof SessionError) return error;
+  const text = textOf(error);
+  const state = sqlState(error);
+  const cause = { cause: error };
+  if (state === undefined) {
+    if (error instanceof TypeError || error instanceof RangeError) return error;
+    const reason = isExhausted(error) && pool !== "" ? `no connection became free in time (${pool}); ${text}` : text;
+    return new SessionError("store_unavailable", { store, reason }, cause);
+  }
+  if (state === "53100") return new SessionError("store_full", { store }, cause);
+  if (state === "42501" || state === "25006")
+    return new SessionError("store_read_only", { store, reason: text }, cause);
+  if (passing.has(state) || ["08", "28", "3D", "53", "57", "58"].includes(state.slice(0, 2)))
+    return new SessionError("store_unavailable", { store, reason: text }, cause);
+  // Class 22, data exception: a value of a request that this server cannot take. The store is not damaged.
+  if (state.startsWith("22")) return new SessionError("value_unstorable", { path: "request", reason: text }, cause);
+  return new SessionError("store_invalid", { store, reason: text }, cause);
+}

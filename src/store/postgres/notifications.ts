@@ -1,0 +1,125 @@
+import { createHash } from "node:crypto";
+import type { Transaction } from "../../domain/record/change.ts";
+import { keyText } from "../../domain/record/entry.ts";
+import type { Outcome } from "../store.ts";
+import type { Watchers } from "../watchers.ts";
+import type { Database } from "./connection/database.ts";
+import type { OwnClient } from "./connection/pool.ts";
+
+/** Pauses before the connection that listens is opened anew: the first and the longest, ms. */
+const pauseMs = { first: 100, longest: 30_000 };
+/** A notification holds 8000 bytes; a name of 16 characters and a comma each fit. */
+const namesMax = 450;
+
+interface Options {
+  readonly database: Database;
+  /** Tells the schema from others of the same database. */
+  readonly schema: string;
+  readonly watchers: Watchers;
+  readonly openClient: () => OwnClient;
+}
+
+/**
+ * Tells other instances which sessions have changed, and hears it from them. Hints may be lost, and nothing depends on
+ * them; what is said are hashes, for everybody in the database may listen. Notifying within the commit itself would
+ * make all commits of the database wait for each other, so it is said afterwards, many sessions at a time.
+ */
+export class Hints {
+  readonly #database: Database;
+  readonly #channel: string;
+  readonly #watchers: Watchers;
+  readonly #openClient: () => OwnClient;
+  #unsaid = new Set<string>();
+  #saying = false;
+  #client: OwnClient | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor({ database, schema, watchers, openClient }: Options) {
+    this.#database = database;
+    this.#channel = `perdure_${hash(schema)}`;
+    this.#watchers = watchers;
+    this.#openClient = openClient;
+  }
+
+  /** Say what of a batch has landed; nobody waits for it. */
+  say(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
+    batch.forEach((transaction, index) => {
+      if (outcomes[index]?.status === "ok") for (const { key } of transaction) this.#unsaid.add(hash(keyText(key)));
+    });
+    void this.#sayAll();
+  }
+
+  async #sayAll(): Promise<void> {
+    if (this.#saying) return;
+    this.#saying = true;
+    while (this.#unsaid.size > 0) {
+      const names = [...this.#unsaid];
+      this.#unsaid = new Set();
+      try {
+        const payload = names.length > namesMax ? "*" : names.join(",");
+        await this.#database.askOnce("select pg_notify($1, $2)", [this.#channel, payload]);
+      } catch {
+        // Who watches looks for itself a moment later.
+      }
+    }
+    this.#saying = false;
+  }
+
+  /** Be told, from the first watcher on, for as long as the store is open. */
+  listen(): void {
+    if (this.#client !== undefined || this.#timer !== undefined || this.#closed) return;
+    void this.#connect(pauseMs.first);
+  }
+
+  async #connect(pause: number): Promise<void> {
+    const client = this.#openClient();
+    this.#client = client;
+    let lost = false;
+    const again = (): void => {
+      if (lost) return;
+      lost = true;
+      this.#client = undefined;
+      client.end().catch(() => undefined);
+      if (this.#closed) return;
+      this.#timer = setTimeout(
+        () => {
+          this.#timer = undefined;
+          void this.#connect(Math.min(pause * 2, pauseMs.longest));
+        },
+        pause * (0.5 + Math.random() / 2),
+      ).unref();
+    };
+    client.on("error", again);
+    client.on("end", again);
+    client.on("notification", ({ payload }) => this.#heard(payload ?? ""));
+    try {
+      await client.connect();
+      await client.query(`listen ${this.#channel}`);
+      client.unref();
+      pause = pauseMs.first;
+      this.#watchers.wakeAll(); // what was said until now, nobody heard
+    } catch {
+      again();
+    }
+  }
+
+  #heard(payload: string): void {
+    if (payload === "*") {
+      this.#watchers.wakeAll();
+      return;
+    }
+    const names = new Set(payload.split(","));
+    for (const text of this.#watchers.watched()) if (names.has(hash(text))) this.#watchers.wake(text);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#client?.end().catch(() => undefined);
+  }
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,152 @@
+import { quoteBody } from "../../connection/names.ts";
+import { change, claim, planOnce, row, takeNumber, unfit } from "./parts.ts";
+
+/**
+ * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction of
+ * the server. Within it every step sees what was committed before the step began, so what is judged after a row was
+ * locked is judged on that row's newest version.
+ *
+ * A lane numbers its batches and sends the next one only when it knows what became of the last. The row of the lane
+ * says which number was taken last, so a batch that comes twice, because its answer was lost, lands once: the second
+ * waits for the first, changes nothing and is told what the first one did, however far the sessions have moved since.
+ *
+ * Races with other writers of a session:
+ * - an update finds another version or commit id, also when it had to wait for the row: it is refused, and its log entries with it;
+ * - an insert finds that somebody else was faster: refused likewise;
+ * - entries are only ever written by who has the session's row, so they race with nobody.
+ * Changes come sorted by key, and rows that stand are locked before new ones are inserted, so that two batches never
+ * wait for each other. Where all depends on several rows at once (`_locks`), they are locked before anything is judged.
+ */
+export function commitBatch(schema: string): string {
+  return `
+create function ${schema}.commit_transactions(
+  _lane uuid, _number bigint,
+  _updates json, _creates json, _removals json, _splices json, _entries json, _claims json, _locks boolean
+) returns json language plpgsql ${planOnce}
+  set lock_timeout = '5s'
+as ${quoteBody(body(schema))};`;
+}
+
+const body = (schema: string): string => `
+declare
+  _refused int[] := '{}';
+  _change record;
+begin
+${takeNumber(schema)}
+  if _claims is not null then
+    select coalesce(array_agg(claim.n), '{}') into _refused
+    from json_to_recordset(_claims) as claim(${claim})
+    cross join lateral (
+      select found.* from ${schema}.entries found
+      where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
+      limit 1
+    ) entry;
+  end if;
+
+  if _locks then
+    for _change in
+      select change.tenant, change.id from (
+        select * from json_to_recordset(_updates) as change(${change})
+        union all
+        select * from json_to_recordset(_removals) as change(${change})
+      ) change
+      order by change.tenant collate "C", change.id collate "C"
+    loop
+      perform from ${schema}.sessions session
+      where session.tenant = _change.tenant and session.id = _change.id for update;
+    end loop;
+
+    select _refused || coalesce(array_agg(change.n), '{}') into _refused
+    from (
+      select * from json_to_recordset(_updates) as change(${change})
+      union all
+      select * from json_to_recordset(_creates) as change(${change})
+      union all
+      select * from json_to_recordset(_removals) as change(${change})
+    ) change
+    left join lateral (
+      select found.* from ${schema}.sessions found where found.tenant = change.tenant and found.id = change.id limit 1
+    ) session on true
+    where ${unfit};
+  end if;
+
+  if _updates is not null then
+    for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
+      continue when _change.n = any (_refused);
+      update ${schema}.sessions session set
+        version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
+        user_id = _change.user_id, created_at = _change.created_at, last_activity_at = _change.last_activity_at,
+        active_minute = _change.active_minute, state_since = _change.state_since, expires_at = _change.expires_at,
+        sweep_at = _change.sweep_at, data = _change.data
+      where session.tenant = _change.tenant and session.id = _change.id
+        and session.version = _change.expected_version and session.commit_id = _change.expected_commit;
+      if not found then _refused := _refused || _change.n; end if;
+    end loop;
+  end if;
+
+  if _creates is not null then
+    for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}) loop
+      continue when _change.n = any (_refused);
+      insert into ${schema}.sessions (
+        tenant, id, version, commit_id, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
+        expires_at, sweep_at, data
+      ) values (
+        _change.tenant, _change.id, _change.version, _change.commit_id, _change.state, _change.agent, _change.user_id,
+        _change.created_at, _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
+        _change.data
+      ) on conflict do nothing;
+      if not found then
+        -- What its transaction has changed already must not stand: the batch is tried again and finds the other's session.
+        if _locks then raise serialization_failure using message = 'a session was created meanwhile'; end if;
+        _refused := _refused || _change.n;
+      end if;
+    end loop;
+  end if;
+
+  if _removals is not null then
+    for _change in select * from json_to_recordset(_removals) as change(${change}) loop
+      continue when _change.n = any (_refused);
+      delete from ${schema}.sessions session where session.tenant = _change.tenant and session.id = _change.id;
+      delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
+    end loop;
+  end if;
+
+  if _creates is not null then
+    -- The session that gives its logs away is locked: its row changes in the same transaction.
+    for _change in
+      select created.* from json_to_recordset(_creates) as created(n int, tenant text, id text, logs_of text)
+      where created.logs_of is not null and created.n <> all (_refused)
+    loop
+      update ${schema}.entries entry set session = _change.id
+      where entry.tenant = _change.tenant and entry.session = _change.logs_of;
+    end loop;
+  end if;
+
+  if _splices is not null then
+    for _change in
+      select splice.* from json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
+      cross join lateral (
+        select from ${schema}.entries entry
+        where entry.tenant = splice.tenant and entry.session = splice.id and entry.log = splice.log
+          and entry.seq >= splice."from"
+        limit 1
+      ) standing
+      where splice.n <> all (_refused)
+    loop
+      delete from ${schema}.entries entry
+      where entry.tenant = _change.tenant and entry.session = _change.id and entry.log = _change.log
+        and entry.seq >= _change."from";
+    end loop;
+  end if;
+  if _entries is not null then
+    insert into ${schema}.entries (tenant, session, log, seq, key, at, data)
+    select entry.tenant, entry.id, entry.log, entry.seq, entry.key, entry.at, entry.data
+    from json_to_recordset(_entries)
+      as entry(n int, tenant text, id text, log text, seq bigint, key text, at bigint, data text)
+    where entry.n <> all (_refused);
+  end if;
+
+  if cardinality(_refused) = 0 then return null; end if;
+  update ${schema}.lanes lane set refused = _refused where lane.id = _lane;
+  return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims);
+end`;

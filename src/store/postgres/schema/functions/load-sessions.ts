@@ -1,0 +1,48 @@
+import { quoteBody } from "../../connection/names.ts";
+import { recordJson } from "../../connection/record-json.ts";
+import { planOnce } from "./parts.ts";
+
+/** The server's time as Perdure counts it: epoch ms. */
+export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
+
+/** The bytes of a row's text and of those before it. A text's size is in its header: no text is read for it. */
+export function bytesUpTo(column: string, order: string): string {
+  return `sum(octet_length(${column})) over (${order} rows between unbounded preceding and current row)`;
+}
+
+/**
+ * `load_records` gives the store's time as a row of its own, the records asked for, and for each log the last entries, all
+ * from one snapshot: that of the statement that calls it, for the function is stable. A record comes as a row without
+ * `tail`, its columns in `data`; the time as one without `request`.
+ */
+export function loadSessions(schema: string): string {
+  const bySeq = "order by last.seq desc";
+  const body = `
+begin
+  return query
+    select null::int, null::int, null::bigint, null::text, ${nowMs}, null::text
+    union all
+    select wanted.request, null::int, null::bigint, null::text, null::bigint, ${recordJson("session")}::text
+    from json_to_recordset(_sessions) as wanted(request int, tenant text, id text)
+    cross join lateral (
+      select found.* from ${schema}.sessions found where found.tenant = wanted.tenant and found.id = wanted.id limit 1
+    ) session
+    union all
+    select wanted.request, wanted.tail, entry.seq, entry.key, entry.at, entry.data
+    from json_to_recordset(_tails)
+      as wanted(request int, tail int, tenant text, id text, log text, last bigint, bytes_max bigint)
+    cross join lateral (
+      select sized.seq, sized.key, sized.at, ${schema}.entry_text(sized.data, sized.bytes) as data from (
+        select last.*, ${bytesUpTo("last.data", bySeq)} as up_to from ${schema}.entries last
+        where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
+        ${bySeq} limit wanted.last
+      ) sized
+      where wanted.bytes_max is null or sized.up_to <= wanted.bytes_max or sized.up_to = octet_length(sized.data)
+    ) entry;
+end`;
+  return `
+create function ${schema}.load_records(_sessions json, _tails json)
+returns table (request int, tail int, seq bigint, key text, at bigint, data text)
+language plpgsql stable ${planOnce}
+as ${quoteBody(body)};`;
+}

@@ -1,0 +1,84 @@
+import { SessionError } from "../../../errors.ts";
+import type { StoreFlaw } from "../../store.ts";
+import { standingParts } from "./catalogue.ts";
+import type { Database } from "../connection/database.ts";
+import { migrate, schemaState, type SchemaState } from "./migrate.ts";
+import { SchemaComparison, type SchemaFlaw } from "./schema-problems.ts";
+import type { Layout } from "./schema.ts";
+import { tables } from "./expected-schema.ts";
+
+/**
+ * What is wrong with the schema and with what stands in it. What mends adds, or puts a function in the place of one of the
+ * same name; what would take something away is left to people.
+ * @throws SessionError `store_schema_newer`
+ */
+export async function flawsIn(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreFlaw[]> {
+  const state = await schemaState(database, layout);
+  const steps = stepFlaws(state);
+  const outdated = state.pending.length > 0 ? [await outdatedFlaw(database, layout, { state, repair })] : [];
+  // What the pending steps bring is not there yet, and nobody misses it before.
+  if (outdated.some(({ repaired }) => !repaired)) return [...steps, ...outdated];
+  const parts = await standingParts(database, layout, Object.keys(tables));
+  const comparison = new SchemaComparison(parts, { layout, isNewer: state.found > state.known });
+  const schema: StoreFlaw[] = [];
+  for (const flaw of comparison.flaws())
+    schema.push(await mended(database, flaw, repair && state.found <= state.known));
+  const areReadable = comparison.hasTable("sessions") && comparison.hasTable("entries");
+  return [...steps, ...outdated, ...schema, ...(areReadable ? await orphans(database, layout) : [])];
+}
+
+function stepFlaws({ found, known, skipped }: SchemaState): StoreFlaw[] {
+  const newer = `the schema is at step ${found}, this version of perdure knows them up to ${known}: what came later is not looked at`;
+  const whats = [
+    ...(found > known ? [newer] : []),
+    ...skipped.map((step) => `step ${step} of the schema is not recorded, though later ones are`),
+  ];
+  return whats.map((what) => ({ kind: "schema", what, remedy: null, repaired: false }));
+}
+
+async function outdatedFlaw(
+  database: Database,
+  layout: Layout,
+  { state: { found, known, pending }, repair }: { state: SchemaState; repair: boolean },
+): Promise<StoreFlaw> {
+  const what = `the schema is at step ${found}, this version of perdure needs ${known}`;
+  const remedy = `"perdure migrate" takes it there: ${pending.map(({ title }) => title).join("; ")}`;
+  return await tried({ what, remedy }, repair, () => migrate(database, layout));
+}
+
+async function mended(database: Database, { what, cure }: SchemaFlaw, repair: boolean): Promise<StoreFlaw> {
+  if (cure === undefined) return { kind: "schema", what, remedy: null, repaired: false };
+  return await tried({ what, remedy: cure.remedy }, repair, () => database.administer(cure.sql));
+}
+
+/** The flaw, mended where that is wanted and can be done; what stands in the way is said. */
+async function tried(
+  { what, remedy }: { readonly what: string; readonly remedy: string },
+  repair: boolean,
+  work: () => Promise<unknown>,
+): Promise<StoreFlaw> {
+  if (!repair) return { kind: "schema", what, remedy, repaired: false };
+  try {
+    await work();
+    return { kind: "schema", what, remedy, repaired: true };
+  } catch (error) {
+    if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
+    return { kind: "schema", what: `${what}; mending it failed: ${error.message}`, remedy, repaired: false };
+  }
+}
+
+/** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
+async function orphans(database: Database, { schema }: Layout): Promise<readonly StoreFlaw[]> {
+  const rows = await database.administer(`
+    select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
+    where not exists (
+      select from ${schema}.sessions session where session.tenant = entry.tenant and session.id = entry.session
+    )
+    group by entry.tenant, entry.session order by 1, 2 limit 100`);
+  return rows.map(({ tenant, session, count }) => ({
+    kind: "orphans",
+    what: `${String(count)} entries of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
+    remedy: null,
+    repaired: false,
+  }));
+}

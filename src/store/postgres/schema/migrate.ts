@@ -1,0 +1,129 @@
+import { SessionError } from "../../../errors.ts";
+import type { Database } from "../connection/database.ts";
+import { quoteBody, quoteName } from "../connection/names.ts";
+import { isMissing, sqlState } from "../connection/postgres-error.ts";
+import { migrations, type Layout, type PostgresMigration } from "./schema.ts";
+
+/** How far a schema is. */
+export interface SchemaState {
+  /** The newest step that was applied, 0 where there is none. */
+  readonly found: number;
+  /** The newest step known here. */
+  readonly known: number;
+  /** The steps before the newest that are not recorded. */
+  readonly skipped: readonly number[];
+  /** The steps to be applied, in order. */
+  readonly pending: readonly PostgresMigration[];
+}
+
+/**
+ * What stands in the database, and what is missing.
+ * @throws SessionError `store_schema_newer` where a newer version of Perdure made a breaking change
+ */
+export async function schemaState(database: Database, { schema }: Layout): Promise<SchemaState> {
+  const known = migrations.length;
+  const { found, breaking, recorded } = await readVersions(database, schema);
+  if (breaking > known) throw new SessionError("store_schema_newer", { store: database.name, found, known });
+  const skipped = migrations.map(({ version }) => version).filter((step) => step < found && !recorded.has(step));
+  return { found, known, skipped, pending: migrations.slice(found) };
+}
+
+/** Bring the schema up to date. Any number of programs may do so at once; each step is applied once. */
+export async function migrate(database: Database, layout: Layout): Promise<SchemaState> {
+  const before = await schemaState(database, layout);
+  for (const step of before.pending) {
+    try {
+      await database.administer(stepSql(step, layout));
+    } catch (error) {
+      throw explained(error, database.name, layout);
+    }
+  }
+  return before;
+}
+
+/**
+ * One step as one statement, which the server runs as one transaction: under a lock that ends with it, applied unless
+ * it stands already. A person may run it as well as {@link migrate}.
+ */
+export function stepSql({ version, title, breaking, sql }: PostgresMigration, layout: Layout): string {
+  const { schema } = layout;
+  return `do ${quoteBody(`
+begin
+  if current_setting('server_version_num')::integer < 140000 then
+    raise feature_not_supported using message = 'Perdure needs PostgreSQL 14 or newer';
+  end if;
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise feature_not_supported using message = 'Perdure needs a database with the encoding UTF8';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(${quoteBody(`perdure ${schema}`)}, 0));
+  if to_regnamespace(${quoteBody(schema)}) is null then
+    create schema ${schema};
+  end if;
+  if to_regclass(${quoteBody(`${schema}.migrations`)}) is null then
+    create table ${schema}.migrations (
+      version integer primary key,
+      title text not null,
+      breaking boolean not null,
+      applied_at timestamptz not null default now()
+    );
+  end if;
+  if exists (select from ${schema}.migrations where version >= ${version}) then
+    return;
+  end if;
+${sql(layout)}
+  insert into ${schema}.migrations (version, title, breaking) values (${version}, ${quoteBody(title)}, ${breaking});
+end`)};`;
+}
+
+/** Everything that {@link migrate} would run from the first step on, as a script for whoever holds the rights. */
+export function migrationScript(layout: Layout): string {
+  return migrations.map((step) => `-- ${step.version}: ${step.title}\n${stepSql(step, layout)}\n`).join("\n");
+}
+
+/** The layout of a schema by its plain name. */
+export function layoutOf({ schema, partitions }: { schema: string; partitions: number }): Layout {
+  return { schema: quoteName(schema), partitions };
+}
+
+async function readVersions(
+  database: Database,
+  schema: string,
+): Promise<{ readonly found: number; readonly breaking: number; readonly recorded: ReadonlySet<number> }> {
+  try {
+    const [row] = await database.ask(`
+      select coalesce(max(version), 0) as found, coalesce(max(version) filter (where breaking), 0) as breaking,
+        coalesce(json_agg(version), '[]')::text as recorded
+      from ${schema}.migrations`);
+    const recorded = new Set(JSON.parse(String(row?.["recorded"])) as number[]);
+    return { found: Number(row?.["found"]), breaking: Number(row?.["breaking"]), recorded };
+  } catch (error) {
+    if (isMissing(error)) return { found: 0, breaking: 0, recorded: new Set() };
+    throw error;
+  }
+}
+
+/** What stopped a migration, and whom to ask. */
+function explained(error: unknown, store: string, { schema }: Layout): unknown {
+  const cause = error instanceof SessionError ? error.cause : error;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  switch (sqlState(cause)) {
+    case "42501":
+      return new SessionError(
+        "store_read_only",
+        {
+          store,
+          reason: `${text}; let somebody with the right to create schemas run "perdure migrate", and grant usage on ${schema} and all in it`,
+        },
+        { cause },
+      );
+    case "42P07":
+    case "42723":
+      return new SessionError(
+        "store_invalid",
+        { store, reason: `${text}, and not by Perdure; choose another schema than ${schema}` },
+        { cause },
+      );
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,195 @@
+import type { StandingPart } from "./catalogue.ts";
+import { quoteBody } from "../connection/names.ts";
+import type { Layout } from "./schema.ts";
+import { indexes, tables } from "./expected-schema.ts";
+import { functionOf, madeParts, type MadePart } from "./statements.ts";
+
+/** Something that is wrong with a schema, and what mends it, where anything does that takes nothing away. */
+export interface SchemaFlaw {
+  readonly what: string;
+  readonly cure?: { readonly remedy: string; readonly sql: string };
+}
+
+/** Where what stands differs from what the migrations make. */
+export class SchemaComparison {
+  readonly #parts: readonly StandingPart[];
+  readonly #made: readonly MadePart[];
+  readonly #layout: Layout;
+  readonly #isNewer: boolean;
+
+  /** `isNewer`: the schema has taken steps that are not known here, so there may be more in it than is. */
+  constructor(parts: readonly StandingPart[], { layout, isNewer }: { layout: Layout; isNewer: boolean }) {
+    this.#parts = parts;
+    this.#made = madeParts(layout);
+    this.#layout = layout;
+    this.#isNewer = isNewer;
+  }
+
+  *flaws(): Generator<SchemaFlaw, void, undefined> {
+    yield* this.#tableFlaws();
+    yield* this.#columnFlaws();
+    yield* this.#indexFlaws();
+    yield* this.#partFlaws();
+    yield* this.#functionFlaws();
+    yield* this.#triggerFlaws();
+    yield* this.#viewFlaws();
+    if (!this.#isNewer) yield* this.#strangers();
+  }
+
+  hasTable(name: string): boolean {
+    return this.#named("table", name) !== undefined;
+  }
+
+  *#tableFlaws(): Generator<SchemaFlaw> {
+    for (const table of Object.keys(tables)) {
+      if (this.hasTable(table)) continue;
+      // What stood in one of the others only a backup has, and an empty one in its place would hide that.
+      const holdsNothingThatLasts = table === "instances" || table === "lanes";
+      const sql = holdsNothingThatLasts ? this.#makingAll(table) : undefined;
+      yield { what: `table ${table} is missing`, ...cured(sql, "an empty one is made") };
+    }
+  }
+
+  *#columnFlaws(): Generator<SchemaFlaw> {
+    for (const [table, columns] of this.#standingTables()) {
+      for (const expected of columns) {
+        const column = columnOf(expected);
+        const there = this.#named("column", `${table}.${column}`);
+        if (there?.text === expected) continue;
+        const name = `column ${column} of ${table}`;
+        if (there !== undefined) yield { what: `${name} is not as this version makes it: ${there.text}` };
+        else
+          yield {
+            what: `${name} is missing`,
+            ...cured(this.#making("column", `${table}.${column}`)?.sql, "it is added"),
+          };
+      }
+    }
+  }
+
+  *#indexFlaws(): Generator<SchemaFlaw> {
+    for (const [index, expected] of Object.entries(indexes)) {
+      const table = tableOf(expected);
+      if (!this.hasTable(table)) continue;
+      const isDivided = this.#of("part", table).length > 0;
+      const there = this.#named("index", index);
+      const sql = this.#making("index", index)?.sql;
+      if (there === undefined)
+        yield { what: `index ${index} is missing`, ...cured(isDivided ? sql : concurrently(sql), "it is built") };
+      else if (there.text !== expected) yield { what: `index ${index} is not as this version makes it: ${there.text}` };
+      else if (!there.valid) {
+        const anew = isDivided ? undefined : `reindex index concurrently ${this.#layout.schema}.${index}`;
+        yield { what: `index ${index} is invalid: the server does not use it`, ...cured(anew, "it is built anew") };
+      }
+    }
+  }
+
+  /** A hash sends each session to one part of the entries: where that is missing, they go nowhere. */
+  *#partFlaws(): Generator<SchemaFlaw> {
+    const bounds = this.#of("part", "entries").map(({ text }) => /modulus (\d+), remainder (\d+)/i.exec(text));
+    const count = Math.max(0, ...bounds.map((bound) => Number(bound?.[1] ?? 0)));
+    const there = new Set(bounds.map((bound) => Number(bound?.[2])));
+    for (let part = 0; part < count; part++)
+      if (!there.has(part)) yield { what: `entries lacks the part ${part} of its ${count}` };
+  }
+
+  *#functionFlaws(): Generator<SchemaFlaw> {
+    for (const { name, sql } of this.#makings("function")) {
+      const { body, settings } = functionOf(sql);
+      const there = this.#of("function", "").filter((part) => part.name === name);
+      if (there.some((part) => part.text === body && part.settings.join() === settings.join())) continue;
+      // A later step may have made it anew, and what it makes is not known here.
+      if (there.length > 0 && this.#isNewer) continue;
+      const replaces = sql.replace(/^create (or replace )?/, "create or replace ");
+      if (there.length === 0) yield { what: `function ${name} is missing`, ...cured(sql, "it is made") };
+      else
+        yield {
+          what: `function ${name} is not as this version makes it`,
+          ...cured(replaces, "it becomes what this version makes"),
+        };
+    }
+  }
+
+  *#triggerFlaws(): Generator<SchemaFlaw> {
+    for (const { name, sql } of this.#makings("trigger")) {
+      const there = this.#named("trigger", name);
+      if (there === undefined) yield { what: `trigger ${name} is missing`, ...cured(sql, "it is made") };
+      else if (!there.valid) {
+        const on = `alter table ${this.#layout.schema}.${there.table} enable trigger ${name}`;
+        yield { what: `trigger ${name} is switched off`, ...cured(on, "it is switched on") };
+      }
+    }
+  }
+
+  *#viewFlaws(): Generator<SchemaFlaw> {
+    for (const { name, sql } of this.#makings("view"))
+      if (this.#named("view", name) === undefined)
+        yield { what: `view ${name} is missing`, ...cured(sql, "it is made") };
+  }
+
+  /** What somebody else added that can refuse or change what Perdure writes. */
+  *#strangers(): Generator<SchemaFlaw> {
+    for (const [table, columns] of this.#standingTables()) {
+      const known = new Set(columns.map(columnOf));
+      for (const { name, text } of this.#of("column", table))
+        if (!known.has(name.slice(table.length + 1)))
+          yield { what: `column ${columnOf(text)} of ${table} is not Perdure's: ${text}` };
+      for (const { name, text } of this.#of("index", table))
+        if (text.startsWith("unique") && indexes[name] === undefined)
+          yield { what: `index ${name} is not Perdure's, and may refuse what it writes: ${text}` };
+      for (const { name } of this.#of("trigger", table))
+        if (this.#making("trigger", name) === undefined)
+          yield { what: `trigger ${name} of ${table} is not Perdure's, and may change what it writes` };
+      for (const { name, text } of this.#of("constraint", table))
+        yield { what: `constraint ${name} of ${table} is not Perdure's, and may refuse what it writes: ${text}` };
+    }
+  }
+
+  #standingTables(): [string, readonly string[]][] {
+    return Object.entries(tables).filter(([table]) => this.hasTable(table));
+  }
+
+  #named(kind: StandingPart["kind"], name: string): StandingPart | undefined {
+    return this.#parts.find((part) => part.kind === kind && part.name === name);
+  }
+
+  #of(kind: StandingPart["kind"], table: string): readonly StandingPart[] {
+    return this.#parts.filter((part) => part.kind === kind && part.table === table);
+  }
+
+  #makings(kind: MadePart["kind"]): readonly MadePart[] {
+    return this.#made.filter((part) => part.kind === kind);
+  }
+
+  #making(kind: MadePart["kind"], name: string): MadePart | undefined {
+    return this.#makings(kind).find((part) => part.name === name);
+  }
+
+  /** A table with its later columns and its indexes, whole or not at all. */
+  #makingAll(table: string): string {
+    const parts = this.#made.filter(
+      ({ kind, name }) =>
+        (kind === "table" && name === table) ||
+        (kind === "column" && name.startsWith(`${table}.`)) ||
+        (kind === "index" && tableOf(indexes[name]) === table),
+    );
+    return `do ${quoteBody(`begin\n${parts.map(({ sql }) => `${sql};`).join("\n")}\nend`)}`;
+  }
+}
+
+function cured(sql: string | undefined, remedy: string): Pick<SchemaFlaw, "cure"> {
+  return sql === undefined ? {} : { cure: { remedy, sql } };
+}
+
+function tableOf(index: string | undefined): string {
+  return /\bon (\w+)/.exec(index ?? "")?.[1] ?? "";
+}
+
+function columnOf(text: string): string {
+  return text.split(" ", 1)[0] ?? "";
+}
+
+/** The statement of an index, so that others write while it is built. */
+function concurrently(sql: string | undefined): string | undefined {
+  return sql?.replace(/^create (unique )?index/, "create $1index concurrently");
+}

@@ -1,0 +1,88 @@
+import { headOf } from "../../domain/record/change.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { sqlState } from "./connection/postgres-error.ts";
+import { recordsOf, type RecordRow } from "../row.ts";
+import { inheritedLog, inputMark, Tallying, type Tally, type TallyQuery } from "../stats.ts";
+import type { Database, Row } from "./connection/database.ts";
+import { recordJson } from "./connection/record-json.ts";
+
+/** So many rows are read in one statement. */
+const rowsAtOnce = 1000;
+
+/**
+ * True where a row of the store kept the server from making the sums: a text that is no JSON, a number that is too large.
+ * The server ends the whole statement at it and does not name the row.
+ */
+export function isDamagedRow(error: unknown): boolean {
+  return sqlState((error as { readonly cause?: unknown }).cause)?.startsWith("22") === true;
+}
+
+/**
+ * The sums of a tenant that has damaged rows: read page by page and made here, which takes longer, and each page is from a
+ * moment of its own. What cannot be read is counted.
+ */
+export async function slowTally(ask: Database["ask"], schema: string, query: TallyQuery): Promise<Tally> {
+  const tallying = new Tallying(query);
+  for (let after = ""; ;) {
+    const rows = await ask(
+      `select ${recordJson("session")}::text as record from ${schema}.sessions session
+       where tenant = $1 and id > $2 order by id limit $3`,
+      [query.tenant, after, rowsAtOnce],
+    );
+    for (const { record: text } of rows) {
+      const row = JSON.parse(String(text)) as RecordRow;
+      const [record] = recordsOf([row]).records;
+      if (record === undefined) tallying.missSession();
+      else {
+        const { counters, floor } = record;
+        const bytes = Buffer.byteLength(row.data);
+        tallying.addSession({ ...record, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+      }
+      await addEntries(ask, schema, { tallying, row, record });
+      after = row.id;
+    }
+    if (rows.length < rowsAtOnce) return tallying.result();
+  }
+}
+
+interface Counted {
+  readonly tallying: Tallying;
+  readonly row: RecordRow;
+  /** Undefined where it cannot be read. */
+  readonly record: SessionRecord | undefined;
+}
+
+async function addEntries(ask: Database["ask"], schema: string, { tallying, row, record }: Counted): Promise<void> {
+  for (let after: readonly [log: string, seq: string] = ["", "0"]; ;) {
+    const rows = await ask(
+      `select log, seq::text as seq, at, coalesce(octet_length(bytes), octet_length(data)) as bytes,
+         case when log = 'turns' then split_part(data, '${inputMark}', 1)
+           when log in ('spent', 'events') then data else '' end as head,
+         position('${inputMark}' in data) > 0 and log = 'turns' as is_cut
+       from ${schema}.entries where tenant = $1 and session = $2 and (log, seq) > ($3, $4::bigint)
+       order by log, seq limit $5`,
+      [row.tenant, row.id, ...after, rowsAtOnce],
+    );
+    for (const entry of rows) tallying.addEntry(factsOf(entry, row.user, record));
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < rowsAtOnce) return;
+    after = [String(last["log"]), String(last["seq"])];
+  }
+}
+
+function factsOf(
+  { log: name, seq, at, bytes, head, is_cut: isCut }: Row,
+  user: string | null,
+  record: SessionRecord | undefined,
+): Parameters<Tallying["addEntry"]>[0] {
+  const log = String(name);
+  const isInherited = log === "turns" && Number(seq) <= (record?.inherited ?? 0);
+  return {
+    log: isInherited ? inheritedLog : log,
+    at: Number(at),
+    user,
+    isArchived: log === "spent" && record !== undefined && Number(seq) > headOf(record, log),
+    data: isCut === true ? `${String(head)}}` : String(head),
+    bytes: Number(bytes),
+  };
+}

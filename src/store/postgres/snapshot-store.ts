@@ -1,0 +1,50 @@
+import type { Store } from "../store.ts";
+import { openPostgres } from "./open.ts";
+import { resolveOptions } from "./options.ts";
+import { importDriver, type PostgresPool } from "./connection/pool.ts";
+import { sessionErrorOf } from "./connection/postgres-error.ts";
+
+/** A store in which time stands still. */
+export interface Moment extends AsyncDisposable {
+  readonly store: Store;
+}
+
+/**
+ * The store in a PostgreSQL database as it is at this moment: whatever is read from it, and however long that takes, others'
+ * writes do not show. It cannot be written.
+ * @throws SessionError as `openPostgres`
+ */
+export async function openPostgresMoment(url: string): Promise<Moment> {
+  const { name, source, schema, applicationName } = resolveOptions({ url });
+  const { Client } = await importDriver(name);
+  const client = new Client({
+    connectionString: "url" in source ? source.url : url,
+    application_name: applicationName,
+    keepAlive: true,
+  });
+  // A connection that ends takes its transaction along; the next statement says so.
+  client.on("error", () => undefined);
+  const failed = (error: unknown): unknown => sessionErrorOf(error, { store: name, pool: "" });
+  // What fails has ended the moment: nothing is to be had by asking again, which the store does with errors of the driver.
+  const pool: PostgresPool = {
+    query: (text, values) =>
+      client.query(text, values).catch((error: unknown) => {
+        throw failed(error);
+      }),
+  };
+  try {
+    await client.connect();
+    await client.query("begin transaction isolation level repeatable read, read only");
+    const store = await openPostgres({ pool, schema, migrate: false, attempt: "10m", deadline: "10m" });
+    return {
+      store,
+      async [Symbol.asyncDispose]() {
+        await store.close();
+        await client.end();
+      },
+    };
+  } catch (error) {
+    await client.end().catch(() => undefined); // the first error says what is wrong
+    throw failed(error);
+  }
+}

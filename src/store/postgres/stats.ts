@@ -1,0 +1,223 @@
+import type { Histogram, SessionDay, Tally, TallyKind, TallyQuery, TurnGroup, TurnSums } from "../stats.ts";
+import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
+import type { Row } from "./connection/database.ts";
+
+const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+
+/** By what groups of each kind are made; days and hours by their first moment. */
+const keys: Readonly<Record<TallyKind, string>> = {
+  agent: "agent",
+  model: "model",
+  user: "user_id",
+  day: `at - at % ${dayMs}`,
+  hour: `at - at % ${hourMs}`,
+};
+
+/** What each sum is of; `longestMs` is no sum but the greatest. */
+const columns: Readonly<Record<keyof TurnSums, string>> = {
+  turns: "turns",
+  open: "open",
+  failed: "failed",
+  interrupted: "interrupted",
+  cut: "cut",
+  requests: "requests",
+  inputTokens: "input_tokens",
+  outputTokens: "output_tokens",
+  totalTokens: "total_tokens",
+  estimated: "estimated",
+  durationMs: "duration_ms",
+  longestMs: "longest_ms",
+  bytes: "turn_bytes",
+  conflicts: "conflicts",
+};
+
+/** What no turn came of is of no model. */
+const isSummed = "(turns > 0 or conflicts > 0)";
+
+/** A turn of a fork's own copy of what it shared with its parent. */
+const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
+
+/** What is told of turns that stand in the session's archive. */
+const isArchived = "coalesce(entry.seq > archives.spent, false)";
+
+/**
+ * One statement, so that all is from one moment: the facts of sessions and entries, cut out once, and the sums of them as
+ * rows of kind, key, count and the sums of turns.
+ */
+export function tallyCall(
+  schema: string,
+  { tenant, now, since = 0, by, limit }: TallyQuery,
+): { readonly text: string; readonly values: readonly unknown[] } {
+  const sums = sumNames.map((name) => `${name === "longestMs" ? "max" : "sum"}(${columns[name]})`).join(", ");
+  const none = sumNames.map(() => "0").join(", ");
+  const groups = by.map((kind) => {
+    const order = kind === "day" || kind === "hour" ? "max(at) desc" : `sum(total_tokens) desc, key nulls first`;
+    return `(select '${kind}' as kind, (${keys[kind]})::text collate "C" as key, count(*) as n, ${sums}
+      from facts where ${kind === "model" ? "turns > 0" : isSummed} group by 2 order by ${order} limit $4)`;
+  });
+  const counted = (kind: string, key: string, from: string, where: string): string =>
+    `select '${kind}', (${key})::text, count(*), ${none} from ${from} where ${where} group by 2`;
+  const parts = [
+    `select 'all' as kind, null::text as key, count(*) as n, ${sums} from facts where ${isSummed}`,
+    ...groups,
+    counted("durationMs", threeDigits("duration_ms"), "facts", "log = 'turns' and duration_ms > 0"),
+    counted(
+      "heldMs",
+      threeDigits("held_ms"),
+      "facts",
+      "log = 'events' and type in ('handed_off', 'released') and held_ms is not null",
+    ),
+    counted("floorExpired", "reason", "facts", "log = 'events' and type = 'released' and reason = 'expired'"),
+    `select 'log', log, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")}
+     from facts group by log`,
+    counted("state", "state", "own", "true"),
+    counted("turns", threeDigits("turns"), "own", "true"),
+    counted("lifeMs", threeDigits("life_ms"), "own", "true"),
+    counted("created", `created_at - created_at % ${dayMs}`, "own", "created_at >= $3"),
+    ...["ended", "expired"].map((state) =>
+      counted(state, `settled_at - settled_at % ${dayMs}`, "own", `state = '${state}' and settled_at >= $3`),
+    ),
+    counted("floors", "true", "own", "floor_expires_at > $2"),
+    `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
+  ];
+  const text = `
+    with forks as materialized (
+      select id as session, (${readable(schema, "data")} ->> 'inherited')::bigint as inherited
+      from ${schema}.sessions where tenant = $1 and position('"inherited":' in data) > 0
+    ), archives as materialized (
+      select session, (fact #>> '{heads,spent}')::bigint - (fact #>> '{archive,spent}')::bigint as spent
+      from (
+        select id as session, ${readable(schema, "data")} as fact
+        from ${schema}.sessions where tenant = $1 and state = 'archived' offset 0
+      ) archived
+    ), own as materialized (
+      select * from (
+        select case when live and expires_at <= $2 then 'expired' else state end as state,
+          case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
+          created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
+          coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
+          (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
+        from (
+          select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
+          from ${schema}.sessions where tenant = $1 offset 0
+        ) session
+      ) session
+      where last_activity_at >= $3 or settled_at >= $3
+    ), facts as materialized (
+      select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
+        fact ->> 'type' as type, fact ->> 'reason' as reason,
+        case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
+        case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
+        case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
+        ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
+        case when log = 'spent' and not archived then ${number("turns")} else 0 end as cut,
+        ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
+        ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
+        case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
+          else ${number("estimated")} end as estimated,
+        ${number("durationMs")} as duration_ms,
+        case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
+        case log when 'turns' then bytes else 0 end as turn_bytes,
+        case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
+      from (
+        select log, at, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
+          select log, at, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
+            select log, at, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
+            from (
+              select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
+                coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
+                ${isArchived} as archived,
+                case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
+                  when entry.log in ('spent', 'events') then entry.data end as head
+              from ${schema}.entries entry
+              left join forks on forks.session = entry.session
+              left join archives on archives.session = entry.session and entry.log = 'spent'
+              ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
+              where entry.tenant = $1 and entry.at >= $3 offset 0
+            ) entry offset 0
+          ) entry offset 0
+        ) entry offset 0
+      ) entry
+    )
+    select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
+    from (${parts.join("\nunion all\n")}) as rows (kind, key, n, ${sumNames.map((_, index) => `sum_${index}`).join(", ")})`;
+  return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
+}
+
+/** A text as jsonb. Nearly none holds what jsonb cannot, and looking for an escape costs less than calling the function. */
+function readable(schema: string, column: string): string {
+  return `case when position('\\u' in ${column}) > 0 then ${schema}.readable(${column}) else ${column}::jsonb end`;
+}
+
+/** A number of the fact or of its usage, 0 where it says none. */
+function number(name: string, of: "fact" | "usage" = "fact"): string {
+  return `case when jsonb_typeof(${of} -> '${name}') = 'number' then (${of} -> '${name}')::numeric else 0 end`;
+}
+
+function ofStatus(status: "failed" | "interrupted"): string {
+  return `case log when 'turns' then (case when fact ->> 'status' = '${status}' then 1 else 0 end) else ${number(status)} end`;
+}
+
+/** The first three digits, and noughts. */
+function threeDigits(column: string): string {
+  const whole = `greatest(0, floor(${column}::numeric))`;
+  return `trunc(${whole}, least(0, 3 - length(${whole}::text)))`;
+}
+
+/** What the rows of {@link tallyCall} say. */
+export function tallyOf(rows: readonly Row[], { by, limit }: TallyQuery): Tally {
+  const of = (kind: string): readonly Row[] => rows.filter((row) => row["kind"] === kind);
+  const countOf = (kind: string): number => Number(of(kind)[0]?.["n"] ?? 0);
+  const counts = Object.fromEntries(of("state").map((row) => [row["key"], Number(row["n"])]));
+  const states = { active: 0, inactive: 0, expired: 0, ended: 0, archived: 0, ...counts };
+  const groups = by.map((kind) => [
+    kind,
+    of(kind).map((row): TurnGroup => ({ key: keyOf(kind, row), ...sumsOf(row) })),
+  ]);
+  const [all] = of("all");
+  return {
+    sessions: {
+      states,
+      floors: countOf("floors"),
+      turns: histogramOf(of("turns")),
+      lifeMs: histogramOf(of("lifeMs")),
+      bytes: Number(of("records")[0]?.["bytes"] ?? 0),
+    },
+    days: daysOf(of).slice(0, limit),
+    turns: all === undefined ? noSums() : sumsOf(all),
+    durationMs: histogramOf(of("durationMs")),
+    floors: { heldMs: histogramOf(of("heldMs")), expired: countOf("floorExpired") },
+    logs: of("log")
+      .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
+      .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
+    groups: Object.fromEntries(groups) as Tally["groups"],
+    // The statement fails at a row that cannot be read.
+    unreadable: { sessions: 0, entries: 0 },
+  };
+}
+
+function keyOf(kind: TallyKind, row: Row): TurnGroup["key"] {
+  const key = row["key"] as string | null;
+  return kind === "day" || kind === "hour" ? Number(key) : key;
+}
+
+function sumsOf(row: Row): TurnSums {
+  return Object.fromEntries(sumNames.map((name) => [name, Number(row[name] ?? 0)])) as unknown as TurnSums;
+}
+
+function histogramOf(rows: readonly Row[]): Histogram {
+  return rows.map((row) => [Number(row["key"]), Number(row["n"])] as const).toSorted(([a], [b]) => a - b);
+}
+
+function daysOf(of: (kind: string) => readonly Row[]): readonly SessionDay[] {
+  const days = new Map<number, { day: number; created: number; ended: number; expired: number }>();
+  for (const kind of ["created", "ended", "expired"] as const) {
+    for (const row of of(kind)) {
+      const day = Number(row["key"]);
+      const found = days.get(day) ?? { day, created: 0, ended: 0, expired: 0 };
+      days.set(day, { ...found, [kind]: Number(row["n"]) });
+    }
+  }
+  return [...days.values()].toSorted((a, b) => b.day - a.day);
+}

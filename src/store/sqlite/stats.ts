@@ -1,0 +1,210 @@
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import { dateMaxMs } from "../../domain/values/limits.ts";
+import { sessionStates, type SessionState } from "../../domain/record/states.ts";
+import { exact } from "./record-columns.ts";
+import {
+  inheritedLog,
+  inputMark,
+  orderOf,
+  sumNames,
+  Tallying,
+  type Tally,
+  type TallyKind,
+  type TallyQuery,
+  type TurnGroup,
+} from "../stats.ts";
+
+/** So many are summed up in one go: a few milliseconds of the event loop. */
+const entriesAtOnce = 4000;
+const sessionsAtOnce = 100;
+/** The logs whose entries say something to sum up. */
+const readLogs: readonly string[] = ["turns", "spent", "events"];
+/** The number of `spent` where it tells of turns that stand in the session's archive. */
+const archivedNumber = readLogs.length;
+/** More groups than this go to a temporary table, so that memory stays bounded, whoever asks for a million users. */
+const groupsMax = 50_000;
+
+/**
+ * Sums over a tenant, in steps: whoever runs them gives the event loop a turn in between. `database` is to be in a
+ * transaction, which makes it one moment.
+ *
+ * SQLite cuts the facts out of the entries, in the order they lie on disk, and the sums are made of those: some 150 bytes of
+ * a turn leave the database. Its own JSON functions and `group by` take twice as long for the same.
+ */
+export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<void, Tally, void> {
+  const tallying = new Tallying(query);
+  const groups = new SpilledGroups(database, query);
+  database.exec(`
+    drop table if exists temp.tallied;
+    create temp table tallied (no integer primary key, user text, inherited integer, spent integer)`);
+  yield* addSessions(database, query, tallying);
+  for (const rows of entriesOf(database, query)) {
+    for (const row of rows) {
+      const [log, at, user, data, bytes] = row as [string | number, number, string | null, string, number];
+      tallying.addEntry({ log: nameOf(log), at, user, isArchived: log === archivedNumber, data, bytes });
+    }
+    if (tallying.size > groupsMax) groups.keep(tallying.takeGroups());
+    yield;
+  }
+  database.exec("drop table temp.tallied");
+  return groups.areKept ? tallying.result(groups.take(tallying.takeGroups())) : tallying.result();
+}
+
+/** By the index on tenant and id, page by page; who was there is kept, for the entries to be looked up by. */
+function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: Tallying): Generator<void, void, void> {
+  const page = arrays(
+    database.prepare(`
+    select no, id, user, state, ${exact("created_at")}, ${exact("last_activity_at")}, ${exact("state_since")},
+      ${exact("expires_at")}, octet_length(data), ${fact("counters.turns")}, ${fact("floor.expiresAt")}, ${fact("inherited")},
+      case when state = 'archived' then ${fact("heads.spent")} - ${fact("archive.spent")} end
+    from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
+  );
+  const keep = database.prepare("insert into temp.tallied (no, user, inherited, spent) values (?, ?, ?, ?)");
+  for (let after = ""; ;) {
+    const rows = page.all(tenant, after) as unknown as SQLOutputValue[][];
+    for (const [
+      no = 0,
+      id,
+      user = null,
+      state,
+      createdAt,
+      lastActivityAt,
+      stateSince,
+      expiresAt,
+      bytes,
+      ...rest
+    ] of rows) {
+      const [turns, floorExpiresAt, inherited, spent] = rest as (number | null)[];
+      const times = [createdAt, lastActivityAt, stateSince, expiresAt].map(Number) as [number, number, number, number];
+      const isReadable = turns !== null && isState(state) && times.every((time) => Math.abs(time) <= dateMaxMs);
+      if (isReadable) {
+        tallying.addSession({
+          state,
+          createdAt: times[0],
+          lastActivityAt: times[1],
+          stateSince: times[2],
+          expiresAt: times[3],
+          bytes: Number(bytes),
+          turns: turns ?? 0,
+          floorExpiresAt: floorExpiresAt ?? null,
+        });
+      } else tallying.missSession();
+      keep.run(no, user, inherited ?? 0, spent ?? null);
+      after = String(id);
+    }
+    if (rows.length === 0) return;
+    yield;
+  }
+}
+
+/** A number of the record; null where there is none, or the record is no JSON. */
+function fact(path: string): string {
+  const value = `json_extract(data, '$.${path}')`;
+  return `case when json_valid(data) and typeof(${value}) in ('integer', 'real') then min(max(${value}, -9007199254740991), 9007199254740991) end`;
+}
+
+function isState(state: unknown): state is SessionState {
+  return (sessionStates as readonly unknown[]).includes(state);
+}
+
+/** The facts of the tenant's entries, some at a time. */
+function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generator<unknown[], void, void> {
+  const cut = `instr(entry.data, '${inputMark}')`;
+  const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
+  // A log that is read comes by its number: a text for each row costs a tenth of the whole.
+  const facts = `
+    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
+      ${exact("entry.at")}, tallied.user,
+      case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
+        when 'spent' then entry.data when 'events' then entry.data else '' end end,
+      coalesce(length(entry.bytes), octet_length(entry.data))`;
+  if (ownsMost(database)) {
+    // As they lie on disk; most of what is read is the tenant's.
+    const page = arrays(
+      database.prepare(`
+      ${facts} from entries entry cross join temp.tallied on tallied.no = entry.session
+      where entry.rowid > ? and entry.rowid <= ? and entry.at >= ?`),
+    );
+    const last = numberOf(database, "select max(rowid) from entries");
+    for (let from = 0; from < last; from += entriesAtOnce) yield page.all(from, from + entriesAtOnce, since);
+  } else {
+    const page = arrays(
+      database.prepare(`
+      ${facts} from temp.tallied cross join entries entry on entry.session = tallied.no
+      where tallied.no > ? and tallied.no <= ? and entry.at >= ?`),
+    );
+    const next = arrays(
+      database.prepare(`
+      select max(no) from (select no from temp.tallied where no > ? order by no limit ${sessionsAtOnce})`),
+    );
+    for (let from = 0; ;) {
+      const [to = null] = next.get(from) as unknown as (number | null)[];
+      if (to === null) return;
+      yield page.all(from, to, since);
+      from = to;
+    }
+  }
+}
+
+function nameOf(log: string | number): string {
+  if (log === archivedNumber) return "spent";
+  return typeof log === "number" ? (readLogs[log] ?? "") : log;
+}
+
+function ownsMost(database: DatabaseSync): boolean {
+  const own = numberOf(database, "select count(*) from temp.tallied");
+  return own * 4 >= numberOf(database, "select count(*) from sessions");
+}
+
+function numberOf(database: DatabaseSync, sql: string): number {
+  const [value] = arrays(database.prepare(sql)).get() as unknown as (number | null)[];
+  return value ?? 0;
+}
+
+function arrays(statement: StatementSync): StatementSync {
+  statement.setReturnArrays(true);
+  return statement;
+}
+
+/** Groups that are too many for memory. Nobody's are kept under an empty text, which nobody is called. */
+class SpilledGroups {
+  readonly #database: DatabaseSync;
+  readonly #query: TallyQuery;
+  areKept = false;
+
+  constructor(database: DatabaseSync, query: TallyQuery) {
+    this.#database = database;
+    this.#query = query;
+  }
+
+  keep(groups: readonly (readonly [TallyKind, TurnGroup])[]): void {
+    if (!this.areKept) {
+      this.#database.exec(`
+        drop table if exists temp.groups;
+        create temp table groups (kind text, key, ${sumNames.join(", ")}, primary key (kind, key)) without rowid`);
+      this.areKept = true;
+    }
+    const added = sumNames.map((name) =>
+      name === "longestMs" ? `${name} = max(${name}, excluded.${name})` : `${name} = ${name} + excluded.${name}`,
+    );
+    const add = this.#database.prepare(`
+      insert into temp.groups values (?, ?${", ?".repeat(sumNames.length)})
+      on conflict (kind, key) do update set ${added.join(", ")}`);
+    for (const [kind, { key, ...sums }] of groups) add.run(kind, key ?? "", ...sumNames.map((name) => sums[name]));
+  }
+
+  /** All that was kept, with these. */
+  take(groups: readonly (readonly [TallyKind, TurnGroup])[]): Tally["groups"] {
+    this.keep(groups);
+    const { by, limit } = this.#query;
+    const taken = by.map((kind) => {
+      const order = kind === "day" || kind === "hour" ? "key desc" : "totalTokens desc, key";
+      const rows = this.#database
+        .prepare(`select key, ${sumNames.join(", ")} from temp.groups where kind = ? order by ${order} limit ?`)
+        .all(kind, limit) as unknown as TurnGroup[];
+      return [kind, rows.map((row) => ({ ...row, key: row.key === "" ? null : row.key })).toSorted(orderOf(kind))];
+    });
+    this.#database.exec("drop table temp.groups");
+    return Object.fromEntries(taken) as Tally["groups"];
+  }
+}

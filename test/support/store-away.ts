@@ -1,0 +1,115 @@
+/** Sessions with an outbox, on a store in memory that can go away, and a second program on the same store that sees all. */
+import { SessionError } from "../../src/errors.ts";
+import type { Model } from "../../src/sessions/options/model.ts";
+import type { SessionsOptions } from "../../src/sessions/options/options.ts";
+import type { Session } from "../../src/sessions/session/session.ts";
+import { Sessions } from "../../src/sessions/sessions.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { scriptedClock, type ScriptedClock } from "../../src/testing/scripted-clock.ts";
+
+const model: Model = async function* ({ messages }) {
+  yield { type: "text", text: `shown ${messages.length}` };
+};
+
+interface StoreAwayPlace extends AsyncDisposable {
+  readonly state: { away: boolean; readOnly: boolean; commits: number; fails: (commit: number) => boolean };
+  readonly clock: ScriptedClock;
+  /** The program with an outbox. */
+  readonly sessions: Sessions;
+  /** One that always reaches the store. */
+  readonly witness: Sessions;
+  readonly outbox: Store;
+  readonly store: Store;
+  /** Until the breaker lets a call through again. */
+  back(): Promise<void>;
+}
+
+/** Two programs on one store that can go away, the first with an outbox. */
+export function place(options: SessionsOptions = {}): StoreAwayPlace {
+  const clock = scriptedClock();
+  const memory = openMemory({ clock });
+  const state = { away: false, readOnly: false, commits: 0, fails: (_: number): boolean => false };
+  const guard = (): void => {
+    if (state.away) throw new SessionError("store_unavailable", { store: "of the test", reason: "it is away" });
+  };
+  const store: Store = {
+    capabilities: { ...memory.capabilities, durable: true },
+    async commit(batch) {
+      guard();
+      if (state.readOnly)
+        throw new SessionError("store_read_only", { store: "of the test", reason: "it is a standby" });
+      if (state.fails(++state.commits)) throw new SessionError("store_unavailable", { store: "s", reason: "cut" });
+      return await memory.commit(batch);
+    },
+    async load(requests) {
+      guard();
+      return await memory.load(requests);
+    },
+    async read(key, range) {
+      guard();
+      return await memory.read(key, range);
+    },
+    async find(query) {
+      guard();
+      return await memory.find(query);
+    },
+    async inspect(options) {
+      guard();
+      return await memory.inspect(options);
+    },
+    async count(query) {
+      guard();
+      return await memory.count(query);
+    },
+    async tally(query) {
+      guard();
+      return await memory.tally(query);
+    },
+    async events(scan) {
+      guard();
+      return await memory.events(scan);
+    },
+    async forgetEvents(past) {
+      guard();
+      return await memory.forgetEvents(past);
+    },
+    async heartbeat(instance, how) {
+      guard();
+      await memory.heartbeat(instance, how);
+    },
+    async instances(ids) {
+      guard();
+      return await memory.instances(ids);
+    },
+    watch: (key, wake) => memory.watch(key, wake),
+    scrub: () => memory.scrub(),
+    close: async () => undefined,
+  };
+  const outbox = openMemory({ clock });
+  const all = { clock, model, sweep: false, secret: "a secret for tests only", ...options } as const;
+  const sessions = Sessions.on(store, all, outbox);
+  const witness = Sessions.on(memory, all);
+  return {
+    state,
+    clock,
+    sessions,
+    witness,
+    outbox,
+    store,
+    back: async () => {
+      state.away = false;
+      await clock.advance(20_000);
+    },
+    async [Symbol.asyncDispose]() {
+      state.away = false;
+      await clock.advance(20_000);
+      await sessions.close().catch(() => undefined);
+      await witness.close();
+    },
+  };
+}
+
+export async function said(session: Session): Promise<unknown[]> {
+  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+}
