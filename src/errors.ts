@@ -116,7 +116,7 @@ export interface ErrorDetails {
   readonly state_too_large: InSession & { bytes: number; bytesMax: number };
   readonly not_owner: InSession & { owner: string; address: string };
   readonly owner_unreachable: InSession & { address: string; reason: string };
-  readonly mailbox_full: InSession & { waiting: number; waitingMax: number };
+  readonly mailbox_full: InSession & { waiting: number; waitingMax: number; bytes: number; bytesMax: number };
   readonly host_full: { live: number; liveMax: number };
   readonly runtime_invalid: { module: string; reason: string };
   readonly runtime_failed: InSession & { how: RuntimeFailure; reason: string };
@@ -455,7 +455,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 429,
     retryable: true,
     message: (d) =>
-      `${d.waiting} messages wait for session ${d.sessionId}, the limit is ${d.waitingMax}; wait for answers before sending more`,
+      `${d.waiting} messages of ${d.bytes} bytes wait for session ${d.sessionId}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before sending more`,
   },
   host_full: {
     status: 503,

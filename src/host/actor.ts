@@ -9,10 +9,10 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { contextOfCall, part } from "../sessions/tracing/operation.ts";
-import type { Within } from "../store/calls/async-context.ts";
 import { isStream } from "./workers/inline-slot.ts";
 import { endOf, RuntimeEnd, type Cell, type Tenant } from "./workers/worker-slot.ts";
 import type { Surroundings } from "./actor-context.ts";
+import { Mailbox, messageBytes, type Letter } from "./mailbox.ts";
 import { relay } from "./relay.ts";
 import { Restarts } from "./runtime/restarts.ts";
 import type { Return } from "./restart-queue.ts";
@@ -21,16 +21,6 @@ import type { Alarm } from "./timer-wheel.ts";
 
 /** Where a session stands under the care of its host. */
 export type Phase = "starting" | "live" | "restarting" | "failed" | "stopping" | "gone";
-
-interface Letter {
-  readonly message: unknown;
-  readonly resolve: (reply: unknown) => void;
-  readonly reject: (error: Error) => void;
-  /** The async context of who sent it: the loop that answers runs in that of whoever woke it. */
-  readonly within: Within | undefined;
-  /** How many lives have been at it. */
-  tries: number;
-}
 
 /** So often a message is tried at most, where those before failed by another's doing. */
 const triesMax = 3;
@@ -52,7 +42,7 @@ export class Actor {
   #tenant: Tenant | undefined;
   /** Names the present life among those before it. */
   #life: symbol | undefined;
-  readonly #letters: Letter[] = [];
+  readonly #letters = new Mailbox();
   /** It was cut off by another's doing, and comes back when it is its turn. */
   #comesBack = false;
   /** Its place among those that come back. */
@@ -147,15 +137,17 @@ export class Actor {
 
   /** @throws SessionError `mailbox_full`, `session_failed`, and what the answer comes to */
   send(message: unknown): Promise<unknown> {
-    const { mailboxMax } = this.#host.options;
+    const { options } = this.#host;
     if (this.#phase === "failed") return Promise.reject(this.#failed());
-    const waiting = this.#letters.length;
-    if (waiting >= mailboxMax) {
-      return Promise.reject(new SessionError("mailbox_full", { ...this.#ids(), waiting, waitingMax: mailboxMax }));
+    const bytes = messageBytes(message, options.mailboxBytesMax);
+    try {
+      this.#letters.guardRoom(this.key, bytes, options);
+    } catch (error) {
+      return Promise.reject(asError(error));
     }
     this.touch();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#letters.push({ message, resolve, reject, within: contextOfCall(), tries: 0 });
+    this.#letters.push({ message, bytes, resolve, reject, within: contextOfCall(), tries: 0 });
     this.#return?.hurry();
     this.#work();
     return promise;
@@ -316,7 +308,7 @@ export class Actor {
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
       await this.#enterPlace(life.signal);
-      const tenant = await this.#part("activate", this.#letters[0], () =>
+      const tenant = await this.#part("activate", this.#letters.first, () =>
         // Chosen and entered in one step: who wakes at the same moment finds it fuller.
         this.#open((this.#cell = this.#host.cell()), life.signal),
       );
@@ -394,7 +386,7 @@ export class Actor {
     } catch (cause) {
       const error = cause instanceof SessionError ? cause : endOf(cause);
       const isInnocent = error instanceof RuntimeEnd && error.fault !== "own" && error.mayRepeat;
-      if (isInnocent && !isAnswered && letter.tries < triesMax && this.#phase === "live") this.#letters.unshift(letter);
+      if (isInnocent && !isAnswered && letter.tries < triesMax && this.#phase === "live") this.#letters.putBack(letter);
       else letter.reject(this.#outward(error));
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
       if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => this.#lose(error));
@@ -612,7 +604,7 @@ export class Actor {
   }
 
   #reject(error: () => Error): void {
-    for (const letter of this.#letters.splice(0)) letter.reject(error());
+    for (const letter of this.#letters.takeAll()) letter.reject(error());
   }
 
   /** An error as who sent the message is told of it. */

@@ -250,6 +250,34 @@ test("a mailbox takes no more than its limit, and says so", async () => {
   await Promise.allSettled([second, third]);
 });
 
+test("a mailbox takes no more than its bytes, and one message that waits alone whatever its size", async () => {
+  await using here = await place({ mailboxBytesMax: 1_000_000 });
+  await here.host.ensure("s");
+  const hanging = here.host.send("s", "hang");
+  hanging.catch(() => undefined);
+  const half = { text: "x".repeat(600_000) };
+  await here.host.updateActivity("s"); // the first message is at work now, and waits no more
+  const waiting = here.host.send("s", half);
+  waiting.catch(() => undefined);
+  await assert.rejects(here.host.send("s", half), (error: { code?: string; details?: unknown }) => {
+    const { bytes, ...details } = error.details as { bytes: number };
+    assert.equal(error.code, "mailbox_full");
+    assert.ok(bytes > 600_000 && bytes < 601_000);
+    assert.deepEqual(details, {
+      sessionId: "s",
+      tenant: "default",
+      waiting: 1,
+      waitingMax: 100,
+      bytesMax: 1_000_000,
+    });
+    return true;
+  });
+  await here.host.kill("s");
+  await Promise.allSettled([hanging, waiting]);
+  await here.host.ensure("s");
+  assert.equal(typeof (await here.host.send("s", { text: "x".repeat(2_000_000) })), "number");
+});
+
 test("what is killed answers nothing more; stopping lets it finish, up to a limit", async () => {
   await using here = await place({ stopTimeout: "1s" });
   await here.host.ensure("s");

@@ -44,6 +44,8 @@ export interface HostOptions {
   readonly stopTimeout?: Duration;
   /** Messages that may wait for one session. @default 100 */
   readonly mailboxMax?: number;
+  /** The bytes of the messages that may wait for one session; one that waits alone may be larger. @default 16 MiB */
+  readonly mailboxBytesMax?: number;
   readonly restart?: RestartOptions;
   /** Where other hosts on the same store find this one, such as `http://10.0.0.3:8080`; they answer `not_owner` with it. */
   readonly address?: string;
@@ -63,6 +65,7 @@ export interface ResolvedHostOptions {
   readonly stallTimeoutMs: number;
   readonly stopTimeoutMs: number;
   readonly mailboxMax: number;
+  readonly mailboxBytesMax: number;
   readonly restart: RestartRule;
   readonly address: string | null;
 }
@@ -87,6 +90,7 @@ export function resolveHostOptions(options: HostOptions): ResolvedHostOptions {
     stallTimeoutMs: parseDuration(options.stallTimeout ?? "5s", "stallTimeout"),
     stopTimeoutMs: parseDuration(options.stopTimeout ?? "10s", "stopTimeout"),
     mailboxMax: whole(options.mailboxMax ?? 100, "mailboxMax", 1_000_000),
+    mailboxBytesMax: whole(options.mailboxBytesMax ?? 16 * 1024 * 1024, "mailboxBytesMax", 2 ** 40),
     restart: parseRestart(options.restart ?? {}),
     address: options.address === undefined ? null : parseAddress(options.address),
   } satisfies ResolvedHostOptions);
