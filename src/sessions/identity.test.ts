@@ -187,3 +187,25 @@ test("turns that are appended meanwhile do not disturb who reads over several pa
   }
   assert.deepEqual(read, [1, 2, 3, 4, 5]);
 });
+
+test("a program asks the store for its time once before its first write, and not where it looked first", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "s" });
+  const calls: string[] = [];
+  const store: Store = new Proxy(place.store, {
+    get(target, member) {
+      const value: unknown = Reflect.get(target, member);
+      if (typeof value !== "function") return value;
+      return (...given: unknown[]): unknown => {
+        if (member === "load" || member === "commit") calls.push(member);
+        return (value as (...args: unknown[]) => unknown).apply(target, given);
+      };
+    },
+  });
+  const cold = Sessions.on(store, { clock: place.clock, sweep: false });
+  for (const id of ["a", "b"]) await cold.create({ id });
+  assert.deepEqual(calls.splice(0), ["load", "commit", "commit"]);
+  const warm = Sessions.on(store, { clock: place.clock, sweep: false });
+  await (await warm.get("s")).append({ input: "q" });
+  assert.deepEqual(calls, ["load", "commit"]);
+});

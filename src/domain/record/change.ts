@@ -75,16 +75,10 @@ export function haveSameTurns(a: TurnsIdentity, b: TurnsIdentity): boolean {
 export function withCommitId(change: Change, commitId: string): Change {
   const { record } = change;
   if (record === null) return change;
-  const { version, turnsVersion, lease } = record;
-  return {
-    ...change,
-    record: {
-      ...record,
-      commitId,
-      ...(turnsVersion === version && { turnsCommitId: commitId }),
-      ...(lease?.fence === version && { lease: { ...lease, commitId } }),
-    },
-  };
+  const { version, turnsVersion } = record;
+  const turnsCommitId = turnsVersion === version ? commitId : record.turnsCommitId;
+  const lease = record.lease?.fence === version ? { ...record.lease, commitId } : record.lease;
+  return { ...change, record: { ...record, commitId, turnsCommitId, lease } };
 }
 
 /** Changes of different sessions that land together or not at all; nearly always just one. */

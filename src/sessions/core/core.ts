@@ -114,6 +114,11 @@ export class Core {
     return this.options.clock.now() + (this.#aheadMs ?? 0);
   }
 
+  /** Whether the store has told its time. */
+  get knowsTime(): boolean {
+    return this.#aheadMs !== undefined;
+  }
+
   /** Ask the store for its time, unless it was heard: before a write that no look goes before. */
   async hearTime(): Promise<void> {
     if (this.#aheadMs === undefined) await this.#load([]);
@@ -123,9 +128,17 @@ export class Core {
   context(): Context {
     if (this.#aheadMs === undefined) throw new Error("a change is made before the store was asked for its time");
     const correlation = correlationNow();
-    const [first = 0, second = 0] = this.options.clock.random(2);
-    const chance = (first * 256 + second) / 65_536;
-    return { now: this.now(), chance, limits: this.options.limits, ...(correlation !== undefined && { correlation }) };
+    const { clock, limits } = this.options;
+    return {
+      now: this.now(),
+      // Few changes take a chance, and randomness costs more than the rest of a context.
+      get chance() {
+        const [first = 0, second = 0] = clock.random(2);
+        return (first * 256 + second) / 65_536;
+      },
+      limits,
+      ...(correlation !== undefined && { correlation }),
+    };
   }
 
   /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */

@@ -224,7 +224,7 @@ export class Handle {
     { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
   ): Promise<Written> {
     // The record may come from a list, which does not tell the time.
-    await this.core.hearTime();
+    if (!this.core.knowsTime) await this.core.hearTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       if (this.#retired) {

@@ -1,4 +1,4 @@
-import { headOf } from "../../domain/record/change.ts";
+import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -51,22 +51,23 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
 }
 
 /**
- * A page belongs to the ones before as long as their last turn is the same after it was read: then nothing in front of the
- * page was cut off and written anew.
+ * A page belongs to the ones before as long as nothing in front of it was cut off and written anew before it was read: the
+ * turns are as the record says, or, where others wrote, the last turn of the page before is still the same.
  * @throws SessionError `conflict`
  */
 async function guardUnchanged(handle: Handle, record: SessionRecord, before: Entry): Promise<void> {
+  const { record: newest } = await handle.core.load(handle.key);
+  if (haveSameTurns(newest, record)) return;
   const { seq, at, key, data } = before;
   const range = { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 } as const;
-  const [again] = await readLog(handle.core, record, range);
+  const [again] = await readLog(handle.core, newest, range);
   if (again?.at === at && again.key === key && again.data === data) return;
-  const newest = await handle.core.load(handle.key);
   throw new SessionError("conflict", {
     ...sessionIds(record),
     seenTurn: seq,
-    storedTurn: headOf(newest.record, "turns"),
+    storedTurn: headOf(newest, "turns"),
     seenVersion: record.turnsVersion,
-    storedVersion: newest.record.turnsVersion,
+    storedVersion: newest.turnsVersion,
   });
 }
 
