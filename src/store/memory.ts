@@ -137,9 +137,8 @@ class MemoryStore implements Store {
   /** The session after a change that fits. */
   #apply({ key, record, splices, logsOf }: Change, transaction: Transaction): Kept | undefined {
     if (record === null) return undefined;
-    const gone = transaction.some((other) => other.logsOf === key.id && other.key.tenant === key.tenant);
-    const source = logsOf === undefined ? key : { tenant: key.tenant, id: logsOf };
-    const logs = new Map(gone ? [] : this.#sessions.get(keyText(source))?.logs);
+    const gone = transaction.some(({ logsOf: given }) => given !== undefined && keyText(given) === keyText(key));
+    const logs = new Map(gone ? [] : this.#sessions.get(keyText(logsOf ?? key))?.logs);
     for (const { log, from, entries } of splices) {
       const before = logs.get(log) ?? [];
       const kept = before.slice(0, Math.max(0, from - (before[0]?.seq ?? from)));

@@ -32,9 +32,9 @@ export interface Store {
    *   turns of a fork stand in another session.
    * INVARIANT logs-grow-at-the-front: a splice whose entries have seq before `from` puts them in front of those that stand,
    *   and replaces nothing: a fork takes over its shared turns from the last to the first, in any number of commits.
-   * INVARIANT logs-move-whole: a change with `logsOf` gives the session that it creates all entries of the other one, as they
-   *   stand, and its own splices continue them; the other session's change in the same transaction begins with empty logs.
-   *   What the store is sent does not grow with the logs.
+   * INVARIANT logs-move-whole: a change with `logsOf` gives its session all entries of the other one, of any tenant, as they
+   *   stand, in the place of those that it had, and its own splices continue them; the other session's change in the same
+   *   transaction removes it, or begins with empty logs. What the store is sent does not grow with the logs.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;

@@ -37,6 +37,13 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "logs-move-whole",
     mapChanges(({ logsOf: _, ...change }) => change),
   ],
+  [
+    "looks for logs that move in the tenant of the session that takes them",
+    "logs-move-whole: a session that stands",
+    mapChanges(({ logsOf, ...change }) =>
+      logsOf === undefined ? change : { ...change, logsOf: { ...logsOf, tenant: change.key.tenant } },
+    ),
+  ],
   ["keeps the old record", "commit-is-whole", keepsOldRecord],
   ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
   ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],

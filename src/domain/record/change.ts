@@ -22,10 +22,10 @@ export interface Change {
   /** Keys that must not stand in the log yet. */
   readonly claims: readonly Claim[];
   /**
-   * Only of a session that is created: the id of one of its tenant whose logs it takes over, all of them and as they stand. Its
-   * splices continue those logs. The same transaction changes the other session, whose logs are empty from there on.
+   * The session whose logs this one takes over, all of them and as they stand, in the place of its own. Its splices continue
+   * those logs. The same transaction changes or removes the other session, whose logs are empty from there on.
    */
-  readonly logsOf?: string;
+  readonly logsOf?: SessionKey;
 }
 
 /** What a change of this record expects to stand; null where the record stands for a session that is to be created. */
@@ -83,6 +83,11 @@ export function withCommitId(change: Change, commitId: string): Change {
 
 /** Changes of different sessions that land together or not at all; nearly always just one. */
 export type Transaction = readonly Change[];
+
+/** The place of the change of this session in a transaction; -1 where there is none. */
+export function indexOfKey(transaction: Transaction, { tenant, id }: SessionKey): number {
+  return transaction.findIndex(({ key }) => key.id === id && key.tenant === tenant);
+}
 
 /** A change in the making: rules edit the draft, {@link changeOf} closes it. */
 export interface Draft {

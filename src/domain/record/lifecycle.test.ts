@@ -146,7 +146,7 @@ test("a restart keeps the old session whole under another id and begins anew und
   assert.equal(archived.record?.stateSince, now);
   assert.deepEqual(archived.record?.heads, { ...heads, events: 2 });
   assert.deepEqual(archived.record?.counters, old.counters);
-  assert.equal(archived.logsOf, "s", "its logs move, whatever their length");
+  assert.deepEqual(archived.logsOf, { tenant: archived.key.tenant, id: "s" }, "its logs move, whatever their length");
   const [told, ...others] = archived.splices;
   assert.deepEqual([told?.log, told?.from, others], ["events", 2, []]);
   const last = told?.entries[0];

@@ -284,5 +284,5 @@ export function restartSession(
   tell(fresh, { type: "restarted", agent: session.agent, user: session.user, archive: archiveId }, context);
   // The fence never falls, or a holder from before could pass for the one of today.
   set(fresh, { fence: record.fence });
-  return [{ ...changeOf(archived), logsOf: record.id }, changeOf(fresh)];
+  return [{ ...changeOf(archived), logsOf: { tenant: record.tenant, id: record.id } }, changeOf(fresh)];
 }

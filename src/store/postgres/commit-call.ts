@@ -58,6 +58,7 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
   const splices: object[] = [];
   const entries: object[] = [];
   const claims: object[] = [];
+  const moves: object[] = [];
   let locks = false;
   for (const { n, place, change } of sorted(batch)) {
     const { tenant, id } = change.key;
@@ -73,13 +74,15 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
       continue;
     }
     const list = expected === null ? creates : updates;
-    list.push({ ...placed, ...columnsOf(record), ...(change.logsOf === undefined ? {} : { logs_of: change.logsOf }) });
+    list.push({ ...placed, ...columnsOf(record) });
+    if (change.logsOf !== undefined)
+      moves.push({ ...key, from_tenant: change.logsOf.tenant, from_id: change.logsOf.id });
     for (const { log, from, entries: added } of change.splices) {
       if (expected !== null) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
-  return [...[updates, creates, removals, splices, entries, claims].map(jsonOf), locks];
+  return [...[updates, creates, removals, moves, splices, entries, claims].map(jsonOf), locks];
 }
 
 function jsonOf(list: readonly object[]): string | null {

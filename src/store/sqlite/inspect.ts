@@ -82,7 +82,7 @@ function orphans(database: DatabaseSync): StoreFlaw[] {
   const rows = database
     .prepare(`
       select session, count(*) as count from entries
-      where session not in (select no from sessions) group by session order by session limit 100`)
+      where session not in (select no from sessions) and session not in (select session from removed) group by session order by session limit 100`)
     .all();
   return rows.map(({ session, count }) => ({
     kind: "orphans",

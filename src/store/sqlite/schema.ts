@@ -85,4 +85,9 @@ export const migrations: readonly Migration[] = [
       update sessions set commit_id = coalesce(json_extract(data, '$.mark'), '') where json_valid(data);
     `,
   },
+  {
+    version: 7,
+    title: "removed sessions whose entries are still there",
+    sql: "create table removed (session integer primary key) strict",
+  },
 ];

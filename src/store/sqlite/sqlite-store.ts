@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import { fits, type Change, type Transaction } from "../../domain/record/change.ts";
+import { fits, indexOfKey, type Change, type Transaction } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
@@ -30,11 +30,13 @@ import type {
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
-import { busyError, isMissing } from "./sqlite-error.ts";
+import { isMissing } from "./sqlite-error.ts";
 import type { Patience } from "./busy-retry.ts";
+import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
 import type { Transactions } from "./transactions.ts";
+import { vacuumInThread } from "./upkeep/vacuum.ts";
 
 interface Options {
   readonly transactions: Transactions;
@@ -68,6 +70,13 @@ export class SqliteStore implements Store {
   readonly #patience: Patience;
   readonly #clock: Clock;
   #prepared: Statements | undefined;
+  #preparedRemoved: RemovedEntries | undefined;
+  /** Entries of removed sessions may be left, perhaps by an earlier process. */
+  #mayHaveRemoved = true;
+  /** The deletion of entries of removed sessions, while it runs. */
+  #deleting: Promise<void> | undefined;
+  /** The rewriting of the file, while it runs: SQLite lets no other connection write meanwhile. */
+  #vacuuming: Promise<void> | undefined;
   readonly #watchers = new Watchers();
   #closed = false;
 
@@ -91,9 +100,15 @@ export class SqliteStore implements Store {
     return this.#prepared;
   }
 
+  get #removed(): RemovedEntries {
+    this.#preparedRemoved ??= new RemovedEntries(this.#database);
+    return this.#preparedRemoved;
+  }
+
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const outcomes = await this.#write(() => batch.map((transaction) => this.#apply(transaction)));
     this.#watchers.wakeLanded(batch, outcomes);
+    if (this.#mayHaveRemoved) this.#deleteRemoved();
     return outcomes;
   }
 
@@ -114,24 +129,29 @@ export class SqliteStore implements Store {
     }
     for (const [index, change] of transaction.entries()) {
       if (change.logsOf === undefined) continue;
-      const other = transaction.findIndex(({ key }) => key.id === change.logsOf && key.tenant === change.key.tenant);
+      const other = indexOfKey(transaction, change.logsOf);
+      this.#remove(places[index]);
       // The rows of the logs carry the session's number, so they move with it.
-      [places[index], places[other]] = [this.#renamed(places[other], change.key.id), undefined];
+      [places[index], places[other]] = [this.#renamed(places[other], change.key), undefined];
     }
     transaction.forEach((change, index) => this.#put(change, places[index]));
     return { status: "ok" };
   }
 
-  #renamed(place: Place | undefined, id: string): Place | undefined {
-    if (place !== undefined) this.#sql.renameSession.run(id, place.no);
+  #renamed(place: Place | undefined, { tenant, id }: SessionKey): Place | undefined {
+    if (place !== undefined) this.#sql.renameSession.run(tenant, id, place.no);
     return place;
+  }
+
+  #remove(place: Place | undefined): void {
+    if (place === undefined) return;
+    this.#sql.removeSession.run(place.no);
+    if (this.#removed.begin(place.no)) this.#mayHaveRemoved = true;
   }
 
   #put({ record, splices }: Change, place: Place | undefined): void {
     if (record === null) {
-      if (place === undefined) return;
-      this.#sql.removeEntries.run(place.no);
-      this.#sql.removeSession.run(place.no);
+      this.#remove(place);
       return;
     }
     const row = rowOf(record);
@@ -306,25 +326,58 @@ export class SqliteStore implements Store {
   /**
    * What is deleted stands on in free pages, in the unused part of others, and in the log of writes. `vacuum` writes the
    * file anew from what there is; the checkpoint brings that into the file and cuts the log to nothing, once no other
-   * connection reads from it.
+   * connection reads from it. Writes of this process wait until the file is written.
    */
   async scrub(): Promise<void> {
-    await this.#run(() => this.#database.exec("vacuum"));
-    await this.#run(() => {
-      const row = this.#database.prepare("pragma wal_checkpoint(truncate)").get();
-      if (Number(row?.["busy"]) !== 0) throw busyError();
-    });
+    while (await this.#write(() => this.#removed.step())) await turnOfTheLoop();
+    if (!this.capabilities.durable) return await this.#run(() => this.#database.exec("vacuum"));
+    while (this.#vacuuming !== undefined) await this.#vacuuming;
+    this.#guardOpen();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#vacuuming = promise;
+    try {
+      await vacuumInThread(this.#name, this.#patience.busyTimeoutMs);
+    } catch (error) {
+      throw this.#patience.failureOf(error, this.#patience.busyTimeoutMs);
+    } finally {
+      this.#vacuuming = undefined;
+      resolve();
+    }
+  }
+
+  /** Delete what removed sessions left, step by step, with turns of the event loop in between. */
+  #deleteRemoved(): void {
+    this.#mayHaveRemoved = false;
+    this.#deleting ??= this.#deleteAllRemoved().finally(() => (this.#deleting = undefined));
+  }
+
+  async #deleteAllRemoved(): Promise<void> {
+    try {
+      while (!this.#closed && (await this.#write(() => this.#removed.step()))) await turnOfTheLoop();
+    } catch {
+      // A full disk, or a file that is locked for long: the deletion goes on after the next commit.
+      this.#mayHaveRemoved = true;
+    }
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#deleting;
+    await this.#vacuuming;
     this.#database.close();
   }
 
   /** Run `work` in one transaction, which is undone where anything in it throws. */
   #write<T>(work: () => T): Promise<T> {
+    if (this.#vacuuming !== undefined) return this.#writeLater(work);
     return this.#run(() => this.#transactions.writing(work));
+  }
+
+  /** Wait for the end of this store's own scrubbing, however long it takes, and then as for any other writer. */
+  async #writeLater<T>(work: () => T): Promise<T> {
+    while (this.#vacuuming !== undefined) await this.#vacuuming;
+    return await this.#write(work);
   }
 
   /** Run `work`, again where another process is in its way; the store may be closed while it waits. */

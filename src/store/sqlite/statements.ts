@@ -10,7 +10,6 @@ export type Statements = Record<
   | "updateIndexed"
   | "renameSession"
   | "removeSession"
-  | "removeEntries"
   | "cutLog"
   | "insertEntry"
   | "insertEntries"
@@ -65,9 +64,8 @@ export function prepareAll(database: DatabaseSync): Statements {
       where no = ?`),
     updateIndexed: sql(`
       update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
-    renameSession: sql("update sessions set id = ? where no = ?"),
+    renameSession: sql("update sessions set tenant = ?, id = ? where no = ?"),
     removeSession: sql("delete from sessions where no = ?"),
-    removeEntries: sql("delete from entries where session = ?"),
     cutLog: sql("delete from entries where session = ? and log = +? and seq >= ?"),
     insertEntry: sql("insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)"),
     insertEntries: sql(`

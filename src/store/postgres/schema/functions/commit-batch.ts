@@ -21,7 +21,7 @@ export function commitBatch(schema: string): string {
   return `
 create function ${schema}.commit_transactions(
   _lane uuid, _number bigint,
-  _updates json, _creates json, _removals json, _splices json, _entries json, _claims json, _locks boolean
+  _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _locks boolean
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
 as ${quoteBody(body(schema))};`;
@@ -103,22 +103,24 @@ ${takeNumber(schema)}
     end loop;
   end if;
 
+  if _moves is not null then
+    -- Both sessions are locked: the rows of both change in the same transaction.
+    for _change in
+      select move.*
+      from json_to_recordset(_moves) as move(n int, tenant text, id text, from_tenant text, from_id text)
+      where move.n <> all (_refused)
+    loop
+      delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
+      update ${schema}.entries entry set tenant = _change.tenant, session = _change.id
+      where entry.tenant = _change.from_tenant and entry.session = _change.from_id;
+    end loop;
+  end if;
+
   if _removals is not null then
     for _change in select * from json_to_recordset(_removals) as change(${change}) loop
       continue when _change.n = any (_refused);
       delete from ${schema}.sessions session where session.tenant = _change.tenant and session.id = _change.id;
       delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
-    end loop;
-  end if;
-
-  if _creates is not null then
-    -- The session that gives its logs away is locked: its row changes in the same transaction.
-    for _change in
-      select created.* from json_to_recordset(_creates) as created(n int, tenant text, id text, logs_of text)
-      where created.logs_of is not null and created.n <> all (_refused)
-    loop
-      update ${schema}.entries entry set session = _change.id
-      where entry.tenant = _change.tenant and entry.session = _change.logs_of;
     end loop;
   end if;
 

@@ -1,0 +1,51 @@
+import { Worker } from "node:worker_threads";
+import { busyError } from "../sqlite-error.ts";
+
+/**
+ * Writes the file anew from what stands in it and brings that from the log of writes into the file, on a connection in a
+ * thread of its own: for a gigabyte it takes seconds, which the event loop does not wait for. The checkpoint empties the log
+ * once no other connection reads from it.
+ * @throws an error of SQLite; busy where other connections are in the way for longer than `busyTimeoutMs`
+ */
+export async function vacuumInThread(file: string, busyTimeoutMs: number): Promise<void> {
+  const worker = new Worker(threadText, { eval: true, workerData: { file, busyTimeoutMs }, execArgv: [] });
+  const failure = await new Promise<Failure | null>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", () => reject(new Error("the thread that writes the file anew ended early")));
+  });
+  if (failure === "busy") throw busyError();
+  if (failure !== null) throw Object.assign(new Error(failure.message), { errcode: failure.errcode });
+}
+
+type Failure = "busy" | { readonly message: string; readonly errcode: number | undefined };
+
+/** A text and no module: what is published is built into few files, none of which is a thread's. */
+const threadText = `
+const { DatabaseSync } = require("node:sqlite");
+const { parentPort, workerData: { file, busyTimeoutMs } } = require("node:worker_threads");
+function pause(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+function checkpoint(database) {
+  const started = performance.now();
+  while (Number(database.prepare("pragma wal_checkpoint(truncate)").get().busy) !== 0) {
+    if (performance.now() - started >= busyTimeoutMs) return "busy";
+    pause(5);
+  }
+  return null;
+}
+let answer;
+try {
+  const database = new DatabaseSync(file, { timeout: busyTimeoutMs });
+  try {
+    database.exec("vacuum");
+    answer = checkpoint(database);
+  } finally {
+    database.close();
+  }
+} catch (error) {
+  answer = { message: error.message, errcode: error.errcode };
+}
+parentPort.postMessage(answer);
+`;
