@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
+import type { Entry } from "../domain/record/entry.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import type { LogRange, Store } from "../store/store.ts";
 import type { Model } from "./options/model.ts";
@@ -155,4 +156,72 @@ test("an export loads small sessions together and large logs by themselves, whol
     Array.from({ length: 8 }, (_, index) => [`s${index}`, 4]),
   );
   assert.ok(most > 0 && most < 4 * 1024 * 1024 + 100_000, `${most} bytes were loaded together`);
+});
+
+/** Sizes of what is read from the store in one go, in bytes of entries. */
+function readSizes(store: Store): number[] {
+  const sizes: number[] = [];
+  const [load, read] = [store.load.bind(store), store.read.bind(store)];
+  const bytesOf = (entries: readonly Entry[]): number => entries.reduce((sum, { data }) => sum + data.length, 0);
+  store.load = async (requests) => {
+    const loaded = await load(requests);
+    sizes.push(bytesOf(loaded.sessions.flatMap((one) => one?.tails.flat() ?? [])));
+    return loaded;
+  };
+  store.read = async (key, range) => {
+    const entries = await read(key, range);
+    sizes.push(bytesOf(entries));
+    return entries;
+  };
+  return sizes;
+}
+
+test("a session that is too large for a snapshot is refused before it is in memory", async () => {
+  const text = "x".repeat(100_000);
+  await using place = inMemory({ limits: { snapshotBytesMax: 4_000_000 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 0; turn < 39; turn++) await session.append({ input: text });
+  const sizes = readSizes(place.store);
+  const { logs } = await place.sessions.snapshot("s");
+  assert.deepEqual([logs["turns"]?.length, logs["turns"]?.[0]?.seq], [39, 1], "one below the limit is whole");
+  for (let turn = 0; turn < 100; turn++) await session.append({ input: text });
+  sizes.length = 0;
+  const refused = { code: "snapshot_too_large" };
+  await assert.rejects(place.sessions.snapshot("s"), refused);
+  await assert.rejects(async () => {
+    for await (const _line of place.sessions.export()) continue;
+  }, refused);
+  const fork = await session.fork();
+  await assert.rejects(place.sessions.snapshot(fork.id), refused);
+  assert.ok(Math.max(...sizes) < 1_200_000, `${Math.max(...sizes)} bytes were read in one go`);
+});
+
+test("a snapshot and an export have all events, whatever their bytes, and those of a log that lost its beginning", async () => {
+  await using place = inMemory({ limits: { noteLengthMax: 1_000_000 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let index = 0; index < 5; index++) await session.handOff("cto", { note: "x".repeat(400_000) });
+  const eventsOf = async (): Promise<number[]> => {
+    const taken = (await place.sessions.snapshot("s")).logs["events"]?.length ?? 0;
+    let exported = 0;
+    for await (const one of portableSessions(coreOf(place.sessions), { tenant: "default", now: 0 }))
+      if ("portable" in one) exported = one.portable.logs.get("events")?.length ?? 0;
+    return [taken, exported];
+  };
+  assert.deepEqual(await eventsOf(), [6, 6]);
+  await place.shared.forgetEvents({ before: Number.MAX_SAFE_INTEGER, limit: 2 });
+  assert.deepEqual(await eventsOf(), [4, 4]);
+});
+
+test("a damaged log is told from one that was cut by its bytes", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 0; turn < 4; turn++) await session.append({ input: "x".repeat(400_000) });
+  const [load, read] = [place.store.load.bind(place.store), place.store.read.bind(place.store)];
+  const kept = (entries: readonly Entry[]): readonly Entry[] => entries.filter(({ seq }) => seq !== 1);
+  place.store.load = async (requests) => {
+    const { now, sessions } = await load(requests);
+    return { now, sessions: sessions.map((one) => one && { ...one, tails: one.tails.map(kept) }) };
+  };
+  place.store.read = async (key, range) => kept(await read(key, range));
+  await assert.rejects(place.sessions.snapshot("s"), { code: "store_invalid" });
 });

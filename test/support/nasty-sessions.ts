@@ -4,7 +4,7 @@ import { readConversations } from "../../src/adapters/replay.ts";
 import type { Sessions } from "../../src/index.ts";
 import { oddIds as storedIds } from "../../src/testing/conformance/odd-texts.ts";
 
-const examples = fileURLToPath(new URL("../examples/conversations", import.meta.url));
+const examples = fileURLToPath(new URL("../../examples/conversations", import.meta.url));
 
 /** Recorded conversations, as sessions of one turn for each exchange. */
 export async function createConversations(

@@ -12,7 +12,7 @@ import type { Loaded, LoadRequest, Page, SessionFilter } from "../../store/store
 import type { Core } from "../core/core.ts";
 import { standsElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
-import { portableFrom, portableSession, tailsOf } from "./snapshots.ts";
+import { areCut, portableFrom, portableSession, tailsOf } from "./snapshots.ts";
 
 /** Which sessions, and from where on. */
 export interface PortableQuery extends SessionFilter {
@@ -28,7 +28,7 @@ export type FoundPortable =
   | { readonly record: SessionKey; readonly error: SessionError };
 
 /** So many sessions, or so many entries of theirs, are loaded in one go; a log of more bytes is loaded with its session alone. */
-const loadMax = { sessions: 32, entries: 500, logBytes: 1024 * 1024 } as const;
+const loadMax = { sessions: 32, entries: 500 } as const;
 
 /**
  * Each session at a moment of its own, by tenant and id. What stands throughout comes once, whatever is written
@@ -86,7 +86,7 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
   const found: FoundPortable[] = [];
   let loaded: readonly (Loaded | undefined)[];
   try {
-    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)).map(bounded) }));
+    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)) }));
     loaded = (await core.store.load(requests)).sessions;
   } catch (error) {
     // One of them is damaged: which one, each must tell by itself.
@@ -100,7 +100,9 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     try {
       const logs = logsOf(record);
       const isWhole =
-        !standsElsewhere(one.record) && logsOf(one.record).every((log) => isLoaded(one, log, logs.indexOf(log)));
+        !standsElsewhere(one.record) &&
+        logsOf(one.record).every((log) => logs.includes(log)) &&
+        !(await areCut(core, one, logs));
       const { snapshotBytesMax } = core.options.limits;
       const portable = isWhole ? portableFrom(one, logs, snapshotBytesMax) : await portableSession(core, record);
       found.push({ record: one.record, portable });
@@ -111,14 +113,4 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     }
   }
   return found;
-}
-
-/** A log that may lack its beginning anyhow would not show that its bytes were cut. */
-function bounded(tail: LoadRequest["tails"][number]): LoadRequest["tails"][number] {
-  return mayLackItsBeginning(tail.log) ? tail : { ...tail, bytesMax: loadMax.logBytes };
-}
-
-function isLoaded({ record, tails }: Loaded, log: string, index: number): boolean {
-  const entries = tails[index];
-  return entries !== undefined && (mayLackItsBeginning(log) || entries.length >= headOf(record, log));
 }

@@ -1,6 +1,6 @@
 /** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
 import { logsOf } from "../../domain/copies/archive.ts";
-import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
+import { firstOwn, headOf, isSame, type Change } from "../../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
@@ -10,12 +10,13 @@ import { show } from "../../domain/values/format-value.ts";
 import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import type { Loaded, Settled } from "../../store/store.ts";
+import type { Loaded, LoadRequest, Settled } from "../../store/store.ts";
+import { entryBytes } from "../../store/within-bytes.ts";
 import type { Core } from "../core/core.ts";
 import { formerUserMarks, markShared } from "../core/fork-references.ts";
 import { freeForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { readLog } from "../core/log-reader.ts";
+import { eachEntry, readLog } from "../core/log-reader.ts";
 import { agentId } from "../session/opening.ts";
 import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
@@ -31,19 +32,62 @@ export interface RestoreOptions {
 /** The logs that every session may have; an adapter's own show in the record. */
 const usualLogs = ["turns", "events", "instructions", "chunks"];
 
-/** One session at one moment. @throws SessionError `session_not_found`, `snapshot_too_large` */
+/** So many bytes of each log are loaded before its size is known. */
+const logBytesMax = 1024 * 1024;
+
+/**
+ * One session at one moment. A session over the limit is refused by a walk over its logs, which holds a page in memory.
+ * @throws SessionError `session_not_found`, `snapshot_too_large`
+ */
 export async function portableSession(core: Core, key: SessionKey): Promise<Portable> {
-  for (let logs = usualLogs; ;) {
-    const loaded = await core.load(key, tailsOf(logs));
+  const { snapshotBytesMax } = core.options.limits;
+  let logs = usualLogs;
+  let bytesMax = Math.min(logBytesMax, snapshotBytesMax);
+  for (;;) {
+    const loaded = await core.load(key, tailsOf(logs, bytesMax));
     const missing = logsOf(loaded.record).filter((log) => !logs.includes(log));
-    if (missing.length === 0) return portableFrom(loaded, logs, core.options.limits.snapshotBytesMax);
-    logs = [...logs, ...missing];
+    if (missing.length > 0) logs = [...logs, ...missing];
+    else if (await areCut(core, loaded, logs)) {
+      await guardBytes(core, loaded.record);
+      bytesMax = snapshotBytesMax;
+    } else return portableFrom(loaded, logs, snapshotBytesMax);
   }
 }
 
-/** The whole of these logs. */
-export function tailsOf(logs: readonly string[]): { readonly log: string; readonly last: number }[] {
-  return logs.map((log) => ({ log, last: Number.MAX_SAFE_INTEGER }));
+/** The whole of these logs, each within these bytes. */
+export function tailsOf(logs: readonly string[], bytesMax: number = logBytesMax): LoadRequest["tails"] {
+  return logs.map((log) => ({ log, last: Number.MAX_SAFE_INTEGER, bytesMax }));
+}
+
+/**
+ * True where a tail ends at its bytes, and more of its log stands before it. A log that is damaged, and events that lost their
+ * beginning, have nothing there.
+ */
+export async function areCut(core: Core, { record, tails }: Loaded, logs: readonly string[]): Promise<boolean> {
+  for (const [index, log] of logs.entries()) {
+    const first = tails[index]?.[0]?.seq ?? 1;
+    if (first === 1) continue;
+    const range = { log, from: 1, to: first - 1, order: "descending", limit: 1, bytesMax: 1 } as const;
+    if ((await readLog(core, record, range)).length > 0) return true;
+    // Written to meanwhile, it may have been cut before it was truncated: what is loaded next tells.
+    if (!mayLackItsBeginning(log) && !isSame((await core.load(record)).record, record)) return true;
+  }
+  return false;
+}
+
+/** @throws SessionError `snapshot_too_large` */
+async function guardBytes(core: Core, record: SessionRecord): Promise<void> {
+  const { snapshotBytesMax: bytesMax } = core.options.limits;
+  let bytes = 0;
+  for (const log of logsOf(record))
+    for await (const entry of eachEntry(core, record, log)) {
+      bytes += entryBytes(entry);
+      if (bytes > bytesMax) throw tooLarge(record, bytes, bytesMax);
+    }
+}
+
+function tooLarge({ id }: SessionRecord, bytes: number, bytesMax: number): SessionError {
+  return new SessionError("snapshot_too_large", { source: `of ${id}`, bytes, bytesMax });
 }
 
 /** @throws SessionError `snapshot_too_large`; `store_invalid` where the record speaks of more than the logs hold */
@@ -57,11 +101,11 @@ export function portableFrom({ record, tails }: Loaded, names: readonly string[]
     // Old events are forgotten, also all of them.
     if (!isWhole && (!mayLackItsBeginning(log) || entries.length > headOf(record, log)))
       throw damaged(record, log, entries.length);
-    for (const { data } of entries) bytes += data.length;
+    for (const entry of entries) bytes += entryBytes(entry);
     // In a snapshot every log begins with 1.
     logs.set(log, isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 })));
   });
-  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of ${record.id}`, bytes, bytesMax });
+  if (bytes > bytesMax) throw tooLarge(record, bytes, bytesMax);
   return { record: portableOf(record), logs };
 }
 
