@@ -1,14 +1,13 @@
 /** Sessions by the many, one after another, with no more of them in memory than a few. */
 import { logsOf } from "../../domain/copies/archive.ts";
 import { headOf } from "../../domain/record/change.ts";
-import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
 import { hasCode, type SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
-import type { Loaded, LoadRequest, Page, SessionFilter } from "../../store/store.ts";
+import type { Loaded, Page, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { standsElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
