@@ -53,6 +53,48 @@ test("gaps, lost ends and entries of no session are found; what can be mended is
   }
 });
 
+test("a damaged row fails no pass on PostgreSQL, is named, and its session can be removed", async () => {
+  await query(server.url(), "create database damaged");
+  const url = new URL(server.url());
+  url.pathname = "/damaged";
+  const harms = [
+    ...["created_at", "last_activity_at", "active_minute", "state_since", "expires_at", "sweep_at"].map(
+      (column) => `update perdure.sessions set ${column} = 9223372036854775807 where id = $1`,
+    ),
+    "update perdure.sessions set data = '{' where id = $1",
+    "update perdure.sessions set data = '{}' where id = $1",
+    'update perdure.sessions set data = replace(data, \'"turns":1\', \'"turns":"x"\') where id = $1',
+    "update perdure.entries set at = 9223372036854775807 where session = $1 and log = 'events'",
+    "update perdure.entries set data = '{' where session = $1 and log in ('events', 'turns')",
+  ];
+  const sessions = Sessions.on(await openPostgres({ url: String(url) }), { sweep: false });
+  try {
+    for (const id of ["a", "z"]) await (await sessions.create({ id })).append({ input: "q", output: "a" });
+    for (const harm of harms) {
+      await (await sessions.create({ id: "bad" })).append({ input: "q", output: "a" });
+      await query(String(url), harm, ["bad"]);
+      const page = await sessions.list();
+      const named = [...(page.unreadable ?? []), ...page.sessions].map(({ id }) => id);
+      assert.deepEqual(named.toSorted(), ["a", "bad", "z"], harm);
+      const { turns, unreadable } = await sessions.stats({ by: ["agent", "day"] });
+      const isRead = harm.includes("active_minute") || harm.includes("sweep_at");
+      assert(turns.turns >= 2 && (isRead || unreadable.sessions + unreadable.entries > 0), harm);
+      await sessions.events();
+      await sessions.sweep();
+      const skipped: string[] = [];
+      const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => skipped.push(id) }));
+      assert.equal(exported.length + skipped.length, 3, harm);
+      const found: (string | null)[] = [];
+      await sessions.doctor({ onFinding: ({ session }) => found.push(session) });
+      assert(isRead || found.includes("bad") || skipped.includes("bad") || harm.includes(" at = "), harm);
+      await sessions.remove("bad");
+      assert.deepEqual((await sessions.stats()).unreadable, { sessions: 0, entries: 0 });
+    }
+  } finally {
+    await sessions.close();
+  }
+});
+
 let databases = 0;
 /** The URL of a database with a schema of this many steps, and some sessions where it is whole. */
 async function database({ schema = "perdure", partitions = 1, steps = known } = {}): Promise<string> {

@@ -5,6 +5,7 @@ import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, writeJson, writeTable } from "../terminal/output.ts";
+import { printable } from "../../domain/values/format-value.ts";
 
 interface ListOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -50,6 +51,7 @@ async function list({ json, since, before, store, tenant, ...filter }: ListOptio
   if (json === true) for (const info of page.sessions) writeJson(info);
   else if (page.sessions.length === 0) note("no sessions");
   else writeSessions(page.sessions);
+  for (const { id, reason } of page.unreadable ?? []) note(`session ${printable(id)} is left out: ${reason}`);
   if (page.next !== undefined) note(`more: --after ${page.next}`);
 }
 

@@ -32,7 +32,7 @@ import { flawsIn } from "./schema/inspect.ts";
 import { isMissing } from "./connection/postgres-error.ts";
 import type { Layout } from "./schema/schema.ts";
 import { isDamagedRow, slowTally } from "./slow-stats.ts";
-import { tallyCall, tallyOf } from "./stats.ts";
+import { hasDamage, tallyCall, tallyOf } from "./stats.ts";
 
 interface Options {
   readonly layout: Layout;
@@ -210,11 +210,12 @@ export class PostgresStore implements Store {
     const { text, values } = tallyCall(this.#schema, query);
     const administer: Database["ask"] = (sql, bound) => this.#withSchema(() => this.#database.administer(sql, bound));
     try {
-      return tallyOf(await administer(text, values), query);
+      const rows = await administer(text, values);
+      if (!hasDamage(rows)) return tallyOf(rows, query);
     } catch (error) {
       if (!isDamagedRow(error)) throw error;
-      return await slowTally(administer, this.#schema, query);
     }
+    return await slowTally(administer, this.#schema, query);
   }
 
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {

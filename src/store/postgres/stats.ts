@@ -1,6 +1,7 @@
 import type { Histogram, SessionDay, Tally, TallyKind, TallyQuery, TurnGroup, TurnSums } from "../stats.ts";
 import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
+import { dateMaxMs } from "../../domain/values/limits.ts";
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -78,6 +79,9 @@ export function tallyCall(
     ...["ended", "expired"].map((state) =>
       counted(state, `settled_at - settled_at % ${dayMs}`, "own", `state = '${state}' and settled_at >= $3`),
     ),
+    `select 'damaged', null, count(*), ${none} from (
+       select from own where damaged union all select from facts where ${isBeyondDate("at")}
+     ) as row`,
     counted("floors", "true", "own", "floor_expires_at > $2"),
     `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
   ];
@@ -97,6 +101,7 @@ export function tallyCall(
           case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
           created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
           coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
+          jsonb_typeof(fact #> '{counters,turns}') is distinct from 'number' or ${["created_at", "last_activity_at", "state_since", "expires_at"].map(isBeyondDate).join(" or ")} as damaged,
           (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
         from (
           select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
@@ -143,6 +148,15 @@ export function tallyCall(
     select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
     from (${parts.join("\nunion all\n")}) as rows (kind, key, n, ${sumNames.map((_, index) => `sum_${index}`).join(", ")})`;
   return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
+}
+
+function isBeyondDate(column: string): string {
+  return `${column} not between -${dateMaxMs} and ${dateMaxMs}`;
+}
+
+/** True where what the statement summed up holds rows that cannot be read. */
+export function hasDamage(rows: readonly Row[]): boolean {
+  return rows.some((row) => row["kind"] === "damaged" && Number(row["n"]) > 0);
 }
 
 /** A text as jsonb. Nearly none holds what jsonb cannot, and looking for an escape costs less than calling the function. */
@@ -192,7 +206,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: TallyQuery): Tally 
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
     groups: Object.fromEntries(groups) as Tally["groups"],
-    // The statement fails at a row that cannot be read.
+    // Where the statement meets a row that cannot be read, the sums are made page by page.
     unreadable: { sessions: 0, entries: 0 },
   };
 }
