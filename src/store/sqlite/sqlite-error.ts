@@ -42,6 +42,11 @@ export function isMissing(error: unknown): error is Error {
   );
 }
 
+/** True where a row holds an integer that is no exact number of JavaScript. */
+export function isOutOfRange(error: unknown): boolean {
+  return error instanceof RangeError && (error as { readonly code?: unknown }).code === "ERR_OUT_OF_RANGE";
+}
+
 /** Said by us where SQLite says in a row, not by an error, that another connection is in the way. */
 export function busyError(): Error {
   return Object.assign(new Error("another connection is reading"), { errcode: busy });

@@ -30,7 +30,7 @@ import type {
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
-import { isMissing } from "./sqlite-error.ts";
+import { isMissing, isOutOfRange } from "./sqlite-error.ts";
 import type { Patience } from "./busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
@@ -77,6 +77,7 @@ export class SqliteStore implements Store {
   #deleting: Promise<void> | undefined;
   /** The rewriting of the file, while it runs: SQLite lets no other connection write meanwhile. */
   #vacuuming: Promise<void> | undefined;
+  #cutting: Statements | undefined;
   readonly #watchers = new Watchers();
   #closed = false;
 
@@ -105,6 +106,17 @@ export class SqliteStore implements Store {
     return this.#preparedRemoved;
   }
 
+  /** Read entries; where a number of one is beyond what JavaScript holds, again with statements that cut it. */
+  #reading<T>(read: (sql: Statements) => T): T {
+    try {
+      return read(this.#sql);
+    } catch (error) {
+      if (!isOutOfRange(error)) throw error;
+      this.#cutting ??= prepareAll(this.#database, { cuts: true });
+      return read(this.#cutting);
+    }
+  }
+
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const outcomes = await this.#write(() => batch.map((transaction) => this.#apply(transaction)));
     this.#watchers.wakeLanded(batch, outcomes);
@@ -116,7 +128,7 @@ export class SqliteStore implements Store {
   #apply(transaction: Transaction): Outcome {
     for (const { key, claims } of transaction) {
       for (const claim of claims) {
-        const entry = this.#sql.entryByKey.get(key.tenant, key.id, claim.log, claim.key);
+        const entry = this.#reading((sql) => sql.entryByKey.get(key.tenant, key.id, claim.log, claim.key));
         if (entry !== undefined) return { status: "duplicate", entry: entryOf(entry) };
       }
     }
@@ -234,7 +246,7 @@ export class SqliteStore implements Store {
 
   #tail(session: number, { log, last, bytesMax }: LoadRequest["tails"][number]): readonly Entry[] {
     if (last === 0) return [];
-    return withinBytes(this.#sql.tail.iterate(session, log, last), dataBytes, bytesMax)
+    return this.#reading((sql) => withinBytes(sql.tail.iterate(session, log, last), dataBytes, bytesMax))
       .map(entryOf)
       .toReversed();
   }
@@ -243,11 +255,13 @@ export class SqliteStore implements Store {
     return await this.#run(() => {
       if ("keys" in range) {
         const keys = JSON.stringify(range.keys);
-        return this.#sql.entriesByKeys.all(tenant, id, range.log, keys).map(entryOf);
+        return this.#reading((sql) => sql.entriesByKeys.all(tenant, id, range.log, keys)).map(entryOf);
       }
       const { log, from, to, order, limit, bytesMax } = range;
-      const statement = order === "ascending" ? this.#sql.rangeUp : this.#sql.rangeDown;
-      return withinBytes(statement.iterate(tenant, id, log, from, to, limit), dataBytes, bytesMax).map(entryOf);
+      const name = order === "ascending" ? "rangeUp" : "rangeDown";
+      return this.#reading((sql) =>
+        withinBytes(sql[name].iterate(tenant, id, log, from, to, limit), dataBytes, bytesMax),
+      ).map(entryOf);
     });
   }
 
