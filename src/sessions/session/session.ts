@@ -413,6 +413,16 @@ export class Session {
     }
   }
 
+  /** The turn that was written under this idempotency key; undefined where there is none. @throws SessionError `id_invalid` */
+  async turnByKey(key: string): Promise<Turn | undefined> {
+    const parsed = parseId(key, "key");
+    return await perform(this.#handle.about("turns"), async () => {
+      await this.#handle.peek();
+      const entry = await this.#handle.entryByKey(parsed);
+      return entry && turnOf(entry);
+    });
+  }
+
   /** Who holds the right to write, and whether that process still lives; null where nobody does. */
   async holder(): Promise<Holder | null> {
     return await perform(this.#handle.about("holder"), () => this.#holder());
