@@ -47,7 +47,7 @@ export interface ErrorDetails {
   readonly session_expired: InSession & { expiresAt: number };
   readonly session_ended: InSession;
   readonly session_archived: InSession;
-  readonly session_held: InSession & { reason: string };
+  readonly legal_hold: InSession & { reason: string };
   readonly session_forked: InSession & { forkedAt: number };
   /** `field`: of the record, "data" for all that has no column; `version` and `commitId`: of the record as it stands. */
   readonly session_unreadable: InSession & {
@@ -261,7 +261,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     message: (d) => `session ${d.sessionId} is archived; it can be read, and unarchive makes it one to write to`,
   },
-  session_held: {
+  legal_hold: {
     status: 409,
     retryable: false,
     message: (d) => `session ${d.sessionId} is under hold (${d.reason}) and nothing of it goes; unhold it first`,

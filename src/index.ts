@@ -33,7 +33,7 @@ export type { Seen } from "./sessions/core/seen.ts";
 export {
   Session,
   type HandOffOptions,
-  type Holder,
+  type LeaseHolder,
   type SessionPatch,
   type TurnInput,
   type WriteKey,
@@ -41,7 +41,7 @@ export {
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
 export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
-export type { Traces } from "./sessions/erasure/references.ts";
+export type { References } from "./sessions/erasure/references.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
@@ -66,10 +66,10 @@ export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
 export type { TurnRange } from "./sessions/turns/turn-reader.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
-export type { Spread } from "./domain/values/percentiles.ts";
+export type { Percentiles } from "./domain/values/percentiles.ts";
 export type { Budget } from "./domain/record/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
-export type { SweepDeed, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
+export type { SweepAction, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/options/model.ts";
 export type {
@@ -96,8 +96,8 @@ export type {
   Archive,
   ArchivedRange,
   Counters,
-  Floor,
-  Hold,
+  Handoff,
+  LegalHold,
   Instance,
   Lease,
   Metadata,
@@ -109,7 +109,7 @@ export type { Duration } from "./domain/values/duration.ts";
 export type { Value } from "./domain/values/codec.ts";
 export type { Window } from "./domain/turns/window.ts";
 export { defaultLimits, type Limits } from "./domain/values/limits.ts";
-export type { Change, Claim, Transaction } from "./domain/record/change.ts";
+export type { Change, KeyClaim, Transaction } from "./domain/record/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "./domain/record/entry.ts";
 export type {
   Capabilities,
@@ -126,17 +126,17 @@ export type {
   SessionFilter,
   SessionQuery,
   Store,
-  StoreFlaw,
+  StoreProblem,
 } from "./store/store.ts";
 export {
-  Tallying,
+  StatsAccumulator,
   type Histogram,
   type SessionDay,
   type SessionFacts,
   type EntryFacts,
-  type Tally,
-  type TallyKind,
-  type TallyQuery,
+  type StoreStats,
+  type StatsKind,
+  type StoreStatsQuery,
   type TurnGroup,
   type TurnSums,
 } from "./store/stats.ts";

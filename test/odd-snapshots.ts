@@ -87,7 +87,7 @@ async function samples(): Promise<readonly string[]> {
   await session.truncate(0);
   await session.append({ input: "one", output: "1", usage, model: "m", durationMs: 20 }, { key: "k" });
   await session.handOff("cfo", { note: "numbers" });
-  await session.hold("a lawsuit");
+  await session.setLegalHold("a lawsuit");
   const done = await session.begin("two");
   const steps = [1, 2].map((durationMs) => ({ model: "m", usage, durationMs }));
   const call = { id: "c", function: { name: "look", arguments: "{}" } };

@@ -93,7 +93,7 @@ export class Chat {
   }
 
   /** Give the floor back. */
-  async release(): Promise<void> {
+  async endHandoff(): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: "/v1/chat/lock" });
   }
 

@@ -55,12 +55,12 @@ type OverHttp = Pick<
   | "touch"
   | "handOff"
   | "activeAgent"
-  | "release"
+  | "endHandoff"
   | "events"
   | "archive"
   | "unarchive"
-  | "hold"
-  | "unhold"
+  | "setLegalHold"
+  | "clearLegalHold"
   | "end"
   | "remove"
 >;
@@ -264,7 +264,7 @@ export class RemoteSession implements OverHttp {
   }
 
   /** Give the floor back; false where nobody has it. */
-  async release(): Promise<boolean> {
+  async endHandoff(): Promise<boolean> {
     return await this.#inOrder(async () => {
       const had = (await this.activeAgent()) !== null;
       await this.#http.ask({ method: "DELETE", path: `${this.#path}/lock` });
@@ -313,13 +313,13 @@ export class RemoteSession implements OverHttp {
   }
 
   /** Keep the session from going. Needs a key with the right `admin`. */
-  async hold(reason: string): Promise<void> {
+  async setLegalHold(reason: string): Promise<void> {
     await this.#told("PUT", "hold", { body: { reason } });
   }
 
   /** It may go again; false where nothing held it. Needs a key with the right `admin`. */
-  async unhold(): Promise<boolean> {
-    return (await this.#toldFrom("DELETE", "hold")).hold !== null;
+  async clearLegalHold(): Promise<boolean> {
+    return (await this.#toldFrom("DELETE", "hold")).legalHold !== null;
   }
 
   /** Remove the session with everything in it. Needs a key with the right `admin`. */

@@ -15,7 +15,7 @@ import type {
   StatsQuery,
   SweepReport,
   SweepRequest,
-  TallyKind,
+  StatsKind,
   TenantEvent,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
@@ -45,7 +45,7 @@ export interface RemoteSendOptions {
 
 /** What to know of a tenant's sessions, by one kind at a time. */
 export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
-  readonly by?: TallyKind;
+  readonly by?: StatsKind;
 }
 
 /** The sessions of one tenant, over HTTP. */

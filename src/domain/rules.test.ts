@@ -15,7 +15,7 @@ import { claimSession } from "./record/device-claim.ts";
 import { tellConflicts } from "./record/conflict.ts";
 import type { Entry } from "./record/entry.ts";
 import { eventOf, type SessionEvent } from "./record/event.ts";
-import { handOff, releaseFloor } from "./record/handoff.ts";
+import { handOff, endHandoff } from "./record/handoff.ts";
 import {
   grant,
   joinQueue,
@@ -25,7 +25,7 @@ import {
   releaseLease,
   renewLease,
   requestCancel,
-  type Remains,
+  type AbandonedTurn,
 } from "./turns/leases.ts";
 import {
   createSession,
@@ -39,11 +39,11 @@ import {
 } from "./record/lifecycle.ts";
 import { defaultLimits } from "./values/limits.ts";
 import { activateSession, failSession, passivateSession } from "./record/activation.ts";
-import type { Identity, Floor, SessionRecord } from "./record/record.ts";
+import type { Identity, Handoff, SessionRecord } from "./record/record.ts";
 import { stateAt } from "./record/states.ts";
-import { tallyAll, tallySpent } from "./turns/counters.ts";
+import { countAll, countTruncatedUsage } from "./turns/counters.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turns/turn.ts";
-import { Examination } from "./copies/session-check.ts";
+import { SessionCheck } from "./copies/session-check.ts";
 import { CutTally, spentOf } from "./turns/truncated-usage.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns/turns.ts";
 import type { Context, Writer } from "./record/guards.ts";
@@ -164,7 +164,7 @@ class Life {
     return (this.logs.get("turns") ?? []).map(turnOf);
   }
 
-  remains(): Remains | null {
+  remains(): AbandonedTurn | null {
     const turn = this.turns().at(-1);
     if (this.record.openTurn === null || turn === undefined) return null;
     const chunks = (this.logs.get("chunks") ?? []).map(chunkOf);
@@ -222,13 +222,13 @@ interface Told {
   stateSince: number;
   agent: string;
   user: string | null;
-  floor: Floor | null;
+  handoff: Handoff | null;
   /** The least that the fence can be. */
   fence: number;
 }
 
 function tellAll(events: readonly SessionEvent[]): Told {
-  const none: Told = { state: "active", stateSince: 0, agent: "", user: null, floor: null, fence: 0 };
+  const none: Told = { state: "active", stateSince: 0, agent: "", user: null, handoff: null, fence: 0 };
   return events.reduce((told, event) => ({ ...told, ...tellOne(told, event) }), none);
 }
 
@@ -236,10 +236,10 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
   const become = (state: Told["state"]): Partial<Told> => (state === told.state ? {} : { state, stateSince: event.at });
   switch (event.type) {
     case "created":
-    case "restarted":
+    case "reset":
       return { state: "active", stateSince: event.at, agent: event.agent, user: event.user };
     case "archived":
-      return { state: "archived", stateSince: event.at, floor: null };
+      return { state: "archived", stateSince: event.at, handoff: null };
     case "reassigned":
     case "claimed":
       return { user: event.user };
@@ -253,7 +253,7 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
       return told.state === "active" ? become("inactive") : {};
     case "expired":
       return become("expired");
-    case "terminated":
+    case "ended":
       return become("ended");
     case "recovered":
     case "taken_over":
@@ -261,14 +261,14 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     case "handed_off": {
       const { agent, note, noteFrom, at, ttlMs } = event;
       const noted = noteFrom === undefined ? { note } : { note, noteFrom };
-      return { floor: { agent, ...noted, lockedAt: at, expiresAt: at + ttlMs } };
+      return { handoff: { agent, ...noted, since: at, expiresAt: at + ttlMs } };
     }
-    case "released":
-      return { floor: null };
+    case "handoff_ended":
+      return { handoff: null };
     case "unarchived":
       return become(event.state);
-    case "held":
-    case "hold_released":
+    case "legal_hold_set":
+    case "legal_hold_cleared":
     case "forked":
     case "superseded":
     case "device_linked":
@@ -280,8 +280,8 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
 function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
   const events = (logs.get("events") ?? []).map(eventOf);
   const { fence, ...told } = tellAll(events);
-  const { state, stateSince, agent, user, floor } = record;
-  assert.deepEqual(told, { state, stateSince, agent, user, floor });
+  const { state, stateSince, agent, user, handoff } = record;
+  assert.deepEqual(told, { state, stateSince, agent, user, handoff });
   assert.ok(record.fence >= fence, "a fence that was told of is given out again by nobody");
   assert.equal(record.heads["events"], events.length);
 }
@@ -420,7 +420,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       return tellConflicts(draft, [{ seenTurn, seenVersion, ...stored }], context);
     }
     case "giveBack":
-      return releaseFloor(record, context);
+      return endHandoff(record, context);
     case "reassign":
       return updateSession(record, { user: command.user }, context);
     case "claim":
@@ -517,14 +517,14 @@ function checkSession(life: Life): void {
   if (record.cancel !== null) assert.equal(record.cancel.turn, record.openTurn, "a wish to stop is for the open turn");
   if (record.openTurn === null) assert.equal(logs.get("chunks")?.length ?? 0, 0, "chunks vanish with the seal");
 
-  const counted = tallyAll(turns);
+  const counted = countAll(turns);
   assert.equal(record.counters.turns, counted.turns);
   assert.equal(record.counters.messages, counted.messages);
   if (!life.truncated) assert.deepEqual(record.counters, counted, "counters and log agree");
-  const examination = new Examination(record);
+  const examination = new SessionCheck(record);
   for (const [log, entries] of logs) for (const entry of entries) examination.add(log, entry);
   assert.deepEqual(examination.result(), { flaws: [], cure: null }, "who examines it finds nothing");
-  const spent = tallySpent(counted, (logs.get("spent") ?? []).map(spentOf));
+  const spent = countTruncatedUsage(counted, (logs.get("spent") ?? []).map(spentOf));
   assert.deepEqual(record.counters, spent, "what was cut off is counted where it was kept");
 
   const sliding = record.lastActivityAt + record.ttlMs;

@@ -1,6 +1,6 @@
 /** Messages as other programs keep them, as messages of ours. Nothing of theirs is run or revived. */
 import type { Value } from "../domain/values/codec.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 
@@ -63,8 +63,8 @@ const shareGptRoles: Readonly<Record<string, Message["role"]>> = {
 function fromShareGpt({ from, value }: Fields, place: string): readonly Message[] {
   const role = Object.hasOwn(shareGptRoles, String(from)) ? shareGptRoles[String(from)] : undefined;
   if (role === undefined)
-    throw invalid(place, `is from ${show(from)}; known: ${Object.keys(shareGptRoles).join(", ")}`);
-  if (typeof value !== "string") throw invalid(place, `has the value ${show(value)}; expected a text`);
+    throw invalid(place, `is from ${formatValue(from)}; known: ${Object.keys(shareGptRoles).join(", ")}`);
+  if (typeof value !== "string") throw invalid(place, `has the value ${formatValue(value)}; expected a text`);
   return [{ role, content: value }];
 }
 
@@ -92,7 +92,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   const said = named === "chat" || named === "ChatMessage" ? String(content["role"]) : named;
   const role = Object.hasOwn(langChainRoles, said) ? langChainRoles[said] : undefined;
   if (role === undefined)
-    throw invalid(place, `is of the type ${show(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
+    throw invalid(place, `is of the type ${formatValue(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
   const { name, tool_call_id: callId, additional_kwargs: more } = content;
   // Older versions have the calls as OpenAI sent them.
   const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(

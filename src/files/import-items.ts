@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Conversation } from "../sessions/transfer/conversation.ts";
@@ -89,7 +89,7 @@ function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
   const said = Array.isArray(value) ? value : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
   if (!Array.isArray(said) || said.length === 0) {
-    const reason = `is ${show(value)} without messages; expected a snapshot, or a conversation with messages or conversations`;
+    const reason = `is ${formatValue(value)} without messages; expected a snapshot, or a conversation with messages or conversations`;
     throw new SessionError("message_invalid", { path: source, reason });
   }
   const messages = said.flatMap((message, index) => messagesOf(message, `${source} messages[${index}]`));

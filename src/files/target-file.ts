@@ -1,7 +1,7 @@
 /** Where a file is about to be written in the place of another: never in that of a database that somebody works in. */
 import { realpathSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 
 /** What SQLite keeps beside a database while it is in use: under another one, it would be read into that. */
@@ -29,7 +29,7 @@ export function guardTarget(file: string, store: string | undefined): void {
 }
 
 function refuse(file: string, expected: string): never {
-  throw new SessionError("argument_invalid", { name: "the file to write", value: show(file), expected });
+  throw new SessionError("argument_invalid", { name: "the file to write", value: formatValue(file), expected });
 }
 
 /** Whether both names lead to one file, through links as well; one that is not there yet is where it would be. */

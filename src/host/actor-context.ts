@@ -2,9 +2,9 @@ import { channel } from "node:diagnostics_channel";
 import type { Clock } from "../clock.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import type { Actor } from "./actor.ts";
-import type { Cell, Profile } from "./workers/worker-slot.ts";
+import type { WorkerSlot, Profile } from "./workers/worker-slot.ts";
 import type { ResolvedHostOptions } from "./runtime/options.ts";
-import type { Returns } from "./restart-queue.ts";
+import type { RestartQueue } from "./restart-queue.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 /** What the channel `perdure:host` is told of live sessions. */
@@ -44,12 +44,12 @@ export interface Surroundings {
   readonly options: ResolvedHostOptions;
   tell(event: HostEvent): void;
   /** Where a session that wakes up is to run. */
-  cell(): Cell;
+  cell(): WorkerSlot;
   /** @throws SessionError `host_full`; the signal's reason */
   enterPlace(signal: AbortSignal): Promise<void>;
   leavePlace(): void;
   /** Those whose thread ended by another's doing come back through here. */
-  readonly returns: Returns;
+  readonly returns: RestartQueue;
   /** An actor has nothing to do. */
   rested(): void;
   /** The actor is over. */

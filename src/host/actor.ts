@@ -10,12 +10,12 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { contextOfCall, part } from "../sessions/tracing/operation.ts";
 import { isStream } from "./workers/inline-slot.ts";
-import { endOf, RuntimeEnd, type Cell, type Tenant } from "./workers/worker-slot.ts";
+import { endOf, RuntimeEnd, type WorkerSlot, type Activation } from "./workers/worker-slot.ts";
 import type { Surroundings } from "./actor-context.ts";
 import { Mailbox, messageBytes, type Letter } from "./mailbox.ts";
 import { relay } from "./relay.ts";
 import { Restarts } from "./runtime/restarts.ts";
-import type { Return } from "./restart-queue.ts";
+import type { QueuedRestart } from "./restart-queue.ts";
 import { asError, reasonOf } from "./runtime/runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
@@ -39,18 +39,18 @@ export class Actor {
   readonly #gone = Promise.withResolvers<void>();
   readonly #followers: (() => void)[] = [];
   #phase: Phase = "starting";
-  #tenant: Tenant | undefined;
+  #tenant: Activation | undefined;
   /** Names the present life among those before it. */
   #life: symbol | undefined;
   readonly #letters = new Mailbox();
   /** It was cut off by another's doing, and comes back when it is its turn. */
   #comesBack = false;
   /** Its place among those that come back. */
-  #return: Return | undefined;
+  #return: QueuedRestart | undefined;
   /** A former life, whose end the next one is to put in order in the store. */
-  #predecessor: Tenant | undefined;
+  #predecessor: Activation | undefined;
   /** Where it is, or is about to be. */
-  #cell: Cell | undefined;
+  #cell: WorkerSlot | undefined;
   #waking: Promise<unknown> | undefined;
   #working = false;
   #onWorkDone: (() => void) | undefined;
@@ -326,7 +326,7 @@ export class Actor {
     }
   }
 
-  async #open(cell: Cell, signal: AbortSignal): Promise<Tenant> {
+  async #open(cell: WorkerSlot, signal: AbortSignal): Promise<Activation> {
     const life = Symbol(this.key.id);
     this.#life = life;
     const ended = (end: RuntimeEnd): void => {
@@ -354,7 +354,7 @@ export class Actor {
   }
 
   /** Answer one message. False where that is all for now. */
-  async #handle(tenant: Tenant, letter: Letter): Promise<boolean> {
+  async #handle(tenant: Activation, letter: Letter): Promise<boolean> {
     if (letter.message === wakeUp) {
       letter.resolve(undefined);
       return true;
@@ -510,7 +510,7 @@ export class Actor {
   }
 
   /** A store that is away keeps it awake: what it would leave behind is not to be lost. */
-  async #fallAsleep(tenant: Tenant, leaving: () => Promise<void>): Promise<"kept" | void> {
+  async #fallAsleep(tenant: Activation, leaving: () => Promise<void>): Promise<"kept" | void> {
     try {
       await this.#leave(tenant, leaving);
     } catch (error) {
@@ -546,7 +546,7 @@ export class Actor {
   }
 
   /** Let its runtime finish, in the time there is for it. */
-  async #leave(tenant: Tenant, leaving: () => Promise<void>): Promise<void> {
+  async #leave(tenant: Activation, leaving: () => Promise<void>): Promise<void> {
     const late = Promise.withResolvers<never>();
     late.promise.catch(() => undefined);
     const broken = this.#breakable(this.#host.options.stopTimeoutMs, late.reject);

@@ -566,7 +566,7 @@ test("what is not there, has ended or is not a runtime is a typed error, and lea
 test("a session whose lease another took is dropped, and the sender is told", async () => {
   await using here = await place();
   await here.host.ensure("s");
-  await (await here.other.get("s")).unlock();
+  await (await here.other.get("s")).breakLease();
   await assert.rejects(here.host.send("s", "append"), { code: "fenced" });
   await until(() => here.host.get("s") === undefined);
   assert.equal(here.host.metrics().counts.fenced, 1);

@@ -4,14 +4,14 @@ import { parseId } from "../domain/values/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
 import type { EnsureOptions } from "../sessions/session/opening.ts";
-import { Returns } from "./restart-queue.ts";
+import { RestartQueue } from "./restart-queue.ts";
 import { isLive } from "../sessions/instances/liveness.ts";
-import { Residence } from "./runtime/hosted-session.ts";
+import { HostedSession } from "./runtime/hosted-session.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
 import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
-import { openCells, type Cells } from "./workers/worker-slots.ts";
+import { openWorkerSlots, type WorkerSlots } from "./workers/worker-slots.ts";
 import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./runtime/options.ts";
 import { inParallel } from "./in-parallel.ts";
 import { abandoned } from "./recovery.ts";
@@ -100,7 +100,7 @@ export async function startHost(sessions: Sessions, options: HostOptions): Promi
   const core = coreOf(sessions);
   core.guardOpen();
   const resolved = resolveHostOptions(options);
-  const cells = await openCells(core, sessions.tenant, resolved);
+  const cells = await openWorkerSlots(core, sessions.tenant, resolved);
   if (resolved.address !== null) await core.instance.announce(resolved.address);
   return new Host(core, sessions, resolved, cells);
 }
@@ -111,7 +111,7 @@ export class Host implements AsyncDisposable {
   readonly #core: Core;
   readonly #sessions: Sessions;
   readonly #options: ResolvedHostOptions;
-  readonly #cells: Cells;
+  readonly #cells: WorkerSlots;
   readonly #wheel: TimerWheel;
   readonly #capacity: Capacity;
   readonly #surroundings: Surroundings;
@@ -137,7 +137,7 @@ export class Host implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** Made by {@link startHost}. */
-  constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: Cells) {
+  constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: WorkerSlots) {
     this.tenant = sessions.tenant;
     this.#core = core;
     this.#sessions = sessions;
@@ -155,14 +155,14 @@ export class Host implements AsyncDisposable {
       cell: () => cells.free(),
       enterPlace: (signal) => this.#enterPlace(signal),
       leavePlace: () => this.#capacity.exit(),
-      returns: new Returns(() => {
+      returns: new RestartQueue(() => {
         if (this.#closing === undefined) cells.settle();
       }),
       rested: () => this.#makeRoom(),
       forget: (actor) => this.#forget(actor),
       explain: (key, error) => this.#explain(key, error),
       idleTimeoutMs: (profile) => this.#idleTimeoutMs(profile),
-      giveUp: (key, cause) => this.#quietly(key, () => Residence.giveUp(core, key, cause)),
+      giveUp: (key, cause) => this.#quietly(key, () => HostedSession.giveUp(core, key, cause)),
     };
   }
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Returns, type Return } from "./restart-queue.ts";
+import { RestartQueue, type QueuedRestart } from "./restart-queue.ts";
 
 /** Note when it is somebody's turn, by name. */
-function noted(places: Readonly<Record<string, Return>>): string[] {
+function noted(places: Readonly<Record<string, QueuedRestart>>): string[] {
   const turns: string[] = [];
   for (const [name, { turn }] of Object.entries(places)) {
     void turn.then((isTurn) => turns.push(isTurn ? name : `not ${name}`));
@@ -13,7 +13,7 @@ function noted(places: Readonly<Record<string, Return>>): string[] {
 
 test("those that somebody waits for come back first, one at a time, and all who stay do", async () => {
   let quiet = 0;
-  const returns = new Returns(() => quiet++);
+  const returns = new RestartQueue(() => quiet++);
   const first = returns.enter(false);
   const [idle, leaves, hurried, awaited] = [false, false, false, true].map((one) => returns.enter(one));
   assert(idle !== undefined && leaves !== undefined && hurried !== undefined && awaited !== undefined);
@@ -28,7 +28,7 @@ test("those that somebody waits for come back first, one at a time, and all who 
 });
 
 test("no more come back at the same time than may, however many want to", async () => {
-  const returns = new Returns(() => undefined);
+  const returns = new RestartQueue(() => undefined);
   const places = Array.from({ length: 100 }, () => returns.enter(true));
   const turns = noted(Object.fromEntries(places.entries()));
   await places[63]?.turn;

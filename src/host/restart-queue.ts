@@ -3,7 +3,7 @@ const atOnce = 64;
 const everyMs = 4;
 
 /** A session's place among those that come back. */
-export interface Return {
+export interface QueuedRestart {
   /** True when it is its turn, false where it left. */
   readonly turn: Promise<boolean>;
   /** Somebody waits for it: it goes before those that nobody waits for. */
@@ -16,7 +16,7 @@ export interface Return {
  * Where a thread ends, all that lived in it want to come back at once. They do so one after another, those that somebody
  * speaks to first: the more of them, the longer it takes, but nobody else waits longer for that.
  */
-export class Returns {
+export class RestartQueue {
   readonly #awaited = new Set<(isTurn: boolean) => void>();
   readonly #others = new Set<(isTurn: boolean) => void>();
   readonly #whenAllAreBack: () => void;
@@ -27,7 +27,7 @@ export class Returns {
     this.#whenAllAreBack = whenAllAreBack;
   }
 
-  enter(isAwaited: boolean): Return {
+  enter(isAwaited: boolean): QueuedRestart {
     const { promise: turn, resolve } = Promise.withResolvers<boolean>();
     let isUnderWay = false;
     const go = (isTurn: boolean): void => {

@@ -1,4 +1,4 @@
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
@@ -10,7 +10,7 @@ import type { Tool } from "./tool.ts";
  */
 export function floorTools(agents: ReadonlyMap<string, Agent>): readonly Tool[] {
   const described = [...agents].map(([name, { description }]) =>
-    description === undefined ? show(name) : `${show(name)} (${description})`,
+    description === undefined ? formatValue(name) : `${formatValue(name)} (${description})`,
   );
   return [
     {
@@ -31,7 +31,7 @@ export function floorTools(agents: ReadonlyMap<string, Agent>): readonly Tool[] 
       name: "release",
       description: "Give the conversation back: whoever fits the next message best answers it.",
       parameters: { type: "object", properties: {}, additionalProperties: false },
-      run: async (_args, { session }) => ((await session.release()) ? "released" : "nobody had the floor"),
+      run: async (_args, { session }) => ((await session.endHandoff()) ? "released" : "nobody had the floor"),
     },
   ];
 }
@@ -41,9 +41,9 @@ async function handOff(session: Session, agent: unknown, note: unknown): Promise
   // Models write null for what they leave out.
   if (note !== undefined && note !== null && typeof note !== "string") throw argumentInvalid("note", note);
   await session.handOff(agent, typeof note === "string" && note !== "" ? { note, noteFrom: "model" } : {});
-  return `${show(agent)} answers from the next message on`;
+  return `${formatValue(agent)} answers from the next message on`;
 }
 
 function argumentInvalid(name: string, value: unknown): SessionError {
-  return new SessionError("argument_invalid", { name, value: show(value), expected: "a text" });
+  return new SessionError("argument_invalid", { name, value: formatValue(value), expected: "a text" });
 }

@@ -8,7 +8,7 @@ import { createManager, type ManagerOptions } from "./manager.ts";
 
 const agents = {
   front: { keywords: ["hello"], default: true },
-  billing: { keywords: ["invoice", "refund"], floorTtl: "1h" },
+  billing: { keywords: ["invoice", "refund"], handoffTtl: "1h" },
   scheduling: { keywords: ["appointment"] },
 };
 const model: Model = async function* (request) {
@@ -22,7 +22,7 @@ function open(options: SessionsOptions = {}): InMemory {
 
 /** What became of the floor. */
 async function told(session: Session): Promise<readonly string[]> {
-  const events = (await session.events()).filter(({ category }) => category === "floor");
+  const events = (await session.events()).filter(({ category }) => category === "handoff");
   return events.map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
 }
 
@@ -36,7 +36,7 @@ test("the router's choice answers and has the floor, for its agent's time; then 
   assert.deepEqual(await told(session), ["handed_off billing"]);
   await place.clock.advance(3_600_000);
   assert.equal((await (await manager.send(session, "An appointment, please")).done).agent, "scheduling");
-  assert.deepEqual(await told(session), ["handed_off billing", "released billing", "handed_off scheduling"]);
+  assert.deepEqual(await told(session), ["handed_off billing", "handoff_ended billing", "handed_off scheduling"]);
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(
     turns.map(({ agent }) => agent),
@@ -164,7 +164,7 @@ test("a retry with the same key is the same turn and is not routed anew, whoever
   await again();
   await session.handOff("scheduling");
   await again();
-  await session.release();
+  await session.endHandoff();
   await again();
   assert.equal(routed, 1);
   assert.equal(await session.activeAgent(), null, "a repetition gives the floor to nobody");

@@ -296,7 +296,7 @@ test("the model hands the floor on: this answer is finished by who began it, the
   const events = await session.events();
   assert.deepEqual(
     events.map(({ type }) => type),
-    ["created", "handed_off", "released"],
+    ["created", "handed_off", "handoff_ended"],
   );
 });
 

@@ -1,5 +1,5 @@
 import { Assembly } from "../domain/turns/chunk.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
 import { SessionError } from "../errors.ts";
@@ -43,7 +43,7 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
       yield { type: "step", usage: took };
       if (calls.length === 0) return;
       if (step >= stepsMax) {
-        const asked = calls.map((call) => show(call.function.name)).slice(0, 5);
+        const asked = calls.map((call) => formatValue(call.function.name)).slice(0, 5);
         const reason = `at step ${step} of ${stepsMax} the model still called ${asked.join(", ")}`;
         throw new SessionError("tool_steps_exceeded", { reason });
       }
@@ -84,5 +84,5 @@ async function* oneStep(
 /** @throws SessionError `argument_invalid` */
 export function parseStepsMax(stepsMax: number): void {
   if (Number.isSafeInteger(stepsMax) && stepsMax >= 1 && stepsMax <= 1000) return;
-  throw new SessionError("argument_invalid", { name: "stepsMax", value: show(stepsMax), expected: "1 to 1000" });
+  throw new SessionError("argument_invalid", { name: "stepsMax", value: formatValue(stepsMax), expected: "1 to 1000" });
 }

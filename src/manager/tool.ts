@@ -1,7 +1,7 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import type { Value } from "../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
-import { clip, show } from "../domain/values/format-value.ts";
+import { clip, formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { ToolDescription } from "../sessions/options/model.ts";
@@ -55,14 +55,14 @@ export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
     const { name, timeout } = tool;
     if (!/^[\w-]{1,64}$/.test(name)) throw nameInvalid(name, "1 to 64 of the characters a-z, A-Z, 0-9, _ and -");
     if (known.has(name)) throw nameInvalid(name, "a name that no other tool of the agent has");
-    if (timeout !== undefined) parseDuration(timeout, `timeout of tool ${show(name)}`);
+    if (timeout !== undefined) parseDuration(timeout, `timeout of tool ${formatValue(name)}`);
     known.set(name, tool);
   }
   return known;
 }
 
 function nameInvalid(name: string, expected: string): SessionError {
-  return new SessionError("argument_invalid", { name: "the tool's name", value: show(name), expected });
+  return new SessionError("argument_invalid", { name: "the tool's name", value: formatValue(name), expected });
 }
 
 /**
@@ -77,7 +77,7 @@ export async function runTool(
   try {
     const tool = tools.get(name);
     if (tool === undefined)
-      throw new Error(`there is no tool ${show(name)}; known: ${[...tools.keys()].join(", ") || "none"}`);
+      throw new Error(`there is no tool ${formatValue(name)}; known: ${[...tools.keys()].join(", ") || "none"}`);
     const args = parseArguments(text);
     const ms = parseDuration(tool.timeout ?? "60s", "timeout");
     const work = (stop: AbortSignal): unknown => tool.run(args, { ...context, callId: id, signal: stop });
@@ -102,7 +102,7 @@ function parseArguments(text: string): Readonly<Record<string, Value>> {
     throw new Error("the arguments are not JSON", { cause: error });
   }
   if (typeof args === "object" && args !== null && !Array.isArray(args)) return args as Record<string, Value>;
-  throw new Error(`the arguments are ${show(args)}; expected an object`);
+  throw new Error(`the arguments are ${formatValue(args)}; expected an object`);
 }
 
 function resultText(result: unknown): string {

@@ -37,7 +37,7 @@ const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readon
   device_budget_exceeded: { detail: "the budget for devices is spent; try again later", details: ["retryAfterMs"] },
   fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
   model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },
-  session_held: { detail: "nothing of the session may be deleted", details: ["sessionId"] },
+  legal_hold: { detail: "nothing of the session may be deleted", details: ["sessionId"] },
   turn_open: { detail: "a turn of the session is in progress; wait for its end", details: ["sessionId", "turn"] },
 };
 

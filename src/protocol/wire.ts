@@ -89,14 +89,14 @@ export interface WireHost {
 }
 
 export function wireSession(info: SessionInfo): WireSession {
-  const { lease: _, floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = info;
+  const { lease: _, activeAgent, createdAt, lastActivityAt, expiresAt, legalHold, ...rest } = info;
   return {
     ...rest,
-    floor: floor === null ? null : wireFloor(floor),
+    floor: activeAgent === null ? null : wireFloor(activeAgent),
     createdAt: createdAt.toISOString(),
     lastActivityAt: lastActivityAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
-    hold: hold === null ? null : { reason: hold.reason, since: hold.since.toISOString() },
+    hold: legalHold === null ? null : { reason: legalHold.reason, since: legalHold.since.toISOString() },
   };
 }
 
@@ -122,8 +122,8 @@ export function wireHost(
   return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...(next === undefined ? {} : { next }) };
 }
 
-export function wireFloor({ agent, lockedAt, expiresAt, note }: ActiveAgent): WireFloor {
-  return { agent, lockedAt: lockedAt.toISOString(), expiresAt: expiresAt.toISOString(), note };
+export function wireFloor({ agent, since, expiresAt, note }: ActiveAgent): WireFloor {
+  return { agent, lockedAt: since.toISOString(), expiresAt: expiresAt.toISOString(), note };
 }
 
 export function wireTurn(turn: Turn): WireTurn {
@@ -196,17 +196,17 @@ export function infoOfWire(wire: WireSession): SessionInfo {
   const { floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = wire;
   return {
     ...rest,
-    floor: floor === null ? null : floorOfWire(floor),
+    activeAgent: floor === null ? null : floorOfWire(floor),
     createdAt: new Date(createdAt),
     lastActivityAt: new Date(lastActivityAt),
     expiresAt: new Date(expiresAt),
-    hold: hold === null ? null : { reason: hold.reason, since: new Date(hold.since) },
+    legalHold: hold === null ? null : { reason: hold.reason, since: new Date(hold.since) },
     lease: null,
   };
 }
 
 export function floorOfWire({ agent, lockedAt, expiresAt, note }: WireFloor): ActiveAgent {
-  return { agent, lockedAt: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
+  return { agent, since: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
 }
 
 export function turnOfWire(wire: WireTurn): Turn {

@@ -109,7 +109,7 @@ test("a page of events ends where its bytes are reached, and the next one goes o
   }
   const found: string[] = [];
   for (let after: { after?: string } = {}; ;) {
-    const { events, next } = await place.sessions.events({ type: "terminated", ...after });
+    const { events, next } = await place.sessions.events({ type: "ended", ...after });
     assert.ok(events.length > 0 && events.length < 5);
     found.push(...events.map(({ session }) => session));
     if (next === undefined) break;
@@ -124,10 +124,10 @@ test("a page of events ends where its bytes are reached, and the next one goes o
 test("the last events of a session are read within the bytes of a page, the newest ones", async () => {
   await using place = inMemory({ limits: { pageBytesMax: 3000 } });
   const session = await place.sessions.create({ id: "s" });
-  for (let index = 0; index < 10; index++) await session.hold(`${index} ${large}`);
+  for (let index = 0; index < 10; index++) await session.setLegalHold(`${index} ${large}`);
   const reasons = (await session.events()).map((event) => JSON.stringify(event).length);
   assert.ok(reasons.length > 0 && reasons.length < 4, `${reasons.length} events`);
-  assert.equal((await session.events()).at(-1)?.type, "held");
+  assert.equal((await session.events()).at(-1)?.type, "legal_hold_set");
 });
 
 test("an export loads small sessions together and large logs by themselves, whole", async () => {

@@ -70,7 +70,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
     model: endless,
     end: async (session, place) => {
       const answer = await session.consult("q");
-      await (await place.another().get(session.id)).unlock();
+      await (await place.another().get(session.id)).breakLease();
       await answered(answer);
     },
   },
@@ -120,7 +120,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
     model: brief,
     end: async (session, place) => {
       const turn = await session.begin("q");
-      await (await place.another().get(session.id)).unlock();
+      await (await place.another().get(session.id)).breakLease();
       await turn.write({ text: "x".repeat(9000) }).catch(() => undefined);
     },
   },
@@ -129,7 +129,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
     end: async (session, place) => {
       await session.lease();
       const turn = await session.begin("q");
-      await (await place.another().get(session.id)).unlock();
+      await (await place.another().get(session.id)).breakLease();
       await turn.write({ text: "x".repeat(9000) }).catch(() => undefined);
     },
   },
@@ -137,7 +137,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
     model: brief,
     end: async (session, place) => {
       await session.lease();
-      await (await place.another().get(session.id)).unlock();
+      await (await place.another().get(session.id)).breakLease();
       await session.append({ input: "late" }).catch(() => undefined);
     },
   },

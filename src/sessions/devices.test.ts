@@ -266,7 +266,7 @@ test("where the user has a session already, the caller says which goes on; the o
     const events = await (await sessions.get(other?.id ?? "")).events();
     assert.deepEqual(
       events.slice(-2).map((event) => (event.type === "superseded" ? event.by : event.type)),
-      [session.id, "terminated"],
+      [session.id, "ended"],
     );
   }
 });
@@ -388,9 +388,9 @@ test("many devices at once: hand the floor, ask who has it, give it back, in a f
   await devices.handOff(ids, "scheduling", { ttl: "1h" });
   assert(here.store.commits - before < 20, `${here.store.commits - before} commits`);
   assert((await devices.activeAgents(ids)).every((active) => active?.agent === "scheduling"));
-  await devices.release(ids.slice(0, 50));
+  await devices.endHandoffs(ids.slice(0, 50));
   assert.equal((await devices.activeAgents(ids)).filter((active) => active === null).length, 50);
-  assert.deepEqual(await devices.release([ids[0] ?? "", randomUUID(), ids[60] ?? ""]), [false, false, true]);
+  assert.deepEqual(await devices.endHandoffs([ids[0] ?? "", randomUUID(), ids[60] ?? ""]), [false, false, true]);
   await assert.rejects(devices.activeAgents(Array.from({ length: 1001 }, () => randomUUID())), {
     code: "argument_invalid",
   });

@@ -4,18 +4,18 @@ import { parseDuration } from "../domain/values/duration.ts";
 import { parseDeviceId } from "../domain/values/device.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
-import { innerScope } from "../domain/values/internal-scope.ts";
+import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
-import { innerKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
+import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
 import { deviceName, userName } from "./core/keyed-names.ts";
 import { openWay, ownSession, wayOf, waysOf, type DeviceOptions, type Way } from "./devices/device-route.ts";
 import { isSame, keyedHash } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
-import type { Reach } from "./fallback/fallback-router.ts";
+import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
 import { freshId } from "./session/opening.ts";
 import { perform, type Operation, type OperationName } from "./tracing/operation.ts";
@@ -51,11 +51,11 @@ const attemptsMax = 20;
  */
 export class Devices {
   readonly #core: Core;
-  readonly #reach: Reach;
+  readonly #reach: FallbackRouter;
   readonly #tenant: string;
 
   /** Made by `Sessions`. */
-  constructor(reach: Reach, tenant: string) {
+  constructor(reach: FallbackRouter, tenant: string) {
     this.#reach = reach;
     this.#core = reach.core;
     this.#tenant = tenant;
@@ -192,7 +192,7 @@ export class Devices {
     const { now } = await this.#core.store.instances([]);
     const { records, next } = await this.#core.store.find({
       order: "recent",
-      tenant: innerScope(this.#tenant, "devices"),
+      tenant: internalScope(this.#tenant, "devices"),
       states: ["active"],
       now,
       ...query,
@@ -228,7 +228,7 @@ export class Devices {
 
   async #claimed({ device, owner, user, keep }: Claim): Promise<readonly Change[]> {
     const core = this.#core;
-    const pointer = pointerChange(core, innerKey(this.#tenant, device.name), device.found, { kind: "user", user });
+    const pointer = pointerChange(core, internalKey(this.#tenant, device.name), device.found, { kind: "user", user });
     const guests = device.pointer === undefined || device.pointer.kind === "own" ? ownSession(core, device) : undefined;
     const theirs = ownSession(core, owner, user);
     if (guests === undefined) return [pointer];
@@ -249,13 +249,13 @@ export class Devices {
     const ttlMs = ttl === undefined ? session.ttlMs : parseDuration(ttl, "ttlOfUser");
     return [
       claimSession(session, { user, ttlMs }, core.context()),
-      pointerChange(core, innerKey(this.#tenant, owner.name), owner.found, { kind: "own", session: session.id }),
+      pointerChange(core, internalKey(this.#tenant, owner.name), owner.found, { kind: "own", session: session.id }),
     ];
   }
 
   async #superseded(session: SessionRecord, how: { by: string; user: string }): Promise<Change> {
     const handle = new Handle(this.#core, session);
-    await handle.putInOrder();
+    await handle.recoverAbandoned();
     const change = supersedeSession(handle.record, how, this.#core.context());
     if (change === null) throw new Error("a live session can be ended");
     return change;
@@ -287,11 +287,11 @@ export class Devices {
   }
 
   /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
-  async release(deviceIds: readonly string[]): Promise<readonly boolean[]> {
+  async endHandoffs(deviceIds: readonly string[]): Promise<readonly boolean[]> {
     return await this.#perform("devices.release", async () => {
       return await this.#each(deviceIds, async (way) => {
         const record = ownSession(this.#core, way);
-        return record === undefined ? false : await new Session(new Handle(this.#core, record)).release();
+        return record === undefined ? false : await new Session(new Handle(this.#core, record)).endHandoff();
       });
     });
   }
@@ -308,7 +308,7 @@ export class Devices {
 
   async #unlink(name: string, isLinked: (pointer: Pointer) => boolean): Promise<boolean> {
     const core = this.#core;
-    const key = innerKey(this.#tenant, name);
+    const key = internalKey(this.#tenant, name);
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const way = await wayOf(core, this.#tenant, name);
       if (way.pointer === undefined || !isLinked(way.pointer)) return false;
@@ -370,5 +370,5 @@ interface Claim {
 
 function parseKeep(keep: string | undefined): void {
   if (keep === undefined || keep === "user" || keep === "device") return;
-  throw new SessionError("argument_invalid", { name: "keep", value: show(keep), expected: "user or device" });
+  throw new SessionError("argument_invalid", { name: "keep", value: formatValue(keep), expected: "user or device" });
 }

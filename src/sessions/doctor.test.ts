@@ -5,7 +5,7 @@ import { identityOf } from "../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import type { Splice } from "../domain/record/entry.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { isInnerScope } from "../domain/values/internal-scope.ts";
+import { isInternalScope } from "../domain/values/internal-scope.ts";
 import type { DoctorRequest, Finding } from "./doctor.ts";
 import type { Session } from "./session/session.ts";
 
@@ -179,7 +179,7 @@ test("records that are no conversation are counted as no sessions", async () => 
   await place.sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await withTurns(place, "a");
   const { records } = await place.store.find({ order: "key", now: place.clock.now(), limit: 10 });
-  const inner = records.filter(({ tenant }) => isInnerScope(tenant));
+  const inner = records.filter(({ tenant }) => isInternalScope(tenant));
   assert.deepEqual([records.length - inner.length, inner.length > 0], [2, true]);
   assert.equal((await place.sessions.doctor()).sessions, 2);
 });
@@ -196,7 +196,7 @@ test("archives, forks and what became of them are whole, unless somebody tampere
   const back = await withTurns(place, "back");
   await back.archive();
   await back.unarchive();
-  await back.hold("a lawsuit");
+  await back.setLegalHold("a lawsuit");
   assert.deepEqual(await findings(place), []);
   await parent.unarchive();
   await parent.truncate(2);
@@ -250,7 +250,7 @@ test("the doctor leaves a lease alone whose holder beats as rarely as it said, a
   await place.clock.advance(60_000);
   const first = await place.sessions.doctor({ repair: true });
   assert.deepEqual([first.findings, first.repaired], [0, 0]);
-  assert.equal(await session.holder().then((holder) => holder?.alive), true);
+  assert.equal(await session.leaseHolder().then((holder) => holder?.alive), true);
   await place.clock.advance(61_000);
   const kinds: string[] = [];
   await place.sessions.doctor({ repair: true, onFinding: ({ kind }) => kinds.push(kind) });

@@ -1,11 +1,17 @@
 import { headOf, isSame } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
-import { cureSession, Examination, type Cure, type Flaw, type FlawKind } from "../domain/copies/session-check.ts";
+import {
+  repairSession,
+  SessionCheck,
+  type Repair,
+  type SessionProblem,
+  type ProblemKind,
+} from "../domain/copies/session-check.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { innerScope, isInnerScope } from "../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { keyOf } from "../store/row.ts";
-import type { Page, StoreFlaw } from "../store/store.ts";
+import type { Page, StoreProblem } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import { Handle } from "./core/handle.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
@@ -22,7 +28,7 @@ export interface DoctorRequest {
 
 /** Something that is wrong with a store or one of its sessions. */
 export interface Finding {
-  readonly kind: FlawKind | "lease" | "unlisted" | StoreFlaw["kind"];
+  readonly kind: ProblemKind | "lease" | "unlisted" | StoreProblem["kind"];
   /** Null: it is no one session's. */
   readonly tenant: string | null;
   readonly session: string | null;
@@ -70,7 +76,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     for (const record of page.records) {
       if (request.signal?.aborted === true) return { ...report, complete: false };
       // Records of our own are looked at as well; sessions they are not.
-      if (!isInnerScope(record.tenant)) report.sessions++;
+      if (!isInternalScope(record.tenant)) report.sessions++;
       const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
@@ -84,7 +90,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
  * would look like many. Asked for is one that there is not, whose own state is in nobody's way.
  */
 async function whyUnreadable({ store }: Core): Promise<string | null> {
-  const nobody = { tenant: innerScope("", "doctor"), id: "nobody" };
+  const nobody = { tenant: internalScope("", "doctor"), id: "nobody" };
   try {
     await store.load([{ key: nobody, tails: [{ log: "turns", last: 1 }] }]);
     await store.read(nobody, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
@@ -155,8 +161,8 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
   return undefined;
 }
 
-async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnType<Examination["result"]>> {
-  const examination = new Examination(record);
+async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnType<SessionCheck["result"]>> {
+  const examination = new SessionCheck(record);
   for (const log of examination.logs) {
     try {
       for (let from = 1; ;) {
@@ -178,8 +184,8 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
 }
 
 interface Verdict {
-  readonly flaws: readonly Flaw[];
-  readonly cure: Cure | null;
+  readonly flaws: readonly SessionProblem[];
+  readonly cure: Repair | null;
   readonly dangling: boolean;
   readonly repairs: boolean;
 }
@@ -190,7 +196,7 @@ async function mend(
   { flaws, cure, dangling, repairs }: Verdict,
 ): Promise<readonly Finding[]> {
   const { tenant, id: session } = record;
-  const cured = repairs && cure !== null && (await core.commit([cureSession(record, cure)])).status === "ok";
+  const cured = repairs && cure !== null && (await core.commit([repairSession(record, cure)])).status === "ok";
   const findings = flaws.map((flaw): Finding => ({
     ...flaw,
     tenant,
@@ -215,7 +221,7 @@ async function clearLease(core: Core, { tenant, id }: SessionRecord): Promise<bo
   const record = (await core.find({ tenant, id }))?.record;
   if (record === undefined) return false;
   try {
-    const written = await new Handle(core, record).putInOrder({ recovers: "dead", reason: "its writer is gone" });
+    const written = await new Handle(core, record).recoverAbandoned({ recovers: "dead", reason: "its writer is gone" });
     return written.status === "ok";
   } catch (error) {
     if (endsPass(error)) throw error;

@@ -25,7 +25,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   await clock.advance(2 * hour);
   const fresh = await sessions.ensure("s", { onExpired: "restart" });
   const [restarted] = await fresh.events();
-  assert.ok(restarted?.type === "restarted");
+  assert.ok(restarted?.type === "reset");
   assert.deepEqual(await told(await sessions.get(restarted.archive)), [
     "created",
     "expired",
@@ -35,7 +35,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   ]);
   await fresh.end({ reason: "the case is closed" });
   const end = (await fresh.events()).at(-1);
-  assert.equal(end?.type === "terminated" ? end.reason : undefined, "the case is closed");
+  assert.equal(end?.type === "ended" ? end.reason : undefined, "the case is closed");
   await assert.rejects(fresh.end({ reason: "x".repeat(4001) }), { code: "argument_invalid" });
 });
 

@@ -12,12 +12,12 @@ test("the floor is the agent's for its time and nobody's from then on, on every 
   assert.equal(await session.activeAgent(), null);
   const given = await session.handOff("scheduling", { ttl: "1h", note: "wants a date" });
   assert.deepEqual(await elsewhere.activeAgent(), given);
-  assert.equal(given.expiresAt.getTime() - given.lockedAt.getTime(), hour);
+  assert.equal(given.expiresAt.getTime() - given.since.getTime(), hour);
   await place.clock.advance(hour - 1);
   assert.equal((await elsewhere.activeAgent())?.agent, "scheduling");
   await place.clock.advance(1);
   assert.equal(await elsewhere.activeAgent(), null);
-  assert.equal(session.info.floor, null, "also where nobody asked the store");
+  assert.equal(session.info.activeAgent, null, "also where nobody asked the store");
 });
 
 test("handing the floor on, prolonging and releasing it are told in the events, in order, in the same commit", async () => {
@@ -27,23 +27,23 @@ test("handing the floor on, prolonging and releasing it are told in the events, 
   await session.handOff("a", { ttl: "1h" });
   await elsewhere.handOff("b", { ttl: "1h", note: "yours" });
   await elsewhere.handOff("b", { ttl: "2h" });
-  assert.equal(await session.release(), true);
-  assert.equal(await session.release(), false);
+  assert.equal(await session.endHandoff(), true);
+  assert.equal(await session.endHandoff(), false);
   await session.handOff("c", { ttl: "1h" });
   await place.clock.advance(2 * hour);
   await session.handOff("d");
   const told = (await elsewhere.events()).map((event) => {
     if (event.type === "handed_off") return [event.type, event.agent, event.from];
-    return event.type === "released" ? [event.type, event.agent, event.reason] : [event.type];
+    return event.type === "handoff_ended" ? [event.type, event.agent, event.reason] : [event.type];
   });
   assert.deepEqual(told, [
     ["created"],
     ["handed_off", "a", null],
     ["handed_off", "b", "a"],
     ["handed_off", "b", "b"],
-    ["released", "b", "released"],
+    ["handoff_ended", "b", "released"],
     ["handed_off", "c", null],
-    ["released", "c", "expired"],
+    ["handoff_ended", "c", "expired"],
     ["handed_off", "d", null],
   ]);
   assert.deepEqual(
@@ -68,22 +68,22 @@ test("a change of the floor whose commit fails leaves neither state nor history"
 
 test("how long the floor is kept: the handoff says, else the user, else the agent, else the options, else a day", async () => {
   await using place = inMemory({
-    agents: { assistant: {}, long: { floorTtl: "7d" } },
-    floorTtl: "2h",
-    floorTtlOfUser: (user) => (user === "vip" ? "30d" : undefined),
+    agents: { assistant: {}, long: { handoffTtl: "7d" } },
+    handoffTtl: "2h",
+    handoffTtlOfUser: (user) => (user === "vip" ? "30d" : undefined),
   });
   const heldFor = async (user: string, agent: string, ttl?: string): Promise<number> => {
     const session = await place.sessions.create({ user });
-    const { lockedAt, expiresAt } = await session.handOff(agent, ttl === undefined ? {} : { ttl });
-    return (expiresAt.getTime() - lockedAt.getTime()) / hour;
+    const { since, expiresAt } = await session.handOff(agent, ttl === undefined ? {} : { ttl });
+    return (expiresAt.getTime() - since.getTime()) / hour;
   };
   assert.equal(await heldFor("vip", "long", "5m"), 1 / 12);
   assert.equal(await heldFor("vip", "long"), 30 * 24);
   assert.equal(await heldFor("u", "long"), 7 * 24);
   assert.equal(await heldFor("u", "assistant"), 2);
   const plain = await place.another().create();
-  const { lockedAt, expiresAt } = await plain.handOff("any");
-  assert.equal((expiresAt.getTime() - lockedAt.getTime()) / hour, 24);
+  const { since, expiresAt } = await plain.handOff("any");
+  assert.equal((expiresAt.getTime() - since.getTime()) / hour, 24);
 });
 
 test("whoever has the floor answers, with its own instructions, model and the note; then the session's agent again", async () => {
@@ -104,7 +104,7 @@ test("whoever has the floor answers, with its own instructions, model and the no
   await elsewhere.handOff("scheduling", { note: "before Friday" });
   const { done } = await session.consult("when?", { key: "k" });
   assert.equal((await done).agent, "scheduling", "also where this handle has not heard of the handoff");
-  await session.release();
+  await session.endHandoff();
   await (
     await session.consult("bye")
   ).done;
@@ -145,7 +145,7 @@ test("the sweep takes back expired floors, page by page, and looks again when th
     failures: [],
     complete: true,
   });
-  assert.equal((await sessions[7]?.events())?.at(-1)?.type, "released");
+  assert.equal((await sessions[7]?.events())?.at(-1)?.type, "handoff_ended");
   assert.equal((await place.sessions.sweep()).looked, 0);
   await place.clock.advance(7 * 24 * hour);
   assert.equal((await place.sessions.sweep()).expired, 250, "the sessions' own deadlines are not forgotten");

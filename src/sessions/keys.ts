@@ -3,11 +3,11 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId, parseNewId, sortableId } from "../domain/values/ids.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { innerScope } from "../domain/values/internal-scope.ts";
-import { show } from "../domain/values/format-value.ts";
+import { internalScope } from "../domain/values/internal-scope.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
-import { innerChange, liveMetadata } from "./core/internal-record.ts";
+import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSame } from "./core/keyed-hash.ts";
 import { perform } from "./tracing/operation.ts";
 
@@ -37,7 +37,7 @@ export interface NewKey {
 type Content = { readonly name: string; readonly tenant: string; readonly right: KeyRight; readonly hash: string };
 
 /** The keys of all tenants stand in one place: who shows one has not said yet which tenant it is of. */
-const scope = innerScope("", "keys");
+const scope = internalScope("", "keys");
 /** A key holds until it is revoked. */
 const ttlMs = 100 * 365 * 86_400_000;
 const rights: readonly KeyRight[] = ["read", "write", "admin"];
@@ -59,7 +59,11 @@ export class Keys {
       parseNewId(name, "name");
       parseNewId(tenant, "tenant");
       if (!rights.includes(right)) {
-        throw new SessionError("argument_invalid", { name: "right", value: show(right), expected: rights.join(", ") });
+        throw new SessionError("argument_invalid", {
+          name: "right",
+          value: formatValue(right),
+          expected: rights.join(", "),
+        });
       }
       const { clock } = core.options;
       const id = sortableId(core.now(), clock.random(16));
@@ -67,7 +71,7 @@ export class Keys {
       const token = `pdk_${id}_${secret}`;
       const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
       await core.hearTime();
-      const change = innerChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
+      const change = internalChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
       await core.commit([change]);
       return { id, name, tenant, right, createdAt: new Date(core.now()), token };
     });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { tallyAll } from "../domain/turns/counters.ts";
+import { countAll } from "../domain/turns/counters.ts";
 import type { Model } from "./options/model.ts";
 
 const away = { code: "store_unavailable" };
@@ -19,7 +19,7 @@ test("an append that landed unheard is not an error, and the handle goes on", as
   assert.equal((await session.append({ input: "two" })).seq, 2);
   const turns = await Array.fromAsync(session.turns());
   assert.equal(turns.length, 2);
-  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.deepEqual(session.info.counters, countAll(turns));
 });
 
 test("an append that did not land is an error, and the handle goes on", async () => {
@@ -127,7 +127,7 @@ test("a begin whose fate is unknown leaves a turn that the next writer seals", a
     turns.map(({ status }) => status),
     ["interrupted", "done"],
   );
-  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.deepEqual(session.info.counters, countAll(turns));
 });
 
 test("a lease that could not be given back holds nobody up once the store is there again", async () => {

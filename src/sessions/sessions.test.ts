@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { tallyAll } from "../domain/turns/counters.ts";
+import { countAll } from "../domain/turns/counters.ts";
 
 const hour = 3_600_000;
 
@@ -148,7 +148,7 @@ test("restarting begins an empty log under the same id and keeps the old one, wh
     [1, 2, 3].map((seq) => [seq, `k${seq}`, `old ${seq}`]),
   );
   assert.deepEqual(kept.info.counters, counters);
-  assert.deepEqual(kept.info.counters, tallyAll(turns));
+  assert.deepEqual(kept.info.counters, countAll(turns));
   assert.equal(await kept.instructions(), "be kind");
   assert.deepEqual(kept.info.metadata, { mood: "calm" });
   await assert.rejects(kept.append({ input: "no" }), { code: "session_archived" });

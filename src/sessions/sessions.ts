@@ -2,7 +2,7 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { sessionStates, type SessionState } from "../domain/record/states.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import type { CopyOptions, CopyReport } from "./transfer/copying.ts";
@@ -30,7 +30,7 @@ import type { DoctorReport, DoctorRequest } from "./doctor.ts";
 import { perform, type Operation } from "./tracing/operation.ts";
 import { parseLimit } from "./options/page-limit.ts";
 import type { Model } from "./options/model.ts";
-import { Reach, type Health } from "./fallback/fallback-router.ts";
+import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import { Session } from "./session/session.ts";
 import { infoOf, type SessionInfo } from "./session/session-info.ts";
@@ -49,7 +49,7 @@ import {
 import { removeUnreadable } from "./session/unreadable-session.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { Subject } from "./erasure/subject.ts";
-import type { Traces } from "./erasure/references.ts";
+import type { References } from "./erasure/references.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -119,10 +119,10 @@ export class Sessions implements AsyncDisposable {
   /** Keys of operators, for all tenants of the store. */
   readonly keys: Keys;
   readonly #core: Core;
-  readonly #reach: Reach;
+  readonly #reach: FallbackRouter;
   readonly #timer: SweepTimer | undefined;
 
-  private constructor(reach: Reach, tenant: string, timer: SweepTimer | undefined) {
+  private constructor(reach: FallbackRouter, tenant: string, timer: SweepTimer | undefined) {
     const { core } = reach;
     this.#reach = reach;
     this.#core = core;
@@ -144,7 +144,7 @@ export class Sessions implements AsyncDisposable {
     const core = new Core(store, resolved, outbox === undefined ? {} : { failuresMax: 1 });
     const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
     const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
-    return new Sessions(new Reach(core, fallback), tenant, timer);
+    return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
   }
 
   /** The known agents by name, in their order; undefined where none were named. */
@@ -385,7 +385,7 @@ export class Sessions implements AsyncDisposable {
     return await (await this.get(id)).unarchive();
   }
 
-  /** Remove a session with everything in it. @throws SessionError `session_not_found`, `session_held` */
+  /** Remove a session with everything in it. @throws SessionError `session_not_found`, `legal_hold` */
   async remove(id: string): Promise<void> {
     try {
       await (await this.get(id)).remove();
@@ -450,7 +450,7 @@ export class Sessions implements AsyncDisposable {
   }
 
   /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
-  async traces(user: string): Promise<Traces> {
+  async traces(user: string): Promise<References> {
     this.#core.guardOpen();
     const { tracesOf } = await import("./erasure/references.ts");
     return await tracesOf(this.#subject(user));
@@ -512,7 +512,7 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
   if (unknown === undefined) return states;
   throw new SessionError("argument_invalid", {
     name: "state",
-    value: show(unknown),
+    value: formatValue(unknown),
     expected: sessionStates.join(", "),
   });
 }

@@ -119,7 +119,7 @@ test("floors: whose they are now, and how long those that are over were held", a
   await clock.advance(1500);
   await one.handOff("cto", { ttl: "1h" });
   await clock.advance(1000);
-  await other.release();
+  await other.endHandoff();
   const { floors } = await sessions.stats();
   assert.deepEqual(floors, { active: 1, expired: 1, heldMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
 });

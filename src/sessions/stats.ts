@@ -1,15 +1,15 @@
-import { show } from "../domain/values/format-value.ts";
-import { spreadOf, type Spread } from "../domain/values/percentiles.ts";
+import { formatValue } from "../domain/values/format-value.ts";
+import { spreadOf, type Percentiles } from "../domain/values/percentiles.ts";
 import type { SessionState } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
-import type { Tally, TallyKind, TurnGroup, TurnSums } from "../store/stats.ts";
+import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
 import { parseLimit } from "./options/page-limit.ts";
 
 /** What to know of a tenant's sessions. */
 export interface StatsQuery {
   /** Sums of turns by who answered, whose session it was, which model, which day or hour of UTC. @default none */
-  readonly by?: TallyKind | readonly TallyKind[];
+  readonly by?: StatsKind | readonly StatsKind[];
   /** Only turns begun since, and sessions that were active, ended or expired since. @default all */
   readonly since?: Date;
   /** The most groups of each kind, and the most days. @default 100 */
@@ -41,13 +41,13 @@ export interface Stats {
     /** As they hold at `at`. */
     readonly states: Readonly<Record<SessionState, number>>;
     /** Turns in the log of each. */
-    readonly turns: Spread | null;
+    readonly turns: Percentiles | null;
     /** From creation to last activity. */
-    readonly lifeMs: Spread | null;
+    readonly lifeMs: Percentiles | null;
   };
   readonly turns: TurnSums & {
     /** Of those that stand in a log and say how long they took. */
-    readonly tookMs: Spread | null;
+    readonly tookMs: Percentiles | null;
   };
   readonly floors: {
     /** Sessions whose floor is somebody's now. */
@@ -55,25 +55,25 @@ export interface Stats {
     /** Floors that ended because their time was up. */
     readonly expired: number;
     /** How long those that are over were held. */
-    readonly heldMs: Spread | null;
+    readonly heldMs: Percentiles | null;
   };
   readonly storage: {
     readonly entries: number;
     /** Text of records and entries, before what the database adds for itself. */
     readonly bytes: number;
     readonly bytesPerSession: number;
-    readonly logs: Tally["logs"];
+    readonly logs: StoreStats["logs"];
   };
   /** Records and entries that cannot be read, and are in no sum; `doctor` names them. */
-  readonly unreadable: Tally["unreadable"];
+  readonly unreadable: StoreStats["unreadable"];
   /** The latest first. */
   readonly days: readonly StatsDay[];
   /** Days and hours the latest first; the others by tokens, the most first. */
-  readonly groups: { readonly [Kind in TallyKind]?: readonly StatsGroup[] };
+  readonly groups: { readonly [Kind in StatsKind]?: readonly StatsGroup[] };
 }
 
 /** What the turns of a tenant can be summed up by. */
-export const statsKinds: readonly TallyKind[] = ["agent", "user", "model", "day", "hour"];
+export const statsKinds: readonly StatsKind[] = ["agent", "user", "model", "day", "hour"];
 
 /** @throws SessionError `argument_invalid`, or the store's */
 export async function stats(core: Core, tenant: string, query: StatsQuery): Promise<Stats> {
@@ -81,11 +81,11 @@ export async function stats(core: Core, tenant: string, query: StatsQuery): Prom
   const since = query.since === undefined ? null : parseSince(query.since);
   const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);
   const { now } = await core.store.instances([]);
-  const tally = await core.store.tally({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
+  const tally = await core.store.stats({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
   return statsOf(tally, { tenant, at: new Date(now), since: since === null ? null : new Date(since) });
 }
 
-function statsOf(tally: Tally, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
+function statsOf(tally: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
   const { states, floors, turns, lifeMs, bytes: recordBytes } = tally.sessions;
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   const bytes = tally.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
@@ -117,15 +117,19 @@ function dayText(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
 }
 
-function parseKinds(by: TallyKind | readonly TallyKind[]): readonly TallyKind[] {
+function parseKinds(by: StatsKind | readonly StatsKind[]): readonly StatsKind[] {
   const kinds = typeof by === "string" ? [by] : by;
   const unknown = Array.isArray(kinds) ? kinds.find((kind) => !statsKinds.includes(kind)) : by;
   if (unknown === undefined) return [...new Set(kinds)];
-  throw new SessionError("argument_invalid", { name: "by", value: show(unknown), expected: statsKinds.join(", ") });
+  throw new SessionError("argument_invalid", {
+    name: "by",
+    value: formatValue(unknown),
+    expected: statsKinds.join(", "),
+  });
 }
 
 function parseSince(since: Date): number {
   const ms = since instanceof Date ? since.getTime() : Number.NaN;
   if (Number.isFinite(ms)) return ms;
-  throw new SessionError("argument_invalid", { name: "since", value: show(since), expected: "a valid Date" });
+  throw new SessionError("argument_invalid", { name: "since", value: formatValue(since), expected: "a valid Date" });
 }

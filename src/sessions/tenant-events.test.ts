@@ -5,7 +5,7 @@ import {
   eventBeginning,
   eventKinds,
   eventOverlapMs,
-  tell,
+  appendEvent,
   type EventData,
   type EventType,
 } from "../domain/record/event.ts";
@@ -30,21 +30,21 @@ test("events are found across the sessions of a tenant, by type, category, sever
   await clock.advance(hour);
   await (await sessions.create({ id: "b", agent: "cfo" })).end({ reason: "done" });
   await a.lease();
-  await (await place.another().get("a")).unlock();
+  await (await place.another().get("a")).breakLease();
   await clock.advance(hour);
   await a.handOff("cto");
   await sessions.for("other").create({ id: "a" });
   const queries: readonly [EventQuery, readonly string[]][] = [
-    [{}, ["a created", "a taken_over", "b created", "b terminated", "a handed_off"]],
+    [{}, ["a created", "a taken_over", "b created", "b ended", "a handed_off"]],
     [{ type: "created" }, ["a created", "b created"]],
-    [{ type: ["terminated", "handed_off"] }, ["b terminated", "a handed_off"]],
-    [{ category: "floor" }, ["a handed_off"]],
+    [{ type: ["ended", "handed_off"] }, ["b ended", "a handed_off"]],
+    [{ category: "handoff" }, ["a handed_off"]],
     [{ severity: "warning" }, ["a taken_over"]],
     [{ severity: "error" }, []],
     [{ type: "created", severity: "warning" }, []],
-    [{ agent: "cfo" }, ["b created", "b terminated"]],
-    [{ session: "b" }, ["b created", "b terminated"]],
-    [{ since: new Date(began.getTime() + hour) }, ["a taken_over", "b created", "b terminated", "a handed_off"]],
+    [{ agent: "cfo" }, ["b created", "b ended"]],
+    [{ session: "b" }, ["b created", "b ended"]],
+    [{ since: new Date(began.getTime() + hour) }, ["a taken_over", "b created", "b ended", "a handed_off"]],
     [{ before: new Date(began.getTime() + hour) }, ["a created"]],
     [{ order: "descending", limit: 1 }, ["a handed_off"]],
   ];
@@ -57,7 +57,7 @@ test("events are found across the sessions of a tenant, by type, category, sever
   assert.deepEqual(told([...first.events, ...rest.events]), queries[0]?.[1]);
   assert.equal(rest.next, undefined);
   assert.deepEqual(told(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
-  const [event] = (await sessions.events({ type: "terminated" })).events;
+  const [event] = (await sessions.events({ type: "ended" })).events;
   assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
 });
 
@@ -97,7 +97,7 @@ test("the text of an event begins as the store is asked for it, whatever else th
   const context = { now: sampleAt, chance: 0, limits: defaultLimits, correlation: "r" };
   for (const type of Object.keys(eventKinds) as EventType[]) {
     const draft = draftOf(sampleRecord());
-    tell(draft, { agent: "a", type } as unknown as EventData, context);
+    appendEvent(draft, { agent: "a", type } as unknown as EventData, context);
     assert.ok(draft.splices.get("events")?.entries[0]?.data.startsWith(eventBeginning(type)));
   }
 });

@@ -12,7 +12,7 @@ import {
 } from "../domain/record/event.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
@@ -280,5 +280,5 @@ function parseOrder(order: "ascending" | "descending"): "ascending" | "descendin
 
 function guardOneOf(known: readonly string[], value: string, name: string): void {
   if (known.includes(value)) return;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: known.join(", ") });
+  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: known.join(", ") });
 }

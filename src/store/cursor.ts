@@ -1,6 +1,6 @@
 /** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
 import { SessionError } from "../errors.ts";
-import { show } from "../domain/values/format-value.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import type { FoundEvent } from "./store.ts";
 
 export type Position = readonly (string | number)[];
@@ -35,7 +35,7 @@ export function decodeCursor(cursor: string, kinds: readonly ("string" | "number
   if (valid) return position as Position;
   throw new SessionError("argument_invalid", {
     name: "after",
-    value: show(cursor),
+    value: formatValue(cursor),
     expected: "the next of the page before, passed back as it was",
   });
 }

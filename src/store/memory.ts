@@ -12,7 +12,7 @@ import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position }
 import { bytesIn } from "./entry-bytes.ts";
 import { comparePositions, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
-import { headOfData, inheritedLog, Tallying, type Tally, type TallyQuery } from "./stats.ts";
+import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
 import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
 import type {
@@ -29,7 +29,7 @@ import type {
   Page,
   SessionQuery,
   Store,
-  StoreFlaw,
+  StoreProblem,
 } from "./store.ts";
 
 export interface MemoryOptions {
@@ -200,9 +200,9 @@ class MemoryStore implements Store {
     return [...this.#sessions.values()].filter(({ row }) => matches(asked, row)).length;
   }
 
-  async tally(query: TallyQuery): Promise<Tally> {
+  async stats(query: StoreStatsQuery): Promise<StoreStats> {
     this.#guardOpen();
-    const tallying = new Tallying(query);
+    const tallying = new StatsAccumulator(query);
     for (const { row, logs } of this.#sessions.values()) {
       if (row.tenant !== query.tenant) continue;
       const [record] = recordsOf([row]).records;
@@ -210,9 +210,9 @@ class MemoryStore implements Store {
         tallying.missSession();
         continue;
       }
-      const { counters, floor, inherited } = record;
+      const { counters, handoff, inherited } = record;
       const bytes = Buffer.byteLength(row.data);
-      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: handoff?.expiresAt ?? null, bytes });
       for (const [log, entries] of logs)
         for (const { seq, at, data } of entries) {
           const counts = log === "turns" && seq <= inherited ? inheritedLog : log;
@@ -229,7 +229,7 @@ class MemoryStore implements Store {
     return tallying.result();
   }
 
-  async inspect(): Promise<readonly StoreFlaw[]> {
+  async inspect(): Promise<readonly StoreProblem[]> {
     this.#guardOpen();
     return [];
   }

@@ -38,11 +38,11 @@ function isWaiter(value: unknown): boolean {
   return isFields(value) && isText(value["ticket"]) && isText(value["instance"]) && isNumber(value["until"]);
 }
 
-function isFloor(value: unknown): boolean {
+function isHandoff(value: unknown): boolean {
   return (
     isFields(value) &&
     isText(value["agent"]) &&
-    isInstant(value["lockedAt"]) &&
+    isInstant(value["since"]) &&
     isInstant(value["expiresAt"]) &&
     (value["note"] === null || isText(value["note"]))
   );
@@ -81,12 +81,12 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["turnsVersion", isNumber],
   ["openTurn", orNull(isNumber)],
   ["cancel", orNull(isFields)],
-  ["floor", orNull(isFloor)],
+  ["handoff", orNull(isHandoff)],
   ["fence", isNumber],
   ["lease", orNull(isLease)],
   ["waiters", (value) => Array.isArray(value) && value.every(isWaiter)],
   ["archive", orNull(isArchive)],
-  ["hold", orNull((value) => isFields(value) && isText(value["reason"]) && isInstant(value["at"]))],
+  ["legalHold", orNull((value) => isFields(value) && isText(value["reason"]) && isInstant(value["at"]))],
   ["parent", orNull((value) => isFields(value) && isText(value["id"]) && isNumber(value["at"]))],
   ["inherited", isNumber],
   ["forkedAt", isNumber],

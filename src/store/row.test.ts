@@ -14,7 +14,7 @@ test("a record comes back from its row as it was", () => {
     lease: { instance: "i", fence: 2, commitId: "c", acquiredAt: 1, expiresAt: null },
     waiters: [{ ticket: "t", instance: "j", until: 9 }],
     heads: { turns: 3, constructor: 1 },
-    hold: { reason: "a lawsuit", at: 3 },
+    legalHold: { reason: "a lawsuit", at: 3 },
     parent: { id: "p", at: 2, born: 1 },
     inherited: 2,
     forkedAt: 2,

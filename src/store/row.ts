@@ -4,6 +4,7 @@
  */
 import { decode, encode } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
+import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
@@ -29,15 +30,17 @@ export interface RecordRow {
   readonly data: string;
 }
 
-/** What has no column of its own. */
+/** The fields of a record without a column of their own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
-/** What most sessions have not, and rows of earlier days could not have. */
-type Seldom = "floor" | "budget" | "archive" | "hold" | "parent" | "inherited" | "forkedAt" | "turnsCommitId";
-type StoredRest = Omit<Rest, Seldom> & Partial<Pick<Rest, Seldom>>;
+/** Absent in most records, and in rows of older versions. */
+type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "turnsCommitId";
+/** `floor` and `hold` are the names that rows have had since the first version. */
+type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold"> &
+  Partial<Pick<Rest, OptionalFields>> & { floor?: StoredHandoff | null; hold?: SessionRecord["legalHold"] };
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
-  const { budget, archive, hold, parent, inherited, forkedAt } = record;
+  const { budget, archive, legalHold, parent, inherited, forkedAt } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     metadata: record.metadata,
     ttlMs: record.ttlMs,
@@ -48,7 +51,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     turnsVersion: record.turnsVersion,
     openTurn: record.openTurn,
     cancel: record.cancel,
-    floor: record.floor,
+    floor: record.handoff && storedHandoff(record.handoff),
     fence: record.fence,
     lease: record.lease,
     waiters: record.waiters,
@@ -57,7 +60,7 @@ export function rowOf(record: SessionRecord): RecordRow {
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (budget !== null) rest.budget = budget;
   if (archive !== null) rest.archive = archive;
-  if (hold !== null) rest.hold = hold;
+  if (legalHold !== null) rest.hold = legalHold;
   if (parent !== null) rest.parent = parent;
   if (inherited !== 0) rest.inherited = inherited;
   if (forkedAt !== 0) rest.forkedAt = forkedAt;
@@ -170,12 +173,12 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     turnsCommitId: rest.turnsCommitId ?? (rest.turnsVersion === row.version ? row.commitId : ""),
     openTurn: rest.openTurn,
     cancel: rest.cancel,
-    floor: rest.floor ?? null,
+    handoff: rest.floor ? handoffOf(rest.floor) : null,
     fence: rest.fence,
     lease: rest.lease,
     waiters: rest.waiters,
     archive: rest.archive ?? null,
-    hold: rest.hold ?? null,
+    legalHold: rest.hold ?? null,
     parent: rest.parent ?? null,
     inherited: rest.inherited ?? 0,
     forkedAt: rest.forkedAt ?? 0,

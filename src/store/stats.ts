@@ -10,16 +10,16 @@ import type { TurnData } from "../domain/turns/turn.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 
 /** By what turns are grouped: who answered, whose session it is, which model, when they began (UTC). */
-export type TallyKind = "agent" | "user" | "model" | "day" | "hour";
+export type StatsKind = "agent" | "user" | "model" | "day" | "hour";
 
 /** What to sum up. */
-export interface TallyQuery {
+export interface StoreStatsQuery {
   readonly tenant: string;
   /** What has expired by then counts as expired, epoch ms. */
   readonly now: number;
   /** Only turns and events from then on, and sessions that were active, ended or expired since, epoch ms. */
   readonly since?: number;
-  readonly by: readonly TallyKind[];
+  readonly by: readonly StatsKind[];
   /** The most groups of each kind, and the most days. */
   readonly limit: number;
 }
@@ -68,8 +68,8 @@ export interface SessionDay {
   readonly expired: number;
 }
 
-/** What a store answers to a {@link TallyQuery}. */
-export interface Tally {
+/** What a store answers to a {@link StoreStatsQuery}. */
+export interface StoreStats {
   readonly sessions: {
     readonly states: Readonly<Record<SessionState, number>>;
     /** Sessions whose floor is somebody's. */
@@ -94,7 +94,7 @@ export interface Tally {
   };
   readonly logs: readonly { readonly log: string; readonly entries: number; readonly bytes: number }[];
   /** Days and hours the latest first; the others by tokens, the most first, then by key. */
-  readonly groups: { readonly [Kind in TallyKind]?: readonly TurnGroup[] };
+  readonly groups: { readonly [Kind in StatsKind]?: readonly TurnGroup[] };
   /** Records and entries that cannot be read: they are in no sum but those of bytes and entries. */
   readonly unreadable: Unreadable;
 }
@@ -205,8 +205,8 @@ export function cutToThreeDigits(value: number): number {
 }
 
 /** Sums up facts as they come, in any order. What it keeps grows with the groups asked for, not with the facts. */
-export class Tallying {
-  readonly #query: TallyQuery;
+export class StatsAccumulator {
+  readonly #query: StoreStatsQuery;
   readonly #states: Record<SessionState, number> = { active: 0, inactive: 0, expired: 0, ended: 0, archived: 0 };
   readonly #days = new Map<number, { created: number; ended: number; expired: number }>();
   readonly #turnsOfSessions = new Map<number, number>();
@@ -221,9 +221,9 @@ export class Tallying {
   #floorsExpired = 0;
   #conflicts = 0;
   #recordBytes = 0;
-  readonly #groups = new Map<TallyKind, Map<string | number | null, MutableSums>>();
+  readonly #groups = new Map<StatsKind, Map<string | number | null, MutableSums>>();
 
-  constructor(query: TallyQuery) {
+  constructor(query: StoreStatsQuery) {
     this.#query = query;
     for (const kind of query.by) this.#groups.set(kind, new Map());
   }
@@ -364,9 +364,9 @@ export class Tallying {
   }
 
   /** Take the groups out, for who keeps them elsewhere. */
-  takeGroups(): (readonly [kind: TallyKind, group: TurnGroup])[] {
+  takeGroups(): (readonly [kind: StatsKind, group: TurnGroup])[] {
     addSums(this.#ungrouped, this.#grouped());
-    const taken: (readonly [TallyKind, TurnGroup])[] = [];
+    const taken: (readonly [StatsKind, TurnGroup])[] = [];
     for (const [kind, groups] of this.#groups) {
       for (const [place, sums] of groups) taken.push([kind, groupOf(kind, place, sums)]);
       groups.clear();
@@ -382,7 +382,7 @@ export class Tallying {
   }
 
   /** What it all came to. `groups`: where they were kept elsewhere. */
-  result(groups: Tally["groups"] = this.#sortedGroups()): Tally {
+  result(groups: StoreStats["groups"] = this.#sortedGroups()): StoreStats {
     const { limit } = this.#query;
     const turns = this.#grouped();
     addSums(turns, this.#ungrouped);
@@ -407,7 +407,7 @@ export class Tallying {
     };
   }
 
-  #sortedGroups(): Tally["groups"] {
+  #sortedGroups(): StoreStats["groups"] {
     return Object.fromEntries(
       [...this.#groups].map(([kind, groups]) => {
         const sorted = [...groups].map(([place, sums]) => groupOf(kind, place, sums)).toSorted(orderOf(kind));
@@ -435,7 +435,7 @@ function parsed({ data }: EntryFacts): object | undefined {
 
 /** Under what a turn is summed up: small numbers for days and hours, which a map finds many times faster than great ones. */
 function placeOf(
-  kind: TallyKind,
+  kind: StatsKind,
   turn: { at: number; user: string | null; agent: string | undefined; model: string | undefined },
 ): string | number | null {
   switch (kind) {
@@ -449,7 +449,7 @@ function placeOf(
   }
 }
 
-function groupOf(kind: TallyKind, place: string | number | null, sums: TurnSums): TurnGroup {
+function groupOf(kind: StatsKind, place: string | number | null, sums: TurnSums): TurnGroup {
   const key = kind === "day" || kind === "hour" ? Number(place) * spanMs[kind] : place;
   return { key, ...sums };
 }
@@ -469,7 +469,7 @@ function histogram(counts: ReadonlyMap<number, number>): Histogram {
 }
 
 /** The latest first, or who spent most first; who spent the same, by key, nobody first. */
-export function orderOf(kind: TallyKind): (a: TurnGroup, b: TurnGroup) => number {
+export function orderOf(kind: StatsKind): (a: TurnGroup, b: TurnGroup) => number {
   if (kind === "day" || kind === "hour") return (a, b) => Number(b.key) - Number(a.key);
   const bytes = ({ key }: TurnGroup): Buffer => Buffer.from(String(key ?? ""));
   return (a, b) => b.totalTokens - a.totalTokens || Buffer.compare(bytes(a), bytes(b));

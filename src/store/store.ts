@@ -8,7 +8,7 @@ import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord } from "../domain/record/record.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
 import type { SessionState, SettledState } from "../domain/record/states.ts";
-import type { Tally, TallyQuery } from "./stats.ts";
+import type { StoreStats, StoreStatsQuery } from "./stats.ts";
 
 /** Where sessions are kept. */
 export interface Store {
@@ -79,7 +79,7 @@ export interface Store {
    * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
    * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
    */
-  tally(query: TallyQuery): Promise<Tally>;
+  stats(query: StoreStatsQuery): Promise<StoreStats>;
 
   /**
    * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
@@ -87,7 +87,7 @@ export interface Store {
    * `repair` what can be mended by adding is; nothing is taken away.
    * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
    */
-  inspect(options?: InspectOptions): Promise<readonly StoreFlaw[]>;
+  inspect(options?: InspectOptions): Promise<readonly StoreProblem[]>;
 
   /**
    * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
@@ -142,7 +142,7 @@ export interface Store {
 }
 
 /** Something that is wrong with a store. */
-export interface StoreFlaw {
+export interface StoreProblem {
   readonly kind: "orphans" | "schema" | "damage";
   /** For people: what is wrong, and where. */
   readonly what: string;

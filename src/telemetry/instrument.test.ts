@@ -153,7 +153,11 @@ test("a consultation is a span by the conventions, with the store's calls and th
   assert(beneath.includes("perdure seal"));
   const { traceId } = consultation.spanContext();
   const elsewhere = spans.filter((span) => span.spanContext().traceId !== traceId).map(({ name }) => name);
-  assert.deepEqual(elsewhere, ["perdure.store commit", "perdure create"], "all else is of the one trace");
+  assert.deepEqual(
+    elsewhere,
+    ["perdure.store load", "perdure.store commit", "perdure create"],
+    "all else is of the one trace",
+  );
 });
 
 test("spans nest without a context manager too", async () => {
@@ -164,6 +168,8 @@ test("spans nest without a context manager too", async () => {
   assert.deepEqual(
     spans.map((span) => [span.name, parentOf(span, spans)]),
     [
+      // A process asks the store for its time once, before its first write.
+      ["perdure.store load", "perdure create"],
       ["perdure.store commit", "perdure create"],
       ["perdure create", undefined],
     ],
@@ -269,7 +275,7 @@ test("a conflict is counted where the store met it and where its caller was told
   await theirs.append({ input: "theirs" });
   await assert.rejects(mine.append({ input: "mine" }), { code: "conflict" });
   await theirs.lease();
-  await mine.unlock();
+  await mine.breakLease();
   await assert.rejects(theirs.append({ input: "late" }), { code: "fenced" });
   assert.deepEqual(await place.values("perdure.errors"), { conflict: 1, fenced: 1 });
   assert((await place.values("perdure.commit.conflicts"))[""]! >= 1);
@@ -320,7 +326,7 @@ test("what befalls live sessions is counted; activations and messages are spans,
   ])
     assert(paths.includes(path), `${path} is none of ${paths.join("; ")}`);
   const events = await place.values("perdure.host.events");
-  assert.partialDeepStrictEqual(events, { "activated ceo": 1, "message ceo": 3, "crashed ceo": 1, "restarted ceo": 1 });
+  assert.partialDeepStrictEqual(events, { "activated ceo": 1, "message ceo": 3, "crashed ceo": 1, "reset ceo": 1 });
   assert.equal((await place.values("perdure.host.message.duration"))["ceo"], 3);
   assert((await place.values("perdure.host.mailbox.depth"))["ceo"]! >= 4);
 });
@@ -337,9 +343,9 @@ test("what becomes of sessions is counted by the events of their logs", async ()
   const counts = await place.values("perdure.session.events");
   assert.deepEqual(counts, {
     "created ceo": 2,
-    "terminated ceo": 1,
+    "ended ceo": 1,
     "expired ceo": 1,
-    "restarted ceo": 1,
+    "reset ceo": 1,
     "archived ceo": 1,
   });
 });

@@ -59,7 +59,7 @@ export function failingStore(
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     count: (query) => store.count(query),
-    tally: (query) => store.tally(query),
+    stats: (query) => store.stats(query),
     inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),

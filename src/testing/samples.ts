@@ -1,5 +1,5 @@
 /** Small and valid records, entries and changes, for tests of stores and of what stands on them. */
-import { changeOf, draftOf, set, splice, withCommitId, type Change, type Claim } from "../domain/record/change.ts";
+import { changeOf, draftOf, set, splice, withCommitId, type Change, type KeyClaim } from "../domain/record/change.ts";
 import { encode, type Value } from "../domain/values/codec.ts";
 import type { Entry, Splice } from "../domain/record/entry.ts";
 import { createSession } from "../domain/record/lifecycle.ts";
@@ -62,7 +62,7 @@ export function sampleSplice(log: string, from: number, values: readonly SampleE
 export interface SampleStep {
   readonly fields?: Partial<SessionRecord>;
   readonly splices?: readonly Splice[];
-  readonly claims?: readonly Claim[];
+  readonly claims?: readonly KeyClaim[];
 }
 
 /** The change that puts this record, and logs if any, where there was none. */

@@ -15,7 +15,7 @@ test("a user is looked at, erased and proven to be, and no word is left in the f
       const session = await sessions.create({ id, user: "ada" });
       await session.append({ input: "a very private word" });
     }
-    await (await sessions.get("two")).hold("case 4711");
+    await (await sessions.get("two")).setLegalHold("case 4711");
     await (await sessions.create({ id: "three", user: "bob" })).append({ input: "a word of Bob's" });
   }
   const dry = await place.run(["erase", "--user", "ada", "--dry-run", "--json"]);
@@ -56,7 +56,7 @@ test("forks of others that hold what the user said are named, and exit code 1 sa
     const session = await sessions.create({ id: "one", user: "ada" });
     await session.append({ input: "a very private word" });
     for (const user of ["bob", "carol"]) await (await session.fork({ as: `${user}'s` })).update({ user });
-    await (await sessions.get("carol's")).hold("case 4711");
+    await (await sessions.get("carol's")).setLegalHold("case 4711");
   }
   const text =
     /incomplete: 2 sessions of others still hold text of this user \((bob's, carol's|carol's, bob's)\), 1 of them under hold/;

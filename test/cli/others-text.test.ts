@@ -39,7 +39,7 @@ before(async () => {
   await session.append({ input: evil.replaceAll(/[\r\n]/g, "") });
   await (await session.consult("q", { model: failing })).done.catch(() => undefined);
   await session.handOff("ceo", { note: evil });
-  await session.hold(evil);
+  await session.setLegalHold(evil);
   await createNasty(sessions);
   await mkdir(join(place.folder, "import"));
   await writeFile(

@@ -192,7 +192,7 @@ test("a session is archived, shown, brought back, put under hold and released", 
   assert.equal((await place.run(["sessions", "hold", "a"])).code, 2);
   assert.equal((await place.run(["sessions", "hold", "a", "--reason", "case 4711"])).code, 0);
   const refused = await place.run(["sessions", "remove", "a"]);
-  assert.deepEqual([refused.code, /case 4711.*\[session_held\]/.test(refused.stderr)], [4, true]);
+  assert.deepEqual([refused.code, /case 4711.*\[legal_hold\]/.test(refused.stderr)], [4, true]);
   assert.match((await place.run(["sessions", "show", "a"])).stdout, /under hold +since .*: case 4711/);
   assert.deepEqual(await json(["unhold", "a"]), { session: "a", released: true });
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);

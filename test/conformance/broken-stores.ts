@@ -5,7 +5,7 @@ import { decode, encode } from "../../src/domain/values/codec.ts";
 import { keyText, type Entry, type SessionKey } from "../../src/domain/record/entry.ts";
 import type { Instance, SessionRecord } from "../../src/domain/record/record.ts";
 import type { EventScan, Look, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
-import type { Tally, TallyQuery } from "../../src/store/stats.ts";
+import type { StoreStats, StoreStatsQuery } from "../../src/store/stats.ts";
 
 /** What a broken store does otherwise than the one it stands before. */
 export type Breakage = (store: Store) => Partial<Store>;
@@ -429,7 +429,7 @@ export function broken(store: Store, breakage: Breakage): Store {
     read: (key, range) => store.read(key, range),
     find: (query) => store.find(query),
     count: (query) => store.count(query),
-    tally: (query) => store.tally(query),
+    stats: (query) => store.stats(query),
     inspect: (options) => store.inspect(options),
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
@@ -444,8 +444,8 @@ export function broken(store: Store, breakage: Breakage): Store {
 
 // What is otherwise, from the small to the large.
 
-function mapTally(work: (tally: Store["tally"], query: TallyQuery) => Promise<Tally>): Breakage {
-  return (store) => ({ tally: (query) => work((one) => store.tally(one), query) });
+function mapTally(work: (tally: Store["stats"], query: StoreStatsQuery) => Promise<StoreStats>): Breakage {
+  return (store) => ({ stats: (query) => work((one) => store.stats(one), query) });
 }
 
 function withoutCursor({ after: _after, ...query }: SessionQuery): SessionQuery {

@@ -150,7 +150,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       await age(opened.store, tenant, "swept", 2);
       assert.deepEqual((await mine.sweep()).failures, []);
       await (await mine.get("ended")).end({ reason: "enough" });
-      await (await mine.get("unlocked")).unlock();
+      await (await mine.get("unlocked")).breakLease();
       await (await mine.get("appended")).append({ input: "go on" });
       for (const id of ["swept", "ended", "unlocked", "appended"]) {
         const session = await mine.get(id);

@@ -99,9 +99,9 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await theirs.update({ metadata: { b: undefined, c: null } });
       await theirs.handOff("ceo");
       assert.equal((await mine.append({ input: "mine" })).seq, 1);
-      const { metadata, floor } = await mine.refresh();
+      const { metadata, activeAgent } = await mine.refresh();
       assert.deepEqual(metadata, { a: 1, c: null });
-      assert.equal(floor?.agent, "ceo");
+      assert.equal(activeAgent?.agent, "ceo");
     });
 
     check("a retry with the same key and content is the same turn; other content is refused", async (sessions) => {
@@ -224,18 +224,18 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const session = await sessions.create({ id: "s" });
       assert.equal(await session.activeAgent(), null);
       const given = await session.handOff("ceo", { ttl: "1h", note: "a note" });
-      assert.equal(given.expiresAt.getTime() - given.lockedAt.getTime(), 3_600_000);
+      assert.equal(given.expiresAt.getTime() - given.since.getTime(), 3_600_000);
       assert.deepEqual(await (await sessions.get("s")).activeAgent(), given);
       assert.equal((await (await session.consult("hello")).done).agent, "ceo");
-      assert.equal(await session.release(), true);
-      assert.equal(await session.release(), false);
+      assert.equal(await session.endHandoff(), true);
+      assert.equal(await session.endHandoff(), false);
       const events = await session.events();
       assert.deepEqual(
         events.map(({ seq, type }) => [seq, type]),
         [
           [1, "created"],
           [2, "handed_off"],
-          [3, "released"],
+          [3, "handoff_ended"],
         ],
       );
       assert(events.every(({ at, severity }) => Number.isFinite(at) && severity === "info"));
@@ -251,16 +251,16 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const found = [...first.events, ...rest.events];
       assert.deepEqual(found.map(({ session, type }) => `${session} ${type}`).toSorted(), [
         "a created",
-        "a terminated",
+        "a ended",
         "b created",
       ]);
       const { events } = await sessions.events({
-        type: ["terminated", "expired"],
+        type: ["ended", "expired"],
         severity: "info",
         order: "descending",
       });
       const [end] = events;
-      assert.ok(end?.type === "terminated");
+      assert.ok(end?.type === "ended");
       assert.deepEqual([end.reason, end.sessionAgent, end.category], ["b/ä ?#%", "assistant", "lifecycle"]);
       assert.ok(Number.isFinite(end.at));
       const since = new Date(end.at + 1);
@@ -377,12 +377,12 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
 
     check("what is under hold stays until it is released", async (sessions) => {
       const session = await sessions.create({ id: "s" });
-      await session.hold("a lawsuit");
-      assert.equal((await session.refresh()).hold?.reason, "a lawsuit");
-      await assert.rejects(session.remove(), { code: "session_held" });
-      await assert.rejects(session.hold(""), { code: "argument_invalid" });
-      assert.equal(await session.unhold(), true);
-      assert.equal(await session.unhold(), false);
+      await session.setLegalHold("a lawsuit");
+      assert.equal((await session.refresh()).legalHold?.reason, "a lawsuit");
+      await assert.rejects(session.remove(), { code: "legal_hold" });
+      await assert.rejects(session.setLegalHold(""), { code: "argument_invalid" });
+      assert.equal(await session.clearLegalHold(), true);
+      assert.equal(await session.clearLegalHold(), false);
       await session.remove();
     });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tallyAll } from "../../src/domain/turns/counters.ts";
+import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions, type Session, type Turn } from "../../src/index.ts";
 import { openPlace, WorkerProcess } from "../processes/worker-process.ts";
 import { streamedText } from "../processes/worker.ts";
@@ -15,7 +15,7 @@ async function wholeLog(session: Session): Promise<Turn[]> {
     turns.map((_, index) => index + 1),
     "no gap",
   );
-  assert.deepEqual(session.info.counters, tallyAll(turns), "counters agree with the log");
+  assert.deepEqual(session.info.counters, countAll(turns), "counters agree with the log");
   return turns;
 }
 

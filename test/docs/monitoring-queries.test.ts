@@ -28,7 +28,7 @@ async function live(store: string): Promise<void> {
   await sleep(20);
   // What has nothing to do with the floor does not end its time.
   await (await sessions.get(busy.id)).lease();
-  await (await sessions.get(busy.id)).unlock();
+  await (await sessions.get(busy.id)).breakLease();
   await busy.handOff("billing");
   await (await sessions.create({ agent: "ceo", ttl: 1 })).touch().catch(() => undefined);
   await (await sessions.create({ agent: "cfo" })).end();

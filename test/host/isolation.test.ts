@@ -204,7 +204,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
       instances.map(({ address, pid }) => [address, pid]),
       [["http://127.0.0.1:1", process.pid]],
     );
-    const holder = await (await here.sessions.get("a")).holder();
+    const holder = await (await here.sessions.get("a")).leaseHolder();
     assert.deepEqual([holder?.address, holder?.alive], ["http://127.0.0.1:1", true]);
   });
 }

@@ -57,7 +57,7 @@ for (const fixture of fixtures) {
 
     const plain = await sessions.get("plain");
     assert.deepEqual(await said(plain), ["one", "two", "three"]);
-    assert.equal(plain.info.hold?.reason, "case 1");
+    assert.equal(plain.info.legalHold?.reason, "case 1");
     assert.equal(plain.info.user, "ada");
     assert.deepEqual(plain.info.metadata["since"], new Date(0));
     assert.equal((await plain.activeAgent())?.note, "The customer waits.");
@@ -70,7 +70,7 @@ for (const fixture of fixtures) {
     };
     assert.equal((await plain.append(retry, { key: "key two" })).seq, 2, "a key is still once");
     assert.equal((await plain.append({ input: "four" })).seq, 4);
-    await assert.rejects(plain.remove(), { code: "session_held" });
+    await assert.rejects(plain.remove(), { code: "legal_hold" });
 
     // A session whose turns are older than its record: the last change of its turns has no commit id yet.
     const touched = await sessions.get("touched");

@@ -36,7 +36,7 @@ async function fill(store: string): Promise<void> {
     const usage = { inputTokens: 2, outputTokens: 1, totalTokens: 3 };
     await plain.append({ input, output: `${input}!`, usage, model: "m" }, { key: `key ${input}` });
   }
-  await plain.hold("case 1");
+  await plain.setLegalHold("case 1");
   await plain.handOff("assistant", { ttl, note: "The customer waits." });
 
   const touched = await sessions.create({ id: "touched", ttl });

@@ -7,7 +7,7 @@ import { Sessions } from "../../src/sessions/sessions.ts";
 import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
-import type { StoreFlaw } from "../../src/store/store.ts";
+import type { StoreProblem } from "../../src/store/store.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { PostgresServer, query } from "./server.ts";
 
@@ -113,7 +113,7 @@ async function database({ schema = "perdure", partitions = 1, steps = known } = 
 async function inspected(
   url: string,
   { repair = false, schema = "perdure" }: { repair?: boolean; schema?: string } = {},
-): Promise<readonly StoreFlaw[]> {
+): Promise<readonly StoreProblem[]> {
   const store = await openPostgres({ url, schema, migrate: false, serverless: true });
   try {
     return await store.inspect({ repair });

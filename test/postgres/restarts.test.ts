@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tallyAll } from "../../src/domain/turns/counters.ts";
+import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions } from "../../src/index.ts";
 import { WorkerProcess, type Said } from "../processes/worker-process.ts";
 import { PostgresServer } from "./server.ts";
@@ -45,7 +45,7 @@ test(`4 writers outlive ${rounds} crashes of the server: each turn they saw ackn
       turns.map((_, place) => place + 1),
       "no gap",
     );
-    assert.deepEqual(session.info.counters, tallyAll(turns), "the counters agree with the log");
+    assert.deepEqual(session.info.counters, countAll(turns), "the counters agree with the log");
     const named = turns.map(({ key, input }) => key ?? String(input[0]?.content));
     assert.equal(new Set(named).size, turns.length, `no turn of ${id} stands twice`);
     const said: readonly Said[] = writers[index]?.said ?? [];

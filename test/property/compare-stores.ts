@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import type { Change, Claim, Transaction } from "../../src/domain/record/change.ts";
+import type { Change, KeyClaim, Transaction } from "../../src/domain/record/change.ts";
 import type { Value } from "../../src/domain/values/codec.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import type { Entry, SessionKey, Splice } from "../../src/domain/record/entry.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
 import { sessionStates, type SettledState } from "../../src/domain/record/states.ts";
 import type { LoadRequest, LogRange, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
-import type { TallyKind, TallyQuery } from "../../src/store/stats.ts";
+import type { StatsKind, StoreStatsQuery } from "../../src/store/stats.ts";
 import {
   creationOf,
   sampleAt,
@@ -38,7 +38,7 @@ interface RandomChange {
   readonly fields: Partial<SessionRecord>;
   readonly splices: readonly RandomSplice[];
   /** Keys that are claimed though no entry brings them. */
-  readonly claims: readonly Claim[];
+  readonly claims: readonly KeyClaim[];
 }
 
 interface RandomSplice {
@@ -54,7 +54,7 @@ export type Step =
   | { readonly do: "load"; readonly requests: readonly LoadRequest[] }
   | { readonly do: "read"; readonly key: SessionKey; readonly range: LogRange }
   | { readonly do: "find"; readonly query: SessionQuery & { readonly tenant: string } }
-  | { readonly do: "tally"; readonly query: TallyQuery }
+  | { readonly do: "tally"; readonly query: StoreStatsQuery }
   | { readonly do: "beat"; readonly instance: string; readonly leaving: boolean };
 
 const key = fc.record({ tenant: fc.constantFrom(...tenants), id: fc.constantFrom(...ids) });
@@ -117,12 +117,12 @@ const query = fc
       },
   );
 
-const tally: fc.Arbitrary<TallyQuery> = fc
+const tally: fc.Arbitrary<StoreStatsQuery> = fc
   .record({
     tenant,
     now: moment,
     since: fc.option(fc.constantFrom(0, 60_000, sampleAt, sampleAt + 2), { nil: undefined }),
-    by: fc.uniqueArray(fc.constantFrom<TallyKind>("agent", "user", "model", "day", "hour")),
+    by: fc.uniqueArray(fc.constantFrom<StatsKind>("agent", "user", "model", "day", "hour")),
     limit,
   })
   .map(({ since, ...all }) => (since === undefined ? all : { ...all, since }));
@@ -216,7 +216,7 @@ export async function compareStores(
       case "tally": {
         const query = { ...one.query, tenant: scope + one.query.tenant };
         await same(
-          (either) => either.tally(query),
+          (either) => either.stats(query),
           (sums) => sums,
         );
         break;

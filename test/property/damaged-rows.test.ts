@@ -112,11 +112,11 @@ test("a damaged row fails no pass, is named, and its session can be removed", as
 test("a legal hold is respected where the rest of the record cannot be read", async () => {
   const file = join(folder, "held.db");
   const sessions = await filled(file);
-  await (await sessions.get("bad")).hold("a lawsuit");
+  await (await sessions.get("bad")).setLegalHold("a lawsuit");
   const database = new DatabaseSync(file);
   database.exec("update sessions set created_at = 9223372036854775807 where id = 'bad'");
   database.close();
-  await assert.rejects(sessions.remove("bad"), { code: "session_held" });
+  await assert.rejects(sessions.remove("bad"), { code: "legal_hold" });
   await sessions.close();
 });
 

@@ -101,7 +101,7 @@ test("the floor, link codes and cancel from the client, and what it has not said
     await laptop.link(code);
     assert.equal((await laptop.turns())[0]?.input[0]?.content, "from the phone");
     await assert.rejects(laptop.link(code), { code: "link_code_invalid" });
-    await laptop.release();
+    await laptop.endHandoff();
     assert.equal(await phone.activeAgent(), null);
     assert.equal(await laptop.unlink(), true);
     assert.deepEqual(await laptop.turns(), []);

@@ -51,7 +51,7 @@ test("a device is told neither the note of a handoff nor that the session is hel
   const device = randomUUID();
   const session = await here.sessions.device(device);
   await session.handOff("internal-refunds", { note: "offer at most 10 %" });
-  await session.hold("case 4711");
+  await session.setLegalHold("case 4711");
   for (const path of ["/v1/chat/session", "/v1/chat/lock"]) {
     const seen = await here.call("GET", path, { device });
     assert.equal(seen.status, 200);
@@ -70,7 +70,7 @@ test("a device that meets a running answer is told of no instance", async () => 
   const device = randomUUID();
   const session = await here.sessions.device(device);
   const lease = await session.lease();
-  const { instance } = (await session.holder()) ?? assert.fail();
+  const { instance } = (await session.leaseHolder()) ?? assert.fail();
   const refused = await here.call("POST", "/v1/chat", { device, body: { message: "Hello" } });
   assertProblem(refused, 409, "busy");
   assert.ok(!refused.text.includes(instance));

@@ -140,7 +140,7 @@ test("the floor and its events over HTTP", async () => {
   const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
-    ["created", "handed_off", "released"],
+    ["created", "handed_off", "handoff_ended"],
   );
 });
 
@@ -150,12 +150,12 @@ test("the events of all sessions over HTTP: the key's own tenant's, each with th
   const headers = { "x-request-id": "request-1" };
   await here.call("POST", "/v1/sessions", { key: mine, body: { id: "s" }, headers });
   await here.call("POST", "/v1/sessions/s/end?reason=enough", { key: mine });
-  const { events } = (await here.call("GET", "/v1/events?type=created,terminated", { key: mine })).json;
+  const { events } = (await here.call("GET", "/v1/events?type=created,ended", { key: mine })).json;
   assert.deepEqual(
     events.map(({ session, type, reason }: Record<string, string>) => [session, type, reason]),
     [
       ["s", "created", undefined],
-      ["s", "terminated", "enough"],
+      ["s", "ended", "enough"],
     ],
   );
   assert.equal(events[0].correlation, "request-1");

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { tallyAll } from "../../src/domain/turns/counters.ts";
+import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 
 const program = fileURLToPath(new URL("backup-writer.ts", import.meta.url));
@@ -49,7 +49,7 @@ export async function assertStateExisted(restored: Sessions, original: Sessions)
     assert(shadow.length === own.length || shadow.length === own.length - 1, `${shadow.length} after ${own.length}`);
     const now = await Array.fromAsync((await original.get(`own-${index}`)).turns());
     assert.deepEqual(own, now.slice(0, own.length));
-    assert.deepEqual((await restored.get(`own-${index}`)).info.counters, tallyAll(own));
+    assert.deepEqual((await restored.get(`own-${index}`)).info.counters, countAll(own));
     turns += own.length;
   }
   assert(turns > 16);

@@ -67,7 +67,7 @@ export async function createNasty(sessions: Sessions): Promise<string[]> {
     if (index % 5 === 1) await session.handOff("cfo", { note: content(index) });
     if (index % 7 === 3) await session.truncate(0);
     if (index % 5 === 2) await session.end();
-    if (index % 6 === 4) await session.hold(content(index).trim() || "a lawsuit");
+    if (index % 6 === 4) await session.setLegalHold(content(index).trim() || "a lawsuit");
     if (session.info.turn > 0 && index % 3 === 2) forks.push((await session.fork({ at: 1 })).id);
     if (index % 5 === 3) await session.archive();
   }

@@ -62,9 +62,9 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       guard();
       return await memory.count(query);
     },
-    async tally(query) {
+    async stats(query) {
       guard();
-      return await memory.tally(query);
+      return await memory.stats(query);
     },
     async events(scan) {
       guard();

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import type { ErasureReceipt, SharedForks, Traces } from "../../index.ts";
+import type { ErasureReceipt, SharedForks, References } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { serverSecret } from "../program/device-secret.ts";
@@ -82,7 +82,7 @@ function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/s, "");
 }
 
-function tracesText({ sessions, held, devices, outbox, sharedForks }: Traces): string {
+function tracesText({ sessions, held, devices, outbox, sharedForks }: References): string {
   const under = held === 0 ? "" : ` (${held} under hold)`;
   const counts = `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
   return [counts, ...sharedText(sharedForks)].join("; ");

@@ -1,5 +1,5 @@
 /** Statistics as one HTML file: plots drawn here, no script, nothing loaded from anywhere. */
-import type { Spread, Stats, StatsGroup } from "../../index.ts";
+import type { Percentiles, Stats, StatsGroup } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { noSums } from "../../store/stats.ts";
 import { daysOf, type DayLine } from "./stats-days.ts";
@@ -81,7 +81,7 @@ function figure(name: string, value: string, rest: readonly string[]): string {
   return `<div><dt>${escaped(name)}</dt><dd><b>${escaped(value)}</b><br>${rest.map(escaped).join("<br>")}</dd></div>`;
 }
 
-function spreadFigure(name: string, spread: Spread | null, show: (value: number) => string): string {
+function spreadFigure(name: string, spread: Percentiles | null, show: (value: number) => string): string {
   if (spread === null) return figure(name, "-", []);
   return figure(name, show(spread.p50), [`p95 ${show(spread.p95)}`, `max ${show(spread.max)}`]);
 }

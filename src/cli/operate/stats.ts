@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
-import type { Sessions, Spread, Stats, StatsDay, StatsGroup, TallyKind } from "../../index.ts";
+import type { Sessions, Percentiles, Stats, StatsDay, StatsGroup, StatsKind } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { writeDurably } from "../../files/durable-file.ts";
 import { statsKinds } from "../../sessions/stats.ts";
@@ -15,7 +15,7 @@ import { statsReport } from "./stats-report.ts";
 import { fileOfStore } from "../program/store-file.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
-  readonly by: TallyKind;
+  readonly by: StatsKind;
   readonly since?: Date;
   readonly limit: number;
   readonly csv?: boolean;
@@ -73,13 +73,13 @@ async function writeReport(sessions: Sessions, file: string, query: { readonly s
 /** A line of the table: what some turns came to, and of a day, which sessions came and went on it. */
 type Line = StatsGroup & Partial<Omit<StatsDay, "day">>;
 
-function linesOf(stats: Stats, by: TallyKind): readonly Line[] {
+function linesOf(stats: Stats, by: StatsKind): readonly Line[] {
   return by === "day" ? daysOf(stats).map(({ day, ...sums }) => ({ key: day, ...sums })) : (stats.groups[by] ?? []);
 }
 
 const dayCounts = ["created", "ended", "expired"] as const;
 
-function describe(stats: Stats, by: TallyKind, lines: readonly Line[]): void {
+function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
   const { sessions, turns, floors, storage } = stats;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
   const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} cut off since`;
@@ -141,7 +141,7 @@ function estimates({ turns }: Stats): string {
   return turns.estimated === 0 ? "" : `, an estimate for ${number(turns.estimated)} turns`;
 }
 
-function spreadText(spread: Spread | null, show: (value: number) => string): string {
+function spreadText(spread: Percentiles | null, show: (value: number) => string): string {
   if (spread === null) return "-";
   return `p50 ${show(spread.p50)}, p95 ${show(spread.p95)}, max ${show(spread.max)}`;
 }
@@ -154,7 +154,7 @@ function bar(value: number, most: number): string {
   return "█".repeat(length >> 3) + (eighths[length & 7] ?? "");
 }
 
-function writeCsv(by: TallyKind, lines: readonly Line[]): void {
+function writeCsv(by: StatsKind, lines: readonly Line[]): void {
   // What no turn came of is of no model.
   const sums = by === "model" ? sumNames.filter((name) => name !== "conflicts") : sumNames;
   const names = by === "day" ? [...sums, ...dayCounts] : sums;

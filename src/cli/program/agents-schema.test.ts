@@ -17,7 +17,7 @@ test("an agents file is read, in its order", () => {
 });
 
 test("what routes to an agent, and how long it keeps the floor, is read", () => {
-  const agent = { description: "Money.", keywords: ["invoice", "refund"], default: true, floorTtl: "7d" };
+  const agent = { description: "Money.", keywords: ["invoice", "refund"], default: true, handoffTtl: "7d" };
   assert.deepEqual(parseAgentsFile(JSON.stringify({ billing: agent }), "a.json"), { billing: agent });
 });
 
@@ -53,7 +53,7 @@ const broken: readonly (readonly [title: string, text: string, line: number, say
   ["a time that is none", '{"ceo": {\n"ttl": "tomorrow"}}', 2, /ttl of agent "ceo" is "tomorrow"/],
   ["a time that is null", '{"ceo": {"ttl": null}}', 1, /ttl of agent "ceo" is null/],
   ["a time of zero", '{"ceo": {"ttl": 0}}', 1, /expected a positive number/],
-  ["a floor's time that is none", '{"ceo": {\n"floorTtl": "soon"}}', 2, /floorTtl of agent "ceo" is "soon"/],
+  ["a floor's time that is none", '{"ceo": {\n"handoffTtl": "soon"}}', 2, /handoffTtl of agent "ceo" is "soon"/],
   ["an empty description", '{"ceo": {"description": ""}}', 1, /description of agent "ceo" is ""; expected a text/],
   [
     "keywords in one text",

@@ -1,7 +1,7 @@
 import { parseBudget, type Budget } from "../../domain/record/budget.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import {
   JsonError,
@@ -16,7 +16,7 @@ const settings = [
   "instructions",
   "model",
   "ttl",
-  "floorTtl",
+  "handoffTtl",
   "idleTimeout",
   "description",
   "keywords",
@@ -53,7 +53,7 @@ type Invalid = (place: Place, reason: string) => SessionError;
 
 function parseAgent(name: string, { name: place, value }: LocatedMember, invalid: Invalid): Agent {
   checked(place, invalid, () => parseNewId(name, "the agent's name"));
-  const called = `agent ${show(name)}`;
+  const called = `agent ${formatValue(name)}`;
   if (value.kind !== "object") throw invalid(value, `${called} is ${kindOf(value)}; expected an object`);
   const agent: { -readonly [Setting in keyof Agent]: Agent[Setting] } = {};
   for (const [setting, member] of value.members) {
@@ -61,7 +61,7 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.instructions = text(member.value, `instructions of ${called}`, invalid);
     } else if (setting === "model") {
       agent.model = text(member.value, `model of ${called}`, invalid);
-    } else if (setting === "ttl" || setting === "floorTtl" || setting === "idleTimeout") {
+    } else if (setting === "ttl" || setting === "handoffTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
     } else if (setting === "description") {
       agent.description = text(member.value, `description of ${called}`, invalid);
@@ -76,7 +76,7 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
     } else if (setting === "budget") {
       agent.budget = budget(member.value, `budget of ${called}`, invalid);
     } else {
-      throw invalid(member.name, `${called} has no setting ${show(setting)}; known: ${settings.join(", ")}`);
+      throw invalid(member.name, `${called} has no setting ${formatValue(setting)}; known: ${settings.join(", ")}`);
     }
   }
   return agent;
@@ -102,7 +102,7 @@ function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullabl
   const fields = new Map<string, unknown>();
   for (const [setting, member] of value.members) {
     if (!policySettings.includes(setting)) {
-      throw invalid(member.name, `${name} has no setting ${show(setting)}; known: ${policySettings.join(", ")}`);
+      throw invalid(member.name, `${name} has no setting ${formatValue(setting)}; known: ${policySettings.join(", ")}`);
     }
     fields.set(setting, member.value.kind === "plain" ? member.value.value : kindOf(member.value));
   }
@@ -142,5 +142,5 @@ function checked(place: Place, invalid: Invalid, rule: () => unknown): void {
 }
 
 function kindOf(value: LocatedValue): string {
-  return value.kind === "plain" ? show(value.value) : `an ${value.kind}`;
+  return value.kind === "plain" ? formatValue(value.value) : `an ${value.kind}`;
 }

@@ -69,7 +69,7 @@ export function hasModelEndpoint(): boolean {
 }
 
 /** How long an agent keeps the floor: `DEFAULT_SESSION_TTL`, in seconds, ms here. @throws SessionError `argument_invalid` */
-export function floorTtlOfEnvironment(): number | undefined {
+export function handoffTtlOfEnvironment(): number | undefined {
   const text = variable("DEFAULT_SESSION_TTL");
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text) * 1000;

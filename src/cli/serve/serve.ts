@@ -5,7 +5,7 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { serverSecret } from "../program/device-secret.ts";
 import {
-  floorTtlOfEnvironment,
+  handoffTtlOfEnvironment,
   hasModelEndpoint,
   modelOfEnvironment,
   storeUrl,
@@ -74,7 +74,7 @@ export function serveCommand(): Command {
 async function serve(options: ServeOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
-  const floorTtl = floorTtlOfEnvironment();
+  const handoffTtl = handoffTtlOfEnvironment();
   const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
   const [{ createServer }, sessions] = await Promise.all([
     import("../../server/index.ts"),
@@ -84,7 +84,7 @@ async function serve(options: ServeOptions): Promise<void> {
       ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
       ...(agents === undefined ? {} : { agents }),
       ...(model === undefined ? {} : { model }),
-      ...(floorTtl === undefined ? {} : { floorTtl }),
+      ...(handoffTtl === undefined ? {} : { handoffTtl }),
       ...(options.fallback === undefined ? {} : { fallback: fallbackOf(options.fallback) }),
     }),
   ]);

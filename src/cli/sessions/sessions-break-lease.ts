@@ -16,7 +16,7 @@ export function unlockCommand(): Command {
 
 async function unlock(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openFor(options);
-  const unlocked = await (await sessions.get(id)).unlock();
+  const unlocked = await (await sessions.get(id)).breakLease();
   const text = unlocked ? `session ${id} is free; its former holder can no longer write` : `nobody held session ${id}`;
   report({ session: id, unlocked }, text, { json });
 }

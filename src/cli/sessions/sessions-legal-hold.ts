@@ -26,13 +26,13 @@ interface HoldOptions extends StoreOptions, JsonOption {
 
 async function hold(id: string, { reason, json, ...options }: HoldOptions): Promise<void> {
   await using sessions = await openFor(options);
-  await (await sessions.get(id)).hold(reason);
+  await (await sessions.get(id)).setLegalHold(reason);
   report({ session: id, held: true, reason }, `session ${id} is under hold; unhold lets it go again`, { json });
 }
 
 async function unhold(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openFor(options);
-  const released = await (await sessions.get(id)).unhold();
+  const released = await (await sessions.get(id)).clearLegalHold();
   const text = released ? `session ${id} may go again` : `nothing held session ${id}`;
   report({ session: id, released }, text, { json });
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Holder, Message, Session, SessionInfo, Turn } from "../../index.ts";
+import type { LeaseHolder, Message, Session, SessionInfo, Turn } from "../../index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openExisting, type StoreOptions } from "../program/environment.ts";
@@ -25,7 +25,7 @@ export function showCommand(): Command {
 async function show(id: string, { turns, json, ...options }: ShowOptions): Promise<void> {
   await using sessions = await openExisting(options);
   const session = await sessions.get(id);
-  const holder = await session.holder();
+  const holder = await session.leaseHolder();
   const last = await Array.fromAsync(session.turns({ last: turns }));
   if (json === true) writeJson({ ...session.info, lease: holder, turns: last.map(jsonTurn) });
   else describe(session, holder, last);
@@ -35,7 +35,7 @@ function jsonTurn({ at, ...turn }: Turn): object {
   return { ...turn, at: new Date(at) };
 }
 
-function describe({ info }: Session, holder: Holder | null, turns: readonly Turn[]): void {
+function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly Turn[]): void {
   const { counters } = info;
   writeTable(
     ["SESSION", info.id],
@@ -54,7 +54,9 @@ function describe({ info }: Session, holder: Holder | null, turns: readonly Turn
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
       ["metadata", metadataText(info)],
       ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),
-      ...(info.hold === null ? [] : [["under hold", `since ${localTime(info.hold.since)}: ${info.hold.reason}`]]),
+      ...(info.legalHold === null
+        ? []
+        : [["under hold", `since ${localTime(info.legalHold.since)}: ${info.legalHold.reason}`]]),
       ...(info.parent === null ? [] : [["fork of", `${info.parent.id}, up to turn ${info.parent.turn}`]]),
       ["held by", holder === null ? "nobody" : holderText(holder)],
     ],
@@ -71,7 +73,7 @@ function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>
   return `${packedBytes} bytes of ${bytes}`;
 }
 
-function holderText({ instance, host, pid, fence, heldMs, alive }: Holder): string {
+function holderText({ instance, host, pid, fence, heldMs, alive }: LeaseHolder): string {
   const where = host === null ? "" : ` (process ${pid} on ${host})`;
   const state = alive ? "" : "; it is gone, the next writer takes over";
   return `${instance}${where} for ${span(heldMs)}, fence ${fence}${state}`;

@@ -24,7 +24,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   session_not_found: exitCodes.notFound,
   snapshot_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
-  session_held: exitCodes.conflict,
+  legal_hold: exitCodes.conflict,
   conflict: exitCodes.conflict,
   contended: exitCodes.conflict,
   busy: exitCodes.conflict,

@@ -2,7 +2,7 @@
 import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encode } from "../values/codec.ts";
 import type { Entry, LogName } from "../record/entry.ts";
-import { tell } from "../record/event.ts";
+import { appendEvent } from "../record/event.ts";
 import type { Logs } from "../record/lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "../record/record.ts";
 import { SessionError } from "../../errors.ts";
@@ -76,7 +76,7 @@ export function archiveSession(
     lease: null,
     waiters: [],
     cancel: null,
-    floor: null,
+    handoff: null,
     // The archive is whole, the turns of a parent included.
     parent: null,
     heads: liveHeads(draft.record.heads),
@@ -89,7 +89,7 @@ export function archiveSession(
       parts: parts.map(({ ranges, sha256 }) => ({ ranges, sha256 })),
     },
   });
-  tell(draft, { type: "archived", of: null }, context);
+  appendEvent(draft, { type: "archived", of: null }, context);
   return changeOf(draft, { moves: true });
 }
 
@@ -114,6 +114,6 @@ export function unarchiveSession(draft: Draft, logs: Logs, context: Context): Ch
     const { archive: _, ...heads } = draft.record.heads;
     set(draft, { heads });
   }
-  tell(draft, { type: "unarchived", state }, context);
+  appendEvent(draft, { type: "unarchived", state }, context);
   return changeOf(draft, { moves: true });
 }

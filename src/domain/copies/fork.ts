@@ -6,7 +6,7 @@
 import { changeOf, draftOf, headOf, lastOwn, set, splice, splicePrefix, type Change } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
-import { tell } from "../record/event.ts";
+import { appendEvent } from "../record/event.ts";
 import { draftOfNew, type NewSession } from "../record/lifecycle.ts";
 import { noCounters, type SessionRecord } from "../record/record.ts";
 import { SessionError } from "../../errors.ts";
@@ -43,8 +43,8 @@ export function forkSession(
     // What the turns before cost, the parent has spent.
     counters: { ...noCounters, turns: at, messages },
   });
-  tell(fork, { type: "created", agent: session.agent, user: session.user }, context);
-  tell(fork, { type: "forked", from: parent.id, turn: at }, context);
+  appendEvent(fork, { type: "created", agent: session.agent, user: session.user }, context);
+  appendEvent(fork, { type: "forked", from: parent.id, turn: at }, context);
   return [changeOf(draft), changeOf(fork)];
 }
 

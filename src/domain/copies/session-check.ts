@@ -8,31 +8,31 @@ import type { Entry, LogName } from "../record/entry.ts";
 import { mayLackItsBeginning } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
 import { spentOf } from "../turns/truncated-usage.ts";
-import { tallyBegin, tallySeal, tallySpent } from "../turns/counters.ts";
+import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
 import { turnOf } from "../turns/turn.ts";
 
 /** What can be wrong with a session. */
-export type FlawKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
+export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
 
 /** Something that is wrong with a session. */
-export interface Flaw {
-  readonly kind: FlawKind;
+export interface SessionProblem {
+  readonly kind: ProblemKind;
   readonly what: string;
   /** What mends it; null: nothing but a backup. */
   readonly remedy: string | null;
 }
 
 /** What a record should say for what its logs hold. */
-export type Cure = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
+export type Repair = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
 
 const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
 /** The logs that say what a record must. */
-export const examinedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
+export const checkedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
 
-export class Examination {
+export class SessionCheck {
   readonly #record: SessionRecord;
-  readonly #flaws: Flaw[] = [];
+  readonly #flaws: SessionProblem[] = [];
   /** Where each log ends as far as it runs without a gap. */
   readonly #ends = new Map<LogName, number>();
   readonly #broken = new Set<LogName>();
@@ -47,7 +47,7 @@ export class Examination {
   /** The logs to be fed to it, each from its beginning. */
   get logs(): readonly LogName[] {
     const { heads, archive } = this.#record;
-    return [...new Set([...examinedLogs, ...Object.keys(archive?.heads ?? {}), ...Object.keys(heads)])];
+    return [...new Set([...checkedLogs, ...Object.keys(archive?.heads ?? {}), ...Object.keys(heads)])];
   }
 
   /** The next entry of a log. */
@@ -76,27 +76,27 @@ export class Examination {
       const isOpen = turn.status === "open";
       if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
-      this.#counters = tallyBegin(this.#counters, turn);
+      this.#counters = countBegun(this.#counters, turn);
       // What an inherited turn took, another session has spent.
       const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
-      if (!isOpen) this.#counters = tallySeal(this.#counters, took);
+      if (!isOpen) this.#counters = countSealed(this.#counters, took);
     } else if (log === "spent") {
-      this.#counters = tallySpent(this.#counters, [spentOf(entry)]);
+      this.#counters = countTruncatedUsage(this.#counters, [spentOf(entry)]);
     } else {
       JSON.parse(entry.data);
     }
   }
 
-  #flaw(kind: FlawKind, what: string, remedy: string | null = null): void {
+  #flaw(kind: ProblemKind, what: string, remedy: string | null = null): void {
     this.#flaws.push({ kind, what, remedy });
   }
 
   /** What is wrong, once all logs were fed, and the fields of the record that mend what can be mended; null: none. */
-  result(): { readonly flaws: readonly Flaw[]; readonly cure: Cure | null } {
+  result(): { readonly flaws: readonly SessionProblem[]; readonly cure: Repair | null } {
     const heads = this.#heads();
     const counters = this.#countersThatHold();
     const openTurn = this.#openTurnThatIs();
-    const cure: Cure = {
+    const cure: Repair = {
       ...(heads === undefined ? {} : { heads }),
       ...(counters === undefined ? {} : { counters }),
       ...(openTurn === undefined ? {} : { openTurn }),
@@ -158,7 +158,7 @@ export class Examination {
 }
 
 /** Put into the record what its logs say. Who had seen it before has to look again. */
-export function cureSession(record: SessionRecord, cure: Cure): Change {
+export function repairSession(record: SessionRecord, cure: Repair): Change {
   const draft = draftOf(record);
   set(draft, { ...cure, turnsVersion: draft.nextVersion });
   return changeOf(draft);

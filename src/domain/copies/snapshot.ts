@@ -3,14 +3,8 @@ import type { Budget } from "../record/budget.ts";
 import { changeOf, draftOf, firstVersion, set, splice, type Change } from "../record/change.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
-import {
-  noCounters,
-  type Counters,
-  type Floor,
-  type Hold,
-  type Metadata,
-  type SessionRecord,
-} from "../record/record.ts";
+import { noCounters, type Counters, type LegalHold, type Metadata, type SessionRecord } from "../record/record.ts";
+import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
 import { guardForks, guardHold } from "../record/retention.ts";
 import type { SessionState } from "../record/states.ts";
 import type { Context } from "../record/guards.ts";
@@ -28,7 +22,7 @@ export interface PortableRecord {
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly maxAgeFrom: number;
-  readonly floor: Floor | null;
+  readonly floor: StoredHandoff | null;
   /** The seq of a turn that was in progress; whoever writes next seals it with what had arrived. */
   readonly openTurn: number | null;
   readonly counters: Counters;
@@ -38,12 +32,12 @@ export interface PortableRecord {
   /** The turns up to this one were another session's, which has spent what they took; absent where there are none. */
   readonly inherited?: number;
   /** Absent where it is under none. */
-  readonly hold?: Hold;
+  readonly hold?: LegalHold;
 }
 
 /** Field by field, in the order in which a snapshot has them. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, floor, budget, inherited, hold } = record;
+  const { counters, handoff, budget, inherited, legalHold } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -55,11 +49,11 @@ export function portableOf(record: SessionRecord): PortableRecord {
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
     maxAgeFrom: record.maxAgeFrom,
-    floor: floor && {
-      agent: floor.agent,
-      lockedAt: floor.lockedAt,
-      expiresAt: floor.expiresAt,
-      note: floor.note,
+    floor: handoff && {
+      agent: handoff.agent,
+      lockedAt: handoff.since,
+      expiresAt: handoff.expiresAt,
+      note: handoff.note,
     },
     openTurn: record.openTurn,
     counters: {
@@ -75,7 +69,7 @@ export function portableOf(record: SessionRecord): PortableRecord {
     metadata: record.metadata,
     ...(budget === null ? {} : { budget }),
     ...(inherited === 0 ? {} : { inherited }),
-    ...(hold === null ? {} : { hold: { reason: hold.reason, at: hold.at } }),
+    ...(legalHold === null ? {} : { hold: { reason: legalHold.reason, at: legalHold.at } }),
   };
 }
 
@@ -98,10 +92,10 @@ export interface RestoredPlace {
  * Put a session where none stands, or in the place of one. Times, numbers, keys and costs stay as they were; whatever
  * handles knew of a session that stood here is stale knowledge of this one. All logs are its own, and stand as they are, also
  * where they were another session's, or put away.
- * @throws SessionError `session_held`, `session_forked` of the one whose place it would take
+ * @throws SessionError `legal_hold`, `session_forked` of the one whose place it would take
  */
 export function restoreSession(
-  { record, logs }: Portable,
+  { record: { floor, hold, ...record }, logs }: Portable,
   { key, found, isLater = false }: RestoredPlace,
   context: Context,
 ): Change {
@@ -113,7 +107,8 @@ export function restoreSession(
   const next = found === undefined ? firstVersion(context) : version + 1;
   const restored: SessionRecord = {
     ...record,
-    hold: record.hold ?? null,
+    legalHold: hold ?? null,
+    handoff: floor && handoffOf(floor),
     budget: record.budget ?? null,
     inherited: record.inherited ?? 0,
     archive: null,
@@ -124,7 +119,7 @@ export function restoreSession(
     version,
     commitId,
     expiresAt: Number.MAX_SAFE_INTEGER,
-    sweepAt: record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
+    sweepAt: floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
     counters: noCounters,
     heads: {},
     turnsVersion: next,

@@ -4,7 +4,7 @@
  */
 import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encode, type Value } from "../values/codec.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import { nextState, stateAt, type Transition } from "./states.ts";
 import { busy, guardFence, sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -24,7 +24,7 @@ export function activateSession(draft: Draft, { instance, reason }: Activation, 
   const { lease } = draft.record;
   if (lease !== null && lease.instance !== instance) throw busy(draft.record, lease, context.now);
   move(draft, "use", context);
-  tell(draft, { type: "activated", instance, reason: brief(reason, context) }, context);
+  appendEvent(draft, { type: "activated", instance, reason: brief(reason, context) }, context);
   return changeOf(draft);
 }
 
@@ -46,7 +46,7 @@ export function passivateSession(draft: Draft, { reason, fence }: Passivation, c
   if (fence !== undefined) giveBack(draft, fence);
   if (stateAt(draft.record, context.now) === "active") {
     move(draft, "passivate", context);
-    tell(draft, { type: "passivated", reason: brief(reason, context) }, context);
+    appendEvent(draft, { type: "passivated", reason: brief(reason, context) }, context);
   }
   return draft.record === draft.base ? null : changeOf(draft);
 }
@@ -90,9 +90,13 @@ export function failSession(draft: Draft, { cause, fence }: Failure, context: Co
     move(draft, "passivate", context);
   } else if (state !== draft.record.state) {
     move(draft, "expire", context);
-    tell(draft, { type: "expired" }, context);
+    appendEvent(draft, { type: "expired" }, context);
   }
-  tell(draft, { type: "failed", code: brief(cause.code, context), message: brief(cause.message, context) }, context);
+  appendEvent(
+    draft,
+    { type: "failed", code: brief(cause.code, context), message: brief(cause.message, context) },
+    context,
+  );
   return changeOf(draft);
 }
 

@@ -1,6 +1,6 @@
 import { SessionError } from "../../errors.ts";
 import type { SessionRecord } from "./record.ts";
-import { show } from "../values/format-value.ts";
+import { formatValue } from "../values/format-value.ts";
 import { sessionIds } from "./guards.ts";
 
 /**
@@ -28,7 +28,7 @@ export function parseBudget(budget: Budget, name = "budget"): Budget {
 }
 
 function invalid(name: string, value: unknown, expected: string): SessionError {
-  return new SessionError("argument_invalid", { name, value: show(value), expected });
+  return new SessionError("argument_invalid", { name, value: formatValue(value), expected });
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
 /** An idempotency key that a change brings into a log for the first time. */
-export interface Claim {
+export interface KeyClaim {
   readonly log: LogName;
   readonly key: string;
 }
@@ -20,7 +20,7 @@ export interface Change {
   readonly record: SessionRecord | null;
   readonly splices: readonly Splice[];
   /** Keys that must not stand in the log yet. */
-  readonly claims: readonly Claim[];
+  readonly claims: readonly KeyClaim[];
   /**
    * The session whose logs this one takes over, all of them and as they stand, in the place of its own. Its splices continue
    * those logs. The same transaction changes or removes the other session, whose logs are empty from there on.
@@ -97,7 +97,7 @@ export interface Draft {
   /** The base itself until something is set; from then on the draft's own copy, which moves on with every `set`. */
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
-  readonly claims: Claim[];
+  readonly claims: KeyClaim[];
 }
 
 /** `nextVersion`: for a session that begins here, what `firstVersion` gives. */

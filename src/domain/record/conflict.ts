@@ -1,6 +1,6 @@
 /** That a writer was refused because the turns went on elsewhere, in the record of events. */
 import { changeOf, type Change, type Draft } from "./change.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import type { Context } from "./guards.ts";
 
 /** What a refused writer had seen of the turns, and what it met. */
@@ -18,7 +18,7 @@ export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { no
   const { agent } = draft.record;
   for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {
     const context: Context = { now, chance, limits, ...(correlation !== undefined && { correlation }) };
-    tell(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
+    appendEvent(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
   }
   return changeOf(draft);
 }

@@ -1,6 +1,6 @@
 /** A guest's session becomes a user's, and the one that goes on instead of another. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import { deadlines, endSession, use } from "./lifecycle.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./guards.ts";
@@ -15,7 +15,7 @@ export function claimSession(
   use(draft, context);
   set(draft, { user, ttlMs });
   set(draft, deadlines(draft.record));
-  tell(draft, { type: "claimed", user }, context);
+  appendEvent(draft, { type: "claimed", user }, context);
   return changeOf(draft);
 }
 
@@ -31,13 +31,13 @@ export function supersedeSession(
 ): Change | null {
   const draft = draftOf(record);
   set(draft, { user });
-  tell(draft, { type: "superseded", by }, context);
+  appendEvent(draft, { type: "superseded", by }, context);
   return endSession(draft, { fence: null, reason: "superseded" }, context);
 }
 
 /** Another device shares the session from here on. */
 export function tellLinked(record: SessionRecord, context: Context): Change {
   const draft = draftOf(record);
-  tell(draft, { type: "device_linked" }, context);
+  appendEvent(draft, { type: "device_linked" }, context);
   return changeOf(draft);
 }

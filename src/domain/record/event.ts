@@ -9,7 +9,7 @@ import type { Context } from "./guards.ts";
 export type EventData =
   | { readonly type: "created"; readonly agent: string; readonly user: string | null }
   /** It began afresh under its own id; what was before is kept under `archive`. */
-  | { readonly type: "restarted"; readonly agent: string; readonly user: string | null; readonly archive: string }
+  | { readonly type: "reset"; readonly agent: string; readonly user: string | null; readonly archive: string }
   /** Its logs were put away; or it is what the session `of` was until that one began afresh. */
   | { readonly type: "archived"; readonly of: string | null }
   /** Its logs are back, and its state is what it was. */
@@ -21,7 +21,7 @@ export type EventData =
   /** Back to life after its time was up. */
   | { readonly type: "revived" }
   /** Ended for good. */
-  | { readonly type: "terminated"; readonly reason: string }
+  | { readonly type: "ended"; readonly reason: string }
   /** What a dead holder left was put in order: its lease, and the turn it left open, sealed as interrupted. */
   | {
       readonly type: "recovered";
@@ -57,15 +57,15 @@ export type EventData =
       /** There where the application wrote the note, and not a model. */
       readonly noteFrom?: "application";
       /** How long `from` had it, ms; null: nobody had. */
-      readonly heldMs: number | null;
+      readonly activeMs: number | null;
     }
   /** Who had the floor gave it back, or its time was up. */
   | {
-      readonly type: "released";
+      readonly type: "handoff_ended";
       readonly agent: string;
       readonly reason: "released" | "expired";
       /** How long it had it, ms. */
-      readonly heldMs: number;
+      readonly activeMs: number;
     }
   /** A device's session became a user's. */
   | { readonly type: "claimed"; readonly user: string }
@@ -74,9 +74,9 @@ export type EventData =
   /** Another device shares the session from here on. */
   | { readonly type: "device_linked" }
   /** The session must not go. */
-  | { readonly type: "held"; readonly reason: string }
+  | { readonly type: "legal_hold_set"; readonly reason: string }
   /** It may go again; `reason` is why it was held. */
-  | { readonly type: "hold_released"; readonly reason: string }
+  | { readonly type: "legal_hold_cleared"; readonly reason: string }
   /** A writer brought turns onto a log that had gone on elsewhere, was told so, and nothing of it was written. */
   | {
       readonly type: "conflicted";
@@ -95,7 +95,7 @@ export type EventData =
 /** What happened, in one word. */
 export type EventType = EventData["type"];
 /** What an event is about. */
-export type EventCategory = "lifecycle" | "lease" | "floor" | "device";
+export type EventCategory = "lifecycle" | "lease" | "handoff" | "device";
 /** How much it should worry whoever reads it. */
 export type EventSeverity = "info" | "warning" | "error";
 
@@ -118,25 +118,25 @@ export const eventSeverities: readonly EventSeverity[] = ["info", "warning", "er
 /** Every type of event, the only place that says what it is about and how grave it is. */
 export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   created: info("lifecycle"),
-  restarted: info("lifecycle"),
+  reset: info("lifecycle"),
   archived: info("lifecycle"),
   reassigned: info("lifecycle"),
   expired: info("lifecycle"),
   revived: info("lifecycle"),
-  terminated: info("lifecycle"),
+  ended: info("lifecycle"),
   recovered: { category: "lease", severity: "warning", status: "ok" },
   taken_over: { category: "lease", severity: "warning", status: "ok" },
   activated: info("lifecycle"),
   passivated: info("lifecycle"),
   failed: { category: "lifecycle", severity: "error", status: "failed" },
-  handed_off: info("floor"),
-  released: info("floor"),
+  handed_off: info("handoff"),
+  handoff_ended: info("handoff"),
   claimed: info("device"),
   superseded: info("device"),
   device_linked: info("device"),
   unarchived: info("lifecycle"),
-  held: info("lifecycle"),
-  hold_released: info("lifecycle"),
+  legal_hold_set: info("lifecycle"),
+  legal_hold_cleared: info("lifecycle"),
   forked: info("lifecycle"),
   conflicted: { category: "lifecycle", severity: "warning", status: "ok" },
 };
@@ -152,9 +152,21 @@ export type SessionEvent = EventData &
     readonly correlation: string | null;
   };
 
-/** How the text of an event of this type begins, and no other's: stores find by it what they cannot read. */
+/** Types that stores spell as the first version did. */
+const storedTypes: { readonly [Type in EventType]?: string } = {
+  reset: "restarted",
+  ended: "terminated",
+  handoff_ended: "released",
+  legal_hold_set: "held",
+  legal_hold_cleared: "hold_released",
+};
+const typesOfStored: ReadonlyMap<string, EventType> = new Map(
+  Object.entries(storedTypes).map(([type, stored]) => [stored, type as EventType]),
+);
+
+/** The beginning of the stored text of an event of this type, and of no other: stores filter by it without decoding. */
 export function eventBeginning(type: EventType): string {
-  return `{"type":"${type}"`;
+  return `{"type":"${storedTypes[type] ?? type}"`;
 }
 
 /** True for a log whose first entries may be gone: old events are forgotten. */
@@ -162,16 +174,35 @@ export function mayLackItsBeginning(log: LogName): boolean {
   return log === "events";
 }
 
-/** Add an event to the log, in the draft. */
-export function tell(draft: Draft, event: EventData, { now, correlation }: Context): void {
+/** Append an event to the log, in the draft. */
+export function appendEvent(draft: Draft, event: EventData, { now, correlation }: Context): void {
   const seq = headOf(draft.record, "events") + 1;
   const { type, ...data } = event;
-  const told = { type, ...data, ...(correlation !== undefined && { correlation }) };
-  splice(draft, "events", seq, [{ seq, key: null, at: now, data: encode(told, "event") }]);
+  const stored = {
+    type: storedTypes[type] ?? type,
+    ...storedData(data),
+    ...(correlation !== undefined && { correlation }),
+  };
+  splice(draft, "events", seq, [{ seq, key: null, at: now, data: encode(stored, "event") }]);
 }
 
-/** An event as it was told, with what follows from its type. */
+/** The time that an agent was active is stored as `heldMs`. */
+function storedData(data: object): object {
+  if (!("activeMs" in data)) return data;
+  const { activeMs, ...rest } = data;
+  return { ...rest, heldMs: activeMs };
+}
+
+/** An event with what follows from its type. */
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
-  const { correlation = null, ...event } = decode(data) as unknown as EventData & { readonly correlation?: string };
-  return { ...(event as EventData), ...eventKinds[event.type], seq, at, correlation };
+  const { type: stored, correlation = null, heldMs, ...rest } = decode(data) as unknown as StoredEvent;
+  const type = typesOfStored.get(stored) ?? (stored as EventType);
+  const event = { type, ...rest, ...(heldMs !== undefined && { activeMs: heldMs }) };
+  return { ...(event as unknown as EventData), ...eventKinds[type], seq, at, correlation };
+}
+
+interface StoredEvent {
+  readonly type: string;
+  readonly correlation?: string;
+  readonly heldMs?: number | null;
 }

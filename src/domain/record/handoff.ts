@@ -5,18 +5,18 @@
  * up, which is judged on read. Each change of the floor tells itself in the log of events, in the same commit.
  */
 import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import { use } from "./lifecycle.ts";
-import type { Floor, SessionRecord } from "./record.ts";
+import type { Handoff, SessionRecord } from "./record.ts";
 import type { Context } from "./guards.ts";
 
 /** Who has the floor at `now`; null: nobody. */
-export function floorAt({ floor }: Pick<SessionRecord, "floor">, now: number): Floor | null {
-  return floor !== null && now < floor.expiresAt ? floor : null;
+export function handoffAt({ handoff }: Pick<SessionRecord, "handoff">, now: number): Handoff | null {
+  return handoff !== null && now < handoff.expiresAt ? handoff : null;
 }
 
 /** Whom the floor is handed to, and for how long. */
-export interface HandOff {
+export interface HandoffRequest {
   readonly agent: string;
   readonly ttlMs: number;
   /** What the next agent should know. */
@@ -26,37 +26,37 @@ export interface HandOff {
 }
 
 /** Hand the floor to an agent, or prolong it. @throws SessionError that of the session's state */
-export function handOff(record: SessionRecord, handed: HandOff, context: Context): Change {
+export function handOff(record: SessionRecord, handed: HandoffRequest, context: Context): Change {
   const draft = draftOf(record);
-  giveFloor(draft, handed, context);
+  startHandoff(draft, handed, context);
   return changeOf(draft);
 }
 
 /** Give the floor to an agent, in the draft. @throws SessionError that of the session's state */
-export function giveFloor(draft: Draft, { agent, ttlMs, note, noteFrom }: HandOff, context: Context): void {
+export function startHandoff(draft: Draft, { agent, ttlMs, note, noteFrom }: HandoffRequest, context: Context): void {
   const { now } = context;
   const noted = note === null || noteFrom === undefined ? { note } : { note, noteFrom };
-  clearFloor(draft, context);
-  const { floor } = draft.record;
-  const from = floor?.agent ?? null;
-  const heldMs = floor === null ? null : now - floor.lockedAt;
+  clearExpiredHandoff(draft, context);
+  const { handoff } = draft.record;
+  const from = handoff?.agent ?? null;
+  const activeMs = handoff === null ? null : now - handoff.since;
   const expiresAt = now + ttlMs;
   use(draft, context);
-  set(draft, { floor: { agent, lockedAt: now, expiresAt, ...noted } });
+  set(draft, { handoff: { agent, since: now, expiresAt, ...noted } });
   set(draft, { sweepAt: Math.min(draft.record.sweepAt, expiresAt) });
-  tell(draft, { type: "handed_off", agent, from, ttlMs, ...noted, heldMs }, context);
+  appendEvent(draft, { type: "handed_off", agent, from, ttlMs, ...noted, activeMs }, context);
 }
 
 /** Give the floor back; null where nobody has it. */
-export function releaseFloor(record: SessionRecord, context: Context): Change | null {
+export function endHandoff(record: SessionRecord, context: Context): Change | null {
   const draft = draftOf(record);
-  clearFloor(draft, context);
-  const { floor } = draft.record;
-  if (floor !== null) {
-    set(draft, { floor: null });
-    tell(
+  clearExpiredHandoff(draft, context);
+  const { handoff } = draft.record;
+  if (handoff !== null) {
+    set(draft, { handoff: null });
+    appendEvent(
       draft,
-      { type: "released", agent: floor.agent, reason: "released", heldMs: context.now - floor.lockedAt },
+      { type: "handoff_ended", agent: handoff.agent, reason: "released", activeMs: context.now - handoff.since },
       context,
     );
   }
@@ -64,14 +64,25 @@ export function releaseFloor(record: SessionRecord, context: Context): Change | 
 }
 
 /** Take an expired floor off the record, in the draft. True where there was one. */
-export function clearFloor(draft: Draft, context: Context): boolean {
-  const { floor } = draft.record;
-  if (floor === null || context.now < floor.expiresAt) return false;
-  set(draft, { floor: null });
-  tell(
+export function clearExpiredHandoff(draft: Draft, context: Context): boolean {
+  const { handoff } = draft.record;
+  if (handoff === null || context.now < handoff.expiresAt) return false;
+  set(draft, { handoff: null });
+  appendEvent(
     draft,
-    { type: "released", agent: floor.agent, reason: "expired", heldMs: floor.expiresAt - floor.lockedAt },
+    { type: "handoff_ended", agent: handoff.agent, reason: "expired", activeMs: handoff.expiresAt - handoff.since },
     context,
   );
   return true;
+}
+
+/** A handoff as rows and snapshots spell it. */
+export type StoredHandoff = Omit<Handoff, "since"> & { readonly lockedAt: number };
+
+export function storedHandoff({ since, ...handoff }: Handoff): StoredHandoff {
+  return { ...handoff, lockedAt: since };
+}
+
+export function handoffOf({ lockedAt, ...handoff }: StoredHandoff): Handoff {
+  return { ...handoff, since: lockedAt };
 }

@@ -4,10 +4,10 @@ import type { Budget } from "./budget.ts";
 import { changeOf, draftOf, firstVersion, identityOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import { noCounters, type Identity, type Metadata, type SessionRecord } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
-import { show } from "../values/format-value.ts";
+import { formatValue } from "../values/format-value.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
 
@@ -26,7 +26,7 @@ export interface NewSession {
 /** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
 export function createSession(session: NewSession, context: Context): Change {
   const draft = draftOfNew(session, undefined, context);
-  tell(draft, { type: "created", agent: session.agent, user: session.user }, context);
+  appendEvent(draft, { type: "created", agent: session.agent, user: session.user }, context);
   return changeOf(draft);
 }
 
@@ -66,12 +66,12 @@ export function draftOfNew(
     turnsCommitId: "",
     openTurn: null,
     cancel: null,
-    floor: null,
+    handoff: null,
     fence: 0,
     lease: null,
     waiters: [],
     archive: null,
-    hold: null,
+    legalHold: null,
     parent: null,
     inherited: 0,
     forkedAt: 0,
@@ -95,7 +95,7 @@ export function use(draft: Draft, context: Context): void {
   const state = nextState(draft.record, "use", context.now);
   if (state !== before) {
     set(draft, { state, stateSince: context.now });
-    tell(draft, { type: "activated", instance: lease?.instance ?? null, reason: "a write" }, context);
+    appendEvent(draft, { type: "activated", instance: lease?.instance ?? null, reason: "a write" }, context);
   }
   stayLive(draft, context);
 }
@@ -146,7 +146,7 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   const { metadata, instructions, ...fields } = patch;
   use(draft, context);
   set(draft, fields);
-  if (draft.record.user !== record.user) tell(draft, { type: "reassigned", user: draft.record.user }, context);
+  if (draft.record.user !== record.user) appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
   if (metadata !== undefined) {
     set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }
@@ -166,7 +166,7 @@ function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
 
 function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
   if (typeof instructions !== "string") {
-    const value = show(instructions);
+    const value = formatValue(instructions);
     throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
   }
   if (instructions.length > limits.instructionsLengthMax) {
@@ -202,7 +202,7 @@ export function endSession(
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   set(draft, { lease: null });
   set(draft, { state: nextState(record, "end", context.now), stateSince: context.now });
-  tell(draft, { type: "terminated", reason }, context);
+  appendEvent(draft, { type: "ended", reason }, context);
   return changeOf(draft);
 }
 
@@ -211,7 +211,7 @@ export function expireSession(draft: Draft, context: Context): Change | null {
   const { record } = draft;
   if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
   set(draft, { state: "expired", stateSince: context.now });
-  tell(draft, { type: "expired" }, context);
+  appendEvent(draft, { type: "expired" }, context);
   return changeOf(draft);
 }
 
@@ -222,7 +222,7 @@ export function expireSession(draft: Draft, context: Context): Change | null {
 export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number = 60_000): Change | null {
   const { record } = draft;
   if (record.state !== "active" && record.state !== "inactive") return null;
-  const due = Math.min(record.expiresAt, record.floor?.expiresAt ?? Number.MAX_SAFE_INTEGER);
+  const due = Math.min(record.expiresAt, record.handoff?.expiresAt ?? Number.MAX_SAFE_INTEGER);
   set(draft, { sweepAt: Math.max(due, now + atLeastMs) });
   return changeOf(draft);
 }
@@ -234,11 +234,11 @@ export function reviveSession(draft: Draft, context: Context): Change {
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
   set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
-  tell(draft, { type: "revived" }, context);
+  appendEvent(draft, { type: "revived" }, context);
   return changeOf(draft);
 }
 
-/** @throws SessionError `session_held`, `session_forked` */
+/** @throws SessionError `legal_hold`, `session_forked` */
 export function removeSession(record: SessionRecord): Change {
   guardHold(record);
   guardForks(record, 0);
@@ -277,11 +277,11 @@ export function restartSession(
     lease: null,
     waiters: [],
     cancel: null,
-    floor: null,
+    handoff: null,
   });
-  tell(archived, { type: "archived", of: record.id }, context);
+  appendEvent(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record, context);
-  tell(fresh, { type: "restarted", agent: session.agent, user: session.user, archive: archiveId }, context);
+  appendEvent(fresh, { type: "reset", agent: session.agent, user: session.user, archive: archiveId }, context);
   // The fence never falls, or a holder from before could pass for the one of today.
   set(fresh, { fence: record.fence });
   return [{ ...changeOf(archived), logsOf: { tenant: record.tenant, id: record.id } }, changeOf(fresh)];

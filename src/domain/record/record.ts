@@ -66,10 +66,10 @@ export interface Cancel {
 }
 
 /** The floor of a session: the agent it was handed to, for a time. */
-export interface Floor {
+export interface Handoff {
   readonly agent: string;
   /** When it was handed over, epoch ms. */
-  readonly lockedAt: number;
+  readonly since: number;
   /** From when on it is nobody's, epoch ms. */
   readonly expiresAt: number;
   /** What who handed it over wants the agent to know. */
@@ -102,7 +102,7 @@ export interface Archive {
 }
 
 /** Why a session must not go, be it by hand, by the sweep or by an erasure. */
-export interface Hold {
+export interface LegalHold {
   readonly reason: string;
   readonly at: number;
 }
@@ -166,14 +166,14 @@ export interface SessionRecord extends Identity {
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;
   /** As last written; whether it still holds depends on the clock, see `floorAt`. */
-  readonly floor: Floor | null;
+  readonly handoff: Handoff | null;
   /** The greatest fence ever given out, 0 before the first: the version of the change that gave it. */
   readonly fence: number;
   readonly lease: Lease | null;
   readonly waiters: readonly Waiter[];
   /** Null where the logs stand as they are, in any state. */
   readonly archive: Archive | null;
-  readonly hold: Hold | null;
+  readonly legalHold: LegalHold | null;
   /** Null for a session whose turns are all its own. */
   readonly parent: Parent | null;
   /** The turns up to this one were another session's, which has spent what they took; 0: all are this one's. */

@@ -1,6 +1,6 @@
 /** What is kept and for how long: holds, and the policies by which the sweep puts away and removes. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
-import { tell } from "./event.ts";
+import { appendEvent } from "./event.ts";
 import type { SessionRecord } from "./record.ts";
 import type { SettledState } from "./states.ts";
 import { sessionIds, type Context } from "./guards.ts";
@@ -9,27 +9,27 @@ import { SessionError } from "../../errors.ts";
 /** Keep the session from going, for this reason, until {@link releaseHold}. */
 export function holdSession(record: SessionRecord, reason: string, context: Context): Change {
   const draft = draftOf(record);
-  set(draft, { hold: { reason, at: context.now } });
-  tell(draft, { type: "held", reason }, context);
+  set(draft, { legalHold: { reason, at: context.now } });
+  appendEvent(draft, { type: "legal_hold_set", reason }, context);
   return changeOf(draft);
 }
 
 /** Null where nothing held it. */
 export function releaseHold(record: SessionRecord, context: Context): Change | null {
-  if (record.hold === null) return null;
+  if (record.legalHold === null) return null;
   const draft = draftOf(record);
-  set(draft, { hold: null });
-  tell(draft, { type: "hold_released", reason: record.hold.reason }, context);
+  set(draft, { legalHold: null });
+  appendEvent(draft, { type: "legal_hold_cleared", reason: record.legalHold.reason }, context);
   return changeOf(draft);
 }
 
 /**
  * Nothing of a session under hold goes.
- * @throws SessionError `session_held`
+ * @throws SessionError `legal_hold`
  */
 export function guardHold(record: SessionRecord): void {
-  const { hold } = record;
-  if (hold !== null) throw new SessionError("session_held", { ...sessionIds(record), reason: hold.reason });
+  const { legalHold } = record;
+  if (legalHold !== null) throw new SessionError("legal_hold", { ...sessionIds(record), reason: legalHold.reason });
 }
 
 /**

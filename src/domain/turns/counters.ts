@@ -4,7 +4,7 @@ import type { Turn } from "./turn.ts";
 import { addCounts } from "./usage.ts";
 
 /** The counters after a turn began: it and its input are in the log. */
-export function tallyBegin(counters: Counters, turn: Turn): Counters {
+export function countBegun(counters: Counters, turn: Turn): Counters {
   return {
     ...counters,
     turns: counters.turns + 1,
@@ -13,7 +13,7 @@ export function tallyBegin(counters: Counters, turn: Turn): Counters {
 }
 
 /** The counters after a begun turn was sealed: its output is in the log, its cost is spent. */
-export function tallySeal(counters: Counters, turn: Turn): Counters {
+export function countSealed(counters: Counters, turn: Turn): Counters {
   const durationMs = turn.durationMs ?? 0;
   return {
     turns: counters.turns,
@@ -28,7 +28,7 @@ export function tallySeal(counters: Counters, turn: Turn): Counters {
 }
 
 /** The counters after turns were cut off: what was spent stays spent. */
-export function tallyTruncate(counters: Counters, cut: { turns: number; messages: number }): Counters {
+export function countTruncated(counters: Counters, cut: { turns: number; messages: number }): Counters {
   return {
     ...counters,
     turns: counters.turns - cut.turns,
@@ -37,7 +37,7 @@ export function tallyTruncate(counters: Counters, cut: { turns: number; messages
 }
 
 /** The counters of what stands in the log, with what was cut off before: that stays spent. */
-export function tallySpent(counters: Counters, spent: Iterable<Spent>): Counters {
+export function countTruncatedUsage(counters: Counters, spent: Iterable<Spent>): Counters {
   let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
   for (const cut of spent) {
     requests = addCounts(requests, cut.requests);
@@ -51,11 +51,11 @@ export function tallySpent(counters: Counters, spent: Iterable<Spent>): Counters
 }
 
 /** The counters of a whole log, for who checks one against the other. */
-export function tallyAll(turns: Iterable<Turn>): Counters {
+export function countAll(turns: Iterable<Turn>): Counters {
   let counters = noCounters;
   for (const turn of turns) {
-    counters = tallyBegin(counters, turn);
-    if (turn.status !== "open") counters = tallySeal(counters, turn);
+    counters = countBegun(counters, turn);
+    if (turn.status !== "open") counters = countSealed(counters, turn);
   }
   return counters;
 }

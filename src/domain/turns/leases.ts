@@ -9,16 +9,16 @@ import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
-import { tell } from "../record/event.ts";
+import { appendEvent } from "../record/event.ts";
 import type { Lease, SessionRecord, Waiter } from "../record/record.ts";
 import { nextState } from "../record/states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
-import { tallySeal } from "./counters.ts";
+import { countSealed } from "./counters.ts";
 import { estimateUsage } from "./usage.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 
 /** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
-export interface Remains {
+export interface AbandonedTurn {
   readonly turn: Turn;
   /** The pieces that can be read. */
   readonly chunks: readonly Chunk[];
@@ -42,15 +42,15 @@ export interface Recovery {
  * Clear what a dead holder left: its lease, and its open turn, which becomes `interrupted` with what had arrived; its
  * dangling tool calls get a marked result. The fence grows, so the dead one, should it wake, is fenced.
  */
-export function recover(draft: Draft, remains: Remains | null, { reason, to }: Recovery, context: Context): void {
+export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, to }: Recovery, context: Context): void {
   const { lease, openTurn, lastActivityAt } = draft.record;
   const fence = draft.nextVersion;
   set(draft, { lease: null, fence, cancel: null });
   const told = { fence, turn: openTurn, reason };
   if (lease === null || to === null) {
-    tell(draft, { type: "recovered", from: lease?.instance ?? null, ...told }, context);
+    appendEvent(draft, { type: "recovered", from: lease?.instance ?? null, ...told }, context);
   } else {
-    tell(draft, { type: "taken_over", from: lease.instance, to, ...told }, context);
+    appendEvent(draft, { type: "taken_over", from: lease.instance, to, ...told }, context);
   }
   if (openTurn === null) return;
   if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without its remains`);
@@ -80,7 +80,7 @@ export function sealOver(draft: Draft, turn: Turn): Entry {
   const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
   splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
-  set(draft, { openTurn: null, cancel: null, counters: tallySeal(draft.record.counters, turn) });
+  set(draft, { openTurn: null, cancel: null, counters: countSealed(draft.record.counters, turn) });
   return entry;
 }
 

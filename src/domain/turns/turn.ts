@@ -1,7 +1,7 @@
 import { SessionError } from "../../errors.ts";
 import { decode, encode, type Value } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
-import { show } from "../values/format-value.ts";
+import { formatValue } from "../values/format-value.ts";
 
 /** A call of a tool that a model asked for. `arguments` is the model's own text, kept byte for byte. */
 export interface ToolCall {
@@ -134,14 +134,14 @@ function parseMessage(value: unknown, path: string): Message {
   if (typeof value !== "object" || value === null) {
     throw new SessionError("message_invalid", {
       path,
-      reason: `is ${show(value)}; expected { role, content }`,
+      reason: `is ${formatValue(value)}; expected { role, content }`,
     });
   }
   const message = value as Message;
   if (!roles.has(message.role)) {
     throw new SessionError("message_invalid", {
       path,
-      reason: `has the role ${show(message.role)}; expected one of ${[...roles].join(", ")}`,
+      reason: `has the role ${formatValue(message.role)}; expected one of ${[...roles].join(", ")}`,
     });
   }
   if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, path);

@@ -11,7 +11,7 @@ import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardHold } from "../record/retention.ts";
 import { keepSpent, type Cut } from "./truncated-usage.ts";
-import { tallyBegin, tallySeal, tallyTruncate } from "./counters.ts";
+import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
 import {
   guardFence,
@@ -43,7 +43,7 @@ export function appendTurn(
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
   const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
-  set(draft, { counters: tallySeal(tallyBegin(record.counters, placed), placed) });
+  set(draft, { counters: countSealed(countBegun(record.counters, placed), placed) });
   return changeOf(draft);
 }
 
@@ -72,7 +72,7 @@ export function beginTurn(
   set(draft, {
     openTurn: placed.seq,
     cancel: null,
-    counters: tallyBegin(draft.record.counters, placed),
+    counters: countBegun(draft.record.counters, placed),
   });
   return changeOf(draft);
 }
@@ -192,7 +192,7 @@ export function sealTurn(
 
 /**
  * Cut the log of turns after turn `after`. `cut` is what those turns hold and took, which stays counted.
- * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `session_held`, `session_forked`
+ * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`, `session_forked`
  */
 export function truncateTurns(
   draft: Draft,
@@ -211,7 +211,7 @@ export function truncateTurns(
   set(draft, {
     parent: after === 0 ? null : parent,
     inherited: Math.min(record.inherited, after),
-    counters: tallyTruncate(draft.record.counters, { turns, messages: cut.messages }),
+    counters: countTruncated(draft.record.counters, { turns, messages: cut.messages }),
   });
   splice(draft, "turns", after + 1, []);
   keepSpent(draft, cut.spent);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
 import { noCounters } from "../record/record.ts";
-import { tallySeal } from "./counters.ts";
+import { countSealed } from "./counters.ts";
 import type { Turn, Usage } from "./turn.ts";
 import { addUsage, parseSteps, parseUsage } from "./usage.ts";
 
@@ -78,10 +78,10 @@ test("no sum of counters becomes inexact", () => {
     durationMs: durationMaxMs,
   };
   let counters = noCounters;
-  for (let count = 0; count < 20_000; count++) counters = tallySeal(counters, turn);
+  for (let count = 0; count < 20_000; count++) counters = countSealed(counters, turn);
   for (const sum of [counters.totalTokens, counters.requests, counters.durationMs]) assert.equal(sum, counterMax);
   const full = { inputTokens: counterMax, outputTokens: counterMax, totalTokens: counterMax };
   assert.equal(addUsage(full, most).totalTokens, counterMax);
   const odd = { ...turn, usage: { inputTokens: "3", outputTokens: Number.NaN, totalTokens: -5 } } as unknown as Turn;
-  assert.equal(tallySeal(noCounters, odd).totalTokens, 0);
+  assert.equal(countSealed(noCounters, odd).totalTokens, 0);
 });

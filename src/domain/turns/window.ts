@@ -1,5 +1,5 @@
 import { SessionError } from "../../errors.ts";
-import { show } from "../values/format-value.ts";
+import { formatValue } from "../values/format-value.ts";
 import type { Message, Turn } from "./turn.ts";
 import { closeToolCalls } from "./turn.ts";
 import { estimateTokens } from "./usage.ts";
@@ -12,7 +12,7 @@ export function parseWindow(window: Window): { turns: number; tokens: number } {
   if (typeof window !== "number" && (typeof window !== "object" || window === null)) {
     throw new SessionError("argument_invalid", {
       name: "window",
-      value: show(window),
+      value: formatValue(window),
       expected: "a number of turns, or { turns, tokens }",
     });
   }
@@ -22,7 +22,7 @@ export function parseWindow(window: Window): { turns: number; tokens: number } {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new SessionError("argument_invalid", {
         name: `window ${name}`,
-        value: show(value),
+        value: formatValue(value),
         expected: "a whole number, 0 or more",
       });
     }

@@ -1,6 +1,6 @@
 import { SessionError } from "../../errors.ts";
 import { durationMaxMs } from "./limits.ts";
-import { show } from "./format-value.ts";
+import { formatValue } from "./format-value.ts";
 
 /** Milliseconds as a positive whole number, or a text of number and unit: `"500ms"`, `"90s"`, `"15m"`, `"24h"`, `"7d"`. */
 export type Duration = number | string;
@@ -20,7 +20,7 @@ const unitMs: Readonly<Record<string, number>> = {
 export function parseDuration(value: Duration, name: string): number {
   const ms = typeof value === "number" ? value : parseText(value);
   if (!Number.isInteger(ms) || ms <= 0 || ms > durationMaxMs) {
-    throw new SessionError("duration_invalid", { name, value: show(value) });
+    throw new SessionError("duration_invalid", { name, value: formatValue(value) });
   }
   return ms;
 }

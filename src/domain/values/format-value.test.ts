@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { printable, printableLines, quote, show } from "./format-value.ts";
+import { printable, printableLines, quote, formatValue } from "./format-value.ts";
 
 const steering: readonly [what: string, text: string, escaped: string][] = [
   ["the escape of a terminal's commands", "\u001b]0;title\u0007", "\\u001b]0;title\\u0007"],
@@ -21,7 +21,7 @@ for (const [what, text, escaped] of steering) {
   test(`${what} are escaped wherever a text is shown`, () => {
     assert.equal(printable(text), escaped);
     assert.equal(printableLines(text), escaped);
-    assert.equal(show(text), `"${escaped}"`);
+    assert.equal(formatValue(text), `"${escaped}"`);
   });
 }
 

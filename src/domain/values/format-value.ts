@@ -1,5 +1,5 @@
 /** A value as an error message shows it: short, on one line, never a whole document. */
-export function show(value: unknown): string {
+export function formatValue(value: unknown): string {
   if (typeof value === "string") return quote(value, 60);
   if (value === null || value === undefined || typeof value !== "object") {
     return typeof value === "function" ? "a function" : String(value);

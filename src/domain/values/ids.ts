@@ -1,5 +1,5 @@
 import { SessionError } from "../../errors.ts";
-import { show } from "./format-value.ts";
+import { formatValue } from "./format-value.ts";
 
 const idLengthMax = 256;
 
@@ -14,7 +14,7 @@ const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
  */
 export function parseId(value: unknown, name: string): string {
   if (typeof value !== "string") {
-    throw new SessionError("id_invalid", { name, value: show(value), reason: "is not a text" });
+    throw new SessionError("id_invalid", { name, value: formatValue(value), reason: "is not a text" });
   }
   if (value.length === 0) {
     throw new SessionError("id_invalid", { name, value: '""', reason: "is empty" });
@@ -22,14 +22,14 @@ export function parseId(value: unknown, name: string): string {
   if (value.length > idLengthMax) {
     throw new SessionError("id_invalid", {
       name,
-      value: show(value),
+      value: formatValue(value),
       reason: `has ${value.length} characters, the limit is ${idLengthMax}`,
     });
   }
   if (unprintable.test(value)) {
     throw new SessionError("id_invalid", {
       name,
-      value: show(value),
+      value: formatValue(value),
       reason: "holds a control character",
     });
   }
@@ -48,9 +48,9 @@ const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}
 export function parseNewId(value: unknown, name: string): string {
   const id = parseId(value, name);
   if (isDots(id))
-    throw new SessionError("id_invalid", { name, value: show(id), reason: "is a step of a path in a URL" });
+    throw new SessionError("id_invalid", { name, value: formatValue(id), reason: "is a step of a path in a URL" });
   if (!invisible.test(id)) return id;
-  throw new SessionError("id_invalid", { name, value: show(id), reason: "holds an invisible format character" });
+  throw new SessionError("id_invalid", { name, value: formatValue(id), reason: "holds an invisible format character" });
 }
 
 /** True for `.` and `..`, which no URL can hold as a part of its path. */
@@ -66,7 +66,7 @@ export function parseLogName(value: string): string {
   if (!/^[a-z][a-z0-9_-]{0,31}$/.test(value)) {
     throw new SessionError("id_invalid", {
       name: "log",
-      value: show(value),
+      value: formatValue(value),
       reason: "is not 1 to 32 of a-z, 0-9, _ and -, a letter first",
     });
   }

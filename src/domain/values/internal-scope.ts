@@ -5,11 +5,11 @@
 const mark = "\u0001";
 
 /** The scope for records of one kind that belong to a tenant. */
-export function innerScope(tenant: string, kind: string): string {
+export function internalScope(tenant: string, kind: string): string {
   return `${tenant}${mark}${kind}`;
 }
 
-/** True for a scope made by {@link innerScope}: what is in it is removed as soon as its time is up. */
-export function isInnerScope(tenant: string): boolean {
+/** True for a scope made by {@link internalScope}: what is in it is removed as soon as its time is up. */
+export function isInternalScope(tenant: string): boolean {
   return tenant.includes(mark);
 }

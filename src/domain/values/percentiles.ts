@@ -1,5 +1,5 @@
 /** How some values are spread: half of them are at most `p50`, 95 of 100 at most `p95`. */
-export interface Spread {
+export interface Percentiles {
   readonly count: number;
   readonly p50: number;
   readonly p95: number;
@@ -7,7 +7,7 @@ export interface Spread {
 }
 
 /** The spread of values by how often they occur, the smallest first; null where there are none. */
-export function spreadOf(histogram: readonly (readonly [value: number, count: number])[]): Spread | null {
+export function spreadOf(histogram: readonly (readonly [value: number, count: number])[]): Percentiles | null {
   const count = histogram.reduce((sum, [, often]) => sum + often, 0);
   const last = histogram.at(-1);
   if (last === undefined) return null;

@@ -13,7 +13,7 @@ import { SessionLease } from "../../sessions/turns/session-lease.ts";
 const retryMs = 2000;
 
 /** One session as it lives in a host: held by a lease from the moment it is taken in until it sleeps or its host is over. */
-export class Residence {
+export class HostedSession {
   readonly handle: Handle;
   /** What the runtime left behind the last time. */
   readonly state: Value | undefined;
@@ -29,7 +29,7 @@ export class Residence {
    * Take a session in. What a dead holder left is put in order in the same commit.
    * @throws SessionError `session_not_found`, `busy`, `session_expired`, `session_ended`, `session_archived`, the store's
    */
-  static async take(core: Core, key: SessionKey, reason: string): Promise<Residence> {
+  static async take(core: Core, key: SessionKey, reason: string): Promise<HostedSession> {
     core.guardOpen();
     await core.instance.ensureAlive();
     const tails = [{ log: "state", last: 1 }];
@@ -47,7 +47,7 @@ export class Residence {
     const isFresh = handle.record.version === record.version + 1;
     const [entries = []] = isFresh ? found : (await handle.refresh(tails)).tails;
     const [entry] = entries;
-    return new Residence(handle, entry === undefined ? undefined : decode(entry.data));
+    return new HostedSession(handle, entry === undefined ? undefined : decode(entry.data));
   }
 
   get record(): SessionRecord {
@@ -121,19 +121,19 @@ export class Residence {
     this.drop();
     const { core, key } = this.handle;
     try {
-      await Residence.tidy(core, key, reason);
+      await HostedSession.tidy(core, key, reason);
     } catch {
-      Residence.#tidyLater(core, key, reason);
+      HostedSession.#tidyLater(core, key, reason);
     }
   }
 
   /** The store is away: it is tried again until it is there. */
   static #tidyLater(core: Core, key: SessionKey, reason: string): void {
-    core.later(retryMs, async () => {
+    core.schedule(retryMs, async () => {
       try {
-        await Residence.tidy(core, key, reason);
+        await HostedSession.tidy(core, key, reason);
       } catch (error) {
-        if (!hasCode(error, "closed")) Residence.#tidyLater(core, key, reason);
+        if (!hasCode(error, "closed")) HostedSession.#tidyLater(core, key, reason);
       }
     });
   }

@@ -2,7 +2,7 @@ import type { Answer } from "../../domain/turns/answer.ts";
 import type { MessageInput } from "../../domain/turns/turn.ts";
 import type { ConsultOptions } from "../../sessions/turns/consult.ts";
 import type { Model } from "../../sessions/options/model.ts";
-import type { Residence } from "./hosted-session.ts";
+import type { HostedSession } from "./hosted-session.ts";
 import { Session } from "../../sessions/session/session.ts";
 import type { Lifetime } from "./lifetime.ts";
 import type { RuntimeState } from "./runtime.ts";
@@ -15,7 +15,7 @@ export class LiveSession extends Session {
   readonly #lifetime: Lifetime;
 
   /** Made by the host. */
-  constructor(residence: Residence, lifetime: Lifetime, model: Model | undefined) {
+  constructor(residence: HostedSession, lifetime: Lifetime, model: Model | undefined) {
     super(residence.handle);
     this.state = residence.state;
     this.#lifetime = lifetime;

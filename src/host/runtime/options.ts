@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import { parseRestart, type RestartOptions, type RestartRule } from "./restarts.ts";
 import { parseRuntime, runtimeAddress, type Runtime } from "./runtime.ts";
@@ -110,16 +110,16 @@ function parseAddress(address: string): string {
     if (/^https?:$/.test(protocol) && username === "" && password === "") return address;
   }
   const expected = "an http or https URL without credentials";
-  throw new SessionError("argument_invalid", { name: "address", value: show(address), expected });
+  throw new SessionError("argument_invalid", { name: "address", value: formatValue(address), expected });
 }
 
 function oneOf<T extends string>(known: readonly T[], value: T, name: string): T {
   if (known.includes(value)) return value;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: known.join(", ") });
+  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: known.join(", ") });
 }
 
 function whole(value: number, name: string, max: number, min = 1): number {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
   const expected = `a whole number from ${min} to ${max}`;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected });
+  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected });
 }

@@ -1,6 +1,6 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { SessionError } from "../../errors.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /** How often, and how soon, a session whose runtime failed is started again. */
 export interface RestartOptions {
@@ -30,7 +30,7 @@ export function parseRestart({
   backoffMax = "30s",
 }: RestartOptions): RestartRule {
   if (!Number.isSafeInteger(max) || max < 0 || max > 1000) {
-    throw new SessionError("argument_invalid", { name: "restart.max", value: show(max), expected: "0 to 1000" });
+    throw new SessionError("argument_invalid", { name: "restart.max", value: formatValue(max), expected: "0 to 1000" });
   }
   return {
     max,

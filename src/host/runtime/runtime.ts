@@ -1,7 +1,7 @@
 import { pathToFileURL } from "node:url";
 import type { Value } from "../../domain/values/codec.ts";
 import type { Model } from "../../sessions/options/model.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { LiveSession } from "./live-session.ts";
 
@@ -63,7 +63,8 @@ const hooks = ["activate", "onIdle", "deactivate"] as const;
 /** @throws SessionError `runtime_invalid` */
 export function parseRuntime(value: unknown, module: string): Runtime {
   const fail = (reason: string): SessionError => new SessionError("runtime_invalid", { module, reason });
-  if (typeof value !== "object" || value === null) throw fail(`it exports ${show(value)} as default, not a runtime`);
+  if (typeof value !== "object" || value === null)
+    throw fail(`it exports ${formatValue(value)} as default, not a runtime`);
   const runtime = value as Partial<Runtime>;
   if (typeof runtime.onMessage !== "function") throw fail("it has no function onMessage");
   const wrong = hooks.find((hook) => !["undefined", "function"].includes(typeof runtime[hook]));
@@ -75,7 +76,7 @@ export function parseRuntime(value: unknown, module: string): Runtime {
 
 /** Why something failed, in one line. */
 export function reasonOf(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message || cause.name : show(cause);
+  const text = cause instanceof Error ? cause.message || cause.name : formatValue(cause);
   return text.slice(0, 1000);
 }
 

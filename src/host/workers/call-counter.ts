@@ -7,7 +7,7 @@ const inside = 1;
  * What a thread that says nothing any more still tells its host, in memory they share: how many calls it has begun, of
  * those that were sent to it in this order, and whose code has been running since it took up the last of them.
  */
-export class Turnstile {
+export class CallCounter {
   readonly memory: SharedArrayBuffer;
   readonly #cells: Int32Array;
 

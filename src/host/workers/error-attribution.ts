@@ -8,7 +8,7 @@ import type { LifeId } from "./wire.ts";
 const lifeWithin = new AsyncLocalStorage<LifeId>();
 
 /** Let a session's code run, in its name. */
-export function within<T>(life: LifeId, work: () => T): T {
+export function runAttributed<T>(life: LifeId, work: () => T): T {
   return lifeWithin.run(life, work);
 }
 
@@ -16,7 +16,7 @@ export function within<T>(life: LifeId, work: () => T): T {
  * What a session left running and what it asks of the process end that session and nobody beside it, in the thread that
  * they share. Where nobody knows whose it was, the thread ends.
  */
-export function contain(ended: (life: LifeId, how: RuntimeFailure, error: Error) => void): void {
+export function attributeErrors(ended: (life: LifeId, how: RuntimeFailure, error: Error) => void): void {
   process.on("uncaughtException", (error: unknown) => {
     const life = lifeWithin.getStore();
     if (life === undefined) throw error;

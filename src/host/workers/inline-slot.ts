@@ -1,14 +1,14 @@
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../../sessions/core/core.ts";
-import { Residence } from "../runtime/hosted-session.ts";
-import { endOf, type Cell, type Opening, type Profile, type Tenant } from "./worker-slot.ts";
+import { HostedSession } from "../runtime/hosted-session.ts";
+import { endOf, type WorkerSlot, type Opening, type Profile, type Activation } from "./worker-slot.ts";
 import { Lifetime } from "../runtime/lifetime.ts";
 import { LiveSession } from "../runtime/live-session.ts";
 import { reasonOf, type Runtime } from "../runtime/runtime.ts";
 
 /** Sessions whose code runs in this very thread. */
-export class InlineCell implements Cell {
+export class InlineSlot implements WorkerSlot {
   readonly #core: Core;
   readonly #runtime: Runtime;
   readonly #tenants = new Set<InlineTenant>();
@@ -20,7 +20,7 @@ export class InlineCell implements Cell {
 
   async open(key: SessionKey, { reason, signal }: Opening): Promise<InlineTenant> {
     signal.throwIfAborted();
-    const residence = await Residence.take(this.#core, key, reason);
+    const residence = await HostedSession.take(this.#core, key, reason);
     const tenant = new InlineTenant(residence, this.#runtime, () => this.#tenants.delete(tenant));
     this.#tenants.add(tenant);
     try {
@@ -46,8 +46,8 @@ export class InlineCell implements Cell {
 }
 
 /** One session in this thread. */
-class InlineTenant implements Tenant {
-  readonly #residence: Residence;
+class InlineTenant implements Activation {
+  readonly #residence: HostedSession;
   readonly #runtime: Runtime;
   readonly #lifetime = new Lifetime();
   readonly #session: LiveSession;
@@ -55,7 +55,7 @@ class InlineTenant implements Tenant {
   /** How often its process had gone unheard when it was last known to stand. */
   #lapses: number;
 
-  constructor(residence: Residence, runtime: Runtime, gone: () => void) {
+  constructor(residence: HostedSession, runtime: Runtime, gone: () => void) {
     this.#lapses = residence.handle.core.instance.lapses;
     this.#residence = residence;
     this.#runtime = runtime;

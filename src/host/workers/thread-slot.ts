@@ -1,8 +1,8 @@
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { Core } from "../../sessions/core/core.ts";
-import { Residence } from "../runtime/hosted-session.ts";
+import { HostedSession } from "../runtime/hosted-session.ts";
 import { SessionError } from "../../errors.ts";
-import { RuntimeEnd, type Cell, type Fault, type Opening, type Profile, type Tenant } from "./worker-slot.ts";
+import { RuntimeEnd, type WorkerSlot, type Fault, type Opening, type Profile, type Activation } from "./worker-slot.ts";
 import type { LifeId, WorkerStart } from "./wire.ts";
 import { Worker, type WorkerKind } from "./worker.ts";
 
@@ -24,7 +24,7 @@ export interface WorkerPlan {
 }
 
 /** Sessions whose code runs in a worker. */
-export class WorkerCell implements Cell {
+export class ThreadSlot implements WorkerSlot {
   readonly #plan: WorkerPlan;
   readonly #worker: Worker;
   readonly #begun: Promise<void>;
@@ -94,7 +94,7 @@ export class WorkerCell implements Cell {
     return this.#worker.isOver;
   }
 
-  async open(key: SessionKey, opening: Opening): Promise<Tenant> {
+  async open(key: SessionKey, opening: Opening): Promise<Activation> {
     const life = ++this.#lastLife;
     this.#lives.set(life, { key, opening });
     const aborted = Promise.withResolvers<never>();
@@ -155,7 +155,7 @@ export class WorkerCell implements Cell {
     if (this.#plan.isOwn || !(await this.#letGo(life, reason))) await this.#worker.end();
     if (next.follows || !this.#worker.isOver) return;
     try {
-      await Residence.tidy(this.#plan.core, key, reason);
+      await HostedSession.tidy(this.#plan.core, key, reason);
     } catch {
       // The store is away; the lease is a dead instance's, and whoever opens the session next puts it in order.
     }
@@ -234,14 +234,14 @@ interface Lodging {
 }
 
 /** One session in a worker. */
-class WorkerTenant implements Tenant {
+class WorkerTenant implements Activation {
   readonly fence: number;
   readonly profile: Profile;
-  readonly #cell: WorkerCell;
+  readonly #cell: ThreadSlot;
   readonly #life: LifeId;
   readonly #key: SessionKey;
 
-  constructor(cell: WorkerCell, { life, key, fence, profile }: Lodging) {
+  constructor(cell: ThreadSlot, { life, key, fence, profile }: Lodging) {
     this.#cell = cell;
     this.#life = life;
     this.#key = key;
@@ -293,7 +293,7 @@ class WorkerTenant implements Tenant {
     await this.#cell.drop(this.#life, this.#key, reason, next);
   }
 
-  async #ask<T>(call: (calls: WorkerCell["calls"]) => Promise<T>): Promise<T> {
+  async #ask<T>(call: (calls: ThreadSlot["calls"]) => Promise<T>): Promise<T> {
     return await this.#cell.working(this.#life, () => call(this.#cell.calls));
   }
 }

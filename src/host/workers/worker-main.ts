@@ -3,11 +3,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createBirpc } from "birpc";
 import { coreOf, Sessions } from "../../sessions/sessions.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
-import type { Tenant } from "./worker-slot.ts";
-import { contain, within } from "./error-attribution.ts";
-import { InlineCell, isStream } from "./inline-slot.ts";
+import type { Activation } from "./worker-slot.ts";
+import { attributeErrors, runAttributed } from "./error-attribution.ts";
+import { InlineSlot, isStream } from "./inline-slot.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
-import { Turnstile } from "./call-counter.ts";
+import { CallCounter } from "./call-counter.ts";
 import type { RuntimeFailure } from "../../errors.ts";
 import { errorsTravel, packError, type HostCalls, type LifeId, type WorkerCalls } from "./wire.ts";
 import { workerStore } from "./worker-store.ts";
@@ -17,13 +17,13 @@ const heapEveryMs = 5000;
 
 interface Life {
   readonly abort: AbortController;
-  opening: Promise<Tenant> | undefined;
-  tenant: Tenant | undefined;
+  opening: Promise<Activation> | undefined;
+  tenant: Activation | undefined;
   parts: AsyncIterator<unknown> | undefined;
 }
 
-let cell: InlineCell | undefined;
-const turnstile = new Turnstile(workerData instanceof SharedArrayBuffer ? workerData : undefined);
+let cell: InlineSlot | undefined;
+const turnstile = new CallCounter(workerData instanceof SharedArrayBuffer ? workerData : undefined);
 const lives = new Map<LifeId, Life>();
 
 function lifeOf(id: LifeId): Life {
@@ -32,7 +32,7 @@ function lifeOf(id: LifeId): Life {
   return life;
 }
 
-function tenantOf(id: LifeId): Tenant {
+function tenantOf(id: LifeId): Activation {
   const { tenant } = lifeOf(id);
   if (tenant === undefined) throw new Error(`life ${id} has not begun`);
   return tenant;
@@ -42,19 +42,19 @@ function tenantOf(id: LifeId): Tenant {
 function inLife<T>(id: LifeId, work: () => Promise<T>): Promise<T> {
   turnstile.enter(id);
   setImmediate(leave); // what goes on after that has let others have their turn
-  return within(id, work);
+  return runAttributed(id, work);
 }
 
 const leave = (): void => turnstile.leave();
 
 const calls: WorkerCalls = {
   async begin({ runtime, tenant, sessions, capabilities, address, process: hosting, isShared }) {
-    if (isShared) contain(endLife); // before the module can take aside what it is kept from
+    if (isShared) attributeErrors(endLife); // before the module can take aside what it is kept from
     const loaded = await loadRuntime(runtime);
     const model = loaded.model === undefined ? {} : { model: loaded.model };
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
     if (address !== null) await core.instance.announce(address, hosting);
-    cell = new InlineCell(core, loaded);
+    cell = new InlineSlot(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
     return { instance: core.instance.id, repeatable: loaded.repeatable ?? false };
   },
@@ -79,7 +79,7 @@ const calls: WorkerCalls = {
     }),
   breathe: async () => undefined,
   drop: (id, reason) =>
-    within(id, async () => {
+    runAttributed(id, async () => {
       const life = lives.get(id);
       lives.delete(id);
       life?.abort.abort(new Error(reason));

@@ -6,12 +6,12 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { RuntimeFailure } from "../../errors.ts";
 import { reasonOf } from "../runtime/runtime.ts";
 
-export interface Cell {
+export interface WorkerSlot {
   /**
    * Take the session in, and wake its runtime.
    * @throws SessionError where it cannot be had; RuntimeEnd where its runtime fails; the signal's reason
    */
-  open(key: SessionKey, opening: Opening): Promise<Tenant>;
+  open(key: SessionKey, opening: Opening): Promise<Activation>;
   /** Whether another session's code has the thread just now, so that this one cannot help being late. */
   holdsUp(key: SessionKey): boolean;
   /** All that lives here is over, now; resolves once that is certain. */
@@ -31,7 +31,7 @@ export interface Opening {
 }
 
 /** One session in its cell. */
-export interface Tenant {
+export interface Activation {
   readonly fence: number;
   /** Whom the session is for, and what its metadata says of its idle timeout. */
   readonly profile: Profile;

@@ -2,27 +2,27 @@ import type { Core } from "../../sessions/core/core.ts";
 import type { SessionsOptions } from "../../sessions/options/options.ts";
 import { ownIdentity } from "../../sessions/instances/process-identity.ts";
 import { SessionError } from "../../errors.ts";
-import type { Cell } from "./worker-slot.ts";
-import { InlineCell } from "./inline-slot.ts";
+import type { WorkerSlot } from "./worker-slot.ts";
+import { InlineSlot } from "./inline-slot.ts";
 import type { ResolvedHostOptions } from "../runtime/options.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
-import { WorkerCell, type WorkerPlan } from "./thread-slot.ts";
+import { ThreadSlot, type WorkerPlan } from "./thread-slot.ts";
 
 /** The cells of a host. */
-export interface Cells {
+export interface WorkerSlots {
   /** Where a session that wakes up is to run. */
-  free(): Cell;
+  free(): WorkerSlot;
   /** All that lost its cell is back: time to make ready what the next loss needs. */
   settle(): void;
-  all(): readonly Cell[];
+  all(): readonly WorkerSlot[];
   close(): Promise<void>;
 }
 
 /** The cells for a kind of isolation. @throws SessionError `runtime_invalid` */
-export async function openCells(core: Core, tenant: string, options: ResolvedHostOptions): Promise<Cells> {
+export async function openWorkerSlots(core: Core, tenant: string, options: ResolvedHostOptions): Promise<WorkerSlots> {
   const { runtime, isolation, memoryMax, stallTimeoutMs, address } = options;
   if (isolation === "inline") {
-    return new OneCell(new InlineCell(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
+    return new OneCell(new InlineSlot(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
   }
   if (typeof runtime !== "string") throw new Error("a worker loads its runtime from a module");
   const { capabilities } = core.store;
@@ -56,12 +56,12 @@ export async function openCells(core: Core, tenant: string, options: ResolvedHos
 
 /** What of the options another thread can be told. */
 function optionsOf({ options }: Core): SessionsOptions {
-  const { agents, ttlMs, maxAgeMs, floorTtlMs, busy, waitMs, staleAfterMs, limits } = options;
+  const { agents, ttlMs, maxAgeMs, handoffTtlMs, busy, waitMs, staleAfterMs, limits } = options;
   return {
     ...(agents === undefined ? {} : { agents: Object.fromEntries(agents) }),
     ttl: ttlMs,
     ...(maxAgeMs === null ? {} : { maxAge: maxAgeMs }),
-    floorTtl: floorTtlMs,
+    handoffTtl: handoffTtlMs,
     busy,
     wait: waitMs,
     staleAfter: staleAfterMs,
@@ -71,20 +71,20 @@ function optionsOf({ options }: Core): SessionsOptions {
 }
 
 /** All sessions in the host's own thread. */
-class OneCell implements Cells {
-  readonly #cell: Cell;
+class OneCell implements WorkerSlots {
+  readonly #cell: WorkerSlot;
 
-  constructor(cell: Cell) {
+  constructor(cell: WorkerSlot) {
     this.#cell = cell;
   }
 
-  free(): Cell {
+  free(): WorkerSlot {
     return this.#cell;
   }
 
   settle(): void {}
 
-  all(): readonly Cell[] {
+  all(): readonly WorkerSlot[] {
     return [this.#cell];
   }
 
@@ -97,14 +97,14 @@ class OneCell implements Cells {
  * Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced by
  * another that was kept ready, so that its sessions do not wait for a thread to start.
  */
-class Pool implements Cells {
+class Pool implements WorkerSlots {
   readonly #plan: WorkerPlan;
-  readonly #cells: WorkerCell[];
-  #spare: WorkerCell | undefined;
+  readonly #cells: ThreadSlot[];
+  #spare: ThreadSlot | undefined;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
-    this.#cells = Array.from({ length: workers }, () => new WorkerCell(plan));
+    this.#cells = Array.from({ length: workers }, () => new ThreadSlot(plan));
     this.settle();
   }
 
@@ -112,7 +112,7 @@ class Pool implements Cells {
     return Promise.all(this.#cells.map(({ begun }) => begun));
   }
 
-  free(): Cell {
+  free(): WorkerSlot {
     const place = this.#cells.findIndex(({ isOver }) => isOver);
     if (place >= 0) this.#cells[place] = this.#takeSpare();
     const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
@@ -120,17 +120,17 @@ class Pool implements Cells {
     return freest;
   }
 
-  #takeSpare(): WorkerCell {
+  #takeSpare(): ThreadSlot {
     const spare = this.#spare;
     this.#spare = undefined; // starting another takes a processor, which those that come back need first
-    return spare === undefined || spare.isOver ? new WorkerCell(this.#plan) : spare;
+    return spare === undefined || spare.isOver ? new ThreadSlot(this.#plan) : spare;
   }
 
   settle(): void {
-    this.#spare ??= new WorkerCell(this.#plan);
+    this.#spare ??= new ThreadSlot(this.#plan);
   }
 
-  all(): readonly Cell[] {
+  all(): readonly WorkerSlot[] {
     return this.#cells;
   }
 
@@ -141,10 +141,10 @@ class Pool implements Cells {
 }
 
 /** A worker for each session. The next one is kept ready, so that waking up does not wait for a thread to start. */
-class OwnCells implements Cells {
+class OwnCells implements WorkerSlots {
   readonly #plan: WorkerPlan;
-  readonly #cells = new Set<WorkerCell>();
-  #next: WorkerCell;
+  readonly #cells = new Set<ThreadSlot>();
+  #next: ThreadSlot;
 
   constructor(plan: WorkerPlan) {
     this.#plan = plan;
@@ -155,7 +155,7 @@ class OwnCells implements Cells {
     return this.#next.begun;
   }
 
-  free(): Cell {
+  free(): WorkerSlot {
     const cell = this.#next.isOver ? this.#start() : this.#next;
     this.#next = this.#start();
     return cell;
@@ -163,14 +163,14 @@ class OwnCells implements Cells {
 
   settle(): void {}
 
-  #start(): WorkerCell {
+  #start(): ThreadSlot {
     for (const cell of this.#cells) if (cell.isOver) this.#cells.delete(cell);
-    const cell = new WorkerCell(this.#plan);
+    const cell = new ThreadSlot(this.#plan);
     this.#cells.add(cell);
     return cell;
   }
 
-  all(): readonly Cell[] {
+  all(): readonly WorkerSlot[] {
     return [...this.#cells].filter(({ isOver }) => !isOver);
   }
 

@@ -20,7 +20,7 @@ export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabi
     read: pass("read"),
     find: pass("find"),
     count: pass("count"),
-    tally: pass("tally"),
+    stats: pass("stats"),
     inspect: pass("inspect"),
     events: pass("events"),
     forgetEvents: pass("forgetEvents"),

@@ -4,7 +4,7 @@ import { createBirpc, type BirpcReturn } from "birpc";
 import type { Store } from "../../store/store.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { RuntimeEnd } from "./worker-slot.ts";
-import { Turnstile } from "./call-counter.ts";
+import { CallCounter } from "./call-counter.ts";
 import {
   errorsTravel,
   unpackError,
@@ -44,7 +44,7 @@ export class Worker {
   /** How it ended; resolves once it is certain, after the last of its writes. */
   readonly ended: Promise<RuntimeEnd>;
   /** Of a thread. */
-  readonly turnstile: Turnstile = new Turnstile();
+  readonly turnstile: CallCounter = new CallCounter();
   /** The heap it last spoke of, bytes. */
   heapBytes: number | undefined;
   readonly #core: Core;
@@ -205,7 +205,7 @@ export class Worker {
   }
 }
 
-function startThread(memoryMax: number | undefined, { memory }: Turnstile): Thread {
+function startThread(memoryMax: number | undefined, { memory }: CallCounter): Thread {
   const bound = memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } };
   return new Thread(program, { ...bound, workerData: memory });
 }

@@ -1,4 +1,4 @@
-import { hasCode, SessionError } from "../../errors.ts";
+import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import { Windows, type Window } from "./rate-limits.ts";
 
@@ -41,30 +41,9 @@ export class DeviceSpending {
     this.#budgets = budgets;
   }
 
-  /**
-   * Ask a question of the device, and count it and what its answer takes, unless it repeats one that the session has already
-   * under its key: that was counted, and no model is called.
-   * @throws SessionError `device_budget_exceeded`, and those of `ask`
-   */
-  async count(
-    { device, session, key }: { readonly device: string; readonly session: Session; readonly key: string | undefined },
-    ask: () => Promise<Answer>,
-  ): Promise<Answer> {
-    if (this.#budgets.device === undefined && this.#budgets.all === undefined) return await ask();
-    if (key !== undefined && (await session.turnByKey(key)) !== undefined) return await ask();
-    this.#askOne(device);
-    try {
-      const answer = await ask();
-      void this.#follow(device, session, answer);
-      return answer;
-    } catch (error) {
-      // Another request with the same key was faster, and was counted.
-      if (key !== undefined && hasCode(error, "turn_open")) this.#add("requests", device, -1);
-      throw error;
-    }
-  }
-
-  #askOne(device: string): void {
+  /** Count a question of the device. @throws SessionError `device_budget_exceeded` */
+  ask(device: string): void {
+    if (this.#budgets.device === undefined && this.#budgets.all === undefined) return;
     for (const scope of ["device", "all"] as const) {
       for (const unit of units) {
         const max = this.#budgets[scope]?.[unit];
@@ -78,7 +57,7 @@ export class DeviceSpending {
   }
 
   /** Count what an answer took, when it ends, however it ends. */
-  async #follow(device: string, session: Session, answer: Answer): Promise<void> {
+  async follow(device: string, session: Session, answer: Answer): Promise<void> {
     if (this.#budgets.device?.tokens === undefined && this.#budgets.all?.tokens === undefined) return;
     let turn: Turn | undefined;
     try {
@@ -91,10 +70,8 @@ export class DeviceSpending {
   }
 
   #add(unit: (typeof units)[number], device: string, count: number): void {
-    for (const scope of ["device", "all"] as const) {
-      const window = this.#window(unit, scope, device);
-      window.count = Math.max(0, window.count + count);
-    }
+    this.#window(unit, "device", device).count += count;
+    this.#window(unit, "all", device).count += count;
   }
 
   #window(unit: (typeof units)[number], scope: "device" | "all", device: string): Window {

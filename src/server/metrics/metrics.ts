@@ -205,14 +205,14 @@ async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, Age
     return count;
   };
   const now = Date.now();
-  for await (const { agent, createdAt, floor } of listed(sessions, { state: "active" })) {
+  for await (const { agent, createdAt, activeAgent } of listed(sessions, { state: "active" })) {
     const count = of(agent);
     count.sessions++;
     count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());
-    if (floor === null) continue;
-    const held = of(floor.agent);
+    if (activeAgent === null) continue;
+    const held = of(activeAgent.agent);
     held.floors++;
-    held.oldestFloorMs = Math.max(held.oldestFloorMs, now - floor.lockedAt.getTime());
+    held.oldestFloorMs = Math.max(held.oldestFloorMs, now - activeAgent.since.getTime());
   }
   return counts;
 }

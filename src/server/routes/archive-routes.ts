@@ -93,7 +93,7 @@ export function addKeepingRoutes(shared: Shared): void {
     },
     async (c, { params, body }) => {
       const session = await c.get("sessions").get(params.id);
-      await session.hold(body.reason);
+      await session.setLegalHold(body.reason);
       return sessionReply(c, session.info);
     },
   );
@@ -110,7 +110,7 @@ export function addKeepingRoutes(shared: Shared): void {
     },
     async (c, { params }) => {
       const session = await c.get("sessions").get(params.id);
-      await session.unhold();
+      await session.clearLegalHold();
       return sessionReply(c, session.info);
     },
   );

@@ -43,9 +43,12 @@ export function addChatRoutes(shared: Shared): void {
       const device = deviceOrNew(c, sessions);
       const session = await openDevice(c, device);
       c.set("session", session.id);
-      const { key } = idempotencyKey(c);
-      const ask = (): Promise<Answer> =>
-        spending.count({ device, session, key }, () => converse(session, question, given({ agent, busy, key })));
+      const ask = async (): Promise<Answer> => {
+        spending.ask(device);
+        const answer = await converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+        void spending.follow(device, session, answer);
+        return answer;
+      };
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
@@ -156,7 +159,7 @@ export function addChatRoutes(shared: Shared): void {
       answers: { 204: { description: "nobody has the floor" } },
     },
     async (c) => {
-      await (await found(c))?.release();
+      await (await found(c))?.endHandoff();
       return c.body(null, 204);
     },
   );

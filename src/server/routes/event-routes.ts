@@ -30,7 +30,7 @@ export function addEventRoutes(shared: Shared): void {
           .pipe(z.array(eventType))
           .optional()
           .meta({ description: "one type, or several with commas between" }),
-        category: z.enum(["lifecycle", "lease", "floor", "device"]).optional(),
+        category: z.enum(["lifecycle", "lease", "handoff", "device"]).optional(),
         severity: z.enum(["info", "warning", "error"]).optional().meta({ description: "this grave or graver" }),
         session: z.string().max(4096).optional(),
         agent: agentName.optional().meta({ description: "whom the session is for" }),

@@ -136,7 +136,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
 /** @throws SessionError `session_not_found`; `not_owner` where the session lives in another host */
 async function guardElsewhere(c: RequestContext, sessionId: string): Promise<void> {
   const sessions = c.get("sessions");
-  const holder = await (await sessions.get(sessionId)).holder();
+  const holder = await (await sessions.get(sessionId)).leaseHolder();
   if (holder === null || !holder.alive || holder.address === null) return;
   const { instance: owner, address } = holder;
   throw new SessionError("not_owner", { sessionId, tenant: sessions.tenant, owner, address });

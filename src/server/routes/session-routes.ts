@@ -517,7 +517,7 @@ function addFloorRoutes(shared: Shared): void {
       answers: { 204: { description: "nobody has the floor" } },
     },
     async (c, { params }) => {
-      await (await c.get("sessions").get(params.id)).release();
+      await (await c.get("sessions").get(params.id)).endHandoff();
       return c.body(null, 204);
     },
   );

@@ -16,7 +16,7 @@ import { EventFeeds } from "../polling/event-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
 import { standsElsewhere, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
-import { Poller } from "../polling/change-poller.ts";
+import { ChangePoller } from "../polling/change-poller.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import { SessionQueues } from "./session-queue.ts";
 
@@ -66,7 +66,7 @@ export class Core {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
-  readonly poller: Poller;
+  readonly poller: ChangePoller;
   readonly queues: SessionQueues = new SessionQueues();
   readonly eventFeeds: EventFeeds;
   readonly conflicts: ConflictLog;
@@ -91,7 +91,7 @@ export class Core {
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
     this.#commitPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
-    this.poller = new Poller({ store: this.store, load: (requests) => this.#loadWhole(requests) });
+    this.poller = new ChangePoller({ store: this.store, load: (requests) => this.#loadWhole(requests) });
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,
@@ -176,10 +176,10 @@ export class Core {
   }
 
   /** How long this agent keeps the floor of this user's sessions, ms. @throws SessionError `duration_invalid` */
-  floorTtlMs(agent: string, user: string | null): number {
-    const { agents, floorTtlMs, floorTtlOfUser } = this.options;
-    const ttl = (user === null ? undefined : floorTtlOfUser(user)) ?? agents?.get(agent)?.floorTtl;
-    return ttl === undefined ? floorTtlMs : parseDuration(ttl, "floorTtl");
+  handoffTtlMs(agent: string, user: string | null): number {
+    const { agents, handoffTtlMs, handoffTtlOfUser } = this.options;
+    const ttl = (user === null ? undefined : handoffTtlOfUser(user)) ?? agents?.get(agent)?.handoffTtl;
+    return ttl === undefined ? handoffTtlMs : parseDuration(ttl, "handoffTtl");
   }
 
   /** One session, or undefined where there is none. */
@@ -266,7 +266,7 @@ export class Core {
   }
 
   /** Do it after `ms`, unless closed by then. Holds no process open. */
-  later(ms: number, chore: () => Promise<void>): void {
+  schedule(ms: number, chore: () => Promise<void>): void {
     if (this.#closing !== undefined) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);

@@ -22,7 +22,7 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
       return await work();
     } catch (error) {
       if (!hasCode(error, "session_forked") || attempt >= attemptsMax) throw error;
-      await freeForks(handle);
+      await detachForks(handle);
     }
   }
 }
@@ -31,7 +31,7 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
  * Give each fork of the session a copy of the turns it shares, with a mark of whose words they are. `erasing` has somebody forgotten: it
  * does what comes before that, and its user is not named in any mark.
  */
-export async function freeForks(
+export async function detachForks(
   handle: Handle,
   erasing?: { readonly user: string; readonly before: (record: SessionRecord) => Promise<void> },
 ): Promise<void> {

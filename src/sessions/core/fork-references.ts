@@ -8,11 +8,11 @@ import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { forkOf } from "../../domain/copies/fork.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
-import { innerScope, isInnerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
 import { isDeviceName } from "./keyed-names.ts";
-import { innerChange } from "./internal-record.ts";
+import { internalChange } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 
 /** A session that holds a user's turns. */
@@ -178,7 +178,7 @@ export async function markChange(core: Core, name: string, { record, ...said }: 
   const { id: session, createdAt: born } = record;
   const metadata: Metadata = { session, born, ...merged };
   // As old as the session: a mark is the same wherever it is put down, and may be copied there as well.
-  return innerChange(core, key, found, { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born });
+  return internalChange(core, key, found, { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born });
 }
 
 /**
@@ -191,7 +191,7 @@ export async function formerUserMarks(
   after: Pick<SessionRecord, "user" | "createdAt">,
 ): Promise<readonly Change[]> {
   const { user, tenant } = before;
-  if (user === null || user === after.user || isInnerScope(tenant)) return [];
+  if (user === null || user === after.user || isInternalScope(tenant)) return [];
   if (headOf(before, "turns") < firstOwn(before, "turns")) return [];
   const { from } = await theirs({ core, tenant, user }, before);
   const record = { ...before, createdAt: after.createdAt };
@@ -252,5 +252,5 @@ function nameOf({ id, createdAt }: SessionRecord): string {
 
 /** Where the marks of a tenant are. */
 export function marksScope(tenant: string): string {
-  return innerScope(tenant, "shared-forks");
+  return internalScope(tenant, "shared-forks");
 }

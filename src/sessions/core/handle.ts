@@ -10,7 +10,7 @@ import {
 } from "../../domain/record/change.ts";
 import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
-import { recover, type Remains } from "../../domain/turns/leases.ts";
+import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Context, type Writer } from "../../domain/record/guards.ts";
@@ -34,7 +34,7 @@ export interface WriteOptions {
   readonly attemptsMax?: number;
 }
 
-export type Written =
+export type WriteResult =
   | { readonly status: "ok"; readonly change: Change }
   | { readonly status: "unchanged" }
   | { readonly status: "duplicate"; readonly entry: Entry };
@@ -208,7 +208,7 @@ export class Handle {
    * Apply the rule to the record that stands and commit what it says.
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
-  async write(rule: Rule, options: WriteOptions = {}): Promise<Written> {
+  async write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
     const { fence } = this;
     try {
       return await this.#write(rule, options);
@@ -222,7 +222,7 @@ export class Handle {
   async #write(
     rule: Rule,
     { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
-  ): Promise<Written> {
+  ): Promise<WriteResult> {
     // The record may come from a list, which does not tell the time.
     if (!this.core.knowsTime) await this.core.hearTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
@@ -280,7 +280,7 @@ export class Handle {
   }
 
   /** Clear a dead holder's lease, seal the turn it left open, and nothing else. */
-  async putInOrder(options: WriteOptions = { recovers: "dead" }): Promise<Written> {
+  async recoverAbandoned(options: WriteOptions = { recovers: "dead" }): Promise<WriteResult> {
     return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
   }
 
@@ -310,10 +310,10 @@ export class Handle {
   }
 
   #putInOrderLater(): void {
-    this.core.later(retryMs, async () => {
+    this.core.schedule(retryMs, async () => {
       try {
         await this.peek();
-        await this.putInOrder();
+        await this.recoverAbandoned();
       } catch (error) {
         if (!hasCode(error, "session_not_found") && !hasCode(error, "closed")) this.#putInOrderLater();
       }
@@ -362,7 +362,7 @@ export class Handle {
    * The open turn and the pieces of its answer that can be read: a damaged piece must not keep the session from being
    * recovered. @throws SessionError `store_invalid` where the turn itself cannot be read
    */
-  async #remains(record: SessionRecord, seq: number): Promise<Remains> {
+  async #remains(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
     const { store, options } = this.core;
     const [entry] = await store.read(this.key, {
       log: "turns",

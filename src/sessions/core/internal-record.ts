@@ -6,7 +6,7 @@ import { stateAt } from "../../domain/record/states.ts";
 import type { Core } from "./core.ts";
 
 /** A small record that is no conversation, in the place of the one that was found there, or of none. */
-export function innerChange(
+export function internalChange(
   core: Core,
   key: SessionKey,
   found: SessionRecord | undefined,

@@ -1,9 +1,9 @@
 import type { Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { innerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
-import { innerChange, liveMetadata } from "../core/internal-record.ts";
+import { internalChange, liveMetadata } from "../core/internal-record.ts";
 
 /**
  * Whom a device speaks for, where that is not simply itself: a user; another device's session, by a link code; or a
@@ -24,8 +24,8 @@ export type Pointer =
 export const pointerTtlMs: number = 365 * 86_400_000;
 
 /** The place of such a record: beside the tenant's sessions, where no session id leads. */
-export function innerKey(tenant: string, id: string): SessionKey {
-  return { tenant: innerScope(tenant, "devices"), id };
+export function internalKey(tenant: string, id: string): SessionKey {
+  return { tenant: internalScope(tenant, "devices"), id };
 }
 
 /** A device speaks for whom the pointer says, from here on. */
@@ -33,7 +33,7 @@ export function pointerChange(core: Core, key: SessionKey, found: SessionRecord 
   const user = pointer.kind === "user" ? { user: pointer.user } : {};
   // Found by it where the owner asks who shares the session.
   const shares = pointer.kind === "linked" ? { agent: pointer.session } : {};
-  return innerChange(core, key, found, { ...user, ...shares, metadata: { ...pointer }, ttlMs: pointerTtlMs });
+  return internalChange(core, key, found, { ...user, ...shares, metadata: { ...pointer }, ttlMs: pointerTtlMs });
 }
 
 export function pointerOf(core: Core, record: SessionRecord | undefined): Pointer | undefined {

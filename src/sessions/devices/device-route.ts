@@ -13,7 +13,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { innerKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
+import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
 import { userName } from "../core/keyed-names.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { Handle } from "../core/handle.ts";
@@ -42,7 +42,7 @@ export interface Way extends Step {
 
 /** The ways of many, in order, in at most three round trips. */
 export async function waysOf(core: Core, tenant: string, names: readonly string[]): Promise<readonly Way[]> {
-  const found = await core.findAll(names.flatMap((name) => [innerKey(tenant, name), { tenant, id: name }]));
+  const found = await core.findAll(names.flatMap((name) => [internalKey(tenant, name), { tenant, id: name }]));
   const steps = names.map((name, index): Step => {
     const record = found[2 * index];
     return { name, found: record, pointer: pointerOf(core, record) };
@@ -90,7 +90,7 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
     const { record, last, user } = way;
     const isFree = record === undefined || (record.user === user && record.state !== "archived");
     const lead = (session: string, kind: "own" | "linked"): Change =>
-      pointerChange(core, innerKey(tenant, last.name), last.found, { kind, session });
+      pointerChange(core, internalKey(tenant, last.name), last.found, { kind, session });
     if (isFree) {
       await prolong(core, way);
       if (record !== undefined && ownSession(core, way) === undefined) {

@@ -9,14 +9,14 @@ import { codeLetters, parseLinkCode } from "../../domain/values/device.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { isInnerScope } from "../../domain/values/internal-scope.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { innerKey, pointerChange, type Pointer } from "./device-pointer.ts";
+import { internalKey, pointerChange, type Pointer } from "./device-pointer.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { isSame, keyedHash, keyedName } from "../core/keyed-hash.ts";
 import { ownSession, waysOf, type Way } from "./device-route.ts";
-import { innerChange, liveMetadata } from "../core/internal-record.ts";
+import { internalChange, liveMetadata } from "../core/internal-record.ts";
 
 /** A code as it is shown to somebody who types it into another device. */
 export interface LinkCode {
@@ -48,7 +48,7 @@ export async function makeLinkCode(core: Core, tenant: string, device: string): 
       continue;
     }
     const made: Content = { device, secret: secretHash(core, tenant, handle, secret).toString("hex"), tries: 0 };
-    const change = innerChange(core, key, found, { metadata: made, ttlMs });
+    const change = internalChange(core, key, found, { metadata: made, ttlMs });
     const { status } = await core.commit([change]);
     if (status === "ok")
       return { code: `${handle}-${secret}`, expiresAt: new Date(change.record?.expiresAt ?? Number.NaN) };
@@ -106,7 +106,7 @@ function missed(core: Core, key: SessionKey, found: SessionRecord, content: Cont
   const tries = content.tries + 1;
   if (tries >= triesMax) return removeSession(found);
   const leftMs = Math.max(1, found.expiresAt - core.now());
-  return innerChange(core, key, found, { metadata: { ...content, tries }, ttlMs: leftMs });
+  return internalChange(core, key, found, { metadata: { ...content, tries }, ttlMs: leftMs });
 }
 
 /** The second device joins the first one's user, or shares its session where it has no user. */
@@ -116,18 +116,18 @@ function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Ch
   const pointer: Pointer =
     theirs.user === null ? { kind: "linked", session: theirs.session, ...since } : { kind: "user", user: theirs.user };
   return [
-    pointerChange(core, innerKey(tenant, ours.name), ours.found, pointer),
+    pointerChange(core, internalKey(tenant, ours.name), ours.found, pointer),
     ...(session === undefined ? [] : [tellLinked(session, core.context())]),
   ];
 }
 
 function codeKey(core: Core, tenant: string, handle: string): SessionKey {
-  return innerKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
+  return internalKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
 }
 
 /** True for the record of a code: good once and for minutes, it is of use in its own store only. */
 export function isLinkCode({ tenant, id }: SessionKey): boolean {
-  return isInnerScope(tenant) && id.startsWith("code_");
+  return isInternalScope(tenant) && id.startsWith("code_");
 }
 
 function secretHash(core: Core, tenant: string, handle: string, secret: string): Buffer {

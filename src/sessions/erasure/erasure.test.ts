@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
-import { innerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope } from "../../domain/values/internal-scope.ts";
 import { openSessions } from "../../open.ts";
 import { putMark } from "../core/fork-references.ts";
 import type { Session } from "../session/session.ts";
@@ -32,7 +32,7 @@ async function live(sessions: Sessions): Promise<void> {
   const archived = await sessions.create({ id: "archived", user: ada });
   await talk(archived, 3);
   await archived.handOff("cfo", { note: "a secret of Ada's" });
-  await archived.release();
+  await archived.endHandoff();
   await archived.archive();
   const forked = await sessions.create({ id: "forked", user: ada });
   await talk(forked, 4);
@@ -167,7 +167,7 @@ for (const [what, act] of [
       assert.equal((await sessions.devices.list("bob")).devices.length, 1, `at commit ${moment}`);
       assert.equal((await sessions.device(phone)).info.user, "bob", `at commit ${moment}`);
       if (what.includes("unlinked")) {
-        const codes = await here.store.count({ tenant: innerScope("default", "devices"), now: here.clock.now() });
+        const codes = await here.store.count({ tenant: internalScope("default", "devices"), now: here.clock.now() });
         assert.equal(codes, 3, `at commit ${moment}: device, code and the user's pointer`);
       }
     }
@@ -230,14 +230,14 @@ test("what is under hold stays, and the receipt says so", async () => {
   await using here = place();
   const { sessions } = here;
   await live(sessions);
-  await (await sessions.get("archived")).hold("a lawsuit");
+  await (await sessions.get("archived")).setLegalHold("a lawsuit");
   const receipt = await sessions.erase({ user: ada });
   assert.deepEqual([receipt.held, receipt.erased.sessions], [1, 5]);
   assert.deepEqual(
     (await sessions.list({ user: ada })).sessions.map(({ id }) => id),
     ["archived"],
   );
-  await (await sessions.get("archived")).unhold();
+  await (await sessions.get("archived")).clearLegalHold();
   assert.equal((await sessions.erase({ user: ada })).erased.sessions, 1);
 });
 
@@ -259,9 +259,9 @@ async function forked(sessions: Sessions): Promise<void> {
   await fork("s", { as: "archived", user: "bob", at: 3 });
   await sessions.archive("archived");
   await fork("archived", { as: "of the archived", user: "carol" });
-  await (await fork("s", { as: "held", user: "bob" })).hold("a lawsuit");
+  await (await fork("s", { as: "held", user: "bob" })).setLegalHold("a lawsuit");
   await fork("held", { as: "of the held", user: "carol" });
-  await (await fork("s", { as: "hers, held", user: ada })).hold("a lawsuit");
+  await (await fork("s", { as: "hers, held", user: ada })).setLegalHold("a lawsuit");
   await fork("hers, held", { as: "of hers", user: "bob" });
   // A fork that was cut before what is shared has nothing of hers, and one of Bob's that she forked has what he said before.
   await (await fork("s", { as: "cut", user: "bob" })).truncate(0);
@@ -329,8 +329,8 @@ test("asked to, an erasure takes the forks of others as a whole, but for what is
     assert.deepEqual(await idsIn(sessions), stays);
     assert.equal(receipt.erased.sessions, first ? 12 : 8);
     assert.deepEqual(await sessions.erase({ user: ada, forks: "erase" }), receipt);
-    await (await sessions.get("held")).unhold();
-    await (await sessions.get("hers, held")).unhold();
+    await (await sessions.get("held")).clearLegalHold();
+    await (await sessions.get("hers, held")).clearLegalHold();
     const rest = await sessions.erase({ user: ada, forks: "erase" });
     assert.deepEqual([rest.erased.sessions, rest.erased.forks, rest.sharedForks], [2, 1, none]);
     assert.deepEqual(await idsIn(sessions), ["bob's own", "cut", "of what bob said"]);
@@ -443,7 +443,7 @@ test("what leads to forks goes with them", async () => {
     await (await fork.fork({ as: `of ${user}'s` })).update({ user: "dan" });
   }
   const marks = (): Promise<number> =>
-    here.store.count({ tenant: innerScope("default", "shared-forks"), now: here.clock.now() });
+    here.store.count({ tenant: internalScope("default", "shared-forks"), now: here.clock.now() });
   await sessions.erase({ user: ada });
   assert.equal(await marks(), 4);
   await sessions.erase({ user: ada, forks: "erase" });
@@ -503,9 +503,9 @@ test("a fork under hold that is nobody's goes with the next erasure once it is n
   await talk(session);
   const fork = await session.fork({ as: "f" });
   await fork.update({ user: null });
-  await fork.hold("a lawsuit");
+  await fork.setLegalHold("a lawsuit");
   assert.deepEqual((await sessions.erase({ user: ada })).sharedForks, { count: 1, held: 1, ids: ["f"] });
-  await fork.unhold();
+  await fork.clearLegalHold();
   const { erased, sharedForks } = await sessions.erase({ user: ada });
   assert.deepEqual([erased.sessions, sharedForks], [1, none]);
   assert.deepEqual(await idsIn(sessions), []);
@@ -672,8 +672,9 @@ test("marks of an older version, which bear no time, work on", async () => {
   const { record } = (await store.load([{ key: { tenant: "default", id: "f" }, tails: [] }])).sessions[0] ?? {};
   assert(record !== undefined);
   await putMark(coreOf(sessions), ada, { record, from: 1, isTheirs: false });
-  const [mark] = (await store.find({ order: "key", tenant: innerScope("default", "shared-forks"), now: 0, limit: 9 }))
-    .records;
+  const [mark] = (
+    await store.find({ order: "key", tenant: internalScope("default", "shared-forks"), now: 0, limit: 9 })
+  ).records;
   assert.deepEqual(mark?.metadata, { session: "f", born: record.createdAt, from: 1, isTheirs: false });
   assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["f"]);
   await bobs.update({ user: ada });
@@ -687,7 +688,7 @@ async function link(sessions: Sessions, device: string, to: string): Promise<Ses
 
 /** As an older version leaves a store. */
 async function removeMarks({ sessions, store }: InMemory): Promise<void> {
-  const tenant = innerScope("default", "shared-forks");
+  const tenant = internalScope("default", "shared-forks");
   const { records } = await store.find({ order: "key", tenant, now: 0, limit: 100 });
   assert(records.length > 0);
   for (const record of records) await coreOf(sessions).commit([removeSession(record)]);

@@ -9,20 +9,20 @@ import { firstOwn, headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
-import { innerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
 import type { Settled } from "../../store/store.ts";
 import { signReceipt, subjectOf, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
-import { freeForks } from "../core/detach-forks.ts";
+import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { innerChange, liveMetadata } from "../core/internal-record.ts";
+import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
 import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
-import { tracesOf, type Traces } from "./references.ts";
+import { tracesOf, type References } from "./references.ts";
 
 /** Whom to erase. */
 export interface ErasureRequest {
@@ -80,14 +80,14 @@ export class Erasure {
     const { core, tenant, user } = subject;
     this.#subject = subject;
     this.#request = request;
-    this.#key = { tenant: innerScope(tenant, "erasures"), id: subjectOf(core, tenant, user) };
+    this.#key = { tenant: internalScope(tenant, "erasures"), id: subjectOf(core, tenant, user) };
   }
 
   /** @throws SessionError `contended` where something new of the user keeps coming, and the store's */
   async run(): Promise<ErasureReceipt> {
     await this.#load();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      let traces: Traces | undefined;
+      let traces: References | undefined;
       let failure: unknown;
       try {
         traces = await tracesOf(this.#subject);
@@ -180,12 +180,12 @@ export class Erasure {
   /** A session, and first the forks that share its turns. */
   async #eraseSession(session: Holding): Promise<void> {
     const { record, isTheirs } = session;
-    if (record.hold !== null) return await this.#eraseForks(session);
+    if (record.legalHold !== null) return await this.#eraseForks(session);
     const handle = new Handle(this.#subject.core, record);
     try {
       if (record.forkedAt > 0) {
         const before = (newest: SessionRecord): Promise<void> => this.#eraseForks({ ...session, record: newest });
-        await freeForks(handle, { user: this.#subject.user, before });
+        await detachForks(handle, { user: this.#subject.user, before });
       }
     } catch (error) {
       // It went with what it was forked from, or somebody else erases the same user: the next look finds what is left.
@@ -203,7 +203,7 @@ export class Erasure {
   /** One that stays is written down before what it was forked from goes, and so are those that were forked from it. */
   async #eraseFork(fork: Holding): Promise<void> {
     const { record, isTheirs } = fork;
-    const goes = record.hold === null && (isTheirs || this.#request.forks === "erase");
+    const goes = record.legalHold === null && (isTheirs || this.#request.forks === "erase");
     if (goes) return await this.#eraseSession(fork);
     if (record.user !== this.#subject.user) await markFork(this.#subject, fork);
     await this.#eraseForks(fork);
@@ -265,8 +265,8 @@ export class Erasure {
   }
 
   /** What is held stays; what was forked, or has become another user's, is looked at anew. */
-  #mayGo({ kind, record: { hold, forkedAt, user } }: Item): boolean {
-    if (hold !== null || forkedAt > 0) return false;
+  #mayGo({ kind, record: { legalHold, forkedAt, user } }: Item): boolean {
+    if (legalHold !== null || forkedAt > 0) return false;
     const isTheirs = user === this.#subject.user;
     switch (kind) {
       case "device":
@@ -301,20 +301,20 @@ export class Erasure {
     }
   }
 
-  #noted(progress: Progress, ttlMs: number): ReturnType<typeof innerChange> {
-    return innerChange(this.#subject.core, this.#key, this.#found, {
+  #noted(progress: Progress, ttlMs: number): ReturnType<typeof internalChange> {
+    return internalChange(this.#subject.core, this.#key, this.#found, {
       metadata: progress as unknown as Metadata,
       ttlMs,
     });
   }
 
   /** Nothing is left but what is to stay. */
-  #isDone({ sessions, held, devices, ways, outbox, sharedForks }: Traces): boolean {
+  #isDone({ sessions, held, devices, ways, outbox, sharedForks }: References): boolean {
     const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.held;
     return sessions === held && devices === 0 && ways === 0 && outbox === 0 && forksAreDone;
   }
 
-  async #finish({ held, sharedForks }: Traces): Promise<ErasureReceipt> {
+  async #finish({ held, sharedForks }: References): Promise<ErasureReceipt> {
     const { core, fallback, tenant } = this.#subject;
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const known = this.#progress?.receipt;

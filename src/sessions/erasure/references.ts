@@ -4,7 +4,7 @@ import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "
 import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
 /** What there is of a user. */
-export interface Traces {
+export interface References {
   /** Sessions in any state, archives included, and forks of them that are nobody's. */
   readonly sessions: number;
   /** Those of them that are under hold. */
@@ -19,24 +19,24 @@ export interface Traces {
   readonly sharedForks: SharedForks;
 }
 
-export async function tracesOf(subject: Subject): Promise<Traces> {
+export async function tracesOf(subject: Subject): Promise<References> {
   const traces = { sessions: 0, held: 0, devices: 0, ways: 0, outbox: 0, sharedForks: noSharedForks };
   for await (const page of sessionPages(subject)) {
     traces.sessions += page.length;
-    traces.held += page.filter(({ hold }) => hold !== null).length;
+    traces.held += page.filter(({ legalHold }) => legalHold !== null).length;
   }
   for await (const { pointers, guests } of devicePages(subject)) {
     const devices = pointers.filter(({ id }) => isDeviceName(id)).length;
     traces.devices += devices;
     traces.ways += pointers.length - devices;
     traces.sessions += guests.length;
-    traces.held += guests.filter(({ hold }) => hold !== null).length;
+    traces.held += guests.filter(({ legalHold }) => legalHold !== null).length;
     traces.outbox += (await waitingOf(subject, pointers)).length;
   }
   for await (const page of waitingPages(subject)) traces.outbox += page.length;
   for await (const { isPlain } of marksOf(subject)) if (isPlain) traces.ways++;
   for await (const { record, isTheirs } of holdingsOf(subject)) {
-    if (isTheirs && record.hold === null) traces.sessions++;
+    if (isTheirs && record.legalHold === null) traces.sessions++;
     else traces.sharedForks = withFork(traces.sharedForks, record);
   }
   return traces;

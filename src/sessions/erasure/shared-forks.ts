@@ -41,10 +41,10 @@ const idsMax = 50;
 export const noSharedForks: SharedForks = { count: 0, held: 0, ids: [] };
 
 /** The same with one more. */
-export function withFork({ count, held, ids }: SharedForks, { id, hold }: SessionRecord): SharedForks {
+export function withFork({ count, held, ids }: SharedForks, { id, legalHold }: SessionRecord): SharedForks {
   return {
     count: count + 1,
-    held: held + (hold === null ? 0 : 1),
+    held: held + (legalHold === null ? 0 : 1),
     ids: ids.length < idsMax ? [...ids, id] : ids,
   };
 }

@@ -1,9 +1,9 @@
 /** Whom an erasure is about, and where that user is found: sessions, devices that speak for them, what waits for the store. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { innerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
-import { innerKey } from "../devices/device-pointer.ts";
+import { internalKey } from "../devices/device-pointer.ts";
 import { userName } from "../core/keyed-names.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
@@ -35,7 +35,7 @@ export async function* devicePages({ core, tenant, user }: Subject): AsyncGenera
   readonly pointers: readonly SessionRecord[];
   readonly guests: readonly SessionRecord[];
 }> {
-  for await (const pointers of recordPages(core, innerScope(tenant, "devices"), user)) {
+  for await (const pointers of recordPages(core, internalScope(tenant, "devices"), user)) {
     const guests: SessionRecord[] = [];
     for (const { id } of pointers) {
       for await (const record of guestSessions(core, tenant, id)) {
@@ -44,7 +44,7 @@ export async function* devicePages({ core, tenant, user }: Subject): AsyncGenera
     }
     yield { pointers, guests };
   }
-  const own = (await core.find(innerKey(tenant, userName(core, tenant, user))))?.record;
+  const own = (await core.find(internalKey(tenant, userName(core, tenant, user))))?.record;
   if (own !== undefined) yield { pointers: [own], guests: [] };
 }
 

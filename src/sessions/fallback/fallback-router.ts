@@ -35,7 +35,7 @@ export interface FallbackNews {
 
 const opened = channel("perdure:fallback");
 
-export class Reach {
+export class FallbackRouter {
   readonly core: Core;
   /** What stands in for the store while it is away. */
   readonly fallback: Core | undefined;
@@ -140,7 +140,7 @@ export class Reach {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.core.later(retryMs, async () => {
+    this.core.schedule(retryMs, async () => {
       this.#scheduled = false;
       try {
         if (await this.#tell()) this.#schedule();

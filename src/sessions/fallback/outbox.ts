@@ -8,10 +8,10 @@ import { headOf, type Transaction } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import { eventOf } from "../../domain/record/event.ts";
-import { floorAt, handOff, releaseFloor } from "../../domain/record/handoff.ts";
+import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import { removeSession, type NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { isInnerScope } from "../../domain/values/internal-scope.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn } from "../../domain/turns/turns.ts";
 import { putMark } from "../core/fork-references.ts";
@@ -140,7 +140,7 @@ export class Outbox {
   #landed(transaction: Transaction): void {
     for (const { key, record } of transaction) {
       const text = keyText(key);
-      if (isInnerScope(key.tenant)) continue;
+      if (isInternalScope(key.tenant)) continue;
       if (this.#counting !== undefined && !this.#isCounted) this.#changed.add(text);
       if (record !== null) {
         this.#count(record);
@@ -241,7 +241,7 @@ export class Outbox {
   async #putInOrder(record: SessionRecord): Promise<SessionRecord> {
     if (record.openTurn === null) return record;
     const handle = new Handle(this.#fallback, record);
-    await handle.putInOrder();
+    await handle.recoverAbandoned();
     return handle.record;
   }
 
@@ -313,16 +313,16 @@ export class Outbox {
     for (let from = after + 1; from <= to; from += pageSize) {
       const range = { log: "events", from, to, order: "ascending", limit: pageSize } as const;
       const entries = await this.#fallback.store.read(record, range);
-      if (entries.some((entry) => eventOf(entry).category === "floor")) return true;
+      if (entries.some((entry) => eventOf(entry).category === "handoff")) return true;
     }
     return false;
   }
 
   async #tellFloor(handle: Handle, record: SessionRecord): Promise<void> {
-    const floor = floorAt(record, this.#store.now());
+    const floor = handoffAt(record, this.#store.now());
     await handle.write((draft, context) => {
-      if (floor === null) return releaseFloor(draft.base, context);
-      const { expiresAt, lockedAt: _, ...handed } = floor;
+      if (floor === null) return endHandoff(draft.base, context);
+      const { expiresAt, since: _, ...handed } = floor;
       return handOff(draft.base, { ...handed, ttlMs: Math.max(1, expiresAt - context.now) }, context);
     });
   }
@@ -340,7 +340,7 @@ export class Outbox {
     const query = { order: "due", before: Number.MAX_SAFE_INTEGER, limit: pageSize } as const;
     for (let after: { after?: string } = {}; ;) {
       const { records, next } = await this.#fallback.store.find({ ...query, ...after });
-      for (const record of records) if (!isInnerScope(record.tenant)) await visit(record);
+      for (const record of records) if (!isInternalScope(record.tenant)) await visit(record);
       if (next === undefined) return;
       after = { after: next };
     }

@@ -6,14 +6,14 @@ import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { Sessions } from "../sessions.ts";
 
 test("what is left out has the documented default", () => {
-  const { clock: _, ttlOfUser, floorTtlOfUser, ...resolved } = resolveOptions({});
+  const { clock: _, ttlOfUser, handoffTtlOfUser, ...resolved } = resolveOptions({});
   assert.deepEqual(resolved, {
     agents: undefined,
     model: undefined,
     secret: undefined,
     ttlMs: 86_400_000,
     maxAgeMs: null,
-    floorTtlMs: 86_400_000,
+    handoffTtlMs: 86_400_000,
     budget: null,
     busy: "reject",
     waitMs: 60_000,
@@ -23,7 +23,7 @@ test("what is left out has the documented default", () => {
     limits: defaultLimits,
   });
   assert.equal(ttlOfUser("anybody"), undefined);
-  assert.equal(floorTtlOfUser("anybody"), undefined);
+  assert.equal(handoffTtlOfUser("anybody"), undefined);
 });
 
 test("options are frozen, limits of one's own stand beside the defaults", () => {

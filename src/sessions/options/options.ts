@@ -4,7 +4,7 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
 import type { Policy } from "../../domain/record/retention.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import type { SettledState } from "../../domain/record/states.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model } from "./model.ts";
@@ -26,7 +26,7 @@ export interface Agent {
   /** Life of its sessions after their last activity. */
   readonly ttl?: Duration;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
-  readonly floorTtl?: Duration;
+  readonly handoffTtl?: Duration;
   /** What each of its sessions may spend. @default that of `openSessions` */
   readonly budget?: Budget;
   /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
@@ -71,9 +71,9 @@ export interface SessionsOptions {
   /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
   readonly ttlOfUser?: (user: string) => Duration | undefined;
   /** How long an agent keeps the floor. @default "24h" */
-  readonly floorTtl?: Duration;
+  readonly handoffTtl?: Duration;
   /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
-  readonly floorTtlOfUser?: (user: string) => Duration | undefined;
+  readonly handoffTtlOfUser?: (user: string) => Duration | undefined;
   /** What each session may spend. @default as much as it likes */
   readonly budget?: Budget;
   /** What a message does that meets a running answer. @default "reject" */
@@ -110,8 +110,8 @@ export interface ResolvedOptions {
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly ttlOfUser: (user: string) => Duration | undefined;
-  readonly floorTtlMs: number;
-  readonly floorTtlOfUser: (user: string) => Duration | undefined;
+  readonly handoffTtlMs: number;
+  readonly handoffTtlOfUser: (user: string) => Duration | undefined;
   readonly budget: Budget | null;
   readonly busy: BusyPolicy;
   readonly waitMs: number;
@@ -137,8 +137,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     ttlMs: parseDuration(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
-    floorTtlMs: parseDuration(options.floorTtl ?? "24h", "floorTtl"),
-    floorTtlOfUser: options.floorTtlOfUser ?? (() => undefined),
+    handoffTtlMs: parseDuration(options.handoffTtl ?? "24h", "handoffTtl"),
+    handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
@@ -162,16 +162,16 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
-    if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${show(name)}`);
-    if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${show(name)}`);
-    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${show(name)}`);
-    if (agent.floorTtl !== undefined) parseDuration(agent.floorTtl, `floorTtl of agent ${show(name)}`);
+    if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${formatValue(name)}`);
+    if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${formatValue(name)}`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${formatValue(name)}`);
+    if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `handoffTtl of agent ${formatValue(name)}`);
   }
   const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);
   if (defaults.length <= 1) return new Map(entries);
   throw new SessionError("argument_invalid", {
     name: "agents",
-    value: `${defaults.map(show).join(" and ")} as default`,
+    value: `${defaults.map(formatValue).join(" and ")} as default`,
     expected: "at most one default agent",
   });
 }
@@ -188,11 +188,19 @@ const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 export function parsePolicy({ agent, user, state, after, do: does }: RetentionPolicy): Policy {
   if (!settledStates.includes(state)) {
     const expected = settledStates.join(", ");
-    throw new SessionError("argument_invalid", { name: "state of a retention policy", value: show(state), expected });
+    throw new SessionError("argument_invalid", {
+      name: "state of a retention policy",
+      value: formatValue(state),
+      expected,
+    });
   }
   if (does !== "archive" && does !== "purge") {
     const expected = "archive or purge";
-    throw new SessionError("argument_invalid", { name: "do of a retention policy", value: show(does), expected });
+    throw new SessionError("argument_invalid", {
+      name: "do of a retention policy",
+      value: formatValue(does),
+      expected,
+    });
   }
   return {
     ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
@@ -205,7 +213,7 @@ export function parsePolicy({ agent, user, state, after, do: does }: RetentionPo
 
 function parseSecret(secret: string): string {
   if (typeof secret === "string" && secret.length >= 16) return secret;
-  const value = typeof secret === "string" ? `a text of ${secret.length} characters` : show(secret);
+  const value = typeof secret === "string" ? `a text of ${secret.length} characters` : formatValue(secret);
   throw new SessionError("argument_invalid", { name: "secret", value, expected: "a text of 16 characters or more" });
 }
 
@@ -219,7 +227,7 @@ export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
   if (known.includes(policy)) return policy;
   throw new SessionError("argument_invalid", {
     name: "busy",
-    value: show(policy),
+    value: formatValue(policy),
     expected: known.join(", "),
   });
 }
@@ -229,7 +237,7 @@ function parseLimits(limits: Partial<Limits>): Limits {
     if (!Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1) {
       throw new SessionError("argument_invalid", {
         name: `limits.${name}`,
-        value: show(value),
+        value: formatValue(value),
         expected: `a positive whole number for one of ${Object.keys(defaultLimits).join(", ")}`,
       });
     }

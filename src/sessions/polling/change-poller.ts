@@ -55,7 +55,7 @@ interface Subscription extends WatchNeeds {
  * One poller serves all watches of a process. A store's hint makes it look at once; without any, one question for all
  * watched sessions, four times a second, finds what has changed. Nothing runs while there is no watch.
  */
-export class Poller {
+export class ChangePoller {
   readonly #store: Pick<Store, "watch">;
   readonly #load: (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | undefined)[]>;
   readonly #topics = new Map<string, Topic>();

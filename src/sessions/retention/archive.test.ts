@@ -34,7 +34,7 @@ async function filled(sessions: Sessions, id: string, turns = 5): Promise<void> 
     );
   }
   await session.handOff("cfo", { note: "look at this" });
-  await session.release();
+  await session.endHandoff();
 }
 
 test("what is archived is read as before, byte for byte, and listed and counted as before", async () => {

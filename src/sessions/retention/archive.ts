@@ -60,7 +60,7 @@ async function onUnmoved(
 ): Promise<boolean> {
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     await handle.peek();
-    await handle.putInOrder();
+    await handle.recoverAbandoned();
     const { record } = handle;
     const rule = await prepare(record);
     if (rule === false) return false;

@@ -120,24 +120,24 @@ test("a session under hold is not removed, cut or purged, by whomever, until it 
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });
   await session.append({ input: "Hello" });
-  await session.hold("a lawsuit");
+  await session.setLegalHold("a lawsuit");
   await session.append({ input: "It goes on" });
-  const held = { code: "session_held", message: /^session s is under hold \(a lawsuit\)/ };
+  const held = { code: "legal_hold", message: /^session s is under hold \(a lawsuit\)/ };
   await assert.rejects(session.remove(), held);
   await assert.rejects(session.truncate(1), held);
   await session.end();
   await clock.advance(2 * day);
   assert.equal((await sessions.sweep()).removed, 0);
-  assert.equal((await place.another().get("s")).info.hold?.reason, "a lawsuit");
+  assert.equal((await place.another().get("s")).info.legalHold?.reason, "a lawsuit");
   assert.equal(await session.archive(), true, "it may be put away");
   await assert.rejects(session.remove(), held);
   await session.unarchive();
   await clock.advance(2 * day);
-  assert.equal(await session.unhold(), true);
-  assert.equal(await session.unhold(), false);
+  assert.equal(await session.clearLegalHold(), true);
+  assert.equal(await session.clearLegalHold(), false);
   assert.deepEqual(
     (await session.events()).map(({ type }) => type),
-    ["created", "held", "terminated", "archived", "unarchived", "hold_released"],
+    ["created", "legal_hold_set", "ended", "archived", "unarchived", "legal_hold_cleared"],
   );
   assert.equal((await sessions.sweep()).removed, 1);
 });
@@ -147,13 +147,13 @@ test("a hold goes with the old session where one is started afresh", async () =>
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });
   await session.append({ input: "Hello" });
-  await session.hold("a lawsuit");
+  await session.setLegalHold("a lawsuit");
   await clock.advance(2 * day);
   const fresh = await sessions.ensure("s", { onExpired: "restart" });
-  assert.equal(fresh.info.hold, null);
+  assert.equal(fresh.info.legalHold, null);
   const [old] = (await sessions.list({ state: "archived" })).sessions;
-  assert.equal(old?.hold?.reason, "a lawsuit");
-  await assert.rejects(sessions.remove(old.id), { code: "session_held" });
+  assert.equal(old?.legalHold?.reason, "a lawsuit");
+  await assert.rejects(sessions.remove(old.id), { code: "legal_hold" });
 });
 
 test("a wrong policy is refused before any I/O, in a file with its line", () => {

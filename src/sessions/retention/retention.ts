@@ -5,7 +5,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { freeForks } from "../core/detach-forks.ts";
+import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 
 /** The policies of the options and, behind them, what `retention` says of all that has expired or ended. */
@@ -18,7 +18,7 @@ export function policiesOf(core: Core, retentionMs: number | null): readonly Pol
 /** True where this policy, and none before it, has something to do with the session. */
 export function applies(policies: readonly Policy[], policy: Policy, record: SessionRecord): boolean {
   if (policyFor(policies, record) !== policy) return false;
-  return policy.does === "archive" ? record.archive === null : record.hold === null;
+  return policy.does === "archive" ? record.archive === null : record.legalHold === null;
 }
 
 /** False where the session changed meanwhile, or is in use: then it is looked at again later. */
@@ -43,10 +43,10 @@ async function purge(core: Core, record: SessionRecord): Promise<boolean> {
   let found = record;
   if (record.forkedAt > 0) {
     const handle = new Handle(core, record);
-    await freeForks(handle);
+    await detachForks(handle);
     found = handle.record;
   }
   // Of the very state that was found: a session that was revived meanwhile stays.
-  if (found.state !== record.state || found.stateSince !== record.stateSince || found.hold !== null) return false;
+  if (found.state !== record.state || found.stateSince !== record.stateSince || found.legalHold !== null) return false;
   return found.forkedAt === 0 && (await core.commit([removeSession(found)])).status === "ok";
 }

@@ -311,24 +311,24 @@ test("past their retention events are forgotten, the session lives on, and a res
   assert.deepEqual(
     left.map(({ seq, type }) => [seq, type]),
     [
-      [252, "released"],
+      [252, "handoff_ended"],
       [253, "handed_off"],
     ],
   );
-  await session.release();
+  await session.endHandoff();
   await session.append({ input: "two" });
   assert.equal((await session.events()).at(-1)?.seq, 254);
   await place.clock.advance(2 * hour);
   const fresh = await sessions.ensure("s", { onExpired: "restart" });
   const [restarted] = await fresh.events();
-  assert.ok(restarted?.type === "restarted");
+  assert.ok(restarted?.type === "reset");
   const archived = await sessions.get(restarted.archive);
   assert.deepEqual(
     (await archived.events()).map(({ seq, type }) => [seq, type]),
     [
-      [252, "released"],
+      [252, "handoff_ended"],
       [253, "handed_off"],
-      [254, "released"],
+      [254, "handoff_ended"],
       [255, "archived"],
     ],
   );

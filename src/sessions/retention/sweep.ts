@@ -1,12 +1,12 @@
 import { channel } from "node:diagnostics_channel";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { clearFloor } from "../../domain/record/handoff.ts";
+import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
 import { expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { innerScope, isInnerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { stateAt } from "../../domain/record/states.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { SessionQuery } from "../../store/store.ts";
@@ -36,14 +36,14 @@ export interface SweepRequest {
 }
 
 /** What the sweep would do with a session. */
-export interface SweepDeed {
+export interface SweepAction {
   readonly tenant: string;
   readonly session: string;
   readonly does: "expire" | "archive" | "purge";
 }
 
 /** A session that the sweep could not work on. The others were still swept. */
-export interface SweepFailure extends SweepDeed {
+export interface SweepFailure extends SweepAction {
   /** `internal` where the error is none of Perdure's. */
   readonly code: ErrorCode;
   readonly message: string;
@@ -70,7 +70,7 @@ export interface SweepReport {
   /** False where a bound or the signal stopped it before the end. */
   readonly complete: boolean;
   /** Of a dry run: what would be done, in as many steps as the bounds allow. */
-  readonly planned?: readonly SweepDeed[];
+  readonly planned?: readonly SweepAction[];
 }
 
 /** What is published on the channel `perdure:sweep` after each sweep. */
@@ -120,7 +120,7 @@ class Pass {
   readonly #retentionMs: number | null;
   readonly #eventRetentionMs: number | null;
   readonly #deadline: number;
-  readonly #planned: SweepDeed[] | undefined;
+  readonly #planned: SweepAction[] | undefined;
   readonly #counts = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, failed: 0 };
   readonly #failures: SweepFailure[] = [];
   /** Sessions and events that the pass may still work on. */
@@ -175,7 +175,7 @@ class Pass {
     const scopes =
       tenant === undefined
         ? [{}]
-        : [{ tenant }, ...["devices", "erasures"].map((kind) => ({ tenant: innerScope(tenant, kind) }))];
+        : [{ tenant }, ...["devices", "erasures"].map((kind) => ({ tenant: internalScope(tenant, kind) }))];
     for (const scope of scopes) {
       const due = { order: "due", ...scope, before: now, limit: pageSize } as const;
       await this.#eachRecord({ query: due, does: "expire", visit: (record) => this.#visitDue(record, now) });
@@ -187,13 +187,13 @@ class Pass {
     this.#rowsLeft--;
     this.#lagMs = Math.max(this.#lagMs, now - record.sweepAt);
     if (this.#planned !== undefined) {
-      if (isInnerScope(record.tenant) || stateAt(record, now) !== "expired") return;
+      if (isInternalScope(record.tenant) || stateAt(record, now) !== "expired") return;
       this.#counts.expired++;
       this.#plan(record, "expire");
       return;
     }
     const done = await this.#tolerantly(record, "expire", async () => {
-      if (isInnerScope(record.tenant)) {
+      if (isInternalScope(record.tenant)) {
         await removeExpired(this.#core, record);
         return;
       }
@@ -219,7 +219,7 @@ class Pass {
         atOnce: does === "archive" ? archivesAtOnce : pageSize,
         visit: async (record) => {
           // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
-          if (isInnerScope(record.tenant) || !applies(policies, policy, record)) return;
+          if (isInternalScope(record.tenant) || !applies(policies, policy, record)) return;
           await this.#visitSettled(policy, record);
         },
       });
@@ -251,14 +251,14 @@ class Pass {
     }
   }
 
-  #plan({ tenant, id: session }: SessionRecord, does: SweepDeed["does"]): void {
+  #plan({ tenant, id: session }: SessionRecord, does: SweepAction["does"]): void {
     this.#planned?.push({ tenant, session, does });
   }
 
   /** False where the session's own error kept it from being worked on: that error is reported, and the pass goes on. */
   async #tolerantly(
     { tenant, id: session }: SessionRecord,
-    does: SweepDeed["does"],
+    does: SweepAction["does"],
     work: () => Promise<void>,
   ): Promise<boolean> {
     try {
@@ -271,7 +271,7 @@ class Pass {
     }
   }
 
-  #fail({ tenant, id: session }: SessionKey, does: SweepDeed["does"], error: unknown): void {
+  #fail({ tenant, id: session }: SessionKey, does: SweepAction["does"], error: unknown): void {
     const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
     this.#counts.failed++;
     if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
@@ -285,7 +285,7 @@ class Pass {
   }: {
     query: SessionQuery;
     /** What a session whose record cannot be read fails at. */
-    does: SweepDeed["does"];
+    does: SweepAction["does"];
     /** How many of a page are visited together. */
     atOnce?: number;
     visit: (record: SessionRecord) => Promise<void>;
@@ -314,7 +314,7 @@ function parseRows(rows: number): number {
   if (Number.isSafeInteger(rows) && rows >= 1) return rows;
   throw new SessionError("argument_invalid", {
     name: "rows",
-    value: show(rows),
+    value: formatValue(rows),
     expected: "a whole number, 1 or more",
   });
 }
@@ -327,7 +327,7 @@ async function mark(core: Core, record: SessionRecord): Promise<{ expires: boole
   await tolerant(() =>
     handle.write(
       (draft, context) => {
-        clearsFloor = clearFloor(draft, context);
+        clearsFloor = clearExpiredHandoff(draft, context);
         const change = expireSession(draft, context);
         expires = change !== null;
         return change ?? postponeSweep(draft, context);

@@ -7,11 +7,11 @@ import { createSession, restartSession, reviveSession, type NewSession } from ".
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { markShared } from "../core/fork-references.ts";
-import { freeForks, ownSharedTurns } from "../core/detach-forks.ts";
+import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { parseMetadata } from "../options/metadata.ts";
 import { defaultAgent } from "../options/options.ts";
@@ -150,8 +150,8 @@ export async function ensureFound(
 async function restart(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
   const { core } = handle;
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
-  await handle.putInOrder();
-  if (handle.record.forkedAt > 0) await freeForks(handle);
+  await handle.recoverAbandoned();
+  if (handle.record.forkedAt > 0) await detachForks(handle);
   if (handle.record.parent !== null) {
     await markShared(core, handle.record);
     await ownSharedTurns(core, handle.record);
@@ -171,7 +171,7 @@ export function parseOnExpired(value: Closed["onExpired"]): Closed["onExpired"] 
   if (["fail", "revive", "restart"].includes(value)) return value;
   throw new SessionError("argument_invalid", {
     name: "onExpired",
-    value: show(value),
+    value: formatValue(value),
     expected: "fail, revive or restart",
   });
 }

@@ -1,7 +1,7 @@
 import type { Budget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
-import { floorAt } from "../../domain/record/handoff.ts";
-import type { Counters, Floor, Lease, Metadata, SessionRecord } from "../../domain/record/record.ts";
+import { handoffAt } from "../../domain/record/handoff.ts";
+import type { Counters, Handoff, Lease, Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { stateAt, type SessionState } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
 
@@ -9,7 +9,7 @@ import { seenOf, type Seen } from "../core/seen.ts";
 export interface ActiveAgent {
   readonly agent: string;
   /** When the floor was handed to it. */
-  readonly lockedAt: Date;
+  readonly since: Date;
   /** From when on the floor is nobody's. */
   readonly expiresAt: Date;
   /** What who handed it over wants the agent to know. */
@@ -29,7 +29,7 @@ export interface SessionInfo {
   readonly lastActivityAt: Date;
   readonly expiresAt: Date;
   /** Who has the floor, as it holds at the moment of asking; null: nobody. */
-  readonly floor: ActiveAgent | null;
+  readonly activeAgent: ActiveAgent | null;
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
@@ -46,7 +46,7 @@ export interface SessionInfo {
   /** How many wait for the right to write. */
   readonly waiting: number;
   /** Why it must not go; null: it may. */
-  readonly hold: { readonly reason: string; readonly since: Date } | null;
+  readonly legalHold: { readonly reason: string; readonly since: Date } | null;
   /** The session whose turns it shares, up to a turn; null: all are its own. */
   readonly parent: { readonly id: string; readonly turn: number } | null;
   /** How large its logs were, and are now that they are put away; null: they are not. */
@@ -54,7 +54,7 @@ export interface SessionInfo {
 }
 
 export function infoOf(record: SessionRecord, now: number): SessionInfo {
-  const { hold, parent, archive } = record;
+  const { legalHold, parent, archive } = record;
   return {
     tenant: record.tenant,
     id: record.id,
@@ -65,7 +65,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     createdAt: new Date(record.createdAt),
     lastActivityAt: new Date(record.lastActivityAt),
     expiresAt: new Date(record.expiresAt),
-    floor: activeAgentOf(record, now),
+    activeAgent: activeAgentOf(record, now),
     turn: headOf(record, "turns"),
     counters: record.counters,
     budget: record.budget,
@@ -74,18 +74,18 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     seen: seenOf(record),
     lease: record.lease,
     waiting: record.waiters.filter(({ until }) => until > now).length,
-    hold: hold === null ? null : { reason: hold.reason, since: new Date(hold.at) },
+    legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.at) },
     parent: parent === null ? null : { id: parent.id, turn: parent.at },
     archive: archive === null ? null : { bytes: archive.bytes, packedBytes: archive.packedBytes },
   };
 }
 
 export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent | null {
-  const floor = floorAt(record, now);
+  const floor = handoffAt(record, now);
   return floor === null ? null : activeAgent(floor);
 }
 
-export function activeAgent(floor: Floor): ActiveAgent {
-  const { agent, lockedAt, expiresAt, note } = floor;
-  return { agent, lockedAt: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
+export function activeAgent(floor: Handoff): ActiveAgent {
+  const { agent, since, expiresAt, note } = floor;
+  return { agent, since: new Date(since), expiresAt: new Date(expiresAt), note };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
-import { tallyAll } from "../../domain/turns/counters.ts";
+import { countAll } from "../../domain/turns/counters.ts";
 import type { Session, TurnInput } from "./session.ts";
 
 async function questions(session: Session, range = {}): Promise<unknown[]> {
@@ -283,7 +283,7 @@ test("counters are what the log says", async () => {
   await turn.write({ text: "yes" });
   await turn.seal({ usage: { inputTokens: 5, outputTokens: 5, totalTokens: 10 } });
   const turns = await Array.fromAsync(session.turns());
-  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.deepEqual(session.info.counters, countAll(turns));
   assert.deepEqual(session.info.counters, {
     turns: 4,
     messages: 6,

@@ -6,7 +6,7 @@ import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
 import { grant, requestCancel } from "../../domain/turns/leases.ts";
-import { floorAt, handOff, releaseFloor } from "../../domain/record/handoff.ts";
+import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../../domain/record/lifecycle.ts";
 import type { Metadata } from "../../domain/record/record.ts";
 import {
@@ -18,7 +18,7 @@ import {
   type Usage,
 } from "../../domain/turns/turn.ts";
 import { holdSession, releaseHold } from "../../domain/record/retention.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { estimateUsage, isCount, isDurationMs, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
@@ -92,7 +92,7 @@ export interface SessionPatch {
 }
 
 /** Who holds the lease of a session. */
-export interface Holder {
+export interface LeaseHolder {
   readonly instance: string;
   /** Where it runs; null where it has said goodbye or was forgotten. */
   readonly host: string | null;
@@ -266,14 +266,14 @@ export class Session {
 
   /**
    * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
-   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `session_held`
+   * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
     this.#handle.core.guardStore();
     await handle.operate("truncate", async () => {
       // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
-      await handle.putInOrder();
+      await handle.recoverAbandoned();
       const head = handle.seenTurn;
       if (!Number.isInteger(after) || after < 0 || after > head) {
         throw new SessionError("range_invalid", { from: after, to: head });
@@ -317,18 +317,18 @@ export class Session {
     if (noteFrom !== "application" && noteFrom !== "model")
       throw new SessionError("argument_invalid", {
         name: "noteFrom",
-        value: show(noteFrom),
+        value: formatValue(noteFrom),
         expected: '"application" or "model"',
       });
     const origin = noteFrom === "application" ? { noteFrom } : {};
     return await handle.inOrder(async () => {
       await handle.write(({ record }, context) => {
-        const ttlMs = given ?? handle.core.floorTtlMs(named, record.user);
+        const ttlMs = given ?? handle.core.handoffTtlMs(named, record.user);
         return handOff(record, { agent: named, ttlMs, note: parsedNote, ...origin }, context);
       });
-      const { floor } = handle.record;
-      if (floor === null) throw new Error("a handoff gives the floor to somebody");
-      return activeAgent(floor);
+      const { handoff } = handle.record;
+      if (handoff === null) throw new Error("a handoff gives the floor to somebody");
+      return activeAgent(handoff);
     });
   }
 
@@ -341,11 +341,11 @@ export class Session {
   }
 
   /** Give the floor back; false where nobody has it. */
-  async release(): Promise<boolean> {
-    return await this.#handle.operate("release", async () => {
+  async endHandoff(): Promise<boolean> {
+    return await this.#handle.operate("endHandoff", async () => {
       await this.#handle.peek();
-      const had = floorAt(this.#handle.record, this.#handle.core.now()) !== null;
-      await this.#handle.write(({ record }, context) => releaseFloor(record, context));
+      const had = handoffAt(this.#handle.record, this.#handle.core.now()) !== null;
+      await this.#handle.write(({ record }, context) => endHandoff(record, context));
       return had;
     });
   }
@@ -413,22 +413,12 @@ export class Session {
     }
   }
 
-  /** The turn that was written under this idempotency key; undefined where there is none. @throws SessionError `id_invalid` */
-  async turnByKey(key: string): Promise<Turn | undefined> {
-    const parsed = parseId(key, "key");
-    return await perform(this.#handle.about("turns"), async () => {
-      await this.#handle.peek();
-      const entry = await this.#handle.entryByKey(parsed);
-      return entry && turnOf(entry);
-    });
-  }
-
   /** Who holds the right to write, and whether that process still lives; null where nobody does. */
-  async holder(): Promise<Holder | null> {
-    return await perform(this.#handle.about("holder"), () => this.#holder());
+  async leaseHolder(): Promise<LeaseHolder | null> {
+    return await perform(this.#handle.about("leaseHolder"), () => this.#leaseHolder());
   }
 
-  async #holder(): Promise<Holder | null> {
+  async #leaseHolder(): Promise<LeaseHolder | null> {
     const { record } = await this.#handle.peek();
     const { lease } = record;
     if (lease === null) return null;
@@ -453,15 +443,15 @@ export class Session {
   async recover(): Promise<boolean> {
     return await this.#handle.operate("recover", async () => {
       await this.#handle.peek();
-      return (await this.#handle.putInOrder()).status === "ok";
+      return (await this.#handle.recoverAbandoned()).status === "ok";
     });
   }
 
   /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
-  async unlock(): Promise<boolean> {
-    return await this.#handle.operate("unlock", async () => {
+  async breakLease(): Promise<boolean> {
+    return await this.#handle.operate("breakLease", async () => {
       await this.#handle.peek();
-      const written = await this.#handle.putInOrder({ recovers: "any", reason: "its lease was broken" });
+      const written = await this.#handle.recoverAbandoned({ recovers: "any", reason: "its lease was broken" });
       return written.status === "ok";
     });
   }
@@ -521,25 +511,25 @@ export class Session {
    * one that stands.
    * @throws SessionError `argument_invalid` for a reason that is empty or too long
    */
-  async hold(reason: string): Promise<void> {
+  async setLegalHold(reason: string): Promise<void> {
     this.#handle.core.guardStore();
     const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
-    await this.#handle.operate("hold", () =>
+    await this.#handle.operate("setLegalHold", () =>
       this.#handle.write(({ record }, context) => holdSession(record, parsed, context)),
     );
   }
 
   /** It may go again; false where nothing held it. */
-  async unhold(): Promise<boolean> {
+  async clearLegalHold(): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await this.#handle.operate("unhold", async () => {
+    return await this.#handle.operate("clearLegalHold", async () => {
       await this.#handle.peek();
       const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
       return written.status === "ok";
     });
   }
 
-  /** Remove the session with everything in it. @throws SessionError `session_held` */
+  /** Remove the session with everything in it. @throws SessionError `legal_hold` */
   async remove(): Promise<void> {
     this.#handle.core.guardStore();
     const handle = this.#handle;
@@ -550,7 +540,7 @@ export class Session {
 
   #agent(name: string | undefined): string {
     const { core, record } = this.#handle;
-    if (name === undefined) return floorAt(record, core.now())?.agent ?? record.agent;
+    if (name === undefined) return handoffAt(record, core.now())?.agent ?? record.agent;
     core.agent(parseNewId(name, "agent"));
     return name;
   }
@@ -584,7 +574,7 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
   const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
   if (!sealedStatuses.includes(status)) {
     const expected = sealedStatuses.join(", ");
-    throw new SessionError("argument_invalid", { name: "status", value: show(status), expected });
+    throw new SessionError("argument_invalid", { name: "status", value: formatValue(status), expected });
   }
   const input = parseMessages(turn.input, "user", "input");
   return {
@@ -612,24 +602,24 @@ function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "
 function parseModelName(name: string): string {
   if (isModelName(name)) return name;
   const expected = "a text of 1 to 256 characters without control characters";
-  throw new SessionError("argument_invalid", { name: "model", value: show(name), expected });
+  throw new SessionError("argument_invalid", { name: "model", value: formatValue(name), expected });
 }
 
 function parseDurationMs(ms: number): number {
   if (isDurationMs(ms)) return ms;
   const expected = `0 to ${durationMaxMs} milliseconds`;
-  throw new SessionError("argument_invalid", { name: "durationMs", value: show(ms), expected });
+  throw new SessionError("argument_invalid", { name: "durationMs", value: formatValue(ms), expected });
 }
 
 function parseNote(note: string, name: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
-  const value = typeof note === "string" ? `a text of ${note.length} characters` : show(note);
+  const value = typeof note === "string" ? `a text of ${note.length} characters` : formatValue(note);
   throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
 }
 
 function parseReason(reason: string, lengthMax: number): string {
   if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
-  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : show(reason);
+  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : formatValue(reason);
   const expected = `a text of 1 to ${lengthMax} characters`;
   throw new SessionError("argument_invalid", { name: "reason", value, expected });
 }
@@ -637,7 +627,7 @@ function parseReason(reason: string, lengthMax: number): string {
 function parseCount(value: unknown, name: string, unit: string): number {
   if (isCount(value)) return value;
   const expected = `a whole number of ${unit}, 0 to ${countMax}`;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected });
+  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected });
 }
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {

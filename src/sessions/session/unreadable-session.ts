@@ -8,7 +8,7 @@ const attemptsMax = 5;
 /**
  * Remove a session whose record cannot be read. A legal hold and the turns that forks share are respected as far as the
  * record says something of them.
- * @throws SessionError `session_held`, `session_forked`, `contended`
+ * @throws SessionError `legal_hold`, `session_forked`, `contended`
  */
 export async function removeUnreadable(core: Core, error: SessionError<"session_unreadable">): Promise<void> {
   const key = keyOf(error);
@@ -36,6 +36,6 @@ function guardRemoval(
   ids: { readonly sessionId: string; readonly tenant: string },
   { isHeld, forkedAt }: ErrorDetails["session_unreadable"],
 ): void {
-  if (isHeld) throw new SessionError("session_held", { ...ids, reason: "its record cannot be read" });
+  if (isHeld) throw new SessionError("legal_hold", { ...ids, reason: "its record cannot be read" });
   if (forkedAt > 0) throw new SessionError("session_forked", { ...ids, forkedAt });
 }

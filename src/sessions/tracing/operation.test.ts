@@ -65,14 +65,14 @@ test("an error says what it befell: the session, its agent, what was called, ver
   const mine = await place.sessions.create({ id: "s", agent: "ceo" });
   const theirs = await place.another().get("s");
   const lease = await theirs.lease();
-  const { instance: holder } = (await theirs.holder()) ?? assert.fail("nobody holds it");
+  const { instance: holder } = (await theirs.leaseHolder()) ?? assert.fail("nobody holds it");
   const ids = { sessionId: "s", tenant: "default", agent: "ceo" };
   await assert.rejects(mine.append({ input: "mine" }), (error) => {
     assert(error instanceof SessionError);
     assert.partialDeepStrictEqual(error.details, { ...ids, command: "append", holder, fence: lease.fence });
     return true;
   });
-  await mine.unlock();
+  await mine.breakLease();
   await assert.rejects(theirs.append({ input: "theirs" }), (error) => {
     assert(error instanceof SessionError);
     const { fence } = lease;
@@ -86,7 +86,7 @@ test("so does one of a call that streams, of a lease, and of a turn in progress"
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   const lease = await session.lease({ ttl: "1h" });
   const turn = await session.begin("hello");
-  await (await place.another().get("s")).unlock();
+  await (await place.another().get("s")).breakLease();
   const failures: readonly (readonly [command: string, call: () => Promise<unknown>])[] = [
     ["turns", async () => await Array.fromAsync(session.turns({ from: 2, to: 1 }))],
     ["watch", async () => await Array.fromAsync(session.watch({ after: -1 }))],
@@ -108,7 +108,7 @@ test("a store's failure says in each call what it befell there, and keeps its ca
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   place.loadsFail = true;
-  for (const call of ["refresh", "holder"] as const) {
+  for (const call of ["refresh", "leaseHolder"] as const) {
     await assert.rejects(session[call](), (error) => {
       assert(error instanceof SessionError);
       const details = { store: "of the test", sessionId: "s", tenant: "default", agent: "ceo", command: call };
@@ -182,15 +182,15 @@ test("an event is told once it is durable, and not again where a session is kept
   const session = await place.sessions.create({ id: "s", ttl: "1h" });
   using events = hearPlain<EventNews>("perdure:event");
   await session.handOff("scheduling");
-  await session.release();
+  await session.endHandoff();
   await place.clock.advance(2 * 3_600_000);
   await place.sessions.ensure("s", { onExpired: "restart" });
   const told = events.heard.map(({ session, event }) => [session, event.type]);
   assert.deepEqual(told.slice(0, 2), [
     ["s", "handed_off"],
-    ["s", "released"],
+    ["s", "handoff_ended"],
   ]);
-  assert(!told.slice(2).some(([, type]) => type === "handed_off" || type === "released"));
+  assert(!told.slice(2).some(([, type]) => type === "handed_off" || type === "handoff_ended"));
 });
 
 test("a sweep says how long the most overdue session had waited for it", async () => {
@@ -238,7 +238,7 @@ test("a commit is told in the context of who made it, also where it had to wait 
     read: (key, range) => memory.read(key, range),
     find: (query) => memory.find(query),
     count: (query) => memory.count(query),
-    tally: (query) => memory.tally(query),
+    stats: (query) => memory.stats(query),
     inspect: (options) => memory.inspect(options),
     events: (scan) => memory.events(scan),
     forgetEvents: (past) => memory.forgetEvents(past),

@@ -2,7 +2,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { exchangesOf, instructionsOf } from "../../domain/turns/exchange.ts";
-import { tallyAll } from "../../domain/turns/counters.ts";
+import { countAll } from "../../domain/turns/counters.ts";
 import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import { entryOfTurn, parseMessages, type Message, type Turn } from "../../domain/turns/turn.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
@@ -68,5 +68,5 @@ export function portableConversation(core: Core, conversation: Conversation, age
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
-  return { record: { ...portableOf(record), counters: tallyAll(turns) }, logs };
+  return { record: { ...portableOf(record), counters: countAll(turns) }, logs };
 }

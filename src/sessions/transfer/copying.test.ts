@@ -161,10 +161,10 @@ const changes: Record<string, (sessions: Sessions) => Promise<unknown>> = {
   append: async (sessions) => await (await sessions.get("s1")).append({ input: "more" }),
   amend: async (sessions) => await (await sessions.get("s1")).update({ metadata: { changed: true } }),
   "change of user": async (sessions) => await (await sessions.get("s1")).update({ user: "bob" }),
-  hold: async (sessions) => await (await sessions.get("s1")).hold("case 4711"),
-  unhold: async (sessions) => await (await sessions.get("held")).unhold(),
+  hold: async (sessions) => await (await sessions.get("s1")).setLegalHold("case 4711"),
+  unhold: async (sessions) => await (await sessions.get("held")).clearLegalHold(),
   "unhold and truncate": async (sessions) => {
-    await (await sessions.get("held")).unhold();
+    await (await sessions.get("held")).clearLegalHold();
     await (await sessions.get("held")).truncate(1);
   },
   "append under hold": async (sessions) => await (await sessions.get("held")).append({ input: "more" }),
@@ -177,7 +177,7 @@ const changes: Record<string, (sessions: Sessions) => Promise<unknown>> = {
   },
   remove: async (sessions) => await sessions.remove("s1"),
   "unhold and remove": async (sessions) => {
-    await (await sessions.get("held")).unhold();
+    await (await sessions.get("held")).clearLegalHold();
     await sessions.remove("held");
   },
   "remove and create": async (sessions) => {
@@ -208,7 +208,7 @@ for (const [what, change] of Object.entries(changes)) {
         const session = await other.create({ id, user });
         for (const input of ["one", "two", "three"]) await session.append({ input, output: "I see" });
       }
-      await (await other.get("held")).hold("a lawsuit");
+      await (await other.get("held")).setLegalHold("a lawsuit");
       await other.fork("s2", { as: "s4" });
       await (await other.device(phone)).append({ input: "from a device" });
       await other.devices.claim(phone, "ada");
@@ -295,7 +295,7 @@ test("a copy that somebody wrote to in the target stays as it is, and is told of
     await to.clock.advance(1000);
     const copy = await to.sessions.get("s");
     if (write === "append") await copy.append({ input: "written there" });
-    if (write === "hold") await copy.hold("a lawsuit there");
+    if (write === "hold") await copy.setLegalHold("a lawsuit there");
     if (write === "end") await copy.end();
     await session.truncate(1);
     const { skipped, complete } = await from.sessions.copyTo(to.sessions);

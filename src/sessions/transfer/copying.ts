@@ -1,7 +1,7 @@
 /** A store into another: each session as one change, checked where it arrived, while writers go on in the first. */
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { innerScope, isInnerScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -96,7 +96,7 @@ export async function copyAll(
     ? [{ found: undefined, into: undefined }]
     : [
         { found: tenant, into },
-        { found: innerScope(tenant, "devices"), into: innerScope(into, "devices") },
+        { found: internalScope(tenant, "devices"), into: internalScope(into, "devices") },
         { found: marksScope(tenant), into: marksScope(into) },
       ];
   const total = onProgress === undefined ? 0 : await countAll(from, scopes);
@@ -180,7 +180,7 @@ async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
     if (copying.isStopped) return removed;
     // What is no session is removed by any store once its time is up.
     const copies = records.filter(
-      (record) => isCopy(record) && !(isInnerScope(record.tenant) && record.expiresAt <= to.now()),
+      (record) => isCopy(record) && !(isInternalScope(record.tenant) && record.expiresAt <= to.now()),
     );
     const sources = copies.map(({ tenant, id }) => ({ tenant: scope.found ?? tenant, id }));
     const originals = await found(from, sources);

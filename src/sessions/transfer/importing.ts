@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
@@ -220,7 +220,11 @@ function tooManyUnreadable(source: string): SessionError<"snapshot_invalid"> {
 /** @throws SessionError `argument_invalid` */
 function parsePolicy(onExists: NonNullable<ImportOptions["onExists"]>): typeof onExists {
   if (onExists === "skip" || onExists === "replace") return onExists;
-  throw new SessionError("argument_invalid", { name: "onExists", value: show(onExists), expected: "skip or replace" });
+  throw new SessionError("argument_invalid", {
+    name: "onExists",
+    value: formatValue(onExists),
+    expected: "skip or replace",
+  });
 }
 
 type NamedItem = ImportItem & { readonly source: string };

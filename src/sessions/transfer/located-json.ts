@@ -2,7 +2,7 @@
  * JSON that remembers where everything stands, for files that people write: an error names the line and column, and what
  * reads the values can name theirs. `JSON.parse` tells neither reliably, and takes the last of two equal names in silence.
  */
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /** A value and where it begins. */
 export type LocatedValue = Place &
@@ -91,7 +91,7 @@ function readName(scanner: Scanner, earlier: { has(name: string): boolean }): st
   const { place } = scanner;
   const name = scanner.takeText();
   if (name === undefined) throw scanner.unexpected("a name in double quotes");
-  if (earlier.has(name)) throw new JsonError(place, `the name ${show(name)} stands twice`);
+  if (earlier.has(name)) throw new JsonError(place, `the name ${formatValue(name)} stands twice`);
   if (!scanner.take(":")) throw scanner.unexpected('":"');
   return name;
 }

@@ -2,7 +2,7 @@
 import { parseChunk } from "../../domain/turns/chunk.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { countToolCalls, parseMessages, type TurnData } from "../../domain/turns/turn.ts";
 import { isModelName } from "../../domain/turns/usage.ts";
@@ -58,10 +58,10 @@ function guardTurns(
     const turn = objectOf(value, path, refuse);
     const status = turn["status"];
     if ((status === "open") !== (openTurn === seq))
-      refuse(`${path}.status`, `is ${show(status)}, openTurn is ${openTurn}`);
+      refuse(`${path}.status`, `is ${formatValue(status)}, openTurn is ${openTurn}`);
     const before = turn["messagesBefore"];
     if (before !== undefined && before !== messages)
-      refuse(`${path}.messagesBefore`, `is ${show(before)}, the log has ${messages}`);
+      refuse(`${path}.messagesBefore`, `is ${formatValue(before)}, the log has ${messages}`);
     messages += messagesOf(turn, path, refuse);
   }
   const agrees = (path: string, said: number, found: number): void => {
@@ -86,7 +86,7 @@ const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
 /** How many messages the turn has. */
 function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   const { status, agent, model, requests, durationMs, usage, steps, error } = turn;
-  if (!statuses.includes(status)) refuse(`${path}.status`, `is ${show(status)}`);
+  if (!statuses.includes(status)) refuse(`${path}.status`, `is ${formatValue(status)}`);
   idOf(agent, `${path}.agent`, refuse);
   guardModel(model, path, refuse);
   countOf(requests, `${path}.requests`, refuse);
@@ -96,12 +96,13 @@ function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   if (error !== undefined) {
     const { code, message } = objectOf(error, `${path}.error`, refuse);
     textOfAtMost(code, `${path}.error.code`, { lengthMax: 256, refuse });
-    if (typeof message !== "string") refuse(`${path}.error.message`, `is ${show(message)}; expected a text`);
+    if (typeof message !== "string") refuse(`${path}.error.message`, `is ${formatValue(message)}; expected a text`);
   }
   let count = 0;
   for (const part of ["input", "output"]) {
     const messages = turn[part];
-    if (!Array.isArray(messages)) refuse(`${path}.${part}`, `is ${show(messages)}; expected an array of messages`);
+    if (!Array.isArray(messages))
+      refuse(`${path}.${part}`, `is ${formatValue(messages)}; expected an array of messages`);
     count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", part)).length;
   }
   if (status === "open" && (turn["output"] as readonly unknown[]).length > 0)
@@ -111,7 +112,7 @@ function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
 
 function guardModel(model: unknown, path: string, refuse: Refuse): void {
   if (model !== undefined && !isModelName(model))
-    refuse(`${path}.model`, `is ${show(model)}; expected a text of 1 to 256 characters, no control characters`);
+    refuse(`${path}.model`, `is ${formatValue(model)}; expected a text of 1 to 256 characters, no control characters`);
 }
 
 function guardUsage(
@@ -125,7 +126,7 @@ function guardUsage(
 }
 
 function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
-  if (!Array.isArray(steps)) refuse(path, `is ${show(steps)}; expected an array`);
+  if (!Array.isArray(steps)) refuse(path, `is ${formatValue(steps)}; expected an array`);
   for (const [index, one] of (steps as readonly unknown[]).entries()) {
     const place = `${path}[${index}]`;
     const { model, usage, durationMs } = objectOf(one, place, refuse);
@@ -138,11 +139,11 @@ function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
 /** Types of a later version pass. */
 function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse: Refuse): void {
   if (typeof type !== "string" || !/^[a-z][a-z_]{0,63}$/.test(type))
-    refuse(`${path}.type`, `is ${show(type)}; expected a type of event`);
+    refuse(`${path}.type`, `is ${formatValue(type)}; expected a type of event`);
   if (correlation !== undefined) idOf(correlation, `${path}.correlation`, refuse);
   const isSpan = typeof heldMs === "number" && Math.abs(heldMs) <= counterMax;
   if (heldMs !== undefined && heldMs !== null && !isSpan)
-    refuse(`${path}.heldMs`, `is ${show(heldMs)}; expected milliseconds or null`);
+    refuse(`${path}.heldMs`, `is ${formatValue(heldMs)}; expected milliseconds or null`);
 }
 
 /** What turns took that were cut off: sums, which may be greater than what one turn takes. */

@@ -1,7 +1,7 @@
 /** The fields of a document that another program may have made, each checked for its type and its range. */
 import { parseId } from "../../domain/values/ids.ts";
 import { countMax, instantMaxMs } from "../../domain/values/limits.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** Refuses the document: the value at `path` is not as it should be. */
@@ -9,7 +9,7 @@ export type Refuse = (path: string, reason: string, cause?: unknown) => never;
 
 export function objectOf(value: unknown, path: string, refuse: Refuse): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  return refuse(path, `is ${show(value)}; expected an object`);
+  return refuse(path, `is ${formatValue(value)}; expected an object`);
 }
 
 /** An object with these fields and no others. */
@@ -18,7 +18,8 @@ export function fieldsOf(value: unknown, path: string, names: readonly string[],
   const inside = path === "" ? "" : `${path}.`;
   for (const name of names) if (!Object.hasOwn(fields, name)) refuse(`${inside}${name}`, "is missing");
   for (const name of Object.keys(fields)) {
-    if (!names.includes(name)) refuse(path === "" ? "the document" : path, `has the unknown field ${show(name)}`);
+    if (!names.includes(name))
+      refuse(path === "" ? "the document" : path, `has the unknown field ${formatValue(name)}`);
   }
   return fields;
 }
@@ -45,7 +46,7 @@ export interface Bounds {
 
 export function wholeOf(value: unknown, path: string, { least, most, refuse }: Bounds): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value + 0; // no -0
-  return refuse(path, `is ${show(value)}; expected a whole number from ${least} to ${most}`);
+  return refuse(path, `is ${formatValue(value)}; expected a whole number from ${least} to ${most}`);
 }
 
 export function instantOf(value: unknown, path: string, refuse: Refuse): number {
@@ -59,7 +60,7 @@ export function countOf(value: unknown, path: string, refuse: Refuse): number {
 /** Milliseconds need not be whole. */
 export function spanOf(value: unknown, path: string, { most, refuse }: Omit<Bounds, "least">): number {
   if (typeof value === "number" && value >= 0 && value <= most) return value + 0; // no -0
-  return refuse(path, `is ${show(value)}; expected a number from 0 to ${most}`);
+  return refuse(path, `is ${formatValue(value)}; expected a number from 0 to ${most}`);
 }
 
 export function textOfAtMost(
@@ -67,6 +68,6 @@ export function textOfAtMost(
   path: string,
   { lengthMax, refuse }: { lengthMax: number; refuse: Refuse },
 ): string {
-  if (typeof value !== "string") return refuse(path, `is ${show(value)}; expected a text`);
+  if (typeof value !== "string") return refuse(path, `is ${formatValue(value)}; expected a text`);
   return value.length <= lengthMax ? value : refuse(path, `has ${value.length} characters, the limit is ${lengthMax}`);
 }

@@ -5,8 +5,9 @@ import { decode, encode } from "../../domain/values/codec.ts";
 import type { LogName } from "../../domain/record/entry.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
 import { countMax, counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
-import { noCounters, type Counters, type Floor, type Hold, type Metadata } from "../../domain/record/record.ts";
-import { show } from "../../domain/values/format-value.ts";
+import type { StoredHandoff } from "../../domain/record/handoff.ts";
+import { noCounters, type Counters, type LegalHold, type Metadata } from "../../domain/record/record.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import type { Portable, PortableRecord } from "../../domain/copies/snapshot.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { SessionError } from "../../errors.ts";
@@ -64,7 +65,7 @@ export function readSnapshot(text: string, { source, limits }: SnapshotSource): 
   const same = snapshotText(portable);
   // Other spacing or another order says the same; a name that stands twice says two things.
   if (text !== same.text) guardForm(text, refuse);
-  if (checksum !== same.checksum) refuse("checksum", `is ${show(checksum)}, the content has ${same.checksum}`);
+  if (checksum !== same.checksum) refuse("checksum", `is ${formatValue(checksum)}, the content has ${same.checksum}`);
   return { ...portable, checksum: same.checksum };
 }
 
@@ -118,7 +119,7 @@ function currentDocument(parsed: unknown, source: string, refuse: Refuse): Field
     if (convert === undefined) {
       if (typeof format === "string" && /^perdure\.session\/\d{1,9}$/.test(format))
         throw new SessionError("snapshot_newer", { source, found: format, known: snapshotFormat });
-      refuse("format", `is ${show(format)}; expected ${snapshotFormat}`);
+      refuse("format", `is ${formatValue(format)}; expected ${snapshotFormat}`);
     }
     document = convert(document);
   }
@@ -156,7 +157,7 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     id: idOf(fields["id"], "session.id", refuse),
     agent: idOf(fields["agent"], "session.agent", refuse),
     user: fields["user"] === null ? null : idOf(fields["user"], "session.user", refuse),
-    state: state ?? refuse("session.state", `is ${show(fields["state"])}; expected ${sessionStates.join(", ")}`),
+    state: state ?? refuse("session.state", `is ${formatValue(fields["state"])}; expected ${sessionStates.join(", ")}`),
     stateSince: instant("stateSince"),
     createdAt: instant("createdAt"),
     lastActivityAt: instant("lastActivityAt"),
@@ -173,7 +174,7 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
   };
 }
 
-function floorOf(value: unknown, limits: Limits, refuse: Refuse): Floor {
+function floorOf(value: unknown, limits: Limits, refuse: Refuse): StoredHandoff {
   const path = "session.floor";
   const { agent, lockedAt, expiresAt, note } = fieldsOf(
     value,
@@ -194,7 +195,7 @@ function budgetOf(value: unknown, refuse: Refuse): Budget {
   return judged("session.budget", refuse, () => parseBudget(objectOf(value, "session.budget", refuse), "it"));
 }
 
-function holdOf(value: unknown, limits: Limits, refuse: Refuse): Hold {
+function holdOf(value: unknown, limits: Limits, refuse: Refuse): LegalHold {
   const path = "session.hold";
   const { reason, at } = fieldsOf(value, path, ["reason", "at"], refuse);
   const lengthMax = limits.noteLengthMax;
@@ -247,7 +248,7 @@ function entryOf(
   { limits, refuse }: { limits: Limits; refuse: Refuse },
 ): ReadEntry {
   const { seq: found, key, at, data } = fieldsOf(fields, path, entryFields, refuse);
-  if (found !== seq) refuse(`${path}.seq`, `is ${show(found)}; expected ${seq}`);
+  if (found !== seq) refuse(`${path}.seq`, `is ${formatValue(found)}; expected ${seq}`);
   const { text, value } = dataOf(data, `${path}.data`, refuse);
   guardBytes(text, `${path}.data`, { bytesMax: limits.turnBytesMax, refuse });
   const entry = {
@@ -264,7 +265,7 @@ function guardKeys(entries: readonly ReadEntry[], path: string, refuse: Refuse):
   for (const { entry } of entries) {
     const { seq, key } = entry;
     if (key === null) continue;
-    if (keys.has(key)) refuse(`${path}[${seq - 1}].key`, `${show(key)} stands twice in the log`);
+    if (keys.has(key)) refuse(`${path}[${seq - 1}].key`, `${formatValue(key)} stands twice in the log`);
     keys.add(key);
   }
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
-import { tallyAll } from "../../domain/turns/counters.ts";
+import { countAll } from "../../domain/turns/counters.ts";
 import { openSessions, type Sessions } from "../../index.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-snapshots-"));
@@ -52,7 +52,7 @@ test("a restored session goes on: numbers, keys, times, usage, counters, deadlin
   assert.notEqual(version, before, "a handle of the one knows nothing of the other");
   const turns = await Array.fromAsync(restored.turns());
   assert.deepEqual(turns, await Array.fromAsync(session.turns()));
-  assert.deepEqual(restored.info.counters, tallyAll(turns));
+  assert.deepEqual(restored.info.counters, countAll(turns));
   assert.equal(await restored.instructions(), "Be brief.");
   assert.equal((await restored.append({ input: "one", output: "1", usage, durationMs: 20 }, { key: "a" })).seq, 1);
   assert.equal((await restored.append({ input: "three" })).seq, 3);
@@ -81,7 +81,7 @@ test("an answer that was under way is sealed as interrupted by the next writer, 
   assert.equal((await restored.append({ input: "next" })).seq, 2);
   const [sealed] = await Array.fromAsync(restored.turns());
   assert.deepEqual([sealed?.status, sealed?.output], ["interrupted", [{ role: "assistant", content: text }]]);
-  assert.deepEqual(restored.info.counters, tallyAll(await Array.fromAsync(restored.turns())));
+  assert.deepEqual(restored.info.counters, countAll(await Array.fromAsync(restored.turns())));
 });
 
 test("a session that exists is kept, replaced or stood beside, as asked; a snapshot lands in the tenant that restores it", async () => {
@@ -127,10 +127,10 @@ test("a fork and an archived session are whole in their snapshots, and a hold co
   const fork = await session.fork({ at: 2, as: "f" });
   await fork.append({ input: "instead" });
   await session.archive();
-  await session.hold("a lawsuit");
+  await session.setLegalHold("a lawsuit");
   for (const id of ["s", "f"]) await to.sessions.restore(await from.sessions.snapshot(id));
   const restored = await to.sessions.get("s");
-  assert.deepEqual([restored.info.state, restored.info.hold?.reason], ["archived", "a lawsuit"]);
+  assert.deepEqual([restored.info.state, restored.info.legalHold?.reason], ["archived", "a lawsuit"]);
   assert.deepEqual(await Array.fromAsync(restored.turns()), await Array.fromAsync(session.turns()));
   assert.deepEqual(await Array.fromAsync((await to.sessions.get("f")).turns()), await Array.fromAsync(fork.turns()));
   assert.equal((await to.sessions.get("f")).info.parent, null);
@@ -146,9 +146,9 @@ test("no snapshot takes the place of a session under hold; forks of one that is 
   const snapshot = await sessions.snapshot("s");
   const fork = await session.fork({ at: 3 });
   await session.append({ input: "four" });
-  await session.hold("a lawsuit");
-  await assert.rejects(sessions.restore(snapshot, { onExists: "replace" }), { code: "session_held" });
-  await session.unhold();
+  await session.setLegalHold("a lawsuit");
+  await assert.rejects(sessions.restore(snapshot, { onExists: "replace" }), { code: "legal_hold" });
+  await session.clearLegalHold();
   await sessions.restore(snapshot, { onExists: "replace" });
   await sessions.remove("s");
   assert.equal((await Array.fromAsync(fork.turns())).length, 3);
@@ -173,7 +173,7 @@ test("a session whose old events were forgotten is saved with those that are lef
   const session = await place.sessions.create({ id: "s" });
   await place.clock.advance(60_000);
   await session.handOff("cfo");
-  await session.release();
+  await session.endHandoff();
   assert.equal((await place.sessions.sweep({ eventRetention: "30s" })).forgotten, 1);
   const snapshot = await place.sessions.snapshot("s");
   assert.deepEqual(

@@ -6,7 +6,7 @@ import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardHold } from "../../domain/record/retention.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -14,7 +14,7 @@ import type { Loaded, LoadRequest, Settled } from "../../store/store.ts";
 import { entryBytes } from "../../store/within-bytes.ts";
 import type { Core } from "../core/core.ts";
 import { formerUserMarks, markShared } from "../core/fork-references.ts";
-import { freeForks } from "../core/detach-forks.ts";
+import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
 import { agentId } from "../session/opening.ts";
@@ -170,7 +170,7 @@ export async function restoreOn(
 
 /**
  * The change that puts a session back, and with it the mark of the user whose session it takes from, where the turns stay.
- * @throws SessionError `session_held`, `session_forked`
+ * @throws SessionError `legal_hold`, `session_forked`
  */
 export async function restoredSession(
   core: Core,
@@ -199,7 +199,7 @@ export async function standing(core: Core, key: SessionKey, outcome: Settled): P
   return current === undefined || current.tenant === key.tenant ? current : (await core.find(key))?.record;
 }
 
-/** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `session_held` */
+/** The record of a session that nobody is at work in, and that may go. @throws SessionError `busy`, `legal_hold` */
 export async function replaceable(
   core: Core,
   record: SessionRecord,
@@ -207,10 +207,10 @@ export async function replaceable(
 ): Promise<SessionRecord | undefined> {
   const handle = new Handle(core, record);
   // What a dead writer left open is sealed first; a living writer's session is not replaced under it.
-  await handle.putInOrder();
+  await handle.recoverAbandoned();
   guardLease(handle.record, null, core.context());
   if (!isLater) guardHold(handle.record);
-  if (handle.record.forkedAt > 0) await freeForks(handle);
+  if (handle.record.forkedAt > 0) await detachForks(handle);
   if (handle.record.parent !== null) await markShared(core, handle.record);
   return handle.record;
 }
@@ -220,5 +220,9 @@ export function parseOnExists(value: RestoreOptions["onExists"]): NonNullable<Re
   const known = ["fail", "replace", "new-id"] as const;
   const found = known.find((one) => one === (value ?? "fail"));
   if (found !== undefined) return found;
-  throw new SessionError("argument_invalid", { name: "onExists", value: show(value), expected: known.join(", ") });
+  throw new SessionError("argument_invalid", {
+    name: "onExists",
+    value: formatValue(value),
+    expected: known.join(", "),
+  });
 }

@@ -104,19 +104,19 @@ test("holder names who holds a session and whether it lives; unlock breaks the l
   await using place = inMemory({ staleAfter: "10s" });
   const mine = await place.sessions.create({ id: "s" });
   const theirs = await place.another().get("s");
-  assert.equal(await theirs.holder(), null);
-  assert.equal(await theirs.unlock(), false);
+  assert.equal(await theirs.leaseHolder(), null);
+  assert.equal(await theirs.breakLease(), false);
   const lease = await mine.lease();
   await place.clock.advance(3000);
-  const holder = await theirs.holder();
+  const holder = await theirs.leaseHolder();
   assert.equal(holder?.pid, process.pid);
   assert.equal(holder?.fence, lease.fence);
   assert.equal(holder?.heldMs, 3000);
   assert.equal(holder?.alive, true);
   await place.clock.advance(8000);
-  assert.equal((await theirs.holder())?.alive, false);
-  assert.equal(await theirs.unlock(), true);
-  assert.equal(await theirs.holder(), null);
+  assert.equal((await theirs.leaseHolder())?.alive, false);
+  assert.equal(await theirs.breakLease(), true);
+  assert.equal(await theirs.leaseHolder(), null);
   await assert.rejects(mine.append({ input: "x" }), { code: "fenced" });
 });
 
@@ -135,7 +135,7 @@ test("exclusive runs as the only writer, has seen everything, and gives the leas
     session.exclusive(() => Promise.reject(new Error("work failed"))),
     /work failed/,
   );
-  assert.equal(await session.holder(), null);
+  assert.equal(await session.leaseHolder(), null);
 });
 
 test("reject is the default, and a running answer makes the session busy", async () => {

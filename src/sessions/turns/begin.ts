@@ -6,7 +6,7 @@ import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { beginTurn, type OpenTurn } from "../../domain/turns/turns.ts";
 import { sessionIds, turnOpen, type Context } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle, Rule, WriteOptions, Written } from "../core/handle.ts";
+import type { Handle, Rule, WriteOptions, WriteResult } from "../core/handle.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
 
 export type Begun =
@@ -64,7 +64,7 @@ async function repeated(handle: Handle, turn: OpenTurn, named: boolean, entry: E
   let earlier = turnOf(entry);
   guardSameContent(handle, earlier, { ...earlier, agent: named ? turn.agent : earlier.agent, input: turn.input });
   if (earlier.status === "open") {
-    await handle.putInOrder();
+    await handle.recoverAbandoned();
     earlier = turnOf((await handle.entryByKey(entry.key ?? "")) ?? entry);
   }
   if (earlier.status !== "open") return earlier;
@@ -87,7 +87,7 @@ export async function writeOnce(
   key: string | null,
   rule: Rule,
   options: WriteOptions,
-): Promise<Written> {
+): Promise<WriteResult> {
   try {
     return await handle.write(rule, options);
   } catch (error) {

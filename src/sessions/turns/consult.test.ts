@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { heapUsed } from "../../../test/heap.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
-import { tallyAll } from "../../domain/turns/counters.ts";
+import { countAll } from "../../domain/turns/counters.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelEvent, ModelRequest } from "../options/model.ts";
@@ -64,7 +64,7 @@ test("a model is shown instructions, window and question, and its answer, usage 
   assert.partialDeepStrictEqual(turn, { seq: 2, status: "done", output: [assistant("Hello")], usage, model: "m-1" });
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(turns[1], turn);
-  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.deepEqual(session.info.counters, countAll(turns));
   assert.equal(session.info.lease, null);
 });
 

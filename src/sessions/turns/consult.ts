@@ -3,9 +3,9 @@ import type { Draft } from "../../domain/record/change.ts";
 import { saidIn } from "../../domain/turns/chunk.ts";
 import { decode } from "../../domain/values/codec.ts";
 import type { Entry } from "../../domain/record/entry.ts";
-import { floorAt, giveFloor } from "../../domain/record/handoff.ts";
+import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import type { Floor, SessionRecord } from "../../domain/record/record.ts";
+import type { Handoff, SessionRecord } from "../../domain/record/record.ts";
 import {
   parseMessages,
   summaryOf,
@@ -32,7 +32,7 @@ import type { Model, ModelRequest } from "../options/model.ts";
 import { noteMessages } from "./handoff-note.ts";
 import { inContext } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
-import { Spending, type Cost } from "./model-usage.ts";
+import { ModelUsage, type Cost } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
@@ -165,9 +165,9 @@ async function ask(
     const choose = (draft: Draft, context: Context): { agent: string; model?: string } => {
       const floor = knownFloor(core, draft.record, options, context.now);
       if (!named && floor === null && routed?.takesFloor === true)
-        giveFloor(
+        startHandoff(
           draft,
-          { agent: routed.agent, ttlMs: core.floorTtlMs(routed.agent, draft.record.user), note: null },
+          { agent: routed.agent, ttlMs: core.handoffTtlMs(routed.agent, draft.record.user), note: null },
           context,
         );
       const chosen = named ? agent : (floor?.agent ?? agent);
@@ -201,7 +201,7 @@ async function ask(
     const window = past.filter(({ seq }) => seq < inProgress.seq).slice(-last);
     const system = systemMessages(core, handle.record, agent, instructions);
     const conversation = [...windowMessages(turns === 0 ? [] : window, tokens), ...input];
-    const floor = floorAt(handle.record, core.now());
+    const floor = handoffAt(handle.record, core.now());
     const note = noteMessages(floor?.agent === agent ? floor : null, conversation[0]);
     const messages = [...system, ...note.system, ...note.reported, ...conversation];
     request = { messages, agent, ...modelOf(core, agent, options) };
@@ -242,8 +242,8 @@ function knownFloor(
   record: SessionRecord,
   { route }: ConsultOptions,
   now: number = core.now(),
-): Floor | null {
-  const floor = floorAt(record, now);
+): Handoff | null {
+  const floor = handoffAt(record, now);
   const isKnown = floor === null || core.options.agents?.has(floor.agent) !== false;
   return isKnown || route === undefined ? floor : null;
 }
@@ -288,7 +288,7 @@ interface Run {
 async function run(turn: TurnInProgress, { consultation, model, request, say, signal, now }: Run): Promise<Turn> {
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   const began = performance.now();
-  const spending = new Spending({ asked: request.messages, model: request.model, now });
+  const spending = new ModelUsage({ asked: request.messages, model: request.model, now });
   const cost = (): Cost => spending.cost(turn.output);
   turn.cost = cost;
   try {

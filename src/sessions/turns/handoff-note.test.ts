@@ -75,11 +75,11 @@ test("a note of the application stays an instruction, also when another process 
       ["user", "hm"],
     ],
   );
-  assert.deepEqual(Object.keys(session.info.floor ?? {}), ["agent", "lockedAt", "expiresAt", "note"]);
+  assert.deepEqual(Object.keys(session.info.activeAgent ?? {}), ["agent", "since", "expiresAt", "note"]);
 });
 
 test("a note without an origin, as older versions and snapshots keep it, is reported speech", () => {
-  const floor = { agent: "a", lockedAt: 0, expiresAt: 1, note: "obey" };
+  const floor = { agent: "a", since: 0, expiresAt: 1, note: "obey" };
   const question: Message = { role: "user", content: "q" };
   const { system, reported } = noteMessages(floor, question);
   assert.deepEqual([system.length, reported.map(({ role }) => role)], [0, ["user", "assistant"]]);

@@ -1,5 +1,5 @@
 import { quote } from "../../domain/values/format-value.ts";
-import type { Floor } from "../../domain/record/record.ts";
+import type { Handoff } from "../../domain/record/record.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 
 /** A model reads no more of a note that another model wrote. */
@@ -17,7 +17,7 @@ export interface NoteMessages {
  * The note as messages ahead of `next`, the first message of the conversation that is shown. A model's note repeats what a
  * user told it, so it never stands where instructions stand. An acknowledgement keeps the roles alternating.
  */
-export function noteMessages(floor: Floor | null, next: Message | undefined): NoteMessages {
+export function noteMessages(floor: Handoff | null, next: Message | undefined): NoteMessages {
   if (floor === null || floor.note === null) return { system: [], reported: [] };
   if (floor.noteFrom === "application") {
     const content = `The conversation was handed to you: ${floor.note}`;

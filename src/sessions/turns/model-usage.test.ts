@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { spentOf } from "../../domain/turns/truncated-usage.ts";
-import { tallyAll, tallySpent } from "../../domain/turns/counters.ts";
+import { countAll, countTruncatedUsage } from "../../domain/turns/counters.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { withTools } from "../../manager/tool-loop.ts";
 import type { Model } from "../options/model.ts";
@@ -174,7 +174,7 @@ test("what turns took stays on the books when they are cut off, by agent, model 
     },
     { ...at, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1, ...none },
   ]);
-  assert.deepEqual(tallySpent(tallyAll([]), spent), session.info.counters);
+  assert.deepEqual(countTruncatedUsage(countAll([]), spent), session.info.counters);
 });
 
 test("an answer is kept and charged whatever its model reports as usage", async () => {

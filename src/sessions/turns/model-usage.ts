@@ -14,7 +14,7 @@ export interface Cost {
 const modelLengthMax = 256;
 
 /** Counts what an answer takes, call by call of the model, so that one that breaks off is charged for all of it. */
-export class Spending {
+export class ModelUsage {
   readonly #asked: readonly Message[];
   readonly #now: () => number;
   readonly #steps: Step[] = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
-import { tallyAll } from "../../domain/turns/counters.ts";
+import { countAll } from "../../domain/turns/counters.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { SessionError } from "../../errors.ts";
 
@@ -20,7 +20,7 @@ test("the input is durable when begin resolves, pieces follow, and sealing puts 
   const [open] = await Array.fromAsync(reader.turns());
   assert.equal(open?.status, "open");
   assert.deepEqual(open?.input, [{ role: "user", content: "question" }]);
-  assert.deepEqual(reader.info.counters, tallyAll([open]));
+  assert.deepEqual(reader.info.counters, countAll([open]));
   await turn.write({ text: "x".repeat(5000) });
   assert.equal(await chunksOf(place), 0, "gathered, to write seldom");
   await turn.write({ text: "y".repeat(5000) });
@@ -32,7 +32,7 @@ test("the input is durable when begin resolves, pieces follow, and sealing puts 
   assert.equal(sealed.durationMs, 40);
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(turns, [sealed]);
-  assert.deepEqual(session.info.counters, tallyAll(turns));
+  assert.deepEqual(session.info.counters, countAll(turns));
 });
 
 test("empty texts are nothing: they are not stored, and the answer does not have them", async () => {
@@ -181,7 +181,7 @@ test("a silent turn hears of its cancelling and of its successor", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
-  assert.equal(await (await place.another().get("s")).unlock(), true);
+  assert.equal(await (await place.another().get("s")).breakLease(), true);
   await new Promise((resolve) => turn.signal.addEventListener("abort", resolve));
   assert.equal((turn.signal.reason as { code: string }).code, "fenced");
   await assert.rejects(turn.seal(), { code: "fenced" });

@@ -4,7 +4,7 @@ import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
@@ -87,7 +87,7 @@ function guardRange({ last, from, to }: TurnRange): void {
   if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
     throw new SessionError("argument_invalid", {
       name: "last",
-      value: show(last),
+      value: formatValue(last),
       expected: "a whole number, 0 or more, without from and to",
     });
   }

@@ -2,7 +2,7 @@ import { headOf } from "../../domain/record/change.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
@@ -164,5 +164,9 @@ async function* finishedBefore(
 
 function parseCount(value: number, name: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: "a whole number, 0 or more" });
+  throw new SessionError("argument_invalid", {
+    name,
+    value: formatValue(value),
+    expected: "a whole number, 0 or more",
+  });
 }

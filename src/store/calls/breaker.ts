@@ -67,8 +67,8 @@ export class Breaker implements Store {
     return await this.#through(() => this.#store.count(...args));
   }
 
-  async tally(...args: Parameters<Store["tally"]>): ReturnType<Store["tally"]> {
-    return await this.#through(() => this.#store.tally(...args));
+  async stats(...args: Parameters<Store["stats"]>): ReturnType<Store["stats"]> {
+    return await this.#through(() => this.#store.stats(...args));
   }
 
   async inspect(...args: Parameters<Store["inspect"]>): ReturnType<Store["inspect"]> {

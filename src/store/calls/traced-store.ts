@@ -25,7 +25,7 @@ export function observed(store: Store): Store {
     read: (key, range) => told("read", () => store.read(key, range)),
     find: (query) => told("find", () => store.find(query)),
     count: (query) => told("count", () => store.count(query)),
-    tally: (query) => told("tally", () => store.tally(query)),
+    stats: (query) => told("stats", () => store.stats(query)),
     inspect: (options) => told("inspect", () => store.inspect(options)),
     events: (scan) => told("events", () => store.events(scan)),
     forgetEvents: (past) => told("forgetEvents", () => store.forgetEvents(past)),

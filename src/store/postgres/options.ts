@@ -1,5 +1,5 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import { parseSchemaName } from "./connection/names.ts";
 import type { PostgresPool } from "./connection/pool.ts";
@@ -124,7 +124,7 @@ function sourceOf(url: string | undefined, pool: PostgresPool | undefined): Reso
   if (pool !== undefined && url === undefined && typeof pool.query === "function") return { pool };
   throw new SessionError("argument_invalid", {
     name: "store",
-    value: pool === undefined ? "neither" : url === undefined ? show(pool) : "both",
+    value: pool === undefined ? "neither" : url === undefined ? formatValue(pool) : "both",
     expected: "either a url or a pool with a method query",
   });
 }
@@ -162,14 +162,14 @@ function parseUrl(text: string): OfUrl {
 
 function parseFlag(value: string | undefined, name: string): boolean | undefined {
   if (value === undefined || value === "true" || value === "false") return value && value === "true";
-  throw new SessionError("argument_invalid", { name, value: show(value), expected: "true or false" });
+  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: "true or false" });
 }
 
 function parseCount(value: number, { name, most }: { name: string; most: number }): number {
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
   throw new SessionError("argument_invalid", {
     name,
-    value: show(value),
+    value: formatValue(value),
     expected: `a whole number from 1 to ${most}`,
   });
 }

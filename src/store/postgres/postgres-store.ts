@@ -16,12 +16,12 @@ import type {
   Page,
   SessionQuery,
   Store,
-  StoreFlaw,
+  StoreProblem,
 } from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
 import type { Database, Row } from "./connection/database.ts";
-import type { Tally, TallyQuery } from "../stats.ts";
+import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./notifications.ts";
 import { eventPage, forgetEvents } from "./events.ts";
@@ -205,7 +205,7 @@ export class PostgresStore implements Store {
     );
   }
 
-  async tally(query: TallyQuery): Promise<Tally> {
+  async stats(query: StoreStatsQuery): Promise<StoreStats> {
     this.#database.guardOpen();
     const { text, values } = tallyCall(this.#schema, query);
     const administer: Database["ask"] = (sql, bound) => this.#withSchema(() => this.#database.administer(sql, bound));
@@ -218,7 +218,7 @@ export class PostgresStore implements Store {
     return await slowTally(administer, this.#schema, query);
   }
 
-  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {
+  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     this.#database.guardOpen();
     return await flawsIn(this.#database, this.#layout, repair);
   }

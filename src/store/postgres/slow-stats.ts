@@ -2,7 +2,7 @@ import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sqlState } from "./connection/postgres-error.ts";
 import { recordsOf, type RecordRow } from "../row.ts";
-import { inheritedLog, inputMark, Tallying, type Tally, type TallyQuery } from "../stats.ts";
+import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "../stats.ts";
 import type { Database, Row } from "./connection/database.ts";
 import { recordJson } from "./connection/record-json.ts";
 
@@ -21,8 +21,8 @@ export function isDamagedRow(error: unknown): boolean {
  * The sums of a tenant that has damaged rows: read page by page and made here, which takes longer, and each page is from a
  * moment of its own. What cannot be read is counted.
  */
-export async function slowTally(ask: Database["ask"], schema: string, query: TallyQuery): Promise<Tally> {
-  const tallying = new Tallying(query);
+export async function slowTally(ask: Database["ask"], schema: string, query: StoreStatsQuery): Promise<StoreStats> {
+  const tallying = new StatsAccumulator(query);
   for (let after = ""; ;) {
     const rows = await ask(
       `select ${recordJson("session")}::text as record from ${schema}.sessions session
@@ -34,9 +34,9 @@ export async function slowTally(ask: Database["ask"], schema: string, query: Tal
       const [record] = recordsOf([row]).records;
       if (record === undefined) tallying.missSession();
       else {
-        const { counters, floor } = record;
+        const { counters, handoff } = record;
         const bytes = Buffer.byteLength(row.data);
-        tallying.addSession({ ...record, turns: counters.turns, floorExpiresAt: floor?.expiresAt ?? null, bytes });
+        tallying.addSession({ ...record, turns: counters.turns, floorExpiresAt: handoff?.expiresAt ?? null, bytes });
       }
       await addEntries(ask, schema, { tallying, row, record });
       after = row.id;
@@ -46,7 +46,7 @@ export async function slowTally(ask: Database["ask"], schema: string, query: Tal
 }
 
 interface Counted {
-  readonly tallying: Tallying;
+  readonly tallying: StatsAccumulator;
   readonly row: RecordRow;
   /** Undefined where it cannot be read. */
   readonly record: SessionRecord | undefined;
@@ -74,7 +74,7 @@ function factsOf(
   { log: name, seq, at, bytes, head, is_cut: isCut }: Row,
   user: string | null,
   record: SessionRecord | undefined,
-): Parameters<Tallying["addEntry"]>[0] {
+): Parameters<StatsAccumulator["addEntry"]>[0] {
   const log = String(name);
   const isInherited = log === "turns" && Number(seq) <= (record?.inherited ?? 0);
   return {

@@ -1,4 +1,4 @@
-import type { Histogram, SessionDay, Tally, TallyKind, TallyQuery, TurnGroup, TurnSums } from "../stats.ts";
+import type { Histogram, SessionDay, StoreStats, StatsKind, StoreStatsQuery, TurnGroup, TurnSums } from "../stats.ts";
 import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
@@ -7,7 +7,7 @@ const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
 /** By what groups of each kind are made; days and hours by their first moment. */
-const keys: Readonly<Record<TallyKind, string>> = {
+const keys: Readonly<Record<StatsKind, string>> = {
   agent: "agent",
   model: "model",
   user: "user_id",
@@ -48,7 +48,7 @@ const isArchived = "coalesce(entry.seq > archives.spent, false)";
  */
 export function tallyCall(
   schema: string,
-  { tenant, now, since = 0, by, limit }: TallyQuery,
+  { tenant, now, since = 0, by, limit }: StoreStatsQuery,
 ): { readonly text: string; readonly values: readonly unknown[] } {
   const sums = sumNames.map((name) => `${name === "longestMs" ? "max" : "sum"}(${columns[name]})`).join(", ");
   const none = sumNames.map(() => "0").join(", ");
@@ -180,7 +180,7 @@ function threeDigits(column: string): string {
 }
 
 /** What the rows of {@link tallyCall} say. */
-export function tallyOf(rows: readonly Row[], { by, limit }: TallyQuery): Tally {
+export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): StoreStats {
   const of = (kind: string): readonly Row[] => rows.filter((row) => row["kind"] === kind);
   const countOf = (kind: string): number => Number(of(kind)[0]?.["n"] ?? 0);
   const counts = Object.fromEntries(of("state").map((row) => [row["key"], Number(row["n"])]));
@@ -205,13 +205,13 @@ export function tallyOf(rows: readonly Row[], { by, limit }: TallyQuery): Tally 
     logs: of("log")
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
-    groups: Object.fromEntries(groups) as Tally["groups"],
+    groups: Object.fromEntries(groups) as StoreStats["groups"],
     // Where the statement meets a row that cannot be read, the sums are made page by page.
     unreadable: { sessions: 0, entries: 0 },
   };
 }
 
-function keyOf(kind: TallyKind, row: Row): TurnGroup["key"] {
+function keyOf(kind: StatsKind, row: Row): TurnGroup["key"] {
   const key = row["key"] as string | null;
   return kind === "day" || kind === "hour" ? Number(key) : key;
 }

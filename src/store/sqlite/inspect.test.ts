@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { Sessions } from "../../sessions/sessions.ts";
-import type { StoreFlaw } from "../store.ts";
+import type { StoreProblem } from "../store.ts";
 import { creationOf, sampleRecord } from "../../testing/samples.ts";
 import { openSqlite } from "./open.ts";
 
@@ -14,13 +14,16 @@ after(() => rmSync(root, { recursive: true }));
 
 const incurable = { remedy: null, repaired: false } as const;
 /** A flaw that mending failed on, as who does not mend finds it. */
-const unmended = (flaw: StoreFlaw): StoreFlaw => ({ ...flaw, what: flaw.what.replace(/; mending it failed.*/, "") });
+const unmended = (flaw: StoreProblem): StoreProblem => ({
+  ...flaw,
+  what: flaw.what.replace(/; mending it failed.*/, ""),
+});
 
 /** What is found in a store of two sessions after these statements went past it. */
 async function inspected(
   sql: string,
   { harm = () => undefined, repair = false }: { harm?: (file: string) => void; repair?: boolean } = {},
-): Promise<readonly StoreFlaw[]> {
+): Promise<readonly StoreProblem[]> {
   const file = join(mkdtempSync(join(root, "t-")), "store.db");
   const url = `sqlite:${file}`;
   const sessions = Sessions.on(await openSqlite({ url }), { sweep: false });
@@ -117,7 +120,7 @@ test("who uses a store that lacks a table is told what to do", async () => {
     store.commit([]).then(() => store.commit([[creationOf(sampleRecord({ id }))]])),
     told,
   );
-  await assert.rejects(store.tally({ tenant, now: 0, by: [], limit: 1 }), told);
+  await assert.rejects(store.stats({ tenant, now: 0, by: [], limit: 1 }), told);
   await store.close();
 });
 

@@ -1,10 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
-import type { StoreFlaw } from "../store.ts";
+import type { StoreProblem } from "../store.ts";
 import { migrations } from "./schema.ts";
 import { isMissing, isRefused } from "./sqlite-error.ts";
 
 /** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
-export function flawsIn(database: DatabaseSync): readonly StoreFlaw[] {
+export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {
   return [
     ...damage(database),
     ...schemaFlaws(database, false),
@@ -14,7 +14,7 @@ export function flawsIn(database: DatabaseSync): readonly StoreFlaw[] {
 }
 
 /** What stands in a table that is missing nobody can look at; that it is missing is a flaw of the schema. */
-function whereThere(look: () => StoreFlaw[]): StoreFlaw[] {
+function whereThere(look: () => StoreProblem[]): StoreProblem[] {
   try {
     return look();
   } catch (error) {
@@ -25,18 +25,18 @@ function whereThere(look: () => StoreFlaw[]): StoreFlaw[] {
 
 const incurable = { remedy: null, repaired: false } as const;
 
-function damage(database: DatabaseSync): StoreFlaw[] {
+function damage(database: DatabaseSync): StoreProblem[] {
   const rows = database.prepare("pragma integrity_check(100)").all();
   const says = rows.map((row) => String(row["integrity_check"]));
   return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...incurable }));
 }
 
 /** An index that is missing costs time, one that is not unique lets a key in twice. With `repair` what is missing is built. */
-export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreFlaw[] {
+export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
   const there = partsOf(database);
-  return [...partsOf(expected)].flatMap(([name, sql]): StoreFlaw[] => {
+  return [...partsOf(expected)].flatMap(([name, sql]): StoreProblem[] => {
     const found = there.get(name);
     if (found === sql) return [];
     if (found !== undefined)
@@ -56,7 +56,7 @@ const remedy = "it is built";
 function built(
   database: DatabaseSync,
   { what, sql }: { what: string; sql: string },
-): Pick<StoreFlaw, "what" | "repaired"> {
+): Pick<StoreProblem, "what" | "repaired"> {
   try {
     database.exec(sql);
     return { what, repaired: true };
@@ -78,7 +78,7 @@ function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {
   return new Map(rows.map(({ name, sql }) => [String(name), String(sql).replaceAll(/\s+/g, " ")]));
 }
 
-function orphans(database: DatabaseSync): StoreFlaw[] {
+function orphans(database: DatabaseSync): StoreProblem[] {
   const rows = database
     .prepare(`
       select session, count(*) as count from entries
@@ -91,7 +91,7 @@ function orphans(database: DatabaseSync): StoreFlaw[] {
   }));
 }
 
-function unreadable(database: DatabaseSync): StoreFlaw[] {
+function unreadable(database: DatabaseSync): StoreProblem[] {
   const rows = database
     .prepare("select tenant, id from sessions where not json_valid(data) order by tenant, id limit 100")
     .all();

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { show } from "../../domain/values/format-value.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
@@ -107,7 +107,7 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   if (path === "" || path.includes("\0")) {
     throw new SessionError("argument_invalid", {
       name: "store",
-      value: show(url),
+      value: formatValue(url),
       expected: "sqlite:FILE",
     });
   }
@@ -120,14 +120,14 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   if (unknown !== undefined) {
     throw new SessionError("argument_invalid", {
       name: "store",
-      value: show(url),
+      value: formatValue(url),
       expected: "no option but synchronous and busyTimeout",
     });
   }
   if (synchronous !== "full" && synchronous !== "normal") {
     throw new SessionError("argument_invalid", {
       name: "synchronous",
-      value: show(synchronous),
+      value: formatValue(synchronous),
       expected: "full or normal",
     });
   }

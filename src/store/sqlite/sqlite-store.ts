@@ -8,7 +8,7 @@ import type { Instance } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { bytesIn } from "../entry-bytes.ts";
 import { conflictWith, recordOf, rowOf, type RecordRow } from "../row.ts";
-import type { Tally, TallyQuery } from "../stats.ts";
+import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import { Watchers } from "../watchers.ts";
 import { withinBytes } from "../within-bytes.ts";
 import type {
@@ -25,7 +25,7 @@ import type {
   Page,
   SessionQuery,
   Store,
-  StoreFlaw,
+  StoreProblem,
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
@@ -274,7 +274,7 @@ export class SqliteStore implements Store {
   }
 
   /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */
-  async tally(query: TallyQuery): Promise<Tally> {
+  async stats(query: StoreStatsQuery): Promise<StoreStats> {
     if (!this.capabilities.durable) {
       return await this.#run(() => this.#transactions.reading(() => drained(tallyIn(this.#database, query))));
     }
@@ -295,7 +295,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreFlaw[]> {
+  async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
     if (!repair || found.every(({ remedy }) => remedy === null)) return found;
     const schema = await this.#write(() => schemaFlaws(this.#database, true));

@@ -8,7 +8,7 @@ import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
 import { creationOf, sampleAt, sampleRecord } from "../../testing/samples.ts";
 import { openMemory } from "../memory.ts";
 import type { Store } from "../store.ts";
-import type { TallyQuery } from "../stats.ts";
+import type { StoreStatsQuery } from "../stats.ts";
 import { openSqlite } from "./open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-tally-"));
@@ -51,7 +51,12 @@ const usage = (totalTokens: number): NonNullable<Turn["usage"]> => ({
   outputTokens: totalTokens,
   totalTokens,
 });
-const query: TallyQuery = { tenant: "default", now: sampleAt + 1, by: ["agent", "model", "user", "hour"], limit: 20 };
+const query: StoreStatsQuery = {
+  tenant: "default",
+  now: sampleAt + 1,
+  by: ["agent", "model", "user", "hour"],
+  limit: 20,
+};
 
 test("more groups than fit into memory are summed up all the same", async () => {
   const turns = Array.from({ length: 60_000 }, (_, index) => ({
@@ -63,10 +68,10 @@ test("more groups than fit into memory are summed up all the same", async () => 
     ...(index % 3 === 0 ? { model: `m${index % 5}` } : {}),
   }));
   const { file, memory } = await twice([session("a", turns, { user: "ann" }), session("b", turns.slice(0, 9000))]);
-  const sums = await file.tally(query);
-  assert.deepEqual(sums, await memory.tally(query));
+  const sums = await file.stats(query);
+  assert.deepEqual(sums, await memory.stats(query));
   assert.deepEqual([sums.turns.turns, sums.groups.agent?.length], [69_000, 20]);
-  assert.deepEqual(await file.tally(query), sums, "asked again, it says the same");
+  assert.deepEqual(await file.stats(query), sums, "asked again, it says the same");
   await file.close();
 });
 
@@ -78,27 +83,27 @@ test("a tenant with a small part of the sessions is summed up by itself", async 
   );
   const others = Array.from({ length: 700 }, (_, index) => session(`o${index}`, [{}, {}], { tenant: "large" }));
   const { file, memory } = await twice([...sessions, ...others]);
-  const sums = await file.tally(query);
-  assert.deepEqual(sums, await memory.tally(query));
+  const sums = await file.stats(query);
+  assert.deepEqual(sums, await memory.stats(query));
   assert.equal(sums.turns.turns, 300);
   const large = { ...query, tenant: "large" };
-  assert.deepEqual(await file.tally(large), await memory.tally(large));
+  assert.deepEqual(await file.stats(large), await memory.stats(large));
   await file.close();
 });
 
 test("a store in memory is summed up, too", async () => {
   const store = await openSqlite({ url: "sqlite::memory:" });
   await store.commit([session("a", [{ usage: usage(5) }])]);
-  assert.equal((await store.tally(query)).turns.totalTokens, 5);
+  assert.equal((await store.stats(query)).turns.totalTokens, 5);
   await store.commit([session("b", [{ usage: usage(6) }])]);
-  assert.equal((await store.tally(query)).turns.totalTokens, 11);
+  assert.equal((await store.stats(query)).turns.totalTokens, 11);
   await store.close();
 });
 
 test("a store that is closed meanwhile says so, and the event loop has its turns before", async () => {
   const turns = Array.from({ length: 40_000 }, () => ({}));
   const { file } = await twice([session("a", turns)]);
-  const sums = file.tally(query);
+  const sums = file.stats(query);
   const said = assert.rejects(sums, { code: "closed" });
   await new Promise((resolve) => setImmediate(resolve));
   await file.close();
@@ -111,7 +116,7 @@ test("an entry that cannot be read is counted as such, and fails no sum", async 
   await store.commit([
     [creationOf(sampleRecord({ id: "a" }), { splices: [{ log: "turns", from: 1, entries: [entry] }] })],
   ]);
-  const { turns, unreadable } = await store.tally(query);
+  const { turns, unreadable } = await store.stats(query);
   assert.deepEqual([turns.turns, unreadable], [0, { sessions: 0, entries: 1 }]);
   await store.close();
 });

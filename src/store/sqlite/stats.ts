@@ -7,10 +7,10 @@ import {
   inputMark,
   orderOf,
   sumNames,
-  Tallying,
-  type Tally,
-  type TallyKind,
-  type TallyQuery,
+  StatsAccumulator,
+  type StoreStats,
+  type StatsKind,
+  type StoreStatsQuery,
   type TurnGroup,
 } from "../stats.ts";
 
@@ -31,8 +31,8 @@ const groupsMax = 50_000;
  * SQLite cuts the facts out of the entries, in the order they lie on disk, and the sums are made of those: some 150 bytes of
  * a turn leave the database. Its own JSON functions and `group by` take twice as long for the same.
  */
-export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<void, Tally, void> {
-  const tallying = new Tallying(query);
+export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Generator<void, StoreStats, void> {
+  const tallying = new StatsAccumulator(query);
   const groups = new SpilledGroups(database, query);
   database.exec(`
     drop table if exists temp.tallied;
@@ -51,7 +51,11 @@ export function* tallyIn(database: DatabaseSync, query: TallyQuery): Generator<v
 }
 
 /** By the index on tenant and id, page by page; who was there is kept, for the entries to be looked up by. */
-function* addSessions(database: DatabaseSync, { tenant }: TallyQuery, tallying: Tallying): Generator<void, void, void> {
+function* addSessions(
+  database: DatabaseSync,
+  { tenant }: StoreStatsQuery,
+  tallying: StatsAccumulator,
+): Generator<void, void, void> {
   const page = arrays(
     database.prepare(`
     select no, id, user, state, ${exact("created_at")}, ${exact("last_activity_at")}, ${exact("state_since")},
@@ -108,7 +112,7 @@ function isState(state: unknown): state is SessionState {
 }
 
 /** The facts of the tenant's entries, some at a time. */
-function* entriesOf(database: DatabaseSync, { since = 0 }: TallyQuery): Generator<unknown[], void, void> {
+function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Generator<unknown[], void, void> {
   const cut = `instr(entry.data, '${inputMark}')`;
   const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
   // A log that is read comes by its number: a text for each row costs a tenth of the whole.
@@ -169,15 +173,15 @@ function arrays(statement: StatementSync): StatementSync {
 /** Groups that are too many for memory. Nobody's are kept under an empty text, which nobody is called. */
 class SpilledGroups {
   readonly #database: DatabaseSync;
-  readonly #query: TallyQuery;
+  readonly #query: StoreStatsQuery;
   areKept = false;
 
-  constructor(database: DatabaseSync, query: TallyQuery) {
+  constructor(database: DatabaseSync, query: StoreStatsQuery) {
     this.#database = database;
     this.#query = query;
   }
 
-  keep(groups: readonly (readonly [TallyKind, TurnGroup])[]): void {
+  keep(groups: readonly (readonly [StatsKind, TurnGroup])[]): void {
     if (!this.areKept) {
       this.#database.exec(`
         drop table if exists temp.groups;
@@ -194,7 +198,7 @@ class SpilledGroups {
   }
 
   /** All that was kept, with these. */
-  take(groups: readonly (readonly [TallyKind, TurnGroup])[]): Tally["groups"] {
+  take(groups: readonly (readonly [StatsKind, TurnGroup])[]): StoreStats["groups"] {
     this.keep(groups);
     const { by, limit } = this.#query;
     const taken = by.map((kind) => {
@@ -205,6 +209,6 @@ class SpilledGroups {
       return [kind, rows.map((row) => ({ ...row, key: row.key === "" ? null : row.key })).toSorted(orderOf(kind))];
     });
     this.#database.exec("drop table temp.groups");
-    return Object.fromEntries(taken) as Tally["groups"];
+    return Object.fromEntries(taken) as StoreStats["groups"];
   }
 }

@@ -6,7 +6,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { noCounters } from "../../domain/record/record.ts";
 import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
 import type { Store } from "../../store/store.ts";
-import { cutToThreeDigits, type Tally, type TallyQuery, type TurnSums } from "../../store/stats.ts";
+import { cutToThreeDigits, type StoreStats, type StoreStatsQuery, type TurnSums } from "../../store/stats.ts";
 import { creationOf, sampleAt, stepOf } from "../samples.ts";
 import { land, type Bench, type Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
@@ -151,10 +151,10 @@ export function tallyCases(check: Check): void {
     const now = today + 10 * hour;
     const live = { expiresAt: now + 1, createdAt: today, lastActivityAt: now - 5, stateSince: today };
     const over = { ...live, expiresAt: now, stateSince: today - 2 * day, createdAt: today - 3 * day };
-    const floor = { agent: "cfo", lockedAt: today, note: null };
+    const floor = { agent: "cfo", since: today, note: null };
     const records: (Partial<SessionRecord> & { id: string })[] = [
-      { ...live, id: "active", floor: { ...floor, expiresAt: now + 1 }, counters: { ...noCounters, turns: 1234 } },
-      { ...live, id: "inactive", state: "inactive", floor: { ...floor, expiresAt: now } },
+      { ...live, id: "active", handoff: { ...floor, expiresAt: now + 1 }, counters: { ...noCounters, turns: 1234 } },
+      { ...live, id: "inactive", state: "inactive", handoff: { ...floor, expiresAt: now } },
       { ...live, id: "due", expiresAt: now - day },
       { ...over, id: "expired", state: "expired" },
       { ...over, id: "ended", state: "ended", counters: { ...noCounters, turns: 3 } },
@@ -336,7 +336,7 @@ export function tallyCases(check: Check): void {
 
   check("tally-is-one-moment: no writer waits for it, and what it says stood together", async (bench) => {
     let record = await land(bench.store, sessionOf(bench, { id: "a" }, []));
-    const tallies: Promise<Tally>[] = [];
+    const tallies: Promise<StoreStats>[] = [];
     for (let seq = 1; seq <= 40; seq++) {
       tallies.push(tallied(bench));
       const counters = { ...noCounters, turns: seq };
@@ -423,8 +423,8 @@ export function tallyCases(check: Check): void {
   });
 }
 
-async function tallied(bench: Bench, query: Partial<TallyQuery> = {}): ReturnType<Store["tally"]> {
-  return await bench.store.tally({ tenant: bench.tenant, now: sampleAt + 1, by: [], limit: 100, ...query });
+async function tallied(bench: Bench, query: Partial<StoreStatsQuery> = {}): ReturnType<Store["stats"]> {
+  return await bench.store.stats({ tenant: bench.tenant, now: sampleAt + 1, by: [], limit: 100, ...query });
 }
 
 function usageOf(inputTokens: number, outputTokens: number): NonNullable<Turn["usage"]> {

@@ -1,4 +1,4 @@
-import { show } from "../../../domain/values/format-value.ts";
+import { formatValue } from "../../../domain/values/format-value.ts";
 import { SessionError } from "../../../errors.ts";
 
 /** PostgreSQL cuts longer names off without a word. */
@@ -19,7 +19,7 @@ export function parseSchemaName(value: unknown): string {
   if (valid) return value;
   throw new SessionError("argument_invalid", {
     name: "schema",
-    value: show(value),
+    value: formatValue(value),
     expected: `a name of 1 to ${nameBytesMax} bytes without control characters that does not begin with pg_`,
   });
 }

@@ -1,5 +1,5 @@
 import { SessionError } from "../../../errors.ts";
-import type { StoreFlaw } from "../../store.ts";
+import type { StoreProblem } from "../../store.ts";
 import { standingParts } from "./catalogue.ts";
 import type { Database } from "../connection/database.ts";
 import { migrate, schemaState, type SchemaState } from "./migrate.ts";
@@ -12,7 +12,7 @@ import { tables } from "./expected-schema.ts";
  * same name; what would take something away is left to people.
  * @throws SessionError `store_schema_newer`
  */
-export async function flawsIn(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreFlaw[]> {
+export async function flawsIn(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
   const state = await schemaState(database, layout);
   const steps = stepFlaws(state);
   const outdated = state.pending.length > 0 ? [await outdatedFlaw(database, layout, { state, repair })] : [];
@@ -20,14 +20,14 @@ export async function flawsIn(database: Database, layout: Layout, repair: boolea
   if (outdated.some(({ repaired }) => !repaired)) return [...steps, ...outdated];
   const parts = await standingParts(database, layout, Object.keys(tables));
   const comparison = new SchemaComparison(parts, { layout, isNewer: state.found > state.known });
-  const schema: StoreFlaw[] = [];
+  const schema: StoreProblem[] = [];
   for (const flaw of comparison.flaws())
     schema.push(await mended(database, flaw, repair && state.found <= state.known));
   const areReadable = comparison.hasTable("sessions") && comparison.hasTable("entries");
   return [...steps, ...outdated, ...schema, ...(areReadable ? await orphans(database, layout) : [])];
 }
 
-function stepFlaws({ found, known, skipped }: SchemaState): StoreFlaw[] {
+function stepFlaws({ found, known, skipped }: SchemaState): StoreProblem[] {
   const newer = `the schema is at step ${found}, this version of perdure knows them up to ${known}: what came later is not looked at`;
   const whats = [
     ...(found > known ? [newer] : []),
@@ -40,13 +40,13 @@ async function outdatedFlaw(
   database: Database,
   layout: Layout,
   { state: { found, known, pending }, repair }: { state: SchemaState; repair: boolean },
-): Promise<StoreFlaw> {
+): Promise<StoreProblem> {
   const what = `the schema is at step ${found}, this version of perdure needs ${known}`;
   const remedy = `"perdure migrate" takes it there: ${pending.map(({ title }) => title).join("; ")}`;
   return await tried({ what, remedy }, repair, () => migrate(database, layout));
 }
 
-async function mended(database: Database, { what, cure }: SchemaFlaw, repair: boolean): Promise<StoreFlaw> {
+async function mended(database: Database, { what, cure }: SchemaFlaw, repair: boolean): Promise<StoreProblem> {
   if (cure === undefined) return { kind: "schema", what, remedy: null, repaired: false };
   return await tried({ what, remedy: cure.remedy }, repair, () => database.administer(cure.sql));
 }
@@ -56,7 +56,7 @@ async function tried(
   { what, remedy }: { readonly what: string; readonly remedy: string },
   repair: boolean,
   work: () => Promise<unknown>,
-): Promise<StoreFlaw> {
+): Promise<StoreProblem> {
   if (!repair) return { kind: "schema", what, remedy, repaired: false };
   try {
     await work();
@@ -68,7 +68,7 @@ async function tried(
 }
 
 /** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
-async function orphans(database: Database, { schema }: Layout): Promise<readonly StoreFlaw[]> {
+async function orphans(database: Database, { schema }: Layout): Promise<readonly StoreProblem[]> {
   const rows = await database.administer(`
     select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
     where not exists (
