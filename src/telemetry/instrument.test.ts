@@ -326,7 +326,7 @@ test("what befalls live sessions is counted; activations and messages are spans,
   ])
     assert(paths.includes(path), `${path} is none of ${paths.join("; ")}`);
   const events = await place.values("perdure.host.events");
-  assert.partialDeepStrictEqual(events, { "activated ceo": 1, "message ceo": 3, "crashed ceo": 1, "reset ceo": 1 });
+  assert.partialDeepStrictEqual(events, { "activated ceo": 1, "message ceo": 3, "crashed ceo": 1, "restarted ceo": 1 });
   assert.equal((await place.values("perdure.host.message.duration"))["ceo"], 3);
   assert((await place.values("perdure.host.mailbox.depth"))["ceo"]! >= 4);
 });
