@@ -8,6 +8,7 @@ import {
   type ProblemKind,
 } from "../domain/copies/session-check.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
+import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { keyOf } from "../store/row.ts";
@@ -74,6 +75,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
   for await (const page of allSessions(core, found, report)) {
     for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
+      if (isStaged(record)) continue; // it becomes whole when a session takes it over
       if (request.signal?.aborted === true) return { ...report, complete: false };
       // Records of our own are looked at as well; sessions they are not.
       if (!isInternalScope(record.tenant)) report.sessions++;

@@ -6,6 +6,7 @@ import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
 import { noCounters, type Counters, type LegalHold, type Metadata, type SessionRecord } from "../record/record.ts";
 import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
 import { guardForks, guardHold } from "../record/retention.ts";
+import type { Staged } from "./staged.ts";
 import type { SessionState } from "../record/states.ts";
 import type { Context } from "../record/guards.ts";
 
@@ -86,6 +87,8 @@ export interface RestoredPlace {
   readonly found: SessionRecord | undefined;
   /** It is a later state of the same session: a hold of the one that stands does not keep it out. @default false */
   readonly isLater?: boolean;
+  /** Its logs, where they were written already: then they stand there and not in the portable session. */
+  readonly staged?: Staged | undefined;
 }
 
 /**
@@ -96,7 +99,7 @@ export interface RestoredPlace {
  */
 export function restoreSession(
   { record: { floor, hold, ...record }, logs }: Portable,
-  { key, found, isLater = false }: RestoredPlace,
+  { key, found, isLater = false, staged }: RestoredPlace,
   context: Context,
 ): Change {
   if (found !== undefined) {
@@ -133,6 +136,10 @@ export function restoreSession(
   const draft = draftOf(restored, next);
   set(draft, { counters: record.counters });
   set(draft, deadlines(draft.record));
+  if (staged !== undefined) {
+    set(draft, { heads: staged.heads });
+    return { ...changeOf(draft), logsOf: staged.key };
+  }
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
   for (const log of Object.keys(found?.heads ?? {})) {
     if (!draft.splices.has(log)) draft.splices.set(log, { log, from: 1, entries: [] });

@@ -21,7 +21,7 @@ import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
 import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
-import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
+import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { tracesOf, type References } from "./references.ts";
 
 /** Whom to erase. */
@@ -135,6 +135,7 @@ export class Erasure {
       }
     };
     for await (const page of waitingPages(this.#subject)) await this.#forgetWaiting(page);
+    for await (const page of stagedPages(this.#subject)) await this.#eraseAll("staged", page);
     for await (const { pointers, guests } of devicePages(this.#subject)) {
       // A device's name leads to what it said: the pointer goes last.
       if (fallback !== undefined) await this.#forgetWaiting(await waitingOf(this.#subject, pointers));
@@ -277,6 +278,7 @@ export class Erasure {
         return isTheirs || user === null;
       case "fork":
       case "mark":
+      case "staged":
         return true;
     }
   }
@@ -342,7 +344,7 @@ export class Erasure {
   }
 }
 
-type Kind = "session" | "fork" | "mark" | "device" | "way" | "code";
+type Kind = "session" | "fork" | "mark" | "device" | "way" | "code" | "staged";
 
 /** A record to be removed, and as what it was found. */
 interface Item {
@@ -395,6 +397,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
       return { ...counts, devices: counts.devices + 1 };
     case "way":
     case "mark":
+    case "staged":
       return counts;
     case "code":
       return { ...counts, codes: counts.codes + 1 };

@@ -1,7 +1,7 @@
 /** How much there is of a user. */
 import { isDeviceName } from "../core/keyed-names.ts";
 import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
-import { devicePages, sessionPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
+import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
 /** What there is of a user. */
 export interface References {
@@ -11,7 +11,7 @@ export interface References {
   readonly held: number;
   /** Devices that speak for the user. */
   readonly devices: number;
-  /** Records that lead from the user to their session, and to others' that hold something the user said. */
+  /** Records that lead from the user to their session, and to others' that hold something the user said; and copies that were not finished. */
   readonly ways: number;
   /** Sessions that wait on this machine for the store to be told of them. */
   readonly outbox: number;
@@ -33,6 +33,7 @@ export async function tracesOf(subject: Subject): Promise<References> {
     traces.held += guests.filter(({ legalHold }) => legalHold !== null).length;
     traces.outbox += (await waitingOf(subject, pointers)).length;
   }
+  for await (const page of stagedPages(subject)) traces.ways += page.length;
   for await (const page of waitingPages(subject)) traces.outbox += page.length;
   for await (const { isPlain } of marksOf(subject)) if (isPlain) traces.ways++;
   for await (const { record, isTheirs } of holdingsOf(subject)) {

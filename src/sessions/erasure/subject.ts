@@ -1,10 +1,12 @@
 /** Whom an erasure is about, and where that user is found: sessions, devices that speak for them, what waits for the store. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey } from "../devices/device-pointer.ts";
 import { userName } from "../core/keyed-names.ts";
+import { isAbandoned } from "../core/staged-logs.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
 import { isMarked } from "../core/fork-references.ts";
@@ -20,6 +22,22 @@ export interface Subject {
 /** The user's sessions, page by page; more may be removed on the way. */
 export async function* sessionPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
   yield* recordPages(core, tenant, user);
+}
+
+/**
+ * Staged logs with the user's words that no session has taken over. Those of a process that is gone count whomever they name:
+ * a copy of a fork holds what others said.
+ */
+export async function* stagedPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  const query = { order: "key", tenant: stagedScope(tenant), now: 0, limit: 50 } as const;
+  for (let after: { after?: string } = {}; ;) {
+    const { records, next } = await core.store.find({ ...query, ...after });
+    const theirs: SessionRecord[] = [];
+    for (const record of records) if (record.user === user || (await isAbandoned(core, record))) theirs.push(record);
+    if (theirs.length > 0) yield theirs;
+    if (next === undefined) return;
+    after = { after: next };
+  }
 }
 
 /** The user's sessions that wait for the store. */

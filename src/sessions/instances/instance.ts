@@ -118,6 +118,14 @@ export class InstanceKeeper {
     return holder !== undefined && isLive(holder, { now, staleAfterMs: this.#staleAfterMs });
   }
 
+  /** Whether an instance runs: this one does. */
+  async runs(id: string): Promise<boolean> {
+    if (id === this.id) return true;
+    const { now, instances } = await this.#store.instances([id]);
+    const [instance] = instances;
+    return instance !== undefined && isLive(instance, { now, staleAfterMs: this.#staleAfterMs });
+  }
+
   /** Say goodbye, so that nobody waits for a heartbeat to grow stale. */
   async leave(): Promise<void> {
     this.#closed = true;

@@ -4,6 +4,7 @@ import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
 import { expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -175,7 +176,11 @@ class Pass {
     const scopes =
       tenant === undefined
         ? [{}]
-        : [{ tenant }, ...["devices", "erasures"].map((kind) => ({ tenant: internalScope(tenant, kind) }))];
+        : [
+            { tenant },
+            ...["devices", "erasures"].map((kind) => ({ tenant: internalScope(tenant, kind) })),
+            { tenant: stagedScope(tenant) },
+          ];
     for (const scope of scopes) {
       const due = { order: "due", ...scope, before: now, limit: pageSize } as const;
       await this.#eachRecord({ query: due, does: "expire", visit: (record) => this.#visitDue(record, now) });

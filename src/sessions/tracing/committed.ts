@@ -1,5 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { Change, Transaction } from "../../domain/record/change.ts";
+import { isStaged } from "../../domain/copies/staged.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
 import { summaryOf, turnOf, type TurnSummary } from "../../domain/turns/turn.ts";
@@ -31,7 +32,8 @@ export function tellCommitted(transaction: Transaction): void {
 
 function tellOne(change: Change): void {
   const { record } = change;
-  if (record === null) return;
+  // What is staged for a session was told when it happened.
+  if (record === null || isStaged(record)) return;
   const { tenant, id: session, agent } = record;
   // A session that is born with whole logs is a copy: what they tell happened to another, and was told then. Only the last
   // event may be its own.

@@ -1,5 +1,6 @@
 /** Sessions by the many, one after another, with no more of them in memory than a few. */
 import { logsOf } from "../../domain/copies/archive.ts";
+import { isStaged } from "../../domain/copies/staged.ts";
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -39,7 +40,8 @@ export async function* portableSessions(
   /** Which records of a page to load. @default all */
   chosen: (page: readonly SessionRecord[]) => Promise<readonly SessionRecord[]> = (page) => Promise.resolve(page),
 ): AsyncGenerator<FoundPortable, void, undefined> {
-  for await (const { records, unreadable } of recordPages(core, query)) {
+  for await (const { records: all, unreadable } of recordPages(core, query)) {
+    const records = all.filter((record) => !isStaged(record));
     for (const group of groupsOf(await chosen(records))) yield* await loadGroup(core, group);
     for (const error of unreadable) yield { record: keyOf(error), error };
   }

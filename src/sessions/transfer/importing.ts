@@ -10,7 +10,7 @@ import type { Core } from "../core/core.ts";
 import { portableConversation, type Conversation } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
-import { portableSession, replaceable, restoredSession, standing } from "./snapshots.ts";
+import { portableSession, replaceable, restoredSession, standing, withStaged } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
 
@@ -68,18 +68,20 @@ export function isBehind(standing: Portable, arriving: Portable): boolean {
 export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy): Promise<Arrived> {
   const { key, portable } = arrival;
   await core.hearTime();
-  // Most are new and are written at once; what stands is found on the way.
-  let found = policy.dryRun ? (await core.find(key))?.record : undefined;
-  for (;;) {
-    const isLater = found !== undefined && policy.isEarlier?.(found) === true;
-    const arrived = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
-    if (arrived === "present" || policy.dryRun) return arrived;
-    const replaced = found && (await replaceable(core, found, { isLater }));
-    const changes = await restoredSession(core, portable, { key, found: replaced, isLater });
-    const outcome = await core.commit(changes, policy.mark);
-    if (outcome.status === "ok") return arrived;
-    found = await standing(core, key, outcome);
-  }
+  return await withStaged(core, portable, async (stage) => {
+    // Most are new and are written at once; what stands is found on the way. A large one is not staged in vain.
+    let found = policy.dryRun || stage.isNeeded ? (await core.find(key))?.record : undefined;
+    for (;;) {
+      const isLater = found !== undefined && policy.isEarlier?.(found) === true;
+      const arrived = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
+      if (arrived === "present" || policy.dryRun) return arrived;
+      const replaced = found && (await replaceable(core, found, { isLater }));
+      const changes = await restoredSession(core, portable, { key, found: replaced, isLater, stage });
+      const outcome = await core.commit(changes, policy.mark);
+      if (outcome.status === "ok") return arrived;
+      found = await standing(core, key, outcome);
+    }
+  });
 }
 
 /** What would become of it beside the one that stands. @throws SessionError `session_exists` */

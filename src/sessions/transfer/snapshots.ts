@@ -1,4 +1,4 @@
-/** Sessions as documents: taken from the store as they are at one moment, and put back as one change. */
+/** Sessions as documents: taken from the store as they are at one moment, and put back whole. */
 import { logsOf } from "../../domain/copies/archive.ts";
 import { firstOwn, headOf, isSame, type Change } from "../../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
@@ -17,6 +17,7 @@ import { formerUserMarks, markShared } from "../core/fork-references.ts";
 import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
+import { isLarge, StagedLogs } from "../core/staged-logs.ts";
 import { agentId } from "../session/opening.ts";
 import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
@@ -143,7 +144,7 @@ function snapshotSource(snapshot: SessionSnapshot | string | Uint8Array, source:
 }
 
 /**
- * Put a session back, as one change.
+ * Put a session back: readers see it whole or not at all. Logs of more than one commit are staged first.
  * @throws SessionError `session_exists`, `busy` where it would take the place of one that is written to
  */
 export async function restoreOn(
@@ -155,16 +156,59 @@ export async function restoreOn(
   await core.hearTime();
   let key: SessionKey = { tenant, id: parseNewId(as ?? portable.record.id, "session id") };
   let found: SessionRecord | undefined;
-  for (;;) {
-    const outcome = await core.commit(await restoredSession(core, portable, { key, found }));
-    const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
-    if (record != null) return new Handle(core, record);
-    const current = await standing(core, key, outcome);
-    found = undefined;
-    if (current === undefined) continue; // it was removed meanwhile
-    if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
-    if (onExists === "replace") found = await replaceable(core, current);
-    else key = { tenant, id: agentId(core, portable.record.agent) };
+  return await withStaged(core, portable, async (stage) => {
+    for (;;) {
+      // What stands is found before a large session is staged in vain.
+      let current = stage.isNeeded && found === undefined ? (await core.find(key))?.record : undefined;
+      if (current === undefined) {
+        const outcome = await core.commit(await restoredSession(core, portable, { key, found, stage }));
+        const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+        if (record != null) return new Handle(core, record);
+        current = await standing(core, key, outcome);
+      }
+      found = undefined;
+      if (current === undefined) continue; // it was removed meanwhile
+      if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
+      if (onExists === "replace") found = await replaceable(core, current);
+      else key = { tenant, id: agentId(core, portable.record.agent) };
+    }
+  });
+}
+
+/** Logs that are staged at most once, when they are needed, and discarded where no session took them over. */
+export class Stage {
+  readonly isNeeded: boolean;
+  readonly #core: Core;
+  readonly #portable: Portable;
+  #logs: StagedLogs | undefined;
+
+  constructor(core: Core, portable: Portable) {
+    this.#core = core;
+    this.#portable = portable;
+    this.isNeeded = isLarge(portable.logs.values(), core.options.limits);
+  }
+
+  /** The logs, staged for the session of this key; undefined where they go with its change. */
+  async logsFor(key: SessionKey): Promise<StagedLogs | undefined> {
+    if (!this.isNeeded || this.#logs !== undefined) return this.#logs;
+    this.#logs = await StagedLogs.begin(this.#core, key, this.#portable.record.user);
+    for (const [log, entries] of this.#portable.logs) for (const entry of entries) await this.#logs.add(log, entry);
+    await this.#logs.flush();
+    return this.#logs;
+  }
+
+  async discard(): Promise<void> {
+    await this.#logs?.discard();
+  }
+}
+
+/** Put a session where it belongs, with a stage for its logs. What no session took over is discarded. */
+export async function withStaged<T>(core: Core, portable: Portable, work: (stage: Stage) => Promise<T>): Promise<T> {
+  const stage = new Stage(core, portable);
+  try {
+    return await work(stage);
+  } finally {
+    await stage.discard();
   }
 }
 
@@ -175,21 +219,28 @@ export async function restoreOn(
 export async function restoredSession(
   core: Core,
   portable: Portable,
-  place: RestoredPlace,
+  { stage, ...place }: Omit<RestoredPlace, "staged"> & { readonly stage: Pick<Stage, "logsFor"> },
+  arrivingTurn: (seq: number) => Promise<Entry | undefined> = async (seq) => portable.logs.get("turns")?.[seq - 1],
 ): Promise<readonly [Change, ...Change[]]> {
-  const change = restoreSession(portable, place, core.context());
-  if (place.found === undefined) return [change];
+  const logs = await stage.logsFor(place.key);
+  const change = restoreSession(portable, { ...place, staged: logs?.staged }, core.context());
+  const given = logs === undefined ? [] : [logs.removal];
+  if (place.found === undefined) return [change, ...given];
   const { user, createdAt } = portable.record;
-  const arriving = portable.logs.get("turns") ?? [];
-  const staying = await sharesTurn(core, place.found, arriving);
-  return [change, ...(staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [])];
+  const staying = await sharesTurn(core, place.found, arrivingTurn);
+  const marks = staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [];
+  return [change, ...marks, ...given];
 }
 
 /** True where the first turn that is the session's own arrives as it stands. */
-async function sharesTurn(core: Core, record: SessionRecord, arriving: readonly Entry[]): Promise<boolean> {
+async function sharesTurn(
+  core: Core,
+  record: SessionRecord,
+  arrivingTurn: (seq: number) => Promise<Entry | undefined>,
+): Promise<boolean> {
   const from = firstOwn(record, "turns");
   const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
-  const other = arriving[from - 1];
+  const other = await arrivingTurn(from);
   return entry !== undefined && other !== undefined && entry.at === other.at && entry.data === other.data;
 }
 

@@ -1,0 +1,135 @@
+/**
+ * Logs of any size, written in bounded commits beside the session that they are for, which takes them over in one small commit.
+ * A reader of the session sees its old logs or its new ones, and nothing is sent or held in memory as a whole.
+ *
+ * Staged logs are *filling* until the session takes them over, which removes their record, or their writer discards them. Where
+ * the process of the writer ends before, they are *abandoned*: the next staging for the same session removes them, so does
+ * an erasure of their user, and the sweep does after a day.
+ */
+import { createHash } from "node:crypto";
+import type { Change } from "../../domain/record/change.ts";
+import { stageEntries, stagedScope } from "../../domain/copies/staged.ts";
+import type { Entry, LogName, SessionKey, Splice } from "../../domain/record/entry.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { sortableId } from "../../domain/values/ids.ts";
+import type { Limits } from "../../domain/values/limits.ts";
+import { SessionError } from "../../errors.ts";
+import { encodeCursor } from "../../store/cursor.ts";
+import type { Core } from "./core.ts";
+import { internalChange } from "./internal-record.ts";
+
+const ttlMs = 86_400_000;
+/** One commit takes so many pages of a log. */
+const pagesAtOnce = 4;
+/** Abandoned ones of the same session that are looked at. */
+const abandonedMax = 20;
+
+/** What one commit takes of logs: so many entries, and so many characters of them. */
+export function stepOf({ readMax, readBytesMax }: Limits): { readonly entries: number; readonly length: number } {
+  return { entries: pagesAtOnce * readMax, length: pagesAtOnce * readBytesMax };
+}
+
+/** True where logs are more than one commit is to take. */
+export function isLarge(logs: Iterable<readonly Entry[]>, limits: Limits): boolean {
+  const max = stepOf(limits);
+  let [count, length] = [0, 0];
+  for (const entries of logs) {
+    count += entries.length;
+    for (const { data } of entries) length += data.length;
+    if (count > max.entries || length > max.length) return true;
+  }
+  return false;
+}
+
+export class StagedLogs {
+  readonly #core: Core;
+  #record: SessionRecord;
+  readonly #heads: { [log: string]: number } = {};
+  #pending = new Map<LogName, Entry[]>();
+  #count = 0;
+  #length = 0;
+
+  private constructor(core: Core, record: SessionRecord) {
+    this.#core = core;
+    this.#record = record;
+  }
+
+  /** Stage logs for this session; `user` is whose words they hold. */
+  static async begin(core: Core, target: SessionKey, user: string | null): Promise<StagedLogs> {
+    const tenant = stagedScope(target.tenant);
+    const prefix = `${createHash("sha256").update(target.id).digest("hex").slice(0, 32)}.`;
+    await core.instance.ensureAlive();
+    await removeAbandoned(core, tenant, prefix);
+    await core.hearTime();
+    const key = { tenant, id: prefix + sortableId(core.now(), core.options.clock.random(16)) };
+    const metadata = { session: target.id, instance: core.instance.id };
+    const begun = internalChange(core, key, undefined, { ...(user === null ? {} : { user }), metadata, ttlMs });
+    return new StagedLogs(core, await landed(core, begun));
+  }
+
+  /** The next entry of a log. */
+  async add(log: LogName, entry: Entry): Promise<void> {
+    const max = stepOf(this.#core.options.limits);
+    if (this.#count > 0 && this.#length + entry.data.length > max.length) await this.flush();
+    const entries = this.#pending.get(log);
+    if (entries === undefined) this.#pending.set(log, [entry]);
+    else entries.push(entry);
+    this.#count++;
+    this.#length += entry.data.length;
+    if (this.#count >= max.entries) await this.flush();
+  }
+
+  /** Write what was added. @throws SessionError `contended` where the staged logs were removed meanwhile */
+  async flush(): Promise<void> {
+    if (this.#count === 0) return;
+    const splices = [...this.#pending].map(([log, entries]): Splice => ({ log, from: entries[0]?.seq ?? 1, entries }));
+    this.#pending = new Map();
+    this.#count = 0;
+    this.#length = 0;
+    for (const { log, entries } of splices) this.#heads[log] = entries.at(-1)?.seq ?? 0;
+    this.#record = await landed(this.#core, stageEntries(this.#record, splices, this.#core.context()));
+  }
+
+  /** Where the logs stand, for the rule that has a session take them over. */
+  get staged(): { readonly key: SessionKey; readonly heads: SessionRecord["heads"] } {
+    return { key: { tenant: this.#record.tenant, id: this.#record.id }, heads: this.#heads };
+  }
+
+  /** What goes into the commit in which a session takes the logs over. */
+  get removal(): Change {
+    return removeSession(this.#record);
+  }
+
+  /** Remove them, unless a session took them over. */
+  async discard(): Promise<void> {
+    try {
+      await this.#core.commit([this.removal]);
+    } catch {
+      // Where the store is away, the next staging for the session removes them, or the sweep does.
+    }
+  }
+}
+
+async function landed(core: Core, change: Change): Promise<SessionRecord> {
+  const outcome = await core.commit([change]);
+  const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
+  if (record != null) return record;
+  throw new SessionError("contended", { sessionId: change.key.id, tenant: change.key.tenant, attempts: 1 });
+}
+
+/** Remove the staged logs of processes that are gone. */
+async function removeAbandoned(core: Core, tenant: string, prefix: string): Promise<void> {
+  const after = encodeCursor([tenant, prefix]);
+  const { records } = await core.store.find({ order: "key", tenant, after, now: core.now(), limit: abandonedMax });
+  for (const record of records) {
+    if (!record.id.startsWith(prefix)) return;
+    if (await isAbandoned(core, record)) await core.commit([removeSession(record)]);
+  }
+}
+
+/** True for staged logs whose process is gone. */
+export async function isAbandoned(core: Core, { metadata }: SessionRecord): Promise<boolean> {
+  const { instance } = metadata;
+  return typeof instance !== "string" || !(await core.instance.runs(instance));
+}
