@@ -109,7 +109,7 @@ async function settled(
   ids: readonly string[],
   [paused, steady]: readonly [HostProcess, HostProcess],
 ): Promise<{ readonly paused: number; readonly steady: number }> {
-  for (let look = 0; look < 100; look++) {
+  for (let look = 0; look < 1000; look++) {
     const [here, there] = await Promise.all([paused.live(), steady.live()]);
     const instances = await ownersOf(sessions, ids);
     const of = (live: readonly string[]): Set<string | undefined> => new Set(live.map((id) => instances.get(id)));

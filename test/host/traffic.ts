@@ -13,9 +13,12 @@ export interface Sent {
 /** What one session was sent and what it said. */
 export type Talk = Sent[];
 
-/** Speak to every session again and again, until it is stopped. */
+/** Sends every session one message after another, until it is stopped. */
 export class Traffic implements AsyncDisposable {
   #isOver = false;
+  /** How many answers each session has given. */
+  readonly #answers = new Map<string, number>();
+  #answered = Promise.withResolvers<void>();
   readonly #talks: Promise<(readonly [id: string, talk: Talk])[]>;
 
   constructor(host: Host, ids: readonly string[], everyMs: number) {
@@ -35,9 +38,25 @@ export class Traffic implements AsyncDisposable {
       const answer = await host.send(id, { key }).catch((error: unknown) => error);
       const ms = performance.now() - began;
       talk.push({ key, ms, answer });
+      this.#answers.set(id, talk.length);
+      this.#answered.resolve();
       await sleep(Math.max(1, everyMs - ms));
     }
     return talk;
+  }
+
+  /** How many answers these sessions have given together. */
+  answersOf(ids: readonly string[]): number {
+    return ids.reduce((sum, id) => sum + (this.#answers.get(id) ?? 0), 0);
+  }
+
+  /** Resolves once each of these sessions has answered so many times from here on. */
+  async more(ids: readonly string[], count: number): Promise<void> {
+    const wanted = ids.map((id) => [id, (this.#answers.get(id) ?? 0) + count] as const);
+    while (wanted.some(([id, sum]) => (this.#answers.get(id) ?? 0) < sum)) {
+      this.#answered = Promise.withResolvers();
+      await this.#answered.promise;
+    }
   }
 
   async stop(): Promise<ReadonlyMap<string, Talk>> {
