@@ -15,7 +15,7 @@ function sidebar(): DefaultTheme.SidebarItem[] {
     const [, heading] = /^## (.+)$/.exec(line) ?? [];
     if (heading !== undefined) sections.push({ text: heading, items: [] });
     const [, text, path] = /^(?:-|\d+\.) \[([^\]]+)\]\(([^)]+)\)/.exec(line) ?? [];
-    if (text !== undefined && path?.endsWith(".md") === true && !path.startsWith("..")) {
+    if (text !== undefined && path !== undefined && path.endsWith(".md") && !path.startsWith("..")) {
       sections.at(-1)?.items.push({ text: text.replaceAll("`", ""), link: `/${path.replace(/(README)?\.md$/, "")}` });
     }
   }

@@ -1,0 +1,52 @@
+/** Docs, messages and comments are plain English: components act, and the field's own words name them. */
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+/** Indefinite persons and home-made words, where a component, the caller or the client is meant. */
+const oldIdiom =
+  /\b(whoever|whomever|whosoever|nobody|somebody|befell|befalls?|befallen|nought|come by|comes by|begun afresh|put in order|put away|made ready|the floor|tally|spent on|goes on with|is told of|are told of)\b/i;
+
+test("docs, error messages, help texts and API summaries use no word of the old idiom", () => {
+  const spoken = globSync(
+    ["*.md", "docs/**/*.md", "examples/*.md", "bench/*.md", "src/errors.ts", "src/cli/**/*.ts", "src/server/**/*.ts"],
+    { cwd: root, exclude: (path) => path.endsWith(".test.ts") },
+  );
+  const found = spoken.flatMap((path) =>
+    read(path)
+      .split("\n")
+      .flatMap((line, index) => {
+        const [word] = oldIdiom.exec(line) ?? [];
+        return word === undefined ? [] : [`${path}:${index + 1}: ${word}`];
+      }),
+  );
+  assert.deepEqual(found, []);
+});
+
+/** The comments of a source file, each as one text. */
+function commentsOf(source: string): string[] {
+  return [...source.matchAll(/\/\*\*?([\s\S]*?)\*\/|((?:^[ \t]*\/\/[^\n]*\n?)+)/gm)]
+    .map(([, block, lines]) => (block ?? lines ?? "").replace(/^[ \t]*(?:\*|\/\/)+ ?/gm, "").trim())
+    .filter((text) => text !== "");
+}
+
+test("comments name the component first: few open with a relative pronoun, few speak of persons", (t) => {
+  const sources = globSync("src/**/*.ts", { cwd: root, exclude: (path) => path.endsWith(".test.ts") });
+  const comments = sources.flatMap((path) => commentsOf(read(path)));
+  const opening = comments.filter((text) =>
+    /^(?:What|Who|Whom|Whose|Whoever|Where|Nobody|Somebody|So often)\b/.test(text),
+  );
+  const words = comments.flatMap((text) => text.split(/\s+/));
+  const persons = words.filter((word) => /^\W*(?:who|whom|whoever|nobody|somebody)\W*$/i.test(word));
+  const share = (100 * opening.length) / comments.length;
+  const rate = (1000 * persons.length) / words.length;
+  t.diagnostic(`${share.toFixed(1)} % of ${comments.length} comments open with What, Who, Where or Nobody`);
+  t.diagnostic(`${rate.toFixed(2)} of 1 000 words of comments are who, nobody or somebody`);
+  assert(share < 3, `${share.toFixed(1)} %: ${opening.slice(0, 10).join(" | ")}`);
+  assert(rate < 1, `${rate.toFixed(2)} of 1 000 words`);
+});
