@@ -7,6 +7,7 @@ import { chanceOf } from "../support/chance.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { secret } from "../processes/worker.ts";
 import { assertSound, engineNames, Engines } from "./engines.ts";
+import { rounds } from "../support/rounds.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
@@ -23,7 +24,7 @@ for (const name of engineNames) {
     }
     const turns = await Array.fromAsync(session.turns());
     const seen = new Set<string>();
-    for (const blow of [...Array.from({ length: 12 }, () => undefined), ...engine.blows]) {
+    for (const blow of [...Array.from({ length: rounds(12, 4) }, () => undefined), ...engine.blows]) {
       const worker = new WorkerProcess({ store, task: { kind: "archive", session: "s" } });
       await worker.hear("did");
       await sleep(chance() * 60);
@@ -47,7 +48,10 @@ for (const name of engineNames) {
     const engine = await engines.get(name);
     const store = engine.fresh();
     await using sessions = await openSessions({ store, sweep: false });
-    for (const [round, blow] of [...Array.from({ length: 10 }, () => undefined), ...engine.blows].entries()) {
+    for (const [round, blow] of [
+      ...Array.from({ length: rounds(10, 3) }, () => undefined),
+      ...engine.blows,
+    ].entries()) {
       const worker = new WorkerProcess({ store, task: { kind: "fork", name: String(round) } });
       await worker.hear("count");
       await sleep(chance() * 60);

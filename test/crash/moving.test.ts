@@ -10,6 +10,7 @@ import { chanceOf } from "../support/chance.ts";
 import { finish, Workplace, type Finished } from "../cli/command-line.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
 import { assertSound, engineNames, Engines, type Engine, type EngineName } from "./engines.ts";
+import { rounds } from "../support/rounds.ts";
 
 const engines = new Engines();
 let place: Workplace;
@@ -56,9 +57,9 @@ interface Rounds {
  * Run a command again and again, and kill it somewhere within, once it has begun; then once for each blow of the engine, which it
  * survives or reports.
  */
-async function disturb(args: readonly string[], rounds: Rounds): Promise<void> {
-  const { chance, engine, sign, check, prepare } = rounds;
-  const kills = Array.from({ length: 5 - engine.blows.length }, () => undefined);
+async function disturb(args: readonly string[], how: Rounds): Promise<void> {
+  const { chance, engine, sign, check, prepare } = how;
+  const kills = Array.from({ length: rounds(5 - engine.blows.length, 1) }, () => undefined);
   let caught = 0;
   for (const blow of [...kills, ...engine.blows]) {
     await prepare?.();

@@ -6,6 +6,7 @@ import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions, type Session, type Turn } from "../../src/index.ts";
 import { openPlace, WorkerProcess } from "../processes/worker-process.ts";
 import { streamedText } from "../processes/worker.ts";
+import { rounds } from "../support/rounds.ts";
 
 async function wholeLog(session: Session): Promise<Turn[]> {
   await session.refresh();
@@ -19,12 +20,15 @@ async function wholeLog(session: Session): Promise<Turn[]> {
   return turns;
 }
 
-test("a writer killed 60 times while appending loses nothing it acknowledged and doubles nothing it retried", async () => {
+const appendKills = rounds(60);
+const answerKills = rounds(50);
+
+test(`a writer killed ${appendKills} times while appending loses nothing it acknowledged and doubles nothing it retried`, async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const session = await sessions.create({ id: "s" });
   const acknowledged = new Map<string, number>();
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < appendKills; round++) {
     // The successor tries again what its predecessor acknowledged last, and what may have landed unheard.
     const from = Math.max(0, acknowledged.size - 1);
     const writer = new WorkerProcess({ store: place.store, task: { kind: "append", session: "s", from } });
@@ -46,13 +50,13 @@ test("a writer killed 60 times while appending loses nothing it acknowledged and
   assert(turns.length <= acknowledged.size + 1, "at most the last one landed unheard");
 });
 
-test("a writer killed 50 times while answering: its successor seals what it left, with a beginning of what it wrote", async () => {
+test(`a writer killed ${answerKills} times while answering: its successor seals what it left, with a beginning of what it wrote`, async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const session = await sessions.create({ id: "s" });
   const began = new Set<number>();
   const sealed = new Set<number>();
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < answerKills; round++) {
     const writer = new WorkerProcess({ store: place.store, task: { kind: "stream", session: "s" } });
     await writer.hear("began");
     await sleep(Math.random() * 450);

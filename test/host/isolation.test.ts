@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
+import { rounds } from "../support/rounds.ts";
 
 const runtime = new URL("./mortal.ts", import.meta.url);
 
@@ -155,7 +156,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
   test(`${isolation}: rapidly created and killed, there is one or none, and no worker too many`, async () => {
     await using here = await place({ isolation });
     await here.sessions.create({ id: "s" });
-    for (let round = 0; round < (isolation === "process" ? 10 : 40); round++) {
+    for (let round = 0; round < rounds(isolation === "process" ? 10 : 40, 5); round++) {
       const starting = here.host
         .start("s")
         .catch((error: { code: string }) => assert.equal(error.code, "session_stopped"));

@@ -6,10 +6,11 @@ import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions } from "../../src/index.ts";
 import { WorkerProcess, type Said } from "../processes/worker-process.ts";
 import { PostgresServer } from "./server.ts";
+import { rounds } from "../support/rounds.ts";
 
-const rounds = 25;
+const crashes = rounds(25);
 
-test(`4 writers outlive ${rounds} crashes of the server: each turn they saw acknowledged stands once, in its place`, async () => {
+test(`4 writers outlive ${crashes} crashes of the server: each turn they saw acknowledged stands once, in its place`, async () => {
   await using server = await PostgresServer.start({ fsync: true });
   const store = server.url();
   await (await openSessions({ store, sweep: false })).close();
@@ -24,7 +25,7 @@ test(`4 writers outlive ${rounds} crashes of the server: each turn they saw ackn
             : { kind: "race", session, name: session, times: Number.MAX_SAFE_INTEGER },
       }),
   );
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < crashes; round++) {
     const before = writers.map(({ said }) => said.length);
     while (writers.some(({ said }, index) => said.length <= (before[index] ?? 0) + 2)) {
       for (const { child } of writers) assert.equal(child.exitCode, null, "no writer gives up");
@@ -49,7 +50,7 @@ test(`4 writers outlive ${rounds} crashes of the server: each turn they saw ackn
     const named = turns.map(({ key, input }) => key ?? String(input[0]?.content));
     assert.equal(new Set(named).size, turns.length, `no turn of ${id} stands twice`);
     const said: readonly Said[] = writers[index]?.said ?? [];
-    assert(said.length > rounds * 2);
+    assert(said.length > crashes * 2);
     for (const { seq, key, mark } of said) assert.equal(named[Number(seq) - 1], key ?? mark);
     assert(turns.length <= said.length + 1, "at most the last one landed unheard");
   }

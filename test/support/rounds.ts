@@ -1,0 +1,10 @@
+/**
+ * How often a test repeats what chance decides, such as the moment of a kill. `npm test` repeats a fifth, and
+ * PERDURE_TEST_THOROUGH=1, which CI sets, repeats all.
+ */
+export const isThorough: boolean = process.env["PERDURE_TEST_THOROUGH"] === "1";
+
+/** So many rounds in a thorough run, and a fifth of them, at least `least`, in a quick one. */
+export function rounds(count: number, least = 2): number {
+  return isThorough ? count : Math.max(least, Math.ceil(count / 5));
+}
