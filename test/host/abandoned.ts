@@ -3,10 +3,11 @@ import type { Sessions } from "../../src/index.ts";
 import { newSession } from "../../src/sessions/session/opening.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 
-/** What a program that is gone left behind: so many sessions, `s0` and so on, live under its leases. */
+/** Creates sessions `s0`, `s1` … that are live under the leases of a program that is gone. */
 export async function abandon(sessions: Sessions, count: number): Promise<void> {
   const core = coreOf(sessions);
   const { store } = core;
+  await core.hearTime();
   for (let from = 0; from < count; from += store.capabilities.batchMax) {
     const batch = Array.from({ length: Math.min(store.capabilities.batchMax, count - from) }, (_, index) => {
       const session = newSession(core, { tenant: sessions.tenant, id: `s${from + index}` }, {});
@@ -17,6 +18,6 @@ export async function abandon(sessions: Sessions, count: number): Promise<void> 
       return [{ ...change, record: { ...change.record, fence, lease } }];
     });
     const outcomes = await store.commit(batch);
-    if (outcomes.some(({ status }) => status !== "ok")) throw new Error("somebody else was faster");
+    if (outcomes.some(({ status }) => status !== "ok")) throw new Error("another writer was faster");
   }
 }
