@@ -41,11 +41,11 @@ export type WriteResult =
 
 /** A write that meets a newer record each time gives up after so many tries. */
 const attemptsDefault = 100;
-/** So many refusals in a row tell of contention. */
-const refusalsMin = 3;
-/** A writer under contention pauses for up to so long for each of its last refusals, and counts so many of them, ms. */
-const yieldMs = 4;
-const yieldsMax = 8;
+/**
+ * The pauses of a writer under contention: the first lasts up to so long, each later one is longer by this factor, and
+ * after so many appends in a row that meet no other turn the contention is over.
+ */
+const yields = { firstMs: 8, factor: 1.5, max: 4 } as const;
 /** So many views from outside are remembered. */
 const staleViewsMax = 1000;
 /** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
@@ -66,9 +66,11 @@ export class Handle {
   #conflictSeen: number | undefined;
   /** What its owner has seen was said from outside, where others may say the same. */
   readonly #isGiven: boolean;
-  /** How often its owner was refused since its turns landed last, and how long it makes room for others for that. */
+  /** How often its owner was refused since its last turn landed. */
   #refusals = 0;
+  /** The number of the next pause for other writers; 0 for none. */
   #yields = 0;
+  #landedAt = 0;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -142,17 +144,22 @@ export class Handle {
 
   /** Turns of its owner have landed. */
   landed(): void {
-    this.#yields = this.#refusals >= refusalsMin ? Math.min(this.#refusals, yieldsMax) : Math.max(0, this.#yields - 1);
+    if (this.#refusals > 0) this.#yields = 1;
+    else if (this.#yields > 0) this.#yields = (this.#yields + 1) % (yields.max + 1);
+    this.#landedAt = this.core.options.clock.now();
     this.#refusals = 0;
   }
 
   /**
-   * Make room, before turns are written, for other writers of the session. A writer whose turn has just landed knows the
-   * newest version and needs one round trip; a refused one needs two, and would be refused for as long as the first goes
-   * on. So one that has been refused several times, and then succeeded, pauses for a moment before it writes again.
+   * Make room for other writers of the session before turns are written. The writer of the last turn knows the newest
+   * version and needs one round trip. A refused writer needs two, so it is refused for as long as the first one goes on.
+   * A writer that was refused since its turn before the last one therefore pauses before its next turn. The pauses grow
+   * while no other turn comes, because the other writers may not get a processor or a lock in a short one.
    */
   async makeRoom(): Promise<void> {
-    if (this.#yields > 0 && this.#refusals === 0) await this.core.pause(this.#yields * yieldMs);
+    if (this.#yields === 0 || this.#refusals > 0) return;
+    const pauseMs = yields.firstMs * yields.factor ** (this.#yields - 1);
+    if (this.core.options.clock.now() - this.#landedAt < pauseMs) await this.core.pause(pauseMs);
   }
 
   /** Load the newest record, without counting it as seen. */
