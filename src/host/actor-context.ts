@@ -1,13 +1,12 @@
 import { channel } from "node:diagnostics_channel";
 import type { Clock } from "../clock.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
-import type { Actor } from "./actor.ts";
 import type { WorkerSlot, Profile } from "./workers/worker-slot.ts";
 import type { ResolvedHostOptions } from "./runtime/options.ts";
 import type { RestartQueue } from "./restart-queue.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
-/** What the channel `perdure:host` is told of live sessions. */
+/** An event of a live session, published on the diagnostics channel `perdure:host`. */
 export interface HostEvent {
   readonly type:
     | "activated"
@@ -19,44 +18,47 @@ export interface HostEvent {
     | "failed"
     | "fenced"
     | "recovered"
-    /** What a dead or killed one left could not be put in order now; whoever opens the session next does. */
+    /** The host could not recover a session after its death or `kill`; the next process that opens the session does. */
     | "untidy";
   readonly session: SessionKey;
   readonly agent: string | undefined;
-  /** Messages that wait for it. */
+  /** Messages in the session's mailbox. */
   readonly mailbox?: number;
-  /** Of a message: from when it was taken up to its whole answer. */
+  /** Duration of a message, from its start to the end of its answer. */
   readonly ms?: number;
   readonly cause?: Error;
 }
 
 const events = channel("perdure:host");
 
-/** Tell who listens. */
+/** Publishes an event on `perdure:host` if the channel has subscribers. */
 export function publishHostEvent(event: HostEvent): void {
   if (events.hasSubscribers) events.publish(event);
 }
 
-/** What an actor needs of its host. */
-export interface Surroundings {
+/** The parts of the host that an actor calls. */
+export interface ActorContext {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly options: ResolvedHostOptions;
-  tell(event: HostEvent): void;
-  /** Where a session that wakes up is to run. */
-  cell(): WorkerSlot;
-  /** @throws SessionError `host_full`; the signal's reason */
-  enterPlace(signal: AbortSignal): Promise<void>;
-  leavePlace(): void;
-  /** Those whose thread ended by another's doing come back through here. */
-  readonly returns: RestartQueue;
-  /** An actor has nothing to do. */
-  rested(): void;
-  /** The actor is over. */
-  forget(actor: Actor): void;
-  /** Why a session cannot be had, for who asked: where it lives elsewhere, that. */
+  publish(event: HostEvent): void;
+  /** The worker slot in which a session's next activation runs. */
+  freeWorkerSlot(): WorkerSlot;
+  /**
+   * Takes one of the `maxSessions` slots.
+   * @throws SessionError `host_full`; the signal's reason
+   */
+  takeSlot(signal: AbortSignal): Promise<void>;
+  giveSlotBack(): void;
+  /** Sessions whose thread was ended by another session restart through this queue. */
+  readonly restartQueue: RestartQueue;
+  /** Called when an actor has no more work. */
+  becameIdle(): void;
+  /** Removes the actor of a session that has ended. */
+  forget(key: SessionKey): void;
+  /** Turns an activation error into the error for the caller: `not_owner` if another host has the session. */
   explain(key: SessionKey, error: Error): Promise<Error>;
   idleTimeoutMs(profile: Profile): number;
-  /** Say in the store that the session is given up. */
-  giveUp(key: SessionKey, cause: { readonly code: string; readonly message: string }): Promise<void>;
+  /** Records in the store that the session failed too often. */
+  recordFailure(key: SessionKey, cause: { readonly code: string; readonly message: string }): Promise<void>;
 }

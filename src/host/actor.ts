@@ -1,84 +1,80 @@
 /**
- * One session under the care of its host.
+ * One session under the supervision of its host, as a state machine:
  *
- * It is *starting* while it is taken in and its runtime wakes; *live* until it is put to sleep, killed, or lost to another
- * host; *restarting* between a failure of its runtime and the next start; *failed* when it failed too often, until
- * somebody starts it or an hour has passed; *stopping* from the wish to end it until that is certain; then *gone*, for good:
- * who speaks to the session afterwards meets a new actor, never two at once.
+ * - *starting*: the session is activated. Exits to live, restarting, failed, stopping, gone.
+ * - *live*: it answers messages, or is idle. Exits to restarting, failed, stopping.
+ * - *restarting*: its runtime failed; a pause or the restart queue delays the next activation. Exits to starting, stopping.
+ * - *failed*: its runtime failed too often. Exits to starting (by `start`), and to gone after an hour.
+ * - *stopping*: it is passivated, killed, or lost to another host. Exits to gone, and to live if the store was away.
+ * - *gone*: final. A later message makes a new actor; two actors of a session never coexist.
+ *
+ * The `Mailbox` keeps the waiting messages, and the `Supervisor` decides about restarts.
  */
 import type { SessionKey } from "../domain/record/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { contextOfCall, part } from "../sessions/tracing/operation.ts";
+import { part } from "../sessions/tracing/operation.ts";
 import { isStream } from "./workers/inline-slot.ts";
 import { endOf, RuntimeEnd, type WorkerSlot, type Activation } from "./workers/worker-slot.ts";
-import type { Surroundings } from "./actor-context.ts";
-import { Mailbox, messageBytes, type Letter } from "./mailbox.ts";
+import type { ActorContext } from "./actor-context.ts";
+import { Mailbox, type QueuedMessage } from "./mailbox.ts";
 import { relay } from "./relay.ts";
-import { Restarts } from "./runtime/restarts.ts";
-import type { QueuedRestart } from "./restart-queue.ts";
+import { Supervisor } from "./supervisor.ts";
 import { asError, reasonOf } from "./runtime/runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
-/** Where a session stands under the care of its host. */
+/** Phase of a live session under the supervision of its host. */
 export type Phase = "starting" | "live" | "restarting" | "failed" | "stopping" | "gone";
 
-/** So often a message is tried at most, where those before failed by another's doing. */
-const triesMax = 3;
-/** A letter that asks for nothing but that the session be live. */
+/** Delivery attempts for a message, if the attempts before failed because of another session. */
+const attemptsMax = 3;
+/** A message that only activates the session. */
 const wakeUp = Symbol("wake up");
-/** What failed too often is forgotten after so long, so that the next message tries again. */
+/** A failed session is forgotten after this time, so that the next message tries again. */
 const forgetMs = 3_600_000;
-/** One whose time is up while another has the thread is looked at again after so long, ms. */
-const heldUpForMs = 100;
-/** One that could not be put to sleep for the store was away is let be for so long, ms. */
+/** Extension of a timeout while another session blocks the thread, ms. */
+const blockedMs = 100;
+/** Pause before another attempt to make room, after the store prevented a passivation, ms. */
 const keptForMs = 1000;
 
 export class Actor {
   readonly key: SessionKey;
-  readonly #host: Surroundings;
+  readonly #host: ActorContext;
+  readonly #mailbox: Mailbox;
+  readonly #supervisor: Supervisor;
   readonly #gone = Promise.withResolvers<void>();
-  readonly #followers: (() => void)[] = [];
+  readonly #endListeners: (() => void)[] = [];
   #phase: Phase = "starting";
-  #tenant: Activation | undefined;
-  /** Names the present life among those before it. */
-  #life: symbol | undefined;
-  readonly #letters = new Mailbox();
-  /** It was cut off by another's doing, and comes back when it is its turn. */
-  #comesBack = false;
-  /** Its place among those that come back. */
-  #return: QueuedRestart | undefined;
-  /** A former life, whose end the next one is to put in order in the store. */
+  #activation: Activation | undefined;
+  /** Identifies the current activation, so that late reports of an earlier one are ignored. */
+  #activationId: symbol | undefined;
+  /** An ended activation that the next one recovers in the store. */
   #predecessor: Activation | undefined;
-  /** Where it is, or is about to be. */
-  #cell: WorkerSlot | undefined;
+  #slot: WorkerSlot | undefined;
   #waking: Promise<unknown> | undefined;
-  #working = false;
+  #isWorking = false;
   #onWorkDone: (() => void) | undefined;
-  /** Breaks off what it does just now: an answer, a start, a pause before one. */
+  /** Aborts the current step: an answer, an activation, or the wait before one. */
   #interrupt: ((error: Error) => void) | undefined;
-  /** Its runtime ended beside any message. */
-  #ended: RuntimeEnd | undefined;
-  #restarts: Restarts | undefined;
-  /** Failures that may have been another's, since it last answered. */
-  #doubts: Restarts | undefined;
-  #restartCount = 0;
+  /** The end of the runtime, when it came outside of any step. */
+  #runtimeEnd: RuntimeEnd | undefined;
   #keptAt = Number.NEGATIVE_INFINITY;
   #ending: Promise<void> | undefined;
-  /** It was to stop, and is not to finish any more. */
+  /** `kill` was called while it stopped. */
   #isKilled = false;
-  #failure: string | undefined;
   #alarm: Alarm | undefined;
   #activeAt: number;
-  readonly #bornAt: number;
-  #holdsPlace = false;
+  readonly #createdAt: number;
+  #hasSlot = false;
   #reason: string;
 
-  constructor(key: SessionKey, host: Surroundings, reason: string) {
+  constructor(key: SessionKey, host: ActorContext, reason: string) {
     this.key = key;
     this.#host = host;
+    this.#mailbox = new Mailbox(key, host.options);
+    this.#supervisor = new Supervisor(host);
     this.#reason = reason;
     this.#activeAt = host.clock.now();
-    this.#bornAt = this.#activeAt;
+    this.#createdAt = this.#activeAt;
   }
 
   get phase(): Phase {
@@ -86,36 +82,36 @@ export class Actor {
   }
 
   /**
-   * Call it in the moment in which it is over, or stays after all; in order, before anybody who comes later can speak to
-   * the session.
+   * Calls `listener` when the actor is gone, or live again after a passivation that the store prevented. Listeners run
+   * synchronously and in order, before any later call can reach the session.
    */
-  whenEnded(call: () => void): void {
-    this.#followers.push(call);
+  whenEnded(listener: () => void): void {
+    this.#endListeners.push(listener);
   }
 
   get isEnding(): boolean {
     return this.#phase === "stopping" || this.#phase === "gone";
   }
 
-  /** Nothing to do, and nobody waits for it. */
+  /** Live, without a current or waiting message. */
   get isIdle(): boolean {
-    return this.#phase === "live" && !this.#working && this.#letters.length === 0;
+    return this.#phase === "live" && !this.#isWorking && this.#mailbox.length === 0;
   }
 
   get agent(): string | undefined {
-    return this.#tenant?.profile.agent;
+    return this.#activation?.profile.agent;
   }
 
   get mailbox(): number {
-    return this.#letters.length;
+    return this.#mailbox.length;
   }
 
   get restarts(): number {
-    return this.#restartCount;
+    return this.#supervisor.restarts;
   }
 
   get ageMs(): number {
-    return this.#host.clock.now() - this.#bornAt;
+    return this.#host.clock.now() - this.#createdAt;
   }
 
   get idleMs(): number {
@@ -123,94 +119,87 @@ export class Actor {
   }
 
   get memoryBytes(): number | undefined {
-    return this.#tenant?.memoryBytes;
+    return this.#activation?.memoryBytes;
   }
 
   get fence(): number | undefined {
-    return this.#tenant?.fence;
+    return this.#activation?.fence;
   }
 
-  /** Why it failed for good. */
+  /** The failure after which it was not restarted. */
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#supervisor.lastFailure;
   }
 
-  /** @throws SessionError `mailbox_full`, `session_failed`, and what the answer comes to */
-  send(message: unknown): Promise<unknown> {
-    const { options } = this.#host;
-    if (this.#phase === "failed") return Promise.reject(this.#failed());
-    const bytes = messageBytes(message, options.mailboxBytesMax);
-    try {
-      this.#letters.guardRoom(this.key, bytes, options);
-    } catch (error) {
-      return Promise.reject(asError(error));
-    }
+  /** Queues a message. @throws SessionError `mailbox_full`, `session_failed`, and the errors of the answer */
+  async send(message: unknown): Promise<unknown> {
+    if (this.#phase === "failed") throw this.#failedError();
+    const answer = this.#mailbox.push(message);
     this.touch();
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#letters.push({ message, bytes, resolve, reject, within: contextOfCall(), tries: 0 });
-    this.#return?.hurry();
+    this.#supervisor.prioritize();
     this.#work();
-    return promise;
+    return await answer;
   }
 
-  /** Be live, also after it failed. */
+  /** Activates the session, also in phase failed. */
   async start(): Promise<void> {
     if (this.#phase === "live") return;
     if (this.#phase === "failed") {
       this.#phase = "starting";
       this.#alarm?.cancel();
       this.#alarm = undefined;
-      this.#restarts = undefined;
-      this.#failure = undefined;
+      this.#supervisor.reset();
     }
-    // However many ask, it wakes once.
+    // Concurrent calls share one activation.
     this.#waking ??= this.send(wakeUp).finally(() => (this.#waking = undefined));
     await this.#waking;
   }
 
-  /** A sign of life. */
+  /** Records activity. */
   touch(): void {
     this.#activeAt = this.#host.clock.now();
   }
 
-  /** Its runtime came to its end, beside any message or in the middle of one. */
-  #runtimeEnded(end: RuntimeEnd): void {
+  /** Handles the end of the runtime, during a step or between steps. */
+  #handleRuntimeEnd(end: RuntimeEnd): void {
     if (this.#interrupt !== undefined) this.#interrupt(end);
-    else this.#ended = end;
+    else this.#runtimeEnd = end;
     this.#work();
   }
 
-  /** Another has it, under a newer fence. */
+  /** Another process has the lease, with a newer fencing token. */
   lost(storedFence = 0): void {
     const error = new SessionError("fenced", { ...this.#ids(), fence: this.fence ?? 0, storedFence });
     if (this.#interrupt !== undefined) this.#interrupt(error);
     else void this.#end(() => this.#lose(error));
   }
 
-  /** True where it may be put to sleep for others' sake; one that the store has just kept from it is not tried at once. */
-  get mayGiveWay(): boolean {
+  /** Whether it may be passivated to make room; not shortly after the store prevented that. */
+  get mayMakeRoom(): boolean {
     return this.isIdle && this.#host.clock.now() - this.#keptAt >= keptForMs;
   }
 
-  /** Sleep, for others need its place; while the store is away it stays awake. */
-  async giveWay(): Promise<void> {
-    const tenant = this.#tenant;
-    if (!this.isIdle || tenant === undefined) return;
-    await this.#end(() => this.#fallAsleep(tenant, () => tenant.leave("others needed its place")));
+  /** Passivates an idle session to free its slot; while the store is away it stays live. */
+  async makeRoom(): Promise<void> {
+    const activation = this.#activation;
+    if (!this.isIdle || activation === undefined) return;
+    await this.#end(() =>
+      this.#tryPassivate(activation, () => activation.passivate("another session needed its slot")),
+    );
   }
 
-  /** Let it finish what waits, and put it to sleep; after `stopTimeout` it is killed. @throws SessionError the store's */
+  /** Answers the waiting messages, then passivates the session; kills it after `stopTimeout`. @throws SessionError the store's */
   async stop(reason: string): Promise<void> {
-    // One that was about to sleep by itself, and could not for the store was away, is still there afterwards.
+    // A passivation that was under way, and that the store prevents, leaves the actor live: then stop it again.
     while (this.#phase !== "gone") await this.#end(() => this.#stop(reason));
   }
 
-  /** End it now. */
+  /** Ends the session now, without saving its state. */
   kill(reason: string): Promise<void> {
     if (this.#phase === "stopping") {
       this.#isKilled = true;
-      this.#interrupt?.(this.#stopped(reason));
-      this.#reject(() => this.#stopped(reason));
+      this.#interrupt?.(this.#stoppedError(reason));
+      this.#mailbox.rejectAll(() => this.#stoppedError(reason));
     }
     return this.#end(() => this.#kill(reason));
   }
@@ -229,39 +218,39 @@ export class Actor {
     try {
       outcome = await how();
     } finally {
-      if (outcome !== "kept") this.#vanish();
+      if (outcome !== "kept") this.#becomeGone();
     }
     if (outcome !== "kept") return;
     this.#phase = "live";
     this.#ending = undefined;
     this.touch();
-    this.#callFollowers();
-    this.#rest();
+    this.#callEndListeners();
+    this.#startIdleTimer();
   }
 
-  #vanish(): void {
+  #becomeGone(): void {
     this.#phase = "gone";
     this.#alarm?.cancel();
-    this.#reject(() => this.#stopped("ended"));
-    this.#leavePlace();
-    this.#host.forget(this);
+    this.#mailbox.rejectAll(() => this.#stoppedError("ended"));
+    this.#giveSlotBack();
+    this.#host.forget(this.key);
     this.#gone.resolve();
-    this.#callFollowers();
+    this.#callEndListeners();
   }
 
-  #callFollowers(): void {
-    for (const call of this.#followers.splice(0)) call();
+  #callEndListeners(): void {
+    for (const call of this.#endListeners.splice(0)) call();
   }
 
-  /** Work off what there is, unless it is being worked off. */
+  /** Starts the work loop, unless it is running. */
   #work(): void {
-    if (this.#working) return;
-    this.#working = true;
+    if (this.#isWorking) return;
+    this.#isWorking = true;
     void this.#run().finally(() => {
-      this.#working = false;
+      this.#isWorking = false;
       const isOver = this.#phase === "failed" || this.#phase === "gone";
-      if (!isOver && (this.#letters.length > 0 || this.#ended !== undefined)) this.#work();
-      else this.#rest();
+      if (!isOver && (this.#mailbox.length > 0 || this.#runtimeEnd !== undefined)) this.#work();
+      else this.#startIdleTimer();
       this.#onWorkDone?.();
     });
   }
@@ -269,148 +258,150 @@ export class Actor {
   async #run(): Promise<void> {
     for (;;) {
       if (this.#phase === "failed" || this.#phase === "gone") return;
-      const ended = this.#ended;
-      this.#ended = undefined;
-      if (ended !== undefined && this.#tenant !== undefined && !(await this.#crashed(ended))) return;
-      if (this.#letters.length === 0 && (this.#tenant !== undefined || this.#phase === "stopping")) return;
-      if (this.#tenant === undefined) {
-        // It may have failed, and be about to try again; or somebody ends it.
-        if (this.#comesBack ? await this.#comeBack() : await this.#awaken()) continue;
+      const end = this.#runtimeEnd;
+      this.#runtimeEnd = undefined;
+      if (end !== undefined && this.#activation !== undefined && !(await this.#crashed(end))) return;
+      if (this.#mailbox.length === 0 && (this.#activation !== undefined || this.#phase === "stopping")) return;
+      if (this.#activation === undefined) {
+        // A failed activation may be retried, or `stop` and `kill` end it meanwhile.
+        if (this.#supervisor.isDisplaced ? await this.#activateInTurn() : await this.#activate()) continue;
         return;
       }
-      const letter = this.#letters.shift();
-      if (letter !== undefined && !(await this.#handle(this.#tenant, letter))) return;
+      const queued = this.#mailbox.shift();
+      if (queued !== undefined && !(await this.#handle(this.#activation, queued))) return;
     }
   }
 
-  /** Wake when it is its turn. False where that is all for now. */
-  async #comeBack(): Promise<boolean> {
-    const place = this.#host.returns.enter(this.#letters.length > 0);
-    this.#return = place;
-    this.#interrupt = () => place.leave();
-    const isItsTurn = await place.turn;
-    this.#return = undefined;
+  /** Activates a displaced session when the restart queue gives it its turn. Returns whether the loop continues. */
+  async #activateInTurn(): Promise<boolean> {
+    this.#interrupt = () => this.#supervisor.leaveQueue();
+    const endTurn = await this.#supervisor.turn(this.#mailbox.length > 0);
     this.#interrupt = undefined;
-    if (!isItsTurn) return true;
+    if (endTurn === undefined) return true;
     try {
-      this.#comesBack = false;
-      return await this.#awaken();
+      return await this.#activate();
     } finally {
-      place.leave();
+      endTurn();
     }
   }
 
-  /** Take the session in. False where that is all for now. */
-  async #awaken(): Promise<boolean> {
-    const life = new AbortController();
+  /** Takes a slot and activates the session. Returns whether the loop continues. */
+  async #activate(): Promise<boolean> {
+    const abort = new AbortController();
     const { turnTimeoutMs } = this.#host.options;
-    const broken = this.#breakable(turnTimeoutMs, (error) => life.abort(error));
+    const step = this.#interruptible(turnTimeoutMs, (error) => abort.abort(error));
     try {
       if (this.#phase !== "stopping") this.#phase = "starting";
-      await this.#enterPlace(life.signal);
-      const tenant = await this.#part("activate", this.#letters.first, () =>
-        // Chosen and entered in one step: who wakes at the same moment finds it fuller.
-        this.#open((this.#cell = this.#host.cell()), life.signal),
+      await this.#takeSlot(abort.signal);
+      const activation = await this.#traced("activate", this.#mailbox.first, () =>
+        // Chosen and occupied in one synchronous step, so that concurrent activations spread over the slots.
+        this.#open((this.#slot = this.#host.freeWorkerSlot()), abort.signal),
       );
-      this.#tenant = tenant;
+      this.#activation = activation;
       this.#predecessor = undefined;
       if (this.#phase === "starting") this.#phase = "live";
-      this.#host.tell({ type: this.#restartCount > 0 ? "restarted" : "activated", ...this.#about() });
+      this.#host.publish({ type: this.#supervisor.restarts > 0 ? "restarted" : "activated", ...this.#about() });
       return true;
     } catch (error) {
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
-      await this.#refused(await this.#host.explain(this.key, asError(error)));
+      await this.#activationFailed(await this.#host.explain(this.key, asError(error)));
       return false;
     } finally {
-      broken.done();
+      step.done();
     }
   }
 
-  async #open(cell: WorkerSlot, signal: AbortSignal): Promise<Activation> {
-    const life = Symbol(this.key.id);
-    this.#life = life;
+  async #open(slot: WorkerSlot, signal: AbortSignal): Promise<Activation> {
+    const id = Symbol(this.key.id);
+    this.#activationId = id;
     const ended = (end: RuntimeEnd): void => {
-      if (this.#life === life) this.#runtimeEnded(end); // what is said of an earlier life is known
+      if (this.#activationId === id) this.#handleRuntimeEnd(end);
     };
-    return await cell.open(this.key, { reason: this.#reason, signal, ended });
+    return await slot.open(this.key, { reason: this.#reason, signal, ended });
   }
 
-  async #enterPlace(signal: AbortSignal): Promise<void> {
-    if (this.#holdsPlace) return;
-    await this.#host.enterPlace(signal);
-    this.#holdsPlace = true;
+  async #takeSlot(signal: AbortSignal): Promise<void> {
+    if (this.#hasSlot) return;
+    await this.#host.takeSlot(signal);
+    this.#hasSlot = true;
   }
 
-  #leavePlace(): void {
-    if (!this.#holdsPlace) return;
-    this.#holdsPlace = false;
-    this.#host.leavePlace();
+  #giveSlotBack(): void {
+    if (!this.#hasSlot) return;
+    this.#hasSlot = false;
+    this.#host.giveSlotBack();
   }
 
-  /** It cannot be had: whoever waits is told why, and nothing of it is kept. */
-  async #refused(error: Error): Promise<void> {
-    this.#reject(() => error);
-    if (this.#phase !== "stopping") this.#vanish();
+  /** The session cannot be activated: rejects the waiting messages and ends the actor. */
+  async #activationFailed(error: Error): Promise<void> {
+    this.#mailbox.rejectAll(() => error);
+    if (this.#phase !== "stopping") this.#becomeGone();
   }
 
-  /** Answer one message. False where that is all for now. */
-  async #handle(tenant: Activation, letter: Letter): Promise<boolean> {
-    if (letter.message === wakeUp) {
-      letter.resolve(undefined);
+  /** Answers one message. Returns whether the loop continues. */
+  async #handle(activation: Activation, queued: QueuedMessage): Promise<boolean> {
+    if (queued.message === wakeUp) {
+      queued.resolve(undefined);
       return true;
     }
     const { promise: interrupted, reject } = Promise.withResolvers<never>();
-    interrupted.catch(() => undefined); // who races it hears of it
-    const broken = this.#breakable(this.#host.options.turnTimeoutMs, reject);
+    interrupted.catch(() => undefined); // the race below reports it
+    const step = this.#interruptible(this.#host.options.turnTimeoutMs, reject);
     const started = performance.now();
     let isAnswered = false;
-    letter.tries++;
+    queued.attempts++;
     try {
-      await this.#part("message", letter, async () => {
-        const answer = await Promise.race([tenant.deliver(letter.message), interrupted]);
+      await this.#traced("message", queued, async () => {
+        const answer = await Promise.race([activation.deliver(queued.message), interrupted]);
         isAnswered = true;
         if (isStream(answer)) {
           const { stream, whole } = relay(answer, interrupted, (error) =>
-            this.#outward(error instanceof SessionError ? error : endOf(error)),
+            this.#forCaller(error instanceof SessionError ? error : endOf(error)),
           );
-          letter.resolve(stream);
+          queued.resolve(stream);
           await whole;
         } else {
-          letter.resolve(answer);
+          queued.resolve(answer);
         }
       });
       this.touch();
-      this.#doubts = undefined;
-      this.#host.tell({ type: "message", ...this.#about(), ms: performance.now() - started });
+      this.#supervisor.answered();
+      this.#host.publish({ type: "message", ...this.#about(), ms: performance.now() - started });
       return true;
     } catch (cause) {
       const error = cause instanceof SessionError ? cause : endOf(cause);
-      const isInnocent = error instanceof RuntimeEnd && error.fault !== "own" && error.mayRepeat;
-      if (isInnocent && !isAnswered && letter.tries < triesMax && this.#phase === "live") this.#letters.putBack(letter);
-      else letter.reject(this.#outward(error));
+      const mayRepeat = error instanceof RuntimeEnd && error.fault !== "own" && error.mayRepeat;
+      if (mayRepeat && !isAnswered && queued.attempts < attemptsMax && this.#phase === "live")
+        this.#mailbox.putBack(queued);
+      else queued.reject(this.#forCaller(error));
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
       if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => this.#lose(error));
       return !hasCode(error, "fenced");
     } finally {
-      broken.done();
+      step.done();
     }
   }
 
-  /** Do what a letter brings about, telling who listens, in the context of who sent it. */
-  #part<T>(operation: "activate" | "message", letter: Letter | undefined, work: () => Promise<T>): Promise<T> {
+  /** Runs a traced step for a message, in the async context of its sender. */
+  #traced<T>(
+    operation: "activate" | "message",
+    message: QueuedMessage | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
     const { tenant, id: session } = this.key;
     const { agent } = this;
-    const told = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
-    const act = (): Promise<T> => part(told, work);
-    return letter?.within === undefined ? act() : letter.within(act);
+    const context = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
+    const traced = (): Promise<T> => part(context, work);
+    return message?.runInContext === undefined ? traced() : message.runInContext(traced);
   }
 
-  /** Until `done`, what goes on may be broken off: by its timeout, a kill, the end of its runtime. */
-  #breakable(ms: number, interrupt: (error: Error) => void): { done(): void } {
+  /** Lets a timeout, `kill` or the end of the runtime interrupt the current step, until `done`. */
+  #interruptible(ms: number, interrupt: (error: Error) => void): { done(): void } {
     let alarm = this.#host.wheel.after(ms, () => timeUp(), { holds: true });
     const timeUp = (): void => {
-      // Nobody is late for another's sake: who holds it up has a deadline too.
-      if (this.#cell?.holdsUp(this.key) === true) alarm = this.#host.wheel.after(heldUpForMs, timeUp, { holds: true });
+      // A session that another one blocks gets more time; the blocking one has a deadline of its own.
+      if (this.#slot?.isBlockedByOther(this.key) === true)
+        alarm = this.#host.wheel.after(blockedMs, timeUp, { holds: true });
       else interrupt(new RuntimeEnd("deadline", `it took more than ${ms} ms`));
     };
     this.#interrupt = interrupt;
@@ -422,104 +413,88 @@ export class Actor {
     };
   }
 
-  /** Its runtime failed. True where it is to be started again now. */
+  /** Handles a failure of the runtime. Returns whether the loop continues with a restart. */
   async #crashed(end: RuntimeEnd): Promise<boolean> {
-    this.#host.tell({ type: "crashed", ...this.#about(), cause: end });
+    this.#host.publish({ type: "crashed", ...this.#about(), cause: end });
     const reason = `its runtime failed: ${end.message}`;
-    const waitMs = this.#ending === undefined ? this.#restartInMs(end) : null;
-    await this.#drop(reason, { follows: waitMs === 0 });
+    const delayMs = this.#ending === undefined ? this.#supervisor.restartDelay(end) : null;
+    await this.#drop(reason, { follows: delayMs === 0 });
     if (this.#ending !== undefined) {
-      this.#reject(() => this.#stopped("was stopped"));
+      this.#mailbox.rejectAll(() => this.#stoppedError("was stopped"));
       return false;
     }
-    if (waitMs === null) {
+    if (delayMs === null) {
       await this.#fail(end);
       return false;
     }
     this.#phase = "restarting";
     this.#reason = reason;
-    this.#comesBack = end.fault === "another's";
-    this.#restartCount++;
-    await this.#pause(waitMs);
+    this.#supervisor.restarting(end);
+    if (delayMs > 0) {
+      this.#interrupt = () => this.#supervisor.interrupt();
+      await this.#supervisor.pause(delayMs);
+      this.#interrupt = undefined;
+    }
     return true;
-  }
-
-  /** Null: it is to be left alone. Nobody is for a death that may have been another's doing, however often that was. */
-  #restartInMs({ fault }: RuntimeEnd): number | null {
-    if (fault === "another's") return 0;
-    const { restart } = this.#host.options;
-    const now = this.#host.clock.now();
-    if (fault === "own") return (this.#restarts ??= new Restarts(restart)).next(now);
-    return (this.#doubts ??= new Restarts({ ...restart, max: Number.POSITIVE_INFINITY })).next(now);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    if (ms === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const alarm = this.#host.wheel.after(ms, resolve, { holds: true });
-    this.#interrupt = () => resolve();
-    await promise;
-    alarm.cancel();
-    this.#interrupt = undefined;
   }
 
   async #fail(end: RuntimeEnd): Promise<void> {
     this.#phase = "failed";
-    this.#failure = end.message;
-    this.#reject(() => this.#failed());
-    this.#leavePlace();
+    this.#supervisor.failed(end);
+    this.#mailbox.rejectAll(() => this.#failedError());
+    this.#giveSlotBack();
     this.#alarm = this.#host.wheel.after(forgetMs, () => void this.#end(async () => undefined));
-    this.#host.tell({ type: "failed", ...this.#about(), cause: end });
-    await this.#host.giveUp(this.key, { code: end.how, message: end.message });
+    this.#host.publish({ type: "failed", ...this.#about(), cause: end });
+    await this.#host.recordFailure(this.key, { code: end.how, message: end.message });
   }
 
-  /** The next alarm looks whether anybody has spoken to it meanwhile: no message moves a timer. */
-  #rest(): void {
+  /** Sets the idle timer if none is set. It checks for later messages when it fires, so that a message moves no timer. */
+  #startIdleTimer(): void {
     if (this.#phase !== "live") return;
-    this.#host.rested();
+    this.#host.becameIdle();
     if (this.#alarm !== undefined) return;
     this.#alarm = this.#host.wheel.after(this.#idleTimeoutMs() - this.idleMs, () => {
       this.#alarm = undefined;
-      void this.#sleepIfIdle();
+      void this.#passivateIfIdle();
     });
   }
 
   #idleTimeoutMs(): number {
-    const profile = this.#tenant?.profile;
+    const profile = this.#activation?.profile;
     return profile === undefined ? this.#host.options.idleTimeoutMs : this.#host.idleTimeoutMs(profile);
   }
 
-  async #sleepIfIdle(): Promise<void> {
-    const tenant = this.#tenant;
-    if (!this.isIdle || tenant === undefined) return; // it rests again when its work is done
+  async #passivateIfIdle(): Promise<void> {
+    const activation = this.#activation;
+    if (!this.isIdle || activation === undefined) return; // the end of its work sets the timer again
     try {
-      this.#activeAt = Math.max(this.#activeAt, await tenant.activeAt());
+      this.#activeAt = Math.max(this.#activeAt, await activation.activeAt());
       if (!this.isIdle || this.idleMs < this.#idleTimeoutMs()) {
-        this.#rest();
+        this.#startIdleTimer();
         return;
       }
       await this.#end(() =>
-        this.#fallAsleep(tenant, async () => {
-          await tenant.idle();
-          if (this.#tenant === tenant) await tenant.leave("nobody spoke to it"); // it may have been killed meanwhile
+        this.#tryPassivate(activation, async () => {
+          await activation.notifyIdle();
+          if (this.#activation === activation) await activation.passivate("no messages within its idle timeout"); // unless it was killed meanwhile
         }),
       );
     } catch {
-      // What went wrong is told where it happened; the session is gone or stays, and either is seen.
+      // The event is published already; the session is gone, or stays live.
     }
   }
 
-  /** A store that is away keeps it awake: what it would leave behind is not to be lost. */
-  async #fallAsleep(tenant: Activation, leaving: () => Promise<void>): Promise<"kept" | void> {
+  /** Passivates an idle session. Returns "kept" if the store is away, so that its state is not lost. */
+  async #tryPassivate(activation: Activation, passivate: () => Promise<void>): Promise<"kept" | void> {
     try {
-      await this.#leave(tenant, leaving);
+      await this.#passivate(activation, passivate);
     } catch (error) {
       const mayKeep = error instanceof SessionError && error.retryable && !this.#isKilled;
-      if (mayKeep && this.#tenant === tenant) {
+      if (mayKeep && this.#activation === activation) {
         this.#keptAt = this.#host.clock.now();
         return "kept";
       }
-      await this.#left(asError(error));
+      await this.#passivationFailed(asError(error));
     }
   }
 
@@ -528,102 +503,98 @@ export class Actor {
     const alarm = this.#host.wheel.after(stopTimeoutMs, () => {
       const error = new RuntimeEnd("deadline", `it did not stop within ${stopTimeoutMs} ms`);
       this.#interrupt?.(error);
-      this.#reject(() => this.#stopped("was stopped"));
+      this.#mailbox.rejectAll(() => this.#stoppedError("was stopped"));
     });
     try {
-      if (this.#letters.length > 0) this.#work();
-      else this.#return?.leave(); // it need not come back first
+      if (this.#mailbox.length > 0) this.#work();
+      else this.#supervisor.leaveQueue(); // no restart is needed before it stops
       await this.#workDone();
-      const tenant = this.#tenant;
-      // The code that was broken off may still run: it is not asked to finish beside that.
-      if (this.#isKilled || tenant === undefined) await this.#drop(reason);
-      else await this.#leave(tenant, async () => await tenant.leave(reason));
+      const activation = this.#activation;
+      // Aborted code may still run, so `deactivate` must not run beside it.
+      if (this.#isKilled || activation === undefined) await this.#drop(reason);
+      else await this.#passivate(activation, async () => await activation.passivate(reason));
     } catch (error) {
-      await this.#left(asError(error));
+      await this.#passivationFailed(asError(error));
     } finally {
       alarm.cancel();
     }
   }
 
-  /** Let its runtime finish, in the time there is for it. */
-  async #leave(tenant: Activation, leaving: () => Promise<void>): Promise<void> {
+  /** Passivates the session within `stopTimeout`. */
+  async #passivate(activation: Activation, passivate: () => Promise<void>): Promise<void> {
     const late = Promise.withResolvers<never>();
     late.promise.catch(() => undefined);
-    const broken = this.#breakable(this.#host.options.stopTimeoutMs, late.reject);
+    const step = this.#interruptible(this.#host.options.stopTimeoutMs, late.reject);
     try {
-      await Promise.race([leaving(), late.promise]);
-      this.#host.tell({ type: "passivated", ...this.#about() });
-      this.#tenant = undefined;
-      this.#life = undefined;
+      await Promise.race([passivate(), late.promise]);
+      this.#host.publish({ type: "passivated", ...this.#about() });
+      this.#activation = undefined;
+      this.#activationId = undefined;
     } finally {
-      broken.done();
+      step.done();
     }
   }
 
-  /** It did not go to sleep as it should have. @throws what keeps its state from being stored */
-  async #left(error: Error): Promise<void> {
+  /** Ends the activation after a failed passivation. @throws the error that kept its state from being saved */
+  async #passivationFailed(error: Error): Promise<void> {
     if (hasCode(error, "fenced")) {
-      this.#host.tell({ type: "fenced", ...this.#about(), cause: error });
+      this.#host.publish({ type: "fenced", ...this.#about(), cause: error });
       await this.#drop(error.message);
       return;
     }
-    const isItsOwn = error instanceof RuntimeEnd;
-    if (isItsOwn) this.#host.tell({ type: "crashed", ...this.#about(), cause: error });
+    const isRuntimeError = error instanceof RuntimeEnd;
+    if (isRuntimeError) this.#host.publish({ type: "crashed", ...this.#about(), cause: error });
     await this.#drop(reasonOf(error));
-    if (!isItsOwn && !hasCode(error, "session_stopped")) throw error;
+    if (!isRuntimeError && !hasCode(error, "session_stopped")) throw error;
   }
 
   async #kill(reason: string): Promise<void> {
-    this.#interrupt?.(this.#stopped(reason));
-    this.#reject(() => this.#stopped(reason));
+    this.#interrupt?.(this.#stoppedError(reason));
+    this.#mailbox.rejectAll(() => this.#stoppedError(reason));
     await this.#workDone();
     await this.#drop(reason);
-    this.#host.tell({ type: "stopped", ...this.#about() });
+    this.#host.publish({ type: "stopped", ...this.#about() });
   }
 
   async #lose(error: Error): Promise<void> {
-    const outward = this.#outward(error);
-    this.#reject(() => outward);
+    const outward = this.#forCaller(error);
+    this.#mailbox.rejectAll(() => outward);
     await this.#workDone();
-    this.#host.tell({ type: "fenced", ...this.#about(), cause: error });
+    this.#host.publish({ type: "fenced", ...this.#about(), cause: error });
     await this.#drop(error.message);
   }
 
-  /** Certain, when it resolves, that nothing of this life runs or writes any more. */
+  /** Ends the activation. When this resolves, none of its code runs or writes any more. */
   async #drop(reason: string, next = { follows: false }): Promise<void> {
-    const tenant = this.#tenant ?? this.#predecessor;
-    this.#tenant = undefined;
-    this.#predecessor = next.follows ? tenant : undefined;
-    this.#life = undefined;
-    this.#ended = undefined;
-    await tenant?.drop(reason, next);
+    const activation = this.#activation ?? this.#predecessor;
+    this.#activation = undefined;
+    this.#predecessor = next.follows ? activation : undefined;
+    this.#activationId = undefined;
+    this.#runtimeEnd = undefined;
+    await activation?.drop(reason, next);
   }
 
   async #workDone(): Promise<void> {
-    while (this.#working) await new Promise<void>((resolve) => (this.#onWorkDone = resolve));
+    while (this.#isWorking) await new Promise<void>((resolve) => (this.#onWorkDone = resolve));
   }
 
-  #reject(error: () => Error): void {
-    for (const letter of this.#letters.takeAll()) letter.reject(error());
-  }
-
-  /** An error as who sent the message is told of it. */
-  #outward(error: Error): Error {
+  /** An error as the sender of a message gets it. */
+  #forCaller(error: Error): Error {
     if (!(error instanceof RuntimeEnd)) return error;
     const details = { ...this.#ids(), how: error.how, reason: error.message };
     return new SessionError("runtime_failed", details, { cause: error.cause ?? error });
   }
 
-  #failed(): SessionError {
+  #failedError(): SessionError {
     const { max } = this.#host.options.restart;
     return new SessionError("session_failed", {
       ...this.#ids(),
       failures: max + 1,
-      reason: this.#failure ?? "unknown",
+      reason: this.#supervisor.lastFailure ?? "unknown",
     });
   }
 
-  #stopped(reason: string): SessionError {
+  #stoppedError(reason: string): SessionError {
     return new SessionError("session_stopped", { ...this.#ids(), reason });
   }
 

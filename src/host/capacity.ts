@@ -1,11 +1,11 @@
 import { SessionError } from "../errors.ts";
 
 interface Waiter {
-  readonly enter: () => void;
-  readonly leave: (error: Error) => void;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
-/** How many sessions may be live at once. Each holds a place from before it is taken in until it is gone. */
+/** Limits how many sessions are live at the same time. Each occupies a slot from before its activation until its end. */
 export class Capacity {
   readonly #max: number;
   readonly #waiting = new Set<Waiter>();
@@ -27,21 +27,24 @@ export class Capacity {
     return this.#waiting.size;
   }
 
-  /** True where a place was free. */
-  tryEnter(): boolean {
+  /** Takes a slot if one is free; returns whether it did. */
+  tryAcquire(): boolean {
     if (this.isFull) return false;
     this.#used++;
     return true;
   }
 
-  /** Wait for a place, in order. @throws the signal's reason */
-  async enter(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.size === 0 && this.tryEnter()) return;
+  /**
+   * Waits for a slot; slots are given out in order.
+   * @throws the signal's reason
+   */
+  async acquire(signal: AbortSignal): Promise<void> {
+    if (this.#waiting.size === 0 && this.tryAcquire()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = { enter: resolve, leave: reject };
+    const waiter: Waiter = { resolve, reject };
     const abort = (): void => {
-      this.#waiting.delete(waiter); // at once, or a place could still be given to it
-      waiter.leave(signal.reason as Error);
+      this.#waiting.delete(waiter); // synchronous, or `release` could still hand a slot to this waiter
+      waiter.reject(signal.reason as Error);
     };
     this.#waiting.add(waiter);
     signal.addEventListener("abort", abort, { once: true });
@@ -53,18 +56,18 @@ export class Capacity {
     }
   }
 
-  /** A place is given back: to who has waited longest. */
-  exit(): void {
+  /** Gives a slot back: the longest waiter gets it. */
+  release(): void {
     const next = this.#waiting.values().next().value;
     if (next === undefined) {
       this.#used--;
       return;
     }
     this.#waiting.delete(next);
-    next.enter();
+    next.resolve();
   }
 
-  full(): SessionError<"host_full"> {
+  fullError(): SessionError<"host_full"> {
     return new SessionError("host_full", { live: this.#used, liveMax: this.#max });
   }
 }

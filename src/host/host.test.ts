@@ -11,7 +11,7 @@ import type { HostOptions } from "./runtime/options.ts";
 import type { LiveSession } from "./runtime/live-session.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 
-/** Counts what it was sent, in its state; does as it is told. */
+/** Runtime of these tests: counts messages in its state and obeys commands. */
 const counter = {
   async onMessage(session: LiveSession, message: string) {
     if (message === "throw") throw new Error("as told");
@@ -54,7 +54,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   assert.fail("it did not come to that");
 }
 
-test("a session is woken by a message, answers in order, and sleeps with its state", async () => {
+test("a message activates a session, it answers in order, and passivation saves its state", async () => {
   await using here = await place();
   await here.sessions.create({ id: "s" });
   const replies = await Promise.all(["slow", "x", "x"].map((message) => here.host.send("s", message)));
@@ -73,7 +73,7 @@ test("a session is woken by a message, answers in order, and sleeps with its sta
   );
 });
 
-test("a runtime that throws is started again from what is stored, its open turn sealed; the sender is told", async () => {
+test("a runtime that throws restarts from its stored state, its open turn is sealed, and the sender gets an error", async () => {
   await using here = await place();
   await here.host.ensure("s");
   await here.host.send("s", "append");
@@ -96,7 +96,7 @@ test("a runtime that throws is started again from what is stored, its open turn 
   assert.equal(here.host.get("s")?.restarts, 1);
 });
 
-test("one that fails too often is left alone, with the cause, until it is started", async () => {
+test("a session that fails too often stays failed, with its cause, until it is started", async () => {
   await using here = await place({ restart: { max: 2, backoff: "1ms" } });
   await here.host.ensure("s");
   for (let failure = 0; failure < 3; failure++) {
@@ -116,14 +116,14 @@ test("one that fails too often is left alone, with the cause, until it is starte
   assert.equal(await here.host.send("s", "x"), 1);
 });
 
-test("an answer that takes too long is broken off, and what its code writes afterwards is not kept", async () => {
+test("an answer that exceeds its timeout is aborted, and later writes of its code are not saved", async () => {
   let wake = (): void => undefined;
   let outcome: unknown;
   const late: Runtime = {
     async onMessage(session, message: string) {
       if (message === "x") return "fine";
       await new Promise<void>((resolve) => (wake = resolve));
-      // What no lease guards in the store is guarded here.
+      // Writes that no lease guards in the store are refused here.
       const writes = [
         () => session.append({ input: "too late" }),
         () => session.update({ metadata: { late: true } }),
@@ -155,7 +155,7 @@ test("an answer that takes too long is broken off, and what its code writes afte
   assert.equal((await here.other.get("s")).info.turn, 0);
 });
 
-test("idle sessions sleep: after the host's timeout, the agent's or their own", async () => {
+test("idle sessions are passivated after the timeout of the host, their agent or their metadata", async () => {
   const clock = scriptedClock();
   const sessions = Sessions.on(openMemory({ clock }), {
     clock,
@@ -190,7 +190,7 @@ test("idle sessions sleep: after the host's timeout, the agent's or their own", 
   await sessions.close();
 });
 
-test("no more sessions are live than may be: refused, kept waiting, or in the place of the one spoken to longest ago", async () => {
+test("at the limit of live sessions, a new one is refused, waits, or replaces the least recent one", async () => {
   {
     await using here = await place({ maxSessions: 2 });
     for (const id of ["a", "b"]) await here.host.ensure(id);
@@ -226,7 +226,7 @@ test("no more sessions are live than may be: refused, kept waiting, or in the pl
   }
 });
 
-test("who waits for a place longer than an answer may take is told that the host is full, and did not fail", async () => {
+test("a message that waits for a slot longer than the turn timeout fails with host_full, not as a failure of the session", async () => {
   await using here = await place({ maxSessions: 1, whenFull: "wait", turnTimeout: "1s" });
   await here.host.ensure("a");
   await here.sessions.create({ id: "b" });
@@ -238,7 +238,7 @@ test("who waits for a place longer than an answer may take is told that the host
   assert.equal(here.host.metrics().waiting, 0);
 });
 
-test("a mailbox takes no more than its limit, and says so", async () => {
+test("a full mailbox refuses a message with mailbox_full", async () => {
   await using here = await place({ mailboxMax: 2 });
   await here.host.ensure("s");
   const [first, second, third] = ["slow", "x", "x"].map((message) => here.host.send("s", message));
@@ -250,13 +250,13 @@ test("a mailbox takes no more than its limit, and says so", async () => {
   await Promise.allSettled([second, third]);
 });
 
-test("a mailbox takes no more than its bytes, and one message that waits alone whatever its size", async () => {
+test("a mailbox is limited by bytes, and accepts a single message of any size", async () => {
   await using here = await place({ mailboxBytesMax: 1_000_000 });
   await here.host.ensure("s");
   const hanging = here.host.send("s", "hang");
   hanging.catch(() => undefined);
   const half = { text: "x".repeat(600_000) };
-  await here.host.updateActivity("s"); // the first message is at work now, and waits no more
+  await here.host.updateActivity("s"); // the first message is being answered, and waits no longer
   const waiting = here.host.send("s", half);
   waiting.catch(() => undefined);
   await assert.rejects(here.host.send("s", half), (error: { code?: string; details?: unknown }) => {
@@ -278,7 +278,7 @@ test("a mailbox takes no more than its bytes, and one message that waits alone w
   assert.equal(typeof (await here.host.send("s", { text: "x".repeat(2_000_000) })), "number");
 });
 
-test("what is killed answers nothing more; stopping lets it finish, up to a limit", async () => {
+test("a killed session answers nothing more; a stopped one finishes, up to a time limit", async () => {
   await using here = await place({ stopTimeout: "1s" });
   await here.host.ensure("s");
   const killed = assert.rejects(here.host.send("s", "hang"), { code: "session_stopped" });
@@ -303,7 +303,7 @@ test("what is killed answers nothing more; stopping lets it finish, up to a limi
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
-test("an answer in parts that is broken off never looks whole to who reads it later", async () => {
+test("a reader never takes an aborted streamed answer for complete", async () => {
   const endless: Runtime = {
     async *onMessage() {
       for (;;) yield "a part";
@@ -318,7 +318,7 @@ test("an answer in parts that is broken off never looks whole to who reads it la
   assert.equal((await parts.return?.())?.done, true, "who leaves then is not told again");
 });
 
-test("who speaks to one that is about to sleep, and stays awake because the store is away, is answered", async () => {
+test("a message to a session that could not be passivated because the store was away is answered", async () => {
   let tarry = (): void => undefined;
   const slow: Runtime = {
     onMessage: () => "still here",
@@ -336,7 +336,7 @@ test("who speaks to one that is about to sleep, and stays awake because the stor
   assert.equal(await Promise.race([sent, sleep(2000)]), "still here");
 });
 
-test("one that is to give its place to others stays awake while the store is away, and loses nothing", async () => {
+test("a session that should make room for another stays live while the store is away, and loses nothing", async () => {
   await using here = inMemory();
   const options = { maxSessions: 1, whenFull: "passivate-least-recent", turnTimeout: "1s" } as const;
   await using host = await startHost(here.sessions, { runtime: counter, ...options });
@@ -357,7 +357,7 @@ test("one that is to give its place to others stays awake while the store is awa
   assert.equal(await host.send("s", "x"), 3, "and kept once the store was there again");
 });
 
-test("what is killed while it goes to sleep is dead", async () => {
+test("kill during passivation ends the session without waiting for it", async () => {
   let tarry = (): void => undefined;
   let finished = 0;
   const slow: Runtime = {
@@ -377,7 +377,7 @@ test("what is killed while it goes to sleep is dead", async () => {
   assert.equal(finished, 0);
 });
 
-test("what is killed while it stops is not asked to finish beside the code that was broken off", async () => {
+test("a session killed while it stops does not run deactivate beside the aborted code", async () => {
   let finished = 0;
   let wake = (): void => undefined;
   const slow: Runtime = {
@@ -400,7 +400,7 @@ test("what is killed while it stops is not asked to finish beside the code that 
   assert.equal((await here.other.get("s")).info.lease, null);
 });
 
-test("messages that wait for a session to end are answered before those that come later", async () => {
+test("messages that wait for a session to end are answered before later ones", async () => {
   for (let pause = 1; pause < 12; pause++) {
     const heard: number[] = [];
     await using here = await place({ runtime: { onMessage: (_, message: number) => void heard.push(message) } });
@@ -417,7 +417,7 @@ test("messages that wait for a session to end are answered before those that com
   }
 });
 
-test("what a killed one left is put in order once the store is there again", async (t) => {
+test("a killed session is passivated in the store once the store is back", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = inMemory();
   const host = await startHost(here.sessions, { runtime: counter });
@@ -435,7 +435,7 @@ test("what a killed one left is put in order once the store is there again", asy
   await host.close();
 });
 
-test("a message is not handed to one that was killed while its host, paused before, asked whose it is", async () => {
+test("a message is not delivered to a session that was killed while its host checked the lease after a pause", async () => {
   const heard: string[] = [];
   await using here = await place({ runtime: { onMessage: async (_, message: string) => void heard.push(message) } });
   await here.host.ensure("s");
@@ -447,7 +447,7 @@ test("a message is not handed to one that was killed while its host, paused befo
   assert.deepEqual(heard, []);
 });
 
-test("created, killed and created again a thousand times, there is one or none, and nothing is left over", async () => {
+test("a session that is created and killed a thousand times leaves nothing behind", async () => {
   await using here = await place();
   await here.sessions.create({ id: "s" });
   const calls: Promise<unknown>[] = [];
@@ -474,7 +474,7 @@ function timers(host: Host): number {
   return host.metrics().timers;
 }
 
-test("parts of an answer are passed on as they come, and the next message waits for the last of them", async () => {
+test("chunks of an answer are passed on as they arrive, and the next message waits for the last one", async () => {
   const order: string[] = [];
   const streaming: Runtime = {
     async onMessage(_, message: string) {
@@ -510,7 +510,7 @@ test("parts of an answer are passed on as they come, and the next message waits 
   await here.host.kill("s");
 });
 
-test("who has heard enough of an answer has its parts tidy up first, and then the next message is handled", async () => {
+test("when a reader stops early, the answer cleans up before the next message is handled", async () => {
   const order: string[] = [];
   const tidy = async (message: string): Promise<void> => {
     if (message === "untidy") throw new Error("not quite");
@@ -546,7 +546,7 @@ test("who has heard enough of an answer has its parts tidy up first, and then th
   assert.equal(here.host.metrics().counts.crashed, 1, "what goes wrong there is a failure like any other");
 });
 
-test("what is not there, has ended or is not a runtime is a typed error, and leaves nothing behind", async () => {
+test("an unknown or ended session and an invalid runtime fail with typed errors and leave nothing behind", async () => {
   await using here = await place();
   await assert.rejects(here.host.send("nobody", "x"), { code: "session_not_found" });
   const ended = await here.sessions.create({ id: "ended" });
@@ -563,7 +563,7 @@ test("what is not there, has ended or is not a runtime is a typed error, and lea
   await assert.rejects(here.host.send("s", "x"), { code: "closed" });
 });
 
-test("a session whose lease another took is dropped, and the sender is told", async () => {
+test("a session whose lease another process took is dropped, and the sender gets fenced", async () => {
   await using here = await place();
   await here.host.ensure("s");
   await (await here.other.get("s")).breakLease();
@@ -573,7 +573,7 @@ test("a session whose lease another took is dropped, and the sender is told", as
   assert.equal(await here.host.send("s", "append"), 1);
 });
 
-test("sessions of a file go on in the next program where they were", async () => {
+test("sessions in a file continue in the next process", async () => {
   const { mkdtemp, rm } = await import("node:fs/promises");
   const folder = await mkdtemp("/tmp/perdure-host-");
   try {

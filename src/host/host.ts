@@ -14,108 +14,109 @@ import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
 import { openWorkerSlots, type WorkerSlots } from "./workers/worker-slots.ts";
 import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./runtime/options.ts";
 import { inParallel } from "./in-parallel.ts";
-import { abandoned } from "./recovery.ts";
+import { abandonedSessions } from "./recovery.ts";
 import { asError } from "./runtime/runtime.ts";
-import { publishHostEvent, type HostEvent, type Surroundings } from "./actor-context.ts";
+import { publishHostEvent, type HostEvent, type ActorContext } from "./actor-context.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
-/** One session as its host has it. */
+/** One live session as its host reports it. */
 export interface LiveInfo {
   readonly id: string;
   readonly tenant: string;
   readonly phase: Phase;
-  /** Whom it is for; unknown until it has been taken in. */
+  /** The session's agent; undefined until the session is activated. */
   readonly agent: string | undefined;
-  /** Messages that wait, beside one that is being answered. */
+  /** Messages in the mailbox, without the one that is being answered. */
   readonly mailbox: number;
   readonly restarts: number;
-  /** Since it was woken, ms. */
+  /** Time since activation, ms. */
   readonly ageMs: number;
-  /** Since somebody last spoke to it, ms. */
+  /** Time since the last message or `updateActivity`, ms. */
   readonly idleMs: number;
-  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  /** Heap of the session's own thread or process, bytes; undefined if it shares one, or if the heap is unknown. */
   readonly memoryBytes: number | undefined;
-  /** Why it is left alone, where it failed. */
+  /** Last failure, if the session is in phase `failed`. */
   readonly failure: string | undefined;
 }
 
-/** How a host takes over what dead ones left behind. */
+/** How a host recovers the sessions of dead hosts. */
 export interface RecoverOptions {
   /**
-   * `"lazy"`: at once, for each session is woken when it is spoken to; `"eager"`: all of them are woken now, as far as there is
-   * room for them, and from here on those of each host that dies. @default "lazy"
+   * `"lazy"`: each session is recovered when it gets its next message. `"eager"`: the host activates abandoned sessions
+   * now, up to `maxSessions`, and later those of each host that dies.
+   * @default "lazy"
    */
   readonly mode?: "lazy" | "eager";
   /** Called after each session of an eager recovery. */
   readonly onProgress?: (progress: Recovery) => void;
-  /** Breaks an eager recovery off; what has been woken stays awake. */
+  /** Aborts an eager recovery; sessions that it has activated stay live. */
   readonly signal?: AbortSignal;
 }
 
-/** What an eager recovery has come to. */
+/** Progress and result of an eager recovery. */
 export interface Recovery {
-  /** Sessions that were live in a program that is gone. */
+  /** Sessions that were live in a process that has ended. */
   readonly found: number;
   readonly recovered: number;
-  /** Others were faster. */
+  /** Sessions that another host recovered first. */
   readonly elsewhere: number;
-  /** For which there was no place: they wake when they are spoken to, as after a lazy recovery. */
+  /** Sessions without a free slot; each is recovered when it gets its next message. */
   readonly left: number;
-  /** Those that could not be woken, and why; at most a thousand of them. */
+  /** Sessions that could not be activated, with the error; at most 1 000. */
   readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
 
-/** What a host has and has done. */
+/** Gauges and counters of a host. */
 export interface HostMetrics {
-  /** Sessions that hold one of the `maxSessions` places. */
+  /** Sessions that occupy one of the `maxSessions` slots. */
   readonly live: number;
   readonly liveMax: number;
-  /** Sessions that wait for a place. */
+  /** Sessions that wait for a slot. */
   readonly waiting: number;
   readonly byPhase: Readonly<Record<Phase, number>>;
   readonly byAgent: Readonly<Record<string, number>>;
-  /** Messages that wait, over all sessions. */
+  /** Messages in all mailboxes. */
   readonly mailbox: number;
-  /** Since the host was started, by kind. */
+  /** Events since the host started, by type. */
   readonly counts: Readonly<Record<HostEvent["type"], number>>;
-  /** Turned away because as many were live as may be. */
+  /** Activations refused because all slots were taken. */
   readonly rejected: number;
-  /** Timers that are set: one for each session that lives, and one for each that is at work. */
+  /** Pending timers: one for each live session, and one for each that is handling a message. */
   readonly timers: number;
-  /** The heap of each worker thread or process, bytes; undefined where it could not be asked. */
+  /** Heap of each worker thread or process, bytes; undefined if unknown. */
   readonly workers: readonly (number | undefined)[];
 }
 
-/** Sessions woken at the same time by an eager recovery: many share a commit, but not many threads start at once. */
-const wokenAtOnce: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
-/** Records in one question whether sessions are still this host's. */
-const verifiedAtOnce = 500;
+/** Concurrent activations of an eager recovery: enough to share commits, few enough not to start many threads at once. */
+const activationsMax: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
+/** Records per query when the host checks which sessions it still owns. */
+const verifyPageSize = 500;
 const brokenMax = 1000;
 
 /**
- * Start a host: it keeps many sessions live, each with code of its own, none able to hurt another.
+ * Starts a host: it runs many live sessions in one process tree, each supervised and isolated.
  * @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`
  */
 export async function startHost(sessions: Sessions, options: HostOptions): Promise<Host> {
   const core = coreOf(sessions);
   core.guardOpen();
   const resolved = resolveHostOptions(options);
-  const cells = await openWorkerSlots(core, sessions.tenant, resolved);
+  const slots = await openWorkerSlots(core, sessions.tenant, resolved);
   if (resolved.address !== null) await core.instance.announce(resolved.address);
-  return new Host(core, sessions, resolved, cells);
+  return new Host(core, sessions, resolved, slots);
 }
 
-/** Live sessions of one tenant. Close it before the `Sessions` it runs on. */
+/** The live sessions of one tenant. Close the host before its `Sessions`. */
 export class Host implements AsyncDisposable {
   readonly tenant: string;
   readonly #core: Core;
   readonly #sessions: Sessions;
   readonly #options: ResolvedHostOptions;
-  readonly #cells: WorkerSlots;
+  readonly #slots: WorkerSlots;
   readonly #wheel: TimerWheel;
   readonly #capacity: Capacity;
-  readonly #surroundings: Surroundings;
-  /** The one spoken to longest ago comes first. */
+  readonly #context: ActorContext;
+  /** Ordered by last message, least recent first. */
   readonly #actors = new Map<string, Actor>();
   readonly #counts: Record<HostEvent["type"], number> = {
     activated: 0,
@@ -129,95 +130,107 @@ export class Host implements AsyncDisposable {
     recovered: 0,
     untidy: 0,
   };
-  readonly #onLapse = (): void => void this.#verify().catch(() => undefined); // asked again before each message
+  readonly #onHeartbeatGap = (): void => void this.#verify().catch(() => undefined); // each session checks again before its next message
   #rejected = 0;
   #watchesHosts = false;
-  /** Dead hosts whose sessions have been taken over. */
-  #buried: ReadonlySet<string> = new Set();
+  /** Dead hosts whose sessions this host has recovered. */
+  #recoveredHosts: ReadonlySet<string> = new Set();
   #closing: Promise<void> | undefined;
 
   /** Made by {@link startHost}. */
-  constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, cells: WorkerSlots) {
+  constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, slots: WorkerSlots) {
     this.tenant = sessions.tenant;
     this.#core = core;
     this.#sessions = sessions;
     this.#options = options;
-    this.#cells = cells;
+    this.#slots = slots;
     this.#wheel = new TimerWheel(core.options.clock);
     this.#capacity = new Capacity(options.maxSessions);
-    // Each session is asked again before its next message; those nobody speaks to are let go here.
-    core.instance.onLapse.add(this.#onLapse);
-    this.#surroundings = {
+    // Each session checks its lease again before its next message; this call finds lost sessions that get no message.
+    core.instance.onLapse.add(this.#onHeartbeatGap);
+    this.#context = {
       clock: core.options.clock,
       wheel: this.#wheel,
       options,
-      tell: (event) => this.#tell(event),
-      cell: () => cells.free(),
-      enterPlace: (signal) => this.#enterPlace(signal),
-      leavePlace: () => this.#capacity.exit(),
-      returns: new RestartQueue(() => {
-        if (this.#closing === undefined) cells.settle();
+      publish: (event) => this.#publish(event),
+      freeWorkerSlot: () => slots.free(),
+      takeSlot: (signal) => this.#takeSlot(signal),
+      giveSlotBack: () => this.#capacity.release(),
+      restartQueue: new RestartQueue(() => {
+        if (this.#closing === undefined) slots.prepareStandby();
       }),
-      rested: () => this.#makeRoom(),
-      forget: (actor) => this.#forget(actor),
+      becameIdle: () => this.#passivateOneIfNeeded(),
+      forget: (key) => void this.#actors.delete(keyText(key)),
       explain: (key, error) => this.#explain(key, error),
       idleTimeoutMs: (profile) => this.#idleTimeoutMs(profile),
-      giveUp: (key, cause) => this.#quietly(key, () => HostedSession.giveUp(core, key, cause)),
+      recordFailure: (key, cause) => this.#publishFailure(key, () => HostedSession.recordFailure(core, key, cause)),
     };
   }
 
   /**
-   * Send a message to a session, which is woken where it sleeps, and resolve with its answer: a value, or an async iterable
-   * of parts. Messages to one session are answered in the order in which they were sent.
-   * @throws SessionError `session_not_found`, `session_expired`, `session_ended`, `not_owner`, `host_full`, `mailbox_full`,
-   *   `runtime_failed` where its code failed on this message, `session_failed` where it failed too often,
-   *   `session_stopped` where it was stopped first, `busy` where something that is no host writes to it just now
+   * Sends a message to a session, activating it if needed, and resolves with the answer: a value, or an async iterable
+   * of chunks. A session answers its messages in the order in which they were sent.
+   * @throws SessionError `session_not_found`, `session_expired`, `session_ended`, `not_owner`, `host_full`,
+   *   `mailbox_full`, `runtime_failed` if the runtime failed on this message, `session_failed` if it failed too often,
+   *   `session_stopped` if the session was stopped first, `busy` if a process that is no host holds the lease
    */
   async send(id: string, message: unknown): Promise<unknown> {
     return await this.#with(id, "a message", (actor) => actor.send(message));
   }
 
-  /** Wake a session, also one that is left alone as failed. @throws SessionError as {@link send} */
+  /**
+   * Activates a session, also one in phase `failed`.
+   * @throws SessionError as {@link send}
+   */
   async start(id: string): Promise<void> {
     await this.#with(id, "started", (actor) => actor.start());
   }
 
-  /** Wake a session, created where there is none. @throws SessionError as `sessions.ensure` and {@link send} */
+  /**
+   * Activates a session, and creates it if it does not exist.
+   * @throws SessionError as `sessions.ensure` and {@link send}
+   */
   async ensure(id: string, options: EnsureOptions = {}): Promise<void> {
     if (!this.#actors.has(this.#text(id))) await this.#sessions.ensure(id, options);
     await this.start(id);
   }
 
   /**
-   * Let a session finish what waits, and put it to sleep; does nothing for one that sleeps. Who takes longer than
-   * `stopTimeout` is killed.
-   * @throws SessionError the store's, where its state could not be kept
+   * Lets a session answer its mailbox, then passivates it. Does nothing if the session is not live. After `stopTimeout`
+   * the session is killed.
+   * @throws SessionError the store's, if the state could not be saved
    */
   async stop(id: string): Promise<void> {
     await this.#actors.get(this.#text(id))?.stop("stopped");
   }
 
-  /** End a session's life now: what runs is broken off, what waits is refused. It sleeps then, as it was last stored. */
+  /** Ends an activation now: aborts the current answer, rejects the mailbox, and saves no state. */
   async kill(id: string): Promise<void> {
     await this.#actors.get(this.#text(id))?.kill("was killed");
   }
 
-  /** End a session's life now, and remove it with everything in it. @throws SessionError `session_not_found` */
+  /**
+   * Kills a session and removes it with all its data.
+   * @throws SessionError `session_not_found`
+   */
   async remove(id: string): Promise<void> {
     await this.kill(id);
     await this.#sessions.remove(id);
   }
 
-  /** Somebody is still interested: moves the idle timeout, and the session's own deadline. @throws SessionError `session_not_found` */
+  /**
+   * Postpones the idle timeout, and the session's own deadline.
+   * @throws SessionError `session_not_found`
+   */
   async updateActivity(id: string): Promise<void> {
     this.#actors.get(this.#text(id))?.touch();
     await (await this.#sessions.get(id)).touch();
   }
 
   /**
-   * Go on with the sessions that were live in programs that are gone. Those that cannot be woken are reported, and hold up
-   * none of the others. Where `maxSessions` are live, whatever `whenFull` says, the rest is left to be woken when it is spoken
-   * to: nobody gives way to who may not be needed.
+   * Recovers the sessions of processes that have ended. A session that cannot be activated is reported and does not
+   * block the others. When `maxSessions` are live, the rest is left for its next message: recovery never passivates a
+   * live session, whatever `whenFull` says.
    * @throws SessionError the store's; the signal's reason
    */
   async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
@@ -225,9 +238,9 @@ export class Host implements AsyncDisposable {
     const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
     if (mode === "lazy") return recovery;
     this.#watchHosts();
-    for await (const records of abandoned(this.#core, this.#sessions.tenant, { signal })) {
+    for await (const records of abandonedSessions(this.#core, this.#sessions.tenant, { signal })) {
       recovery.found += records.length;
-      await inParallel(wokenAtOnce[this.#options.isolation], records, async ({ id, tenant, agent }) => {
+      await inParallel(activationsMax[this.#options.isolation], records, async ({ id, tenant, agent }) => {
         signal?.throwIfAborted();
         const outcome = await this.#recoverOne({ tenant, id }, agent);
         if (typeof outcome === "string") recovery[outcome]++;
@@ -238,32 +251,38 @@ export class Host implements AsyncDisposable {
     return recovery;
   }
 
-  /** Wake one where there is room for it: what became of it, or why it cannot be woken. @throws SessionError `closed` */
+  /**
+   * Activates one session if a slot is free; returns the outcome, or the error.
+   * @throws SessionError `closed`
+   */
   async #recoverOne(session: SessionKey, agent: string): Promise<"recovered" | "elsewhere" | "left" | Error> {
     if (this.#capacity.isFull && !this.#actors.has(keyText(session))) return "left";
     try {
-      await this.#with(session.id, "its host is gone", (actor) => actor.start());
+      await this.#with(session.id, "its host has ended", (actor) => actor.start());
     } catch (cause) {
       if (hasCode(cause, "closed")) throw cause;
       if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) return "elsewhere";
-      return hasCode(cause, "host_full") ? "left" : asError(cause); // somebody was spoken to meanwhile
+      return hasCode(cause, "host_full") ? "left" : asError(cause); // another session took the slot meanwhile
     }
-    this.#tell({ type: "recovered", session, agent });
+    this.#publish({ type: "recovered", session, agent });
     return "recovered";
   }
 
-  /** A session as it lives here; undefined where it does not. */
+  /** A live session; undefined if it is not live here. */
   get(id: string): LiveInfo | undefined {
     const actor = this.#actors.get(this.#text(id));
     return actor === undefined ? undefined : infoOf(actor);
   }
 
-  /** The sessions that live here, the one spoken to longest ago first. */
+  /** The live sessions, least recent message first. */
   list(): readonly LiveInfo[] {
     return [...this.#actors.values()].map(infoOf);
   }
 
-  /** So many of the sessions that live here, by id, those behind `after`: also of a hundred thousand a quick look. */
+  /**
+   * A page of the live sessions ordered by id, after `after`. Sorts only a page at a time, so it stays fast with 100
+   * 000 sessions.
+   */
   page({ after = "", limit }: { readonly after?: string; readonly limit: number }): readonly LiveInfo[] {
     let page: Actor[] = [];
     let last: string | undefined;
@@ -297,13 +316,13 @@ export class Host implements AsyncDisposable {
       counts: { ...this.#counts },
       rejected: this.#rejected,
       timers: this.#wheel.size,
-      workers: this.#cells.all().map((cell) => cell.memoryBytes()),
+      workers: this.#slots.all().map((slot) => slot.memoryBytes()),
     };
   }
 
   /**
-   * Put all sessions to sleep and end the workers. Calling it again does nothing.
-   * @throws AggregateError of what kept sessions from sleeping as they should
+   * Passivates all sessions and ends the workers. Calling it again does nothing.
+   * @throws AggregateError the errors of sessions that could not be passivated
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -319,23 +338,22 @@ export class Host implements AsyncDisposable {
     const actors = [...this.#actors.values()];
     await inParallel(64, actors, async (actor) => {
       try {
-        await actor.stop("its host was closed");
+        await actor.stop("the host was closed");
       } catch (error) {
         failures.push(error);
       }
     });
-    await this.#cells.close();
-    this.#core.instance.onLapse.delete(this.#onLapse);
+    await this.#slots.close();
+    this.#core.instance.onLapse.delete(this.#onHeartbeatGap);
     this.#wheel.close();
-    if (failures.length > 0)
-      throw new AggregateError(failures, `${failures.length} sessions did not sleep as they should`);
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sessions could not be passivated`);
   }
 
-  /** After a time in which nobody heard of this process: which sessions are still its own? */
+  /** After a gap in the heartbeat, drops the sessions whose lease another host has taken. */
   async #verify(): Promise<void> {
     const actors = [...this.#actors.values()].filter(({ fence }) => fence !== undefined);
-    for (let from = 0; from < actors.length; from += verifiedAtOnce) {
-      const some = actors.slice(from, from + verifiedAtOnce);
+    for (let from = 0; from < actors.length; from += verifyPageSize) {
+      const some = actors.slice(from, from + verifyPageSize);
       const fences = some.map(({ fence }) => fence);
       const records = await this.#core.findAll(some.map(({ key }) => key));
       some.forEach((actor, index) => {
@@ -345,38 +363,38 @@ export class Host implements AsyncDisposable {
     }
   }
 
-  /** Look now and then whether a host has died, and take over what it had. */
+  /** Polls for dead hosts, and recovers their sessions. */
   #watchHosts(): void {
     if (this.#watchesHosts) return;
     this.#watchesHosts = true;
-    const look = (): void => {
-      void this.#takeOverFromDead().catch(() => undefined); // the store is away: the next look tries again
-      this.#wheel.after(this.#core.options.staleAfterMs, look);
+    const poll = (): void => {
+      void this.#takeOverFromDead().catch(() => undefined); // the store is away: the next poll tries again
+      this.#wheel.after(this.#core.options.staleAfterMs, poll);
     };
-    this.#wheel.after(this.#core.options.staleAfterMs, look);
+    this.#wheel.after(this.#core.options.staleAfterMs, poll);
   }
 
   async #takeOverFromDead(): Promise<void> {
     const { now, instances } = await this.#core.store.instances("hosts");
     const { staleAfterMs } = this.#core.options;
     const dead = instances.filter((instance) => !isLive(instance, { now, staleAfterMs }));
-    if (dead.every(({ id }) => this.#buried.has(id))) return;
+    if (dead.every(({ id }) => this.#recoveredHosts.has(id))) return;
     await this.recover({ mode: "eager" });
-    this.#buried = new Set(dead.map(({ id }) => id));
+    this.#recoveredHosts = new Set(dead.map(({ id }) => id));
   }
 
-  /** Do something with the session's actor. One that is about to end takes nothing more: a new one follows it. */
+  /** Calls `use` with the session's actor. If that actor is ending, waits for its end and makes a new one. */
   async #with<T>(id: string, reason: string, use: (actor: Actor) => Promise<T>): Promise<T> {
     const key = this.#key(id);
     const text = keyText(key);
     if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
-    const actor = this.#actors.get(text) ?? new Actor(key, this.#surroundings, reason);
+    const actor = this.#actors.get(text) ?? new Actor(key, this.#context, reason);
     if (actor.isEnding) {
-      // Up to `use` nothing is awaited, so those who wait for a new one come by it in their order.
+      // `use` runs without an await before it, so callers that wait for the new actor keep their order.
       return await new Promise((resolve) => actor.whenEnded(() => resolve(this.#with(id, reason, use))));
     }
     this.#actors.delete(text);
-    this.#actors.set(text, actor); // the one spoken to last comes last
+    this.#actors.set(text, actor); // keeps the map ordered by last message
     return await use(actor);
   }
 
@@ -388,36 +406,31 @@ export class Host implements AsyncDisposable {
     return keyText(this.#key(id));
   }
 
-  #forget(actor: Actor): void {
-    const text = keyText(actor.key);
-    if (this.#actors.get(text) === actor) this.#actors.delete(text);
-  }
-
-  async #enterPlace(signal: AbortSignal): Promise<void> {
+  async #takeSlot(signal: AbortSignal): Promise<void> {
     const { whenFull } = this.#options;
-    if (this.#capacity.tryEnter()) return;
+    if (this.#capacity.tryAcquire()) return;
     if (whenFull === "reject") {
       this.#rejected++;
-      throw this.#capacity.full();
+      throw this.#capacity.fullError();
     }
-    const entered = this.#capacity.enter(signal);
-    this.#makeRoom();
+    const entered = this.#capacity.acquire(signal);
+    this.#passivateOneIfNeeded();
     try {
       await entered;
     } catch (error) {
       if (!(error instanceof RuntimeEnd)) throw error;
-      // Its time was up before there was a place: no fault of its code, which did not run.
+      // The timeout ended the wait for a slot. The runtime did not run, so this is not its failure.
       this.#rejected++;
-      throw this.#capacity.full();
+      throw this.#capacity.fullError();
     }
   }
 
-  /** Whoever is at work is let work: who waits gets its place when it has nothing to do. */
-  #makeRoom(): void {
+  /** Passivates the least recent idle session if another one waits for a slot. */
+  #passivateOneIfNeeded(): void {
     if (this.#options.whenFull !== "passivate-least-recent" || this.#capacity.waiting === 0) return;
     for (const actor of this.#actors.values()) {
-      if (!actor.mayGiveWay) continue;
-      void actor.giveWay().catch(() => undefined); // told where it happened
+      if (!actor.mayMakeRoom) continue;
+      void actor.makeRoom().catch(() => undefined); // its actor has published the error
       return;
     }
   }
@@ -428,30 +441,30 @@ export class Host implements AsyncDisposable {
     return idleTimeout === undefined ? this.#options.idleTimeoutMs : parseDuration(idleTimeout, "idleTimeout");
   }
 
-  #tell(event: HostEvent): void {
+  #publish(event: HostEvent): void {
     this.#counts[event.type]++;
     publishHostEvent(event);
   }
 
-  /** A session that somebody else has: where, if that is a host that says so. */
+  /** For a session that another host holds: `not_owner` with that host's address, if it announced one. */
   async #explain({ tenant, id: sessionId }: SessionKey, error: Error): Promise<Error> {
     if (!hasCode(error, "busy")) return error;
     const owner = error.details.holder;
     const { instances } = await this.#core.store.instances([owner]);
     const address = instances[0]?.address ?? null;
-    // What holds it in this very program is no host's, and cannot be sent to.
+    // A holder in this process that is not a host has no address to forward to.
     return address === null || address === this.#options.address
       ? error
       : new SessionError("not_owner", { sessionId, tenant, owner, address }, { cause: error });
   }
 
-  async #quietly(session: SessionKey, work: () => Promise<void>): Promise<void> {
+  async #publishFailure(session: SessionKey, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (cause) {
-      // Its next owner puts it in order; that it was not done now is told.
+      // The next owner recovers the session; the event reports that this host did not.
       if (hasCode(cause, "session_not_found")) return;
-      this.#tell({ type: "untidy", session, agent: undefined, cause: asError(cause) });
+      this.#publish({ type: "untidy", session, agent: undefined, cause: asError(cause) });
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Do something with each, so many at a time. */
+/** Runs `work` on each item, at most `width` at a time. */
 export async function inParallel<T>(
   width: number,
   items: Iterable<T>,

@@ -1,7 +1,7 @@
 export { startHost, Host, type HostMetrics, type LiveInfo, type RecoverOptions, type Recovery } from "./host.ts";
 export type { HostOptions, Isolation, WhenFull } from "./runtime/options.ts";
 export type { RestartOptions } from "./runtime/restarts.ts";
-export type { Runtime, RuntimeState } from "./runtime/runtime.ts";
+export type { Runtime } from "./runtime/runtime.ts";
 export { LiveSession } from "./runtime/live-session.ts";
 export type { Phase } from "./actor.ts";
 export type { HostEvent } from "./actor-context.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { messageBytes } from "./mailbox.ts";
 
-test("the bytes of a message count its texts, buffers and collections, each object once", () => {
+test("the size of a message counts its strings, buffers and collections, each object once", () => {
   const text = "ä".repeat(500);
   const shared = { text };
   const cyclic: Record<string, unknown> = { text };
@@ -31,7 +31,7 @@ test("the bytes of a message count its texts, buffers and collections, each obje
   assert.ok(messageBytes(trapped, limit) < 100);
 });
 
-test("counting the bytes of a message ends beyond the limit", () => {
+test("measuring a message stops beyond the limit", () => {
   let read = 0;
   const items = Array.from({ length: 1000 }, () => new Proxy({}, { ownKeys: () => (read++, []) }));
   assert.ok(messageBytes(items, 100) > 100);

@@ -1,46 +1,68 @@
 /** The messages that wait for one session, bounded by their number and by their bytes. */
 import type { SessionKey } from "../domain/record/entry.ts";
 import { SessionError } from "../errors.ts";
+import { contextOfCall } from "../sessions/tracing/operation.ts";
 import type { Within } from "../store/calls/async-context.ts";
 
-/** A message that waits, and what settles the call that sent it. */
-export interface Letter {
+/** A waiting message, with the callbacks that settle the call that sent it. */
+export interface QueuedMessage {
   readonly message: unknown;
   readonly bytes: number;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
-  /** The async context of the sender: the loop that answers runs in that of the call that woke it. */
-  readonly within: Within | undefined;
-  /** How many lives have been at it. */
-  tries: number;
+  /** Runs work in the sender's async context; the loop that answers runs in that of the call that started it. */
+  readonly runInContext: Within | undefined;
+  /** How often its delivery was attempted. */
+  attempts: number;
 }
 
-/** How much may wait. */
+/** Limits of a mailbox. */
 export interface MailboxLimits {
   readonly mailboxMax: number;
   readonly mailboxBytesMax: number;
 }
 
+/** The waiting messages of one session, in order. */
 export class Mailbox {
-  readonly #letters: Letter[] = [];
+  readonly #key: SessionKey;
+  readonly #limits: MailboxLimits;
+  readonly #messages: QueuedMessage[] = [];
   #bytes = 0;
 
+  constructor(key: SessionKey, limits: MailboxLimits) {
+    this.#key = key;
+    this.#limits = limits;
+  }
+
   get length(): number {
-    return this.#letters.length;
+    return this.#messages.length;
   }
 
-  get first(): Letter | undefined {
-    return this.#letters[0];
+  get first(): QueuedMessage | undefined {
+    return this.#messages[0];
   }
 
-  /** Refuses a message beyond the limits; a message that waits alone may have any size. @throws SessionError `mailbox_full` */
-  guardRoom(key: SessionKey, bytes: number, { mailboxMax, mailboxBytesMax }: MailboxLimits): void {
+  /**
+   * Appends a message. Resolves or rejects with its answer. A message that waits alone may have any size.
+   * @throws SessionError `mailbox_full`, before anything is queued
+   */
+  push(message: unknown): Promise<unknown> {
+    const bytes = messageBytes(message, this.#limits.mailboxBytesMax);
+    this.#guardLimits(bytes);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#messages.push({ message, bytes, resolve, reject, runInContext: contextOfCall(), attempts: 0 });
+    this.#bytes += bytes;
+    return promise;
+  }
+
+  #guardLimits(bytes: number): void {
+    const { mailboxMax, mailboxBytesMax } = this.#limits;
     const waiting = this.length;
     const isFull = waiting >= mailboxMax || (waiting > 0 && this.#bytes + bytes > mailboxBytesMax);
     if (!isFull) return;
     throw new SessionError("mailbox_full", {
-      sessionId: key.id,
-      tenant: key.tenant,
+      sessionId: this.#key.id,
+      tenant: this.#key.tenant,
       waiting,
       waitingMax: mailboxMax,
       bytes: this.#bytes,
@@ -48,35 +70,31 @@ export class Mailbox {
     });
   }
 
-  push(letter: Letter): void {
-    this.#letters.push(letter);
-    this.#bytes += letter.bytes;
+  /** Puts a message back in front of the others, to be delivered again. */
+  putBack(message: QueuedMessage): void {
+    this.#messages.unshift(message);
+    this.#bytes += message.bytes;
   }
 
-  /** Put a letter in front of the others, to be tried again. */
-  putBack(letter: Letter): void {
-    this.#letters.unshift(letter);
-    this.#bytes += letter.bytes;
+  shift(): QueuedMessage | undefined {
+    const message = this.#messages.shift();
+    this.#bytes -= message?.bytes ?? 0;
+    return message;
   }
 
-  shift(): Letter | undefined {
-    const letter = this.#letters.shift();
-    this.#bytes -= letter?.bytes ?? 0;
-    return letter;
-  }
-
-  takeAll(): readonly Letter[] {
+  /** Rejects all waiting messages, each with an error of its own. */
+  rejectAll(error: () => Error): void {
     this.#bytes = 0;
-    return this.#letters.splice(0);
+    for (const message of this.#messages.splice(0)) message.reject(error());
   }
 }
 
-/** What each value costs beside its text or bytes. */
+/** Bytes counted for each value, beside the bytes of its text or buffer. */
 const valueBytes = 8;
 
 /**
- * The bytes of a message: texts in UTF-8, buffers as they are, some bytes for each other value. Counting ends where it is
- * beyond `bytesMax`.
+ * The size of a message: strings in UTF-8, buffers as they are, a few bytes for each other value. Counting stops once the
+ * size exceeds `bytesMax`.
  */
 export function messageBytes(message: unknown, bytesMax: number): number {
   const seen = new Set<object>();

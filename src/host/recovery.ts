@@ -1,20 +1,20 @@
 /**
- * What dead hosts left behind: sessions whose lease is of an instance that is gone. The store knows them, so nothing has to
- * be found before one of them is spoken to; who wants them all awake has them found and woken here.
+ * Finds the sessions of dead hosts: those whose lease belongs to an instance that is not alive. A lazy recovery needs
+ * no search, as the next open of a session finds its lease; an eager recovery searches the store here.
  */
 import type { SessionRecord } from "../domain/record/record.ts";
 import type { Core } from "../sessions/core/core.ts";
 
-/** Sessions per look at the store. */
+/** Sessions per query. */
 const pageSize = 500;
 
-/** The abandoned sessions of a tenant that were live, page by page. */
-export async function* abandoned(
+/** The active sessions of a tenant whose lease holder is dead, page by page. */
+export async function* abandonedSessions(
   core: Core,
   tenant: string,
   { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<readonly SessionRecord[], void, undefined> {
-  const lives = new Map<string, boolean>();
+  const aliveByInstance = new Map<string, boolean>();
   let after: string | undefined;
   do {
     signal?.throwIfAborted();
@@ -26,7 +26,7 @@ export async function* abandoned(
       limit: pageSize,
       ...(after === undefined ? {} : { after }),
     });
-    yield await abandonedOf(core, page.records, lives);
+    yield await abandonedOf(core, page.records, aliveByInstance);
     after = page.next;
   } while (after !== undefined);
 }
@@ -34,17 +34,17 @@ export async function* abandoned(
 async function abandonedOf(
   core: Core,
   records: readonly SessionRecord[],
-  lives: Map<string, boolean>,
+  aliveByInstance: Map<string, boolean>,
 ): Promise<readonly SessionRecord[]> {
   const found: SessionRecord[] = [];
   for (const record of records) {
     const { lease } = record;
     if (lease === null || lease.instance === core.instance.id) continue;
-    // One question for each instance, however many sessions it had.
-    let isAlive = lives.get(lease.instance);
+    // Asked once per instance, not once per session.
+    let isAlive = aliveByInstance.get(lease.instance);
     if (isAlive === undefined) {
       isAlive = await core.instance.isAlive(record, lease);
-      lives.set(lease.instance, isAlive);
+      aliveByInstance.set(lease.instance, isAlive);
     }
     if (!isAlive) found.push(record);
   }

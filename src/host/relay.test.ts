@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { heapUsed } from "../../test/heap.ts";
 import { relay } from "./relay.ts";
 
-const outward = (error: unknown): Error => new Error("told outside", { cause: error });
+const outward = (error: unknown): Error => new Error("outward error", { cause: error });
 
-test("memory is bounded however many parts an answer has", async () => {
+test("memory stays bounded however many chunks an answer has", async () => {
   const parts = async function* () {
     for (let index = 0; index < 100_000; index++) yield index;
   };
@@ -21,7 +21,7 @@ test("memory is bounded however many parts an answer has", async () => {
   await whole;
 });
 
-test("an interruption ends a reader that waits, and every later read", async () => {
+test("an interruption rejects a waiting read and every later one", async () => {
   const parts = async function* () {
     yield 1;
     await new Promise(() => undefined);
@@ -33,8 +33,8 @@ test("an interruption ends a reader that waits, and every later read", async () 
   const waits = stream.next();
   const alsoWaits = stream.next();
   reject(new Error("stop"));
-  await assert.rejects(waits, /told outside/);
-  await assert.rejects(alsoWaits, /told outside/);
-  await assert.rejects(stream.next(), /told outside/);
+  await assert.rejects(waits, /outward error/);
+  await assert.rejects(alsoWaits, /outward error/);
+  await assert.rejects(stream.next(), /outward error/);
   await assert.rejects(whole, /stop/);
 });

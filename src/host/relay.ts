@@ -1,13 +1,13 @@
 /**
- * Pass an answer's parts on to one reader, at the reader's pace. `whole` settles when nothing more goes on in the parts:
- * they ended or failed, they have tidied up after a reader that had enough, or they were interrupted.
+ * Passes the chunks of an answer to one reader, with backpressure. `whole` settles when the source is done: it ended or
+ * failed, it cleaned up after the reader stopped, or it was interrupted.
  */
 export function relay(
-  parts: AsyncIterable<unknown>,
+  chunks: AsyncIterable<unknown>,
   interrupted: Promise<never>,
   outward: (error: unknown) => Error,
 ): { readonly stream: AsyncIterableIterator<unknown>; readonly whole: Promise<void> } {
-  const iterator = parts[Symbol.asyncIterator]();
+  const iterator = chunks[Symbol.asyncIterator]();
   const whole = Promise.withResolvers<void>();
   let isOver = false;
   const end = (settle: () => void): void => {
@@ -15,15 +15,15 @@ export function relay(
     settle();
   };
   const close = async (): Promise<void> => void (await iterator.return?.());
-  // Not a race with `interrupted` for each part: that would keep something for every part until the answer ends.
+  // A `Promise.race` with `interrupted` for each chunk would leak a reaction per chunk until the answer ends.
   const waiting = new Set<(error: unknown) => void>();
-  let broken: { readonly error: unknown } | undefined;
+  let interruption: { readonly error: unknown } | undefined;
   interrupted.catch((error: unknown) => {
-    // First of all: parts that were closed because of an interruption seem to have come to their end.
-    broken = { error };
+    // Set before anything else: an iterator that is closed by the interruption looks as if it had ended.
+    interruption = { error };
     for (const interrupt of waiting) interrupt(error);
     end(() => whole.reject(error));
-    // All is over: how the parts take it concerns nobody.
+    // The answer is over; an error while closing its source has no reader.
     void close().catch(() => undefined);
   });
 
@@ -32,7 +32,7 @@ export function relay(
       const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<unknown>>();
       waiting.add(reject);
       try {
-        if (broken !== undefined) throw broken.error;
+        if (interruption !== undefined) throw interruption.error;
         iterator.next().then(resolve, reject);
         const result = await promise;
         if (result.done === true) end(whole.resolve);
@@ -46,7 +46,7 @@ export function relay(
     },
     async return() {
       if (isOver) return { done: true, value: undefined };
-      // What the parts still do when nobody reads them any more is part of the answer: the next message waits for it.
+      // Cleanup of the source belongs to the answer: the next message waits for it.
       try {
         await Promise.race([interrupted, close()]);
         end(whole.resolve);

@@ -1,74 +1,74 @@
-/** How many come back at the same time at most, and how long after one the next may, ms. */
-const atOnce = 64;
-const everyMs = 4;
+/** Maximum number of concurrent restarts, and the pause between two starts, ms. */
+const concurrentMax = 64;
+const intervalMs = 4;
 
-/** A session's place among those that come back. */
+/** A session's place in the restart queue. */
 export interface QueuedRestart {
-  /** True when it is its turn, false where it left. */
+  /** Resolves to true when it is the session's turn, to false if the session left the queue. */
   readonly turn: Promise<boolean>;
-  /** Somebody waits for it: it goes before those that nobody waits for. */
-  hurry(): void;
-  /** It does not come back after all, or it is back. */
+  /** A caller now waits for the session: move it before the sessions without waiting callers. */
+  prioritize(): void;
+  /** Ends the turn, or gives up the place. */
   leave(): void;
 }
 
 /**
- * Where a thread ends, all that lived in it want to come back at once. They do so one after another, those that somebody
- * speaks to first: the more of them, the longer it takes, but nobody else waits longer for that.
+ * Staggers the restarts of all sessions of a thread that ended. Sessions with waiting callers restart first. Restarts
+ * are paced, so that sessions on other threads do not slow down.
  */
 export class RestartQueue {
   readonly #awaited = new Set<(isTurn: boolean) => void>();
   readonly #others = new Set<(isTurn: boolean) => void>();
-  readonly #whenAllAreBack: () => void;
-  #underWay = 0;
-  #isPaced = false;
+  readonly #onEmpty: () => void;
+  #running = 0;
+  #isPausing = false;
 
-  constructor(whenAllAreBack: () => void) {
-    this.#whenAllAreBack = whenAllAreBack;
+  constructor(onEmpty: () => void) {
+    this.#onEmpty = onEmpty;
   }
 
   enter(isAwaited: boolean): QueuedRestart {
     const { promise: turn, resolve } = Promise.withResolvers<boolean>();
-    let isUnderWay = false;
-    const go = (isTurn: boolean): void => {
-      isUnderWay = isTurn;
+    let isRunning = false;
+    const settle = (isTurn: boolean): void => {
+      isRunning = isTurn;
       resolve(isTurn);
     };
-    (isAwaited ? this.#awaited : this.#others).add(go);
-    this.#pace();
+    (isAwaited ? this.#awaited : this.#others).add(settle);
+    this.#startNext();
     return {
       turn,
-      hurry: () => {
-        if (this.#others.delete(go)) this.#awaited.add(go);
+      prioritize: () => {
+        if (this.#others.delete(settle)) this.#awaited.add(settle);
       },
       leave: () => {
-        if (isUnderWay) this.#underWay--;
-        else if (this.#awaited.delete(go) || this.#others.delete(go)) go(false);
+        if (isRunning) this.#running--;
+        else if (this.#awaited.delete(settle) || this.#others.delete(settle)) settle(false);
         else return;
-        isUnderWay = false;
-        if (this.#underWay + this.#awaited.size + this.#others.size === 0) this.#whenAllAreBack();
-        else this.#pace();
+        isRunning = false;
+        if (this.#running + this.#awaited.size + this.#others.size === 0) this.#onEmpty();
+        else this.#startNext();
       },
     };
   }
 
-  #pace(): void {
-    if (this.#isPaced || this.#underWay >= atOnce) return;
-    this.#isPaced = true;
-    this.#next();
+  #startNext(): void {
+    if (this.#isPausing || this.#running >= concurrentMax) return;
+    this.#isPausing = true;
+    this.#startOne();
     setTimeout(() => {
-      this.#isPaced = false;
-      if (this.#underWay < atOnce && this.#awaited.size + this.#others.size > 0) this.#pace();
-    }, everyMs);
+      this.#isPausing = false;
+      if (this.#running < concurrentMax && this.#awaited.size + this.#others.size > 0) this.#startNext();
+    }, intervalMs);
   }
 
-  #next(): void {
+  #startOne(): void {
     for (const waiting of [this.#awaited, this.#others]) {
-      const [go] = waiting;
-      if (go === undefined) continue;
-      waiting.delete(go);
-      this.#underWay++;
-      go(true);
+      const [settle] = waiting;
+      if (settle === undefined) continue;
+      waiting.delete(settle);
+      this.#running++;
+      settle(true);
       return;
     }
   }

@@ -24,7 +24,7 @@ interface Place extends AsyncDisposable {
   readonly there: Sessions;
   readonly host: Host;
   readonly other: Host;
-  /** The first host's process is gone, as far as the store can tell. */
+  /** The first host's process has ended, as far as the store can tell. */
   lose(): Promise<void>;
 }
 
@@ -60,7 +60,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   assert.fail("it did not come to that");
 }
 
-test("a session lives in one host; the others say where", async () => {
+test("a session is live in one host, and the others answer with its address", async () => {
   await using place_ = await place();
   const { host, other } = place_;
   await host.ensure("s");
@@ -78,7 +78,7 @@ test("a session lives in one host; the others say where", async () => {
   await lease.release();
 });
 
-test("the sessions of a host that is gone answer at another, when they are spoken to", async () => {
+test("the sessions of a dead host answer at another one when they get a message", async () => {
   await using place_ = await place();
   const { host, other } = place_;
   await host.ensure("s");
@@ -92,7 +92,7 @@ test("the sessions of a host that is gone answer at another, when they are spoke
   assert.equal((await place_.there.get("s")).info.turn, 2);
 });
 
-test("an eager recovery wakes them all, reports those that cannot be, and tells how far it is", async () => {
+test("an eager recovery activates all sessions, reports failures, and reports its progress", async () => {
   await using place_ = await place();
   const { host, other } = place_;
   for (let index = 0; index < 40; index++) await host.ensure(`s${index}`);
@@ -115,7 +115,7 @@ test("an eager recovery wakes them all, reports those that cannot be, and tells 
 });
 
 for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
-  test(`an eager recovery wakes as many as may be live and leaves the rest to who speaks to them (${whenFull})`, async () => {
+  test(`an eager recovery stops at the limit of live sessions and leaves the rest for their next message (${whenFull})`, async () => {
     await using place_ = await place({ maxSessions: 10, whenFull });
     const { host, other } = place_;
     for (let index = 0; index < 40; index++) await host.ensure(`s${index}`);
@@ -133,13 +133,13 @@ for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
   });
 }
 
-test("a host that was paused lets go of what others took meanwhile, also what nobody speaks to", async () => {
+test("a host that was paused drops the sessions that others took meanwhile, also those without messages", async () => {
   await using place_ = await place();
   const { host, other } = place_;
   for (const id of ["a", "b"]) await host.ensure(id);
   await place_.lose();
   await other.send("a", "append");
-  // The clock went on without a heartbeat of the first one.
+  // Time passes without a heartbeat of the first host.
   place_.clock.set(place_.clock.now() + 60_000);
   await coreOf(place_.here).instance.ensureAlive();
   await until(() => host.get("a") === undefined);
@@ -147,13 +147,13 @@ test("a host that was paused lets go of what others took meanwhile, also what no
   assert.equal(await host.send("b", "append"), "append", "what nobody took is still its own");
 });
 
-test("after a pause in which nobody heard of it, a host answers nothing for a session that another took", async () => {
+test("after a gap in its heartbeat, a host does not answer for a session that another host took", async () => {
   await using place_ = await place();
   const { host, other } = place_;
   await host.ensure("s");
   await place_.lose();
   assert.equal(await other.send("s", "x"), "x");
-  // Before its first heartbeat again, and before its code writes anything that the store would refuse.
+  // Before its next heartbeat, and before its code writes anything that the store would refuse.
   place_.clock.set(place_.clock.now() + 60_000);
   await assert.rejects(host.send("s", "x"), { code: "fenced" });
   await until(() => host.get("s") === undefined);

@@ -1,15 +1,15 @@
 import type { Clock } from "../clock.ts";
 
-/** Something that rings once, unless it is cancelled. */
+/** A timer that fires once, unless it is cancelled. */
 export interface Alarm {
   cancel(): void;
 }
 
 interface Entry extends Alarm {
   readonly dueAt: number;
-  readonly ring: () => void;
+  readonly fire: () => void;
   readonly holds: boolean;
-  /** Where it stands; undefined once it rang or was cancelled. */
+  /** The slot that holds the entry; undefined after it fired or was cancelled. */
   slot: Set<Entry> | undefined;
 }
 
@@ -17,9 +17,9 @@ const tickMs = 100;
 const slotCount = 512;
 
 /**
- * All timers of a host in one: slots that a single interval goes round, a tenth of a second each. What is due later than one
- * round is put back when its slot comes by. Rings up to a tick late, never early; holds no process open, and does not
- * run while nothing waits.
+ * All timers of a host on one interval: a hashed wheel with 100 ms slots. An entry beyond one round is put back when
+ * its slot is reached. Timers fire up to one tick late, never early. The wheel does not keep the process alive (unless
+ * `holds`), and does not run while it is empty.
  */
 export class TimerWheel {
   readonly #clock: Clock;
@@ -34,24 +34,24 @@ export class TimerWheel {
     this.#tick = this.#tickOf(clock.now());
   }
 
-  /** How many wait. */
+  /** Pending timers. */
   get size(): number {
     return this.#count;
   }
 
-  /** Who `holds` keeps the process open until then: somebody waits for what it brings about. */
-  after(ms: number, ring: () => void, { holds = false }: { readonly holds?: boolean } = {}): Alarm {
+  /** With `holds`, the timer keeps the process alive until it fires: a caller waits for it. */
+  after(ms: number, fire: () => void, { holds = false }: { readonly holds?: boolean } = {}): Alarm {
     if (this.#count === 0) this.#tick = this.#tickOf(this.#clock.now());
     const dueAt = this.#clock.now() + ms;
-    const entry: Entry = { dueAt, ring, holds, slot: undefined, cancel: () => this.#remove(entry) };
+    const entry: Entry = { dueAt, fire, holds, slot: undefined, cancel: () => this.#remove(entry) };
     this.#put(entry);
     this.#count++;
-    this.#interval ??= setInterval(() => this.#turn(), tickMs).unref();
+    this.#interval ??= setInterval(() => this.#advance(), tickMs).unref();
     if (holds && this.#holding++ === 0) this.#interval.ref();
     return entry;
   }
 
-  /** Nothing rings any more. */
+  /** Cancels all timers. */
   close(): void {
     for (const slot of this.#slots) {
       for (const entry of slot) entry.slot = undefined;
@@ -72,7 +72,9 @@ export class TimerWheel {
     return slot;
   }
 
-  /** Its slot, or the last of this round for what is due later; the slot of this tick has been passed. */
+  /**
+   * The slot of a time, or the last slot of this round for a later one. The slot of the current tick has already fired.
+   */
   #slotOf(dueAt: number): number {
     const due = Math.ceil(dueAt / tickMs);
     return Math.min(Math.max(due, this.#tick + 1), this.#tick + slotCount - 1);
@@ -99,10 +101,10 @@ export class TimerWheel {
     this.#interval = undefined;
   }
 
-  #turn(): void {
+  #advance(): void {
     const now = this.#clock.now();
     const until = this.#tickOf(now);
-    // After a long pause every slot comes by once.
+    // After a long pause each slot is visited once.
     const from = Math.max(this.#tick + 1, until - slotCount + 1);
     this.#tick = Math.max(this.#tick, until);
     for (let tick = from; tick <= until; tick++) {
@@ -110,7 +112,7 @@ export class TimerWheel {
       const entries = [...slot];
       slot.clear();
       for (const entry of entries) {
-        if (entry.slot !== slot) continue; // cancelled by one that rang before it
+        if (entry.slot !== slot) continue; // cancelled by an entry that fired before it
         if (entry.dueAt > now) {
           this.#put(entry);
           continue;
@@ -118,7 +120,7 @@ export class TimerWheel {
         entry.slot = undefined;
         this.#release(entry);
         this.#count--;
-        entry.ring();
+        entry.fire();
       }
     }
     if (this.#count === 0) this.#stop();

@@ -9,13 +9,13 @@ import { guardLease } from "../../domain/record/guards.ts";
 import { Handle, type Rule } from "../../sessions/core/handle.ts";
 import { SessionLease } from "../../sessions/turns/session-lease.ts";
 
-/** A session that could not be put in order is looked after again after so long. */
+/** Delay before another attempt to recover a session while the store is away, ms. */
 const retryMs = 2000;
 
-/** One session as it lives in a host: held by a lease from the moment it is taken in until it sleeps or its host is over. */
+/** A session that a host has activated: it holds the session's lease from activation until passivation. */
 export class HostedSession {
   readonly handle: Handle;
-  /** What the runtime left behind the last time. */
+  /** The state that the runtime saved at its last passivation. */
   readonly state: Value | undefined;
   readonly #lease: SessionLease;
 
@@ -26,8 +26,9 @@ export class HostedSession {
   }
 
   /**
-   * Take a session in. What a dead holder left is put in order in the same commit.
-   * @throws SessionError `session_not_found`, `busy`, `session_expired`, `session_ended`, `session_archived`, the store's
+   * Takes the session's lease. The same commit recovers the abandoned turn of a dead holder.
+   * @throws SessionError `session_not_found`, `busy`, `session_expired`, `session_ended`, `session_archived`, the
+   *   store's
    */
   static async take(core: Core, key: SessionKey, reason: string): Promise<HostedSession> {
     core.guardOpen();
@@ -43,7 +44,7 @@ export class HostedSession {
       },
       { recovers: "dead" },
     );
-    // Where others wrote between the look and the lease, the state may be a later one.
+    // If another process wrote between the load and the lease, the saved state may have changed.
     const isFresh = handle.record.version === record.version + 1;
     const [entries = []] = isFresh ? found : (await handle.refresh(tails)).tails;
     const [entry] = entries;
@@ -58,14 +59,17 @@ export class HostedSession {
     return this.#lease.fence;
   }
 
-  /** What is thrown once it is another's. */
+  /** The error for a session whose lease another process has taken. */
   fenced(): SessionError<"fenced"> {
     const { tenant, id: sessionId, fence: storedFence } = this.record;
     return new SessionError("fenced", { sessionId, tenant, fence: this.fence, storedFence });
   }
 
-  /** Whether the store still knows it as this one's. @throws SessionError the store's */
-  async stands(): Promise<boolean> {
+  /**
+   * Whether the stored lease is still this one.
+   * @throws SessionError the store's
+   */
+  async isCurrent(): Promise<boolean> {
     try {
       const { record } = await this.handle.peek();
       return record.lease?.fence === this.fence;
@@ -76,11 +80,11 @@ export class HostedSession {
   }
 
   /**
-   * Put the session to sleep with what its runtime wants to know the next time. Where this throws what may pass, it is still
-   * resident.
-   * @throws SessionError `fenced` where it was another's already, `state_too_large`, `value_unstorable`, the store's
+   * Passivates the session and saves its state in one commit. After a retryable error the session is still held.
+   * @throws SessionError `fenced` if another process has taken the lease, `state_too_large`, `value_unstorable`, the
+   *   store's
    */
-  async leave(state: Value | undefined, reason: string): Promise<void> {
+  async passivate(state: Value | undefined, reason: string): Promise<void> {
     const { core } = this.handle;
     try {
       for (const turn of core.turns) if (turn.isUnder(this.#lease)) await turn.settle();
@@ -96,17 +100,17 @@ export class HostedSession {
     this.drop();
   }
 
-  /** It is over here: nothing is written through it any more, and whoever takes the session in next puts it in order. */
+  /** Writes nothing more through this handle; the next owner recovers the session. */
   drop(): void {
     this.handle.retire();
     this.#lease.drop();
   }
 
   /**
-   * Nobody is to run this session for now: what its dead holder left is put in order, and its events say why.
-   * @throws SessionError `session_not_found`, `busy` where somebody runs it, the store's
+   * Records that the session failed too often, and recovers the turn that its dead holder abandoned.
+   * @throws SessionError `session_not_found`, `busy` if another process runs it, the store's
    */
-  static async giveUp(core: Core, key: SessionKey, cause: { code: string; message: string }): Promise<void> {
+  static async recordFailure(core: Core, key: SessionKey, cause: { code: string; message: string }): Promise<void> {
     const { record } = await core.load(key);
     const handle = new Handle(core, record);
     const rule: Rule = (draft, context) => {
@@ -116,34 +120,40 @@ export class HostedSession {
     await handle.write(rule, { recovers: "dead", reason: cause.message });
   }
 
-  /** It is over here, and nobody else is to wait for it: as {@link drop}, and put in order in the store, now or soon. */
+  /**
+   * As {@link drop}, and passivates the session in the store now, or later if the store is away, so that the next owner
+   * need not wait.
+   */
   async abandon(reason: string): Promise<void> {
     this.drop();
     const { core, key } = this.handle;
     try {
-      await HostedSession.tidy(core, key, reason);
+      await HostedSession.passivateAbandoned(core, key, reason);
     } catch {
-      HostedSession.#tidyLater(core, key, reason);
+      HostedSession.#retryPassivateAbandoned(core, key, reason);
     }
   }
 
-  /** The store is away: it is tried again until it is there. */
-  static #tidyLater(core: Core, key: SessionKey, reason: string): void {
+  /** Retries until the store is back. */
+  static #retryPassivateAbandoned(core: Core, key: SessionKey, reason: string): void {
     core.schedule(retryMs, async () => {
       try {
-        await HostedSession.tidy(core, key, reason);
+        await HostedSession.passivateAbandoned(core, key, reason);
       } catch (error) {
-        if (!hasCode(error, "closed")) HostedSession.#tidyLater(core, key, reason);
+        if (!hasCode(error, "closed")) HostedSession.#retryPassivateAbandoned(core, key, reason);
       }
     });
   }
 
-  /** What somebody who is dead left of it is put in order. @throws SessionError the store's */
-  static async tidy(core: Core, key: SessionKey, reason: string): Promise<void> {
+  /**
+   * Passivates a session that a dead holder abandoned.
+   * @throws SessionError the store's
+   */
+  static async passivateAbandoned(core: Core, key: SessionKey, reason: string): Promise<void> {
     const found = await core.find(key);
     if (found === undefined) return;
     const rule: Rule = (draft, context) => {
-      if (draft.record.lease !== null) return null; // somebody runs it already
+      if (draft.record.lease !== null) return null; // another process runs it already
       return passivateSession(draft, { reason }, context);
     };
     await new Handle(core, found.record).write(rule, { recovers: "dead", reason });

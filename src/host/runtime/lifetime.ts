@@ -1,9 +1,12 @@
-/** How long something lives, as a signal for who asks; nobody may, of a hundred thousand that sleep, so it is made late. */
+/**
+ * The lifetime of an activation, with an AbortSignal that is created on first use: most of many idle sessions never
+ * need one.
+ */
 export class Lifetime {
   #controller: AbortController | undefined;
   #reason: Error | undefined;
 
-  /** Aborts when it is over. */
+  /** Aborts when the lifetime ends. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();

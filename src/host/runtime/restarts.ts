@@ -2,15 +2,24 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { SessionError } from "../../errors.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
-/** How often, and how soon, a session whose runtime failed is started again. */
+/** When and how often a session restarts after its runtime failed. */
 export interface RestartOptions {
-  /** So many times `within`, then it is left alone as failed. @default 5 */
+  /**
+   * Restarts per `within`; after one more failure the session stays in phase `failed`.
+   * @default 5
+   */
   readonly max?: number;
   /** @default "1m" */
   readonly within?: Duration;
-  /** The wait before the first restart; it doubles with each that follows. @default "100ms" */
+  /**
+   * Delay before the first restart; it doubles with each one.
+   * @default "100ms"
+   */
   readonly backoff?: Duration;
-  /** The longest wait. @default "30s" */
+  /**
+   * The longest delay.
+   * @default "30s"
+   */
   readonly backoffMax?: Duration;
 }
 
@@ -40,7 +49,7 @@ export function parseRestart({
   };
 }
 
-/** The failures of one session, as far back as the rule looks. */
+/** The recent failures of one session. */
 export class Restarts {
   readonly #rule: RestartRule;
   #failures: number[] = [];
@@ -49,12 +58,12 @@ export class Restarts {
     this.#rule = rule;
   }
 
-  /** How many failures count now. */
+  /** Failures within the window. */
   get count(): number {
     return this.#failures.length;
   }
 
-  /** It failed: how long to wait before it is started again, ms; null: it is to be left alone. */
+  /** Counts a failure. Returns the delay before the restart, ms; null if the session is not restarted. */
   next(now: number): number | null {
     const { max, withinMs, backoffMs, backoffMaxMs } = this.#rule;
     this.#failures = [...this.#failures.filter((at) => now - at < withinMs), now];

@@ -1,40 +1,41 @@
 import type { LifeId } from "./wire.ts";
 
-const begun = 0;
-const inside = 1;
+const startedIndex = 0;
+const runningIndex = 1;
 
 /**
- * What a thread that says nothing any more still tells its host, in memory they share: how many calls it has begun, of
- * those that were sent to it in this order, and whose code has been running since it took up the last of them.
+ * Two counters in shared memory, which the host can read when a thread no longer answers: how many calls the thread has
+ * started (it starts them in the order in which they were sent), and the activation whose code has run since the last
+ * of them.
  */
 export class CallCounter {
   readonly memory: SharedArrayBuffer;
-  readonly #cells: Int32Array;
+  readonly #counters: Int32Array;
 
   constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(8)) {
     this.memory = memory;
-    this.#cells = new Int32Array(memory);
+    this.#counters = new Int32Array(memory);
   }
 
-  /** A call was taken up. */
-  enter(life: LifeId): void {
-    Atomics.add(this.#cells, begun, 1);
-    Atomics.store(this.#cells, inside, life);
+  /** The thread starts a call. */
+  callStarted(life: LifeId): void {
+    Atomics.add(this.#counters, startedIndex, 1);
+    Atomics.store(this.#counters, runningIndex, life);
   }
 
-  /** What was taken up gave way to other work, or came to its end. */
-  leave(): void {
-    Atomics.store(this.#cells, inside, 0);
+  /** The call ended or yielded to the event loop. */
+  callYielded(): void {
+    Atomics.store(this.#counters, runningIndex, 0);
   }
 
-  /** How many calls were taken up. */
-  get begun(): number {
-    return Atomics.load(this.#cells, begun);
+  /** Calls that the thread has started. */
+  get started(): number {
+    return Atomics.load(this.#counters, startedIndex);
   }
 
-  /** Who was let in last and did not give way since; undefined where nobody, or nobody knows who. */
-  get inside(): LifeId | undefined {
-    const life = Atomics.load(this.#cells, inside);
+  /** The activation whose call started last and has not yielded; undefined if none is known. */
+  get running(): LifeId | undefined {
+    const life = Atomics.load(this.#counters, runningIndex);
     return life === 0 ? undefined : life;
   }
 }

@@ -4,31 +4,31 @@ import type { RuntimeFailure } from "../../errors.ts";
 import { asError } from "../runtime/runtime.ts";
 import type { LifeId } from "./wire.ts";
 
-/** Whose code it is that runs, also in its timers and promises. */
-const lifeWithin = new AsyncLocalStorage<LifeId>();
+/** The activation whose code is running, also in its timers and promises. */
+const activationContext = new AsyncLocalStorage<LifeId>();
 
-/** Let a session's code run, in its name. */
+/** Runs code of a session in its own async context. */
 export function runAttributed<T>(life: LifeId, work: () => T): T {
-  return lifeWithin.run(life, work);
+  return activationContext.run(life, work);
 }
 
 /**
- * What a session left running and what it asks of the process end that session and nobody beside it, in the thread that
- * they share. Where nobody knows whose it was, the thread ends.
+ * Attributes uncaught errors and `process.exit` in a pool thread to the session whose async context they come from:
+ * only that session ends. An error that cannot be attributed ends the thread.
  */
 export function attributeErrors(ended: (life: LifeId, how: RuntimeFailure, error: Error) => void): void {
   process.on("uncaughtException", (error: unknown) => {
-    const life = lifeWithin.getStore();
+    const life = activationContext.getStore();
     if (life === undefined) throw error;
     ended(life, "threw", asError(error));
   });
   const exit = process.exit.bind(process);
   process.exit = (code) => {
-    const life = lifeWithin.getStore();
+    const life = activationContext.getStore();
     if (life === undefined) return exit(code);
     const ending = new Error(`it called process.exit(${code ?? ""})`);
     ended(life, "exited", ending);
     throw ending;
   };
-  syncBuiltinESMExports(); // also for who imports `exit` by name
+  syncBuiltinESMExports(); // also for modules that import `exit` by name
 }

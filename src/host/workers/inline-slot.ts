@@ -7,37 +7,37 @@ import { Lifetime } from "../runtime/lifetime.ts";
 import { LiveSession } from "../runtime/live-session.ts";
 import { reasonOf, type Runtime } from "../runtime/runtime.ts";
 
-/** Sessions whose code runs in this very thread. */
+/** Sessions whose code runs in the host's thread. */
 export class InlineSlot implements WorkerSlot {
   readonly #core: Core;
   readonly #runtime: Runtime;
-  readonly #tenants = new Set<InlineTenant>();
+  readonly #activations = new Set<InlineActivation>();
 
   constructor(core: Core, runtime: Runtime) {
     this.#core = core;
     this.#runtime = runtime;
   }
 
-  async open(key: SessionKey, { reason, signal }: Opening): Promise<InlineTenant> {
+  async open(key: SessionKey, { reason, signal }: Opening): Promise<InlineActivation> {
     signal.throwIfAborted();
-    const residence = await HostedSession.take(this.#core, key, reason);
-    const tenant = new InlineTenant(residence, this.#runtime, () => this.#tenants.delete(tenant));
-    this.#tenants.add(tenant);
+    const hosted = await HostedSession.take(this.#core, key, reason);
+    const activation = new InlineActivation(hosted, this.#runtime, () => this.#activations.delete(activation));
+    this.#activations.add(activation);
     try {
-      await unlessAborted(tenant.activate(), signal);
-      return tenant;
+      await unlessAborted(activation.activate(), signal);
+      return activation;
     } catch (error) {
-      await tenant.drop(reasonOf(error));
+      await activation.drop(reasonOf(error));
       throw error;
     }
   }
 
-  holdsUp(): boolean {
-    return false; // while another's code has this thread, nobody asks
+  isBlockedByOther(): boolean {
+    return false; // another session that blocks this thread blocks this check too
   }
 
   async close(): Promise<void> {
-    for (const tenant of this.#tenants) await tenant.drop("its host was closed");
+    for (const activation of this.#activations) await activation.drop("the host was closed");
   }
 
   memoryBytes(): undefined {
@@ -45,26 +45,26 @@ export class InlineSlot implements WorkerSlot {
   }
 }
 
-/** One session in this thread. */
-class InlineTenant implements Activation {
-  readonly #residence: HostedSession;
+/** A session in the host's thread. */
+class InlineActivation implements Activation {
+  readonly #hosted: HostedSession;
   readonly #runtime: Runtime;
   readonly #lifetime = new Lifetime();
   readonly #session: LiveSession;
-  readonly #gone: () => void;
-  /** How often its process had gone unheard when it was last known to stand. */
-  #lapses: number;
+  readonly #onEnd: () => void;
+  /** Heartbeat gaps of this process when the lease was last verified. */
+  #knownGaps: number;
 
-  constructor(residence: HostedSession, runtime: Runtime, gone: () => void) {
-    this.#lapses = residence.handle.core.instance.lapses;
-    this.#residence = residence;
+  constructor(hosted: HostedSession, runtime: Runtime, onEnd: () => void) {
+    this.#knownGaps = hosted.handle.core.instance.lapses;
+    this.#hosted = hosted;
     this.#runtime = runtime;
-    this.#session = new LiveSession(residence, this.#lifetime, runtime.model);
-    this.#gone = gone;
+    this.#session = new LiveSession(hosted, this.#lifetime, runtime.model);
+    this.#onEnd = onEnd;
   }
 
   get fence(): number {
-    return this.#residence.fence;
+    return this.#hosted.fence;
   }
 
   get memoryBytes(): undefined {
@@ -72,7 +72,7 @@ class InlineTenant implements Activation {
   }
 
   get profile(): Profile {
-    const { agent, metadata } = this.#residence.record;
+    const { agent, metadata } = this.#hosted.record;
     const { timeoutMinutes } = metadata;
     return { agent, timeoutMinutes: typeof timeoutMinutes === "number" ? timeoutMinutes : undefined };
   }
@@ -82,51 +82,51 @@ class InlineTenant implements Activation {
   }
 
   async deliver(message: unknown): Promise<unknown> {
-    await this.#guardLapse();
-    // It may have been killed while the store was asked.
-    if (this.#lifetime.isOver) throw this.#residence.fenced();
+    await this.#guardHeartbeatGap();
+    // The session may have been killed during the check.
+    if (this.#lifetime.isOver) throw this.#hosted.fenced();
     const answer = await this.#run(() => this.#runtime.onMessage(this.#session, message as never));
     return isStream(answer) ? this.#guarded(answer) : answer;
   }
 
-  /** After a time in which nobody heard of this process, others may have taken its sessions for abandoned. */
-  async #guardLapse(): Promise<void> {
-    const { instance } = this.#residence.handle.core;
+  /** After a gap in this process's heartbeat, verifies that no other process has taken the lease. */
+  async #guardHeartbeatGap(): Promise<void> {
+    const { instance } = this.#hosted.handle.core;
     const { lapses } = instance;
-    if (this.#lapses === lapses && !instance.isLate) return;
-    if (!(await this.#residence.stands())) throw this.#residence.fenced();
-    this.#lapses = lapses;
+    if (this.#knownGaps === lapses && !instance.isLate) return;
+    if (!(await this.#hosted.isCurrent())) throw this.#hosted.fenced();
+    this.#knownGaps = lapses;
   }
 
   async activeAt(): Promise<number> {
-    return this.#residence.record.lastActivityAt;
+    return this.#hosted.record.lastActivityAt;
   }
 
-  async stands(): Promise<boolean> {
-    return await this.#residence.stands();
+  async isCurrent(): Promise<boolean> {
+    return await this.#hosted.isCurrent();
   }
 
-  async idle(): Promise<void> {
+  async notifyIdle(): Promise<void> {
     if (this.#runtime.onIdle !== undefined) await this.#run(() => this.#runtime.onIdle?.(this.#session));
   }
 
-  async leave(reason: string): Promise<void> {
+  async passivate(reason: string): Promise<void> {
     if (this.#runtime.deactivate !== undefined) await this.#run(() => this.#runtime.deactivate?.(this.#session));
-    await this.#residence.leave(this.#session.state, reason);
-    this.#end("the session was put to sleep");
+    await this.#hosted.passivate(this.#session.state, reason);
+    this.#end("the session was passivated");
   }
 
   async drop(reason: string): Promise<void> {
     this.#end(reason);
-    await this.#residence.abandon(reason);
+    await this.#hosted.abandon(reason);
   }
 
   #end(reason: string): void {
     this.#lifetime.end(new Error(reason));
-    this.#gone();
+    this.#onEnd();
   }
 
-  /** Whatever the runtime throws is its end, save that the session is another's by now. */
+  /** Turns an error of the runtime into RuntimeEnd; `fenced` stays as it is. */
   async #run<T>(call: () => T | Promise<T>): Promise<T> {
     try {
       return await call();
@@ -135,9 +135,9 @@ class InlineTenant implements Activation {
     }
   }
 
-  async *#guarded(parts: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
+  async *#guarded(chunks: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
     try {
-      yield* parts;
+      yield* chunks;
     } catch (error) {
       throw hasCode(error, "fenced") ? error : endOf(error);
     }

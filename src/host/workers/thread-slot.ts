@@ -6,33 +6,33 @@ import { RuntimeEnd, type WorkerSlot, type Fault, type Opening, type Profile, ty
 import type { LifeId, WorkerStart } from "./wire.ts";
 import { Worker, type WorkerKind } from "./worker.ts";
 
-/** A worker that does not answer for so long when it is told to let a session go is ended with all that it runs, ms. */
-const patienceMs = 1000;
+/** A worker that does not answer a `drop` for this long is ended with all its sessions, ms. */
+const dropTimeoutMs = 1000;
 
-/** So often is a thread looked at while its stall timeout runs. */
-const looksPerStall = 5;
+/** Checks of a thread per stall timeout. */
+const checksPerStall = 5;
 
-/** How a worker is started, and what of. */
+/** How to start a worker. */
 export interface WorkerPlan {
   readonly core: Core;
   readonly kind: WorkerKind;
   readonly memoryMax: number | undefined;
   readonly stallTimeoutMs: number;
   readonly start: WorkerStart;
-  /** It is one session's alone, and ends with it. */
+  /** The worker belongs to one session, and ends with it. */
   readonly isOwn: boolean;
 }
 
-/** Sessions whose code runs in a worker. */
+/** Sessions whose code runs in a worker thread or process. */
 export class ThreadSlot implements WorkerSlot {
   readonly #plan: WorkerPlan;
   readonly #worker: Worker;
-  readonly #begun: Promise<void>;
+  readonly #started: Promise<void>;
   #isRepeatable = false;
-  readonly #lives = new Map<LifeId, Lodger>();
-  /** The number of the call that each life is at; where the worker ends, one of those it had begun did it. */
-  readonly #atWork = new Map<LifeId, number>();
-  /** Who was at work when the worker ended. */
+  readonly #activations = new Map<LifeId, WorkerActivation>();
+  /** The number of each activation's current call. If the worker ends, one of the started calls caused it. */
+  readonly #currentCalls = new Map<LifeId, number>();
+  /** Activations with a started call when the worker ended. */
   #suspects: ReadonlySet<LifeId> = new Set();
   #lastLife = 0;
   #stalls: NodeJS.Timeout | undefined;
@@ -41,53 +41,57 @@ export class ThreadSlot implements WorkerSlot {
     this.#plan = plan;
     this.#worker = new Worker(plan.core, {
       ...plan,
-      lifeEnded: (life, end) => this.#lives.get(life)?.opening.ended(end),
+      lifeEnded: (life, end) => this.#activations.get(life)?.opening.ended(end),
     });
-    this.#begun = this.#begin();
-    this.#begun.catch(() => undefined); // who opens a session here hears of it
+    this.#started = this.#startWorker();
+    this.#started.catch(() => undefined); // `open` reports the error
     void this.#worker.ended.then((end) => this.#ended(end));
     if (!plan.isOwn) this.#watchForStalls();
   }
 
-  /** End a thread that takes up none of the calls that wait for it. */
+  /** Ends a thread that starts none of its waiting calls. */
   #watchForStalls(): void {
     const { stallTimeoutMs } = this.#plan;
     let begun = 0;
-    let looks = 0;
-    let isHoldingItsBreath = false;
-    const look = (): void => {
-      const { turnstile, sent } = this.#worker;
-      const isStalled = turnstile.begun === begun && begun > 0 && (begun < sent || isHoldingItsBreath);
-      begun = turnstile.begun;
-      // Counted by looks, so that a pause of the whole program is not taken for one of its thread.
-      looks = isStalled ? looks + 1 : 0;
-      // Those it has begun wait for it, too: for their timers, and for what the store answers.
-      if (!isHoldingItsBreath && this.#atWork.size > 1) {
-        isHoldingItsBreath = true;
-        void this.#worker.calls.breathe().then(
-          () => (isHoldingItsBreath = false),
-          () => undefined, // it ended
+    let stalledChecks = 0;
+    let isPinging = false;
+    const check = (): void => {
+      const { callCounter, sent } = this.#worker;
+      const isStalled = callCounter.started === begun && begun > 0 && (begun < sent || isPinging);
+      begun = callCounter.started;
+      // Counts checks, not time, so that a pause of the whole process is not taken for a stalled thread.
+      stalledChecks = isStalled ? stalledChecks + 1 : 0;
+      // Calls that have started may wait for timers or the store, so only a ping shows whether the thread is
+      // responsive.
+      if (!isPinging && this.#currentCalls.size > 1) {
+        isPinging = true;
+        void this.#worker.calls.ping().then(
+          () => (isPinging = false),
+          () => undefined, // the worker ended
         );
       }
-      if (looks < looksPerStall) return;
-      void this.#worker.end(new RuntimeEnd("deadline", `its thread was kept from others for ${stallTimeoutMs} ms`));
+      if (stalledChecks < checksPerStall) return;
+      void this.#worker.end(new RuntimeEnd("deadline", `it blocked its thread for ${stallTimeoutMs} ms`));
     };
-    this.#stalls = setInterval(look, stallTimeoutMs / looksPerStall).unref();
+    this.#stalls = setInterval(check, stallTimeoutMs / checksPerStall).unref();
   }
 
-  async #begin(): Promise<void> {
-    const { repeatable } = await this.#worker.begin(this.#plan.start);
+  async #startWorker(): Promise<void> {
+    const { repeatable } = await this.#worker.start(this.#plan.start);
     this.#isRepeatable = repeatable;
   }
 
-  /** Resolves when it can take sessions in. @throws SessionError `runtime_invalid`, RuntimeEnd */
-  get begun(): Promise<void> {
-    return this.#begun;
+  /**
+   * Resolves when the worker accepts sessions.
+   * @throws SessionError `runtime_invalid`, RuntimeEnd
+   */
+  get started(): Promise<void> {
+    return this.#started;
   }
 
-  /** How many live here. */
+  /** Activations in this worker. */
   get size(): number {
-    return this.#lives.size;
+    return this.#activations.size;
   }
 
   get isOver(): boolean {
@@ -96,19 +100,19 @@ export class ThreadSlot implements WorkerSlot {
 
   async open(key: SessionKey, opening: Opening): Promise<Activation> {
     const life = ++this.#lastLife;
-    this.#lives.set(life, { key, opening });
+    this.#activations.set(life, { key, opening });
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     const abort = (): void => aborted.reject(opening.signal.reason);
     opening.signal.addEventListener("abort", abort, { once: true });
     if (opening.signal.aborted) abort();
     try {
-      await Promise.race([this.#begun, aborted.promise]);
-      const opened = this.working(life, () => this.#worker.calls.open(life, key, opening.reason));
+      await Promise.race([this.#started, aborted.promise]);
+      const opened = this.trackCall(life, () => this.#worker.calls.open(life, key, opening.reason));
       const { fence, profile } = await Promise.race([opened, aborted.promise]);
-      return new WorkerTenant(this, { life, key, fence, profile });
+      return new ThreadActivation(this, { life, key, fence, profile });
     } catch (error) {
-      await this.drop(life, key, "it was not taken in");
+      await this.drop(life, key, "it was not activated");
       throw error;
     } finally {
       opening.signal.removeEventListener("abort", abort);
@@ -119,66 +123,66 @@ export class ThreadSlot implements WorkerSlot {
     return this.#worker.calls;
   }
 
-  holdsUp({ tenant, id }: SessionKey): boolean {
-    const { inside } = this.#worker.turnstile;
-    if (inside === undefined) return false;
-    const key = this.#lives.get(inside)?.key; // undefined: one that is being dropped
+  isBlockedByOther({ tenant, id }: SessionKey): boolean {
+    const { running } = this.#worker.callCounter;
+    if (running === undefined) return false;
+    const key = this.#activations.get(running)?.key; // undefined: an activation that is being dropped
     return key?.id !== id || key.tenant !== tenant;
   }
 
-  /** Do something of which the worker may end. */
-  async working<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
+  /** Tracks a call during which the worker may end. */
+  async trackCall<T>(life: LifeId, work: () => Promise<T>): Promise<T> {
     const before = this.#worker.sent;
     const working = work();
-    const call = this.#worker.sent; // as the worker counts them: they come to it in this order
-    if (call > before) this.#atWork.set(life, call); // what cannot be copied was not sent
+    const call = this.#worker.sent; // calls arrive at the worker in this order
+    if (call > before) this.#currentCalls.set(life, call); // a value that cannot be cloned was not sent
     try {
       return await working;
     } catch (error) {
-      // Everybody is told of the end in the same words; whose doing it was differs.
+      // All calls get the same error; which session caused it differs.
       if (!(error instanceof RuntimeEnd) || !this.#worker.isOver) throw error;
       throw this.#endFor(life, await this.#worker.ended, call);
     } finally {
-      if (this.#atWork.get(life) === call) this.#atWork.delete(life); // it may be at another by now
+      if (this.#currentCalls.get(life) === call) this.#currentCalls.delete(life); // the activation may have started another call
     }
   }
 
-  /** A life is over, of itself. */
-  async left(life: LifeId): Promise<void> {
-    this.#lives.delete(life);
+  /** Removes an activation that has ended by itself. */
+  async passivated(life: LifeId): Promise<void> {
+    this.#activations.delete(life);
     if (this.#plan.isOwn) await this.#worker.end();
   }
 
-  /** End a life; where the worker does not listen, with it all others. */
+  /** Ends an activation; if the worker does not answer, ends the worker. */
   async drop(life: LifeId, key: SessionKey, reason: string, next = { follows: false }): Promise<void> {
-    this.#lives.delete(life);
-    if (this.#plan.isOwn || !(await this.#letGo(life, reason))) await this.#worker.end();
+    this.#activations.delete(life);
+    if (this.#plan.isOwn || !(await this.#dropInWorker(life, reason))) await this.#worker.end();
     if (next.follows || !this.#worker.isOver) return;
     try {
-      await HostedSession.tidy(this.#plan.core, key, reason);
+      await HostedSession.passivateAbandoned(this.#plan.core, key, reason);
     } catch {
-      // The store is away; the lease is a dead instance's, and whoever opens the session next puts it in order.
+      // The store is away. The lease belongs to a dead instance, so the next owner recovers the session.
     }
   }
 
-  /** False where the worker did not answer. */
-  async #letGo(life: LifeId, reason: string): Promise<boolean> {
+  /** Returns false if the worker did not answer. */
+  async #dropInWorker(life: LifeId, reason: string): Promise<boolean> {
     if (this.#worker.isOver) return true;
-    const silence = Promise.withResolvers<false>();
-    const timer = setTimeout(() => silence.resolve(false), patienceMs);
-    const heard = this.#worker.calls.drop(life, reason).then(
+    const noAnswer = Promise.withResolvers<false>();
+    const timer = setTimeout(() => noAnswer.resolve(false), dropTimeoutMs);
+    const answered = this.#worker.calls.drop(life, reason).then(
       () => true,
-      () => true, // it ended while it was asked
+      () => true, // the worker ended meanwhile
     );
     try {
-      return await Promise.race([heard, silence.promise]);
+      return await Promise.race([answered, noAnswer.promise]);
     } finally {
       clearTimeout(timer);
     }
   }
 
   async close(): Promise<void> {
-    this.#lives.clear();
+    this.#activations.clear();
     await this.#worker.end();
   }
 
@@ -186,63 +190,64 @@ export class ThreadSlot implements WorkerSlot {
     return this.#worker.heapBytes;
   }
 
-  /** Of what one session has for itself. */
+  /** Heap of the session's own worker, bytes. */
   ownMemoryBytes(): number | undefined {
     return this.#plan.isOwn ? this.memoryBytes() : undefined;
   }
 
   #ended(end: RuntimeEnd): void {
     clearInterval(this.#stalls);
-    const atWork = [...this.#atWork].filter(([, call]) => this.#wasBegun(call));
-    this.#suspects = new Set(atWork.map(([life]) => life));
-    for (const [life, { opening }] of this.#lives) opening.ended(this.#endFor(life, end, this.#atWork.get(life)));
-    this.#lives.clear();
+    const startedCalls = [...this.#currentCalls].filter(([, call]) => this.#wasStarted(call));
+    this.#suspects = new Set(startedCalls.map(([life]) => life));
+    for (const [life, { opening }] of this.#activations)
+      opening.ended(this.#endFor(life, end, this.#currentCalls.get(life)));
+    this.#activations.clear();
   }
 
-  /** The end of the worker as that of a life, which was at a call or was not. */
+  /** The end of the worker, as the end of one activation with or without a current call. */
   #endFor(life: LifeId, { how, message, cause }: RuntimeEnd, call = Number.POSITIVE_INFINITY): RuntimeEnd {
     const fault = this.#faultOf(life);
-    return new RuntimeEnd(how, message, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasBegun(call) });
+    return new RuntimeEnd(how, message, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasStarted(call) });
   }
 
-  #wasBegun(call: number): boolean {
-    return call <= this.#worker.turnstile.begun;
+  #wasStarted(call: number): boolean {
+    return call <= this.#worker.callCounter.started;
   }
 
-  /** By whose doing this life ended with the worker. */
+  /** Which session caused the end of the worker, as far as this one is concerned. */
   #faultOf(life: LifeId): Fault {
     if (this.#plan.isOwn) return "own";
-    const { inside } = this.#worker.turnstile;
-    if (inside !== undefined) return inside === life ? "own" : "another's";
+    const { running } = this.#worker.callCounter;
+    if (running !== undefined) return running === life ? "own" : "another's";
     if (this.#suspects.size === 0) return "in doubt";
     if (!this.#suspects.has(life)) return "another's";
     return this.#suspects.size === 1 ? "own" : "in doubt";
   }
 }
 
-/** Who lives in a worker. */
-interface Lodger {
+/** An activation in a worker. */
+interface WorkerActivation {
   readonly key: SessionKey;
   readonly opening: Opening;
 }
 
-interface Lodging {
+interface ActivationFacts {
   readonly life: LifeId;
   readonly key: SessionKey;
   readonly fence: number;
   readonly profile: Profile;
 }
 
-/** One session in a worker. */
-class WorkerTenant implements Activation {
+/** A session in a worker. */
+class ThreadActivation implements Activation {
   readonly fence: number;
   readonly profile: Profile;
-  readonly #cell: ThreadSlot;
+  readonly #slot: ThreadSlot;
   readonly #life: LifeId;
   readonly #key: SessionKey;
 
-  constructor(cell: ThreadSlot, { life, key, fence, profile }: Lodging) {
-    this.#cell = cell;
+  constructor(slot: ThreadSlot, { life, key, fence, profile }: ActivationFacts) {
+    this.#slot = slot;
     this.#life = life;
     this.#key = key;
     this.fence = fence;
@@ -250,11 +255,11 @@ class WorkerTenant implements Activation {
   }
 
   get memoryBytes(): number | undefined {
-    return this.#cell.ownMemoryBytes();
+    return this.#slot.ownMemoryBytes();
   }
 
   async deliver(message: unknown): Promise<unknown> {
-    const delivered = await this.#ask((calls) => calls.deliver(this.#life, message)).catch((error: unknown) => {
+    const delivered = await this.#call((calls) => calls.deliver(this.#life, message)).catch((error: unknown) => {
       throw copyError(error);
     });
     return "inParts" in delivered ? this.#parts() : delivered.value;
@@ -262,9 +267,9 @@ class WorkerTenant implements Activation {
 
   #parts(): AsyncIterableIterator<unknown> {
     const parts: AsyncIterableIterator<unknown> = {
-      next: () => this.#ask((calls) => calls.next(this.#life)),
+      next: () => this.#call((calls) => calls.next(this.#life)),
       return: async () => {
-        await this.#ask((calls) => calls.enough(this.#life));
+        await this.#call((calls) => calls.stopReading(this.#life));
         return { done: true, value: undefined };
       },
       [Symbol.asyncIterator]: () => parts,
@@ -273,32 +278,32 @@ class WorkerTenant implements Activation {
   }
 
   async activeAt(): Promise<number> {
-    return await this.#ask((calls) => calls.activeAt(this.#life));
+    return await this.#call((calls) => calls.activeAt(this.#life));
   }
 
-  async stands(): Promise<boolean> {
-    return await this.#ask((calls) => calls.stands(this.#life));
+  async isCurrent(): Promise<boolean> {
+    return await this.#call((calls) => calls.isCurrent(this.#life));
   }
 
-  async idle(): Promise<void> {
-    await this.#ask((calls) => calls.idle(this.#life));
+  async notifyIdle(): Promise<void> {
+    await this.#call((calls) => calls.notifyIdle(this.#life));
   }
 
-  async leave(reason: string): Promise<void> {
-    await this.#ask((calls) => calls.leave(this.#life, reason));
-    await this.#cell.left(this.#life);
+  async passivate(reason: string): Promise<void> {
+    await this.#call((calls) => calls.passivate(this.#life, reason));
+    await this.#slot.passivated(this.#life);
   }
 
   async drop(reason: string, next?: { readonly follows: boolean }): Promise<void> {
-    await this.#cell.drop(this.#life, this.#key, reason, next);
+    await this.#slot.drop(this.#life, this.#key, reason, next);
   }
 
-  async #ask<T>(call: (calls: ThreadSlot["calls"]) => Promise<T>): Promise<T> {
-    return await this.#cell.working(this.#life, () => call(this.#cell.calls));
+  async #call<T>(call: (calls: ThreadSlot["calls"]) => Promise<T>): Promise<T> {
+    return await this.#slot.trackCall(this.#life, () => call(this.#slot.calls));
   }
 }
 
-/** What cannot be copied to another thread is the mistake of who sent it. */
+/** A message that cannot be cloned is the caller's error. */
 function copyError(cause: unknown): unknown {
   if (!(cause instanceof DOMException)) return cause;
   const expected = "a value that can be copied to another thread";

@@ -1,4 +1,4 @@
-/** What goes between a host and its workers, each a thread or process of its own. */
+/** Messages between a host and its workers, each a thread or process. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails, type RuntimeFailure } from "../../errors.ts";
 import type { SessionsOptions } from "../../sessions/options/options.ts";
@@ -6,65 +6,65 @@ import type { ProcessIdentity } from "../../sessions/instances/process-identity.
 import type { Capabilities, Store } from "../../store/store.ts";
 import { RuntimeEnd, type Profile } from "./worker-slot.ts";
 
-/** Which of the sessions of a worker: its lives are numbered. */
+/** Number of an activation within its worker. */
 export type LifeId = number;
 
-/** What the host asks of a worker. */
+/** Calls from the host to a worker. */
 export interface WorkerCalls {
-  /** Load the runtime. */
-  begin(start: WorkerStart): Promise<Beginning>;
+  /** Loads the runtime. */
+  start(start: WorkerStart): Promise<StartResult>;
   open(life: LifeId, key: SessionKey, reason: string): Promise<{ readonly fence: number; readonly profile: Profile }>;
   deliver(life: LifeId, message: unknown): Promise<Delivered>;
-  /** The next part of an answer that comes in parts. */
+  /** The next chunk of a streamed answer. */
   next(life: LifeId): Promise<IteratorResult<unknown>>;
-  /** Enough of it. */
-  enough(life: LifeId): Promise<void>;
+  /** The reader needs no more chunks. */
+  stopReading(life: LifeId): Promise<void>;
   activeAt(life: LifeId): Promise<number>;
-  stands(life: LifeId): Promise<boolean>;
-  idle(life: LifeId): Promise<void>;
-  leave(life: LifeId, reason: string): Promise<void>;
+  isCurrent(life: LifeId): Promise<boolean>;
+  notifyIdle(life: LifeId): Promise<void>;
+  passivate(life: LifeId, reason: string): Promise<void>;
   drop(life: LifeId, reason: string): Promise<void>;
-  /** Answered by a thread that nobody keeps from others. */
-  breathe(): Promise<void>;
+  /** Answered by a thread that is not blocked. */
+  ping(): Promise<void>;
 }
 
-/** What a worker says of itself when it has begun. */
-export interface Beginning {
-  /** The id of the instance that will hold its leases. */
+/** The worker's answer when it has started. */
+export interface StartResult {
+  /** Id of the instance that holds the worker's leases. */
   readonly instance: string;
   readonly repeatable: boolean;
 }
 
-/** An answer: a value, or the news that it comes in parts. */
+/** An answer: a value, or the notice that it is streamed. */
 export type Delivered = { readonly value: unknown } | { readonly inParts: true };
 
-/** What a worker asks of its host. */
+/** Calls from a worker to its host. */
 export interface HostCalls {
-  /** A worker has no store of its own: all of them commit through the host's. */
+  /** Workers have no store of their own: all of them commit through the host's. */
   store<Call extends StoreCall>(call: Call, args: Parameters<Store[Call]>): Promise<Awaited<ReturnType<Store[Call]>>>;
-  /** Code that one of several sessions left running came to its end, beside any answer; its thread goes on. */
+  /** Code of a session failed outside of any call, in a timer for instance; its thread keeps running. */
   ended(life: LifeId, how: RuntimeFailure, error: WireError): void;
-  /** The heap it uses, bytes. */
+  /** Used heap, bytes. */
   heap(bytes: number): void;
 }
 
-/** The calls of a store that can be passed on. */
+/** Store calls that a worker forwards. */
 export type StoreCall = Exclude<keyof Store, "capabilities" | "watch" | "close">;
 
 export interface WorkerStart {
-  /** The address of its module. */
+  /** URL of the runtime's module. */
   readonly runtime: string;
   readonly tenant: string;
   readonly sessions: SessionsOptions;
   readonly capabilities: Capabilities;
   readonly address: string | null;
-  /** The host's own process. */
+  /** The host's process. */
   readonly process: ProcessIdentity;
-  /** Many sessions share it: none may end it. */
+  /** The worker is shared by many sessions; none may end it. */
   readonly isShared: boolean;
 }
 
-/** An error as it travels; another thread has no use for its class. */
+/** An error as it is sent; a class does not survive structured clone. */
 export interface WireError {
   readonly message: string;
   readonly stack: string | undefined;
@@ -73,21 +73,23 @@ export interface WireError {
   readonly how?: RuntimeFailure;
 }
 
-interface Letter {
+interface WireMessage {
   readonly e?: unknown;
 }
 
-/** Errors keep their codes and details on the way. */
-export const errorsTravel: {
+/** Serialises errors with their codes and details. */
+export const errorCodec: {
   serialize(letter: unknown): unknown;
   deserialize(letter: unknown): unknown;
 } = {
   serialize: (letter) =>
-    (letter as Letter).e === undefined ? letter : { ...(letter as Letter), e: packError((letter as Letter).e) },
-  deserialize: (letter) =>
-    (letter as Letter).e === undefined
+    (letter as WireMessage).e === undefined
       ? letter
-      : { ...(letter as Letter), e: unpackError((letter as Letter).e as WireError) },
+      : { ...(letter as WireMessage), e: packError((letter as WireMessage).e) },
+  deserialize: (letter) =>
+    (letter as WireMessage).e === undefined
+      ? letter
+      : { ...(letter as WireMessage), e: unpackError((letter as WireMessage).e as WireError) },
 };
 
 export function packError(error: unknown): WireError {

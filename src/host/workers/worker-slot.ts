@@ -1,6 +1,6 @@
 /**
- * Where the code of live sessions runs: in the host's own thread, or in a thread or process beside it. To the host all are
- * the same: a session is taken in, is spoken to, and leaves; or its code, or all that ran with it, comes to an end.
+ * Where the code of live sessions runs: in the host's thread, or in a worker thread or process. The host treats all
+ * alike: it opens a session, delivers messages and passivates it; or the session's code ends, alone or with its worker.
  */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { RuntimeFailure } from "../../errors.ts";
@@ -8,81 +8,97 @@ import { reasonOf } from "../runtime/runtime.ts";
 
 export interface WorkerSlot {
   /**
-   * Take the session in, and wake its runtime.
-   * @throws SessionError where it cannot be had; RuntimeEnd where its runtime fails; the signal's reason
+   * Takes the session's lease and activates its runtime.
+   * @throws SessionError if the session cannot be taken; RuntimeEnd if its runtime fails; the signal's reason
    */
   open(key: SessionKey, opening: Opening): Promise<Activation>;
-  /** Whether another session's code has the thread just now, so that this one cannot help being late. */
-  holdsUp(key: SessionKey): boolean;
-  /** All that lives here is over, now; resolves once that is certain. */
+  /** Whether another session's code is blocking the thread, so that this session's delay is not its own fault. */
+  isBlockedByOther(key: SessionKey): boolean;
+  /** Ends all activations of this slot; resolves when that is certain. */
   close(): Promise<void>;
-  /** Bytes that it holds; undefined where nobody can tell. */
+  /** Heap in bytes; undefined if unknown. */
   memoryBytes(): number | undefined;
 }
 
-/** How a session is taken in. */
+/** How to open a session. */
 export interface Opening {
-  /** For its events. */
+  /** Recorded in the session's events. */
   readonly reason: string;
-  /** Breaks it off; nothing of it is left when `open` rejects. */
+  /** Aborts the opening; when `open` rejects, nothing of it is left. */
   readonly signal: AbortSignal;
-  /** Called when its code comes to its end by itself, from the taking in on until it leaves or is dropped. */
+  /** Called when the session's code ends by itself, at any time between `open` and `passivate` or `drop`. */
   readonly ended: (end: RuntimeEnd) => void;
 }
 
-/** One session in its cell. */
+/** One activation of a session in its worker slot. */
 export interface Activation {
   readonly fence: number;
-  /** Whom the session is for, and what its metadata says of its idle timeout. */
+  /** The session's agent, and the idle timeout in its metadata. */
   readonly profile: Profile;
-  /** The heap of its own thread or process, bytes; undefined where it shares one, or nobody can tell. */
+  /** Heap of the session's own thread or process, bytes; undefined if it shares one, or if the heap is unknown. */
   readonly memoryBytes: number | undefined;
-  /** The answer to a message. @throws RuntimeEnd where its runtime fails */
-  deliver(message: unknown): Promise<unknown>;
-  /** The last activity that the store knows of, epoch ms. */
-  activeAt(): Promise<number>;
-  /** Whether the store still knows it as living here. */
-  stands(): Promise<boolean>;
-  /** Nobody spoke to it for its idle timeout. @throws RuntimeEnd */
-  idle(): Promise<void>;
-  /** Let its runtime finish, and put it to sleep. @throws RuntimeEnd, SessionError */
-  leave(reason: string): Promise<void>;
   /**
-   * It is over, now; resolves once its code runs no more, or can write no more, and what it left is put in order in the
-   * store, or will be: also by a next life, where one `follows` at once. Without that it may be called again, to put in
-   * order what a next life was to.
+   * Delivers a message and resolves with its answer.
+   * @throws RuntimeEnd if the runtime fails
+   */
+  deliver(message: unknown): Promise<unknown>;
+  /** The last activity that is stored, epoch ms. */
+  activeAt(): Promise<number>;
+  /** Whether the stored lease still belongs to this activation. */
+  isCurrent(): Promise<boolean>;
+  /**
+   * Calls `onIdle` of the runtime.
+   * @throws RuntimeEnd
+   */
+  notifyIdle(): Promise<void>;
+  /**
+   * Calls `deactivate` of the runtime, and passivates the session.
+   * @throws RuntimeEnd, SessionError
+   */
+  passivate(reason: string): Promise<void>;
+  /**
+   * Ends the activation now. Resolves when its code no longer runs, or can no longer write, and the session is
+   * passivated in the store, or will be. If another activation `follows` at once, that one recovers the session;
+   * otherwise `drop` may be called again to do it.
    */
   drop(reason: string, next?: { readonly follows: boolean }): Promise<void>;
 }
 
-/** What the host knows of a session without asking. */
+/** Facts about a session that the host has without asking the worker. */
 export interface Profile {
   readonly agent: string;
   readonly timeoutMinutes: number | undefined;
 }
 
 /**
- * By whose doing the code of a session came to its end: its own; another's with which it shares a thread; or in doubt, where
- * more than one was at work, or none, when the thread ended.
+ * Which code caused the end of an activation: the session's own, that of another session on the same thread, or in
+ * doubt (several sessions had started calls when the thread ended, or none had).
  */
 export type Fault = "own" | "another's" | "in doubt";
 
-/** How the code of a session came to its end. */
-interface Circumstances {
+/** Details of the end of an activation. */
+interface RuntimeEndOptions {
   /** @default "own" */
   readonly fault?: Fault;
-  /** Where it was not its own doing, what it was at may be asked of the next life. @default false */
+  /**
+   * Whether the message can be delivered again to the next activation; only if the fault is not its own.
+   * @default false
+   */
   readonly mayRepeat?: boolean;
   readonly cause?: unknown;
 }
 
-/** The code of a session came to its end. */
+/** The code of a session has ended. */
 export class RuntimeEnd extends Error {
   readonly how: RuntimeFailure;
   readonly fault: Fault;
   readonly mayRepeat: boolean;
 
-  constructor(how: RuntimeFailure, reason: string, { fault = "own", mayRepeat = false, cause }: Circumstances = {}) {
+  constructor(
+    how: RuntimeFailure,
+    reason: string,
+    { fault = "own", mayRepeat = false, cause }: RuntimeEndOptions = {},
+  ) {
     super(reason, { cause });
     this.how = how;
     this.fault = fault;
@@ -90,7 +106,7 @@ export class RuntimeEnd extends Error {
   }
 }
 
-/** The end that something thrown brings about. */
+/** A thrown value as the end of a runtime. */
 export function endOf(cause: unknown): RuntimeEnd {
   return cause instanceof RuntimeEnd ? cause : new RuntimeEnd("threw", reasonOf(cause), { cause });
 }

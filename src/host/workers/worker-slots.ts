@@ -8,21 +8,24 @@ import type { ResolvedHostOptions } from "../runtime/options.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
 import { ThreadSlot, type WorkerPlan } from "./thread-slot.ts";
 
-/** The cells of a host. */
+/** All worker slots of a host. */
 export interface WorkerSlots {
-  /** Where a session that wakes up is to run. */
+  /** The slot for a session's next activation. */
   free(): WorkerSlot;
-  /** All that lost its cell is back: time to make ready what the next loss needs. */
-  settle(): void;
+  /** All displaced sessions have restarted: start the next standby worker. */
+  prepareStandby(): void;
   all(): readonly WorkerSlot[];
   close(): Promise<void>;
 }
 
-/** The cells for a kind of isolation. @throws SessionError `runtime_invalid` */
+/**
+ * Opens the worker slots for a kind of isolation.
+ * @throws SessionError `runtime_invalid`
+ */
 export async function openWorkerSlots(core: Core, tenant: string, options: ResolvedHostOptions): Promise<WorkerSlots> {
   const { runtime, isolation, memoryMax, stallTimeoutMs, address } = options;
   if (isolation === "inline") {
-    return new OneCell(new InlineSlot(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
+    return new SingleSlot(new InlineSlot(core, typeof runtime === "string" ? await loadRuntime(runtime) : runtime));
   }
   if (typeof runtime !== "string") throw new Error("a worker loads its runtime from a module");
   const { capabilities } = core.store;
@@ -42,19 +45,19 @@ export async function openWorkerSlots(core: Core, tenant: string, options: Resol
     },
     isOwn: isolation !== "pool",
   };
-  const cells = isolation === "pool" ? new Pool(plan, options.workers) : new OwnCells(plan);
+  const slots = isolation === "pool" ? new Pool(plan, options.workers) : new OwnSlots(plan);
   try {
-    await cells.begun;
+    await slots.begun;
   } catch (cause) {
-    await cells.close();
+    await slots.close();
     if (cause instanceof SessionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new SessionError("runtime_invalid", { module: runtime, reason: `it ended its worker: ${reason}` }, { cause });
   }
-  return cells;
+  return slots;
 }
 
-/** What of the options another thread can be told. */
+/** The options that can be sent to another thread. */
 function optionsOf({ options }: Core): SessionsOptions {
   const { agents, ttlMs, maxAgeMs, handoffTtlMs, busy, waitMs, staleAfterMs, limits } = options;
   return {
@@ -71,79 +74,79 @@ function optionsOf({ options }: Core): SessionsOptions {
 }
 
 /** All sessions in the host's own thread. */
-class OneCell implements WorkerSlots {
-  readonly #cell: WorkerSlot;
+class SingleSlot implements WorkerSlots {
+  readonly #slot: WorkerSlot;
 
-  constructor(cell: WorkerSlot) {
-    this.#cell = cell;
+  constructor(slot: WorkerSlot) {
+    this.#slot = slot;
   }
 
   free(): WorkerSlot {
-    return this.#cell;
+    return this.#slot;
   }
 
-  settle(): void {}
+  prepareStandby(): void {}
 
   all(): readonly WorkerSlot[] {
-    return [this.#cell];
+    return [this.#slot];
   }
 
   async close(): Promise<void> {
-    await this.#cell.close();
+    await this.#slot.close();
   }
 }
 
 /**
- * Many sessions in each of a few workers: one that wakes up goes where the fewest live. One that ended is replaced by
- * another that was kept ready, so that its sessions do not wait for a thread to start.
+ * Many sessions in each of a few workers. A session goes to the worker with the fewest. A worker that ended is replaced
+ * by a standby, so that its sessions need not wait for a thread to start.
  */
 class Pool implements WorkerSlots {
   readonly #plan: WorkerPlan;
-  readonly #cells: ThreadSlot[];
-  #spare: ThreadSlot | undefined;
+  readonly #slots: ThreadSlot[];
+  #standby: ThreadSlot | undefined;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
-    this.#cells = Array.from({ length: workers }, () => new ThreadSlot(plan));
-    this.settle();
+    this.#slots = Array.from({ length: workers }, () => new ThreadSlot(plan));
+    this.prepareStandby();
   }
 
   get begun(): Promise<unknown> {
-    return Promise.all(this.#cells.map(({ begun }) => begun));
+    return Promise.all(this.#slots.map(({ started }) => started));
   }
 
   free(): WorkerSlot {
-    const place = this.#cells.findIndex(({ isOver }) => isOver);
-    if (place >= 0) this.#cells[place] = this.#takeSpare();
-    const [freest] = this.#cells.toSorted((a, b) => a.size - b.size);
+    const ended = this.#slots.findIndex(({ isOver }) => isOver);
+    if (ended >= 0) this.#slots[ended] = this.#takeStandby();
+    const [freest] = this.#slots.toSorted((a, b) => a.size - b.size);
     if (freest === undefined) throw new Error("a pool has a worker");
     return freest;
   }
 
-  #takeSpare(): ThreadSlot {
-    const spare = this.#spare;
-    this.#spare = undefined; // starting another takes a processor, which those that come back need first
-    return spare === undefined || spare.isOver ? new ThreadSlot(this.#plan) : spare;
+  #takeStandby(): ThreadSlot {
+    const standby = this.#standby;
+    this.#standby = undefined; // restarting sessions need the processor more than another standby does
+    return standby === undefined || standby.isOver ? new ThreadSlot(this.#plan) : standby;
   }
 
-  settle(): void {
-    this.#spare ??= new ThreadSlot(this.#plan);
+  prepareStandby(): void {
+    this.#standby ??= new ThreadSlot(this.#plan);
   }
 
   all(): readonly WorkerSlot[] {
-    return this.#cells;
+    return this.#slots;
   }
 
   async close(): Promise<void> {
-    const cells = this.#spare === undefined ? this.#cells : [...this.#cells, this.#spare];
-    await Promise.all(cells.map((cell) => cell.close()));
+    const slots = this.#standby === undefined ? this.#slots : [...this.#slots, this.#standby];
+    await Promise.all(slots.map((slot) => slot.close()));
   }
 }
 
-/** A worker for each session. The next one is kept ready, so that waking up does not wait for a thread to start. */
-class OwnCells implements WorkerSlots {
+/** One worker for each session. A standby is always started, so that an activation does not wait for a thread to start. */
+class OwnSlots implements WorkerSlots {
   readonly #plan: WorkerPlan;
-  readonly #cells = new Set<ThreadSlot>();
+  readonly #slots = new Set<ThreadSlot>();
   #next: ThreadSlot;
 
   constructor(plan: WorkerPlan) {
@@ -152,29 +155,29 @@ class OwnCells implements WorkerSlots {
   }
 
   get begun(): Promise<void> {
-    return this.#next.begun;
+    return this.#next.started;
   }
 
   free(): WorkerSlot {
-    const cell = this.#next.isOver ? this.#start() : this.#next;
+    const slot = this.#next.isOver ? this.#start() : this.#next;
     this.#next = this.#start();
-    return cell;
+    return slot;
   }
 
-  settle(): void {}
+  prepareStandby(): void {}
 
   #start(): ThreadSlot {
-    for (const cell of this.#cells) if (cell.isOver) this.#cells.delete(cell);
-    const cell = new ThreadSlot(this.#plan);
-    this.#cells.add(cell);
-    return cell;
+    for (const slot of this.#slots) if (slot.isOver) this.#slots.delete(slot);
+    const slot = new ThreadSlot(this.#plan);
+    this.#slots.add(slot);
+    return slot;
   }
 
   all(): readonly WorkerSlot[] {
-    return [...this.#cells].filter(({ isOver }) => !isOver);
+    return [...this.#slots].filter(({ isOver }) => !isOver);
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#cells].map((cell) => cell.close()));
+    await Promise.all([...this.#slots].map((slot) => slot.close()));
   }
 }

@@ -2,10 +2,10 @@ import { Watchers } from "../../store/watchers.ts";
 import type { Capabilities, Store } from "../../store/store.ts";
 import type { HostCalls, StoreCall } from "./wire.ts";
 
-/** The host's store, as a worker sees it. */
+/** The host's store, as its workers call it. */
 export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabilities): Store {
   const watchers = new Watchers();
-  const pass =
+  const forward =
     <Call extends StoreCall>(call: Call) =>
     (...args: Parameters<Store[Call]>): Promise<Awaited<ReturnType<Store[Call]>>> =>
       host.store(call, args);
@@ -16,18 +16,18 @@ export function workerStore(host: Pick<HostCalls, "store">, capabilities: Capabi
       watchers.wakeLanded(batch, outcomes);
       return outcomes;
     },
-    load: pass("load"),
-    read: pass("read"),
-    find: pass("find"),
-    count: pass("count"),
-    stats: pass("stats"),
-    inspect: pass("inspect"),
-    events: pass("events"),
-    forgetEvents: pass("forgetEvents"),
-    heartbeat: pass("heartbeat"),
-    instances: pass("instances"),
+    load: forward("load"),
+    read: forward("read"),
+    find: forward("find"),
+    count: forward("count"),
+    stats: forward("stats"),
+    inspect: forward("inspect"),
+    events: forward("events"),
+    forgetEvents: forward("forgetEvents"),
+    heartbeat: forward("heartbeat"),
+    instances: forward("instances"),
     watch: (key, wake) => watchers.watch(key, wake),
-    scrub: pass("scrub"),
-    close: async () => undefined, // it is the host's
+    scrub: forward("scrub"),
+    close: async () => undefined, // it belongs to the host
   };
 }

@@ -6,9 +6,9 @@ import type { Core } from "../../sessions/core/core.ts";
 import { RuntimeEnd } from "./worker-slot.ts";
 import { CallCounter } from "./call-counter.ts";
 import {
-  errorsTravel,
+  errorCodec,
   unpackError,
-  type Beginning,
+  type StartResult,
   type HostCalls,
   type LifeId,
   type StoreCall,
@@ -19,33 +19,33 @@ import {
 /** What runs a worker. */
 export type WorkerKind = "thread" | "process";
 
-/** The heap that a worker may have, MiB. */
+/** Kind and limits of a worker. */
 interface WorkerBounds {
   readonly kind: WorkerKind;
   readonly memoryMax: number | undefined;
-  /** The code of one of its sessions came to its end, and nothing else did. */
+  /** The code of one session ended, and the worker keeps running. */
   readonly lifeEnded: (life: LifeId, end: RuntimeEnd) => void;
 }
 
-/** The program of a worker; a built host is in dist/host/ or dist/parts/. */
-const program = new URL(
+/** Main module of a worker; a built host is in dist/host/ or dist/parts/. */
+const mainModule = new URL(
   import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "../host/workers/worker-main.js",
   import.meta.url,
 );
-/** The exit of a process that V8 ended for lack of memory: by SIGABRT, or what a shell makes of that. */
+/** Exit code of a process that V8 ended for lack of memory: SIGABRT, or a shell's number for it. */
 const abortedCodes: readonly unknown[] = ["SIGABRT", 134];
 
 /**
- * A thread or process beside the host's. It is *alive* until its end is certain: until then nobody else takes its
- * sessions, and afterwards none of its writes lands.
+ * A worker thread or process. Its sessions belong to it until its end is certain: until then no other process takes
+ * them, and afterwards none of its writes lands.
  */
 export class Worker {
   readonly calls: BirpcReturn<WorkerCalls, HostCalls>;
-  /** How it ended; resolves once it is certain, after the last of its writes. */
+  /** How the worker ended; resolves after the last of its writes. */
   readonly ended: Promise<RuntimeEnd>;
-  /** Of a thread. */
-  readonly turnstile: CallCounter = new CallCounter();
-  /** The heap it last spoke of, bytes. */
+  /** Counts the calls of a thread. */
+  readonly callCounter: CallCounter = new CallCounter();
+  /** The last heap size that the worker reported, bytes. */
   heapBytes: number | undefined;
   readonly #core: Core;
   readonly #runner: Thread | ChildProcess;
@@ -54,7 +54,7 @@ export class Worker {
   #isOver = false;
   #isEnding = false;
   #reason: RuntimeEnd | undefined;
-  /** What it last said of itself to those who look whether it lives. */
+  /** The worker's last heartbeat. */
   #beat: Parameters<Store["heartbeat"]>[0] | undefined;
   #beats: NodeJS.Timeout | undefined;
   #cause: NodeJS.ErrnoException | undefined;
@@ -62,7 +62,7 @@ export class Worker {
 
   constructor(core: Core, { kind, memoryMax, lifeEnded }: WorkerBounds) {
     this.#core = core;
-    this.#runner = kind === "thread" ? startThread(memoryMax, this.turnstile) : startProcess(memoryMax);
+    this.#runner = kind === "thread" ? startThread(memoryMax, this.callCounter) : startProcess(memoryMax);
     const runner = this.#runner;
     const calls: HostCalls = {
       store: (call, args) => this.#ask(call, args),
@@ -73,24 +73,24 @@ export class Worker {
       heap: (bytes) => void (this.heapBytes = bytes),
     };
     this.calls = createBirpc<WorkerCalls, HostCalls>(calls, {
-      post: (letter) => {
-        post(runner, letter);
-        if (isCounted(letter as WireLetter)) this.#sent++; // what cannot be copied was not sent
+      post: (message) => {
+        post(runner, message);
+        if (isCounted(message as BirpcMessage)) this.#sent++; // a value that cannot be cloned was not sent
       },
-      on: (hear) => void runner.on("message", hear),
-      ...errorsTravel,
+      on: (listener) => void runner.on("message", listener),
+      ...errorCodec,
       timeout: -1,
-      // What cannot be copied to another thread is told to who asked for it; everything else is thrown where it happens.
+      // A value that cannot be cloned is reported to the caller; everything else is thrown where it happens.
       onGeneralError: (_, call) => call !== undefined,
     });
     this.ended = new Promise((resolve) => {
       runner.on("error", (error: Error) => {
         this.#cause ??= error;
-        // A process that could not be started has no exit.
-        if (!(runner instanceof Thread) && runner.pid === undefined) void this.#settle("no start").then(resolve);
+        // A process that could not be started emits no exit.
+        if (!(runner instanceof Thread) && runner.pid === undefined) void this.#finish("no start").then(resolve);
       });
       runner.once("exit", (code: number | null, signal?: string | null) => {
-        void this.#settle(code ?? signal ?? "unknown").then(resolve);
+        void this.#finish(code ?? signal ?? "unknown").then(resolve);
       });
     });
   }
@@ -99,23 +99,26 @@ export class Worker {
     return this.#isOver;
   }
 
-  /** How many calls were sent that its turnstile counts. */
+  /** Sent calls that the call counter counts. */
   get sent(): number {
     return this.#sent;
   }
 
-  /** Load the runtime. @throws SessionError `runtime_invalid`; RuntimeEnd where it ends the worker */
-  async begin(start: WorkerStart): Promise<Beginning> {
-    const beginning = await this.calls.begin(start);
+  /**
+   * Loads the runtime.
+   * @throws SessionError `runtime_invalid`; RuntimeEnd if it ends the worker
+   */
+  async start(start: WorkerStart): Promise<StartResult> {
+    const beginning = await this.calls.start(start);
     this.#instance = beginning.instance;
     return beginning;
   }
 
-  /** End it now, for a reason where there is one; resolves once that is certain. */
+  /** Ends the worker now, with a reason if given; resolves when its end is certain. */
   async end(reason?: RuntimeEnd): Promise<void> {
     if (!this.#isEnding) {
       this.#reason = reason;
-      this.#isEnding = true; // all whose time is up with it say so
+      this.#isEnding = true; // calls that time out with it get the same reason
       if (this.#runner instanceof Thread) void this.#runner.terminate();
       else this.#runner.kill("SIGKILL");
     }
@@ -126,22 +129,22 @@ export class Worker {
     call: Call,
     args: Parameters<Store[Call]>,
   ): Promise<Awaited<ReturnType<Store[Call]>>> {
-    if (this.#isOver) throw new Error("this worker is over");
+    if (this.#isOver) throw new Error("this worker has ended");
     if (call === "heartbeat") this.#keepAlive(args as Parameters<Store["heartbeat"]>);
-    return await this.#settled(this.#call(call, args));
+    return await this.#tracked(this.#call(call, args));
   }
 
-  /** One that is at work for long is alive all the same: its host says so for it, as long as it is. */
+  /** A worker that is busy for long cannot send heartbeats: the host repeats its last one while it runs. */
   #keepAlive([beat, { leaving = false } = {}]: Parameters<Store["heartbeat"]>): void {
     this.#beat = leaving ? undefined : beat;
     this.#beats ??= setInterval(() => {
       if (this.#isOver || this.#beat === undefined) return;
-      void this.#settled(this.#core.store.heartbeat(this.#beat)).catch(() => undefined); // the store is away
+      void this.#tracked(this.#core.store.heartbeat(this.#beat)).catch(() => undefined); // the store is away
     }, this.#core.options.staleAfterMs / 4).unref();
   }
 
-  /** Its end waits for this. */
-  async #settled<T>(asking: Promise<T>): Promise<T> {
+  /** Tracks a store call; the worker's end waits for it. */
+  async #tracked<T>(asking: Promise<T>): Promise<T> {
     this.#pending.add(asking);
     try {
       return await asking;
@@ -161,19 +164,19 @@ export class Worker {
     return (await asked) as Awaited<ReturnType<Store[Call]>>;
   }
 
-  /** Its last writes land or fail first, or they could come after those of a successor. */
-  async #settle(exit: number | string): Promise<RuntimeEnd> {
+  /** Waits for the worker's last writes, so that none lands after a successor's. */
+  async #finish(exit: number | string): Promise<RuntimeEnd> {
     this.#isOver = true;
     clearInterval(this.#beats);
     await Promise.allSettled(this.#pending);
-    await this.#leave();
+    await this.#freeLeases();
     const end = this.#endOf(exit);
     this.calls.$close(end);
     return end;
   }
 
-  /** Its leases are nobody's from here on. */
-  async #leave(): Promise<void> {
+  /** Frees the worker's leases. */
+  async #freeLeases(): Promise<void> {
     if (this.#instance === undefined) return;
     const self = {
       id: this.#instance,
@@ -187,7 +190,7 @@ export class Worker {
     try {
       await this.#core.store.heartbeat(self, { leaving: true });
     } catch {
-      // The store is away. Without a heartbeat its leases are nobody's a few seconds later.
+      // The store is away. The leases become free a few seconds later, without a heartbeat.
     }
   }
 
@@ -196,7 +199,7 @@ export class Worker {
     const cause = this.#cause;
     const isMemory = cause?.code === "ERR_WORKER_OUT_OF_MEMORY";
     if (isMemory || abortedCodes.includes(exit))
-      return new RuntimeEnd("memory", "it needed more memory than it may have", { cause });
+      return new RuntimeEnd("memory", "it exceeded its memory limit", { cause });
     const reason =
       cause === undefined
         ? `its ${this.#runner instanceof Thread ? "thread" : "process"} ended with ${exit}`
@@ -207,44 +210,44 @@ export class Worker {
 
 function startThread(memoryMax: number | undefined, { memory }: CallCounter): Thread {
   const bound = memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } };
-  return new Thread(program, { ...bound, workerData: memory });
+  return new Thread(mainModule, { ...bound, workerData: memory });
 }
 
 function startProcess(memoryMax: number | undefined): ChildProcess {
   const bound = memoryMax === undefined ? [] : [`--max-old-space-size=${memoryMax}`];
-  return fork(program, { serialization: "advanced", execArgv: [...inheritedArgv(), ...bound] });
+  return fork(mainModule, { serialization: "advanced", execArgv: [...inheritedArgv(), ...bound] });
 }
 
-/** A letter of birpc, as far as it matters here. */
-interface WireLetter {
+/** The fields of a birpc message that are read here. */
+interface BirpcMessage {
   /** A question or an answer. */
   readonly t: "q" | "s";
   readonly m?: string;
 }
 
-/** True for calls in which the code of a session may run. */
-function isCounted({ t, m }: WireLetter): boolean {
-  return t === "q" && m !== "begin" && m !== "drop" && m !== "breathe";
+/** Whether the code of a session may run in this call. */
+function isCounted({ t, m }: BirpcMessage): boolean {
+  return t === "q" && m !== "start" && m !== "drop" && m !== "ping";
 }
 
-/** A process that is gone hears nothing: who asked it is told by its end. */
-function post(runner: Thread | ChildProcess, letter: unknown): void {
-  // A thread is no window: there is no origin to name.
+/** Messages to an ended process are dropped; its callers get the error from its end. */
+function post(runner: Thread | ChildProcess, message: unknown): void {
+  // A thread is not a window: there is no origin to name.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
-  if (runner instanceof Thread) runner.postMessage(letter);
+  if (runner instanceof Thread) runner.postMessage(message);
   else if (runner.connected) {
     try {
-      runner.send(letter as object, () => undefined);
+      runner.send(message as object, () => undefined);
     } catch (cause) {
-      // As a thread says it.
+      // The same error as from `postMessage`.
       throw new DOMException((cause as Error).message, { name: "DataCloneError", cause });
     }
   }
 }
 
-/** Those of this process, but for the program of a `node -e`, which a child would run over again. */
+/** The arguments of this process, without the script of `node -e`, which a child would run again. */
 function inheritedArgv(): readonly string[] {
-  const { _eval: program } = process as { readonly _eval?: string };
-  const at = program === undefined ? -1 : process.execArgv.lastIndexOf(program);
+  const { _eval: script } = process as { readonly _eval?: string };
+  const at = script === undefined ? -1 : process.execArgv.lastIndexOf(script);
   return at > 0 ? process.execArgv.toSpliced(at - 1, 2) : process.execArgv;
 }
