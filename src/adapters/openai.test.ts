@@ -27,7 +27,7 @@ test("text, the answering model and usage arrive as the endpoint sends them", as
   ]);
 });
 
-test("tool calls that arrive in pieces become one message, their arguments byte for byte", async () => {
+test("tool calls that arrive in chunks become one message, their arguments byte for byte", async () => {
   const events = await ask({
     kind: "answer",
     texts: [],
@@ -51,7 +51,7 @@ test("tool calls that arrive in pieces become one message, their arguments byte 
   });
 });
 
-test("only fields that providers know are sent", async () => {
+test("only fields known to providers are sent", async () => {
   await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
   const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
   const messages: Message[] = [
@@ -158,14 +158,14 @@ test("an answer that arrives a few bytes at a time is the same answer, its emoji
   }
 });
 
-/** The tool calls that come of these pieces, a chunk each, as id, name and arguments. */
+/** The tool calls assembled from these chunks, as id, name and arguments. */
 async function callsOf(...pieces: object[]): Promise<unknown> {
   const events = await ask({ kind: "answer", texts: [], toolCalls: pieces.map((piece) => [piece]) });
   const [message] = events.flatMap((event) => (event.type === "message" ? [event.message] : []));
   return message?.tool_calls?.map((call) => [call.id, call.function.name, call.function.arguments]);
 }
 
-test("tool calls are told apart by index or by id, whichever the server gives", async () => {
+test("tool calls are distinguished by index or by id, whichever the server sends", async () => {
   const [first, second] = [
     { id: "c1", function: { name: "look", arguments: '{"q":' } },
     { id: "c2", function: { name: "go", arguments: "{}" } },
@@ -184,7 +184,7 @@ test("tool calls are told apart by index or by id, whichever the server gives", 
   assert.deepEqual(await callsOf(at(0, first), at(0, { ...more, id: "" }), at(0, again), at(1, second)), expected);
 });
 
-test("usage that says nothing is no usage; a missing total is the sum", async () => {
+test("empty usage is no usage; a missing total is the sum", async () => {
   const usageIn = async (usage: unknown): Promise<unknown> => {
     const chunk = JSON.stringify({ choices: [{ delta: { content: "x" }, finish_reason: "stop" }], usage });
     const events = await ask({ kind: "raw", body: `data: ${chunk}\n\ndata: [DONE]\n\n` });
@@ -198,7 +198,7 @@ test("usage that says nothing is no usage; a missing total is the sum", async ()
   });
 });
 
-test("a caller that takes its time over a piece is no silence of the endpoint", async () => {
+test("a caller that is slow to read a chunk does not count as silence of the endpoint", async () => {
   await using server = await startModelServer(() => ({ kind: "answer", texts: ["a", "b"] }));
   const model = openaiModel({ baseURL: server.baseURL, model: "m", timeoutMs: 60, maxRetries: 0 });
   const texts: string[] = [];
@@ -209,7 +209,7 @@ test("a caller that takes its time over a piece is no silence of the endpoint", 
   assert.deepEqual(texts, ["a", "b"]);
 });
 
-test("a request is tried again before its answer begins, and never after", async () => {
+test("a request is retried before its answer begins, and never after", async () => {
   const replies: Reply[] = [
     { kind: "status", status: 429, headers: { "retry-after-ms": "1" } },
     { kind: "answer", texts: ["ok"] },
@@ -224,7 +224,7 @@ test("a request is tried again before its answer begins, and never after", async
   assert.equal(server.requests.length, 3);
 });
 
-/** A client whose endpoint streams these pieces of tool calls. */
+/** A client whose endpoint streams these chunks of tool calls. */
 function callingClient(pieces: Iterable<object>): OpenaiClient {
   const create = async function* () {
     for (const piece of pieces) yield { choices: [{ delta: { tool_calls: [piece] } }] };
@@ -233,11 +233,11 @@ function callingClient(pieces: Iterable<object>): OpenaiClient {
   return { chat: { completions: { create: (): unknown => Promise.resolve(create()) } } };
 }
 
-test("pieces of a hundred thousand calls find theirs without a search", async () => {
+test("chunks of a hundred thousand calls find their call without a search", async () => {
   const count = 100_000;
   const pieces = function* () {
     for (let index = 0; index < count; index++) yield { index, id: `c${index}`, function: { name: "f" } };
-    // Searched from the newest on, each of these is a hundred thousand steps away.
+    // A search from the newest call would take a hundred thousand steps for each of these.
     for (let index = 0; index < count; index++) yield { index: 0, function: { arguments: "1" } };
   };
   const model = openaiModel({ client: callingClient(pieces()), model: "m" });
@@ -248,7 +248,7 @@ test("pieces of a hundred thousand calls find theirs without a search", async ()
   assert.equal(last.message.tool_calls[0]?.function.arguments.length, count);
 });
 
-test("an endpoint that never stops calling tools is given up", async () => {
+test("an endpoint that never stops calling tools is stopped", async () => {
   const endless = function* () {
     for (let index = 0; ; index++) yield { index, id: `c${index}`, function: { name: "f", arguments: "{}" } };
   };
@@ -260,7 +260,7 @@ test("an endpoint that never stops calling tools is given up", async () => {
   });
 });
 
-test("a client of one's own keeps its own retries", async () => {
+test("a client passed in keeps its own retries", async () => {
   await using server = await startModelServer(() => ({ kind: "status", status: 500 }));
   const client = new OpenAI({ baseURL: server.baseURL, apiKey: "k", maxRetries: 0, logLevel: "off" });
   const model = openaiModel({ client, model: "m" });
@@ -269,7 +269,7 @@ test("a client of one's own keeps its own retries", async () => {
   assert.equal(server.requests.length, 1);
 });
 
-test("wrong options fail at once, and no key for OpenAI's own endpoint is a refusal", async (t) => {
+test("invalid options fail at once, and a missing key for OpenAI's own endpoint is refused", async (t) => {
   for (const options of [{ baseURL: "not an address" }, { baseURL: "" }, { timeoutMs: 0 }, { maxRetries: -1 }])
     assert.throws(() => openaiModel(options), { code: "argument_invalid" });
 
@@ -307,7 +307,7 @@ test("an abort ends the request at the endpoint too", async () => {
   assert.deepEqual(texts, ["a", "b"]);
 });
 
-test("consult against the real protocol seals what came, whatever happens", async () => {
+test("consult against the real protocol seals all received output, whatever happens", async () => {
   const replies: Reply[] = [
     { kind: "answer", texts: ["one ", "two"], usage: [5, 2] },
     { kind: "cut", texts: ["half"] },

@@ -1,6 +1,7 @@
 /**
- * A model behind any OpenAI-compatible endpoint (OpenAI, Ollama, vLLM, LM Studio …), on the official `openai` client.
- * It streams chat completions: https://platform.openai.com/docs/api-reference/chat/streaming
+ * A model behind any OpenAI-compatible endpoint (OpenAI, Ollama, vLLM, LM Studio …), through the official `openai`
+ * client. It streams chat completions:
+ * https://platform.openai.com/docs/api-reference/chat/streaming
  */
 import {
   SessionError,
@@ -12,28 +13,34 @@ import {
   type Usage,
 } from "../index.ts";
 
-/** Which endpoint, and how patient to be with it. */
+/** Endpoint, limits and retries. */
 export interface OpenaiOptions {
   /** @default OPENAI_BASE_URL, else OpenAI's own */
   readonly baseURL?: string;
-  /** @default OPENAI_API_KEY; local servers take any */
+  /** @default OPENAI_API_KEY; local servers accept any */
   readonly apiKey?: string;
-  /** The model asked for where neither agent nor call names one. */
+  /** Default model, if neither agent nor call names one. */
   readonly model?: string;
-  /** An `OpenAI` client of your own, in the place of base URL and key. */
+  /** Your own `OpenAI` client, instead of base URL and key. */
   readonly client?: OpenaiClient;
-  /** The longest silence in an answer, ms. @default 120 000 */
+  /**
+   * The longest silence within an answer, ms.
+   * @default 120 000
+   */
   readonly timeoutMs?: number;
-  /** Retries of a request before its answer begins, with the client's own back-off. @default the client's own: 2 */
+  /**
+   * Retries of a request before its answer begins, with the client's backoff.
+   * @default the client's own: 2
+   */
   readonly maxRetries?: number;
 }
 
-/** The part of the official client that is called. */
+/** The methods of the official client that are called. */
 export interface OpenaiClient {
   readonly chat: { readonly completions: { readonly create: (...args: never[]) => unknown } };
 }
 
-/** The part of a streamed chunk that is read. Servers leave out or null what they do not have. */
+/** The fields of a streamed chunk that are read. Servers omit or null what they do not have. */
 interface CompletionChunk {
   readonly model?: string | null;
   readonly choices?:
@@ -65,8 +72,8 @@ type CreateStream = (
 
 /**
  * The model at an endpoint. The client is loaded at the first call.
- * @throws SessionError `argument_invalid`; at the call: `model_refused` (400, 401, 403, 404 …), `model_failed` (429, 5xx,
- *   no connection, a stream that breaks off or falls silent)
+ * @throws SessionError `argument_invalid`; at the call: `model_refused` (400, 401, 403, 404 …), `model_failed` (429,
+ *   5xx, no connection, a stream that breaks or falls silent)
  */
 export function openaiModel(options: OpenaiOptions = {}): Model {
   checkOptions(options);
@@ -96,13 +103,13 @@ async function loadClient({ baseURL, apiKey }: OpenaiOptions): Promise<OpenaiCli
     const reason = "the package openai is not installed; run npm install openai";
     throw new SessionError("model_refused", { reason }, { cause: error });
   });
-  // An empty variable is one that is not set, as the client sees it too.
+  // An empty variable counts as unset, as in the client.
   const endpoint = baseURL ?? (process.env["OPENAI_BASE_URL"]?.trim() || undefined);
   const key =
     apiKey ?? (process.env["OPENAI_API_KEY"]?.trim() || undefined) ?? (endpoint === undefined ? undefined : "none");
   try {
     return new OpenAI({
-      // It would print pieces of answers to the console.
+      // The client would log parts of answers.
       logLevel: "off",
       ...(endpoint === undefined ? {} : { baseURL: endpoint }),
       ...(key === undefined ? {} : { apiKey: key }),
@@ -146,13 +153,13 @@ async function* stream(
       stream_options: { include_usage: true },
     };
     let answeredBy: string | undefined;
-    // Until the answer begins the client keeps the time, of each try by itself.
+    // Until the answer begins, the client applies the timeout to each attempt.
     const retries = maxRetries === undefined ? {} : { maxRetries };
     const chunks = await create(body, { signal, timeout: timeoutMs, ...retries });
     begun = true;
     listen();
     for await (const chunk of chunks) {
-      // The time that the caller takes over an event is no silence of the endpoint's.
+      // Time that the caller takes for an event is not silence of the endpoint.
       clearTimeout(timer);
       if (typeof chunk !== "object" || chunk === null) throw new TypeError("a chunk is not an object");
       if (typeof chunk.model === "string" && chunk.model !== "" && answeredBy === undefined) {
@@ -183,7 +190,7 @@ async function* stream(
   if (!calls.isEmpty) yield { type: "message", message: calls.message() };
 }
 
-/** The fields of a message that providers know; what else an application keeps in one stays here. */
+/** The fields of a message that providers know; an application's other fields are not sent. */
 function toWire(message: Message): Record<string, unknown> {
   const { role, content, name, tool_calls: toolCalls, tool_call_id: toolCallId } = message;
   return {
@@ -197,7 +204,7 @@ function toWire(message: Message): Record<string, unknown> {
   };
 }
 
-/** What the endpoint counted, where it counted: some say nothing, some send an empty object. */
+/** The usage that the endpoint counted; some send none, some an empty object. */
 function usageOf({ usage }: CompletionChunk): Usage | undefined {
   const { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens } = usage ?? {};
   if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined;
@@ -214,14 +221,14 @@ interface ToolCallInProgress {
   arguments: string;
 }
 
-/** An endpoint that never stops must not fill the memory: this is the default limit of a turn. */
+/** Limits memory if an endpoint never stops: the default limit of a turn. */
 const toolCallsLengthMax = 8 * 1024 * 1024;
-/** What a call adds to its texts, at least. */
+/** Minimum size of a call beside its text. */
 const callOverhead = 64;
 
 /**
- * Tool calls arrive in pieces. A piece belongs to the call with its index; but some servers leave the index out, or
- * give every call the same, so another id is always another call.
+ * Assembles tool calls from chunks. A chunk belongs to the call with its index; but some servers omit the index or send
+ * the same for all calls, so a new id always starts a new call.
  */
 class ToolCalls {
   readonly #calls: ToolCallInProgress[] = [];
@@ -229,7 +236,7 @@ class ToolCalls {
   readonly #byIndex = new Map<number, ToolCallInProgress>();
   #length = 0;
 
-  /** @throws SessionError `model_failed` where the calls grow beyond what a turn can hold */
+  /** @throws SessionError `model_failed` if the calls exceed the limit of a turn */
   add(pieces: readonly ToolCallPiece[]): void {
     for (const { index, id, function: called } of pieces) {
       let call = typeof index === "number" ? this.#byIndex.get(index) : this.#calls.at(-1);
@@ -266,21 +273,21 @@ class ToolCalls {
 function modelError(error: unknown, { client, begun }: { client: OpenaiClient; begun: boolean }): SessionError {
   const { status, code, message } = error as { status?: unknown; code?: unknown; message?: unknown };
   const { reason, cause } = withoutKey(typeof message === "string" ? message : "unknown", error, client);
-  // Within a stream the HTTP status was 200; there vLLM and others say in `code` what it would have been.
+  // Within a stream the HTTP status was 200; vLLM and others put the real status into `code`.
   const isStatus = (value: unknown): value is number => isCount(value) && value >= 400 && value <= 599;
   const httpStatus = [status, code].find(isStatus);
   if (httpStatus === undefined && begun) return failure(`the stream broke off: ${reason}`, cause);
   if (httpStatus === undefined) {
     const { code } = ((error as { cause?: { cause?: unknown } }).cause?.cause ?? {}) as { code?: unknown };
-    // No answer at all: where it was sought is what there is to check.
+    // No response at all: name the host, so that it can be checked.
     return failure(typeof code === "string" ? `${reason} (${code}${hostOf(client)})` : reason, cause);
   }
-  // 408, 409, 429 and 5xx may pass; the other 4xx say that this request will never do.
+  // 408, 409, 429 and 5xx are temporary; any other 4xx refuses this request for good.
   const passing = httpStatus >= 500 || [408, 409, 429].includes(httpStatus);
   return new SessionError(passing ? "model_failed" : "model_refused", { reason, httpStatus }, { cause });
 }
 
-/** A short reason on one line. An endpoint that repeats the key it was given must not bring it into a log. */
+/** A short reason on one line. An endpoint that echoes its key must not bring it into a log. */
 function withoutKey(message: string, error: unknown, client: OpenaiClient): { reason: string; cause: unknown } {
   const { apiKey } = client as { apiKey?: unknown };
   const isSecret = typeof apiKey === "string" && apiKey.length >= 8;
@@ -289,7 +296,7 @@ function withoutKey(message: string, error: unknown, client: OpenaiClient): { re
   return { reason, cause: safe === message ? error : undefined };
 }
 
-/** Where the client calls, without what else stands in its address. */
+/** The host that the client calls, without the rest of its URL. */
 function hostOf(client: OpenaiClient): string {
   const { baseURL } = client as { baseURL?: unknown };
   return typeof baseURL === "string" && URL.canParse(baseURL) ? ` at ${new URL(baseURL).host}` : "";

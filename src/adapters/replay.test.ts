@@ -40,7 +40,7 @@ async function textsOf(conversation: Conversation, messages: readonly Message[],
   return events.flatMap((event) => (event.type === "text" ? [event.text] : []));
 }
 
-// Each conversation is played through consult, whose window cuts the past that the model is shown.
+// Each conversation is replayed through consult, whose window truncates the history for the model.
 for (const window of [1000, 2, 0]) {
   test(`every recorded conversation comes out of consult byte for byte, with a window of ${window} turns`, async () => {
     const conversations = await readConversations(folder);
@@ -48,7 +48,7 @@ for (const window of [1000, 2, 0]) {
     let played = 0;
     for (const conversation of conversations) {
       const seen = conversation.exchanges.map(({ input }) => JSON.stringify(input));
-      // Without a past, the second of two equal questions cannot be known from the first.
+      // Without history, the second of two equal questions cannot be distinguished from the first.
       if (window < 1000 && new Set(seen).size < seen.length) continue;
       await using sessions = await openSessions({ store: "memory:", model: replayModel({ conversation }) });
       const session = await sessions.create({ agent: "a" });
@@ -141,7 +141,7 @@ for (const [line, path, reason] of flaws) {
   });
 }
 
-test("a folder is read file by file, by name; a flaw in one is named with its file", async (t) => {
+test("a folder is read file by file, by name; a problem is reported with its file", async (t) => {
   const made = await mkdtemp(join(tmpdir(), "perdure-replay-"));
   t.after(() => rm(made, { recursive: true }));
   await writeFile(join(made, "b.jsonl"), '{"id":"2","messages":[]}\n{"id":"3","messages":[]}');
@@ -159,7 +159,7 @@ test("a folder is read file by file, by name; a flaw in one is named with its fi
   await assert.rejects(readConversations(join(made, "missing")), { code: "argument_invalid" });
 });
 
-test("among equal questions the one with the same past is answered", async () => {
+test("among equal questions the one with the same history is answered", async () => {
   const turns = [user("go on"), assistant("one"), user("go on"), assistant("two"), user("go on"), assistant("three")];
   const conversation = recorded(...turns);
   for (const [index, answer] of ["one", "two", "three"].entries()) {
@@ -169,7 +169,7 @@ test("among equal questions the one with the same past is answered", async () =>
   assert.deepEqual(await textsOf(conversation, tail), ["three"], "where questions do not tell, answers do");
 });
 
-test("a past with a broken answer in it finds its question all the same", async () => {
+test("a history with an aborted answer still finds its question", async () => {
   const conversation = recorded(
     user("yes"),
     assistant("Which day?"),
@@ -182,7 +182,7 @@ test("a past with a broken answer in it finds its question all the same", async 
   assert.deepEqual(await textsOf(conversation, past), ["Booked."]);
 });
 
-test("questions of parts are compared by what they say", async () => {
+test("questions with content parts are compared by their text", async () => {
   const conversation = recorded(user([{ type: "text", text: "hello" }]), assistant("hi"));
   assert.deepEqual(await textsOf(conversation, [user([{ type: "text", text: "hello" }])]), ["hi"]);
 });
@@ -192,7 +192,7 @@ test("a question that was not recorded is refused", async () => {
   await assert.rejects(ask(recorded(user("a"), assistant("b")), []), { code: "model_refused" });
 });
 
-test("text comes in pieces that cut no character in two", async () => {
+test("text is split into chunks without cutting a character in two", async () => {
   const text = "\u{1f469}\u200d\u{1f680} ok \u{1f389}\u{1f389}\ud800 end";
   for (const pieceLength of [1, 2, 3, 1000]) {
     const texts = await textsOf(recorded(user("a"), assistant(text)), [user("a")], { pieceLength });
@@ -225,7 +225,7 @@ test("calls and results are whole messages; usage is marked as estimated", async
   assert.equal(totalTokens, Number(inputTokens) + Number(outputTokens));
 });
 
-test("messages that would run together come out as they were", async () => {
+test("messages that would merge are emitted as recorded", async () => {
   const call: Message = {
     role: "assistant",
     content: null,
@@ -251,7 +251,7 @@ test("an abort ends a pause, with the signal's reason", async () => {
   await assert.rejects(ask(conversation, [user("a")], { signal: stop.signal }), reason);
 });
 
-test("wrong options fail at once", () => {
+test("invalid options fail at once", () => {
   const conversation = recorded(user("a"), assistant("b"));
   for (const wrong of [{ pieceLength: 0 }, { pieceLength: 1.5 }, { delayMs: -1 }, { delayMs: NaN }])
     assert.throws(() => replayModel({ conversation, ...wrong }), { code: "argument_invalid" });

@@ -1,4 +1,4 @@
-/** Recorded conversations: read them from files, and let a model answer from them. */
+/** Recorded conversations: reads them from files, and answers from them as a model. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,17 +19,17 @@ export type { Exchange } from "../index.ts";
 /** A recorded conversation. */
 export interface Conversation {
   readonly id: string;
-  /** Where it comes from, if its file says so. */
+  /** Source of the recording, if its file names one. */
   readonly source?: string;
-  /** The system messages ahead of the first exchange, joined. */
+  /** The system messages before the first exchange, joined. */
   readonly instructions: string | undefined;
   readonly exchanges: readonly Exchange[];
 }
 
 /**
- * The conversations of a `.jsonl` file, or of all such files in a folder, by name: one
- * `{"id", "source", "messages": [{"role", "content", …}]}` a line, the messages as OpenAI's chat format has them.
- * @throws SessionError `argument_invalid` for a path that is not there, `message_invalid` with file and line
+ * The conversations of a `.jsonl` file, or of all such files in a folder, by name: one `{"id", "source", "messages":
+ * [{"role", "content", …}]}` per line, with messages in OpenAI's chat format.
+ * @throws SessionError `argument_invalid` if the path does not exist, `message_invalid` with file and line
  */
 export async function readConversations(path: string): Promise<Conversation[]> {
   const found = await stat(path).catch((error: unknown) => {
@@ -44,7 +44,7 @@ export async function readConversations(path: string): Promise<Conversation[]> {
 }
 
 /**
- * The conversations of a text in that form; `file` is for the messages of errors.
+ * The conversations of a text in that format; `file` is for error messages.
  * @throws SessionError `message_invalid` with file and line
  */
 export function parseConversations(text: string, file: string): Conversation[] {
@@ -66,7 +66,7 @@ function parseConversation(line: string, place: string): Conversation {
   const { id, source, messages } = parsed ?? {};
   if (typeof id !== "string" || !Array.isArray(messages)) throw invalid(place, "has no id or no messages");
   for (const [index, message] of messages.entries()) {
-    const flaw = flawOf(message);
+    const flaw = problemOf(message);
     if (flaw !== undefined) throw invalid(`${place} messages[${index}]`, flaw);
   }
   return { id, ...(typeof source === "string" ? { source } : {}), ...split(messages) };
@@ -74,8 +74,8 @@ function parseConversation(line: string, place: string): Conversation {
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"];
 
-/** What keeps a value from being a message. The rest is judged where it is stored. */
-function flawOf(value: unknown): string | undefined {
+/** Why a value is not a message. Everything else is checked when it is stored. */
+function problemOf(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "is not { role, content }";
   const { role, tool_calls: calls } = value as { role?: unknown; tool_calls?: unknown };
   if (!roles.includes(role as string)) return `has no role of ${roles.join(", ")}`;
@@ -91,15 +91,21 @@ function split(messages: readonly Message[]): Pick<Conversation, "instructions" 
 /** What to replay, and how fast. */
 export interface ReplayOptions {
   readonly conversation: Conversation;
-  /** The pause before each piece, ms. @default 0 */
+  /**
+   * Pause before each chunk, ms.
+   * @default 0
+   */
   readonly delayMs?: number;
-  /** The characters of a piece, as code points. @default 24 */
+  /**
+   * Length of a chunk in code points.
+   * @default 24
+   */
   readonly pieceLength?: number;
 }
 
 /**
- * A model that answers from a recorded conversation: the last question of the request is looked up in it, and among
- * equal questions the one whose past is most like the request's.
+ * A model that answers from a recorded conversation: it looks up the last question of the request; among equal
+ * questions it takes the one whose history is most similar.
  * @throws SessionError `argument_invalid`; at the call `model_refused` for a question that was not recorded
  */
 export function replayModel({ conversation, delayMs = 0, pieceLength = 24 }: ReplayOptions): Model {
@@ -127,19 +133,19 @@ export function replayModel({ conversation, delayMs = 0, pieceLength = 24 }: Rep
   };
 }
 
-/** The recorded messages as an endpoint would send them, such that the pieces make up the same messages again. */
+/** The recorded messages as an endpoint would send them; the chunks form the same messages again. */
 function* eventsOf(output: readonly Message[], pieceLength: number): Generator<ModelEvent, void, undefined> {
   for (const [index, message] of output.entries()) {
     const { role, content, tool_calls: calls, ...rest } = message;
     const isText = role === "assistant" && typeof content === "string" && content !== "";
-    // Texts in a row would be one message, and so would a text and the calls that follow it.
+    // Consecutive texts would merge into one message, and so would a text and the calls after it.
     const standsAlone =
       calls === undefined && Object.keys(rest).length === 0 && output[index + 1]?.role !== "assistant";
     if (!isText || (!standsAlone && calls == null)) {
       yield { type: "message", message };
       continue;
     }
-    // By code points: no emoji is cut in two.
+    // By code points, so that no emoji is cut in two.
     for (const text of content.match(new RegExp(`[^]{1,${pieceLength}}`, "gu")) ?? []) yield { type: "text", text };
     if (calls != null) yield { type: "message", message: { ...message, content: null } };
   }
@@ -151,7 +157,7 @@ function lookUp({ id, exchanges }: Conversation, messages: readonly Message[]): 
   let best: { exchange: Exchange; likeness: readonly [questions: number, messages: number] } | undefined;
   for (const exchange of exchanges) {
     past.push(...exchange.input);
-    // Questions first: an answer that was broken off is part of the request's past, but of no recording.
+    // Questions first: an aborted answer is in the request's history, but in no recording.
     const questions = commonTail(past.filter(isQuestion), asked);
     const likeness = [questions, commonTail(past, messages)] as const;
     const [bestQuestions, bestMessages] = best?.likeness ?? [0, 0];
@@ -167,7 +173,7 @@ function isQuestion({ role }: Message): boolean {
   return role === "user";
 }
 
-/** How many messages from the end on are the same, by role and content. */
+/** Length of the common tail of two histories, by role and content. */
 function commonTail(a: readonly Message[], b: readonly Message[]): number {
   let length = 0;
   for (;;) {
@@ -179,7 +185,7 @@ function commonTail(a: readonly Message[], b: readonly Message[]): number {
   }
 }
 
-/** Nobody counted: a token for each four characters, and marked so. */
+/** Estimated usage, marked so: one token per four characters. */
 function estimate(input: readonly Message[], output: readonly Message[]): Usage {
   const count = (messages: readonly Message[]): number => Math.ceil(JSON.stringify(messages).length / 4);
   const [inputTokens, outputTokens] = [count(input), count(output)];

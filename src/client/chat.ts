@@ -135,7 +135,7 @@ export class Chat {
 }
 
 /** Where a browser keeps things, as `localStorage` does. */
-export interface Keeper {
+export interface KeyValueStorage {
   getItem(name: string): string | null;
   setItem(name: string, value: string): void;
 }
@@ -144,7 +144,7 @@ const keptAs = "perdure-device";
 
 /** The device id that this browser keeps, made where there is none. @throws Error where there is no such place */
 export function browserDevice(
-  keeper: Keeper | undefined = (globalThis as { localStorage?: Keeper }).localStorage,
+  keeper: KeyValueStorage | undefined = (globalThis as { localStorage?: KeyValueStorage }).localStorage,
 ): string {
   if (keeper === undefined) throw new Error("there is no localStorage here; pass the device's id");
   const kept = keeper.getItem(keptAs);

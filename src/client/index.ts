@@ -1,4 +1,4 @@
-export { browserDevice, chat, Chat, type ChatOptions, type Keeper, type SayOptions } from "./chat.ts";
+export { browserDevice, chat, Chat, type ChatOptions, type KeyValueStorage, type SayOptions } from "./chat.ts";
 export {
   connect,
   RemoteSessions,

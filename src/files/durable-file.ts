@@ -24,7 +24,7 @@ export async function writeDurably(file: string, write: (handle: FileHandle) => 
 /** As {@link writeDurably}, where `make` brings about a file of this temporary name by itself. */
 export async function makeDurably(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const folder = dirname(file);
-  await named(file, async () => {
+  await withStoreErrors(file, async () => {
     await makeFolder(folder);
     await removeForgotten(folder, unfinished);
     const temporary = join(folder, `.${basename(file)}.${Buffer.from(systemClock.random(8)).toString("hex")}.tmp`);
@@ -49,7 +49,7 @@ async function syncFile(file: string): Promise<void> {
 
 /** Remove a file for good; false where there is none. @throws SessionError as {@link writeDurably} */
 export async function removeDurably(file: string): Promise<boolean> {
-  return await named(file, async () => {
+  return await withStoreErrors(file, async () => {
     try {
       await rm(file);
     } catch (error) {
@@ -62,7 +62,7 @@ export async function removeDurably(file: string): Promise<boolean> {
 }
 
 /** What the file system says against it, as one of the errors of a store. */
-export async function named<T>(file: string, work: () => Promise<T>): Promise<T> {
+export async function withStoreErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -91,12 +91,12 @@ export async function makeFolder(folder: string): Promise<void> {
 
 /** Let the disk keep the names in a folder. */
 export async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, "r").catch(forgiveNoFolders);
-  await handle?.sync().catch(forgiveNoFolders);
+  await using handle = await open(folder, "r").catch(ignoreOnWindows);
+  await handle?.sync().catch(ignoreOnWindows);
 }
 
 /** Windows neither opens nor syncs folders; it keeps names by itself. */
-function forgiveNoFolders(error: unknown): undefined {
+function ignoreOnWindows(error: unknown): undefined {
   if (process.platform !== "win32") throw error;
 }
 

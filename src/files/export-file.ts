@@ -3,7 +3,7 @@ import { open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { makeFolder, named, syncFolder, writeDurably } from "./durable-file.ts";
+import { makeFolder, withStoreErrors, syncFolder, writeDurably } from "./durable-file.ts";
 import { guardTarget } from "./target-file.ts";
 
 /** How far an export has come. */
@@ -53,7 +53,7 @@ export class ExportFile implements AsyncDisposable {
     guardTarget(file, store);
     // It may name a store with its password.
     const of = hash("sha256", what);
-    return await named(file, async () => {
+    return await withStoreErrors(file, async () => {
       await makeFolder(dirname(file));
       const nothing: Checkpoint = { of, bytes: 0, after: undefined, sessions: 0, turns: 0 };
       const checkpoint = (await readCheckpoint(file, of)) ?? nothing;
@@ -75,7 +75,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** @throws SessionError `store_full`, `store_read_only`, `store_unavailable` */
   async write(bytes: Uint8Array, position: ExportPosition): Promise<true> {
-    await named(this.file, async () => {
+    await withStoreErrors(this.file, async () => {
       for (let written = 0; written < bytes.length;) {
         const rest = bytes.subarray(written);
         written += (await this.#part.write(rest, 0, rest.length, this.#bytes + written)).bytesWritten;
@@ -89,7 +89,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** From here on a kill costs nothing of what was written. */
   async keep(): Promise<void> {
-    await named(this.file, () => this.#part.sync());
+    await withStoreErrors(this.file, () => this.#part.sync());
     const checkpoint: Checkpoint = { of: this.#of, bytes: this.#bytes, ...this.#position };
     await writeDurably(checkpointOf(this.file), (handle) => handle.writeFile(JSON.stringify(checkpoint)));
     this.#kept = this.#bytes;
@@ -97,7 +97,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** It is whole: it gets its name. */
   async finish(): Promise<void> {
-    await named(this.file, async () => {
+    await withStoreErrors(this.file, async () => {
       await this.#part.sync();
       await this.#part.close();
       await rename(partOf(this.file), this.file);

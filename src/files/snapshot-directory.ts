@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { SessionError } from "../errors.ts";
-import { named, removeDurably, writeDurably } from "./durable-file.ts";
+import { withStoreErrors, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { SessionSnapshot } from "../sessions/transfer/snapshot-text.ts";
@@ -65,7 +65,7 @@ export class SnapshotDirectory {
     for (const name of await this.#names()) {
       const file = join(this.folder, name);
       try {
-        const id = await named(file, () => idIn(file));
+        const id = await withStoreErrors(file, () => idIn(file));
         if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
       } catch (error) {
         if (!isMissing(error)) throw error; // else it was deleted meanwhile
@@ -103,7 +103,7 @@ export class SnapshotDirectory {
  */
 export async function loadSnapshot(file: string, limits: Limits): Promise<SessionSnapshot> {
   const bytesMax = limits.snapshotBytesMax;
-  return await named(file, async () => {
+  return await withStoreErrors(file, async () => {
     await using handle = await open(file);
     const { size } = await handle.stat();
     // Looked at before it is read: there may not be memory for it.

@@ -35,19 +35,19 @@ for (const [text, agent] of [
   ["the date of the invoice", "billing"],
   ["", null],
 ] as const) {
-  test(`${JSON.stringify(text)} goes to ${agent ?? "nobody"}`, () => assert.equal(route(office, text), agent));
+  test(`${JSON.stringify(text)} goes to ${agent ?? "no agent"}`, () => assert.equal(route(office, text), agent));
 }
 
-test("keywords that hold no word speak for nobody", () => {
+test("keywords without any word route to no agent", () => {
   assert.equal(route({ a: { keywords: ["...", "  "] } }, "what ... now"), null);
 });
 
-test("a tie is the earlier agent's, and a keyword counts once however often it stands there", () => {
+test("the earlier agent wins a tie, and a repeated keyword counts once", () => {
   const twice = { a: { keywords: ["x"] }, b: { keywords: ["y", "Y", "ý"] } };
   assert.equal(route(twice, "y y x"), "a");
 });
 
-test("a router heeds the agents of each call", () => {
+test("a router uses the agents of each call", () => {
   const router = routeByKeywords();
   const first = new Map([["a", { keywords: ["x"] }]]);
   const second = new Map([["b", { keywords: ["x"] }]]);
@@ -55,7 +55,7 @@ test("a router heeds the agents of each call", () => {
   assert.equal(router("x", { agents: second } as unknown as RouterContext), "b");
 });
 
-test("a message is routed by what the user said in it, up to a bound", () => {
+test("a message is routed by its user's text, up to a limit", () => {
   const picture = { type: "image_url", image_url: { url: "data:" } };
   const text = routedText([
     { role: "system", content: "not this" },

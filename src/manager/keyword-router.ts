@@ -1,22 +1,22 @@
 /**
- * Routing by rules. Words are compared whole, without case and accents, as Unicode tells words apart. Each keyword found
- * speaks for its agent with as many words as it has; where keywords do not decide, the long words do that only one
- * agent's description has. The earlier agent wins a tie.
+ * Routing by rules. Words are compared whole, without case and accents, with Unicode word boundaries. Each keyword
+ * found scores one point per word for its agent. If keywords do not decide, long words score that occur in only one
+ * agent's description. The earlier agent wins a tie.
  */
 import type { Agent } from "../sessions/options/options.ts";
 import type { Router } from "./router.ts";
 
 interface Profile {
   readonly name: string;
-  /** Each keyword as its words. */
+  /** Each keyword as a list of words. */
   readonly keywords: readonly (readonly string[])[];
   readonly described: ReadonlySet<string>;
 }
 
-/** Shorter words of a description are mostly those that every sentence has. */
+/** Shorter words of a description are mostly common words. */
 const describedLengthMin = 5;
 
-/** A router that looks for keywords, then for words of the descriptions; it asks nobody and waits for nothing. */
+/** A router by keywords, then by words of the descriptions; it makes no request. */
 export function routeByKeywords(): Router {
   let known: { agents: ReadonlyMap<string, Agent>; profiles: readonly Profile[] } | undefined;
   return (text, { agents }) => {
@@ -50,7 +50,7 @@ function isBetter(score: Score, best: Score): boolean {
 function profilesOf(agents: ReadonlyMap<string, Agent>): readonly Profile[] {
   const profiles = [...agents].map(([name, { description = "", keywords = [] }]) => ({
     name,
-    // One that is written twice, or in two ways, is one keyword.
+    // The same keyword in two spellings counts once.
     keywords: [...new Map(keywords.map(wordsOf).map((words) => [words.join(" "), words])).values()].filter(
       (words) => words.length > 0,
     ),
@@ -64,12 +64,12 @@ function profilesOf(agents: ReadonlyMap<string, Agent>): readonly Profile[] {
   }));
 }
 
-/** Made for the first text: it takes 8 ms, as long as all else that `import "perdure"` does. */
+/** Created on first use: it takes 8 ms, as long as the rest of `import "perdure"`. */
 let segmenter: Intl.Segmenter | undefined;
 
-/** The words of a text, folded; a pictogram is a word too. */
+/** The folded words of a text; a pictogram is a word too. */
 function wordsOf(text: string): readonly string[] {
-  // A fixed language, so that the same message goes the same way on every machine.
+  // A fixed locale, so that a message is routed the same way on every machine.
   segmenter ??= new Intl.Segmenter("en", { granularity: "word" });
   const words: string[] = [];
   for (const { segment, isWordLike } of segmenter.segment(text.normalize("NFC"))) {
@@ -78,10 +78,10 @@ function wordsOf(text: string): readonly string[] {
   return words;
 }
 
-/** The accents of Latin, Greek and Cyrillic, and the vowel points of Hebrew and Arabic, which writers leave out. */
+/** Combining marks that writers leave out: accents of Latin, Greek and Cyrillic, vowel points of Hebrew and Arabic. */
 const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0670]/g;
 
 function fold(word: string): string {
-  // Through upper case, so that "ß" is "ss" and both small sigmas are one.
+  // Through upper case, so that "ß" equals "ss" and both small sigmas are equal.
   return word.normalize("NFKD").replace(accents, "").toUpperCase().toLowerCase().normalize("NFC");
 }

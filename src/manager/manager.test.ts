@@ -20,23 +20,27 @@ function open(options: SessionsOptions = {}): InMemory {
   return inMemory({ agents, model, ...options });
 }
 
-/** What became of the floor. */
-async function told(session: Session): Promise<readonly string[]> {
+/** The handoff events of a session. */
+async function handoffEvents(session: Session): Promise<readonly string[]> {
   const events = (await session.events()).filter(({ category }) => category === "handoff");
   return events.map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
 }
 
-test("the router's choice answers and has the floor, for its agent's time; then whoever has the floor answers unrouted", async () => {
+test("the routed agent answers and stays active for its time, and later messages are not routed", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions });
   const session = await place.sessions.create({ id: "s", agent: "front" });
   const answer = await manager.send(session, "Where is my invoice?");
   assert.equal((await answer.done).agent, "billing");
   assert.equal((await (await manager.send(session, "An appointment, please")).done).agent, "billing");
-  assert.deepEqual(await told(session), ["handed_off billing"]);
+  assert.deepEqual(await handoffEvents(session), ["handed_off billing"]);
   await place.clock.advance(3_600_000);
   assert.equal((await (await manager.send(session, "An appointment, please")).done).agent, "scheduling");
-  assert.deepEqual(await told(session), ["handed_off billing", "handoff_ended billing", "handed_off scheduling"]);
+  assert.deepEqual(await handoffEvents(session), [
+    "handed_off billing",
+    "handoff_ended billing",
+    "handed_off scheduling",
+  ]);
   const turns = await Array.fromAsync(session.turns());
   assert.deepEqual(
     turns.map(({ agent }) => agent),
@@ -44,7 +48,7 @@ test("the router's choice answers and has the floor, for its agent's time; then 
   );
 });
 
-test("the floor and the question are one commit: where it fails, neither is there", async () => {
+test("the handoff and the question are one commit: if it fails, neither is stored", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions });
   const session = await place.sessions.create({ id: "s", agent: "front" });
@@ -52,11 +56,11 @@ test("the floor and the question are one commit: where it fails, neither is ther
   await assert.rejects(manager.send(session, "my invoice"));
   place.store.plan({});
   assert.equal(await session.activeAgent(), null);
-  assert.deepEqual(await told(session), []);
+  assert.deepEqual(await handoffEvents(session), []);
   assert.equal((await session.refresh()).turn, 0);
 });
 
-test("where nobody fits, somebody unknown is named, or the router fails, the default agent answers and takes no floor", async () => {
+test("if no agent fits, an unknown one is named, or the router fails, the default agent answers without a handoff", async () => {
   await using place = open({ agents });
   const routers: ManagerOptions["router"][] = [
     () => null,
@@ -74,11 +78,11 @@ test("where nobody fits, somebody unknown is named, or the router fails, the def
   }
   const manager = createManager({ sessions: place.sessions, router: () => null, default: "billing" });
   assert.equal((await (await manager.send(session, "what?")).done).agent, "billing");
-  assert.deepEqual(await told(session), []);
+  assert.deepEqual(await handoffEvents(session), []);
   assert.equal(session.info.turn, 6, "it is one conversation");
 });
 
-test("without a default agent a message that cannot be routed is a typed error, and nothing is written", async () => {
+test("without a default agent a message that cannot be routed fails with a typed error and writes nothing", async () => {
   await using place = open({ agents: withoutDefault });
   const { sessions } = place;
   const session = await sessions.create({ id: "s", agent: "billing" });
@@ -97,7 +101,7 @@ test("without a default agent a message that cannot be routed is a typed error, 
   assert.equal((await session.refresh()).version, version);
 });
 
-test("a withdrawn message ends the routing, and is answered by nobody", async () => {
+test("aborting a message ends its routing, and no agent answers", async () => {
   await using place = open();
   const stop = new AbortController();
   let heard: AbortSignal | undefined;
@@ -118,7 +122,7 @@ test("a withdrawn message ends the routing, and is answered by nobody", async ()
   assert.equal((await session.refresh()).turn, 0);
 });
 
-test("two instances that route one session at once come to one floor, and both messages are its agent's", async () => {
+test("two instances that route a session at the same time agree on one agent, which answers both messages", async () => {
   await using place = open({ busy: "queue" });
   const here = await place.sessions.create({ id: "s", agent: "front" });
   const elsewhere = place.another({ agents, model, busy: "queue" });
@@ -126,7 +130,7 @@ test("two instances that route one session at once come to one floor, and both m
   const both = Promise.withResolvers<void>();
   let waiting = 0;
   const meeting = (agent: string) => async () => {
-    // Both have found the floor to be nobody's before either goes on.
+    // Both have seen a session without an active agent before either continues.
     if (++waiting === 2) both.resolve();
     await both.promise;
     return agent;
@@ -143,11 +147,11 @@ test("two instances that route one session at once come to one floor, and both m
     await place.clock.advance(200);
   }
   const turns = await Promise.all((await sent).map(({ done }) => done));
-  assert.equal((await told(here)).length, 1, "the floor was given once");
+  assert.equal((await handoffEvents(here)).length, 1, "the floor was given once");
   assert.equal(new Set(turns.map(({ agent }) => agent)).size, 1);
 });
 
-test("a retry with the same key is the same turn and is not routed anew, whoever has the floor by then", async () => {
+test("a retry with the same key is the same turn and is not routed again, whichever agent is active by then", async () => {
   await using place = open();
   let routed = 0;
   const router = (): string => {
@@ -170,14 +174,14 @@ test("a retry with the same key is the same turn and is not routed anew, whoever
   assert.equal(await session.activeAgent(), null, "a repetition gives the floor to nobody");
 });
 
-test("a floor that runs out between look and write: who had it answers, and does not keep it", async () => {
+test("an agent whose handoff expires between load and write answers, and does not stay active", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions, router: () => "scheduling" });
   const session = await place.sessions.create({ id: "s", agent: "front" });
   await session.handOff("billing", { ttl: 1000 });
   const { store, clock } = place;
   const heartbeat = store.heartbeat.bind(store);
-  // Being known as alive comes between the two.
+  // The heartbeat comes between the two.
   store.heartbeat = async (...given) => {
     await clock.advance(1000);
     await heartbeat(...given);
@@ -187,7 +191,7 @@ test("a floor that runs out between look and write: who had it answers, and does
   assert.equal(await session.activeAgent(), null);
 });
 
-test("a floor that is handed on between look and write: who has it by then answers, with its note", async () => {
+test("after a handoff between load and write, the new active agent answers, with its note", async () => {
   const asked: (readonly [agent: string, first: unknown])[] = [];
   await using place = open({
     model: async function* ({ agent, messages }) {
@@ -209,7 +213,7 @@ test("a floor that is handed on between look and write: who has it by then answe
   assert.equal((await session.activeAgent())?.agent, "scheduling");
 });
 
-test("a named agent answers the message, and the floor stays whose it is", async () => {
+test("a named agent answers the message, and the active agent does not change", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions });
   const session = await place.sessions.create({ id: "s", agent: "front" });
@@ -219,7 +223,7 @@ test("a named agent answers the message, and the floor stays whose it is", async
   await assert.rejects(manager.send(session, "when?", { agent: "nobody" }), { code: "agent_unknown" });
 });
 
-test("a model that is named in the call is the one that is asked, and the turn says so", async () => {
+test("a model named in the call is asked, and the turn records it", async () => {
   const asked: (string | undefined)[] = [];
   await using place = open({
     model: async function* (request) {
@@ -232,7 +236,7 @@ test("a model that is named in the call is the one that is asked, and the turn s
   assert.deepEqual([asked, turn.model], [["m7"], "m7"]);
 });
 
-test("a floor that was an agent's who is no longer known is routed again", async () => {
+test("a session whose active agent is no longer known is routed again", async () => {
   await using place = open();
   const session = await place.sessions.create({ id: "s", agent: "front" });
   await session.handOff("billing");
@@ -244,7 +248,7 @@ test("a floor that was an agent's who is no longer known is routed again", async
   assert.equal((await same.activeAgent())?.agent, "scheduling");
 });
 
-test("a manager of nobody, or with an unknown default, is refused before anything else", async () => {
+test("a manager without agents or with an unknown default is refused at once", async () => {
   await using place = open();
   assert.throws(() => createManager({ sessions: place.another() }), { code: "argument_invalid" });
   assert.throws(() => createManager({ sessions: place.sessions, default: "nobody" }), { code: "agent_unknown" });

@@ -1,8 +1,8 @@
 /**
- * One entry for the messages of a chat with several agents. Whoever has the floor answers. Where nobody has it the
- * router chooses, and the chosen one is given the floor in the same commit that keeps the question, so that two instances
- * that route at once come to one floor. A message that cannot be routed is answered by the default agent, which does
- * not take the floor: the next message is routed again. Without a default agent it is an error, and nothing is written.
+ * One entry for the messages of a chat with several agents. The active agent answers. Without one the router chooses;
+ * the same commit stores the question and makes the chosen agent the active one, so that two instances that route at
+ * the same time agree. The default agent answers a message that cannot be routed and does not become active, so the
+ * next message is routed again. Without a default agent this is an error, and nothing is written.
  */
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
@@ -14,52 +14,74 @@ import { perform } from "../sessions/tracing/operation.ts";
 import { defaultAgent, type Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import { floorTools } from "./floor-tools.ts";
+import { handoffTools } from "./handoff-tools.ts";
 import { routeByKeywords } from "./keyword-router.ts";
 import { routedText, type Router } from "./router.ts";
 import { parseTools, type Tool } from "./tool.ts";
 import { parseStepsMax, withTools } from "./tool-loop.ts";
-import { within } from "./within.ts";
+import { withTimeout } from "./timeout.ts";
 
-/** What a manager is made of. */
+/** Options of a manager. */
 export interface ManagerOptions {
-  /** Opened with the agents to choose from. */
+  /** Sessions opened with the agents to choose from. */
   readonly sessions: Sessions;
-  /** Chooses where nobody has the floor. @default `routeByKeywords()` */
+  /**
+   * Chooses an agent when none is active.
+   * @default `routeByKeywords()`
+   */
   readonly router?: Router;
-  /** How long the router may take. @default "10s" */
+  /**
+   * Time limit of the router.
+   * @default "10s"
+   */
   readonly routerTimeout?: Duration;
-  /** Who answers where the router finds nobody, names nobody known, or fails. @default the agent with `default: true` */
+  /**
+   * The agent that answers if the router finds none, names an unknown one, or fails.
+   * @default the agent with `default: true`
+   */
   readonly default?: string;
-  /** The tools of each agent, by its name. @default none of its own */
+  /**
+   * Tools by agent name.
+   * @default none
+   */
   readonly tools?: Readonly<Record<string, readonly Tool[]>>;
-  /** Offer `hand_off` and `release` to the model; false for models that take no tools. @default true */
+  /**
+   * Offer `hand_off` and `release` to the model; false for models without tools.
+   * @default true
+   */
   readonly offersFloor?: boolean;
-  /** Calls of the model within one answer. @default 10 */
+  /**
+   * Maximum number of model calls within one answer.
+   * @default 10
+   */
   readonly stepsMax?: number;
 }
 
-/** How a message is sent: as by `consult`. */
+/** How to send a message: as `consult`. */
 export type SendOptions = Omit<ConsultOptions, "route">;
 
-/** One entry for messages. */
+/** The entry for messages. */
 export interface Manager {
   /**
-   * Have a message answered: by the agent that is named, which changes nothing about the floor; else by who has the
-   * floor; else by whom the router chooses, who has the floor from then on. A retry with the same key is the same turn,
-   * whoever has the floor by then.
-   * @throws SessionError `agent_not_routed`, `router_failed`, `agent_unknown`, `model_missing`, and as `session.consult`
+   * Answers a message: the named agent does, without becoming active; else the active agent; else the agent that the
+   * router chooses, which becomes the active one. A retry with the same key is the same turn, whichever agent is active
+   * by then.
+   * @throws SessionError `agent_not_routed`, `router_failed`, `agent_unknown`, `model_missing`, and as
+   *   `session.consult`
    */
   readonly send: (session: Session, message: MessageInput, options?: SendOptions) => Promise<Answer>;
 }
 
-/** A manager of the agents that `sessions` knows. @throws SessionError `argument_invalid`, `agent_unknown`, `duration_invalid` */
+/**
+ * Creates a manager of the agents that `sessions` knows.
+ * @throws SessionError `argument_invalid`, `agent_unknown`, `duration_invalid`
+ */
 export function createManager(options: ManagerOptions): Manager {
   const { sessions, router = routeByKeywords() } = options;
   const agents = parseAgents(sessions);
   const fallback = parseDefault(options.default, agents);
   const { offersFloor = true, stepsMax = 10 } = options;
-  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersFloor ? floorTools(agents) : []);
+  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersFloor ? handoffTools(agents) : []);
   parseStepsMax(stepsMax);
   const routerTimeoutMs = parseDuration(options.routerTimeout ?? "10s", "routerTimeout");
 
@@ -69,8 +91,8 @@ export function createManager(options: ManagerOptions): Manager {
     let error: SessionError;
     try {
       const work = (stop: AbortSignal): ReturnType<Router> => router(text, { agents, session, model, signal: stop });
-      // A function of the caller's: it may answer anything.
-      const agent: unknown = await within(work, { ms: routerTimeoutMs, signal });
+      // The router is the caller's function: its result is unchecked.
+      const agent: unknown = await withTimeout(work, { ms: routerTimeoutMs, signal });
       if (typeof agent === "string" && agents.has(agent)) return { agent, takesFloor: true };
       error =
         typeof agent === "string"
@@ -85,8 +107,8 @@ export function createManager(options: ManagerOptions): Manager {
     return { agent: fallback, takesFloor: false };
   }
 
-  /** The model, with the tools of whichever agent answers. */
-  function equipped(model: Model, session: Session): Model {
+  /** The model, with the tools of the answering agent. */
+  function withAgentTools(model: Model, session: Session): Model {
     return (request) => {
       const tools = toolsOf.get(request.agent) ?? [];
       return (tools.length === 0 ? model : withTools(model, tools, { session, stepsMax }))(request);
@@ -103,7 +125,7 @@ export function createManager(options: ManagerOptions): Manager {
           throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
         return await session.consult(message, {
           ...sending,
-          model: equipped(model, session),
+          model: withAgentTools(model, session),
           route: () => route(session, text, model, sending.signal),
         });
       });
@@ -111,7 +133,7 @@ export function createManager(options: ManagerOptions): Manager {
   };
 }
 
-/** The model itself; a name is told to the one of `openSessions`. */
+/** The model itself; a model name goes to the model of `openSessions`. */
 function modelOf({ model }: SendOptions, sessions: Sessions): Model | undefined {
   if (typeof model !== "string") return model ?? sessions.model;
   const { model: own } = sessions;
@@ -134,7 +156,10 @@ function parseDefault(name: string | undefined, agents: ReadonlyMap<string, Agen
   throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
 }
 
-/** What each agent may call: the tools of the floor and its own. @throws SessionError `agent_unknown`, `argument_invalid` */
+/**
+ * Tools by agent: the handoff tools and its own.
+ * @throws SessionError `agent_unknown`, `argument_invalid`
+ */
 function toolsByAgent(
   own: Readonly<Record<string, readonly Tool[]>>,
   agents: ReadonlyMap<string, Agent>,

@@ -46,7 +46,7 @@ for (const [said, agent] of [
   });
 }
 
-test("the model is shown the agents and the beginning of the message, and it is the session's unless named", async () => {
+test("the router's model gets the agents and the beginning of the message; by default it is the session's model", async () => {
   const { model, requests } = saying("billing");
   await using place = inMemory({ agents, model });
   const manager = createManager({ sessions: place.sessions, router: routeByModel(), offersFloor: false });
@@ -59,7 +59,7 @@ test("the model is shown the agents and the beginning of the message, and it is 
   assert.equal(turn.requests, 1, "routing is not the turn's");
 });
 
-test("a model that says half a million spaces before a name is read in one pass", async () => {
+test("half a million spaces before an agent's name are read in one pass", async () => {
   await using place = inMemory({ agents, model: quiet });
   const spacious: Model = async function* () {
     for (let count = 0; count < 500_000; count++) yield { type: "text", text: " " };
@@ -75,7 +75,7 @@ test("a model that says half a million spaces before a name is read in one pass"
   assert.equal(named, "billing");
 });
 
-test("a model that talks on is not listened to", async () => {
+test("a model that keeps talking is cut off", async () => {
   const talks = saying(...Array.from({ length: 1000 }, () => "well, "));
   await using place = inMemory({ agents, model: quiet });
   const router = routeByModel({ model: talks.model });
@@ -87,7 +87,7 @@ test("a model that talks on is not listened to", async () => {
   assert(talks.said() < 10);
 });
 
-test("a model that fails or hangs is a router that failed, and nothing is written", async () => {
+test("a model that fails or hangs fails the router, and nothing is written", async () => {
   const billing = { billing: agents.billing };
   await using place = inMemory({ agents: billing, model: quiet });
   const { sessions } = place;

@@ -3,19 +3,21 @@ import type { Model } from "../sessions/options/model.ts";
 import type { Agent } from "../sessions/options/options.ts";
 import type { Router } from "./router.ts";
 
-/** How a model routes. */
+/** Options of a model router. */
 export interface ModelRouterOptions {
-  /** Which one; a small, fast one will do. @default the one that would answer */
+  /**
+   * The model; a small, fast one is enough.
+   * @default the model that would answer
+   */
   readonly model?: Model;
 }
 
-/** What a message is about stands at its beginning, and who routes by a model pays for every word. */
+/** The subject of a message is at its beginning, and each word costs tokens. */
 const askedLengthMax = 4000;
 
 /**
- * A router that asks a model to name one of the agents by their descriptions. Only an agent's name and nothing else
- * counts as one; whatever else the model says means that none fits. It is asked nothing of the conversation but the
- * message, and what that costs is not the session's.
+ * A router that asks a model to name one of the agents, by their descriptions. Only an exact agent name counts; any
+ * other output means that none fits. The model gets only the message, and its usage is not counted for the session.
  */
 export function routeByModel({ model: own }: ModelRouterOptions = {}): Router {
   return async (text, { agents, model, signal }) => {
@@ -27,7 +29,7 @@ export function routeByModel({ model: own }: ModelRouterOptions = {}): Router {
     let said = "";
     for await (const event of (own ?? model)({ messages, agent: "router", signal })) {
       if (event.type === "text") said = (said + event.text).trimStart();
-      // It is no name already; what else comes need not be paid for.
+      // This is no agent's name already; more output would only cost tokens.
       if (said.length > lengthMax) return null;
     }
     const name = said.trim();

@@ -4,26 +4,26 @@ import type { Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 
 /**
- * Chooses who answers a message where nobody has the floor: the name of an agent, or null where none fits. It is given
- * the message's text, at most its first 20 000 characters.
+ * Chooses the agent for a message while none is active: an agent's name, or null if none fits. The router gets at most
+ * the first 20 000 characters of the message.
  */
 export type Router = (text: string, context: RouterContext) => string | null | Promise<string | null>;
 
-/** What a router may look at. */
+/** What a router can read. */
 export interface RouterContext {
-  /** The agents by name, in their order. */
+  /** The agents by name, in order. */
   readonly agents: ReadonlyMap<string, Agent>;
   readonly session: Session;
-  /** The one that will answer. */
+  /** The model that will answer. */
   readonly model: Model;
-  /** Aborts when the message was withdrawn or the router's time is up. */
+  /** Aborts when the message is withdrawn or the router's time is up. */
   readonly signal: AbortSignal;
 }
 
-/** Routing reads no further: what a message is about stands at its beginning. */
+/** The subject of a message is at its beginning. */
 const textLengthMax = 20_000;
 
-/** The text that a message is routed by: what the user said in it, without pictures and files. */
+/** The text by which a message is routed: what the user wrote, without images and files. */
 export function routedText(messages: readonly Message[]): string {
   const texts = messages.filter(({ role }) => role === "user").flatMap(({ content }) => textsOf(content));
   return texts.join("\n").slice(0, textLengthMax);

@@ -9,7 +9,7 @@ import { createManager } from "./manager.ts";
 import type { Tool } from "./tool.ts";
 import { withTools } from "./tool-loop.ts";
 
-/** A model that says one of these lists of events at each call, and remembers what it was asked. */
+/** A model that emits one of these lists of events at each call, and records its requests. */
 function scripted(...steps: readonly (readonly ModelEvent[])[]): { model: Model; requests: ModelRequest[] } {
   const requests: ModelRequest[] = [];
   const model: Model = async function* scriptedModel(request) {
@@ -92,7 +92,7 @@ test("calls and results are messages of the turn, in order; calls of the model a
   assert.deepEqual(kept, turn);
 });
 
-test("steps that were not counted are estimated, and the sum says so", async () => {
+test("estimated usage of a step marks the sum as estimated", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
   const { model } = scripted([callsFor(["1", "f", "{}"])], [text("done"), counted(100, 1)]);
@@ -101,7 +101,7 @@ test("steps that were not counted are estimated, and the sum says so", async () 
   assert(usage.totalTokens > 101);
 });
 
-test("whatever goes wrong with a tool is a marked result that the model reads, not the end of the turn", async () => {
+test("a failure of a tool is a marked result that the model reads, and does not end the turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
   let aborted: unknown;
@@ -168,7 +168,7 @@ test("a result is cut after 64 KiB, between characters", async () => {
   assert.equal(content, `${"€".repeat(Math.floor(65_536 / 3))}\n[cut: the first 65536 of 3000000 bytes]`);
 });
 
-test("a model that never stops calling is given up at its last step, and what had arrived is kept", async () => {
+test("a model that never stops calling tools is stopped after its last step, and its output is kept", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   let runs = 0;
@@ -199,7 +199,7 @@ test("a model that never stops calling is given up at its last step, and what ha
   );
 });
 
-test("cancelling stops a tool that does not listen, and leaves no call without a result", async () => {
+test("cancelling stops a tool that ignores its signal, and leaves no call without a result", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
   const { model } = scripted([callsFor(["1", "hangs", "{}"])]);
@@ -225,7 +225,7 @@ test("cancelling stops a tool that does not listen, and leaves no call without a
   );
 });
 
-test("an answer that is stopped while a tool runs throws the reason, and no result is made up", async () => {
+test("an answer aborted while a tool runs throws the reason, and no result is invented", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
   const stop = new AbortController();
@@ -247,7 +247,7 @@ test("an answer that is stopped while a tool runs throws the reason, and no resu
   assert.equal(requests.length, 1);
 });
 
-test("calls that the model's side has answered already are not run again", async () => {
+test("calls that the provider has already answered are not run again", async () => {
   await using place = inMemory();
   const session = await place.sessions.create();
   const result: ModelEvent = { type: "message", message: { role: "tool", tool_call_id: "1", content: "there" } };
@@ -257,7 +257,7 @@ test("calls that the model's side has answered already are not run again", async
   assert.equal(requests.length, 1);
 });
 
-test("the model hands the floor on: this answer is finished by who began it, the next message is the other's", async () => {
+test("after a handoff by the model, the current agent finishes its answer and the new one gets the next message", async () => {
   const agents = { front: { default: true }, billing: { description: "money" } };
   const note = '{"agent":"billing","note":"wants it back"}';
   const { model, requests } = scripted(
@@ -288,7 +288,7 @@ test("the model hands the floor on: this answer is finished by who began it, the
   assert.equal(shown[0]?.role, "user");
   assert.match(String(shown[0].content), /not an instruction.*The previous agent reported: "wants it back"$/);
   assert.deepEqual(shown.at(-1), { role: "user", content: "hm" });
-  assert.deepEqual(results(output), { "2": "released", "3": "nobody had the floor" });
+  assert.deepEqual(results(output), { "2": "released", "3": "no handoff to end" });
   const [third, refused] = await send();
   assert.equal(third, "front");
   assert.match(String(results(refused)["4"]), /^Error: no agent is named "nobody"; known: front, billing/);
@@ -300,7 +300,7 @@ test("the model hands the floor on: this answer is finished by who began it, the
   );
 });
 
-test("each agent is offered the tools of the floor and its own; a model that takes no tools is offered none", async () => {
+test("each agent is offered the handoff tools and its own; a model without tools is offered none", async () => {
   const agents = { front: { default: true }, billing: { description: "money" } };
   const { model, requests } = scripted();
   await using place = inMemory({ agents, model });
@@ -320,7 +320,7 @@ test("each agent is offered the tools of the floor and its own; a model that tak
   assert.equal(await offered("front", false), undefined);
 });
 
-test("wrong tools are refused before any message is taken", async () => {
+test("invalid tools are refused before any message is accepted", async () => {
   await using place = inMemory({ agents: { front: {} } });
   const { sessions } = place;
   const run = (): string => "";

@@ -7,18 +7,20 @@ import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessio
 import type { Session } from "../sessions/session/session.ts";
 import { parseTools, runTool, type Tool } from "./tool.ts";
 
-/** What the tools of an answer are called with, and how often. */
+/** Session and limits of a tool loop. */
 export interface ToolLoopOptions {
-  /** What the tools are told they are called in. */
+  /** The session that the tools get in their context. */
   readonly session: Session;
-  /** Calls of the model within one answer. @default 10 */
+  /**
+   * Maximum number of model calls within one answer.
+   * @default 10
+   */
   readonly stepsMax?: number;
 }
 
 /**
- * The model, with tools: it is called, the tools it asks for are run one after another, and it is called again with their
- * results, until it answers without asking. Calls and results are messages of the turn; tokens and calls of the model
- * add up.
+ * Wraps a model with tools: runs the tools it calls one after another, and calls it again with the results, until it
+ * answers without a call. Calls and results are messages of the turn; usage adds up.
  * @throws SessionError `argument_invalid`, `duration_invalid`; in the answer: `tool_steps_exceeded`, and the model's
  */
 export function withTools(model: Model, tools: readonly Tool[], { session, stepsMax = 10 }: ToolLoopOptions): Model {
@@ -59,7 +61,7 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
   };
 }
 
-/** One call of the model: what it said, passed on, and what it counted, on top of what the earlier steps took. */
+/** One call of the model: passes its output on, and adds its usage to that of earlier steps. */
 async function* oneStep(
   model: Model,
   request: ModelRequest,

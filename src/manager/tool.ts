@@ -8,47 +8,53 @@ import type { ToolDescription } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Traced } from "../store/calls/store-call.ts";
 import { traced } from "../store/calls/traced.ts";
-import { within } from "./within.ts";
+import { withTimeout } from "./timeout.ts";
 
-/** Something of yours that a model may call. */
+/** A function of yours that a model may call. */
 export interface Tool extends ToolDescription {
   /**
-   * Do it. A text is what the model reads; anything else it reads as JSON. What this throws the model reads as an error,
-   * and goes on. The arguments are an object, but nothing holds a model to the schema.
+   * Runs the tool. The model reads a string as it is, and anything else as JSON. An error is a result that the model
+   * reads. The arguments are an object, but a model may ignore the schema.
    */
   readonly run: (args: Readonly<Record<string, Value>>, context: ToolContext) => unknown;
-  /** How long it may take; after that its signal aborts and the model reads an error. @default "60s" */
+  /**
+   * Time limit; then the signal aborts and the model reads an error.
+   * @default "60s"
+   */
   readonly timeout?: Duration;
 }
 
-/** In what a tool is called. */
+/** Context of a tool call. */
 export interface ToolContext {
   readonly session: Session;
-  /** Who calls it. */
+  /** The calling agent. */
   readonly agent: string;
-  /** The call's own id, as the model's side gave it. */
+  /** Id of the call, as the model sent it. */
   readonly callId: string;
-  /** Aborts when the answer was stopped or the tool's time is up. */
+  /** Aborts when the answer is stopped or the tool's time is up. */
   readonly signal: AbortSignal;
 }
 
-/** What is published on the tracing channel `perdure:tool` around each run of a tool that a model asked for. */
+/** Published on the tracing channel `perdure:tool` for each tool run that a model requested. */
 export interface ToolRun extends Traced {
   readonly tool: string;
   readonly callId: string;
   readonly tenant: string;
   readonly session: string;
-  /** Who calls it. */
+  /** The calling agent. */
   readonly agent: string;
 }
 
 const toolRuns = tracingChannel<unknown, ToolRun>("perdure:tool");
 
-/** The model reads no more of a result: the rest would crowd out the conversation. */
+/** A result is truncated here, so that it does not fill the model's context. */
 const resultBytesMax = 64 * 1024;
 const errorLengthMax = 1000;
 
-/** The tools by name. @throws SessionError `argument_invalid`, `duration_invalid` */
+/**
+ * Tools by name.
+ * @throws SessionError `argument_invalid`, `duration_invalid`
+ */
 export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const known = new Map<string, Tool>();
   for (const tool of tools) {
@@ -66,8 +72,8 @@ function nameInvalid(name: string, expected: string): SessionError {
 }
 
 /**
- * Run the tool that was asked for. Whatever goes wrong with it is its result, marked, so that the model can go on.
- * @throws the reason of `context.signal` where the answer was stopped
+ * Runs the tool of a call. A failure is a marked result, so that the model can continue.
+ * @throws the reason of `context.signal` if the answer was stopped
  */
 export async function runTool(
   tools: ReadonlyMap<string, Tool>,
@@ -83,7 +89,7 @@ export async function runTool(
     const work = (stop: AbortSignal): unknown => tool.run(args, { ...context, callId: id, signal: stop });
     const { session, agent } = context;
     const run: ToolRun = { tool: name, callId: id, tenant: session.info.tenant, session: session.id, agent };
-    const result = await traced(toolRuns, run, () => within(work, { ms, signal }));
+    const result = await traced(toolRuns, run, () => withTimeout(work, { ms, signal }));
     return { role: "tool", tool_call_id: id, content: resultText(result) };
   } catch (error) {
     signal.throwIfAborted();
@@ -93,7 +99,7 @@ export async function runTool(
 }
 
 function parseArguments(text: string): Readonly<Record<string, Value>> {
-  // What some models write where there is nothing to say.
+  // Some models write an empty text for no arguments.
   if (text.trim() === "") return {};
   let args: unknown;
   try {
@@ -109,7 +115,7 @@ function resultText(result: unknown): string {
   const text = typeof result === "string" ? result : (JSON.stringify(result) ?? "");
   const bytes = Buffer.byteLength(text);
   if (bytes <= resultBytesMax) return text;
-  // Decoding as a stream leaves out a character that was cut in two.
+  // Decoding as a stream drops a character that was cut in two.
   const head = new TextDecoder().decode(Buffer.from(text).subarray(0, resultBytesMax), { stream: true });
   return `${head}\n[cut: the first ${resultBytesMax} of ${bytes} bytes]`;
 }

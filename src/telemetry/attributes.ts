@@ -1,7 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import { SessionError } from "../index.ts";
 
-/** What went wrong, in one word of a short list: never its message. */
+/** The kind of an error, from a short list: never its message. */
 export function errorType(error: unknown): string {
   if (error instanceof SessionError) return error.code;
   return error instanceof Error ? error.name : "_OTHER";

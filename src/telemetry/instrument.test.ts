@@ -26,7 +26,7 @@ const model: Model = async function* () {
   yield { type: "usage", usage: { inputTokens: 7, outputTokens: 3, totalTokens: 10 } };
 };
 
-/** The real SDK, in memory, and sessions that are told to it. */
+/** The real SDK, in memory, and instrumented sessions. */
 class Place implements AsyncDisposable {
   readonly #spans = new InMemorySpanExporter();
   readonly #metrics = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -73,7 +73,7 @@ class Place implements AsyncDisposable {
     );
   }
 
-  /** The points of one metric, by now. */
+  /** The current points of one metric. */
   async points(name: string): Promise<readonly DataPoint<number | Histogram>[]> {
     this.#metrics.reset();
     await this.meterProvider.forceFlush();
@@ -90,7 +90,7 @@ class Place implements AsyncDisposable {
     return Object.fromEntries(points.map((point) => [Object.values(point.attributes).join(" "), value(point)]));
   }
 
-  /** All that has left for OpenTelemetry. */
+  /** Everything that was exported to OpenTelemetry. */
   async everything(): Promise<string> {
     const spans = (await this.spans()).map(({ name, attributes, status, events }) => ({
       name,
@@ -176,7 +176,7 @@ test("spans nest without a context manager too", async () => {
   );
 });
 
-test("writers who share commits have each their own trace", async () => {
+test("writers that share a commit each have their own trace", async () => {
   await using place = await Place.open();
   const sessions = await Promise.all(["a", "b", "c"].map((id) => place.sessions.create({ id })));
   for (let round = 0; round < 5; round++) await Promise.all(sessions.map((session) => session.append({ input: "x" })));
@@ -193,7 +193,7 @@ test("writers who share commits have each their own trace", async () => {
   );
 });
 
-test("what timers do has no spans, and neither have the looks of the gauge", async () => {
+test("timers and the polls of the gauge emit no spans", async () => {
   await using place = await Place.open();
   await (await place.sessions.create({ id: "s" })).lease();
   const before = (await place.spans()).length;
@@ -201,7 +201,7 @@ test("what timers do has no spans, and neither have the looks of the gauge", asy
   assert.equal((await place.spans()).length, before);
 });
 
-test("an error is told by its code, never by its message", async () => {
+test("an error is reported by its code, never by its message", async () => {
   const failing: Model = async function* () {
     yield { type: "text", text: "so far" };
     throw new Error("a secret reason");
@@ -267,7 +267,7 @@ test("turns, tokens, calls, batches, sweeps and events are counted, by agent and
   assert((await place.values("perdure.store.call.duration"))["commit"]! >= 5);
 });
 
-test("a conflict is counted where the store met it and where its caller was told; a fence once", async () => {
+test("a conflict is counted once at the store and once at the caller, a fence once", async () => {
   await using place = await Place.open();
   const { sessions } = place;
   const mine = await sessions.create({ id: "s" });
@@ -281,7 +281,7 @@ test("a conflict is counted where the store met it and where its caller was told
   assert((await place.values("perdure.commit.conflicts"))[""]! >= 1);
 });
 
-test("live sessions are counted by state and agent, at the moment of the look", async () => {
+test("live sessions are counted by state and agent at the time of collection", async () => {
   await using place = await Place.open();
   const { sessions } = place;
   await sessions.create({ agent: "ceo" });
@@ -299,7 +299,7 @@ const runtime = {
   },
 } satisfies Runtime;
 
-test("what befalls live sessions is counted; activations and messages are spans, each beneath its sender", async () => {
+test("events of live sessions are counted; activations and messages are spans, each beneath its sender", async () => {
   await using place = await Place.open();
   await place.sessions.create({ id: "s", agent: "ceo" });
   const host = await startHost(place.sessions, { runtime });
@@ -331,7 +331,7 @@ test("what befalls live sessions is counted; activations and messages are spans,
   assert((await place.values("perdure.host.mailbox.depth"))["ceo"]! >= 4);
 });
 
-test("what becomes of sessions is counted by the events of their logs", async () => {
+test("session changes are counted by the events of their logs", async () => {
   const clock = scriptedClock();
   await using place = await Place.open({ clock });
   const { sessions } = place;
@@ -350,7 +350,7 @@ test("what becomes of sessions is counted by the events of their logs", async ()
   });
 });
 
-test("nothing of what was said leaves, no device's id, no user, no key", async () => {
+test("no message text, device id, user or key is exported", async () => {
   await using place = await Place.open({ model });
   const { sessions } = place;
   const device = randomUUID();
@@ -369,7 +369,7 @@ test("nothing of what was said leaves, no device's id, no user, no key", async (
   for (const kept of ["secret", device, code, token]) assert(!told.includes(kept), `${kept} was told`);
 });
 
-test("once stopped, nothing is told, and nobody listens", async () => {
+test("after stop nothing is exported, and no channel has a subscriber", async () => {
   await using place = await Place.open();
   place.stop();
   await place.sessions.create();

@@ -7,26 +7,29 @@ export type Provider<Method extends "getTracer" | "getMeter"> = {
   readonly [name in Method]: (name: string) => unknown;
 };
 
-/** What is told to OpenTelemetry, and where. */
+/** What is exported to OpenTelemetry, and where. */
 export interface InstrumentOptions {
-  /** Whose live sessions are counted, in their tenant. @default no gauge of them */
+  /**
+   * Sessions whose live sessions are counted, in their tenant.
+   * @default no gauge of live sessions
+   */
   readonly sessions?: Sessions;
   /** @default the global one */
   readonly tracerProvider?: Provider<"getTracer">;
-  /** @default the global one, as it is registered at this moment */
+  /** @default the global one, as registered at this time */
   readonly meterProvider?: Provider<"getMeter">;
 }
 
-/** What tells OpenTelemetry, until it is stopped. */
+/** The running export to OpenTelemetry. */
 export interface Instrumentation extends Disposable {
-  /** Tell no more. Calling it again does nothing. */
+  /** Stops the export. Calling it again does nothing. */
   readonly stop: () => void;
 }
 
 /**
- * Tell OpenTelemetry what the sessions of this process do: spans and metrics, without anything that was said in them. Call
- * it once, after the SDK is set up; docs/operate/telemetry.md names all of them.
- * @throws SessionError `argument_invalid` where `@opentelemetry/api` is not installed
+ * Exports spans and metrics of this process's sessions to OpenTelemetry, without any message text. Call it once, after
+ * the SDK is set up; docs/operate/telemetry.md lists all of them.
+ * @throws SessionError `argument_invalid` if `@opentelemetry/api` is not installed
  */
 export async function instrument(options: InstrumentOptions = {}): Promise<Instrumentation> {
   const api = await loadApi();

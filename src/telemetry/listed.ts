@@ -1,10 +1,10 @@
 import type { ListQuery, SessionInfo, Sessions } from "../index.ts";
 
-/** A gauge looks at no more sessions than these. */
+/** Maximum number of sessions that a gauge reads. */
 const sessionsMax = 10_000;
 
-/** The sessions that a gauge counts, the most recently active first. */
-export async function* listed(
+/** The sessions that a gauge counts, most recently active first. */
+export async function* countedSessions(
   sessions: Sessions,
   { state }: Required<Pick<ListQuery, "state">>,
 ): AsyncGenerator<SessionInfo, void, undefined> {

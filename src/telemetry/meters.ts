@@ -1,4 +1,4 @@
-/** Metrics. Their attributes name agents, models and kinds, of which there are few: no session, no user. */
+/** Metrics. Their attributes name agents, models and kinds, of which there are few; never a session or a user. */
 import { channel } from "node:diagnostics_channel";
 import type { Attributes, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
 import {
@@ -13,11 +13,11 @@ import {
 } from "../index.ts";
 import type { HostEvent } from "../host/index.ts";
 import { agentOf, errorType } from "./attributes.ts";
-import { listed } from "./listed.ts";
+import { countedSessions } from "./listed.ts";
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const sizes = [1, 2, 5, 10, 25, 50, 100, 200];
-/** The list of sessions behind the gauge is read at most so often. */
+/** The list of sessions behind the gauge is cached for this time, ms. */
 const freshMs = 15_000;
 
 function time(description: string): MetricOptions {
@@ -27,7 +27,7 @@ function time(description: string): MetricOptions {
 export class Meters {
   readonly #meter: Meter;
   readonly #instruments: Instruments;
-  /** Errors counted: one that passes through several operations is one. */
+  /** Counted errors: one that passes through several operations counts once. */
   readonly #counted = new WeakSet<object>();
   readonly #stops: (() => void)[] = [];
 
@@ -44,7 +44,7 @@ export class Meters {
     this.#listen("perdure:host", (news: HostEvent) => this.#onHost(news));
   }
 
-  /** Count the live sessions whenever metrics are collected; `quietly`: without telling of the looks at the store. */
+  /** Counts the live sessions whenever metrics are collected; `quietly` runs the store's calls without telemetry. */
   watch(quietly: <T>(work: () => T) => T, sessions: Sessions): void {
     const gauge = this.#meter.createObservableGauge("perdure.sessions.live", {
       description: "Live sessions, by state and agent; of the ten thousand most recent",
@@ -55,7 +55,7 @@ export class Meters {
     const observe = async (result: ObservableResult): Promise<void> => {
       if (performance.now() - looked >= freshMs) {
         looked = performance.now();
-        // Where the store is away there is nothing to tell, rather than what was true once.
+        // If the store is away, the gauge reports nothing rather than an old value.
         counts = [];
         counts = await quietly(() => liveCounts(sessions));
       }
@@ -172,7 +172,7 @@ function failureOf(error: unknown): Attributes {
 
 async function liveCounts(sessions: Sessions): Promise<{ attributes: Attributes; count: number }[]> {
   const counts = new Map<string, { attributes: Attributes; count: number }>();
-  for await (const { state, agent } of listed(sessions, { state: ["active", "inactive"] })) {
+  for await (const { state, agent } of countedSessions(sessions, { state: ["active", "inactive"] })) {
     const key = `${state} ${agent}`;
     const counted = counts.get(key) ?? { attributes: { "perdure.session.state": state, ...agentOf(agent) }, count: 0 };
     counted.count++;

@@ -1,6 +1,6 @@
 /**
- * Spans, by the async context. What begins within an operation is its child: the store's calls, the tools, and whatever the
- * program itself traces, where the SDK has a context manager.
+ * Spans, by async context. An operation's span is the parent of what starts within it: calls of the store, tools, and
+ * the program's own spans if the SDK has a context manager.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { tracingChannel } from "node:diagnostics_channel";
@@ -15,13 +15,13 @@ export type Api = typeof OpenTelemetry;
 /** How one kind of channel becomes spans. */
 interface Kind<Payload extends Traced> {
   readonly channel: string;
-  /** False: only within another span of ours, for what timers do is nobody's. */
+  /** False: only within another of these spans, as the work of timers belongs to no caller. */
   readonly mayBeRoot: boolean;
   readonly name: (payload: Payload) => string;
   readonly attributes: (payload: Payload) => Attributes;
 }
 
-/** The context in force, for SDKs without a context manager too. */
+/** The active context, also for SDKs without a context manager. */
 class ActiveContext extends AsyncLocalStorage<Context> {
   readonly #api: Api;
 
@@ -53,7 +53,7 @@ export class Spans {
     this.#trace(storeCalls);
   }
 
-  /** Do it without spans. */
+  /** Runs work without spans. */
   quietly<T>(work: () => T): T {
     return this.#quiet.run(true, work);
   }
@@ -73,7 +73,7 @@ export class Spans {
     });
   }
 
-  /** The context that the work is done in. */
+  /** Starts the span of an operation and returns its context. */
   #start<Payload extends Traced>({ mayBeRoot, name, attributes }: Kind<Payload>, payload: Payload): Context {
     const context = this.#context();
     const isWithin = this.#api.trace.getSpan(this.#active.getStore() ?? this.#api.ROOT_CONTEXT)?.isRecording() === true;
@@ -88,7 +88,7 @@ export class Spans {
     return this.#api.trace.getSpan(active) === undefined ? (this.#active.getStore() ?? active) : active;
   }
 
-  /** What is known only now, the name too, takes the place of what was known at the start. */
+  /** Facts known only at the end, the name included, replace those of the start. */
   #end<Payload extends Traced>({ name, attributes }: Kind<Payload>, payload: Payload): void {
     const span = this.#spans.get(payload);
     if (span === undefined) return;
@@ -96,7 +96,7 @@ export class Spans {
     if (payload.error !== undefined) {
       const type = errorType(payload.error);
       span.setAttribute("error.type", type);
-      // Its message may repeat what was said, or what an endpoint answered.
+      // The message may repeat message text, or the response of an endpoint.
       span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: type });
     }
     span.end();
@@ -134,7 +134,7 @@ const consultations: Kind<Consultation> = {
   attributes({ model, turn, repeated, firstTextMs, answer, ...ids }) {
     return {
       "gen_ai.operation.name": "invoke_agent",
-      // Which provider is behind a model, only the model knows.
+      // Only the model knows the provider behind it.
       "gen_ai.provider.name": "perdure",
       ...idsOf(ids),
       ...(model === undefined ? {} : { "gen_ai.request.model": model }),

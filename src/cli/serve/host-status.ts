@@ -3,7 +3,7 @@ import { clearScreenDown, cursorTo } from "node:readline";
 import type { Command } from "commander";
 import { SessionError, type HostInfo } from "../../index.ts";
 import { errorOf } from "../../protocol/problem.ts";
-import { unansweredReason } from "../../protocol/unanswered.ts";
+import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { WireHost } from "../../protocol/wire.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, variable, type StoreOptions } from "../program/environment.ts";

@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import type { ImportItem, ImportOptions, ImportReport } from "../../index.ts";
 import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
-import { named } from "../../files/durable-file.ts";
+import { withStoreErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { tellSkipped } from "./copy.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
@@ -110,7 +110,7 @@ class Counted implements AsyncIterable<Uint8Array> {
   /** Undefined where nobody knows. @throws SessionError `store_unavailable` for a file that is not there */
   async size(): Promise<number | undefined> {
     if (this.#file === "-") return undefined;
-    return await named(this.#file, async () => statSync(this.#file).size);
+    return await withStoreErrors(this.#file, async () => statSync(this.#file).size);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

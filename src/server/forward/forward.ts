@@ -1,5 +1,5 @@
 import { hasCode, SessionError } from "../../errors.ts";
-import { unansweredReason } from "../../protocol/unanswered.ts";
+import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { OwnerWatch } from "./owner-watch.ts";
 import type { RequestContext } from "../http/route.ts";
 

@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
 import type { Operation, Sessions, StoreCall, SweepNews } from "../../index.ts";
-import { listed } from "../../telemetry/listed.ts";
+import { countedSessions } from "../../telemetry/listed.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
 
 /** The list of sessions behind the gauges is read at most so often. */
@@ -205,7 +205,7 @@ async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, Age
     return count;
   };
   const now = Date.now();
-  for await (const { agent, createdAt, activeAgent } of listed(sessions, { state: "active" })) {
+  for await (const { agent, createdAt, activeAgent } of countedSessions(sessions, { state: "active" })) {
     const count = of(agent);
     count.sessions++;
     count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());

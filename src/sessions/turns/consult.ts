@@ -56,7 +56,7 @@ export interface ConsultOptions {
   readonly route?: () => Promise<Routed>;
 }
 
-/** Who was chosen to answer where nobody had the floor. */
+/** Who was chosen to answer where no handoff to end. */
 export interface Routed {
   readonly agent: string;
   /** Give it the floor too, in the same commit as the question, unless somebody has it by then. */

@@ -1,11 +1,11 @@
-/** A bound on work that need not listen. */
+/** A time limit for work that may ignore its signal. */
 
 /**
- * What the work comes to, unless its time is up or the signal aborts first: then its own signal aborts, and this throws
- * at once, whether or not the work heeds it.
+ * Resolves with the result of the work. When its time is up or the signal aborts, aborts the work's own signal and
+ * throws at once, even if the work continues.
  * @throws DOMException `TimeoutError`, or the reason of `signal`, or what the work throws
  */
-export async function within<T>(
+export async function withTimeout<T>(
   work: (signal: AbortSignal) => T | Promise<T>,
   { ms, signal }: { ms: number; signal: AbortSignal | undefined },
 ): Promise<T> {
@@ -20,7 +20,7 @@ export async function within<T>(
   signal?.addEventListener("abort", onAbort, { once: true });
   const timer = setTimeout(() => end(new DOMException(`nothing came for ${ms} ms`, "TimeoutError")), ms);
   try {
-    // Called within a promise, so that what it throws at once is one of its failures.
+    // Called within a promise, so that a synchronous throw is a rejection.
     const working = Promise.resolve().then(() => work(stop.signal));
     return await Promise.race([working, stopped.promise]);
   } finally {
