@@ -1,4 +1,4 @@
-/** A whole store as one file, and back: from whichever store, into whichever. What that takes is imported when it is asked for. */
+/** Backs up a whole store into one file and restores it, on any engine. Its parts are imported on demand. */
 import { createReadStream } from "node:fs";
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,38 +15,42 @@ import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
 
-/** What a backup holds, and where. */
+/** Contents and place of a backup. */
 export interface BackupReport {
   readonly file: string;
-  /** `sqlite` is a database, `lines` are lines of JSON, packed by gzip where the name ends in `.gz`. */
+  /** `sqlite` is a database; `lines` are lines of JSON, packed with gzip if the name ends in `.gz`. */
   readonly kind: "sqlite" | "lines";
-  /** Sessions of all tenants, and what else is kept for them. */
+  /** Sessions and internal records of all tenants. */
   readonly sessions: number;
   readonly entries: number;
   readonly bytes: number;
 }
 
-/** How far a backup is. */
+/** Progress of a backup. */
 export interface BackupProgress {
   readonly done: number;
-  /** What `done` comes to; undefined where nobody knows. */
+  /** The final value of `done`; undefined if unknown. */
   readonly total: number | undefined;
   readonly sessions: number;
   readonly bytes: number;
 }
 
-/** How to back up. */
+/** Options of a backup. */
 export interface BackupOptions {
   readonly onProgress?: (progress: BackupProgress) => void;
-  /** Called for a session of PostgreSQL that is damaged and left out. @default the backup fails */
+  /**
+   * Called for a damaged session of PostgreSQL, which is then left out.
+   * @default the backup fails
+   */
   readonly onSkipped?: (session: SessionKey, error: SessionError) => void;
   readonly limits?: Partial<Limits>;
 }
 
 /**
- * Write the whole store, as it is at one moment, into a file, while writers go on; read it back, and only then give it its
- * name. Of an SQLite store that is a database made by SQLite's own backup, of a PostgreSQL store lines of JSON.
- * @throws SessionError `argument_invalid` for a store in memory and for a file that a store is in, `store_full`, `store_invalid` where something is damaged
+ * Writes a consistent snapshot of the whole store into a file while writers continue; reads it back, and only then
+ * renames it. For SQLite the file is a database made by SQLite's own backup, for PostgreSQL it is lines of JSON.
+ * @throws SessionError `argument_invalid` for a store in memory and for a file that contains a store, `store_full`,
+ *   `store_invalid` if something is damaged
  */
 export async function backupStore(url: string, path: string, options: BackupOptions = {}): Promise<BackupReport> {
   const file = resolve(path);
@@ -115,7 +119,7 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   return { file, kind: "lines", ...content, bytes: (await stat(file)).size };
 }
 
-/** Read it to its end, which says whether it is whole. */
+/** Reads the backup to its last line, which shows whether it is complete. */
 async function checkLines(file: string, limits: Limits): Promise<LinesContent> {
   const sessions = sessionsIn(file, limits);
   for (;;) {
@@ -124,7 +128,7 @@ async function checkLines(file: string, limits: Limits): Promise<LinesContent> {
   }
 }
 
-/** The sessions of a backup of lines, each checked. */
+/** The sessions of a lines backup, each checked. */
 async function* sessionsIn(file: string, limits: Limits): AsyncGenerator<BackupSession, LinesContent, undefined> {
   const { backupSessions } = await import("./files/backup-lines.ts");
   const { unpacked } = await import("./files/bytes.ts");
@@ -135,21 +139,21 @@ function limitsOf(limits: Partial<Limits> | undefined): Limits {
   return { ...defaultLimits, ...limits };
 }
 
-/** On a store that somebody else closes. */
+/** A core on a store that the caller closes. */
 function coreOn(store: Store, limits: Partial<Limits> | undefined): Core {
   return new Core(store, resolveOptions({ sweep: false, ...(limits === undefined ? {} : { limits }) }));
 }
 
-/** How to restore a backup. */
+/** Options of a restore. */
 export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
   readonly limits?: Partial<Limits>;
 }
 
 /**
- * Put everything that a backup holds into a store, each session whole or not at all, and check it there. What stands there
- * already is left alone, so a restore that was broken off is run again. The backup is read to its end before anything is
+ * Restores everything in a backup into a store, each session completely or not at all, and checks it there. Existing
+ * sessions are left alone, so an aborted restore can be run again. The backup is read to its end before anything is
  * written.
- * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `store_invalid` for a file that is no whole backup, and the store's
+ * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `store_invalid` for an incomplete backup, and the store's
  */
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
   const file = resolve(path);
@@ -174,16 +178,16 @@ async function headOf(file: string): Promise<Buffer> {
   });
 }
 
-/** As `mkdtemp` makes them. */
+/** Names made by `mkdtemp`. */
 const copies = /^perdure-restore-[A-Za-z0-9]{6}$/;
 
-/** From a copy of its own: opening a database may bring it up to date, and a backup stays as it is. */
+/** Works on a copy: opening a database may migrate it, and a backup must not change. */
 async function restoreDatabase(
   file: string,
   target: Core,
   { limits, ...options }: RestoreStoreOptions,
 ): Promise<CopyReport> {
-  // What a restore that was killed left is a whole store. A folder that may not be listed is no reason against this one.
+  // A killed restore leaves a copy of a whole store. A folder that cannot be listed does not prevent this restore.
   await removeForgotten(tmpdir(), copies).catch(() => undefined);
   const folder = await mkdtemp(join(tmpdir(), "perdure-restore-"));
   const copy = join(folder, "backup.db");
@@ -204,7 +208,7 @@ async function restoreDatabase(
   }
 }
 
-/** What is wrong with the copy is wrong with the backup, which is what its owner knows. */
+/** Reports an error of the copy as one of the backup file, which the caller knows. */
 function ofBackup(error: unknown, { copy, file }: { readonly copy: string; readonly file: string }): unknown {
   if (hasCode(error, "store_invalid") && error.details.store === copy) {
     return new SessionError("store_invalid", { ...error.details, store: file }, { cause: error });

@@ -5,14 +5,18 @@ import type { SessionsOptions } from "./sessions/options/options.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
 
-/** Where sessions are kept, and how they behave. */
+/** Which store to open, and how its sessions behave. */
 export interface OpenOptions extends SessionsOptions {
-  /** `sqlite:FILE`, `postgres://…`, `memory:`, or a store of your own. @default "sqlite:perdure.db" */
+  /**
+   * `sqlite:FILE`, `postgres://…`, `memory:`, or a store of your own.
+   * @default "sqlite:perdure.db"
+   */
   readonly store?: string | Store;
   /**
-   * What to do where the store cannot be reached: go on in sessions without memory, whose `durable` is false, and tell the
-   * store later what was said, once. `"stateless"` keeps it in memory until then, an outbox in a file of this machine
-   * (`{ outbox: "sqlite:outbox.db" }`) also over the end of the process. @default fail with `store_unavailable`
+   * What to do while the store cannot be reached: continue in temporary sessions whose `durable` is false, and replay
+   * their turns later, each once. `"stateless"` buffers them in memory, an outbox in a local file (`{ outbox:
+   * "sqlite:outbox.db" }`) also across a restart.
+   * @default fail with `store_unavailable`
    */
   readonly fallback?: "stateless" | { readonly outbox: string };
 }
@@ -20,8 +24,8 @@ export interface OpenOptions extends SessionsOptions {
 const schemes = ["sqlite:", "postgres:", "memory:"];
 
 /**
- * Open the sessions of a store: `await openSessions("sqlite:chat.db")`.
- * @throws SessionError `store_scheme_unknown`, those of the store's opening, `argument_invalid` for wrong options
+ * Opens the sessions of a store: `await openSessions("sqlite:chat.db")`.
+ * @throws SessionError `store_scheme_unknown`, the errors of the store, `argument_invalid` for invalid options
  */
 export async function openSessions(target: string | OpenOptions = {}): Promise<Sessions> {
   return await perform({ operation: "open", tenant: undefined }, () => open(target));
@@ -36,7 +40,10 @@ async function open(target: string | OpenOptions): Promise<Sessions> {
   return Sessions.on(typeof store === "string" ? await openOrLate(store, options) : store, options, outbox);
 }
 
-/** Where what was said waits for the store. @throws SessionError `argument_invalid`, and as opening an SQLite file */
+/**
+ * The outbox for turns of the fallback.
+ * @throws SessionError `argument_invalid`, and as opening an SQLite file
+ */
 async function openOutbox(fallback: NonNullable<OpenOptions["fallback"]>, options: SessionsOptions): Promise<Store> {
   if (fallback === "stateless") return await openStore("memory:", options);
   const url: unknown = typeof fallback === "object" ? fallback.outbox : fallback;
@@ -49,7 +56,7 @@ async function openOutbox(fallback: NonNullable<OpenOptions["fallback"]>, option
   });
 }
 
-/** The store, or one that is opened once it can be reached: what falls back must not fail at its start either. */
+/** Opens the store, or opens it lazily: with a fallback, an unreachable store must not fail the start. */
 async function openOrLate(url: string, options: SessionsOptions): Promise<Store> {
   try {
     return await openStore(url, options, impatience);
@@ -60,10 +67,10 @@ async function openOrLate(url: string, options: SessionsOptions): Promise<Store>
   }
 }
 
-/** Who has something to fall back on does not wait half a minute for the database. */
+/** Shorter timeouts for a store with a fallback. */
 const impatience = { connectTimeout: "2s", attempt: "3s", deadline: "5s" } as const;
 
-/** Engines are imported when they are asked for, so that nobody loads a driver for a store that is not theirs. */
+/** Engines are imported on demand, so that unused drivers are not loaded. */
 export async function openStore(
   url: string,
   { clock }: Pick<SessionsOptions, "clock"> = {},
@@ -89,7 +96,7 @@ export async function openStore(
   }
 }
 
-/** A URL as an error message may show it: without what stands before its host. */
+/** A URL for error messages: without credentials. */
 function redact(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//***@").slice(0, 200);
 }

@@ -1,6 +1,6 @@
 /**
- * A whole store as lines of JSON: one that names the format, one for each session and each record that is no conversation, and
- * one that says how many there were and hashes all before it.
+ * A whole store as lines of JSON: the first names the format, then one for each session and each internal record, and
+ * the last has their number and a hash of all lines before it.
  */
 import { createHash, type Hash } from "node:crypto";
 import type { SessionKey } from "../domain/record/entry.ts";
@@ -14,15 +14,15 @@ import { documentsOf } from "./documents.ts";
 
 const format = "perdure.backup/1";
 
-/** What a backup holds. */
+/** Contents of a backup. */
 export interface LinesContent {
   readonly sessions: number;
   readonly entries: number;
 }
 
 /**
- * All of a store. One that cannot be read fails it: a backup has everything or is none.
- * @throws SessionError `store_invalid`, `snapshot_too_large` of a session that cannot be read, without `onSkipped`
+ * All sessions and internal records of a store. A session that cannot be read fails the backup.
+ * @throws SessionError `store_invalid`, `snapshot_too_large` for a session that cannot be read, without `onSkipped`
  */
 export async function* backupLines(
   core: Core,
@@ -59,7 +59,7 @@ export interface BackupSession {
 }
 
 /**
- * The sessions of a backup, each checked; whether all of them were there shows at the end.
+ * The sessions of a backup, each checked; the last line shows whether the backup is complete.
  * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`
  */
 export async function* backupSessions(
@@ -115,7 +115,7 @@ function guardFormat(text: string, source: string): void {
   throw invalid(source, "format", `it is no backup: the first line does not say ${format}`);
 }
 
-/** The tenant may be a scope that nobody can name from outside, so it is no id. */
+/** The tenant may be an internal scope, so it is not checked as an id. */
 const opening = /^\{"tenant":("(?:[^"\\]|\\.){0,2000}"),"snapshot":/;
 
 function sessionOf(text: string, source: string, limits: Limits): BackupSession {

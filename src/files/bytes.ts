@@ -2,14 +2,14 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { SessionError } from "../errors.ts";
 
-/** No conversation packs so well: what unpacks to more times its size is made to keep its reader busy. */
+/** Maximum compression ratio: no conversation packs so well, so a higher one is a decompression bomb. */
 const ratioMax = 500;
-/** Up to this size the ratio does not matter. */
+/** The ratio is not checked up to this size. */
 const smallBytes = 16 * 1024 * 1024;
 
 /**
- * The bytes of a stream, unpacked where they are gzip's.
- * @throws SessionError `snapshot_invalid` where they are and cannot be unpacked to their end, or unpack to more than
+ * The bytes of a stream, unpacked if they are gzip.
+ * @throws SessionError `snapshot_invalid` if they are gzip and cannot be unpacked completely, or unpack to more than
  *   {@link ratioMax} times their size
  */
 export async function* unpacked(

@@ -1,12 +1,12 @@
-/** The JSON documents of a file: one a line, the items of one array, or the whole of it as one. */
+/** The JSON documents of a file: one per line, the items of one array, or the whole file as one. */
 import { SessionError } from "../errors.ts";
 
-/** One of them, or why it cannot be had. */
+/** A document, or the error that prevented reading it. */
 export type SourceDocument =
   | { readonly source: string; readonly bytes: Buffer }
   | { readonly source: string; readonly error: SessionError };
 
-/** @throws SessionError what reading the stream throws */
+/** @throws SessionError the errors of the stream */
 export async function* documentsOf(
   stream: AsyncIterable<Uint8Array>,
   { file, bytesMax }: { readonly file: string; readonly bytesMax: number },
@@ -32,12 +32,12 @@ export async function* documentsOf(
   for (const piece of splitter.end()) yield named(piece);
 }
 
-/** The byte order mark is what some editors put in front of a file. */
+/** Some editors put a byte order mark in front of a file. */
 function withoutMark(head: Buffer): Buffer {
   return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? head.subarray(3) : head;
 }
 
-/** A document, or one of so many bytes that it was not kept. */
+/** A document, or the place of one that exceeded the limit. */
 type Piece = { readonly number: number; readonly bytes: Buffer } | { readonly number: number; readonly length: number };
 
 interface Splitter {
@@ -49,7 +49,7 @@ interface Splitter {
 const newline = 0x0a;
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === newline || byte === 0x0d;
 
-/** How the file begins says how it goes on; undefined where more of it must be seen. */
+/** Chooses the splitter by the beginning of the file; undefined if more bytes are needed. */
 function splitterFor(head: Buffer, bytesMax: number): Splitter | undefined {
   const [, opening, space = "", next] = /^\s*(\S)(\s*)(\S)?/.exec(head.toString("latin1", 0, 4096)) ?? [];
   if (opening === "[") return new Items(bytesMax);
@@ -58,7 +58,7 @@ function splitterFor(head: Buffer, bytesMax: number): Splitter | undefined {
   return opening === "{" && space.includes("\n") ? new Whole(bytesMax) : new Lines(bytesMax);
 }
 
-/** Bytes that belong together, as long as they are not too many. */
+/** Collects the bytes of one document, up to a limit. */
 class Gathered {
   readonly #bytesMax: number;
   #parts: Buffer[] = [];
@@ -74,7 +74,7 @@ class Gathered {
     else this.#parts.push(part);
   }
 
-  /** What was gathered, and begin anew; undefined where it is nothing but space. */
+  /** Returns the collected bytes and starts anew; undefined if there is only whitespace. */
   take(number: number): Piece | undefined {
     const [parts, length] = [this.#parts, this.#length];
     this.#parts = [];
@@ -131,7 +131,7 @@ class Whole implements Splitter {
   }
 }
 
-/** The items of an array, told apart by its own commas: those outside of texts, objects and arrays. */
+/** Splits an array into its items at its own commas: those outside of strings, objects and arrays. */
 class Items implements Splitter {
   readonly unit = "item";
   readonly #gathered: Gathered;
@@ -161,7 +161,7 @@ class Items implements Splitter {
     if (piece !== undefined) yield piece;
   }
 
-  /** True for the brackets and the commas of the array itself. */
+  /** True for brackets and commas of the array itself. */
   #cutsAt(byte: number): boolean {
     if (this.#inText) {
       if (this.#escaped) this.#escaped = false;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { makeDurably } from "./durable-file.ts";
 
-test("of a database that is made under a temporary name no log is left, whether it was made or not", async () => {
+test("a database made under a temporary name leaves no log file, whether making it succeeded or not", async () => {
   using closing = new DisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "perdure-durable-"));
   closing.defer(() => rmSync(folder, { recursive: true }));

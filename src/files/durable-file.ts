@@ -1,17 +1,17 @@
-/** Files that are there whole or not at all, whatever happens meanwhile, and stay once they are there. */
+/** Files that are written completely or not at all, and that survive a crash once they are written. */
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemClock } from "../clock.ts";
 import { SessionError } from "../errors.ts";
 
-/** What a write that was killed leaves behind is removed by a later one, once nobody can be at work in it any more. */
+/** A later write removes the temporary files of a killed one, once no process can still be writing them. */
 const forgottenAfterMs = 3_600_000;
-/** A database has its journal beside it. */
+/** A database may have a journal beside it. */
 const unfinished = /^\..*\.[0-9a-f]{16}\.tmp(-journal|-wal|-shm)?$/;
 
 /**
- * Write a file under a temporary name, sync it, give it its name and sync the folder: who looks finds the old one or the
- * new one, whole. `write` gets the open file; what it throws leaves nothing behind.
+ * Writes a file under a temporary name, syncs it, renames it and syncs the folder: a reader finds the old file or the
+ * new one, complete. `write` gets the open file; an error leaves nothing behind.
  * @throws SessionError `store_full`, `store_read_only`, `store_unavailable`
  */
 export async function writeDurably(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
@@ -21,7 +21,7 @@ export async function writeDurably(file: string, write: (handle: FileHandle) => 
   });
 }
 
-/** As {@link writeDurably}, where `make` brings about a file of this temporary name by itself. */
+/** As {@link writeDurably}, for a `make` that creates the temporary file by itself. */
 export async function makeDurably(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const folder = dirname(file);
   await withStoreErrors(file, async () => {
@@ -47,7 +47,10 @@ async function syncFile(file: string): Promise<void> {
   await handle.sync();
 }
 
-/** Remove a file for good; false where there is none. @throws SessionError as {@link writeDurably} */
+/**
+ * Deletes a file durably; returns false if it does not exist.
+ * @throws SessionError as {@link writeDurably}
+ */
 export async function removeDurably(file: string): Promise<boolean> {
   return await withStoreErrors(file, async () => {
     try {
@@ -61,7 +64,7 @@ export async function removeDurably(file: string): Promise<boolean> {
   });
 }
 
-/** What the file system says against it, as one of the errors of a store. */
+/** Turns errors of the file system into errors of a store. */
 export async function withStoreErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -82,33 +85,33 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
-/** A folder and those it stands in, kept by the disk. */
+/** Creates a folder and its parents, durably. */
 export async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  // A folder that was made is kept by the one it stands in.
+  // A new folder is an entry of its parent, so the parent is synced.
   if (first !== undefined) await syncFolder(dirname(first));
 }
 
-/** Let the disk keep the names in a folder. */
+/** Syncs the entries of a folder. */
 export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, "r").catch(ignoreOnWindows);
   await handle?.sync().catch(ignoreOnWindows);
 }
 
-/** Windows neither opens nor syncs folders; it keeps names by itself. */
+/** Windows cannot open or sync folders, and needs no sync for names. */
 function ignoreOnWindows(error: unknown): undefined {
   if (process.platform !== "win32") throw error;
 }
 
-/** Remove what has such a name and was not touched for an hour: nobody is at work in it any more. */
+/** Removes matching files that were not modified for an hour: no process is writing them any more. */
 export async function removeForgotten(folder: string, names: RegExp): Promise<void> {
-  // The file system's times are those of the machine.
+  // File times are those of the machine's clock.
   const now = systemClock.now();
   for (const name of await readdir(folder)) {
     if (!names.test(name)) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined); // another process was faster
     if (found === undefined || found.mtimeMs >= now - forgottenAfterMs) continue;
-    await rm(path, { force: true, recursive: true }).catch(() => undefined); // of another user, whose it stays
+    await rm(path, { force: true, recursive: true }).catch(() => undefined); // it belongs to another user
   }
 }

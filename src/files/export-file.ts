@@ -6,26 +6,26 @@ import { gzip } from "node:zlib";
 import { makeFolder, withStoreErrors, syncFolder, writeDurably } from "./durable-file.ts";
 import { guardTarget } from "./target-file.ts";
 
-/** How far an export has come. */
+/** Progress of an export. */
 export interface ExportPosition {
-  /** The id of the last session that is written; undefined before the first. */
+  /** Id of the last session written; undefined before the first. */
   readonly after: string | undefined;
   readonly sessions: number;
   readonly turns: number;
 }
 
-/** What is kept beside a file that is not finished: what it is of, and how much of it is whole. */
+/** Stored beside an unfinished file: what is exported, and how many bytes are complete. */
 interface Checkpoint extends ExportPosition {
   readonly of: string;
   readonly bytes: number;
 }
 
-/** The disk is told to keep what was written, and the checkpoint moved on, after so many bytes. */
+/** The file is synced and the checkpoint advanced after this many bytes. */
 const checkpointBytes = 16 * 1024 * 1024;
 
 /**
- * A file that is written piece by piece and gets its name when it is whole. One that was broken off, by a kill or a full
- * disk, goes on where it was last whole when the same export is run again.
+ * An export file that is written in chunks and renamed when it is complete. After a kill or a full disk, the same
+ * export continues from its last checkpoint.
  */
 export class ExportFile implements AsyncDisposable {
   readonly file: string;
@@ -45,13 +45,15 @@ export class ExportFile implements AsyncDisposable {
   }
 
   /**
-   * `what` says what is exported: a file that was begun for something else is begun anew. `store` is the file it comes from.
-   * @throws SessionError `argument_invalid` for a file that a store is in, `store_full`, `store_read_only`, `store_unavailable`
+   * `what` identifies the export: an unfinished file of another export is started again. `store` is the file of the
+   * source.
+   * @throws SessionError `argument_invalid` for a file that contains a store, `store_full`, `store_read_only`,
+   *   `store_unavailable`
    */
   static async open(path: string, what: string, store?: string): Promise<ExportFile> {
     const file = resolve(path);
     guardTarget(file, store);
-    // It may name a store with its password.
+    // Hashed, as the URL of a store may contain a password.
     const of = hash("sha256", what);
     return await withStoreErrors(file, async () => {
       await makeFolder(dirname(file));
@@ -68,7 +70,7 @@ export class ExportFile implements AsyncDisposable {
     });
   }
 
-  /** How far it is; what comes next goes behind it. */
+  /** Where the export continues. */
   get position(): ExportPosition {
     return this.#position;
   }
@@ -87,7 +89,7 @@ export class ExportFile implements AsyncDisposable {
     return true;
   }
 
-  /** From here on a kill costs nothing of what was written. */
+  /** Syncs the file and advances the checkpoint. */
   async keep(): Promise<void> {
     await withStoreErrors(this.file, () => this.#part.sync());
     const checkpoint: Checkpoint = { of: this.#of, bytes: this.#bytes, ...this.#position };
@@ -95,7 +97,7 @@ export class ExportFile implements AsyncDisposable {
     this.#kept = this.#bytes;
   }
 
-  /** It is whole: it gets its name. */
+  /** Renames the complete file. */
   async finish(): Promise<void> {
     await withStoreErrors(this.file, async () => {
       await this.#part.sync();
@@ -106,7 +108,7 @@ export class ExportFile implements AsyncDisposable {
     });
   }
 
-  /** One that is not finished stays as it is, to go on another time. */
+  /** Keeps an unfinished file, so that the export can continue. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#part.close();
   }
@@ -114,20 +116,20 @@ export class ExportFile implements AsyncDisposable {
 
 const pack = promisify(gzip);
 
-/** A piece of a file, packed as a whole of its own: pieces one after another are a file that gzip unpacks. */
+/** Packs a chunk as a gzip member of its own: concatenated members are a valid gzip file. */
 export async function packedPiece(bytes: Uint8Array): Promise<Uint8Array> {
   return await pack(bytes);
 }
 
-/** A piece is worth writing from so many bytes on. */
+/** Minimum size of a chunk that is written. */
 const pieceBytes = 1024 * 1024;
 
-/** Texts as bytes, gathered in one place that is used again and again: what is written must be written before the next one. */
+/** Collects texts as bytes in one reused buffer: write the result before adding more. */
 export class Piece {
   #place = Buffer.allocUnsafeSlow(2 * pieceBytes);
   #length = 0;
 
-  /** True where it is worth writing. */
+  /** Returns true once the chunk is worth writing. */
   add(text: string): boolean {
     const most = text.length * 3 < pieceBytes ? text.length * 3 : Buffer.byteLength(text);
     if (this.#length + most > this.#place.length) {
@@ -139,7 +141,7 @@ export class Piece {
     return this.#length >= pieceBytes;
   }
 
-  /** What was gathered; the next one begins. */
+  /** Returns the collected bytes and starts the next chunk. */
   take(): Uint8Array {
     const bytes = this.#place.subarray(0, this.#length);
     this.#length = 0;
@@ -162,7 +164,7 @@ async function readCheckpoint(file: string, of: string): Promise<Checkpoint | un
     const isWhole = (await part.stat()).size >= checkpoint.bytes;
     return isWhole && checkpoint.of === of ? checkpoint : undefined;
   } catch {
-    // There is none, or none that is of use: the export begins anew.
+    // No usable checkpoint: the export starts again.
     return undefined;
   }
 }

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 
-/** Longer names are cut, so that with their hash and an ending they fit every file system. */
+/** Longer names are truncated, so that name, hash and extension fit every file system. */
 const lengthMax = 100;
 const plain = /^[a-z0-9][a-z0-9_-]*$/;
-/** Names that Windows keeps for devices. */
+/** Device names on Windows. */
 const reserved = /^(con|prn|aux|nul|com\d|lpt\d)$/;
 
 /**
- * A name for a file that stands for this id and no other, on file systems that ignore case, have reserved names or take
- * few characters. It is the id itself where that is short and made of a-z, 0-9, `_` and `-`; else what of it is, and a hash.
+ * A file name that is unique to this id, also on file systems that ignore case, reserve names or allow few characters.
+ * It is the id itself if that is short and consists of a-z, 0-9, `_` and `-`; else its allowed characters, and a hash.
  */
 export function fileNameOf(id: string): string {
   if (plain.test(id) && id.length <= lengthMax && !reserved.test(id)) return id;

@@ -1,4 +1,4 @@
-/** Messages as other programs keep them, as messages of ours. Nothing of theirs is run or revived. */
+/** Converts messages of other programs. Their data is only read; no code of theirs runs and no object is deserialised. */
 import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
@@ -6,16 +6,16 @@ import { SessionError } from "../errors.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** How a program keeps a message. */
+/** The message format of a program. */
 export interface MessageForm {
   readonly name: "openai" | "sharegpt" | "langchain" | "ai-sdk";
-  /** True for a value that is a message of this form. */
+  /** Whether a value is a message of this format. */
   readonly fits: (value: Fields) => boolean;
-  /** It as messages of ours; a message of theirs may be several. */
+  /** Converts a message; it may become several. */
   readonly messages: (value: Fields, place: string) => readonly Message[];
 }
 
-/** In the order in which they are tried: the most particular ones first. */
+/** In the order in which they are tried: most specific first. */
 export const messageForms: readonly MessageForm[] = [
   {
     name: "ai-sdk",
@@ -37,7 +37,7 @@ export const messageForms: readonly MessageForm[] = [
   },
 ];
 
-/** True for an object that is no array. */
+/** True for an object that is not an array. */
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -94,7 +94,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   if (role === undefined)
     throw invalid(place, `is of the type ${formatValue(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
   const { name, tool_call_id: callId, additional_kwargs: more } = content;
-  // Older versions have the calls as OpenAI sent them.
+  // Older versions keep the calls in OpenAI's format.
   const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
     (all) => Array.isArray(all) && all.length > 0,
   ) as readonly unknown[] | undefined;
@@ -121,7 +121,7 @@ function toolCall({ id, name, input }: { id: unknown; name: unknown; input: unkn
   return { id, type: "function", function: { name, arguments: text } };
 }
 
-/** A UIMessage: of the assistant each step is a message with its calls, followed by their results. */
+/** A UIMessage: each step of the assistant becomes a message with its calls, followed by their results. */
 function fromAiSdk(value: Fields, place: string): readonly Message[] {
   const { role, content, parts, toolInvocations } = value;
   const all: readonly unknown[] = Array.isArray(parts)
@@ -144,7 +144,7 @@ function fromAiSdk(value: Fields, place: string): readonly Message[] {
     calls = false;
   };
   for (const part of fields) {
-    // What is said after a call was said knowing its result.
+    // Text after a call was written with its result.
     const begins = part["type"] === "step-start" || (part["type"] === "text" && calls);
     if (begins) close();
     if (part["type"] === "step-start") continue;
@@ -182,7 +182,7 @@ interface UiCall {
   readonly result: unknown;
 }
 
-/** The call of a tool that a part is about: `tool-NAME` and `dynamic-tool` of today, `tool-invocation` of version 4. */
+/** The tool call of a part: `tool-NAME` and `dynamic-tool` today, `tool-invocation` in version 4. */
 function callOf(part: Fields): UiCall | undefined {
   const type = String(part["type"]);
   if (type === "tool-invocation" && isFields(part["toolInvocation"])) {
@@ -199,7 +199,7 @@ function callOf(part: Fields): UiCall | undefined {
   };
 }
 
-/** A text where all is text, else a list of parts as OpenAI's chat format has them. */
+/** A string if all parts are text, else a list of parts in OpenAI's chat format. */
 function contentOf(parts: readonly Fields[]): Value {
   if (parts.every(({ type }) => type === "text")) return parts.map(({ text }) => String(text)).join("");
   return parts.map((part): Fields => {

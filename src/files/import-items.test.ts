@@ -7,7 +7,7 @@ import { unpacked } from "./bytes.ts";
 import { importItems } from "./import-items.ts";
 import { renderings } from "./renderings.ts";
 
-/** A text as it comes from a file or a pipe: in pieces that end anywhere. */
+/** A text as a file or a pipe delivers it: in chunks that end anywhere. */
 async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
 }
@@ -144,7 +144,7 @@ const forms: readonly [string, string, readonly object[]][] = [
 ];
 
 for (const [name, text, expected] of forms) {
-  test(`${name} is imported, and again changes nothing`, async () => {
+  test(`${name} is imported, and a second import changes nothing`, async () => {
     for (const length of [1, 7, 100_000]) {
       await using place = inMemory();
       const report = await importText(place.sessions, text, { length });
@@ -169,7 +169,7 @@ test("a message of two hundred thousand parts is read in one pass", async () => 
   assert.equal(answer?.content, "a".repeat(200_000));
 });
 
-test("a conversation with more tool calls in a turn than the limit is left out, and the reason says so", async () => {
+test("a conversation with more tool calls in a turn than the limit is skipped, with the reason", async () => {
   await using place = inMemory({ limits: { toolCallsMax: 10 } });
   const conversationOf = (id: string, calls: number): string => {
     const parts = Array.from({ length: calls }, () => ({ type: "tool-f", toolCallId: "c", input: {}, output: "1" }));
@@ -206,7 +206,7 @@ test("an image in a UIMessage becomes one of OpenAI's", async () => {
   ]);
 });
 
-test("what a program said ahead of all else becomes the instructions, and OpenAI's form of it is the same again", async () => {
+test("text before the first exchange becomes the instructions, and survives an export to OpenAI's format", async () => {
   await using place = inMemory();
   const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...said], metadata: { a: 1 } })}\n`;
   await importText(place.sessions, line);
@@ -218,7 +218,7 @@ test("what a program said ahead of all else becomes the instructions, and OpenAI
   assert.match(markdown, /calls weather \(c1\)\n\n```json\n\{"city":"Ghent"\}\n```/);
 });
 
-test("what is wrong with one keeps nobody else out, and is told with its place", async () => {
+test("an invalid conversation does not block the others, and is reported with its place", async () => {
   await using place = inMemory();
   const good = (id: string): string => JSON.stringify({ id, messages: said });
   const lines = [
@@ -262,7 +262,7 @@ test("what is wrong with one keeps nobody else out, and is told with its place",
   );
 });
 
-test("a file that gzip packed is read alike; one that is cut off brings what it has and says so", async () => {
+test("a gzip file is read alike; a truncated one is imported as far as it goes, and reported", async () => {
   const lines = Array.from({ length: 2000 }, (_, index) =>
     JSON.stringify({ id: `s${index}`, messages: [{ role: "user", content: `${Math.random()}` }] }),
   );

@@ -10,18 +10,18 @@ import type { Metadata } from "../domain/record/record.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
 import { isFields, messageForms } from "./foreign-formats.ts";
 
-/** Deeper than any value may be. */
+/** Nesting limit, deeper than any stored value. */
 const depthMax = 520;
 
 /**
- * What is in a file that is to be imported: snapshots a line, or conversations as OpenAI's chat format, ShareGPT, LangChain
- * and the AI SDK keep them, one a line, in an array, or as the messages of a single one.
+ * Reads an import file: snapshots, one per line; or conversations in the formats of OpenAI, ShareGPT, LangChain and the
+ * AI SDK, one per line, in an array, or as the messages of a single one.
  */
 export async function* importItems(
   stream: AsyncIterable<Uint8Array>,
   { file, bytesMax }: { readonly file: string; readonly bytesMax: number },
 ): AsyncGenerator<ImportItem, void, undefined> {
-  /** Where the file is the messages of one conversation, they are gathered. */
+  /** Collects the messages if the file is a single conversation. */
   const single: unknown[] = [];
   let gathered = 0;
   for await (const document of documentsOf(stream, { file, bytesMax })) {
@@ -97,7 +97,7 @@ function conversationOf(value: unknown, source: string): Conversation {
   const named = [id, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
   const known = isFields(metadata) ? (metadata as Metadata) : {};
   return {
-    // Without an id of its own it gets one that is the same whenever it is read.
+    // A conversation without an id gets one that is the same at each import.
     id:
       named === undefined
         ? `import_${createHash("sha256").update(JSON.stringify(messages)).digest("hex").slice(0, 26)}`

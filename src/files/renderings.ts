@@ -1,15 +1,15 @@
-/** A session in the forms of others: for other programs, and for people. */
+/** Renders a session for other programs, and for people. */
 import { decode } from "../domain/values/codec.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/transfer/snapshot-text.ts";
 
-/** What an export may be written as. */
+/** Formats of an export. */
 export const renderings = {
-  /** Snapshots, a line each: everything that is needed to go on. */
+  /** Snapshots, one per line: complete, for import into Perdure. */
   perdure: (text: string): string => `${text}\n`,
-  /** OpenAI's chat format, a line each: `{"id", "messages"}`. */
+  /** OpenAI's chat format, one conversation per line: `{"id", "messages"}`. */
   openai: (text: string): string => openaiLine(JSON.parse(text) as SessionSnapshot),
-  /** For reading. */
+  /** For people. */
   markdown: (text: string): string => markdownOf(JSON.parse(text) as SessionSnapshot),
 } as const;
 
@@ -62,7 +62,7 @@ function messageText({ role, name, content, tool_calls: calls, tool_call_id: cal
   return [`**${oneLine(about)}**`, ...(said === "" ? [] : [said]), ...called].join("\n\n");
 }
 
-/** Between fences longer than any in it. */
+/** Uses a fence longer than any within the text. */
 function fenced(text: string, language: string): string {
   let longest = 2;
   for (const [ticks] of text.matchAll(/`+/g)) longest = Math.max(longest, ticks.length);

@@ -20,7 +20,7 @@ import { SnapshotDirectory } from "./snapshot-directory.ts";
 const root = mkdtempSync(join(tmpdir(), "perdure-saved-"));
 after(() => rmSync(root, { recursive: true }));
 
-test("whatever an id is, it becomes one file in the folder, and comes back from it", async () => {
+test("every id maps to one file in the folder, and back", async () => {
   await using place = inMemory();
   const folder = join(root, "odd", "inside");
   const directory = new SnapshotDirectory(folder, place.sessions);
@@ -61,7 +61,7 @@ test("short plain ids are their own file names", () => {
   assert.match(fileNameOf("Chat 7/8"), /^chat-7-8~[0-9a-f]{32}$/);
 });
 
-test("the newest is kept, others of the folder are left alone, and what is deleted is gone", async () => {
+test("the newest snapshot is kept, other files are left alone, and deleted ones are gone", async () => {
   await using place = inMemory();
   const folder = join(root, "newest");
   const directory = new SnapshotDirectory(folder, place.sessions);
@@ -97,7 +97,7 @@ test("tenants do not see each other's files", async () => {
   assert.deepEqual([(await mine.list()).length, (await theirs.list()).length], [1, 1]);
 });
 
-test("a file that was altered, cut off or filled up to 500 MB is refused by name", async () => {
+test("a snapshot that was altered, truncated or padded to 500 MB is refused with its file name", async () => {
   await using place = inMemory();
   const directory = new SnapshotDirectory(join(root, "damaged"), place.sessions);
   await place.sessions.create({ id: "s" });
@@ -110,7 +110,7 @@ test("a file that was altered, cut off or filled up to 500 MB is refused by name
   await assert.rejects(directory.load("s"), { code: "snapshot_too_large" });
 });
 
-test("what a killed writer left is never listed, and is swept up an hour later", async () => {
+test("temporary files of a killed writer are never listed, and are removed an hour later", async () => {
   await using place = inMemory();
   const folder = join(root, "left");
   const directory = new SnapshotDirectory(folder, place.sessions);

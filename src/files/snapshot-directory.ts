@@ -10,7 +10,7 @@ import type { SessionSnapshot } from "../sessions/transfer/snapshot-text.ts";
 
 /** A snapshot in a folder. */
 export interface SavedSnapshot {
-  /** The id of its session. */
+  /** Id of the session. */
   readonly id: string;
   readonly file: string;
   readonly bytes: number;
@@ -20,14 +20,14 @@ export interface SavedSnapshot {
 const ending = ".json";
 
 /**
- * Snapshots of a tenant's sessions as files in a folder, the newest of each session. A file is there whole or not at all,
- * whatever happens while it is written. Tenants other than `default` have folders of their own in it.
+ * Snapshots of a tenant's sessions as files in a folder, the newest of each session. A file is written completely or
+ * not at all. Tenants other than `default` have folders of their own in it.
  */
 export class SnapshotDirectory {
   readonly folder: string;
   readonly #sessions: Sessions;
 
-  /** The folder is made when something is saved. */
+  /** The folder is created at the first save. */
   constructor(folder: string, sessions: Sessions) {
     const { tenant } = sessions;
     this.folder = tenant === "default" ? resolve(folder) : resolve(folder, fileNameOf(tenant));
@@ -35,8 +35,9 @@ export class SnapshotDirectory {
   }
 
   /**
-   * Save a session as it is at this moment, in the place of what was saved of it before.
-   * @throws SessionError `session_not_found`, `snapshot_too_large`, `store_full`, `store_read_only`, `store_unavailable`
+   * Saves a session as it is now, replacing its earlier snapshot.
+   * @throws SessionError `session_not_found`, `snapshot_too_large`, `store_full`, `store_read_only`,
+   *   `store_unavailable`
    */
   async save(id: string): Promise<SavedSnapshot> {
     const snapshot = await this.#sessions.snapshot(id);
@@ -47,7 +48,7 @@ export class SnapshotDirectory {
   }
 
   /**
-   * What was saved of a session, for `sessions.restore`.
+   * Loads a snapshot, for `sessions.restore`.
    * @throws SessionError `snapshot_not_found`, `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`
    */
   async load(id: string): Promise<SessionSnapshot> {
@@ -59,7 +60,7 @@ export class SnapshotDirectory {
     }
   }
 
-  /** What is saved, by id. What is no snapshot of ours in the folder is left out. */
+  /** Lists the snapshots by id. Other files in the folder are skipped. */
   async list(): Promise<SavedSnapshot[]> {
     const saved: SavedSnapshot[] = [];
     for (const name of await this.#names()) {
@@ -74,7 +75,10 @@ export class SnapshotDirectory {
     return saved.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Delete what was saved of a session. @throws SessionError `snapshot_not_found`, `store_read_only` */
+  /**
+   * Deletes the snapshot of a session.
+   * @throws SessionError `snapshot_not_found`, `store_read_only`
+   */
   async delete(id: string): Promise<void> {
     if (!(await removeDurably(this.#fileOf(id)))) throw this.#notFound(id);
   }
@@ -87,7 +91,7 @@ export class SnapshotDirectory {
     try {
       return (await readdir(this.folder)).filter((name) => name.endsWith(ending) && !name.startsWith("."));
     } catch (error) {
-      if (isMissing(error)) return []; // nothing was saved yet
+      if (isMissing(error)) return []; // no snapshot was saved yet
       throw error;
     }
   }
@@ -98,15 +102,16 @@ export class SnapshotDirectory {
 }
 
 /**
- * The snapshot in a file, whole and unaltered.
- * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `store_unavailable` for one that is not there
+ * Loads a snapshot file, and checks that it is complete and unaltered.
+ * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `store_unavailable` if the file does
+ *   not exist
  */
 export async function loadSnapshot(file: string, limits: Limits): Promise<SessionSnapshot> {
   const bytesMax = limits.snapshotBytesMax;
   return await withStoreErrors(file, async () => {
     await using handle = await open(file);
     const { size } = await handle.stat();
-    // Looked at before it is read: there may not be memory for it.
+    // Checked before reading, as the file may exceed the memory.
     if (size > bytesMax) throw new SessionError("snapshot_too_large", { source: file, bytes: size, bytesMax });
     const { readSnapshot, textOf } = await import("../sessions/transfer/snapshot-reader.ts");
     const text = textOf(await handle.readFile(), file);
@@ -120,7 +125,7 @@ async function savedSnapshot(id: string, file: string): Promise<SavedSnapshot> {
   return { id, file, bytes: size, savedAt: mtime };
 }
 
-/** The id that a snapshot begins with, so that no file has to be read whole for a list. */
+/** Reads only the id at the beginning of a snapshot, so that a list need not read whole files. */
 async function idIn(file: string): Promise<string | undefined> {
   await using handle = await open(file);
   const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(2048) });

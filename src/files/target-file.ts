@@ -1,16 +1,17 @@
-/** Where a file is about to be written in the place of another: never in that of a database that somebody works in. */
+/** Guards a file about to be replaced: it must not be a database in use. */
 import { realpathSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 
-/** What SQLite keeps beside a database while it is in use: under another one, it would be read into that. */
+/** Log files that SQLite keeps beside an open database: beside another database, SQLite would replay them into it. */
 const logs = ["-wal", "-journal"];
-/** What else belongs to a store in a file. */
+/** Suffixes of all files of a store. */
 const companions = ["", ...logs, "-shm", ".secret"];
 
 /**
- * Refuse to write `file` where that would take away the store in the file `store`, under whatever name, or a database in use.
+ * Refuses to write `file` if that would replace the store in the file `store`, under whatever name, or a database in
+ * use.
  * @throws SessionError `argument_invalid`
  */
 export function guardTarget(file: string, store: string | undefined): void {
@@ -32,7 +33,7 @@ function refuse(file: string, expected: string): never {
   throw new SessionError("argument_invalid", { name: "the file to write", value: formatValue(file), expected });
 }
 
-/** Whether both names lead to one file, through links as well; one that is not there yet is where it would be. */
+/** Whether both names resolve to one file, also through links; a missing file resolves to where it would be. */
 export function isSame(one: string, other: string): boolean {
   const [first, second] = [statOf(one), statOf(other)];
   if (first === undefined || second === undefined) return realOf(one) === realOf(other);
@@ -43,12 +44,12 @@ function statOf(file: string): Stats | undefined {
   try {
     return statSync(file, { throwIfNoEntry: false });
   } catch {
-    // Under a file, or behind a folder that may not be entered: writing there says so.
+    // Below a file, or in a folder without permission: the write reports it.
     return undefined;
   }
 }
 
-/** The name without links; that of its folder, where the file is not there. */
+/** The name without links; if the file does not exist, that of its folder. */
 function realOf(file: string): string {
   for (const [known, rest] of [
     [file, ""],
@@ -57,7 +58,7 @@ function realOf(file: string): string {
     try {
       return join(realpathSync(known), rest);
     } catch {
-      // Not there: the next best.
+      // Does not exist: try its parent.
     }
   }
   return file;

@@ -3,26 +3,26 @@ import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { OwnerWatch } from "./owner-watch.ts";
 import type { RequestContext } from "../http/route.ts";
 
-/** Marks a request that comes from another host: it is not sent on a second time. */
+/** Marks a request forwarded by another host: it is not forwarded again. */
 const forwardedHeader = "x-perdure-forwarded";
-/** What of a request concerns the host that answers it; the key is the caller's own. */
+/** Request headers for the owner; the key is the caller's own. */
 const passedOn = ["authorization", "accept", "content-type"] as const;
-/** What of an answer concerns the caller. */
+/** Response headers for the caller. */
 const passedBack = ["cache-control", "content-type", "retry-after", "x-accel-buffering"] as const;
 
-/** Where and how long a request may go on to another host. */
+/** Where and how long a request may be forwarded. */
 export interface Forwarding {
-  /** The path of the route there, as a request has it. */
+  /** Path of the route, as in the request. */
   readonly path: string;
-  /** Until the answer begins. */
+  /** Time limit until the response begins. */
   readonly deadlineMs: number;
-  /** Tells of a host that is not heard of any more, also while its answer comes. */
+  /** Reports an owner without heartbeat, also while its response streams. */
   readonly owners: OwnerWatch;
 }
 
 /**
- * Answer here, or, where the session lives in another host, let that one answer. Only the store says where it lives.
- * @throws SessionError `not_owner` where the request was sent on already, `owner_unreachable`, `deadline_passed`
+ * Answers here or, if the session is live in another host, forwards the request to it. The store names the owner.
+ * @throws SessionError `not_owner` if the request was already forwarded, `owner_unreachable`, `deadline_passed`
  */
 export async function atItsHost(
   c: RequestContext,
@@ -54,7 +54,7 @@ async function forward(
     response = await fetch(urlAt(address, path), {
       method: c.req.method,
       headers: headersFor(c),
-      // The caller's key goes to the host that the store names, and nowhere else.
+      // The caller's key goes only to the host that the store names.
       redirect: "error",
       signal: AbortSignal.any([late.signal, gone.signal]),
       ...(c.req.method === "GET" ? {} : { body: await c.req.arrayBuffer() }),
@@ -72,14 +72,14 @@ async function forward(
   return new Response(watchedBody(response, unwatch), { status: response.status, headers });
 }
 
-/** The body as it comes; `over` is called when it has come to its end, was broken off, or nobody reads it any more. */
+/** Passes the body on; calls `over` when it ends, breaks, or its reader leaves. */
 function watchedBody({ body }: Response, over: () => void): ReadableStream | null {
   if (body === null) {
     over();
     return null;
   }
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  // What breaks it off is told to its reader.
+  // Its reader gets the error.
   void body.pipeTo(writable).then(over, over);
   return readable;
 }

@@ -1,17 +1,17 @@
 import type { HostInfo, Sessions } from "../../index.ts";
 
-/** How often hosts are looked after whose answers are waited for. */
+/** Poll interval for hosts whose responses are awaited. */
 const lookEveryMs = 1000;
 
-/** Somebody waits for an answer of a host. */
+/** A request that waits for a host. */
 interface Watched {
   readonly address: string;
   readonly lost: (reason: string) => void;
 }
 
 /**
- * Looks after the hosts to which requests were sent on: one that is paused, or is cut off, keeps its connections, and only its
- * heartbeat tells. One question for all that wait, while somebody waits.
+ * Polls the heartbeat of hosts to which requests were forwarded: a host that is paused or cut off keeps its connections
+ * open. One query serves all waiting requests; without them it does not poll.
  */
 export class OwnerWatch {
   readonly #sessions: Sessions;
@@ -22,11 +22,13 @@ export class OwnerWatch {
     this.#sessions = sessions;
   }
 
-  /** Call `lost` with the reason where the host at this address is not heard of any more, until the returned function is called. */
+  /**
+   * Calls `lost` with the reason when the host at this address has no heartbeat, until the returned function is called.
+   */
   watch(address: string, lost: (reason: string) => void): () => void {
     const watched: Watched = { address, lost };
     this.#waiting.add(watched);
-    this.#timer ??= setInterval(() => void this.#look().catch(() => undefined), lookEveryMs).unref(); // the next look tries again
+    this.#timer ??= setInterval(() => void this.#look().catch(() => undefined), lookEveryMs).unref(); // the next poll tries again
     return () => {
       this.#waiting.delete(watched);
       if (this.#waiting.size > 0) return;

@@ -1,4 +1,4 @@
-/** Who may do what: keys of operators, and devices by header or cookie. */
+/** Authorisation: keys of operators, and devices by header or cookie. */
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { parseDeviceId } from "../../domain/values/device.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -7,7 +7,10 @@ import type { RequestContext } from "./route.ts";
 
 const ranks: Readonly<Record<KeyRight, number>> = { read: 1, write: 2, admin: 3 };
 
-/** The key that the request shows. @throws SessionError `key_missing`, the same for none, an unknown and a revoked one */
+/**
+ * The key of the request.
+ * @throws SessionError `key_missing`, the same for a missing, an unknown and a revoked key
+ */
 export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyInfo> {
   const token = /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const key = token === undefined ? null : await sessions.keys.verify(token);
@@ -15,7 +18,7 @@ export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyI
   throw new SessionError("key_missing", { scheme: "Bearer" });
 }
 
-/** False once the key was revoked; a store that is away says nothing of that. */
+/** False once the key is revoked; while the store is away, the key stays valid. */
 export async function holdsKey(c: RequestContext, sessions: Sessions): Promise<boolean> {
   try {
     await keyOf(c, sessions);
@@ -31,18 +34,18 @@ export function guardRight({ right }: KeyInfo, needed: KeyRight): void {
   throw new SessionError("key_forbidden", { right, needed });
 }
 
-/** The header by which a device says who it is. */
+/** The header with a device's id. */
 export const deviceHeader = "X-Device-ID";
 const cookieName = "perdure_device";
-/** As long as browsers keep a cookie at most (RFC 6265bis): 400 days. */
+/** The longest lifetime of a cookie in browsers (RFC 6265bis): 400 days. */
 const cookieSeconds = 400 * 86_400;
 
-/** Whether cookies go over HTTPS only: as the server says, or behind a proxy as the browser's side does. */
+/** Whether cookies are sent over HTTPS only: as configured, or as the client's side of the proxy. */
 export function isSecure(c: RequestContext, always: boolean): boolean {
   return always || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https";
 }
 
-/** `__Host-`: no other host of the domain can set it, and so lead somebody into a chat of its own. */
+/** `__Host-`: no other host of the domain can set this cookie and lead a user into a foreign chat. */
 function attributes(c: RequestContext): { secure: boolean; path: "/"; prefix?: "host" } {
   return c.get("secure") ? { secure: true, path: "/", prefix: "host" } : { secure: false, path: "/" };
 }
@@ -52,18 +55,18 @@ function cookieOf(c: RequestContext): string | undefined {
 }
 
 /**
- * The device that the request is from, by its header, or else by its sealed cookie.
- * @throws SessionError `device_missing` where there is neither, or the cookie was altered; `id_invalid`
+ * The device of the request, by its header, or else by its sealed cookie.
+ * @throws SessionError `device_missing` if both are missing, or the cookie was altered; `id_invalid`
  */
 export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
   if (device !== null) return device;
-  // A browser could not get rid of it by itself, and would be refused for as long as it keeps it.
+  // A page cannot delete the cookie itself, and each request with it would be refused.
   if (cookieOf(c) !== undefined) deleteCookie(c, cookieName, attributes(c));
   throw new SessionError("device_missing", { header: deviceHeader });
 }
 
-/** As {@link deviceOf}; who comes with nothing is given a cookie with a fresh id. */
+/** As {@link deviceOf}; a client without an id gets a cookie with a new one. */
 export function deviceOrNew(c: RequestContext, sessions: Sessions): string {
   if (c.req.header(deviceHeader) !== undefined || cookieOf(c) !== undefined) return deviceOf(c, sessions);
   const device = crypto.randomUUID();
@@ -76,7 +79,10 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions): string {
   return device;
 }
 
-/** In one way of writing, so that it is counted as one; null where there is none of ours. @throws SessionError `id_invalid` */
+/**
+ * The device id in canonical form, so that it is counted once; null if there is none.
+ * @throws SessionError `id_invalid`
+ */
 export function shownDevice(c: RequestContext, sessions: Sessions): string | null {
   const header = c.req.header(deviceHeader);
   if (header !== undefined) return parseDeviceId(header);

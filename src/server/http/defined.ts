@@ -1,4 +1,4 @@
-/** Fields without those that were not given, as options are written. */
+/** Drops undefined fields. */
 export function present<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

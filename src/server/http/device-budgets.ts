@@ -2,19 +2,25 @@ import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import { Windows, type Window } from "./rate-limits.ts";
 
-/** What answers to devices may take in 24 hours, as this server counts it. */
+/** Budgets of devices per 24 hours, counted by this server. */
 export interface DeviceBudgets {
-  /** Of one device. */
+  /** For each device. */
   readonly device?: DeviceBudget;
-  /** Of all devices together: what bounds a caller that makes up device ids. */
+  /** For all devices together: limits a caller that invents device ids. */
   readonly all?: DeviceBudget;
 }
 
-/** So much in 24 hours from the first question on. */
+/** Limits per 24 hours, from the first question on. */
 export interface DeviceBudget {
-  /** Questions. @default no bound */
+  /**
+   * Questions.
+   * @default no limit
+   */
   readonly requests?: number;
-  /** Tokens of questions and answers. Answers that run when the last one is spent come to their end. @default no bound */
+  /**
+   * Tokens of questions and answers. Answers that run when the limit is reached finish.
+   * @default no limit
+   */
   readonly tokens?: number;
 }
 
@@ -22,12 +28,12 @@ const units = ["requests", "tokens"] as const;
 const dayMs = 86_400_000;
 
 /**
- * Counts what devices spend, in this process alone, and refuses a question before a model is called. A restart begins
- * anew; budgets of sessions (`openSessions({ budget })`) are kept in the store.
+ * Counts usage of devices, in this process only, and refuses a question before a model is called. A restart resets the
+ * counts; budgets of sessions (`openSessions({ budget })`) are stored.
  */
 export class DeviceSpending {
   readonly #budgets: DeviceBudgets;
-  /** Apart for all devices: however many devices there are, that count stays. */
+  /** Separate from the counts of devices, so that it is kept however many devices there are. */
   readonly #spent = {
     device: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
     all: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
@@ -41,7 +47,10 @@ export class DeviceSpending {
     this.#budgets = budgets;
   }
 
-  /** Count a question of the device. @throws SessionError `device_budget_exceeded` */
+  /**
+   * Counts a question.
+   * @throws SessionError `device_budget_exceeded`
+   */
   ask(device: string): void {
     if (this.#budgets.device === undefined && this.#budgets.all === undefined) return;
     for (const scope of ["device", "all"] as const) {
@@ -56,14 +65,14 @@ export class DeviceSpending {
     this.#add("requests", device, 1);
   }
 
-  /** Count what an answer took, when it ends, however it ends. */
+  /** Counts the usage of an answer when it ends, also when it fails. */
   async follow(device: string, session: Session, answer: Answer): Promise<void> {
     if (this.#budgets.device?.tokens === undefined && this.#budgets.all?.tokens === undefined) return;
     let turn: Turn | undefined;
     try {
       turn = await answer.done;
     } catch {
-      // A broken answer took what stands in its turn.
+      // The usage of a failed answer is in its turn.
       [turn] = await Array.fromAsync(session.turns({ from: answer.seq, to: answer.seq })).catch(() => []);
     }
     this.#add("tokens", device, turn?.usage?.totalTokens ?? 0);

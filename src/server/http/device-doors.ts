@@ -1,4 +1,7 @@
-/** How devices come to their sessions: one that has none yet counts with all that are new, whatever id it shows. */
+/**
+ * Opens the sessions of devices. A device without a session counts against the limit of new devices, whatever id it
+ * sends.
+ */
 import { hasCode } from "../../errors.ts";
 import type { Session, Sessions } from "../../index.ts";
 import { shownDevice } from "./authority.ts";
@@ -7,7 +10,7 @@ import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext } from "./route.ts";
 import type { Shared } from "./server-context.ts";
 
-/** So many devices are remembered to have a session: for the others, it is looked up before it is opened. */
+/** Number of devices remembered to have a session; any other is looked up before its session is opened. */
 const rememberedMax = 10_000;
 
 export function deviceDoors(
@@ -32,7 +35,7 @@ export function deviceDoors(
   async function findDevice(c: RequestContext, device: string): Promise<Session | undefined> {
     const session = await sessions.devices.find(device);
     if (session !== undefined) remember(device);
-    // One that showed no id was counted at the door.
+    // A request without an id was counted on admission.
     else if (shownDevice(c, sessions) !== null) countNew(c);
     return session;
   }
@@ -42,7 +45,7 @@ export function deviceDoors(
       try {
         await findDevice(c, device);
       } catch (error) {
-        // The fallback cannot tell; opening says whether there is one.
+        // The fallback cannot look it up; opening finds the session.
         if (!hasCode(error, "store_unavailable")) throw error;
         countNew(c);
       }

@@ -13,7 +13,7 @@ pre { overflow-x: auto; background: #8881; padding: .75rem; border-radius: .4rem
 table { border-collapse: collapse } td { padding: .1rem 1rem .1rem 0; vertical-align: top }
 `;
 
-/** Nothing but the page's own style may load. */
+/** Only the page's own style may load. */
 export const docsPolicy: string = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`;
 
 interface Operation {
@@ -30,7 +30,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly description: string }>>;
 }
 
-/** The OpenAPI document as a page that people read; it loads nothing from elsewhere. */
+/** The OpenAPI document as a page; it loads nothing from other origins. */
 export function docsPage(document: object): HtmlEscapedString | Promise<HtmlEscapedString> {
   const { info, paths, components } = document as {
     info: { title: string; version: string; description: string };
@@ -71,7 +71,7 @@ export function docsPage(document: object): HtmlEscapedString | Promise<HtmlEsca
     </html>`;
 }
 
-/** As it is: the policy names the hash of exactly this text. */
+/** Verbatim: the policy contains the hash of exactly this text. */
 function styleTag(): HtmlEscapedString | Promise<HtmlEscapedString> {
   return raw(`<style>${style}</style>`);
 }

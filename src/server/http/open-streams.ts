@@ -1,24 +1,33 @@
 import { SessionError } from "../../errors.ts";
 import type { Session } from "../../index.ts";
 
-/** How many streams of server-sent events may be open at once, each of this server: another instance counts for itself. */
+/** Limits of concurrent server-sent event streams, per server instance. */
 export interface StreamLimits {
-  /** Of one device. @default 20 */
+  /**
+   * Per device.
+   * @default 20
+   */
   readonly device?: number;
-  /** Of one key. @default 5000 */
+  /**
+   * Per key.
+   * @default 5000
+   */
   readonly key?: number;
-  /** Of one session, from all devices and keys. @default 2000 */
+  /**
+   * Per session, over all devices and keys.
+   * @default 2000
+   */
   readonly session?: number;
 }
 
-/** What streams are counted by. */
+/** Scopes by which streams are counted. */
 export type StreamScope = keyof StreamLimits;
 
 const defaults = { device: 20, key: 5000, session: 2000 } as const satisfies Required<StreamLimits>;
-/** How often an answer that is followed is looked after: its writer may be gone. */
+/** Interval at which a followed answer is recovered, as its writer may be dead. */
 const recoverMs = 1000;
 
-/** The open streams of a server: they are counted, and the answers that they follow are recovered once for all of them. */
+/** The open streams of a server: counts them, and recovers the answers that they follow, once for all of them. */
 export class OpenStreams {
   readonly #limits: Required<StreamLimits>;
   readonly #open = new Map<string, number>();
@@ -28,12 +37,15 @@ export class OpenStreams {
     this.#limits = { ...defaults, ...limits };
   }
 
-  /** How many scopes have an open stream. */
+  /** Scopes with an open stream. */
   get size(): number {
     return this.#open.size + this.#recoveries.size;
   }
 
-  /** Count a stream until the returned function is called. @throws SessionError `streams_full` */
+  /**
+   * Counts a stream until the returned function is called.
+   * @throws SessionError `streams_full`
+   */
   open(scopes: { readonly [Scope in StreamScope]?: string | undefined }): () => void {
     const named = Object.entries(scopes).filter((entry): entry is [StreamScope, string] => entry[1] !== undefined);
     for (const [scope, name] of named) {
@@ -55,7 +67,7 @@ export class OpenStreams {
     else this.#open.delete(name);
   }
 
-  /** Recover a followed session once a second, however many streams follow it, until the returned function is called. */
+  /** Recovers a followed session once a second, for all its streams, until the returned function is called. */
   recover(session: Session): () => void {
     const name = `${session.info.tenant} ${session.id}`;
     const recovery = this.#recoveries.get(name) ?? {

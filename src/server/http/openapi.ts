@@ -6,7 +6,7 @@ import type { Answered, Route, RouteTable } from "./route.ts";
 
 type Json = Record<string, unknown>;
 
-/** The routes as an OpenAPI 3.1 document, made from the schemas that check the requests. */
+/** Builds the OpenAPI 3.1 document of the routes from the schemas that check the requests. */
 export function openapiOf(table: RouteTable, version: string): Json {
   const components = new Map<string, unknown>();
   const schema = (type: z.ZodType, io: "input" | "output"): Json => hoisted(z.toJSONSchema(type, { io }), components);
@@ -94,7 +94,7 @@ function responseOf(
   };
 }
 
-/** Named parts go to the components of the document, and every schema refers to them there. */
+/** Moves named schemas to the components of the document, with references to them. */
 function hoisted({ $schema: _, $defs = {}, id: name, ...schema }: Json, components: Map<string, unknown>): Json {
   const referring = (part: unknown): Json =>
     JSON.parse(JSON.stringify(part).replaceAll('"#/$defs/', '"#/components/schemas/')) as Json;

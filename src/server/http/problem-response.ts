@@ -3,9 +3,9 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { problemOf, problemType } from "../../protocol/problem.ts";
 import type { RequestContext } from "./route.ts";
 
-/** Whatever was thrown, as one of our errors; what should never be thrown is `internal`, and no text of it gets out. */
+/** A thrown value as a SessionError; an unexpected one becomes `internal`, without its text. */
 export function asSessionError(error: unknown, requestId: string): SessionError {
-  // Another instance does not close, or this one is back soon: who asked should ask again.
+  // Another instance is available, or this one restarts soon: the client should retry.
   if (hasCode(error, "closed"))
     return new SessionError(
       "store_unavailable",
@@ -28,7 +28,7 @@ export function problemResponse(c: RequestContext, error: SessionError): Respons
   }
   if (hasCode(error, "method_not_allowed")) c.header("allow", error.details.allowed.join(", "));
   if (error.code === "key_missing") c.header("www-authenticate", "Bearer");
-  // 499 is what proxies write into their logs; an answer that was interrupted is a conflict to who asked.
+  // 499 is a status of proxy logs; to the client an interrupted answer is a conflict.
   const status = problem.status === 499 ? 409 : problem.status;
   return c.body(JSON.stringify({ ...problem, status }), status as 400, { "content-type": problemType });
 }

@@ -1,20 +1,41 @@
 import { SessionError } from "../../errors.ts";
 
-/** How many requests in a minute, each of this server: another instance counts for itself. */
+/** Requests per minute, per server instance. */
 export interface Rates {
-  /** Of one device. A caller makes up device ids as it likes, so this bounds clients that err, not ones that attack. @default 240 */
+  /**
+   * Per device. Callers can invent device ids, so this limits faulty clients, not attackers.
+   * @default 240
+   */
   readonly device?: number;
-  /** Of all that come without an id, or with one that has no session yet. @default 1200 */
+  /**
+   * All requests without an id, or with one that has no session yet.
+   * @default 1200
+   */
   readonly newDevices?: number;
-  /** Of those, from one address, where `clientAddress` says how it is known. @default 60 */
+  /**
+   * The same per address, if `clientAddress` is set.
+   * @default 60
+   */
   readonly newDevicesOfAddress?: number;
-  /** Of one key. @default 6000 */
+  /**
+   * Per key.
+   * @default 6000
+   */
   readonly key?: number;
-  /** Of link codes that turn out wrong, from one device. @default 10 */
+  /**
+   * Wrong link codes per device.
+   * @default 10
+   */
   readonly wrongCodes?: number;
-  /** Of wrong tries of one code. @default 10 */
+  /**
+   * Wrong attempts per code.
+   * @default 10
+   */
   readonly wrongTriesOfCode?: number;
-  /** Of link codes that turn out wrong, from all devices: a code is short. @default 1200 */
+  /**
+   * Wrong link codes of all devices, as a code is short.
+   * @default 1200
+   */
   readonly allWrongCodes?: number;
 }
 
@@ -33,7 +54,7 @@ const defaults = {
 
 const minuteMs = 60_000;
 
-/** Counts requests by what sends them; a count is forgotten a minute after it began. */
+/** Counts requests by sender; a count expires a minute after it began. */
 export class RateLimits {
   readonly #rates: Required<Rates>;
   readonly #windows: ReadonlyMap<Counted, Windows>;
@@ -44,7 +65,10 @@ export class RateLimits {
     this.#windows = new Map(names.map((name) => [name, new Windows(minuteMs)]));
   }
 
-  /** Count one request. @throws SessionError `rate_limited` */
+  /**
+   * Counts one request.
+   * @throws SessionError `rate_limited`
+   */
   count(counted: Counted, sender: string): void {
     const window = this.#windows.get(counted)?.of(sender);
     if (window === undefined) return;
@@ -53,22 +77,22 @@ export class RateLimits {
     throw new SessionError("rate_limited", { retryAfterMs: Math.max(1, Math.ceil(window.endsAt - performance.now())) });
   }
 
-  /** It was none of those that are counted. */
+  /** Takes a count back. */
   giveBack(counted: Counted, sender: string): void {
     const window = this.#windows.get(counted)?.of(sender);
     if (window !== undefined && window.count > 0) window.count--;
   }
 }
 
-/** A count that begins with the first one and is forgotten when its time is over. */
+/** A count that begins with the first request and expires. */
 export interface Window {
   count: number;
   readonly endsAt: number;
 }
 
 /**
- * Counts by sender, in bounded memory. Where senders are too many, the count that began first is forgotten: it takes more
- * requests to have it forgotten than a limit allows.
+ * Counts by sender, in bounded memory. With too many senders the oldest count is dropped; causing that takes more
+ * requests than the limit allows.
  */
 export class Windows {
   readonly #windows = new Map<string, Window>();
@@ -89,7 +113,7 @@ export class Windows {
     const known = this.#windows.get(sender);
     if (known !== undefined && known.endsAt > now) return known;
     this.#windows.delete(sender);
-    // They stand in the order of their beginning, which is that of their end.
+    // Ordered by beginning, which is also the order of expiry.
     for (const [oldest, { endsAt }] of this.#windows) {
       if (endsAt > now && this.#windows.size < this.#sendersMax) break;
       this.#windows.delete(oldest);

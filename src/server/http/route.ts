@@ -6,22 +6,25 @@ import type { Audience } from "../../protocol/problem.ts";
 import { fromJson, toJson } from "../../protocol/json.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
-/** What travels with a request inside the server. */
+/** Context variables of a request. */
 export interface Env {
   readonly Variables: {
     requestId: string;
-    /** Whether the browser's side speaks HTTPS. */
+    /** Whether the client's side uses HTTPS. */
     secure: boolean;
-    /** How much of what goes wrong the caller may read. */
+    /** How much of an error the caller may read. */
     audience: Audience;
-    /** Log and count what went wrong. */
+    /** Logs and counts an error. */
     report: (error: SessionError) => void;
-    /** The session that the request is about, for the log, once it is known who asks. */
+    /** The session of the request, for the log, once the caller is authorised. */
     session: string | undefined;
-    /** The sessions of the tenant that the request may reach. */
+    /** Sessions of the tenant that the request may access. */
     sessions: Sessions;
     key: KeyInfo;
-    /** Count a stream of this request until the returned function is called. @throws SessionError `streams_full` */
+    /**
+     * Counts a stream of this request until the returned function is called.
+     * @throws SessionError `streams_full`
+     */
     countStream: () => () => void;
     streams: OpenStreams;
   };
@@ -30,31 +33,31 @@ export interface Env {
 export type App = Hono<Env>;
 export type RequestContext = Context<Env>;
 
-/** What one answer is, for the document. */
+/** A response, for the OpenAPI document. */
 export interface Answered {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** It may also come as a stream of server-sent events. */
+  /** The response may also be a stream of server-sent events. */
   readonly streams?: true;
 }
 
-/** A route and all there is to know of it: the same schemas check its requests and describe them. */
+/** A route: the same schemas check its requests and document them. */
 export interface Route<Params, Query, Body> {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** As OpenAPI writes it: `/v1/sessions/{id}`. */
+  /** As in OpenAPI: `/v1/sessions/{id}`. */
   readonly path: string;
   readonly summary: string;
-  /** Who may call it. */
+  /** The callers that are admitted. */
   readonly scope: Scope;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
   readonly body?: z.ZodType<Body>;
-  /** Names of the headers it listens to. */
+  /** Names of the request headers that it reads. */
   readonly headers?: readonly string[];
   readonly answers: Readonly<Record<number, Answered>>;
 }
 
-/** A device, a key with a right, or anybody. */
+/** A device, a key with a right, or any caller. */
 export type Scope = "device" | "read" | "write" | "admin" | "open";
 
 export interface Input<Params, Query, Body> {
@@ -63,18 +66,21 @@ export interface Input<Params, Query, Body> {
   readonly body: Body;
 }
 
-/** The routes of a server, in the order of their making, for the document. */
+/** The routes of a server, in order, for the document. */
 export type RouteTable = Route<unknown, unknown, unknown>[];
 
-/** Where routes are hung. */
+/** Where routes are added. */
 export interface Routes {
   readonly app: App;
   readonly table: RouteTable;
-  /** Let in who may call a route of this scope. @throws SessionError `key_missing`, `key_forbidden`, `rate_limited` */
+  /**
+   * Admits the callers of a scope.
+   * @throws SessionError `key_missing`, `key_forbidden`, `rate_limited`
+   */
   readonly admit: (c: RequestContext, scope: Scope) => Promise<void>;
 }
 
-/** Hang a route into the app and the table. */
+/** Adds a route to the app and the table. */
 export function addRoute<Params, Query, Body>(
   { app, table, admit }: Routes,
   route: Route<Params, Query, Body>,
@@ -83,7 +89,7 @@ export function addRoute<Params, Query, Body>(
   table.push(route);
   app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
     c.set("audience", route.scope === "device" ? "device" : "operator");
-    // Who asks stands in headers that no cache between here and there compares.
+    // Responses depend on headers that caches do not compare.
     if (route.scope !== "open") c.header("cache-control", "no-store");
     await admit(c, route.scope);
     const params = checked(route.params, c.req.param(), "path");
@@ -95,7 +101,7 @@ export function addRoute<Params, Query, Body>(
   });
 }
 
-/** After all routes: what they have a path for, but no such method, is told which there are. */
+/** Added after all routes: a path with another method gets 405 with the allowed methods. */
 export function addMethodRefusals({ app, table }: Routes): void {
   const methods = new Map<string, string[]>();
   for (const route of table) {
@@ -103,7 +109,7 @@ export function addMethodRefusals({ app, table }: Routes): void {
     methods.set(path, [...(methods.get(path) ?? []), route.method.toUpperCase()]);
   }
   for (const [path, known] of methods) {
-    // Who answers GET answers HEAD, without the body.
+    // A GET route also answers HEAD, without the body.
     const allowed = known.includes("GET") ? [...known, "HEAD"] : known;
     app.all(path, (c) => {
       throw new SessionError("method_not_allowed", { method: c.req.method.slice(0, 100), allowed });
@@ -127,12 +133,12 @@ function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: stri
   });
 }
 
-/** Whoever sent it left in the middle, which is no failure of the server's. */
+/** The client disconnected while sending; not an error of the server. */
 export function brokenBody(cause: unknown): SessionError {
   return new SessionError("request_invalid", { path: "body", reason: "broke off" }, { cause });
 }
 
-/** The body, with what JSON has no word for as the codec tags it. */
+/** The body, decoded with the codec's tags. */
 async function jsonOf(c: RequestContext): Promise<unknown> {
   const type = c.req.header("content-type") ?? "";
   if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
@@ -152,12 +158,12 @@ async function jsonOf(c: RequestContext): Promise<unknown> {
   }
 }
 
-/** An answer in JSON, with what JSON has no word for as the codec tags it. */
+/** A JSON response, encoded with the codec's tags. */
 export function jsonAnswer(c: RequestContext, value: object, status: 200 | 201 = 200): Response {
   return textAnswer(c, toJson(value), status);
 }
 
-/** An answer whose JSON is written already, or comes as it is read. */
+/** A response of JSON text, complete or as a stream. */
 export function textAnswer(c: RequestContext, json: string | ReadableStream, status: 200 | 201 = 200): Response {
   return c.body(json, status, { "content-type": "application/json" });
 }

@@ -3,24 +3,30 @@ import type { DeviceSpending } from "./device-budgets.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext, Routes } from "./route.ts";
 
-/** How a message of a chat is answered. */
+/** How a chat message is answered. */
 export type Converse = (session: Session, message: MessageInput, options: ConsultOptions) => Promise<Answer>;
 
-/** What all routes of a server share. */
+/** Shared by all routes of a server. */
 export interface Shared extends Routes {
-  /** The sessions that devices belong to. */
+  /** Sessions of the devices. */
   readonly sessions: Sessions;
   readonly converse: Converse;
-  /** The session of a device, begun where it has none; a device without one counts as new. @throws SessionError `rate_limited` */
+  /**
+   * Opens the session of a device, creating it if needed; then the device counts as new.
+   * @throws SessionError `rate_limited`
+   */
   readonly openDevice: (c: RequestContext, device: string) => Promise<Session>;
-  /** The session of a device; a device without one counts as new. @throws SessionError `rate_limited` */
+  /**
+   * Finds the session of a device; a device without one counts as new.
+   * @throws SessionError `rate_limited`
+   */
   readonly findDevice: (c: RequestContext, device: string) => Promise<Session | undefined>;
-  /** An answer runs to its end whoever hears it: a server that stops waits for it. */
+  /** Tracks an answer that runs to its end without a reader: a stopping server waits for it. */
   readonly outlive: (answer: Answer) => void;
   readonly limits: RateLimits;
   readonly spending: DeviceSpending;
-  /** How long a request may take that is no stream. */
+  /** Time limit of a request that is not a stream. */
   readonly deadlineMs: number;
-  /** Ends the streams: the server stops. */
+  /** Aborts the streams when the server stops. */
   readonly stop: AbortSignal;
 }

@@ -1,10 +1,10 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
 
-/** More agents than this are counted as "other": each is a time series of its own. */
+/** Further agents are counted as "other", as each is a time series of its own. */
 export const agentsMax = 100;
 
-/** What Prometheus collects of a host of live sessions. */
+/** Gauges of a host of live sessions, for Prometheus. */
 export class HostGauges {
   readonly #host: Host;
   readonly #places: Gauge<"places">;
@@ -53,7 +53,7 @@ export class HostGauges {
     });
   }
 
-  /** See how the host stands now. */
+  /** Reads the host's current metrics. */
   look(): void {
     const { live, liveMax, waiting, byAgent, byPhase, mailbox, workers, counts, rejected } = this.#host.metrics();
     for (const [places, count] of Object.entries({ all: liveMax, taken: live, wanted: waiting })) {

@@ -5,15 +5,15 @@ import type { Operation, Sessions, StoreCall, SweepNews } from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
 
-/** The list of sessions behind the gauges is read at most so often. */
+/** The list of sessions behind the gauges is cached for this time, ms. */
 const freshMs = 15_000;
 
-/** Any other is counted as "other": where no parser of Node's stands in front, a method may be any word. */
+/** Any other method is counted as "other": behind some listeners a method can be any word. */
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** What the server counts, and Prometheus collects. */
+/** Metrics of the server, for Prometheus. */
 export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #requests = new Histogram({
@@ -113,15 +113,15 @@ export class ServerMetrics {
     return this.#registry.contentType;
   }
 
-  /** All of it, as text. */
+  /** All metrics, as text. */
   async exposition(): Promise<string> {
     try {
-      // Those who ask at once share one look.
+      // Concurrent scrapes share one read of the store.
       this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
       await this.#looking;
       this.#storeUp.set(1);
     } catch {
-      // A store that is down is what the gauge tells.
+      // The gauge reports that the store is down.
       this.#storeUp.set(0);
     }
     try {
@@ -129,7 +129,7 @@ export class ServerMetrics {
       this.#waiting.set(outbox?.waiting ?? 0);
       this.#parked.set(outbox?.parkedItems ?? 0);
     } catch {
-      // An outbox that cannot be read must not take the other metrics with it; /readyz tells its error.
+      // An outbox that cannot be read must not hide the other metrics; /readyz reports its error.
     }
     this.#host?.look();
     return await this.#registry.metrics();
@@ -145,7 +145,7 @@ export class ServerMetrics {
     this.#errors.inc({ code });
   }
 
-  /** Hear no more of what happens. */
+  /** Unsubscribes from all channels. */
   close(): void {
     for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe();
   }
@@ -170,7 +170,7 @@ export class ServerMetrics {
       this.#swept.inc({ what }, count);
   }
 
-  /** Look at what stands in the store, in the server's own tenant, if the last look is old. */
+  /** Reads the gauges of the server's tenant from the store, if the cached ones are old. */
   async #look(): Promise<void> {
     if (performance.now() - this.#looked < freshMs) return;
     const counts = await countByAgent(this.#sessions);

@@ -1,6 +1,6 @@
 /**
- * A streamed answer that whoever lost the connection can go on with, at any instance. The id of an event is the turn and how
- * many characters of its text were sent up to there; the log tells the rest.
+ * A streamed answer that a client can resume at any instance after it lost the connection. The id of an event is the
+ * turn and the number of characters sent so far; the rest is read from the log.
  */
 import { saidIn } from "../../domain/turns/chunk.ts";
 import { SessionError } from "../../errors.ts";
@@ -10,31 +10,31 @@ import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/w
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 
-/** What of an answer somebody has heard. */
+/** How much of an answer the client has received. */
 export interface HeardAnswer {
   readonly turn: number;
   /** Characters of its text (UTF-16 code units). */
   readonly length: number;
 }
 
-/** Who reads an answer that is spoken elsewhere, and until when. */
+/** The reader of an answer that another request produces. */
 export interface Reader {
   readonly audience: Audience;
   readonly signal: AbortSignal;
   readonly streams: Pick<OpenStreams, "recover">;
 }
 
-/** @throws SessionError `request_invalid` for what is no id of an answer's event */
+/** @throws SessionError `request_invalid` for an id that is not one of an answer's events */
 export function parseAnswerId(id: string): HeardAnswer {
   const match = /^(\d{1,15})-(\d{1,15})$/.exec(id);
   if (match !== null) return { turn: Number(match[1]), length: Number(match[2]) };
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
-    reason: "is no id of a stream of answers",
+    reason: "is not an event id of an answer's stream",
   });
 }
 
-/** An answer from its beginning, as it is spoken. */
+/** Streams an answer while it is produced. */
 export async function* spokenAnswer(
   session: Session,
   answer: Answer,
@@ -50,7 +50,7 @@ export async function* spokenAnswer(
   yield { event: "done", id, data: { ...data, etag: wireEtag(session.info) } };
 }
 
-/** An answer that somebody else began, from its beginning. */
+/** Streams an answer that another request started, from its beginning. */
 export async function* attachedAnswer(
   session: Session,
   turn: number,
@@ -60,7 +60,7 @@ export async function* attachedAnswer(
   yield* resumedAnswer(session, { turn, length: 0 }, reader);
 }
 
-/** An answer from where somebody lost it, whoever speaks it, to its end. */
+/** Streams an answer from where the client lost it to its end, whichever instance produces it. */
 export async function* resumedAnswer(
   session: Session,
   heard: HeardAnswer,
@@ -70,10 +70,10 @@ export async function* resumedAnswer(
   if (heard.turn < 1 || heard.turn > head) {
     throw new SessionError("request_invalid", {
       path: "header last-event-id",
-      reason: `tells of no turn of this session`,
+      reason: `names no turn of this session`,
     });
   }
-  // What a writer that is gone left open would never end.
+  // Recovers a turn that a dead writer left open, which would never end otherwise.
   const stop = reader.streams.recover(session);
   try {
     yield* followed(session, heard, reader);
@@ -95,21 +95,21 @@ async function* followed(
     if (news.type === "chunk") {
       if (news.turn !== seq) continue;
       const text = saidIn(news.chunk);
-      const unheard = text.slice(Math.max(0, heardLength - length));
+      const unsent = text.slice(Math.max(0, heardLength - length));
       length += text.length;
-      if (unheard !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unheard } };
+      if (unsent !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unsent } };
     } else if (news.turn.seq === seq && news.turn.status !== "open") {
       const sent = Math.max(length, heardLength);
-      const unheard = textOf(news.turn.output).slice(sent);
-      if (unheard !== "") yield { event: "text", id: `${seq}-${sent + unheard.length}`, data: { text: unheard } };
+      const unsent = textOf(news.turn.output).slice(sent);
+      if (unsent !== "") yield { event: "text", id: `${seq}-${sent + unsent.length}`, data: { text: unsent } };
       guardDone(session, news.turn);
-      yield doneEvent(answerOf(session, news.turn, audience), sent + unheard.length);
+      yield doneEvent(answerOf(session, news.turn, audience), sent + unsent.length);
       return;
     }
   }
 }
 
-/** @throws SessionError how the answer broke off */
+/** @throws SessionError the error that ended the answer */
 function guardDone(session: Session, turn: Turn): void {
   if (turn.status === "done") return;
   const ids = { sessionId: session.id, turn: turn.seq };
@@ -123,7 +123,7 @@ function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent
   return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
 }
 
-/** What an answer comes to. */
+/** The response of an answer. */
 export function answerOf({ id: session, durable }: Session, turn: Turn, audience: Audience): WireAnswer {
   return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }

@@ -8,30 +8,33 @@ import type { RequestContext } from "../http/route.ts";
 export interface StreamEvent {
   readonly event: string;
   readonly data: object;
-  /** Where to go on after it. */
+  /** Position after it, for `Last-Event-ID`. */
   readonly id?: string;
-  /** What other streams send with the same `event`, `id` and `data`: its bytes are made once for all of them. */
+  /** Key of events that other streams send with the same `event`, `id` and `data`: they are encoded once. */
   readonly shared?: object;
 }
 
-/** Proxies close what is silent for a minute; a comment keeps them waiting. */
+/** Proxies close a stream that is silent for a minute; a comment prevents that. */
 const keepAliveMs = 15_000;
-/** A reader that takes nothing for so long is gone, whatever its connection says. */
+/** A reader that reads nothing for this time has left, whatever its connection says. */
 const stalledMs = 60_000;
 
-/** True where the request would rather have server-sent events than JSON. */
+/** Whether the request prefers server-sent events to JSON. */
 export function wantsStream(c: RequestContext): boolean {
   return /\btext\/event-stream\b/i.test(c.req.header("accept") ?? "");
 }
 
-/** Count a stream before what it costs is done. @throws SessionError `streams_full` */
+/**
+ * Counts a stream before its work begins.
+ * @throws SessionError `streams_full`
+ */
 export function countStream(c: RequestContext): () => void {
   return c.get("countStream")();
 }
 
 /**
- * Answer with server-sent events, until they end, the reader leaves, or `stop` aborts, where it is given. What goes wrong on the way is the
- * last event, `error`, with the problem. `admitted` is asked now and then: a key may be revoked while its stream runs.
+ * Answers with server-sent events until they end, the reader leaves, or `stop` aborts. An error is the last event,
+ * `error`, with the problem. `admitted` is checked at intervals: a key may be revoked while its stream runs.
  */
 export function eventStream(
   c: RequestContext,
@@ -43,13 +46,16 @@ export function eventStream(
   }: {
     readonly stop?: AbortSignal;
     readonly admitted?: () => Promise<boolean>;
-    /** Ends the counting of a stream that was counted before. @default it is counted here */
+    /**
+     * Ends the counting of a stream that was counted before.
+     * @default the stream is counted here
+     */
     readonly close?: () => void;
   } = {},
 ): Response {
   const requestId = c.get("requestId");
-  c.header("x-accel-buffering", "no"); // nginx would gather the events
-  // Nobody would read the stream, and nothing would end it.
+  c.header("x-accel-buffering", "no"); // nginx would buffer the events
+  // HEAD has no reader, so the stream would never end.
   if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
   const closed = close ?? countStream(c);
   const response = streamSSE(c, async (stream) => {
@@ -76,12 +82,12 @@ export function eventStream(
       closed();
     }
   });
-  // Hono would have it kept and asked for again.
+  // Hono would make the response cacheable.
   response.headers.set("cache-control", "no-store");
   return response;
 }
 
-/** Write an event; a reader that takes nothing for a while, or is not waited for any more, has left. */
+/** Writes an event; a reader that does not read it in time has left. */
 async function taken(
   stream: SSEStreamingApi,
   streamEvent: StreamEvent,
@@ -101,13 +107,13 @@ async function taken(
   }
 }
 
-/** The bytes of shared events. Thousands of slow readers hold on to the same ones. */
+/** Encoded shared events. Thousands of slow readers share the same bytes. */
 const frames = new WeakMap<object, { readonly id: string | undefined; readonly bytes: Uint8Array }>();
 
 function frameOf({ event, data, id, shared }: StreamEvent): Uint8Array {
   const known = shared === undefined ? undefined : frames.get(shared);
   if (known !== undefined && known.id === id) return known.bytes;
-  // JSON has no line breaks of its own.
+  // JSON contains no line breaks.
   const text = `event: ${event}\ndata: ${toJson(data)}\n${id === undefined ? "" : `id: ${id}\n`}\n`;
   const bytes = new TextEncoder().encode(text);
   if (shared !== undefined) frames.set(shared, { id, bytes });

@@ -1,14 +1,17 @@
 /**
- * Events of a tenant's sessions as a stream that goes on, at any instance, where it was lost. The id of an event is a time: all
- * events before it were sent; those since then, sent or not, come again. An id is never later than the store's time less ten
- * seconds, whatever time an event bears.
+ * Events of a tenant's sessions as a stream that can be resumed at any instance. The id of an event is a time: all
+ * events before it were sent, and those since are sent again. An id is at least ten seconds before the store's time,
+ * whatever the event's own time.
  */
 import { SessionError } from "../../errors.ts";
 import type { EventWalk, Sessions } from "../../index.ts";
 import { wireTenantEvent } from "../../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
 
-/** The time that an id stands for. @throws SessionError `request_invalid` for what is no id of an event's stream */
+/**
+ * The time of an event id.
+ * @throws SessionError `request_invalid` for an id that is not one of an event stream
+ */
 export function parseFollowId(id: string): number {
   if (/^\d{1,15}$/.test(id)) return Number(id);
   throw new SessionError("request_invalid", {
@@ -17,7 +20,7 @@ export function parseFollowId(id: string): number {
   });
 }
 
-/** From `since`, or from now on, until the signal aborts. The first one tells from when, and that it has begun. */
+/** Streams events from `since`, or from now on, until the signal aborts. The first event names the start time. */
 export async function* followedEvents(sessions: Sessions, walk: EventWalk): AsyncGenerator<StreamEvent, void, void> {
   const begun = Promise.withResolvers<Date>();
   let told = 0;
