@@ -11,7 +11,7 @@ import type {
   UserDevice,
 } from "../index.ts";
 import { hasCode } from "../errors.ts";
-import { floorOfWire, infoOfWire, type WireFloor, type WireSession } from "../protocol/wire.ts";
+import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { encodeKey } from "./remote-session.ts";
@@ -25,7 +25,7 @@ export interface ChatOptions extends Omit<HttpOptions, "headers"> {
 
 /** How something is said. */
 export interface SayOptions {
-  /** Who answers. @default who has the floor, else the server's choice */
+  /** The agent that answers. @default the active agent, else the choice of the server */
   readonly agent?: string;
   /** What to do where an answer is running. @default that of the server */
   readonly busy?: BusyPolicy;
@@ -79,22 +79,22 @@ export class Chat {
     return (body as { cancelled: boolean }).cancelled;
   }
 
-  /** Who has the floor; null: nobody. */
+  /** The agent that a handoff made active; null without a handoff. */
   async activeAgent(): Promise<ActiveAgent | null> {
-    const { status, body } = await this.#http.ask({ method: "GET", path: "/v1/chat/lock" });
-    return status === 204 ? null : floorOfWire(body as WireFloor);
+    const { status, body } = await this.#http.ask({ method: "GET", path: "/v1/chat/active-agent" });
+    return status === 204 ? null : activeAgentOfWire(body as WireActiveAgent);
   }
 
-  /** Hand the floor to an agent, for a time. */
+  /** Make another agent the active one, for a time. */
   async handOff(agent: string, { ttl }: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
     const body = { agent, ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }) };
-    const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/lock", body });
-    return floorOfWire(answer.body as WireFloor);
+    const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/active-agent", body });
+    return activeAgentOfWire(answer.body as WireActiveAgent);
   }
 
-  /** Give the floor back. */
+  /** End the handoff. */
   async endHandoff(): Promise<void> {
-    await this.#http.ask({ method: "DELETE", path: "/v1/chat/lock" });
+    await this.#http.ask({ method: "DELETE", path: "/v1/chat/active-agent" });
   }
 
   /** A code by which another device comes to share this chat. */

@@ -23,7 +23,7 @@ import type {
 import { errorOf } from "../protocol/problem.ts";
 import {
   eventOfWire,
-  floorOfWire,
+  activeAgentOfWire,
   infoOfWire,
   newsOfWire,
   parseEtag,
@@ -31,7 +31,7 @@ import {
   wireEtag,
   type SessionView,
   type WireEvent,
-  type WireFloor,
+  type WireActiveAgent,
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
@@ -244,7 +244,7 @@ export class RemoteSession implements OverHttp {
     await this.#told("POST", "touch");
   }
 
-  /** Hand the floor to an agent, for a time. */
+  /** Make another agent the active one, for a time. */
   async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
     return await this.#inOrder(async () => {
       const body = {
@@ -252,22 +252,22 @@ export class RemoteSession implements OverHttp {
         ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }),
         ...(note === undefined ? {} : { note }),
       };
-      const answer = await this.#http.ask({ method: "PUT", path: `${this.#path}/lock`, body });
-      return floorOfWire(answer.body as WireFloor);
+      const answer = await this.#http.ask({ method: "PUT", path: `${this.#path}/active-agent`, body });
+      return activeAgentOfWire(answer.body as WireActiveAgent);
     });
   }
 
-  /** Who has the floor; null: nobody. */
+  /** The agent that a handoff made active; null without a handoff. */
   async activeAgent(): Promise<ActiveAgent | null> {
-    const { status, body } = await this.#http.ask({ method: "GET", path: `${this.#path}/lock` });
-    return status === 204 ? null : floorOfWire(body as WireFloor);
+    const { status, body } = await this.#http.ask({ method: "GET", path: `${this.#path}/active-agent` });
+    return status === 204 ? null : activeAgentOfWire(body as WireActiveAgent);
   }
 
-  /** Give the floor back; false where nobody has it. */
+  /** End the handoff; false if none is in force. */
   async endHandoff(): Promise<boolean> {
     return await this.#inOrder(async () => {
       const had = (await this.activeAgent()) !== null;
-      await this.#http.ask({ method: "DELETE", path: `${this.#path}/lock` });
+      await this.#http.ask({ method: "DELETE", path: `${this.#path}/active-agent` });
       return had;
     });
   }
@@ -312,14 +312,14 @@ export class RemoteSession implements OverHttp {
     return (await this.#toldFrom("POST", "unarchive")).state === "archived";
   }
 
-  /** Keep the session from going. Needs a key with the right `admin`. */
+  /** Forbid removing and truncating the session. Needs a key with the right `admin`. */
   async setLegalHold(reason: string): Promise<void> {
-    await this.#told("PUT", "hold", { body: { reason } });
+    await this.#told("PUT", "legal-hold", { body: { reason } });
   }
 
-  /** It may go again; false where nothing held it. Needs a key with the right `admin`. */
+  /** Allow it again; false without a legal hold. Needs a key with the right `admin`. */
   async clearLegalHold(): Promise<boolean> {
-    return (await this.#toldFrom("DELETE", "hold")).legalHold !== null;
+    return (await this.#toldFrom("DELETE", "legal-hold")).legalHold !== null;
   }
 
   /** Remove the session with everything in it. Needs a key with the right `admin`. */

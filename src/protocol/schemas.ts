@@ -15,12 +15,12 @@ export const duration: z.ZodType<string | number> = z.union([z.string().max(40),
 export const budget: z.ZodType<Budget> = z
   .strictObject({ tokens: z.number().int().min(0).optional(), turns: z.number().int().min(0).optional() })
   .meta({
-    description: "what a session may spend; the turn that reaches it is the last",
+    description: "the most that a session may use; the turn that reaches it is the last",
   }) as z.ZodType as z.ZodType<Budget>;
 
 export const metadata: z.ZodType<Metadata> = anything<Metadata>({
   type: "object",
-  description: "free data of the application",
+  description: "data of the application",
 });
 
 export const message: z.ZodType<MessageInput> = anything<MessageInput>({
@@ -38,7 +38,7 @@ function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<
 
 export const busyPolicy: z.ZodType<BusyPolicy> = z
   .enum(["reject", "queue", "interrupt", "take-over"])
-  .meta({ description: "what to do where the session is answering already" });
+  .meta({ description: "what to do if the session is already answering" });
 
 /** A number in a query, which is a text there. */
 export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
@@ -61,7 +61,10 @@ export const turnAnswer: z.ZodType = z
     usage: z.unknown().optional(),
     requests: z.number(),
     durationMs: z.number().optional(),
-    steps: z.array(z.looseObject({})).optional().meta({ description: "what each call of a model took, of several" }),
+    steps: z
+      .array(z.looseObject({}))
+      .optional()
+      .meta({ description: "usage of each model call, if the turn had several" }),
     error: z.object({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: "Turn" });
@@ -74,12 +77,35 @@ export const turnsQuery: z.ZodType<{
 
 export const turnsAnswer: z.ZodType = z.object({
   turns: z.array(turnAnswer),
-  next: z.number().optional().meta({ description: "pass it as from for the turns that did not fit" }),
+  next: z.number().optional().meta({ description: "pass it as from to get the remaining turns" }),
 });
 
-export const floorAnswer: z.ZodType = z
-  .object({ agent: agentName, lockedAt: instant, expiresAt: instant, note: z.string().nullable() })
-  .meta({ id: "Floor", description: "the agent that has the floor" });
+export const activeAgentAnswer: z.ZodType = z
+  .object({ agent: agentName, since: instant, expiresAt: instant, note: z.string().nullable() })
+  .meta({ id: "ActiveAgent", description: "the agent that answers until expiresAt" });
+
+/** The body of `PUT …/active-agent`. */
+export interface HandoffBody {
+  agent: string;
+  ttlSeconds?: number | undefined;
+  note?: string | undefined;
+}
+
+const ttlSeconds = z
+  .number()
+  .min(0.001)
+  .max(3_153_600_000)
+  .optional()
+  .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" });
+
+export const handoffBody: z.ZodType<HandoffBody> = z.object({
+  agent: agentName,
+  ttlSeconds,
+  note: z.string().optional().meta({ description: "a note that the agent reads with its first message" }),
+});
+
+/** A device sends no note: the agent would read it as an instruction. */
+export const deviceHandoffBody: z.ZodType<Omit<HandoffBody, "note">> = z.strictObject({ agent: agentName, ttlSeconds });
 
 export const sessionAnswer: z.ZodType = z
   .object({
@@ -92,7 +118,7 @@ export const sessionAnswer: z.ZodType = z
     createdAt: instant,
     lastActivityAt: instant,
     expiresAt: instant,
-    floor: floorAnswer.nullable(),
+    activeAgent: activeAgentAnswer.nullable(),
     turn: z.number().meta({ description: "the number of the last turn" }),
     counters: z.looseObject({}),
     budget: budget.nullable(),
@@ -100,7 +126,7 @@ export const sessionAnswer: z.ZodType = z
     commitId: z.string(),
     seen: z.object({ version: z.number(), commitId: z.string(), turn: z.number() }),
     waiting: z.number(),
-    hold: z.object({ reason: z.string(), since: instant }).nullable(),
+    legalHold: z.object({ reason: z.string(), since: instant }).nullable(),
     parent: z.object({ id: z.string(), turn: z.number() }).nullable(),
     archive: z.object({ bytes: z.number(), packedBytes: z.number() }).nullable(),
   })
@@ -124,10 +150,10 @@ export const receiptAnswer: z.ZodType = z
       codes: z.number(),
       outbox: z.number(),
     }),
-    held: z.number().meta({ description: "sessions under hold, which stay" }),
+    held: z.number().meta({ description: "sessions under legal hold, which stay" }),
     sharedForks: z
       .object({ count: z.number(), held: z.number(), ids: z.array(z.string()) })
-      .meta({ description: "sessions of others, or under hold, that still hold something the user said" }),
+      .meta({ description: "forks of other users, or under legal hold, that still contain turns of the user" }),
     scrubbed: z.boolean(),
     hash: z.string(),
     signature: z.string(),
@@ -156,16 +182,16 @@ export const hostAnswer: z.ZodType = z
   .object({
     memoryBytes: total.meta({ description: "of the host's process" }),
     metrics: z.object({
-      live: total.meta({ description: "sessions that hold one of the places" }),
+      live: total.meta({ description: "sessions that occupy a slot" }),
       liveMax: total,
-      waiting: total.meta({ description: "sessions that wait for a place" }),
+      waiting: total.meta({ description: "sessions that wait for a slot" }),
       byPhase: z.record(z.string(), total),
       byAgent: z.record(z.string(), total),
-      mailbox: total.meta({ description: "messages that wait" }),
-      counts: z.record(z.string(), total).meta({ description: "what has happened since it was started, by kind" }),
+      mailbox: total.meta({ description: "messages waiting in mailboxes" }),
+      counts: z.record(z.string(), total).meta({ description: "events since the start of the host, by type" }),
       rejected: total,
       timers: total,
-      workers: z.array(total.nullable()).meta({ description: "the heap of each worker, bytes" }),
+      workers: z.array(total.nullable()).meta({ description: "heap of each worker, in bytes" }),
     }),
     sessions: z.array(
       z
@@ -178,7 +204,7 @@ export const hostAnswer: z.ZodType = z
           restarts: total,
           ageMs: z.number(),
           idleMs: z.number(),
-          memoryBytes: total.optional().meta({ description: "the heap of its own thread or process" }),
+          memoryBytes: total.optional().meta({ description: "heap of its own thread or process, in bytes" }),
           failure: z.string().optional(),
         })
         .meta({ id: "LiveSession" }),

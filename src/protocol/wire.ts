@@ -30,8 +30,8 @@ export interface WireSession {
   readonly createdAt: string;
   readonly lastActivityAt: string;
   readonly expiresAt: string;
-  /** Who has the floor; null: nobody. */
-  readonly floor: WireFloor | null;
+  /** The agent that a handoff made active; null without a handoff. */
+  readonly activeAgent: WireActiveAgent | null;
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
@@ -41,18 +41,18 @@ export interface WireSession {
   /** What has been seen of its turns by who has seen this. */
   readonly seen: SessionInfo["seen"];
   readonly waiting: number;
-  /** Why it must not go; null: it may. */
-  readonly hold: { readonly reason: string; readonly since: string } | null;
+  /** Why the session may not be removed or truncated; null without a legal hold. */
+  readonly legalHold: { readonly reason: string; readonly since: string } | null;
   /** The session whose turns it shares, up to a turn. */
   readonly parent: SessionInfo["parent"];
   /** How large its logs were, and are now that they are put away. */
   readonly archive: SessionInfo["archive"];
 }
 
-/** The agent that has the floor. */
-export interface WireFloor {
+/** The agent that a handoff made active. */
+export interface WireActiveAgent {
   readonly agent: string;
-  readonly lockedAt: string;
+  readonly since: string;
   readonly expiresAt: string;
   readonly note: string | null;
 }
@@ -92,24 +92,28 @@ export function wireSession(info: SessionInfo): WireSession {
   const { lease: _, activeAgent, createdAt, lastActivityAt, expiresAt, legalHold, ...rest } = info;
   return {
     ...rest,
-    floor: activeAgent === null ? null : wireFloor(activeAgent),
+    activeAgent: activeAgent === null ? null : wireActiveAgent(activeAgent),
     createdAt: createdAt.toISOString(),
     lastActivityAt: lastActivityAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
-    hold: legalHold === null ? null : { reason: legalHold.reason, since: legalHold.since.toISOString() },
+    legalHold: legalHold === null ? null : { reason: legalHold.reason, since: legalHold.since.toISOString() },
   };
 }
 
-/** A session as its reader may see it: what operators noted about it is not for devices, nor that they hold it. */
+/** A session as its reader may see it: a device sees neither the note of a handoff nor a legal hold. */
 export function wireSessionFor(audience: Audience, info: SessionInfo): WireSession {
   const wire = wireSession(info);
   if (audience === "operator") return wire;
-  return { ...wire, hold: null, floor: wire.floor === null ? null : { ...wire.floor, note: null } };
+  return {
+    ...wire,
+    legalHold: null,
+    activeAgent: wire.activeAgent === null ? null : { ...wire.activeAgent, note: null },
+  };
 }
 
 /** The active agent as its reader may see it: the note is for the agent. */
-export function wireFloorFor(audience: Audience, floor: ActiveAgent): WireFloor {
-  const wire = wireFloor(floor);
+export function wireActiveAgentFor(audience: Audience, active: ActiveAgent): WireActiveAgent {
+  const wire = wireActiveAgent(active);
   return audience === "operator" ? wire : { ...wire, note: null };
 }
 
@@ -122,8 +126,8 @@ export function wireHost(
   return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...(next === undefined ? {} : { next }) };
 }
 
-export function wireFloor({ agent, since, expiresAt, note }: ActiveAgent): WireFloor {
-  return { agent, lockedAt: since.toISOString(), expiresAt: expiresAt.toISOString(), note };
+export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent): WireActiveAgent {
+  return { agent, since: since.toISOString(), expiresAt: expiresAt.toISOString(), note };
 }
 
 export function wireTurn(turn: Turn): WireTurn {
@@ -193,20 +197,20 @@ export function textOf(messages: readonly Message[]): string {
 }
 
 export function infoOfWire(wire: WireSession): SessionInfo {
-  const { floor, createdAt, lastActivityAt, expiresAt, hold, ...rest } = wire;
+  const { activeAgent, createdAt, lastActivityAt, expiresAt, legalHold, ...rest } = wire;
   return {
     ...rest,
-    activeAgent: floor === null ? null : floorOfWire(floor),
+    activeAgent: activeAgent === null ? null : activeAgentOfWire(activeAgent),
     createdAt: new Date(createdAt),
     lastActivityAt: new Date(lastActivityAt),
     expiresAt: new Date(expiresAt),
-    legalHold: hold === null ? null : { reason: hold.reason, since: new Date(hold.since) },
+    legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.since) },
     lease: null,
   };
 }
 
-export function floorOfWire({ agent, lockedAt, expiresAt, note }: WireFloor): ActiveAgent {
-  return { agent, since: new Date(lockedAt), expiresAt: new Date(expiresAt), note };
+export function activeAgentOfWire({ agent, since, expiresAt, note }: WireActiveAgent): ActiveAgent {
+  return { agent, since: new Date(since), expiresAt: new Date(expiresAt), note };
 }
 
 export function turnOfWire(wire: WireTurn): Turn {

@@ -131,12 +131,12 @@ test("the sweep takes back expired floors, page by page, and looks again when th
   await using place = inMemory({ ttl: "7d" });
   const sessions = await Promise.all(Array.from({ length: 250 }, () => place.sessions.create()));
   await Promise.all(sessions.map((session) => session.handOff("a", { ttl: "1h" })));
-  assert.equal((await place.sessions.sweep()).floors, 0);
+  assert.equal((await place.sessions.sweep()).handoffs, 0);
   await place.clock.advance(hour);
   const report = await place.sessions.sweep();
   assert.deepEqual(report, {
     expired: 0,
-    floors: 250,
+    handoffs: 250,
     archived: 0,
     removed: 0,
     forgotten: 0,

@@ -120,8 +120,8 @@ test("floors: whose they are now, and how long those that are over were held", a
   await one.handOff("cto", { ttl: "1h" });
   await clock.advance(1000);
   await other.endHandoff();
-  const { floors } = await sessions.stats();
-  assert.deepEqual(floors, { active: 1, expired: 1, heldMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
+  const { handoffs } = await sessions.stats();
+  assert.deepEqual(handoffs, { active: 1, expired: 1, activeMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
 });
 
 test("what is nothing to sum up by, no date or no limit is refused", async () => {

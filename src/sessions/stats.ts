@@ -49,13 +49,13 @@ export interface Stats {
     /** Of those that stand in a log and say how long they took. */
     readonly tookMs: Percentiles | null;
   };
-  readonly floors: {
-    /** Sessions whose floor is somebody's now. */
+  readonly handoffs: {
+    /** Sessions with a handoff in force at `at`. */
     readonly active: number;
-    /** Floors that ended because their time was up. */
+    /** Handoffs that expired. */
     readonly expired: number;
-    /** How long those that are over were held. */
-    readonly heldMs: Percentiles | null;
+    /** How long handoffs that ended were in force. */
+    readonly activeMs: Percentiles | null;
   };
   readonly storage: {
     readonly entries: number;
@@ -86,14 +86,14 @@ export async function stats(core: Core, tenant: string, query: StatsQuery): Prom
 }
 
 function statsOf(tally: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
-  const { states, floors, turns, lifeMs, bytes: recordBytes } = tally.sessions;
+  const { states, handoffs, turns, lifeMs, bytes: recordBytes } = tally.sessions;
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   const bytes = tally.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
   return {
     ...about,
     sessions: { total, states, turns: spreadOf(turns), lifeMs: spreadOf(lifeMs) },
     turns: { ...tally.turns, tookMs: spreadOf(tally.durationMs) },
-    floors: { active: floors, expired: tally.floors.expired, heldMs: spreadOf(tally.floors.heldMs) },
+    handoffs: { active: handoffs, expired: tally.handoffs.expired, activeMs: spreadOf(tally.handoffs.activeMs) },
     storage: {
       entries: tally.logs.reduce((sum, log) => sum + log.entries, 0),
       bytes,

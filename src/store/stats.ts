@@ -72,8 +72,8 @@ export interface SessionDay {
 export interface StoreStats {
   readonly sessions: {
     readonly states: Readonly<Record<SessionState, number>>;
-    /** Sessions whose floor is somebody's. */
-    readonly floors: number;
+    /** Sessions with a handoff in force. */
+    readonly handoffs: number;
     /** Turns in the log of each. */
     readonly turns: Histogram;
     /** From the creation of each to its last activity. */
@@ -86,9 +86,9 @@ export interface StoreStats {
   readonly turns: TurnSums;
   /** Of turns that stand in the log and say how long they took. */
   readonly durationMs: Histogram;
-  readonly floors: {
-    /** Of floors that are over: how long they were held. */
-    readonly heldMs: Histogram;
+  readonly handoffs: {
+    /** How long handoffs that ended were in force. */
+    readonly activeMs: Histogram;
     /** How many of them ended because their time was up. */
     readonly expired: number;
   };
@@ -212,13 +212,13 @@ export class StatsAccumulator {
   readonly #turnsOfSessions = new Map<number, number>();
   readonly #lifeMs = new Map<number, number>();
   readonly #durationMs = new Map<number, number>();
-  readonly #heldMs = new Map<number, number>();
+  readonly #activeMs = new Map<number, number>();
   readonly #logs = new Map<string, { entries: number; bytes: number }>();
   /** All turns that are in no group by now. */
   readonly #ungrouped = noSums();
   readonly #unreadable = { sessions: 0, entries: 0 };
-  #floors = 0;
-  #floorsExpired = 0;
+  #handoffs = 0;
+  #handoffsExpired = 0;
   #conflicts = 0;
   #recordBytes = 0;
   readonly #groups = new Map<StatsKind, Map<string | number | null, MutableSums>>();
@@ -243,7 +243,7 @@ export class StatsAccumulator {
     this.#recordBytes += bytes;
     count(this.#turnsOfSessions, turns);
     count(this.#lifeMs, lastActivityAt - createdAt);
-    if (floorExpiresAt !== null && floorExpiresAt > now) this.#floors++;
+    if (floorExpiresAt !== null && floorExpiresAt > now) this.#handoffs++;
     if (createdAt >= since) this.#day(createdAt).created++;
     if (settledAt === null || settledAt < since) return;
     if (state === "ended") this.#day(settledAt).ended++;
@@ -354,8 +354,8 @@ export class StatsAccumulator {
     const { type, heldMs, reason } = event;
     if (type === "conflicted") this.#addConflict(entry, event.agent);
     if (type !== "released" && type !== "handed_off") return;
-    if (typeof heldMs === "number") count(this.#heldMs, heldMs);
-    if (type === "released" && reason === "expired") this.#floorsExpired++;
+    if (typeof heldMs === "number") count(this.#activeMs, heldMs);
+    if (type === "released" && reason === "expired") this.#handoffsExpired++;
   }
 
   /** How many groups there are by now. */
@@ -392,7 +392,7 @@ export class StatsAccumulator {
     return {
       sessions: {
         states: this.#states,
-        floors: this.#floors,
+        handoffs: this.#handoffs,
         turns: histogram(this.#turnsOfSessions),
         lifeMs: histogram(this.#lifeMs),
         bytes: this.#recordBytes,
@@ -400,7 +400,7 @@ export class StatsAccumulator {
       days: days.toSorted((a, b) => b.day - a.day).slice(0, limit),
       turns,
       durationMs: histogram(this.#durationMs),
-      floors: { heldMs: histogram(this.#heldMs), expired: this.#floorsExpired },
+      handoffs: { activeMs: histogram(this.#activeMs), expired: this.#handoffsExpired },
       logs: [...this.#logs].map(([log, sums]) => ({ log, ...sums })).toSorted((a, b) => (a.log < b.log ? -1 : 1)),
       groups,
       unreadable: this.#unreadable,

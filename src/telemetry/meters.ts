@@ -107,12 +107,12 @@ export class Meters {
     this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
   }
 
-  #onSweep({ expired, floors, removed, forgotten, failed, error, lagMs }: SweepNews): void {
+  #onSweep({ expired, handoffs, removed, forgotten, failed, error, lagMs }: SweepNews): void {
     this.#instruments.sweepLags.record(lagMs / 1000);
     this.#instruments.sweepFailures.add(failed, { "perdure.sweep.failed": "session" });
     if (error !== undefined) this.#instruments.sweepFailures.add(1, { "perdure.sweep.failed": "sweep" });
-    for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
-      this.#instruments.swept.add(count, { "perdure.swept": what });
+    for (const [action, count] of Object.entries({ expired, handoffs, removed, forgotten }))
+      this.#instruments.swept.add(count, { "perdure.swept": action });
   }
 
   #onHost({ type, agent, ms, mailbox }: HostEvent): void {

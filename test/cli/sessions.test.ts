@@ -58,7 +58,7 @@ test("list, show, end, remove and sweep, for people and for programs", async () 
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--retention", "1ms", "--json"])).stdout) as object;
   assert.deepEqual(swept, {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 1,
     forgotten: 0,
@@ -164,7 +164,7 @@ test("changing a session answers with one object, and again is no failure where 
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 3);
   assert.deepEqual(await json(["sweep"]), {
     expired: 1,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -222,11 +222,11 @@ test("the sweep follows the policies of the agents file, and shows in a dry run 
   );
   const dry = await place.run(["sessions", "sweep", "--dry-run"]);
   assert.match(dry.stdout, /^SESSION +TENANT +WOULD\nc +default +expire\nb +default +archive\n$/);
-  assert.match(dry.stderr, /^nothing was changed; it would be: 1 marked as expired, 0 floors taken back, 1 archived/);
+  assert.match(dry.stderr, /^nothing was changed; it would be: 1 marked as expired, 0 handoffs ended, 1 archived/);
   const swept = JSON.parse((await place.run(["sessions", "sweep", "--json"])).stdout) as object;
   assert.deepEqual(swept, {
     expired: 1,
-    floors: 0,
+    handoffs: 0,
     archived: 1,
     removed: 0,
     forgotten: 0,

@@ -114,7 +114,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         const report = await sweep(coreOf(sessions), undefined, {});
         assert.deepEqual([report.expired, report.failed, report.complete], [10, 2, true]);
         const failures = report.failures.map(
-          ({ tenant: of, session, does, code }) => `${of} ${session} ${does} ${code}`,
+          ({ tenant: of, session, action, code }) => `${of} ${session} ${action} ${code}`,
         );
         assert.deepEqual(
           failures.toSorted((a, b) => a.localeCompare(b)),

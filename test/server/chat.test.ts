@@ -33,8 +33,8 @@ test("who has not said anything has no session, and looking makes none", async (
   const device = randomUUID();
   assertProblem(await here.call("GET", "/v1/chat/session", { device }), 404, "session_not_found");
   assert.deepEqual((await here.call("GET", "/v1/chat/turns", { device })).json, { turns: [] });
-  assert.equal((await here.call("GET", "/v1/chat/lock", { device })).status, 204);
-  assert.equal((await here.call("DELETE", "/v1/chat/lock", { device })).status, 204);
+  assert.equal((await here.call("GET", "/v1/chat/active-agent", { device })).status, 204);
+  assert.equal((await here.call("DELETE", "/v1/chat/active-agent", { device })).status, 204);
   assert.deepEqual((await here.call("POST", "/v1/chat/cancel", { device })).json, { cancelled: false });
   assert.deepEqual((await here.sessions.list()).sessions, []);
 });
@@ -50,21 +50,26 @@ test("a repeated message with the same key is the same turn; with another text i
   assertProblem(await here.call("POST", "/v1/chat", chat(device, "Other", headers)), 422, "key_reused");
 });
 
-test("the floor: given, seen and given back; whoever has it answers", async () => {
+test("a handoff is made, read and ended; the active agent answers", async () => {
   await using here = serve({ agents: { assistant: {}, scheduling: { openToDevices: true } } });
   const device = randomUUID();
-  const put = await here.call("PUT", "/v1/chat/lock", {
+  const put = await here.call("PUT", "/v1/chat/active-agent", {
     device,
     body: { agent: "scheduling", ttlSeconds: 3600 },
   });
-  assert.equal(Date.parse(put.json.expiresAt) - Date.parse(put.json.lockedAt), 3_600_000);
-  assert.deepEqual((await here.call("GET", "/v1/chat/lock", { device })).json, put.json);
+  assert.equal(Date.parse(put.json.expiresAt) - Date.parse(put.json.since), 3_600_000);
+  assert.deepEqual((await here.call("GET", "/v1/chat/active-agent", { device })).json, put.json);
+  assert.deepEqual((await here.call("GET", "/v1/chat/lock", { device })).json, put.json, "the alias answers the same");
   assert.equal((await here.call("POST", "/v1/chat", chat(device, "When?"))).json.turn.agent, "scheduling");
-  assert.equal((await here.call("DELETE", "/v1/chat/lock", { device })).status, 204);
+  assert.equal((await here.call("DELETE", "/v1/chat/active-agent", { device })).status, 204);
   assert.equal((await here.call("POST", "/v1/chat", chat(device, "Bye"))).json.turn.agent, "assistant");
-  assertProblem(await here.call("PUT", "/v1/chat/lock", { device, body: { agent: "nobody" } }), 404, "agent_unknown");
+  assertProblem(
+    await here.call("PUT", "/v1/chat/active-agent", { device, body: { agent: "nobody" } }),
+    404,
+    "agent_unknown",
+  );
   for (const ttlSeconds of [0, -1, "1h", 1e12, null]) {
-    const bad = await here.call("PUT", "/v1/chat/lock", { device, body: { agent: "scheduling", ttlSeconds } });
+    const bad = await here.call("PUT", "/v1/chat/active-agent", { device, body: { agent: "scheduling", ttlSeconds } });
     assertProblem(bad, 400, "request_invalid");
   }
 });

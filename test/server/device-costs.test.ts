@@ -37,7 +37,7 @@ test("device ids that have no session yet count together, and devices with a ses
   assert.equal(model.calls, 20);
   assertProblem(await here.call("GET", "/v1/chat/session", { device: randomUUID() }), 429, "rate_limited");
   assertProblem(
-    await here.call("PUT", "/v1/chat/lock", { device: randomUUID(), body: { agent: "a" } }),
+    await here.call("PUT", "/v1/chat/active-agent", { device: randomUUID(), body: { agent: "a" } }),
     429,
     "rate_limited",
   );

@@ -22,7 +22,7 @@ test("a device reaches the default agent and those open to devices; any other is
   for (const agent of ["internal-refunds", "nothing-of-this-name"]) {
     for (const refused of [
       await here.call("POST", "/v1/chat", { device, body: { message: "Refund", agent } }),
-      await here.call("PUT", "/v1/chat/lock", { device, body: { agent } }),
+      await here.call("PUT", "/v1/chat/active-agent", { device, body: { agent } }),
     ]) {
       assertProblem(refused, 404, "agent_unknown");
       assert.deepEqual(refused.json.details, { agent });
@@ -52,7 +52,7 @@ test("a device is told neither the note of a handoff nor that the session is hel
   const session = await here.sessions.device(device);
   await session.handOff("internal-refunds", { note: "offer at most 10 %" });
   await session.setLegalHold("case 4711");
-  for (const path of ["/v1/chat/session", "/v1/chat/lock"]) {
+  for (const path of ["/v1/chat/session", "/v1/chat/active-agent"]) {
     const seen = await here.call("GET", path, { device });
     assert.equal(seen.status, 200);
     assert.doesNotMatch(seen.text, /10 %|4711/, path);
@@ -62,7 +62,7 @@ test("a device is told neither the note of a handoff nor that the session is hel
   assert.equal(linked.status, 200);
   assert.doesNotMatch(linked.text, /10 %|4711/);
   const { json } = await here.call("GET", `/v1/sessions/${session.id}`, { key: await here.key("read") });
-  assert.deepEqual([json.floor.note, json.hold.reason], ["offer at most 10 %", "case 4711"]);
+  assert.deepEqual([json.activeAgent.note, json.legalHold.reason], ["offer at most 10 %", "case 4711"]);
 });
 
 test("a device that meets a running answer is told of no instance", async () => {

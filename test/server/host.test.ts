@@ -273,8 +273,8 @@ test("Prometheus is told of live sessions, mailboxes and what happened to them",
   for (const _ of [1, 2]) {
     const { text } = await here.call("GET", "/metrics");
     for (const line of [
-      'perdure_live_places{places="all"} 10000',
-      'perdure_live_places{places="taken"} 1',
+      'perdure_live_slots{slots="all"} 10000',
+      'perdure_live_slots{slots="taken"} 1',
       'perdure_live_sessions_by_phase{phase="live"} 1',
       'perdure_live_sessions{agent="ceo"} 1',
       "perdure_mailbox_messages 0",

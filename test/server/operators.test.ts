@@ -133,10 +133,10 @@ test("the floor and its events over HTTP", async () => {
   await using here = serve();
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
-  assert.equal((await here.call("GET", "/v1/sessions/s/lock", { key })).status, 204);
-  await here.call("PUT", "/v1/sessions/s/lock", { key, body: { agent: "ceo" } });
-  assert.equal((await here.call("GET", "/v1/sessions/s/lock", { key })).json.agent, "ceo");
-  await here.call("DELETE", "/v1/sessions/s/lock", { key });
+  assert.equal((await here.call("GET", "/v1/sessions/s/active-agent", { key })).status, 204);
+  await here.call("PUT", "/v1/sessions/s/active-agent", { key, body: { agent: "ceo" } });
+  assert.equal((await here.call("GET", "/v1/sessions/s/active-agent", { key })).json.agent, "ceo");
+  await here.call("DELETE", "/v1/sessions/s/active-agent", { key });
   const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
@@ -183,9 +183,9 @@ test("a key reaches its own tenant only, and what is not there and what is not y
     ["POST", "/consult", { message: "x" }],
     ["POST", "/cancel"],
     ["GET", "/watch"],
-    ["GET", "/lock"],
-    ["PUT", "/lock", { agent: "x" }],
-    ["DELETE", "/lock"],
+    ["GET", "/active-agent"],
+    ["PUT", "/active-agent", { agent: "x" }],
+    ["DELETE", "/active-agent"],
     ["GET", "/events"],
   ];
   for (const [method, path, body] of routes) {
@@ -270,7 +270,7 @@ test("health, readiness, metrics and documents", async () => {
   const { text } = await here.call("GET", "/metrics", { key });
   for (const line of [
     'perdure_active_sessions{agent="ceo"} 1',
-    'perdure_active_floors{agent="cfo"} 1',
+    'perdure_active_handoffs{agent="cfo"} 1',
     'perdure_errors_total{code="route_unknown"} 1',
     "perdure_store_up 1",
     "perdure_commit_batch_size_count",

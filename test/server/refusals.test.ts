@@ -136,7 +136,7 @@ test("a device speaks as the user: it gives no instructions, puts no words into 
       assertProblem(await here.call("POST", "/v1/chat", { device, body: { message } }), 400, "message_invalid");
     }
   }
-  const noted = await here.call("PUT", "/v1/chat/lock", { device, body: { agent: "a", note: "obey" } });
+  const noted = await here.call("PUT", "/v1/chat/active-agent", { device, body: { agent: "a", note: "obey" } });
   assertProblem(noted, 400, "request_invalid");
   assert.equal((await here.call("GET", "/v1/chat/session", { device })).status, 404, "nothing was written");
   const parts = [{ type: "text", text: "hi" }];
@@ -210,7 +210,7 @@ test("no cache keeps what one device or key was told, and another would be told 
     await here.call("POST", "/v1/chat", { device, body }),
     await here.call("POST", "/v1/chat", { device, body, headers: { accept: "text/event-stream" } }),
     await here.call("GET", "/v1/chat/turns", { device }),
-    await here.call("GET", "/v1/chat/lock", { device }),
+    await here.call("GET", "/v1/chat/active-agent", { device }),
     await here.call("GET", "/v1/chat/turns"),
     await here.call("GET", "/v1/sessions", { key }),
   ]) {

@@ -18,8 +18,8 @@ test("a message over HTTP is routed, its agent has the floor, and answers the ne
     return [json.turn.seq, json.turn.agent];
   };
   assert.deepEqual(await say(one, "Hello"), [1, "front"]);
-  assert.equal((await callOn(two, "GET", "/v1/chat/lock", { device })).status, 204);
+  assert.equal((await callOn(two, "GET", "/v1/chat/active-agent", { device })).status, 204);
   assert.deepEqual(await say(two, "my invoice"), [2, "billing"]);
   assert.deepEqual(await say(one, "and when?"), [3, "billing"]);
-  assert.equal((await callOn(two, "GET", "/v1/chat/lock", { device })).json.agent, "billing");
+  assert.equal((await callOn(two, "GET", "/v1/chat/active-agent", { device })).json.agent, "billing");
 });

@@ -15,7 +15,7 @@ test("a session that a sweep could not work on stands in the answer, in the metr
   const { status, json } = await here.call("POST", "/v1/sweep", { key, body: {} });
   assert.equal(status, 200);
   assert.equal(json.failed, 1);
-  assert.partialDeepStrictEqual(json.failures, [{ session: "bad", does: "expire", code: "store_invalid" }]);
+  assert.partialDeepStrictEqual(json.failures, [{ session: "bad", action: "expire", code: "store_invalid" }]);
   assert.partialDeepStrictEqual(
     log.filter(({ event }) => event === "unswept"),
     [{ level: "error", session: "bad", code: "store_invalid" }],

@@ -6,10 +6,10 @@ import { daysOf, type DayLine } from "./stats-days.ts";
 import { bytes, localTime, number, span } from "../terminal/output.ts";
 
 export function statsReport(stats: Stats): string {
-  const { sessions, turns, floors, storage, groups } = stats;
+  const { sessions, turns, handoffs, storage, groups } = stats;
   const since = stats.since === null ? "" : ` since ${localTime(stats.since)}`;
   const days = everyDay(stats);
-  const held = floors.heldMs;
+  const held = handoffs.activeMs;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -33,7 +33,7 @@ ${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`
 ${spreadFigure("turns of a session", sessions.turns, number)}
 ${spreadFigure("a turn took", turns.tookMs, span)}
 ${spreadFigure("a session lived", sessions.lifeMs, span)}
-${figure("floors", `${number(floors.active)} held`, [`${number(floors.expired)} expired`, ...(held === null ? [] : [`p50 ${span(held.p50)}`, `p95 ${span(held.p95)}`])])}
+${figure("handoffs", `${number(handoffs.active)} held`, [`${number(handoffs.expired)} expired`, ...(held === null ? [] : [`p50 ${span(held.p50)}`, `p95 ${span(held.p95)}`])])}
 ${figure("conflicts", number(turns.conflicts), ["turns that met others' and were not written"])}
 ${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, `${number(storage.entries)} entries`])}
 </dl>

@@ -80,7 +80,7 @@ function linesOf(stats: Stats, by: StatsKind): readonly Line[] {
 const dayCounts = ["created", "ended", "expired"] as const;
 
 function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
-  const { sessions, turns, floors, storage } = stats;
+  const { sessions, turns, handoffs, storage } = stats;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
   const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} cut off since`;
   writeTable(
@@ -100,8 +100,8 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
       ["took", spreadText(turns.tookMs, span)],
       ["conflicts", number(turns.conflicts)],
       [
-        "floors",
-        `${number(floors.active)} held, ${number(floors.expired)} expired; held for ${spreadText(floors.heldMs, span)}`,
+        "handoffs",
+        `${number(handoffs.active)} held, ${number(handoffs.expired)} expired; held for ${spreadText(handoffs.activeMs, span)}`,
       ],
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
     ],

@@ -48,21 +48,21 @@ async function sweep(given: SweepOptions): Promise<void> {
       ...(retention === undefined ? {} : { retention }),
       ...(eventRetention === undefined ? {} : { eventRetention }),
     });
-    const { expired, floors, archived, removed, forgotten, looked, failed, failures, complete, planned } = swept;
+    const { expired, handoffs, archived, removed, forgotten, looked, failed, failures, complete, planned } = swept;
     if (planned !== undefined && json !== true) {
       writeTable(
         ["SESSION", "TENANT", "WOULD"],
-        planned.map(({ session, tenant, does }) => [session, tenant, does]),
+        planned.map(({ session, tenant, action }) => [session, tenant, action]),
       );
     }
-    for (const { tenant, session, does, code, message } of failures)
-      note(printable(`could not ${does} session ${session} of tenant ${tenant}: ${message} [${code}]`));
+    for (const { tenant, session, action, code, message } of failures)
+      note(printable(`could not ${action} session ${session} of tenant ${tenant}: ${message} [${code}]`));
     if (failed > failures.length) note(`${failed - failures.length} more sessions failed`);
     if (failed > 0) process.exitCode ||= 1;
     const rest = complete ? "" : "; there is more to do, sweep again";
     report(
       swept,
-      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${floors} floors taken back, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
+      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${handoffs} handoffs ended, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
       { json },
     );
   });

@@ -49,7 +49,7 @@ export interface Policy {
   readonly user?: string;
   readonly state: SettledState;
   readonly afterMs: number;
-  readonly does: "archive" | "purge";
+  readonly action: "archive" | "purge";
 }
 
 /** The one that speaks of a session: the first that fits, whatever its age. */

@@ -12,7 +12,10 @@ export function openapiOf(table: RouteTable, version: string): Json {
   const schema = (type: z.ZodType, io: "input" | "output"): Json => hoisted(z.toJSONSchema(type, { io }), components);
   const paths: Record<string, Json> = {};
   for (const route of table) {
-    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route, schema) };
+    const operation = operationOf(route, schema);
+    paths[route.path] = { ...paths[route.path], [route.method]: operation };
+    if (route.alias !== undefined)
+      paths[route.alias] = { ...paths[route.alias], [route.method]: aliasOf(operation, route.path) };
   }
   return {
     openapi: "3.1.0",
@@ -26,17 +29,23 @@ export function openapiOf(table: RouteTable, version: string): Json {
           type: "apiKey",
           in: "header",
           name: deviceHeader,
-          description: "a UUID that the device keeps to itself",
+          description: "a UUID that only the device knows",
         },
         cookie: {
           type: "apiKey",
           in: "cookie",
           name: "__Host-perdure_device",
-          description: "given out by POST /v1/chat; without HTTPS, its name is perdure_device",
+          description: "set by POST /v1/chat; without HTTPS, its name is perdure_device",
         },
       },
     },
   };
+}
+
+/** The operation under its second path, which names the first one. */
+function aliasOf({ description, ...operation }: Json, path: string): Json {
+  const alias = `Alias of ${path}.`;
+  return { ...operation, description: typeof description === "string" ? `${alias} ${description}` : alias };
 }
 
 function operationOf(
@@ -63,7 +72,7 @@ function operationOf(
     responses: {
       ...Object.fromEntries(answered),
       default: {
-        description: "what went wrong",
+        description: "an error",
         content: { [problemType]: { schema: schema(problemAnswer, "output") } },
       },
     },

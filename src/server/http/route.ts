@@ -46,6 +46,8 @@ export interface Route<Params, Query, Body> {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** As in OpenAPI: `/v1/sessions/{id}`. */
   readonly path: string;
+  /** A second path of the same route, in the same form. */
+  readonly alias?: string;
   readonly summary: string;
   /** The callers that are admitted. */
   readonly scope: Scope;
@@ -87,7 +89,8 @@ export function addRoute<Params, Query, Body>(
   answer: (c: RequestContext, input: Input<Params, Query, Body>) => Promise<Response>,
 ): void {
   table.push(route);
-  app.on(route.method.toUpperCase(), pathOf(route), async (c) => {
+  const paths = [route.path, ...(route.alias === undefined ? [] : [route.alias])].map(honoPath);
+  app.on(route.method.toUpperCase(), paths, async (c) => {
     c.set("audience", route.scope === "device" ? "device" : "operator");
     // Responses depend on headers that caches do not compare.
     if (route.scope !== "open") c.header("cache-control", "no-store");
@@ -104,9 +107,9 @@ export function addRoute<Params, Query, Body>(
 /** Added after all routes: a path with another method gets 405 with the allowed methods. */
 export function addMethodRefusals({ app, table }: Routes): void {
   const methods = new Map<string, string[]>();
-  for (const route of table) {
-    const path = pathOf(route);
-    methods.set(path, [...(methods.get(path) ?? []), route.method.toUpperCase()]);
+  for (const { path, alias = path, method } of table) {
+    for (const each of new Set([path, alias].map(honoPath)))
+      methods.set(each, [...(methods.get(each) ?? []), method.toUpperCase()]);
   }
   for (const [path, known] of methods) {
     // A GET route also answers HEAD, without the body.
@@ -117,7 +120,7 @@ export function addMethodRefusals({ app, table }: Routes): void {
   }
 }
 
-function pathOf({ path }: { readonly path: string }): string {
+function honoPath(path: string): string {
   return path.replace(/\{(\w+)\}/g, ":$1");
 }
 

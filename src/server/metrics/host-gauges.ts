@@ -7,7 +7,7 @@ export const agentsMax = 100;
 /** Gauges of a host of live sessions, for Prometheus. */
 export class HostGauges {
   readonly #host: Host;
-  readonly #places: Gauge<"places">;
+  readonly #slots: Gauge<"slots">;
   readonly #byAgent: Gauge<"agent">;
   readonly #byPhase: Gauge<"phase">;
   readonly #mailbox: Gauge;
@@ -17,37 +17,37 @@ export class HostGauges {
   constructor(host: Host, registry: Registry) {
     const registers = [registry];
     this.#host = host;
-    this.#places = new Gauge({
-      name: "perdure_live_places",
-      help: "Places for live sessions: those there are, those taken, and the sessions that wait for one",
-      labelNames: ["places"],
+    this.#slots = new Gauge({
+      name: "perdure_live_slots",
+      help: "Slots for live sessions: all, taken, and requested by sessions that wait",
+      labelNames: ["slots"],
       registers,
     });
     this.#byAgent = new Gauge({
       name: "perdure_live_sessions",
-      help: "Sessions under the care of the host, by agent",
+      help: "Sessions that the host supervises, by agent",
       labelNames: ["agent"],
       registers,
     });
     this.#byPhase = new Gauge({
       name: "perdure_live_sessions_by_phase",
-      help: "Sessions under the care of the host, by phase",
+      help: "Sessions that the host supervises, by phase",
       labelNames: ["phase"],
       registers,
     });
     this.#mailbox = new Gauge({
       name: "perdure_mailbox_messages",
-      help: "Messages that wait for live sessions",
+      help: "Messages waiting in the mailboxes of live sessions",
       registers,
     });
     this.#workerHeap = new Gauge({
       name: "perdure_worker_heap_bytes",
-      help: "The heaps of all worker threads or processes together",
+      help: "Heap of all worker threads or processes, in bytes",
       registers,
     });
     this.#events = new Counter({
       name: "perdure_live_events_total",
-      help: "What happened to live sessions, by kind: messages answered, woken, put to sleep, crashed, restarted, …",
+      help: "Events of live sessions, by type: messages answered, sessions activated, passivated, crashed, restarted, …",
       labelNames: ["type"],
       registers,
     });
@@ -56,8 +56,8 @@ export class HostGauges {
   /** Reads the host's current metrics. */
   look(): void {
     const { live, liveMax, waiting, byAgent, byPhase, mailbox, workers, counts, rejected } = this.#host.metrics();
-    for (const [places, count] of Object.entries({ all: liveMax, taken: live, wanted: waiting })) {
-      this.#places.set({ places }, count);
+    for (const [slots, count] of Object.entries({ all: liveMax, taken: live, wanted: waiting })) {
+      this.#slots.set({ slots }, count);
     }
     this.#byAgent.reset();
     for (const [index, [agent, count]] of Object.entries(byAgent).entries()) {

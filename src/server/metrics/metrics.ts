@@ -18,20 +18,20 @@ export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #requests = new Histogram({
     name: "perdure_http_request_duration_seconds",
-    help: "Time until the answer begins, by route and status",
+    help: "Time until the response begins, by route and status",
     labelNames: ["method", "route", "status"],
     buckets: seconds,
     registers: [this.#registry],
   });
   readonly #errors = new Counter({
     name: "perdure_errors_total",
-    help: "Errors answered, by code",
+    help: "Error responses, by code",
     labelNames: ["code"],
     registers: [this.#registry],
   });
   readonly #store = new Histogram({
     name: "perdure_store_call_duration_seconds",
-    help: "Calls of the store, by operation",
+    help: "Duration of store calls, by operation",
     labelNames: ["operation", "outcome"],
     buckets: seconds,
     registers: [this.#registry],
@@ -44,54 +44,57 @@ export class ServerMetrics {
   });
   readonly #conflicts = new Counter({
     name: "perdure_conflicts_total",
-    help: "Transactions that met a newer version",
+    help: "Transactions refused because the record had a newer version",
     registers: [this.#registry],
   });
   readonly #leaseWaits = new Histogram({
     name: "perdure_lease_wait_seconds",
-    help: "Waits for a session that was in use",
+    help: "Time spent waiting for a busy session",
     buckets: seconds,
     registers: [this.#registry],
   });
   readonly #swept = new Counter({
     name: "perdure_swept_total",
-    help: "What sweeps did: sessions marked as expired, floors taken back, sessions removed",
-    labelNames: ["what"],
+    help: "Sessions that sweeps expired or removed, handoffs they ended, events they forgot",
+    labelNames: ["action"],
     registers: [this.#registry],
   });
   readonly #sweepFailures = new Counter({
     name: "perdure_sweep_failures_total",
-    help: "Sessions that a sweep could not work on, and sweeps that an error of the store ended",
+    help: "Sessions on which a sweep failed, and sweeps that a store error ended",
     labelNames: ["of"],
     registers: [this.#registry],
   });
   readonly #fallbackSessions = new Counter({
     name: "perdure_fallback_sessions_total",
-    help: "Sessions opened while the store was away",
+    help: "Sessions opened in the fallback while the store was unavailable",
     registers: [this.#registry],
   });
   readonly #waiting = new Gauge({
     name: "perdure_outbox_waiting_turns",
-    help: "Turns that the store has not got yet",
+    help: "Turns in the outbox that are not yet in the store",
     registers: [this.#registry],
   });
   readonly #parked = new Gauge({
     name: "perdure_outbox_parked_sessions",
-    help: "Sessions that the store refused to be told of",
+    help: "Sessions in the outbox whose replay the store refused",
     registers: [this.#registry],
   });
-  readonly #sweeps = new Counter({ name: "perdure_sweeps_total", help: "Sweeps", registers: [this.#registry] });
+  readonly #sweeps = new Counter({ name: "perdure_sweeps_total", help: "Sweeps run", registers: [this.#registry] });
   readonly #unsubscribe: (() => void)[] = [];
   readonly #storeUp = new Gauge({
     name: "perdure_store_up",
-    help: "1 where the store answered when it was last asked",
+    help: "1 if the last call of the store succeeded, 0 if it failed",
     registers: [this.#registry],
   });
   readonly #gauges = {
     sessions: this.#byAgent("perdure_active_sessions", "Active sessions, by agent; the most recent ten thousand"),
-    floors: this.#byAgent("perdure_active_floors", "Sessions whose floor an agent has, by agent"),
+    handoffs: this.#byAgent("perdure_active_handoffs", "Sessions with a handoff in force, by active agent"),
     oldestSession: this.#byAgent("perdure_oldest_active_session_seconds", "Age of the oldest active session, by agent"),
-    oldestFloor: this.#byAgent("perdure_oldest_floor_seconds", "Age of the oldest floor, by agent"),
+    oldestHandoff: this.#byAgent(
+      "perdure_oldest_handoff_seconds",
+      "Age of the oldest handoff in force, by active agent",
+    ),
   };
   readonly #sessions: Sessions;
   readonly #host: HostGauges | undefined;
@@ -162,12 +165,12 @@ export class ServerMetrics {
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, floors, removed, forgotten, failed, error }: SweepNews): void {
+  #onSweep({ expired, handoffs, removed, forgotten, failed, error }: SweepNews): void {
     this.#sweeps.inc();
     this.#sweepFailures.inc({ of: "session" }, failed);
     if (error !== undefined) this.#sweepFailures.inc({ of: "sweep" });
-    for (const [what, count] of Object.entries({ expired, floors, removed, forgotten }))
-      this.#swept.inc({ what }, count);
+    for (const [action, count] of Object.entries({ expired, handoffs, removed, forgotten }))
+      this.#swept.inc({ action }, count);
   }
 
   /** Reads the gauges of the server's tenant from the store, if the cached ones are old. */
@@ -176,11 +179,11 @@ export class ServerMetrics {
     const counts = await countByAgent(this.#sessions);
     this.#looked = performance.now();
     for (const gauge of Object.values(this.#gauges)) gauge.reset();
-    for (const [agent, { sessions, floors, oldestSessionMs, oldestFloorMs }] of counts) {
+    for (const [agent, { sessions, handoffs, oldestSessionMs, oldestHandoffMs }] of counts) {
       this.#gauges.sessions.set({ agent }, sessions);
-      this.#gauges.floors.set({ agent }, floors);
+      this.#gauges.handoffs.set({ agent }, handoffs);
       this.#gauges.oldestSession.set({ agent }, oldestSessionMs / 1000);
-      this.#gauges.oldestFloor.set({ agent }, oldestFloorMs / 1000);
+      this.#gauges.oldestHandoff.set({ agent }, oldestHandoffMs / 1000);
     }
   }
 
@@ -191,16 +194,16 @@ export class ServerMetrics {
 
 interface AgentCount {
   sessions: number;
-  floors: number;
+  handoffs: number;
   oldestSessionMs: number;
-  oldestFloorMs: number;
+  oldestHandoffMs: number;
 }
 
 async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, AgentCount>> {
   const counts = new Map<string, AgentCount>();
   const of = (agent: string): AgentCount => {
     const name = counts.has(agent) || counts.size < agentsMax ? agent : "other";
-    const count = counts.get(name) ?? { sessions: 0, floors: 0, oldestSessionMs: 0, oldestFloorMs: 0 };
+    const count = counts.get(name) ?? { sessions: 0, handoffs: 0, oldestSessionMs: 0, oldestHandoffMs: 0 };
     counts.set(name, count);
     return count;
   };
@@ -210,9 +213,9 @@ async function countByAgent(sessions: Sessions): Promise<ReadonlyMap<string, Age
     count.sessions++;
     count.oldestSessionMs = Math.max(count.oldestSessionMs, now - createdAt.getTime());
     if (activeAgent === null) continue;
-    const held = of(activeAgent.agent);
-    held.floors++;
-    held.oldestFloorMs = Math.max(held.oldestFloorMs, now - activeAgent.since.getTime());
+    const active = of(activeAgent.agent);
+    active.handoffs++;
+    active.oldestHandoffMs = Math.max(active.oldestHandoffMs, now - activeAgent.since.getTime());
   }
   return counts;
 }

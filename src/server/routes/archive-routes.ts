@@ -14,7 +14,7 @@ export function addKeepingRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/fork",
-      summary: "A new session that goes on from a turn of this one",
+      summary: "Fork a session from one of its turns",
       scope: "write",
       params: idInPath,
       body: z.object({ at: z.number().optional(), as: z.string().optional() }),
@@ -31,7 +31,7 @@ export function addKeepingRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/archive",
-      summary: "Put a session away, compressed; it is still listed, counted and read",
+      summary: "Archive a session: compress its logs; it is still listed, counted and read",
       scope: "write",
       params: idInPath,
       answers,
@@ -48,7 +48,7 @@ export function addKeepingRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/unarchive",
-      summary: "Bring an archived session back, as it was",
+      summary: "Unarchive a session",
       scope: "write",
       params: idInPath,
       answers,
@@ -65,7 +65,7 @@ export function addKeepingRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/erase",
-      summary: "Erase a user; asked again, it goes on where it was, and gives the same receipt once it is done",
+      summary: "Erase a user; a repeated request resumes an interrupted erasure and returns the same receipt",
       scope: "admin",
       body: z.object({
         user: z.string(),
@@ -73,7 +73,7 @@ export function addKeepingRoutes(shared: Shared): void {
         forks: z
           .enum(["keep", "erase"])
           .optional()
-          .meta({ description: "what becomes of others' forks of the user's" }),
+          .meta({ description: "whether forks of the user's sessions that belong to other users are kept or erased" }),
       }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
@@ -84,8 +84,8 @@ export function addKeepingRoutes(shared: Shared): void {
     shared,
     {
       method: "put",
-      path: "/v1/sessions/{id}/hold",
-      summary: "Keep a session from being removed, cut or erased",
+      path: "/v1/sessions/{id}/legal-hold",
+      summary: "Set a legal hold: the session cannot be removed, truncated or erased",
       scope: "admin",
       params: idInPath,
       body: z.object({ reason: z.string() }),
@@ -102,8 +102,8 @@ export function addKeepingRoutes(shared: Shared): void {
     shared,
     {
       method: "delete",
-      path: "/v1/sessions/{id}/hold",
-      summary: "Let a session go again",
+      path: "/v1/sessions/{id}/legal-hold",
+      summary: "Clear the legal hold of a session",
       scope: "admin",
       params: idInPath,
       answers,

@@ -6,14 +6,23 @@ import {
   agentName,
   busyPolicy,
   chatAnswer,
-  floorAnswer,
+  deviceHandoffBody,
+  activeAgentAnswer,
   message,
   sessionAnswer,
   turnsAnswer,
   turnsQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import { answerReply, floorReply, given, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
+import {
+  answerReply,
+  activeAgentReply,
+  given,
+  handOffReply,
+  idempotencyKey,
+  resumeReply,
+  sessionReply,
+} from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./turns-page.ts";
@@ -31,7 +40,7 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/chat",
-      summary: "Say something, and have the answer as JSON or as a stream",
+      summary: "Send a message; the answer as JSON or as a stream",
       scope: "device",
       headers: ["Idempotency-Key", "Last-Event-ID"],
       body: z.object({ message, agent: agentName.optional(), busy: busyPolicy.optional() }),
@@ -58,7 +67,7 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/stream",
-      summary: "Go on with a stream that was lost, from Last-Event-ID on",
+      summary: "Resume a broken stream from Last-Event-ID on",
       scope: "device",
       headers: ["Last-Event-ID"],
       query: z.object({ lastEventId: z.string().max(40).optional() }),
@@ -79,7 +88,7 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/session",
-      summary: "The device's session",
+      summary: "Get the session of the device",
       scope: "device",
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
@@ -95,8 +104,7 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/turns",
-      summary:
-        "What was said, oldest first: the last 20 turns, the last so many, or a range; at most 500 turns or 1 MiB",
+      summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
       scope: "device",
       query: turnsQuery,
       answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
@@ -112,9 +120,9 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/chat/cancel",
-      summary: "Stop the running answer, at whichever instance it runs",
+      summary: "Stop the running answer, at any instance",
       scope: "device",
-      answers: { 200: { description: "whether one ran", schema: z.object({ cancelled: z.boolean() }) } },
+      answers: { 200: { description: "whether an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel()) ?? false }),
   );
@@ -123,23 +131,28 @@ export function addChatRoutes(shared: Shared): void {
     shared,
     {
       method: "get",
-      path: "/v1/chat/lock",
-      summary: "Who has the floor",
+      path: "/v1/chat/active-agent",
+      alias: "/v1/chat/lock",
+      summary: "Get the active agent",
       scope: "device",
-      answers: { 200: { description: "the agent", schema: floorAnswer }, 204: { description: "nobody" } },
+      answers: {
+        200: { description: "the agent", schema: activeAgentAnswer },
+        204: { description: "no handoff is in force; the default agent answers" },
+      },
     },
-    async (c) => await floorReply(c, await found(c)),
+    async (c) => await activeAgentReply(c, await found(c)),
   );
 
   addRoute(
     shared,
     {
       method: "put",
-      path: "/v1/chat/lock",
-      summary: "Hand the floor to an agent, for a time",
+      path: "/v1/chat/active-agent",
+      alias: "/v1/chat/lock",
+      summary: "Hand off to an agent, for a time",
       scope: "device",
-      body: deviceLockBody,
-      answers: { 200: { description: "the agent", schema: floorAnswer } },
+      body: deviceHandoffBody,
+      answers: { 200: { description: "the agent", schema: activeAgentAnswer } },
     },
     async (c, { body }) => {
       guardOpenAgent(sessions, body.agent);
@@ -153,10 +166,11 @@ export function addChatRoutes(shared: Shared): void {
     shared,
     {
       method: "delete",
-      path: "/v1/chat/lock",
-      summary: "Give the floor back",
+      path: "/v1/chat/active-agent",
+      alias: "/v1/chat/lock",
+      summary: "End the handoff",
       scope: "device",
-      answers: { 204: { description: "nobody has the floor" } },
+      answers: { 204: { description: "no handoff is in force" } },
     },
     async (c) => {
       await (await found(c))?.endHandoff();
@@ -199,25 +213,3 @@ function guardOpenAgent({ agents }: Sessions, agent: string): void {
   if (openToDevices ?? isDefault) return;
   throw new SessionError("agent_unknown", { agent });
 }
-
-const ttlSeconds = z
-  .number()
-  .min(0.001)
-  .max(3_153_600_000)
-  .optional()
-  .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" });
-
-interface LockBody {
-  agent: string;
-  ttlSeconds?: number | undefined;
-  note?: string | undefined;
-}
-
-export const lockBody: z.ZodType<LockBody> = z.object({
-  agent: agentName,
-  ttlSeconds,
-  note: z.string().optional().meta({ description: "what the agent should know" }),
-});
-
-/** Without a note, which the agent would read as an instruction. */
-const deviceLockBody: z.ZodType<Omit<LockBody, "note">> = z.strictObject({ agent: agentName, ttlSeconds });

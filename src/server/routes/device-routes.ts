@@ -18,7 +18,7 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/devices/link-codes",
-      summary: "A code by which another device comes to share this one's session, good once and for ten minutes",
+      summary: "Create a link code with which another device joins this session; valid once, for ten minutes",
       scope: "device",
       answers: { 201: { description: "the code", schema: z.object({ code: z.string(), expiresAt: instant }) } },
     },
@@ -35,7 +35,7 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/devices/link",
-      summary: "Redeem a code: this device shares the other one's session from here on",
+      summary: "Redeem a link code: this device joins the session of the other device",
       scope: "device",
       body: z.object({ code: z.string().max(40) }),
       answers: { 200: { description: "the shared session", schema: sessionAnswer } },
@@ -65,10 +65,9 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/devices/link",
-      summary:
-        "End the sharing: a linked device gets a fresh session; the device whose session it is keeps it for itself",
+      summary: "End the sharing: a linked device gets a new session; the device that owns the session keeps it",
       scope: "device",
-      answers: { 200: { description: "whether it was shared", schema: z.object({ unlinked: z.boolean() }) } },
+      answers: { 200: { description: "whether the session was shared", schema: z.object({ unlinked: z.boolean() }) } },
     },
     async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(deviceOf(c, sessions)) }),
   );
@@ -78,12 +77,12 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/devices/link",
-      summary: "The other devices that share this device's session by a code",
+      summary: "List the other devices that joined this session by a code",
       scope: "device",
       query: z.object({ after: z.string().max(8192).optional() }),
       answers: {
         200: {
-          description: "a page of them, by names that are no device ids",
+          description: "a page of devices, under names that are not device ids",
           schema: z.object({
             devices: z.array(z.object({ id: z.string(), linkedAt: instant })),
             next: z.string().optional(),
@@ -103,10 +102,12 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/devices/link/{device}",
-      summary: "End the sharing with one device, which gets a fresh session",
+      summary: "End the sharing with one device; it gets a new session",
       scope: "device",
       params: z.object({ device: z.string().min(1).max(256) }),
-      answers: { 200: { description: "whether it shared the session", schema: z.object({ unlinked: z.boolean() }) } },
+      answers: {
+        200: { description: "whether the device shared the session", schema: z.object({ unlinked: z.boolean() }) },
+      },
     },
     async (c, { params }) =>
       jsonAnswer(c, { unlinked: await sessions.devices.endSharing(deviceOf(c, sessions), params.device) }),
@@ -117,7 +118,7 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/devices/claim",
-      summary: "A device speaks for a user from here on, as after a login, and its session becomes the user's",
+      summary: "Link a device to a user, as after a login; its session becomes the user's",
       scope: "write",
       body: z.object({
         device: z.string().meta({ description: "the device's id" }),
@@ -125,7 +126,7 @@ export function addDeviceRoutes(shared: Shared): void {
         keep: z
           .enum(["user", "device"])
           .optional()
-          .meta({ description: "which session goes on where both have one; the other is kept as ended" }),
+          .meta({ description: "which session goes on if both have one; the other is ended" }),
       }),
       answers: { 200: { description: "the user's session", schema: sessionAnswer } },
     },

@@ -20,7 +20,7 @@ export function addEventRoutes(shared: Shared): void {
       method: "get",
       path: "/v1/events",
       summary:
-        "What happened in the sessions beside their turns, by time: in pages, or as a stream, which goes on with what happens; Last-Event-ID goes on where one was lost",
+        "Get the events of the tenant by time, as pages or as a stream of new events; Last-Event-ID resumes a broken stream",
       scope: "read",
       headers: ["Last-Event-ID"],
       query: z.object({
@@ -29,11 +29,14 @@ export function addEventRoutes(shared: Shared): void {
           .transform((text) => text.split(","))
           .pipe(z.array(eventType))
           .optional()
-          .meta({ description: "one type, or several with commas between" }),
+          .meta({ description: "one type, or several separated by commas" }),
         category: z.enum(["lifecycle", "lease", "handoff", "device"]).optional(),
-        severity: z.enum(["info", "warning", "error"]).optional().meta({ description: "this grave or graver" }),
+        severity: z
+          .enum(["info", "warning", "error"])
+          .optional()
+          .meta({ description: "this severity or a higher one" }),
         session: z.string().max(4096).optional(),
-        agent: agentName.optional().meta({ description: "whom the session is for" }),
+        agent: agentName.optional().meta({ description: "the user of the session" }),
         since: instant.optional(),
         before: instant.optional(),
         order: z.enum(["ascending", "descending"]).default("ascending"),
@@ -42,7 +45,7 @@ export function addEventRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "a page of them; in a stream the events following, event and error",
+          description: "a page of events; a stream has the messages following, event and error",
           schema: z.object({
             events: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
             next: z.string().optional(),

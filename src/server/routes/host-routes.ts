@@ -24,17 +24,16 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/messages",
-      summary:
-        "Send a message to a session's runtime; the session is woken where it sleeps, whichever host it lives in",
+      summary: "Send a message to a session's runtime, on any host; a passivated session is activated",
       scope: "write",
       params: idInPath,
       body: z.object({
-        message: anyJson.meta({ description: "what its runtime takes" }),
-        create: z.boolean().optional().meta({ description: "create the session where there is none" }),
+        message: anyJson.meta({ description: "the message, in the form that the runtime takes" }),
+        create: z.boolean().optional().meta({ description: "create the session if it does not exist" }),
       }),
       answers: {
         200: {
-          description: "what its runtime answers: a value, or parts; parts also as a stream",
+          description: "the reply of the runtime: a value, or parts; parts also as a stream",
           schema: z.object({ answer: anyJson.optional(), parts: z.array(anyJson).optional() }),
           streams: true,
         },
@@ -82,13 +81,13 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     {
       method: "get",
       path: "/v1/host",
-      summary: "This host: what it has and has done, and its live sessions by id",
+      summary: "Get the metrics of this host and its live sessions, by id",
       scope: "read",
       query: z.object({
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(4096).optional(),
       }),
-      answers: { 200: { description: "how it stands", schema: hostAnswer } },
+      answers: { 200: { description: "the host", schema: hostAnswer } },
     },
     async (c, { query: { limit, after } }) => {
       // Its figures tell of the agents and sessions of its own tenant.
@@ -103,10 +102,10 @@ export function addHostRoutes(shared: Shared, host: Host): void {
   );
 
   const orders = {
-    start: { summary: "Wake a session, also one that is left alone as failed", give: (id: string) => host.start(id) },
-    stop: { summary: "Let a session finish what waits, and put it to sleep", give: (id: string) => host.stop(id) },
+    start: { summary: "Activate a session, also one that is marked as failed", give: (id: string) => host.start(id) },
+    stop: { summary: "Let a session finish its mailbox, then passivate it", give: (id: string) => host.stop(id) },
     kill: {
-      summary: "End a session's life now; it sleeps then as it was last stored",
+      summary: "Kill the activation of a session now; the session stays as last stored",
       give: (id: string) => host.kill(id),
     },
   } as const;
@@ -120,7 +119,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
         summary: `${summary}, whichever host it lives in`,
         scope: "admin",
         params: idInPath,
-        answers: { 204: { description: "it is done" } },
+        answers: { 204: { description: "done" } },
       },
       async (c, { params: { id } }) => {
         return await atHostOf(c, { id, path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}` }, async () => {

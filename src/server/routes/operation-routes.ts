@@ -25,9 +25,9 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/healthz",
-      summary: "Whether the process lives",
+      summary: "Check that the process is alive",
       scope: "open",
-      answers: { 200: { description: "it does", schema: z.object({ status: z.string() }) } },
+      answers: { 200: { description: "the process is alive", schema: z.object({ status: z.string() }) } },
     },
     async (c) => jsonAnswer(c, { status: "ok" }),
   );
@@ -37,19 +37,19 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/readyz",
-      summary: "Whether it can serve: the store answers, its schema is current, and the server is not stopping",
+      summary: "Check readiness: the store answers, its schema is current, and the server is not stopping",
       scope: "open",
       answers: {
         200: {
-          description: "it can; degraded where it serves without its store",
+          description: "ready; degraded if the server works without its store",
           schema: z.object({
             ready: z.boolean(),
             store: z.string(),
             degraded: z.boolean(),
-            waiting: z.number().meta({ description: "turns that the store has not got yet" }),
+            waiting: z.number().meta({ description: "turns in the outbox that are not yet in the store" }),
           }),
         },
-        503: { description: "it cannot" },
+        503: { description: "not ready" },
       },
     },
     async (c) => {
@@ -81,7 +81,7 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/metrics",
-      summary: "Metrics in the exposition format of Prometheus",
+      summary: "Get metrics in the exposition format of Prometheus",
       scope: openMetrics ? "open" : "read",
       answers: { 200: { description: "the metrics" } },
     },
@@ -100,7 +100,7 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/openapi.json",
-      summary: "This interface, as an OpenAPI document",
+      summary: "Get this API as an OpenAPI document",
       scope: "open",
       answers: { 200: { description: "the document" } },
     },
@@ -112,7 +112,7 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/docs",
-      summary: "This interface, to read",
+      summary: "Get this API as a web page",
       scope: "open",
       answers: { 200: { description: "a page" } },
     },

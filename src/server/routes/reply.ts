@@ -1,7 +1,8 @@
 /** What several routes answer alike. */
 import type { Answer, ConsultOptions, Session, SessionInfo } from "../../index.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import { wireEtag, wireFloorFor, wireSessionFor } from "../../protocol/wire.ts";
+import type { HandoffBody } from "../../protocol/schemas.ts";
+import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
 import { countStream, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
@@ -28,26 +29,19 @@ export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 |
   return jsonAnswer(c, wireSessionFor(c.get("audience"), info), status);
 }
 
-/** Who has the floor, or 204 where nobody has it. */
-export async function floorReply(c: RequestContext, session: Session | undefined): Promise<Response> {
+/** The active agent, or 204 if no handoff is in force. */
+export async function activeAgentReply(c: RequestContext, session: Session | undefined): Promise<Response> {
   const active = (await session?.activeAgent()) ?? null;
-  return active === null ? c.body(null, 204) : jsonAnswer(c, wireFloorFor(c.get("audience"), active));
+  return active === null ? c.body(null, 204) : jsonAnswer(c, wireActiveAgentFor(c.get("audience"), active));
 }
 
-/** What `PUT …/lock` takes. */
-export interface Lock {
-  readonly agent: string;
-  readonly ttlSeconds?: number | undefined;
-  readonly note?: string | undefined;
-}
-
-export async function handOffReply(c: RequestContext, session: Session, lock: Lock): Promise<Response> {
-  const { agent, ttlSeconds, note } = lock;
+export async function handOffReply(c: RequestContext, session: Session, body: HandoffBody): Promise<Response> {
+  const { agent, ttlSeconds, note } = body;
   const active = await session.handOff(agent, {
     ...(ttlSeconds === undefined ? {} : { ttl: Math.max(1, Math.round(ttlSeconds * 1000)) }),
     ...(note === undefined ? {} : { note }),
   });
-  return jsonAnswer(c, wireFloorFor(c.get("audience"), active));
+  return jsonAnswer(c, wireActiveAgentFor(c.get("audience"), active));
 }
 
 /** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */

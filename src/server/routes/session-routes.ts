@@ -9,7 +9,8 @@ import {
   chatAnswer,
   count,
   duration,
-  floorAnswer,
+  handoffBody,
+  activeAgentAnswer,
   idInPath,
   instant,
   message,
@@ -30,10 +31,9 @@ import {
   type Heard,
 } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
-import { lockBody } from "./chat-routes.ts";
 import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
 import { present } from "../http/defined.ts";
-import { answerReply, floorReply, given, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
+import { answerReply, activeAgentReply, given, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./turns-page.ts";
@@ -51,7 +51,7 @@ const beginning = {
 export function addSessionRoutes(shared: Shared): void {
   addLifeRoutes(shared);
   addTurnRoutes(shared);
-  addFloorRoutes(shared);
+  addActiveAgentRoutes(shared);
 }
 
 function addLifeRoutes(shared: Shared): void {
@@ -73,7 +73,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "put",
       path: "/v1/sessions/{id}",
-      summary: "The session with this id, created where there is none",
+      summary: "Get the session with this id; create it if it does not exist",
       scope: "write",
       params: idInPath,
       body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "restart"]).optional() }),
@@ -87,7 +87,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions",
-      summary: "Sessions, the most recently active first",
+      summary: "List sessions, most recently active first",
       scope: "read",
       query: z.object({
         agent: agentName.optional(),
@@ -100,7 +100,7 @@ function addLifeRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "a page of them",
+          description: "a page of sessions",
           schema: z.object({
             sessions: z.array(sessionAnswer),
             next: z.string().optional(),
@@ -124,7 +124,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}",
-      summary: "A session; its ETag is what If-Match takes",
+      summary: "Get a session; pass its ETag as If-Match to a later write",
       scope: "read",
       params: idInPath,
       answers: { 200: { description: "the session", schema: sessionAnswer } },
@@ -142,7 +142,7 @@ function addLifeRoutes(shared: Shared): void {
       params: idInPath,
       body: z.object({
         metadata: metadata.optional(),
-        removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to take away" }),
+        removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to remove" }),
         user: z.string().nullable().optional(),
         instructions: z.string().optional(),
         ttl: duration.optional(),
@@ -185,7 +185,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/touch",
-      summary: "A sign of life: moves the sliding deadline",
+      summary: "Extend the sliding deadline of a session",
       scope: "write",
       params: idInPath,
       answers: { 200: { description: "the session", schema: sessionAnswer } },
@@ -202,10 +202,10 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/sessions/{id}",
-      summary: "Remove a session with everything in it",
+      summary: "Remove a session with all its data",
       scope: "admin",
       params: idInPath,
-      answers: { 204: { description: "it is gone" } },
+      answers: { 204: { description: "the session is removed" } },
     },
     async (c, { params }) => {
       await c.get("sessions").remove(params.id);
@@ -218,7 +218,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/instructions",
-      summary: "The startup context",
+      summary: "Get the instructions of a session",
       scope: "read",
       params: idInPath,
       answers: { 200: { description: "the text", schema: z.object({ instructions: z.string().nullable() }) } },
@@ -234,14 +234,14 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/stats",
-      summary: "Sessions, turns and tokens in numbers, by agent, user, model, day or hour",
+      summary: "Get counts of sessions, turns and tokens, grouped by agent, user, model, day or hour",
       scope: "read",
       query: z.object({
         by: z.enum(["agent", "user", "model", "day", "hour"]).optional(),
         since: instant.optional(),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
       }),
-      answers: { 200: { description: "the sums", schema: z.looseObject({ at: instant }) } },
+      answers: { 200: { description: "the stats", schema: z.looseObject({ at: instant }) } },
     },
     async (c, { query: { by, since, limit } }) => {
       const query = { limit, ...present({ by, since: since === undefined ? undefined : new Date(since) }) };
@@ -255,7 +255,7 @@ function addLifeRoutes(shared: Shared): void {
       method: "post",
       path: "/v1/sweep",
       summary:
-        "Mark what has expired, take back expired floors, archive and remove by the policies of retention, forget old events",
+        "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, forget old events",
       scope: "admin",
       body: z.object({
         rows: z.number().int().min(1).max(1_000_000).optional(),
@@ -266,10 +266,10 @@ function addLifeRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "what was done",
+          description: "the counts of what the sweep did",
           schema: z.object({
             expired: z.number(),
-            floors: z.number(),
+            handoffs: z.number(),
             archived: z.number(),
             removed: z.number(),
             forgotten: z.number(),
@@ -279,7 +279,7 @@ function addLifeRoutes(shared: Shared): void {
               z.object({
                 tenant: z.string(),
                 session: z.string(),
-                does: z.enum(["expire", "archive", "purge"]),
+                action: z.enum(["expire", "archive", "purge"]),
                 code: z.string(),
                 message: z.string(),
               }),
@@ -287,7 +287,7 @@ function addLifeRoutes(shared: Shared): void {
             complete: z.boolean(),
             planned: z
               .array(
-                z.object({ tenant: z.string(), session: z.string(), does: z.enum(["expire", "archive", "purge"]) }),
+                z.object({ tenant: z.string(), session: z.string(), action: z.enum(["expire", "archive", "purge"]) }),
               )
               .optional(),
           }),
@@ -316,7 +316,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/turns",
-      summary: "Turns, oldest first: the last 20, the last so many, or a range; at most 500 turns or 1 MiB",
+      summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
       scope: "read",
       params: idInPath,
       query: turnsQuery,
@@ -330,7 +330,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/turns",
-      summary: "Append a finished turn; with If-Match, only onto what was seen",
+      summary: "Append a finished turn; with If-Match, only if no turn was written since",
       scope: "write",
       headers: ["Idempotency-Key", "If-Match"],
       params: idInPath,
@@ -366,7 +366,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/truncate",
-      summary: "Forget the turns after a number",
+      summary: "Truncate: remove the turns after a number",
       scope: "write",
       headers: ["If-Match"],
       params: idInPath,
@@ -385,7 +385,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/consult",
-      summary: "Ask the model with the session's memory; the answer as JSON or as a stream",
+      summary: "Ask the model, with the turns of the session as context; the answer as JSON or as a stream",
       scope: "write",
       headers: ["Idempotency-Key", "Last-Event-ID", "If-Match"],
       params: idInPath,
@@ -410,10 +410,10 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/cancel",
-      summary: "Stop the running answer, at whichever instance it runs",
+      summary: "Stop the running answer, at any instance",
       scope: "write",
       params: idInPath,
-      answers: { 200: { description: "whether one ran", schema: z.object({ cancelled: z.boolean() }) } },
+      answers: { 200: { description: "whether an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c, { params }) => jsonAnswer(c, { cancelled: await (await c.get("sessions").get(params.id)).cancel() }),
   );
@@ -423,12 +423,12 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/watch",
-      summary: "What is committed to the session from here on, as a stream; Last-Event-ID goes on where one was lost",
+      summary: "Stream the commits of a session; Last-Event-ID resumes a broken stream",
       scope: "read",
       headers: ["Last-Event-ID"],
       params: idInPath,
       query: z.object({ after: count.optional(), afterChunk: count.optional() }),
-      answers: { 200: { description: "turns, pieces of answers, truncations", streams: true } },
+      answers: { 200: { description: "turns, chunks of answers, truncations", streams: true } },
     },
     async (c, { params, query: { after, afterChunk } }) => {
       const session = await c.get("sessions").get(params.id);
@@ -476,20 +476,25 @@ function ifMatch(c: RequestContext): { seen?: Seen } {
   });
 }
 
-function addFloorRoutes(shared: Shared): void {
-  const path = "/v1/sessions/{id}/lock";
+function addActiveAgentRoutes(shared: Shared): void {
+  const path = "/v1/sessions/{id}/active-agent";
+  const alias = "/v1/sessions/{id}/lock";
 
   addRoute(
     shared,
     {
       method: "get",
       path,
-      summary: "Who has the floor",
+      alias,
+      summary: "Get the active agent",
       scope: "read",
       params: idInPath,
-      answers: { 200: { description: "the agent", schema: floorAnswer }, 204: { description: "nobody" } },
+      answers: {
+        200: { description: "the agent", schema: activeAgentAnswer },
+        204: { description: "no handoff is in force; the default agent answers" },
+      },
     },
-    async (c, { params }) => await floorReply(c, await c.get("sessions").get(params.id)),
+    async (c, { params }) => await activeAgentReply(c, await c.get("sessions").get(params.id)),
   );
 
   addRoute(
@@ -497,11 +502,12 @@ function addFloorRoutes(shared: Shared): void {
     {
       method: "put",
       path,
-      summary: "Hand the floor to an agent, for a time",
+      alias,
+      summary: "Hand off to an agent, for a time",
       scope: "write",
       params: idInPath,
-      body: lockBody,
-      answers: { 200: { description: "the agent", schema: floorAnswer } },
+      body: handoffBody,
+      answers: { 200: { description: "the agent", schema: activeAgentAnswer } },
     },
     async (c, { params, body }) => await handOffReply(c, await c.get("sessions").get(params.id), body),
   );
@@ -511,10 +517,11 @@ function addFloorRoutes(shared: Shared): void {
     {
       method: "delete",
       path,
-      summary: "Give the floor back",
+      alias,
+      summary: "End the handoff",
       scope: "write",
       params: idInPath,
-      answers: { 204: { description: "nobody has the floor" } },
+      answers: { 204: { description: "no handoff is in force" } },
     },
     async (c, { params }) => {
       await (await c.get("sessions").get(params.id)).endHandoff();
@@ -527,7 +534,7 @@ function addFloorRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/events",
-      summary: "What happened beside the turns, oldest first",
+      summary: "Get the events of a session, oldest first",
       scope: "read",
       params: idInPath,
       query: z.object({ last: count.default(100) }),

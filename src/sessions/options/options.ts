@@ -185,7 +185,7 @@ function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Po
 const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
-export function parsePolicy({ agent, user, state, after, do: does }: RetentionPolicy): Policy {
+export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy): Policy {
   if (!settledStates.includes(state)) {
     const expected = settledStates.join(", ");
     throw new SessionError("argument_invalid", {
@@ -194,11 +194,11 @@ export function parsePolicy({ agent, user, state, after, do: does }: RetentionPo
       expected,
     });
   }
-  if (does !== "archive" && does !== "purge") {
+  if (action !== "archive" && action !== "purge") {
     const expected = "archive or purge";
     throw new SessionError("argument_invalid", {
       name: "do of a retention policy",
-      value: formatValue(does),
+      value: formatValue(action),
       expected,
     });
   }
@@ -207,7 +207,7 @@ export function parsePolicy({ agent, user, state, after, do: does }: RetentionPo
     ...(user === undefined ? {} : { user: parseId(user, "user") }),
     state,
     afterMs: parseDuration(after, "after of a retention policy"),
-    does,
+    action,
   };
 }
 

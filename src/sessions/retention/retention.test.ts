@@ -80,9 +80,9 @@ test("a dry run tells what would go and changes nothing", async () => {
   const before = (await sessions.list()).sessions;
   const report = await sessions.sweep({ dryRun: true });
   assert.deepEqual(report.planned, [
-    { tenant: "default", session: "short", does: "expire" },
-    { tenant: "default", session: "cold", does: "archive" },
-    { tenant: "default", session: "past", does: "purge" },
+    { tenant: "default", session: "short", action: "expire" },
+    { tenant: "default", session: "cold", action: "archive" },
+    { tenant: "default", session: "past", action: "purge" },
   ]);
   assert.deepEqual((await sessions.list()).sessions, before);
   const { archived, removed, expired, planned } = await sessions.sweep();

@@ -11,19 +11,23 @@ import { Handle } from "../core/handle.ts";
 /** The policies of the options and, behind them, what `retention` says of all that has expired or ended. */
 export function policiesOf(core: Core, retentionMs: number | null): readonly Policy[] {
   if (retentionMs === null) return core.options.retention;
-  const last = (["expired", "ended"] as const).map((state): Policy => ({ state, afterMs: retentionMs, does: "purge" }));
+  const last = (["expired", "ended"] as const).map((state): Policy => ({
+    state,
+    afterMs: retentionMs,
+    action: "purge",
+  }));
   return [...core.options.retention, ...last];
 }
 
 /** True where this policy, and none before it, has something to do with the session. */
 export function applies(policies: readonly Policy[], policy: Policy, record: SessionRecord): boolean {
   if (policyFor(policies, record) !== policy) return false;
-  return policy.does === "archive" ? record.archive === null : record.legalHold === null;
+  return policy.action === "archive" ? record.archive === null : record.legalHold === null;
 }
 
 /** False where the session changed meanwhile, or is in use: then it is looked at again later. */
-export async function apply(core: Core, { does }: Policy, record: SessionRecord): Promise<boolean> {
-  return does === "archive" ? await putAway(core, record) : await purge(core, record);
+export async function apply(core: Core, { action }: Policy, record: SessionRecord): Promise<boolean> {
+  return action === "archive" ? await putAway(core, record) : await purge(core, record);
 }
 
 async function putAway(core: Core, record: SessionRecord): Promise<boolean> {

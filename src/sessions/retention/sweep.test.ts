@@ -22,7 +22,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   await place.sessions.create({ id: "long", ttl: "9h" });
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -35,7 +35,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.equal(await storedState(place, "s0"), "active", "nothing depends on the mark");
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 250,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -48,7 +48,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.equal(await storedState(place, "long"), "active");
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -70,7 +70,7 @@ test("a session that was used since is looked at, and left alone until its new d
   await place.clock.advance(hour / 2);
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -81,7 +81,7 @@ test("a session that was used since is looked at, and left alone until its new d
   });
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -102,7 +102,7 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
   const report = await place.sessions.sweep({ rows: 150 });
   assert.deepEqual(report, {
     expired: 150,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -113,7 +113,7 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
   });
   assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
     expired: 80,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -139,7 +139,7 @@ test("a sweep stops at its bound of time and at its signal", async () => {
   const stopped = await place.sessions.sweep({ signal: AbortSignal.abort() });
   assert.deepEqual(stopped, {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -162,7 +162,7 @@ test("past the retention time what expired or ended is removed with everything i
   await place.sessions.ensure("restarts", { onExpired: "restart", ttl: "99h" });
   assert.deepEqual(await place.sessions.sweep({ retention }), {
     expired: 1,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,
@@ -209,7 +209,7 @@ test("a session in which somebody is at work is not expired under them; one whos
   await place.clock.advance(5000);
   assert.deepEqual(await place.sessions.sweep(), {
     expired: 0,
-    floors: 0,
+    handoffs: 0,
     archived: 0,
     removed: 0,
     forgotten: 0,

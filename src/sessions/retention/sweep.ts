@@ -40,7 +40,7 @@ export interface SweepRequest {
 export interface SweepAction {
   readonly tenant: string;
   readonly session: string;
-  readonly does: "expire" | "archive" | "purge";
+  readonly action: "expire" | "archive" | "purge";
 }
 
 /** A session that the sweep could not work on. The others were still swept. */
@@ -54,8 +54,8 @@ export interface SweepFailure extends SweepAction {
 export interface SweepReport {
   /** Sessions newly marked as expired. */
   readonly expired: number;
-  /** Expired floors taken back. */
-  readonly floors: number;
+  /** Expired handoffs ended. */
+  readonly handoffs: number;
   /** Sessions whose logs were put away. */
   readonly archived: number;
   /** Sessions removed, long after they expired or ended. */
@@ -122,7 +122,7 @@ class Pass {
   readonly #eventRetentionMs: number | null;
   readonly #deadline: number;
   readonly #planned: SweepAction[] | undefined;
-  readonly #counts = { expired: 0, floors: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, failed: 0 };
+  readonly #counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, failed: 0 };
   readonly #failures: SweepFailure[] = [];
   /** Sessions and events that the pass may still work on. */
   #rowsLeft: number;
@@ -183,7 +183,7 @@ class Pass {
           ];
     for (const scope of scopes) {
       const due = { order: "due", ...scope, before: now, limit: pageSize } as const;
-      await this.#eachRecord({ query: due, does: "expire", visit: (record) => this.#visitDue(record, now) });
+      await this.#eachRecord({ query: due, action: "expire", visit: (record) => this.#visitDue(record, now) });
     }
   }
 
@@ -202,9 +202,9 @@ class Pass {
         await removeExpired(this.#core, record);
         return;
       }
-      const { expires, clearsFloor } = await mark(this.#core, record);
+      const { expires, endsHandoff } = await mark(this.#core, record);
       if (expires) this.#counts.expired++;
-      if (clearsFloor) this.#counts.floors++;
+      if (endsHandoff) this.#counts.handoffs++;
     });
     // Otherwise it would stand at the head of every sweep.
     if (!done) await postpone(this.#core, record);
@@ -215,13 +215,13 @@ class Pass {
     const policies = policiesOf(this.#core, this.#retentionMs);
     const scope = this.#tenant === undefined ? {} : { tenant: this.#tenant };
     for (const policy of policies) {
-      const { agent, user, state, afterMs, does } = policy;
+      const { agent, user, state, afterMs, action } = policy;
       const who = { ...scope, ...(agent === undefined ? {} : { agent }), ...(user === undefined ? {} : { user }) };
       const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
       await this.#eachRecord({
         query,
-        does,
-        atOnce: does === "archive" ? archivesAtOnce : pageSize,
+        action,
+        atOnce: action === "archive" ? archivesAtOnce : pageSize,
         visit: async (record) => {
           // What is not the policy's to judge counts for nothing: it must not use up the bounds, sweep after sweep.
           if (isInternalScope(record.tenant) || !applies(policies, policy, record)) return;
@@ -232,13 +232,13 @@ class Pass {
   }
 
   async #visitSettled(policy: Policy, record: SessionRecord): Promise<void> {
-    const { does } = policy;
+    const { action } = policy;
     this.#counts.looked++;
     this.#rowsLeft--;
-    const done = await this.#tolerantly(record, does, async () => {
-      if (this.#planned !== undefined) this.#plan(record, does);
+    const done = await this.#tolerantly(record, action, async () => {
+      if (this.#planned !== undefined) this.#plan(record, action);
       else if (!(await apply(this.#core, policy, record))) return;
-      if (does === "archive") this.#counts.archived++;
+      if (action === "archive") this.#counts.archived++;
       else this.#counts.removed++;
     });
     // It stands there again at every sweep, and must not use up the rows of those behind it.
@@ -256,14 +256,14 @@ class Pass {
     }
   }
 
-  #plan({ tenant, id: session }: SessionRecord, does: SweepAction["does"]): void {
-    this.#planned?.push({ tenant, session, does });
+  #plan({ tenant, id: session }: SessionRecord, action: SweepAction["action"]): void {
+    this.#planned?.push({ tenant, session, action });
   }
 
   /** False where the session's own error kept it from being worked on: that error is reported, and the pass goes on. */
   async #tolerantly(
     { tenant, id: session }: SessionRecord,
-    does: SweepAction["does"],
+    action: SweepAction["action"],
     work: () => Promise<void>,
   ): Promise<boolean> {
     try {
@@ -271,26 +271,26 @@ class Pass {
       return true;
     } catch (error) {
       if (endsPass(error)) throw error;
-      this.#fail({ tenant, id: session }, does, error);
+      this.#fail({ tenant, id: session }, action, error);
       return false;
     }
   }
 
-  #fail({ tenant, id: session }: SessionKey, does: SweepAction["does"], error: unknown): void {
+  #fail({ tenant, id: session }: SessionKey, action: SweepAction["action"], error: unknown): void {
     const [code, message] = [codeOfFailure(error), messageOfFailure(error)];
     this.#counts.failed++;
-    if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, does, code, message });
+    if (this.#failures.length < failuresMax) this.#failures.push({ tenant, session, action, code, message });
   }
 
   async #eachRecord({
     query,
-    does,
+    action,
     atOnce = pageSize,
     visit,
   }: {
     query: SessionQuery;
     /** What a session whose record cannot be read fails at. */
-    does: SweepAction["does"];
+    action: SweepAction["action"];
     /** How many of a page are visited together. */
     atOnce?: number;
     visit: (record: SessionRecord) => Promise<void>;
@@ -299,7 +299,7 @@ class Pass {
       const { records, unreadable, next } = await this.#core.store.find(
         after === undefined ? query : { ...query, after },
       );
-      for (const error of unreadable) this.#fail(keyOf(error), does, error);
+      for (const error of unreadable) this.#fail(keyOf(error), action, error);
       for (let start = 0; start < records.length; start += atOnce) {
         const group = records.slice(start, start + atOnce);
         // Together, so that their commits go out as one batch; all are waited for before an error ends the pass.
@@ -325,14 +325,14 @@ function parseRows(rows: number): number {
 }
 
 /** Take back an expired floor, and mark the session if its time is up and nobody is at work in it; else look again later. */
-async function mark(core: Core, record: SessionRecord): Promise<{ expires: boolean; clearsFloor: boolean }> {
+async function mark(core: Core, record: SessionRecord): Promise<{ expires: boolean; endsHandoff: boolean }> {
   const handle = new Handle(core, record);
   let expires = false;
-  let clearsFloor = false;
+  let endsHandoff = false;
   await tolerant(() =>
     handle.write(
       (draft, context) => {
-        clearsFloor = clearExpiredHandoff(draft, context);
+        endsHandoff = clearExpiredHandoff(draft, context);
         const change = expireSession(draft, context);
         expires = change !== null;
         return change ?? postponeSweep(draft, context);
@@ -340,7 +340,7 @@ async function mark(core: Core, record: SessionRecord): Promise<{ expires: boole
       { recovers: "dead", reason: "its writer is gone and the session expired" },
     ),
   );
-  return { expires, clearsFloor };
+  return { expires, endsHandoff };
 }
 
 /** Look again later, and leave all else of the session alone: its recovery is what may have failed. */

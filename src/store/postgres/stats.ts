@@ -193,7 +193,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
   return {
     sessions: {
       states,
-      floors: countOf("floors"),
+      handoffs: countOf("floors"),
       turns: histogramOf(of("turns")),
       lifeMs: histogramOf(of("lifeMs")),
       bytes: Number(of("records")[0]?.["bytes"] ?? 0),
@@ -201,7 +201,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
     days: daysOf(of).slice(0, limit),
     turns: all === undefined ? noSums() : sumsOf(all),
     durationMs: histogramOf(of("durationMs")),
-    floors: { heldMs: histogramOf(of("heldMs")), expired: countOf("floorExpired") },
+    handoffs: { activeMs: histogramOf(of("heldMs")), expired: countOf("floorExpired") },
     logs: of("log")
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),

@@ -163,7 +163,7 @@ export function tallyCases(check: Check): void {
     for (const record of records) await land(bench.store, creationOf(bench.record(record)));
     const { sessions, days } = await tallied(bench, { now });
     assert.deepEqual(sessions.states, { active: 1, inactive: 1, expired: 2, ended: 1, archived: 1 });
-    assert.equal(sessions.floors, 1);
+    assert.equal(sessions.handoffs, 1);
     assert.deepEqual(sessions.turns, [
       [0, 4],
       [3, 1],
@@ -209,7 +209,7 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("tally-is-whole: floors that are over, by how long they were held", async (bench) => {
+  check("tally-is-whole: handoffs that ended, by how long they were in force", async (bench) => {
     const events: Value[] = [
       { type: "handed_off", agent: "cfo", from: null, ttlMs: 1, note: null, heldMs: null },
       { type: "handed_off", agent: "cto", from: "cfo", ttlMs: 1, note: "held", heldMs: 5000 },
@@ -219,9 +219,9 @@ export function tallyCases(check: Check): void {
     ];
     const entries = events.map((data, index) => ({ seq: index + 1, key: null, at: today, data: encode(data) }));
     await land(bench.store, creationOf(bench.record({ id: "a" }), { splices: [{ log: "events", from: 1, entries }] }));
-    const { floors } = await tallied(bench);
-    assert.deepEqual(floors, {
-      heldMs: [
+    const { handoffs } = await tallied(bench);
+    assert.deepEqual(handoffs, {
+      activeMs: [
         [5000, 1],
         [12_300, 2],
       ],
