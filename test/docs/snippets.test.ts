@@ -34,7 +34,7 @@ const prelude: Readonly<Record<string, string>> = {
   model:
     'const model: Model = async function* () { yield { type: "text", text: "An answer." }; yield { type: "usage", usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 } }; };',
   sessions:
-    'await using sessions = await openSessions({ store: "memory:", secret: "a secret of some length", model, agents: { assistant: {}, support: {}, scheduling: {} } });',
+    'await using sessions = await openSessions({ store: "memory:", secret: "a secret of some length", model, agents: { assistant: {}, support: { keywords: ["parcel"] }, scheduling: {} } });',
   session:
     'const session = await sessions.ensure("support-42", { agent: "support" }); for (const n of [1, 2, 3]) await session.append({ input: `Question ${n}`, output: `Answer ${n}` });',
   deviceId: 'const deviceId = "0b0f7c3e-9a54-4b0e-8f0a-1d2c3b4a5f60";',
