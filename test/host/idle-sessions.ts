@@ -1,5 +1,5 @@
 /**
- * As a program: a hundred thousand sessions that live, go to sleep and come back. Fails where one of them is lost, or they cost
+ * As a program: many sessions that live, go to sleep and come back. Fails where one of them is lost, or they cost
  * too much; says what they cost. A program of its own, for a test runner follows every promise, which costs more than all
  * of them.
  */
@@ -11,8 +11,9 @@ import { Sessions } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { heapBytes } from "./heap.ts";
+import { rounds } from "../support/rounds.ts";
 
-export const count = 100_000;
+export const count: number = rounds(100_000);
 const bytesMax = 4096;
 
 const runtime = {

@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 import { startHost, type Host } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { abandon } from "./abandoned.ts";
+import { rounds } from "../support/rounds.ts";
 
-const many = 100_000;
+const many = rounds(100_000);
 const few = 1000;
 
 const runtime = { onMessage: async (): Promise<string> => "here" };

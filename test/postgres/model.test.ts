@@ -9,6 +9,7 @@ import { broken } from "../conformance/broken-stores.ts";
 import { compareStores, steps } from "../property/compare-stores.ts";
 import { cuts, Proxy } from "./proxy.ts";
 import { PostgresServer, someDatabase } from "./server.ts";
+import { rounds } from "../support/rounds.ts";
 
 let server: PostgresServer;
 before(async () => {
@@ -23,7 +24,7 @@ async function compare(store: Store, runs: number): Promise<void> {
     fc.asyncProperty(steps, async (steps) => {
       await compareStores({ model: openMemory(), store, scope: `${randomUUID()} ` }, steps);
     }),
-    { numRuns: runs },
+    { numRuns: rounds(runs) },
   );
 }
 

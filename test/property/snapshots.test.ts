@@ -4,6 +4,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { openSessions } from "../../src/index.ts";
 import { turn } from "./arbitraries.ts";
+import { rounds } from "../support/rounds.ts";
 
 const value = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }),
@@ -36,6 +37,6 @@ test("random sessions go from store to snapshot to store to snapshot byte for by
       await memory.restore(await sqlite.snapshot(id), { onExists: "replace" });
       assert.equal(JSON.stringify(await memory.snapshot(id)), before);
     }),
-    { numRuns: 200 },
+    { numRuns: rounds(200) },
   );
 });
