@@ -249,7 +249,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 410,
     retryable: false,
     message: (d) =>
-      `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read, and ensure with onExpired "revive" or "restart" goes on`,
+      `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read, and ensure with onExpired "revive" or "reset" goes on`,
   },
   session_ended: {
     status: 409,
@@ -264,7 +264,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   legal_hold: {
     status: 409,
     retryable: false,
-    message: (d) => `session ${d.sessionId} is under hold (${d.reason}) and nothing of it goes; unhold it first`,
+    message: (d) =>
+      `session ${d.sessionId} is under legal hold (${d.reason}); clear the hold before removing, truncating or erasing it`,
   },
   session_unreadable: {
     status: 500,
@@ -346,7 +347,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 409,
     retryable: true,
     message: (d) =>
-      `session ${d.sessionId} is held by ${d.holder} (fence ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, choose the busy policy "queue" or "interrupt", or break the lease with "perdure sessions unlock"`,
+      `session ${d.sessionId} is held by ${d.holder} (fence ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, choose the busy policy "queue" or "interrupt", or break the lease with "perdure sessions break-lease"`,
   },
   queue_full: {
     status: 429,

@@ -114,7 +114,7 @@ test("a session whose time is up in the middle of an answer begins afresh once t
   const answer = await session.begin("A long question");
   await here.clock.advance(2 * 60 * minute);
   await assert.rejects(sessions.device(device), { code: "busy" });
-  await assert.rejects(sessions.ensure(session.id, { onExpired: "restart" }), { code: "busy" });
+  await assert.rejects(sessions.ensure(session.id, { onExpired: "reset" }), { code: "busy" });
   await answer.write({ text: "A long answer" });
   assert.equal((await answer.seal()).status, "done");
   assert.deepEqual(await said(await sessions.device(device)), []);

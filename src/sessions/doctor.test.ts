@@ -56,7 +56,7 @@ test("in a store that nobody tampered with there is nothing to find, whatever ha
   await sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await place.another({ tenant: "other" }).create();
   await clock.advance(3_600_000);
-  await sessions.ensure("a", { onExpired: "restart" });
+  await sessions.ensure("a", { onExpired: "reset" });
   const turn = await (await sessions.get("a")).begin("question");
   await turn.write({ text: "x".repeat(10_000) });
   await place.store.forgetEvents({ before: clock.now() - 1, limit: 3 });

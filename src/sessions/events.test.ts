@@ -23,7 +23,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   assert.deepEqual(await told(revived), ["created", "expired", "revived"]);
   await revived.update({ user: "bob" });
   await clock.advance(2 * hour);
-  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  const fresh = await sessions.ensure("s", { onExpired: "reset" });
   const [restarted] = await fresh.events();
   assert.ok(restarted?.type === "reset");
   assert.deepEqual(await told(await sessions.get(restarted.archive)), [

@@ -132,7 +132,7 @@ test("restarting begins an empty log under the same id and keeps the old one, wh
     await old.append({ input: `old ${index}`, output: "yes" }, { key: `k${index}` });
   const { counters } = old.info;
   await place.clock.advance(hour);
-  const fresh = await place.sessions.ensure("s", { onExpired: "restart", instructions: "be brief" });
+  const fresh = await place.sessions.ensure("s", { onExpired: "reset", instructions: "be brief" });
   assert.equal(fresh.info.turn, 0);
   assert.equal(fresh.info.counters.turns, 0);
   assert.equal(await fresh.instructions(), "be brief");
@@ -165,7 +165,7 @@ test("a session of more turns than are read in one go is restarted whole", async
   const session = await place.sessions.create({ id: "s" });
   await Promise.all(Array.from({ length: 1203 }, (_, index) => session.append({ input: `${index}` })));
   await place.clock.advance(hour);
-  await place.sessions.ensure("s", { onExpired: "restart" });
+  await place.sessions.ensure("s", { onExpired: "reset" });
   const [archived] = (await place.sessions.list({ state: "archived" })).sessions;
   assert.equal((await Array.fromAsync((await place.sessions.get(archived?.id ?? "")).turns())).length, 1203);
 });

@@ -339,7 +339,7 @@ test("session changes are counted by the events of their logs", async () => {
   await sessions.create({ id: "b", agent: "ceo", ttl: "1h" });
   await clock.advance(2 * 3_600_000);
   await sessions.sweep();
-  await sessions.ensure("b", { onExpired: "restart", agent: "ceo" });
+  await sessions.ensure("b", { onExpired: "reset", agent: "ceo" });
   const counts = await place.values("perdure.session.events");
   assert.deepEqual(counts, {
     "created ceo": 2,

@@ -38,19 +38,19 @@ async function stocked(more = 0): Promise<Workplace> {
 test("a store is backed up into one file and restored from it, all tenants and keys, and again changes nothing", async () => {
   await using place = await stocked();
   const file = join(place.folder, "backups", "monday.db");
-  const made = await place.run(["backup", file, "--json"]);
+  const made = await place.run(["backup", "create", file, "--json"]);
   assert.equal(made.code, 0, made.stderr);
   const { sessions: held, kind, bytes } = JSON.parse(made.stdout) as { sessions: number; kind: string; bytes: number };
   assert.deepEqual([kind, bytes], ["sqlite", statSync(file).size]);
   assert.deepEqual(readdirSync(join(place.folder, "backups")), ["monday.db"], "no log stands beside it");
   const before = readFileSync(file);
   const to = `sqlite:${join(place.folder, "restored.db")}`;
-  const restored = await place.run(["restore-all", file, "--store", to]);
+  const restored = await place.run(["backup", "restore", file, "--store", to]);
   assert.match(
     restored.stderr,
     new RegExp(`^restored and checked: ${held} new, 0 brought up to date, 0 were there already, 0 skipped\n$`),
   );
-  const again = await place.run(["restore-all", file, "--store", to, "--json"]);
+  const again = await place.run(["backup", "restore", file, "--store", to, "--json"]);
   assert.equal((JSON.parse(again.stdout) as { present: number }).present, held);
   assert(readFileSync(file).equals(before), "the backup stays as it is");
   await using original = await openSessions({ store: place.storeUrl, sweep: false });
@@ -80,7 +80,7 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   await using place = await stocked();
   const to = join(place.folder, "restored.db");
   const restore = async (file: string): Promise<string> => {
-    const { code, stderr } = await place.run(["restore-all", file, "--store", `sqlite:${to}`]);
+    const { code, stderr } = await place.run(["backup", "restore", file, "--store", `sqlite:${to}`]);
     assert.notEqual(code, 0);
     return stderr;
   };
@@ -92,7 +92,7 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   assert.match(await restore(bad), /snapshot_invalid/);
   assert(!existsSync(to));
   const file = join(place.folder, "monday.db");
-  await place.run(["backup", file]);
+  await place.run(["backup", "create", file]);
   copyFileSync(file, bad);
   const bytes = readFileSync(bad);
   bytes.fill(0x55, 8192, 40_000);
@@ -103,15 +103,15 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   other.close();
   assert.match(await restore(join(place.folder, "other.db")), /store_invalid/);
   assert.match(
-    (await place.run(["backup", bad, "--store", `sqlite:${join(place.folder, "other.db")}`])).stderr,
+    (await place.run(["backup", "create", bad, "--store", `sqlite:${join(place.folder, "other.db")}`])).stderr,
     /store_invalid/,
   );
   assert.match(
-    (await place.run(["backup", bad, "--store", `sqlite:${join(place.folder, "none.db")}`])).stderr,
+    (await place.run(["backup", "create", bad, "--store", `sqlite:${join(place.folder, "none.db")}`])).stderr,
     /store_unavailable/,
   );
   assert(!existsSync(join(place.folder, "none.db")));
-  assert.equal((await place.run(["backup", bad, "--store", "memory:"])).code, 2);
+  assert.equal((await place.run(["backup", "create", bad, "--store", "memory:"])).code, 2);
 });
 
 test("no command writes its file over a store: neither its own, under any name, nor one that is in use", async () => {
@@ -130,7 +130,7 @@ test("no command writes its file over a store: neither its own, under any name, 
   const before = statSync(file).ino;
   for (const [target, store] of targets) {
     for (const args of [
-      ["backup", target],
+      ["backup", "create", target],
       ["export", "--out", target],
       ["stats", "--html", target],
     ]) {
@@ -139,7 +139,7 @@ test("no command writes its file over a store: neither its own, under any name, 
       assert.match(stderr, /the file to write is .*expected another .*\[argument_invalid\]\n$/);
     }
   }
-  assert.equal((await place.run(["backup", "."])).code, 2);
+  assert.equal((await place.run(["backup", "create", "."])).code, 2);
   assert.equal(statSync(file).ino, before);
   assert(!existsSync(`${file}.secret`));
   await (await inUse.get("before")).append({ input: "said afterwards" });
@@ -159,7 +159,7 @@ test("what a killed restore left among the temporary files is removed by a later
     if (!name.includes("nEw")) utimesSync(join(temporary, name), hourAgo, hourAgo);
   }
   const to = ["--store", `sqlite:${join(place.folder, "restored.db")}`];
-  const { code, stderr } = await place.run(["restore-all", file, ...to], { env: { TMPDIR: temporary } });
+  const { code, stderr } = await place.run(["backup", "restore", file, ...to], { env: { TMPDIR: temporary } });
   assert.equal(code, 0, stderr);
   assert.deepEqual(
     new Set(readdirSync(temporary).filter((name) => name.startsWith("perdure-restore"))),

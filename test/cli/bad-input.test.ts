@@ -280,8 +280,8 @@ test("a mistyped name of an SQLite file is told by whatever only reads or remove
     ["sessions", "list", ...at],
     ["sessions", "show", "a", ...at],
     ["sessions", "remove", "a", ...at],
-    ["save", "a", ...at],
-    ["backup", "monday.db", ...at],
+    ["snapshot", "save", "a", ...at],
+    ["backup", "create", "monday.db", ...at],
   ]) {
     const { code, stdout, stderr } = await place.run(args);
     assert.equal(code, 1, args.join(" "));

@@ -224,7 +224,7 @@ test("a session whose day is over refuses, or goes on where that is asked for", 
   assert.match(refused.stderr, /expired at .*\[session_expired\]/);
   assert.equal((await place.run([...more, "--on-expired", "revive"])).stdout, "saw 3\n");
   await sleep(1100);
-  assert.equal((await place.run([...more, "--on-expired", "restart"])).stdout, "saw 1\n");
+  assert.equal((await place.run([...more, "--on-expired", "reset"])).stdout, "saw 1\n");
 });
 
 test("usage that the endpoint did not count is marked as estimated", async () => {

@@ -32,7 +32,7 @@ test("a user is looked at, erased and proven to be, and no word is left in the f
   const incomplete = await place.run(["erase", "--user", "ada", "--verify", path]);
   assert.equal(incomplete.code, 0);
   assert.match(incomplete.stderr, /; incomplete: 1 sessions are under hold and stay\n$/);
-  assert.equal((await place.run(["sessions", "unhold", "two"])).code, 0);
+  assert.equal((await place.run(["sessions", "legal-hold", "two", "--clear"])).code, 0);
   const second = await place.run(["erase", "--user", "ada"]);
   const receipt = JSON.parse(second.stdout) as ErasureReceipt;
   assert.deepEqual([receipt.erased.sessions, receipt.held, receipt.store], [1, 0, "sqlite:perdure.db"]);
@@ -74,7 +74,7 @@ test("forks of others that hold what the user said are named, and exit code 1 sa
   const second = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(second.code, 1);
   assert.match(second.stderr, /incomplete: 1 sessions .* \(carol's\), 1 of them under hold/);
-  assert.equal((await place.run(["sessions", "unhold", "carol's"])).code, 0);
+  assert.equal((await place.run(["sessions", "legal-hold", "carol's", "--clear"])).code, 0);
   const third = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(third.code, 0, third.stderr);
   assert.match(third.stderr, /^erased: 1 sessions with 1 turns, 0 devices; nothing else is left\n$/);

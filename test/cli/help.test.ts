@@ -13,7 +13,7 @@ test("every command explains itself by example", async () => {
     ...["run", "status"].map((name) => ["host", name]),
     ["migrate"],
     ...["create", "list", "revoke"].map((name) => ["keys", name]),
-    ...["list", "show", "end", "remove", "unlock", "sweep"].map((name) => ["sessions", name]),
+    ...["list", "show", "end", "remove", "break-lease", "sweep"].map((name) => ["sessions", name]),
   ];
   for (const command of commands) {
     const { code, stdout } = await place.run([...command, "--help"]);

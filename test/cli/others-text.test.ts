@@ -88,7 +88,7 @@ const looks: readonly (readonly string[])[] = [
   ["import", "import/bad.jsonl", "--store", "sqlite:imported.db", "--json"],
   ["copy", "--from", "sqlite:perdure.db", "--to", "sqlite:copied.db"],
   ["erase", "--user", "ada", "--dry-run"],
-  ["save", "evil"],
+  ["snapshot", "save", "evil"],
   ["saved"],
   ["consult", "ceo", "q"],
   ["consult", "ceo", "q", "--json"],

@@ -49,8 +49,8 @@ test("whatever reads or writes many sessions shows total, rate and time left on 
     ["copy", "--from", place.storeUrl, "--to", to("shop.db"), "--tenant", "shop"],
     ["export", "--store", place.storeUrl, "--out", join(place.folder, "all.ndjson")],
     ["import", join(place.folder, "all.ndjson"), "--store", to("imported.db")],
-    ["backup", join(place.folder, "backup.db"), "--store", place.storeUrl],
-    ["restore-all", join(place.folder, "backup.db"), "--store", to("restored.db")],
+    ["backup", "create", join(place.folder, "backup.db"), "--store", place.storeUrl],
+    ["backup", "restore", join(place.folder, "backup.db"), "--store", to("restored.db")],
   ];
   for (const args of commands) {
     const { drawn, stayed, code } = await onTerminal(place, args);
@@ -71,8 +71,8 @@ test("where stderr is no terminal, nothing is drawn", async () => {
     ["copy", "--from", place.storeUrl, "--to", `sqlite:${join(place.folder, "other.db")}`],
     ["export", "--out", file],
     ["import", file, "--on-exists", "replace"],
-    ["backup", join(place.folder, "backup.db")],
-    ["restore-all", join(place.folder, "backup.db")],
+    ["backup", "create", join(place.folder, "backup.db")],
+    ["backup", "restore", join(place.folder, "backup.db")],
   ];
   for (const args of commands) {
     const { stderr } = await place.run([...args, ...(args[0] === "copy" ? [] : ["--store", place.storeUrl])]);
@@ -102,12 +102,12 @@ test("an error takes the line away before it is told", async () => {
 test("Ctrl-C takes the line away, and ends what cannot be stopped in good order as it would without one", async () => {
   await using place = await stocked(4000);
   const backup = join(place.folder, "backup.db");
-  await place.run(["backup", backup, "--store", place.storeUrl]);
+  await place.run(["backup", "create", backup, "--store", place.storeUrl]);
   const to = (name: string): string => `sqlite:${join(place.folder, name)}`;
   const commands: readonly (readonly [readonly string[], RegExp])[] = [
     [["copy", "--from", place.storeUrl, "--to", to("o.db")], /^copied and checked: .*\n\s*not complete/],
-    [["restore-all", backup, "--store", to("r.db")], /^restored and checked: .*\n\s*not complete/],
-    [["backup", join(place.folder, "second.db"), "--store", place.storeUrl], /^$/],
+    [["backup", "restore", backup, "--store", to("r.db")], /^restored and checked: .*\n\s*not complete/],
+    [["backup", "create", join(place.folder, "second.db"), "--store", place.storeUrl], /^$/],
   ];
   for (const [args, says] of commands) {
     const child = place.startOnTerminal(args);

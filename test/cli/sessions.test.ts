@@ -20,10 +20,10 @@ test("a session that answers elsewhere is busy: exit 4, its holder shown, its le
 
   const busy = await place.run(["consult", "ceo", "me?", "--session", "s"]);
   assert.equal(busy.code, 4, busy.stderr);
-  assert.match(busy.stderr, /is held by i_.*perdure sessions unlock/);
+  assert.match(busy.stderr, /is held by i_.*perdure sessions break-lease/);
   const shown = await place.run(["sessions", "show", "s"]);
   assert.match(shown.stdout, new RegExp(`held by +i_\\w+ \\(process ${child.pid} on .*\\) for `));
-  assert.equal((await place.run(["sessions", "unlock", "s"])).code, 0);
+  assert.equal((await place.run(["sessions", "break-lease", "s"])).code, 0);
   assert.equal((await place.run(["consult", "ceo", "me?", "--session", "s"])).stdout, "saw 3\n");
   child.kill("SIGINT");
   await finished;
@@ -159,7 +159,7 @@ test("changing a session answers with one object, and again is no failure where 
     JSON.parse((await place.run(["sessions", ...args, "--json"])).stdout);
   assert.deepEqual(await json(["end", "a"]), { session: "a", state: "ended" });
   assert.deepEqual(await json(["end", "a"]), { session: "a", state: "ended" });
-  assert.deepEqual(await json(["unlock", "a"]), { session: "a", unlocked: false });
+  assert.deepEqual(await json(["break-lease", "a"]), { session: "a", broken: false });
   assert.deepEqual(await json(["remove", "a"]), { session: "a", removed: true });
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 3);
   assert.deepEqual(await json(["sweep"]), {
@@ -189,12 +189,12 @@ test("a session is archived, shown, brought back, put under hold and released", 
   const shown = (await place.run(["sessions", "show", "a"])).stdout;
   assert.match(shown, /archived +\d+ bytes of \d+\n[^]*assistant: a long answer/);
   assert.deepEqual(await json(["unarchive", "a"]), { session: "a", unarchived: true, state: "active" });
-  assert.equal((await place.run(["sessions", "hold", "a"])).code, 2);
-  assert.equal((await place.run(["sessions", "hold", "a", "--reason", "case 4711"])).code, 0);
+  assert.equal((await place.run(["sessions", "legal-hold", "a"])).code, 2);
+  assert.equal((await place.run(["sessions", "legal-hold", "a", "--reason", "case 4711"])).code, 0);
   const refused = await place.run(["sessions", "remove", "a"]);
   assert.deepEqual([refused.code, /case 4711.*\[legal_hold\]/.test(refused.stderr)], [4, true]);
   assert.match((await place.run(["sessions", "show", "a"])).stdout, /under hold +since .*: case 4711/);
-  assert.deepEqual(await json(["unhold", "a"]), { session: "a", released: true });
+  assert.deepEqual(await json(["legal-hold", "a", "--clear"]), { session: "a", cleared: true });
   assert.equal((await place.run(["sessions", "remove", "a"])).code, 0);
 });
 

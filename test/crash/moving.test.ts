@@ -125,7 +125,7 @@ for (const name of engineNames) {
     const directory = new SnapshotDirectory(folder, sessions);
     await directory.save(session.id);
     let turns = 1;
-    await disturb(["save", session.id, "--store", store, "--dir", folder], {
+    await disturb(["snapshot", "save", session.id, "--store", store, "--dir", folder], {
       chance: chanceOf(context),
       engine,
       sign: () => filesIn(folder),
@@ -137,7 +137,7 @@ for (const name of engineNames) {
         assert.equal((await directory.list()).length, 1);
       },
     });
-    await run(["save", session.id, "--store", store, "--dir", folder]);
+    await run(["snapshot", "save", session.id, "--store", store, "--dir", folder]);
     assert.deepEqual(await directory.load(session.id), await sessions.snapshot(session.id));
   });
 
@@ -185,9 +185,9 @@ for (const name of engineNames) {
     const { store, lines } = await source(name);
     const file = join(place.folder, `backups-${name}`, "monday");
     mkdirSync(dirname(file));
-    await run(["backup", file, "--store", store]);
+    await run(["backup", "create", file, "--store", store]);
     let known = readFileSync(file);
-    await disturb(["backup", file, "--store", store], {
+    await disturb(["backup", "create", file, "--store", store], {
       chance: chanceOf(context),
       engine: await engines.get(name),
       sign: () => filesIn(dirname(file)),
@@ -200,7 +200,7 @@ for (const name of engineNames) {
         await restoreStore(file, "memory:");
       },
     });
-    await run(["backup", file, "--store", store]);
+    await run(["backup", "create", file, "--store", store]);
     const restored = (await engines.get("SQLite")).fresh();
     await restoreStore(file, restored);
     await assertWhole(restored, lines);
@@ -210,9 +210,9 @@ for (const name of engineNames) {
     const { store, lines } = await source(name);
     const engine = await engines.get(name);
     const file = join(place.folder, `restore-${name}`);
-    await run(["backup", file, "--store", store]);
+    await run(["backup", "create", file, "--store", store]);
     const to = engine.fresh();
-    const args = ["restore-all", file, "--store", to];
+    const args = ["backup", "restore", file, "--store", to];
     await using counted = await countedIn(to);
     await disturb(args, { chance: chanceOf(context), engine, ...counted });
     await run(args);

@@ -33,7 +33,7 @@ export function conversationCommand(name: string, summary: string): Command {
     .option("--session <id>", "go on with this session (default: start a new one)")
     .addOption(
       new Option("--on-expired <policy>", "what to do where that session's time is up")
-        .choices(["fail", "revive", "restart"])
+        .choices(["fail", "revive", "reset"])
         .default("fail"),
     )
     .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")

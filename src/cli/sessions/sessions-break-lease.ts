@@ -3,20 +3,19 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openFor, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
-export function unlockCommand(): Command {
-  return storeCommand(
-    "unlock",
-    "Break the lease on a session, whoever holds it; its open turn is sealed as interrupted",
-  )
+export function breakLeaseCommand(): Command {
+  return storeCommand("break-lease", "Break the lease of a session; its open turn is sealed as interrupted")
     .argument("<id>", "the session")
     .option(...jsonOption)
-    .addHelpText("after", examples(["perdure sessions unlock ceo_01m7…"]))
-    .action(unlock);
+    .addHelpText("after", examples(["perdure sessions break-lease ceo_01m7…"]))
+    .action(breakLease);
 }
 
-async function unlock(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
+async function breakLease(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openFor(options);
-  const unlocked = await (await sessions.get(id)).breakLease();
-  const text = unlocked ? `session ${id} is free; its former holder can no longer write` : `nobody held session ${id}`;
-  report({ session: id, unlocked }, text, { json });
+  const broken = await (await sessions.get(id)).breakLease();
+  const text = broken
+    ? `the lease of session ${id} is broken; its former holder can no longer write`
+    : `session ${id} has no lease`;
+  report({ session: id, broken }, text, { json });
 }

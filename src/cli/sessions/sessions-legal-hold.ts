@@ -1,38 +1,41 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
+import { CliError } from "../terminal/cli-error.ts";
 import { report } from "../terminal/output.ts";
 
-export function holdCommand(): Command {
-  return storeCommand("hold", "Keep a session from being removed, cut or erased, by whomever")
+export function legalHoldCommand(): Command {
+  return storeCommand("legal-hold", "Set or clear a legal hold: the session cannot be removed, truncated or erased")
     .argument("<id>", "the session")
-    .requiredOption("--reason <text>", "why; it is shown to whoever tries")
+    .option("--reason <text>", "set the hold, for this reason; errors show it")
+    .option("--clear", "clear the hold")
     .option(...jsonOption)
-    .addHelpText("after", examples(["perdure sessions hold ceo_01m7… --reason 'case 4711'"]))
-    .action(hold);
+    .addHelpText(
+      "after",
+      examples([
+        "perdure sessions legal-hold ceo_01m7… --reason 'case 4711'",
+        "perdure sessions legal-hold ceo_01m7… --clear",
+      ]),
+    )
+    .action(legalHold);
 }
 
-export function unholdCommand(): Command {
-  return storeCommand("unhold", "Let a session go again")
-    .argument("<id>", "the session")
-    .option(...jsonOption)
-    .addHelpText("after", examples(["perdure sessions unhold ceo_01m7…"]))
-    .action(unhold);
+interface LegalHoldOptions extends StoreOptions, JsonOption {
+  readonly reason?: string;
+  readonly clear?: true;
 }
 
-interface HoldOptions extends StoreOptions, JsonOption {
-  readonly reason: string;
-}
-
-async function hold(id: string, { reason, json, ...options }: HoldOptions): Promise<void> {
+async function legalHold(id: string, { reason, clear, json, ...options }: LegalHoldOptions): Promise<void> {
+  if ((reason === undefined) === (clear === undefined))
+    throw new CliError("usage", "name either --reason <text> or --clear");
   await using sessions = await openFor(options);
-  await (await sessions.get(id)).setLegalHold(reason);
-  report({ session: id, held: true, reason }, `session ${id} is under hold; unhold lets it go again`, { json });
-}
-
-async function unhold(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
-  const released = await (await sessions.get(id)).clearLegalHold();
-  const text = released ? `session ${id} may go again` : `nothing held session ${id}`;
-  report({ session: id, released }, text, { json });
+  const session = await sessions.get(id);
+  if (reason !== undefined) {
+    await session.setLegalHold(reason);
+    report({ session: id, held: true, reason }, `session ${id} is under legal hold; --clear ends it`, { json });
+    return;
+  }
+  const cleared = await session.clearLegalHold();
+  const text = cleared ? `the legal hold of session ${id} is cleared` : `session ${id} has no legal hold`;
+  report({ session: id, cleared }, text, { json });
 }

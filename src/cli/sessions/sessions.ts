@@ -3,16 +3,16 @@ import { bareCommand, examples } from "../program/command.ts";
 import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
 import { endCommand } from "./sessions-end.ts";
 import { forkCommand } from "./sessions-fork.ts";
-import { holdCommand, unholdCommand } from "./sessions-legal-hold.ts";
+import { legalHoldCommand } from "./sessions-legal-hold.ts";
 import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
 import { showCommand } from "./sessions-show.ts";
 import { sweepCommand } from "./sessions-sweep.ts";
-import { unlockCommand } from "./sessions-break-lease.ts";
+import { breakLeaseCommand } from "./sessions-break-lease.ts";
 
-/** `perdure sessions`: the commands that look after sessions. */
+/** `perdure sessions`: the commands on sessions. */
 export function sessionsCommand(): Command {
-  const group = bareCommand("sessions", "Look after sessions").addHelpText(
+  const group = bareCommand("sessions", "List, show and change sessions").addHelpText(
     "after",
     examples([
       "perdure sessions list --state active",
@@ -25,12 +25,11 @@ export function sessionsCommand(): Command {
     showCommand(),
     endCommand(),
     removeCommand(),
-    unlockCommand(),
+    breakLeaseCommand(),
     forkCommand(),
     archiveCommand(),
     unarchiveCommand(),
-    holdCommand(),
-    unholdCommand(),
+    legalHoldCommand(),
     sweepCommand(),
   ];
   for (const command of commands) group.addCommand(command);

@@ -9,23 +9,23 @@ interface RestoreOptions extends JsonOption {
   readonly store?: string;
 }
 
-/** `perdure restore-all`: a backup becomes a store. */
-export function restoreAllCommand(): Command {
-  return bareCommand("restore-all", "Put everything that a backup holds into a store, best an empty one")
-    .argument("<file>", "what perdure backup wrote, from whichever store")
+/** `perdure backup restore`: write a backup into a store. */
+export function restoreCommand(): Command {
+  return bareCommand("restore", "Restore all sessions of a backup into a store, preferably an empty one")
+    .argument("<file>", "a file written by perdure backup create")
     .option(...storeOption)
     .option(...jsonOption)
     .addHelpText(
       "after",
       examples([
-        "perdure restore-all monday.db --store sqlite:restored.db",
-        "perdure restore-all monday.ndjson.gz --store postgres://app@db.example/app",
-      ]) + "\nWhat stands already is left alone: after a break, run it again.\n",
+        "perdure backup restore monday.db --store sqlite:restored.db",
+        "perdure backup restore monday.ndjson.gz --store postgres://app@db.example/app",
+      ]) + "\nSessions that exist are left unchanged: after an interruption, run it again.\n",
     )
-    .action(restoreAll);
+    .action(restore);
 }
 
-async function restoreAll(file: string, { json, ...options }: RestoreOptions): Promise<void> {
+async function restore(file: string, { json, ...options }: RestoreOptions): Promise<void> {
   await untilSignalled(async (signal) => {
     const done = await withProgress((progress) => restoreStore(file, storeUrl(options), { signal, ...progress }));
     tellCopy(done, { json, verb: "restored" });

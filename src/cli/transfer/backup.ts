@@ -3,6 +3,7 @@ import { printable } from "../../domain/values/format-value.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../../index.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { storeUrl } from "../program/environment.ts";
+import { restoreCommand } from "./backup-restore.ts";
 import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 
@@ -10,20 +11,36 @@ interface Options extends JsonOption {
   readonly store?: string;
 }
 
-/** `perdure backup`: the whole store, as it is at one moment, becomes one file. */
+/** `perdure backup`: a whole store as one file. */
 export function backupCommand(): Command {
-  return bareCommand("backup", "Write the whole store into a file, as it is at one moment, while it is in use")
-    .argument("<file>", "of an SQLite store a database; of a PostgreSQL store lines, compressed where it ends in .gz")
+  return bareCommand("backup", "Back up a whole store to one file, and restore it")
+    .addHelpText(
+      "after",
+      examples(["perdure backup create monday.db", "perdure backup restore monday.db --store sqlite:restored.db"]),
+    )
+    .addCommand(createCommand())
+    .addCommand(restoreCommand());
+}
+
+function createCommand(): Command {
+  return bareCommand("create", "Write the store at one moment to a file, while it is in use")
+    .argument(
+      "<file>",
+      "an SQLite database for an SQLite store; lines of JSON for PostgreSQL, compressed if it ends in .gz",
+    )
     .option(...storeOption)
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples(["perdure backup monday.db", "perdure backup monday.ndjson.gz --store postgres://app@db.example/app"]),
+      examples([
+        "perdure backup create monday.db",
+        "perdure backup create monday.ndjson.gz --store postgres://app@db.example/app",
+      ]),
     )
-    .action(backup);
+    .action(create);
 }
 
-async function backup(path: string, { json, ...options }: Options): Promise<void> {
+async function create(path: string, { json, ...options }: Options): Promise<void> {
   const onSkipped: BackupOptions["onSkipped"] = ({ tenant, id }, { message }) => {
     process.exitCode ||= 1;
     note(`left out ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);

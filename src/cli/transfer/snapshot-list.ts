@@ -4,19 +4,13 @@ import { openFor } from "../program/environment.ts";
 import { localTime, note, report, writeJson, writeTable } from "../terminal/output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
 
-/** `perdure saved`: what `perdure save` has kept. */
-export function savedCommand(): Command {
-  return bareCommand("saved", "The sessions that were saved as files")
-    .addCommand(listCommand())
-    .addCommand(deleteCommand());
-}
-
-function listCommand(): Command {
-  return bareCommand("list", "The saved sessions")
+/** `perdure snapshot list`. */
+export function listCommand(): Command {
+  return bareCommand("list", "List the snapshots in the folder")
     .option(...tenantOption)
     .option(...dirOption)
     .option(...jsonOption)
-    .addHelpText("after", examples(["perdure saved list", "perdure saved list --json | jq -r .id"]))
+    .addHelpText("after", examples(["perdure snapshot list", "perdure snapshot list --json | jq -r .id"]))
     .action(list);
 }
 
@@ -24,7 +18,7 @@ async function list({ json, ...options }: FolderOptions & JsonOption): Promise<v
   await using sessions = await openFor({ ...options, store: "memory:" }); // for the tenant: no store is asked
   const saved = await snapshotFolder(options, sessions).list();
   if (json === true) for (const one of saved) writeJson(one);
-  else if (saved.length === 0) note("nothing is saved");
+  else if (saved.length === 0) note("the folder has no snapshots");
   else
     writeTable(
       ["SESSION", "BYTES", "SAVED", "FILE"],
@@ -32,18 +26,19 @@ async function list({ json, ...options }: FolderOptions & JsonOption): Promise<v
     );
 }
 
-function deleteCommand(): Command {
-  return bareCommand("delete", "Delete the file of a saved session; the session itself stays")
+/** `perdure snapshot delete`. */
+export function deleteCommand(): Command {
+  return bareCommand("delete", "Delete the snapshot of a session; the session itself stays")
     .option(...tenantOption)
     .argument("<id>", "the session")
     .option(...dirOption)
     .option(...jsonOption)
-    .addHelpText("after", examples(["perdure saved delete ceo_01m7…"]))
+    .addHelpText("after", examples(["perdure snapshot delete ceo_01m7…"]))
     .action(remove);
 }
 
 async function remove(id: string, { json, ...options }: FolderOptions & JsonOption): Promise<void> {
   await using sessions = await openFor({ ...options, store: "memory:" });
   await snapshotFolder(options, sessions).delete(id);
-  report({ session: id, deleted: true }, `what was saved of session ${id} is deleted`, { json });
+  report({ session: id, deleted: true }, `the snapshot of session ${id} is deleted`, { json });
 }

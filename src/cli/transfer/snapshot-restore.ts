@@ -12,13 +12,13 @@ interface Options extends FolderOptions, JsonOption {
   readonly onExists: NonNullable<RestoreOptions["onExists"]>;
 }
 
-/** `perdure restore`: a file becomes a session. */
+/** `perdure snapshot restore`: create a session from a file. */
 export function restoreCommand(): Command {
-  return storeCommand("restore", "Put a saved session back, whole or not at all")
-    .argument("<file|id>", "a file, or the id of a session that was saved")
-    .option("--as <id>", "the id to be (default: its own)")
+  return storeCommand("restore", "Restore a session from a snapshot, completely or not at all")
+    .argument("<file|id>", "a file, or the id of a saved session")
+    .option("--as <id>", "the id of the restored session (default: its own)")
     .addOption(
-      new Option("--on-exists <policy>", "what to do where a session of this id exists")
+      new Option("--on-exists <policy>", "what to do if a session with this id exists")
         .choices(["fail", "replace", "new-id"])
         .default("fail"),
     )
@@ -27,9 +27,9 @@ export function restoreCommand(): Command {
     .addHelpText(
       "after",
       examples([
-        "perdure restore ceo_01m7…",
-        "perdure restore ./from-a-colleague.json --as debug",
-        "perdure restore ceo_01m7… --on-exists replace --store postgres://app@db.example/app",
+        "perdure snapshot restore ceo_01m7…",
+        "perdure snapshot restore ./from-a-colleague.json --as debug",
+        "perdure snapshot restore ceo_01m7… --on-exists replace --store postgres://app@db.example/app",
       ]),
     )
     .action(restore);
@@ -46,7 +46,7 @@ async function restore(name: string, { json, as, onExists, ...options }: Options
   );
 }
 
-/** A path that is there is a file; everything else is the id of a session that was saved. */
+/** An existing path is a file; any other name is the id of a saved session. */
 async function snapshotNamed(name: string, options: FolderOptions, sessions: Sessions): Promise<SessionSnapshot> {
   const isPath = /[/\\]|\.json$/.test(name) && existsSync(name);
   return isPath ? await loadSnapshot(name, sessions.limits) : await snapshotFolder(options, sessions).load(name);

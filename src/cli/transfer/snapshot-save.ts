@@ -4,15 +4,18 @@ import { openExisting } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
 
-/** `perdure save`: a session becomes a file. */
+/** `perdure snapshot save`: write a session to a file. */
 export function saveCommand(): Command {
-  return storeCommand("save", "Save a session as a file that can be kept, sent and restored")
+  return storeCommand("save", "Save a session as a file")
     .argument("<id>", "the session")
     .option(...dirOption)
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples(["perdure save ceo_01m7…", "perdure save ceo_01m7… --dir backups --json | jq -r .file"]),
+      examples([
+        "perdure snapshot save ceo_01m7…",
+        "perdure snapshot save ceo_01m7… --dir backups --json | jq -r .file",
+      ]),
     )
     .action(save);
 }

@@ -76,7 +76,7 @@ function addLifeRoutes(shared: Shared): void {
       summary: "Get the session with this id; create it if it does not exist",
       scope: "write",
       params: idInPath,
-      body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "restart"]).optional() }),
+      body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "reset"]).optional() }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { params, body }) => sessionReply(c, (await c.get("sessions").ensure(params.id, present(body))).info),

@@ -103,7 +103,7 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.
       const kind = last.pointer?.kind === "linked" ? "linked" : "own";
       const beside = core.isFallback ? [] : [lead(way.session, kind)];
-      const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "restart", onEnded: "restart" });
+      const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "reset", onEnded: "reset" });
       if (handle?.record.user === user) return handle;
     } else {
       const marks = await deviceMarks(core, tenant, { ...way, ...last });

@@ -470,7 +470,7 @@ test("what is kept of a fork that was begun afresh is found", async () => {
     await (await hers.fork({ as: "bob's" })).update({ user: "bob" });
     if (isWhole) await sessions.remove("s");
     await here.clock.advance(31 * day);
-    await sessions.ensure("bob's", { user: "bob", onExpired: "restart" });
+    await sessions.ensure("bob's", { user: "bob", onExpired: "reset" });
     const kept = (await idsIn(sessions)).filter((id) => id.startsWith("bob's."));
     assert.equal(kept.length, 1);
     assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);
@@ -633,7 +633,7 @@ test("what is kept of a session that was begun afresh is found by the erasure of
   const { sessions } = here;
   await handedOver(sessions, "s");
   await here.clock.advance(31 * day);
-  await sessions.ensure("s", { user: "bob", onExpired: "restart" });
+  await sessions.ensure("s", { user: "bob", onExpired: "reset" });
   const kept = (await idsIn(sessions)).filter((id) => id.startsWith("s."));
   assert.equal(kept.length, 1);
   assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);

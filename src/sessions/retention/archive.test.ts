@@ -269,7 +269,7 @@ test("what a restart has put away as it was can be compressed, and comes back as
   const { sessions, clock } = place;
   await filled(sessions, "s");
   await clock.advance(day);
-  await sessions.ensure("s", { onExpired: "restart" });
+  await sessions.ensure("s", { onExpired: "reset" });
   const [old] = (await sessions.list({ state: "archived" })).sessions;
   assert.ok(old);
   assert.equal(old.archive, null);

@@ -149,7 +149,7 @@ test("a hold goes with the old session where one is started afresh", async () =>
   await session.append({ input: "Hello" });
   await session.setLegalHold("a lawsuit");
   await clock.advance(2 * day);
-  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  const fresh = await sessions.ensure("s", { onExpired: "reset" });
   assert.equal(fresh.info.legalHold, null);
   const [old] = (await sessions.list({ state: "archived" })).sessions;
   assert.equal(old?.legalHold?.reason, "a lawsuit");

@@ -159,7 +159,7 @@ test("past the retention time what expired or ended is removed with everything i
   await place.sessions.create({ id: "restarts" });
   await place.sessions.end("ends");
   await place.clock.advance(hour);
-  await place.sessions.ensure("restarts", { onExpired: "restart", ttl: "99h" });
+  await place.sessions.ensure("restarts", { onExpired: "reset", ttl: "99h" });
   assert.deepEqual(await place.sessions.sweep({ retention }), {
     expired: 1,
     handoffs: 0,
@@ -319,7 +319,7 @@ test("past their retention events are forgotten, the session lives on, and a res
   await session.append({ input: "two" });
   assert.equal((await session.events()).at(-1)?.seq, 254);
   await place.clock.advance(2 * hour);
-  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  const fresh = await sessions.ensure("s", { onExpired: "reset" });
   const [restarted] = await fresh.events();
   assert.ok(restarted?.type === "reset");
   const archived = await sessions.get(restarted.archive);

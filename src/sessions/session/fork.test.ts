@@ -287,7 +287,7 @@ test("forks outlive a parent that is purged, and one that is started afresh", as
   await talk(session, 1, 3);
   const one = await session.fork({ at: 2, as: "one" });
   await clock.advance(2 * day);
-  const fresh = await sessions.ensure("s", { onExpired: "restart" });
+  const fresh = await sessions.ensure("s", { onExpired: "reset" });
   await talk(fresh, 1, 3, "afresh");
   assert.deepEqual(await inputs(one), said(1, 2));
   const two = await fresh.fork({ at: 2, as: "two" });

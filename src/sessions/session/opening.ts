@@ -44,7 +44,7 @@ export interface EnsureOptions extends NewSessionOptions {
    * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
    * its own. @default "fail"
    */
-  readonly onExpired?: "fail" | "revive" | "restart";
+  readonly onExpired?: "fail" | "revive" | "reset";
 }
 
 /** Where a new session is to stand: in which tenant, under which id of its own choice or a fresh one. */
@@ -97,8 +97,8 @@ export async function createOn(
 
 /** What is to become of a session that is found closed. */
 interface Closed {
-  readonly onExpired: "fail" | "revive" | "restart";
-  readonly onEnded: "fail" | "restart";
+  readonly onExpired: "fail" | "revive" | "reset";
+  readonly onEnded: "fail" | "reset";
 }
 
 /**
@@ -141,13 +141,13 @@ export async function ensureFound(
     await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
     return handle;
   }
-  if (!(await restart(handle, fresh, beside))) return undefined;
+  if (!(await reset(handle, fresh, beside))) return undefined;
   await handle.refresh();
   return handle;
 }
 
 /** False where the session changed meanwhile and must be looked at again. */
-async function restart(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
+async function reset(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
   const { core } = handle;
   // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
   await handle.recoverAbandoned();
@@ -168,10 +168,10 @@ async function restart(handle: Handle, session: NewSession, beside: readonly Cha
 
 /** @throws SessionError `argument_invalid` */
 export function parseOnExpired(value: Closed["onExpired"]): Closed["onExpired"] {
-  if (["fail", "revive", "restart"].includes(value)) return value;
+  if (["fail", "revive", "reset"].includes(value)) return value;
   throw new SessionError("argument_invalid", {
     name: "onExpired",
     value: formatValue(value),
-    expected: "fail, revive or restart",
+    expected: "fail, revive or reset",
   });
 }

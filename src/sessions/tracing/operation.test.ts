@@ -184,7 +184,7 @@ test("an event is told once it is durable, and not again where a session is kept
   await session.handOff("scheduling");
   await session.endHandoff();
   await place.clock.advance(2 * 3_600_000);
-  await place.sessions.ensure("s", { onExpired: "restart" });
+  await place.sessions.ensure("s", { onExpired: "reset" });
   const told = events.heard.map(({ session, event }) => [session, event.type]);
   assert.deepEqual(told.slice(0, 2), [
     ["s", "handed_off"],
