@@ -17,19 +17,31 @@ import { Http, type HttpOptions } from "./http.ts";
 import { encodeKey } from "./remote-session.ts";
 import { turnPages } from "./turn-pages.ts";
 
-/** Where the server is, and which device asks. */
+/** Server and device of a chat. */
 export interface ChatOptions extends Omit<HttpOptions, "headers"> {
-  /** A UUID that the device keeps to itself: who knows it has its chat. @default the one that this browser keeps */
+  /**
+   * The device's UUID, which it keeps secret: it gives access to the chat.
+   * @default the one stored in this browser
+   */
   readonly device?: string;
 }
 
-/** How something is said. */
+/** Options of `say`. */
 export interface SayOptions {
-  /** The agent that answers. @default the active agent, else the choice of the server */
+  /**
+   * The agent that answers.
+   * @default the active agent, else the server's choice
+   */
   readonly agent?: string;
-  /** What to do where an answer is running. @default that of the server */
+  /**
+   * What to do if an answer is running.
+   * @default that of the server
+   */
   readonly busy?: BusyPolicy;
-  /** Makes a repetition the same turn. @default a fresh one, so that a lost request is safely repeated */
+  /**
+   * Idempotency key: a repeated call is the same turn.
+   * @default a new one, so that a lost request can be repeated
+   */
   readonly key?: string;
 }
 
@@ -48,8 +60,8 @@ export class Chat {
   }
 
   /**
-   * Say something. Resolves once it is durable; the answer streams from there, and goes on where a connection was lost.
-   * @throws SessionError `busy`, `agent_unknown`, `rate_limited` … ; what goes wrong later, the answer throws
+   * Sends a message. Resolves once it is durable; then the answer streams, and resumes after a lost connection.
+   * @throws SessionError `busy`, `agent_unknown`, `rate_limited` … ; a later error is thrown by the answer
    */
   async say(message: MessageInput, { key = crypto.randomUUID(), ...options }: SayOptions = {}): Promise<Answer> {
     const headers = { "idempotency-key": encodeKey(key) };
@@ -57,12 +69,12 @@ export class Chat {
     return await askOver(this.#http, request, async () => undefined);
   }
 
-  /** What was said last, oldest first; empty for a device that has not said anything. */
+  /** The last turns, oldest first; empty if the device has no session. */
   async turns({ last = 20 }: { last?: number } = {}): Promise<readonly Turn[]> {
     return await Array.fromAsync(turnPages(this.#http, "/v1/chat/turns", { last }));
   }
 
-  /** The device's session; undefined where it has not said anything yet. */
+  /** The device's session; undefined before its first message. */
   async session(): Promise<SessionInfo | undefined> {
     try {
       const { body } = await this.#http.ask({ method: "GET", path: "/v1/chat/session" });
@@ -73,43 +85,46 @@ export class Chat {
     }
   }
 
-  /** Stop the running answer; false where none runs. */
+  /** Stops the running answer; false if none runs. */
   async cancel(): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/chat/cancel" });
     return (body as { cancelled: boolean }).cancelled;
   }
 
-  /** The agent that a handoff made active; null without a handoff. */
+  /** The active agent; null if none is. */
   async activeAgent(): Promise<ActiveAgent | null> {
     const { status, body } = await this.#http.ask({ method: "GET", path: "/v1/chat/active-agent" });
     return status === 204 ? null : activeAgentOfWire(body as WireActiveAgent);
   }
 
-  /** Make another agent the active one, for a time. */
+  /** Makes an agent the active one, for a time. */
   async handOff(agent: string, { ttl }: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
     const body = { agent, ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }) };
     const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/active-agent", body });
     return activeAgentOfWire(answer.body as WireActiveAgent);
   }
 
-  /** End the handoff. */
+  /** Ends the handoff. */
   async endHandoff(): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: "/v1/chat/active-agent" });
   }
 
-  /** A code by which another device comes to share this chat. */
+  /** A code with which another device can join this chat. */
   async linkCode(): Promise<LinkCode> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/devices/link-codes" });
     const { code, expiresAt } = body as { code: string; expiresAt: string };
     return { code, expiresAt: new Date(expiresAt) };
   }
 
-  /** Share the chat of the device that showed this code. @throws SessionError `link_code_invalid` */
+  /**
+   * Joins the chat of the device that showed this code.
+   * @throws SessionError `link_code_invalid`
+   */
   async link(code: string): Promise<void> {
     await this.#http.ask({ method: "POST", path: "/v1/devices/link", body: { code }, once: true });
   }
 
-  /** The other devices that share this device's chat by a code, by names that are no device ids. */
+  /** The other devices that share this chat through a code, by names that are no device ids. */
   async sharing(): Promise<readonly UserDevice[]> {
     const found: UserDevice[] = [];
     for (let after: string | undefined; ;) {
@@ -121,20 +136,20 @@ export class Chat {
     }
   }
 
-  /** End the sharing with one device, by the name that `sharing` gives it; false where it does not share the chat. */
+  /** Removes one device from the chat, by its name in `sharing`; false if it does not share the chat. */
   async endSharing(id: string): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "DELETE", path: `/v1/devices/link/${encodeURIComponent(id)}` });
     return (body as { unlinked: boolean }).unlinked;
   }
 
-  /** End the sharing: a linked device gets a fresh chat, the owner keeps its chat for itself. False where nothing was shared. */
+  /** Ends the sharing: a linked device gets a new chat, the owner keeps its own. False if nothing was shared. */
   async unlink(): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "DELETE", path: "/v1/devices/link" });
     return (body as { unlinked: boolean }).unlinked;
   }
 }
 
-/** Where a browser keeps things, as `localStorage` does. */
+/** Key-value storage of a browser, such as `localStorage`. */
 export interface KeyValueStorage {
   getItem(name: string): string | null;
   setItem(name: string, value: string): void;
@@ -142,14 +157,17 @@ export interface KeyValueStorage {
 
 const keptAs = "perdure-device";
 
-/** The device id that this browser keeps, made where there is none. @throws Error where there is no such place */
+/**
+ * The device id stored in this browser, created if missing.
+ * @throws Error without such a storage
+ */
 export function browserDevice(
-  keeper: KeyValueStorage | undefined = (globalThis as { localStorage?: KeyValueStorage }).localStorage,
+  storage: KeyValueStorage | undefined = (globalThis as { localStorage?: KeyValueStorage }).localStorage,
 ): string {
-  if (keeper === undefined) throw new Error("there is no localStorage here; pass the device's id");
-  const kept = keeper.getItem(keptAs);
+  if (storage === undefined) throw new Error("there is no localStorage here; pass the device's id");
+  const kept = storage.getItem(keptAs);
   if (kept !== null) return kept;
   const device = crypto.randomUUID();
-  keeper.setItem(keptAs, device);
+  storage.setItem(keptAs, device);
   return device;
 }

@@ -4,21 +4,24 @@ import { SessionError } from "../errors.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 import { errorOf } from "../protocol/problem.ts";
 
-/** Where the server is, and who asks. */
+/** The server, and the headers of the caller. */
 export interface HttpOptions {
-  /** The server's address, such as `https://chat.example`; what it is mounted under belongs to it. */
+  /** The server's URL, such as `https://chat.example`, with the path under which it is mounted. */
   readonly url: string;
   /** Sent with every request: a key, or a device's id. */
   readonly headers: Readonly<Record<string, string>>;
-  /** How often a request is tried again that was lost or refused for now. @default 4 */
+  /**
+   * Retries of a request that was lost or temporarily refused.
+   * @default 4
+   */
   readonly retries?: number;
   /** @default the platform's */
   readonly fetch?: typeof globalThis.fetch;
 }
 
-/** One request. It is tried again where it was lost, so it must do no harm when it arrives twice. */
+/** A request. It is retried, so repeating it must be harmless. */
 export interface HttpRequest {
-  /** It would do harm, or look like a failure: it is sent once. */
+  /** Repeating it would do harm or look like a failure: it is sent once. */
   readonly once?: true;
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
@@ -28,7 +31,7 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What came. */
+/** The response to a request. */
 export interface HttpAnswer {
   readonly status: number;
   readonly etag: string | null;
@@ -42,7 +45,7 @@ export interface HttpEvent {
   readonly data: unknown;
 }
 
-/** Requests to one server, by one who asks. */
+/** Requests to one server, with the headers of one caller. */
 export class Http {
   readonly #options: HttpOptions;
 
@@ -50,12 +53,15 @@ export class Http {
     this.#options = options;
   }
 
-  /** @throws SessionError what the server says; `store_unavailable` where it cannot be reached, or it is no such server */
+  /** @throws SessionError the server's; `store_unavailable` if the server cannot be reached, or is not a Perdure server */
   async ask(request: HttpRequest): Promise<HttpAnswer> {
     return await this.#retried(request, async () => await answerOf(await this.#send(request, "application/json")));
   }
 
-  /** An answer, or the events of a stream where it comes as one. @throws as `ask`, and the events as `events` */
+  /**
+   * The response, or the events of a streamed one.
+   * @throws as `ask`, and for events as `events`
+   */
   async askOrHear(request: HttpRequest): Promise<HttpAnswer | AsyncGenerator<HttpEvent, void, void>> {
     return await this.#retried(request, async () => {
       const response = await this.#send(request, "text/event-stream, application/json");
@@ -64,7 +70,10 @@ export class Http {
     });
   }
 
-  /** The events of a stream, until it ends or breaks. @throws as `ask`, and what the network throws in the middle */
+  /**
+   * The events of a stream until it ends or breaks.
+   * @throws as `ask`, and errors of the connection
+   */
   async *events(request: HttpRequest): AsyncGenerator<HttpEvent, void, void> {
     yield* eventsOf(await this.#retried(request, () => this.#send(request, "text/event-stream")));
   }
@@ -81,7 +90,7 @@ export class Http {
     guardPath(target, path);
     const response = await fetch(target, {
       method,
-      // Where an answer redirects to, the key or the device's id must not follow.
+      // The key or the device id must not follow a redirect.
       redirect: "error",
       headers: { accept, ...(body === undefined ? {} : { "content-type": "application/json" }), ...own, ...headers },
       ...(body === undefined ? {} : { body: toJson(body, "request") }),
@@ -115,7 +124,10 @@ export class Http {
   }
 }
 
-/** URLs swallow the segments "." and "..": the request would be about something else. @throws SessionError `id_invalid` */
+/**
+ * URLs normalise the segments "." and "..": the request would address something else.
+ * @throws SessionError `id_invalid`
+ */
 function guardPath(target: URL, path: string): void {
   if (target.pathname.endsWith(path)) return;
   const segment = path.split("/").find((one) => one === "." || one === "..") ?? path;
@@ -123,7 +135,7 @@ function guardPath(target: URL, path: string): void {
   throw new SessionError("id_invalid", { name: "the id", value: JSON.stringify(segment.slice(0, 100)), reason });
 }
 
-/** Busy sessions are the caller's to wait for; what the server cannot do just now is tried again. */
+/** The caller waits for busy sessions; temporary failures of the server are retried. */
 function mayRetry({ code }: SessionError): boolean {
   return code === "store_unavailable" || code === "store_busy" || code === "rate_limited" || code === "contended";
 }
@@ -132,7 +144,7 @@ async function refusalOf(response: Response): Promise<SessionError | undefined> 
   try {
     return errorOf(JSON.parse(await response.text()));
   } catch {
-    // No problem of ours: something between here and the server answered.
+    // Not a problem document: a proxy answered.
     return undefined;
   }
 }
@@ -152,7 +164,7 @@ async function* eventsOf({ body }: Response): AsyncGenerator<HttpEvent, void, vo
   for await (const { event, id, data } of readableOf(events)) yield { event, id, data: fromJson(data) };
 }
 
-/** Not every browser iterates over streams. */
+/** Not every browser can iterate over streams. */
 async function* readableOf<T>(stream: ReadableStream<T>): AsyncGenerator<T, void, void> {
   const reader = stream.getReader();
   try {
@@ -162,7 +174,7 @@ async function* readableOf<T>(stream: ReadableStream<T>): AsyncGenerator<T, void
       yield value;
     }
   } finally {
-    // What broke the stream is told by the read; a reader that leaves has no use for what closing it says.
+    // The read reports what broke the stream; an error while closing it does not matter.
     await reader.cancel().catch(() => undefined);
   }
 }

@@ -2,7 +2,7 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { sortableId } from "../domain/values/ids.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
@@ -20,7 +20,6 @@ import type {
   WatchOptions,
   WriteKey,
 } from "../index.ts";
-import { errorOf } from "../protocol/problem.ts";
 import {
   eventOfWire,
   activeAgentOfWire,
@@ -37,9 +36,10 @@ import {
 } from "../protocol/wire.ts";
 import { askOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
+import { resumeEvents } from "./resume-events.ts";
 import { turnPages } from "./turn-pages.ts";
 
-/** What of a `Session` works over HTTP: all that is not tied to the process that holds a lease. */
+/** The members of `Session` that work over HTTP: all but those tied to the process that holds a lease. */
 type OverHttp = Pick<
   Session,
   | "id"
@@ -65,29 +65,30 @@ type OverHttp = Pick<
   | "remove"
 >;
 
-/** How a question is asked over HTTP: with a model by its name only. */
+/** Options of `consult` over HTTP: the model is given by its name only. */
 export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "route"> & {
   readonly model?: string;
-  /** How many past turns the model is shown. @default 20 */
+  /**
+   * Number of past turns shown to the model.
+   * @default 20
+   */
   readonly window?: number;
 };
 
-/** What goes along with a request. */
-type Told = Pick<HttpRequest, "query" | "body">;
+/** Query and body of a request. */
+type RequestParts = Pick<HttpRequest, "query" | "body">;
 
 const pageSize = 500;
-/** Between a stream that ended and the next one: a server that ends each at once is not to be asked without a breath. */
-const pauseMs = 300;
 
 /**
- * A session over HTTP, with the same promises as one at hand: turns are written onto what this object has seen, a lost
- * request is repeated under its key, operations run in the order of their calls.
+ * A session over HTTP, with the promises of a local one: a write is based on what this object has loaded, a lost
+ * request is repeated with its idempotency key, and operations run in call order.
  */
 export class RemoteSession implements OverHttp {
   readonly #http: Http;
   readonly #path: string;
   #info: SessionInfo;
-  /** What this object has seen. */
+  /** The state that this object has loaded. */
   #seen: SessionView;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -103,12 +104,15 @@ export class RemoteSession implements OverHttp {
     return this.#info.id;
   }
 
-  /** As last told by the server; `refresh` asks it. Who holds a lease is not told. */
+  /** As last sent by the server; `refresh` loads it anew. It does not name the lease holder. */
   get info(): SessionInfo {
     return this.#info;
   }
 
-  /** Catch up, and count its turns as seen. @throws SessionError `session_not_found` */
+  /**
+   * Loads the newest state, and counts its turns as seen.
+   * @throws SessionError `session_not_found`
+   */
   async refresh(): Promise<SessionInfo> {
     return await this.#inOrder(async () => {
       const info = await this.#look();
@@ -117,7 +121,10 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** Append a finished turn. @throws SessionError as a session at hand */
+  /**
+   * Appends a finished turn.
+   * @throws SessionError as a local session
+   */
   async append(turn: TurnInput, { key = crypto.randomUUID() }: WriteKey = {}): Promise<Turn> {
     return await this.#inOrder(async () => {
       const headers = { "idempotency-key": encodeKey(key), "if-match": wireEtag(this.#seen) };
@@ -128,7 +135,10 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** Ask the model, with the session's memory. Resolves once the question is durable. @throws SessionError as a session at hand */
+  /**
+   * Asks the model, with the session's history. Resolves once the question is durable.
+   * @throws SessionError as a local session
+   */
   async consult(
     question: MessageInput,
     { signal, key = crypto.randomUUID(), ...options }: RemoteConsultOptions = {},
@@ -152,24 +162,27 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** Who waits or pushes in has said that what happens meanwhile is fine. */
+  /** With `queue`, `interrupt` and `take-over` the caller accepts turns written meanwhile. */
   #ifMatch({ busy = "reject" }: RemoteConsultOptions): Record<string, string> {
     return busy === "reject" ? { "if-match": wireEtag(this.#seen) } : {};
   }
 
-  /** Stop the running answer, wherever it runs; false where none does. */
+  /** Stops the running answer, in whichever process it runs; false if none runs. */
   async cancel(): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "POST", path: `${this.#path}/cancel` });
     return (body as { cancelled: boolean }).cancelled;
   }
 
-  /** The turns, oldest first. @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid` */
+  /**
+   * Reads the turns, oldest first.
+   * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
+   */
   async *turns(range: TurnRange = {}): AsyncGenerator<Turn, void, undefined> {
     const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
     const isPage = last === undefined ? !(to >= from) : last <= pageSize || Object.keys(range).length > 1;
     const path = `${this.#path}/turns`;
     if (isPage) {
-      // Also what is no range, of which the server says why.
+      // Also for an invalid range, which the server refuses with its reason.
       yield* turnPages(this.#http, path, range);
       return;
     }
@@ -179,32 +192,19 @@ export class RemoteSession implements OverHttp {
     if (first <= end) yield* turnPages(this.#http, path, { from: first, to: end });
   }
 
-  /** What is committed to the session from here on; a stream that breaks is taken up where it was lost. */
+  /** Watches what is committed to the session from now on; a stream that breaks is resumed. */
   async *watch(options: WatchOptions = {}): AsyncGenerator<SessionNews, void, void> {
     const { signal, after = this.#seen.turn, afterChunk = 0 } = options;
-    let lastId = `${after}.${afterChunk}`;
-    while (signal?.aborted !== true) {
-      const request = {
-        method: "GET",
-        path: `${this.#path}/watch`,
-        headers: { "last-event-id": lastId },
-        signal,
-      } as const;
-      try {
-        for await (const { event, id, data } of this.#http.events(request)) {
-          lastId = id ?? lastId;
-          if (event === "error") throw errorOf(data) ?? new Error("the server told of an error that is unknown here");
-          const news = newsOfWire(event, data);
-          if (news !== undefined) yield news;
-        }
-      } catch (error) {
-        if (isAborted(signal)) return;
-        // What the server refuses, it would refuse again; what broke on the way is taken up again.
-        if (error instanceof SessionError && !error.retryable) throw error;
-      }
+    const request = { method: "GET", path: `${this.#path}/watch`, signal } as const;
+    const continues = async (): Promise<boolean> => {
       const { state } = await this.#look();
-      if (state !== "active" && state !== "inactive") return;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      return state === "active" || state === "inactive";
+    };
+    const lastId = `${after}.${afterChunk}`;
+    const events = resumeEvents(this.#http, request, { lastId, breaksMax: Number.POSITIVE_INFINITY, continues });
+    for await (const { event, data } of events) {
+      const news = newsOfWire(event, data);
+      if (news !== undefined) yield news;
     }
   }
 
@@ -214,7 +214,10 @@ export class RemoteSession implements OverHttp {
     return (body as { instructions: string | null }).instructions ?? undefined;
   }
 
-  /** Forget the turns after a number. @throws SessionError `range_invalid`, `conflict`, `busy` */
+  /**
+   * Deletes the turns after a number.
+   * @throws SessionError `range_invalid`, `conflict`, `busy`
+   */
   async truncate(after: number): Promise<void> {
     await this.#inOrder(async () => {
       const headers = { "if-match": wireEtag(this.#seen) };
@@ -230,7 +233,10 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** Change metadata, deadlines, user or instructions. @throws SessionError as a session at hand */
+  /**
+   * Changes metadata, deadlines, user or instructions.
+   * @throws SessionError as a local session
+   */
   async update({ metadata, ...patch }: SessionPatch): Promise<void> {
     await this.#inOrder(async () => {
       const body = { ...patch, ...(metadata === undefined ? {} : metadataPatch(metadata)) };
@@ -239,12 +245,12 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** A sign of life. */
+  /** Records activity. */
   async touch(): Promise<void> {
-    await this.#told("POST", "touch");
+    await this.#change("POST", "touch");
   }
 
-  /** Make another agent the active one, for a time. */
+  /** Makes an agent the active one, for a time. */
   async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
     return await this.#inOrder(async () => {
       const body = {
@@ -257,13 +263,13 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** The agent that a handoff made active; null without a handoff. */
+  /** The active agent; null if none is. */
   async activeAgent(): Promise<ActiveAgent | null> {
     const { status, body } = await this.#http.ask({ method: "GET", path: `${this.#path}/active-agent` });
     return status === 204 ? null : activeAgentOfWire(body as WireActiveAgent);
   }
 
-  /** End the handoff; false if none is in force. */
+  /** Ends the handoff; false if there is none. */
   async endHandoff(): Promise<boolean> {
     return await this.#inOrder(async () => {
       const had = (await this.activeAgent()) !== null;
@@ -272,20 +278,23 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** What happened beside the turns. */
+  /** Reads the session's events. */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
     const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/events`, query: { last } });
     return (body as { events: WireEvent[] }).events.map(eventOfWire);
   }
 
-  /** End the session for good; its events say why. */
+  /** Ends the session for good; its events record the reason. */
   async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
-    await this.#told("POST", "end", { query: { reason } });
+    await this.#change("POST", "end", { query: { reason } });
   }
 
-  /** A new session that goes on from a turn of this one. @throws SessionError as a session at hand */
+  /**
+   * Creates a session that continues from a turn of this one.
+   * @throws SessionError as a local session
+   */
   async fork({ at, as }: ForkOptions = {}): Promise<RemoteSession> {
-    // An id of our own making makes a repeated request find what the lost one created.
+    // With an id from the client, a repeated request finds the session of the lost one.
     const id = as ?? `${this.#info.agent}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
     return await this.#inOrder(async () => {
       const { body } = await this.#fork({ as: id, ...(at === undefined ? {} : { at }) }, as === undefined);
@@ -302,38 +311,41 @@ export class RemoteSession implements OverHttp {
     }
   }
 
-  /** Put the session away, compressed; false where it was archived already. @throws SessionError `busy`, `turn_open` */
+  /**
+   * Archives the session, compressed; false if it was archived already.
+   * @throws SessionError `busy`, `turn_open`
+   */
   async archive(): Promise<boolean> {
-    return (await this.#toldFrom("POST", "archive")).archive === null;
+    return (await this.#changeFrom("POST", "archive")).archive === null;
   }
 
-  /** Bring an archived session back; false where it is not archived. */
+  /** Restores an archived session; false if it is not archived. */
   async unarchive(): Promise<boolean> {
-    return (await this.#toldFrom("POST", "unarchive")).state === "archived";
+    return (await this.#changeFrom("POST", "unarchive")).state === "archived";
   }
 
-  /** Forbid removing and truncating the session. Needs a key with the right `admin`. */
+  /** Puts the session under legal hold: it cannot be removed or truncated. Needs a key with the right `admin`. */
   async setLegalHold(reason: string): Promise<void> {
-    await this.#told("PUT", "legal-hold", { body: { reason } });
+    await this.#change("PUT", "legal-hold", { body: { reason } });
   }
 
-  /** Allow it again; false without a legal hold. Needs a key with the right `admin`. */
+  /** Ends the legal hold; false if there was none. Needs a key with the right `admin`. */
   async clearLegalHold(): Promise<boolean> {
-    return (await this.#toldFrom("DELETE", "legal-hold")).legalHold !== null;
+    return (await this.#changeFrom("DELETE", "legal-hold")).legalHold !== null;
   }
 
-  /** Remove the session with everything in it. Needs a key with the right `admin`. */
+  /** Removes the session with all its data. Needs a key with the right `admin`. */
   async remove(): Promise<void> {
     await this.#inOrder(() => this.#http.ask({ method: "DELETE", path: this.#path, once: true }));
   }
 
-  /** Tell the server, and be told how the session stands now. */
-  async #told(method: "POST" | "PUT", what: string, told: Told = {}): Promise<void> {
-    await this.#inOrder(() => this.#tell(method, what, told));
+  /** Sends a request and takes the session's new state from the response. */
+  async #change(method: "POST" | "PUT", what: string, parts: RequestParts = {}): Promise<void> {
+    await this.#inOrder(() => this.#tell(method, what, parts));
   }
 
-  /** As `#told`; gives back how the session stood before. */
-  async #toldFrom(method: "POST" | "DELETE", what: string): Promise<SessionInfo> {
+  /** As `#change`; returns the previous state. */
+  async #changeFrom(method: "POST" | "DELETE", what: string): Promise<SessionInfo> {
     return await this.#inOrder(async () => {
       const before = await this.#look();
       await this.#tell(method, what);
@@ -341,8 +353,8 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  async #tell(method: "POST" | "PUT" | "DELETE", what: string, told: Told = {}): Promise<void> {
-    const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, ...told });
+  async #tell(method: "POST" | "PUT" | "DELETE", what: string, parts: RequestParts = {}): Promise<void> {
+    const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, ...parts });
     this.#info = infoOfWire(answer.body as WireSession);
   }
 
@@ -352,7 +364,7 @@ export class RemoteSession implements OverHttp {
     return this.#info;
   }
 
-  /** A turn of ours stands: where it followed what was seen, we have now seen all there is. */
+  /** Takes a written turn: if it directly follows the loaded state, that state is now the newest. */
   #wrote(turn: Turn, { etag }: Pick<HttpAnswer, "etag"> | { etag: string }): void {
     const stands = etag === null ? null : parseEtag(etag);
     if (stands === null || turn.seq !== this.#seen.turn + 1 || stands.turn !== turn.seq) return;
@@ -367,11 +379,7 @@ export class RemoteSession implements OverHttp {
   }
 }
 
-function isAborted(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true;
-}
-
-/** Keys of metadata that go are named apart: JSON has no `undefined`. */
+/** JSON has no `undefined`, so keys to delete are listed separately. */
 function metadataPatch(metadata: Metadata): object {
   const entries = Object.entries(metadata);
   const removed = entries.filter(([, value]) => value === undefined).map(([key]) => key);
@@ -381,7 +389,7 @@ function metadataPatch(metadata: Metadata): object {
   };
 }
 
-/** A header holds no other characters than these. */
+/** Encodes a key for a header, which allows no other characters. */
 export function encodeKey(key: string): string {
   return encodeURIComponent(key);
 }

@@ -24,26 +24,32 @@ import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
 import { RemoteSession } from "./remote-session.ts";
 
-/** Where the server is, and the key to it. */
+/** The server, and a key. */
 export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
-  /** As `perdure keys create` made it. It opens one tenant's sessions. */
+  /** As made by `perdure keys create`. It opens one tenant's sessions. */
   readonly key: string;
 }
 
-/** The sessions that a key opens, over HTTP. Nothing is sent before it is asked for, and there is nothing to close. */
+/**
+ * Connects to the sessions of a key's tenant, over HTTP. Nothing is sent until it is needed, and nothing has to be
+ * closed.
+ */
 export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
   return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
 }
 
-/** How a message is sent. */
+/** Options of `send`. */
 export interface RemoteSendOptions {
-  /** Create the session where there is none. @default false */
+  /**
+   * Create the session if it does not exist.
+   * @default false
+   */
   readonly create?: boolean;
-  /** Stops waiting, also for more parts; the message may be handled all the same. */
+  /** Stops waiting, also for later chunks; the message may be handled all the same. */
   readonly signal?: AbortSignal;
 }
 
-/** What to know of a tenant's sessions, by one kind at a time. */
+/** A stats query, by one kind of group. */
 export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
   readonly by?: StatsKind;
 }
@@ -57,9 +63,12 @@ export class RemoteSessions {
     this.#http = http;
   }
 
-  /** Create a session. @throws SessionError `session_exists`, `agent_unknown`, `id_invalid` … */
+  /**
+   * Creates a session.
+   * @throws SessionError `session_exists`, `agent_unknown`, `id_invalid` …
+   */
   async create(options: CreateOptions = {}): Promise<RemoteSession> {
-    // An id of our own making makes a repeated request find what the lost one created.
+    // With an id from the client, a repeated request finds the session of the lost one.
     const id =
       options.id ??
       `${options.agent ?? "assistant"}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
@@ -72,19 +81,25 @@ export class RemoteSessions {
     }
   }
 
-  /** The session with this id, created where there is none. @throws SessionError `session_expired`, `session_ended` … */
+  /**
+   * The session with this id, created if it does not exist.
+   * @throws SessionError `session_expired`, `session_ended` …
+   */
   async ensure(id: string, options: EnsureOptions = {}): Promise<RemoteSession> {
     const { body } = await this.#http.ask({ method: "PUT", path: pathOf(id), body: options });
     return this.#session(body);
   }
 
-  /** The session with this id, whatever its state. @throws SessionError `session_not_found` */
+  /**
+   * The session with this id, in any state.
+   * @throws SessionError `session_not_found`
+   */
   async get(id: string): Promise<RemoteSession> {
     const { body } = await this.#http.ask({ method: "GET", path: pathOf(id) });
     return this.#session(body);
   }
 
-  /** One page of sessions, the most recently active first. */
+  /** One page of sessions, most recently active first. */
   async list({
     activeSince,
     activeBefore,
@@ -100,7 +115,7 @@ export class RemoteSessions {
     return { ...page, sessions: page.sessions.map(infoOfWire) };
   }
 
-  /** One page of what happened in the tenant's sessions beside their turns, by time. */
+  /** One page of the tenant's events, by time. */
   async events(query: EventQuery = {}): Promise<EventPage> {
     const { body } = await this.#http.ask({ method: "GET", path: "/v1/events", query: wireQuery(query) });
     const page = body as { events: WireTenantEvent[]; next?: string };
@@ -108,9 +123,9 @@ export class RemoteSessions {
   }
 
   /**
-   * What happened in the tenant's sessions beside their turns, oldest first, page by page; with `follow` also what happens from
-   * here on, each once, also where the connection breaks meanwhile. `before` is for pages alone.
-   * @throws SessionError `request_invalid`, `store_unavailable` where the server stays away
+   * The tenant's events, oldest first, page by page; with `follow` also later ones, each once, across lost connections.
+   * `before` is for pages only.
+   * @throws SessionError `request_invalid`, `store_unavailable` if the server stays away
    */
   async *eachEvent({ follow = false, signal, ...filter }: Omit<EventWalk, "begun"> = {}): AsyncGenerator<
     TenantEvent,
@@ -130,11 +145,11 @@ export class RemoteSessions {
   }
 
   /**
-   * Send a message to the code of a live session, in whichever host it lives; the session is woken where it sleeps. Resolves
-   * with its answer: a value, or an async iterable of parts. It is sent once: where the answer is lost, look at what the
-   * message did before it is sent again.
-   * @throws SessionError as `host.send`; `owner_unreachable`, `deadline_passed`; `store_unavailable` where the server cannot be
-   *   reached or breaks off; `route_unknown` where it has no host
+   * Sends a message to a live session, in whichever host it lives, activating it if needed. Resolves with its answer: a
+   * value, or an async iterable of chunks. It is sent once: if the answer is lost, check what the message did before
+   * sending it again.
+   * @throws SessionError as `host.send`; `owner_unreachable`, `deadline_passed`; `store_unavailable` if the server
+   *   cannot be reached or the connection breaks; `route_unknown` if the server has no host
    */
   async send(id: string, message: unknown, { create, signal }: RemoteSendOptions = {}): Promise<unknown> {
     const body = { message, ...(create === undefined ? {} : { create }) };
@@ -166,19 +181,19 @@ export class RemoteSessions {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
   }
 
-  /** Erase a user. Needs a key with the right `admin`; a request that was lost is asked again, and gives the same receipt. */
+  /** Erases a user. Needs a key with the right `admin`; a repeated request returns the same receipt. */
   async erase({ signal, ...request }: ErasureRequest): Promise<ErasureReceipt> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: request, signal });
     return body as ErasureReceipt;
   }
 
-  /** One bounded pass of the sweep. Needs a key with the right `admin`. */
+  /** Runs one bounded pass of the sweep. Needs a key with the right `admin`. */
   async sweep({ signal, ...request }: SweepRequest = {}): Promise<SweepReport> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/sweep", body: request, signal });
     return body as SweepReport;
   }
 
-  /** The tenant's sessions in numbers. */
+  /** Stats of the tenant's sessions. */
   async stats({ by, since, limit }: RemoteStatsQuery = {}): Promise<Stats> {
     const { body } = await this.#http.ask({
       method: "GET",

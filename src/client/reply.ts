@@ -3,8 +3,8 @@ import { errorOf } from "../protocol/problem.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 
 /**
- * Send a message to a session's runtime. Resolves with its answer: a value, or its parts as they come. It is sent once: who
- * does not hear of the answer cannot know whether it was handled.
+ * Sends a message to a session's runtime. Resolves with its answer: a value, or its chunks as they arrive. It is sent
+ * once, as a lost answer does not tell whether the message was handled.
  */
 export async function sendOver(http: Http, request: HttpRequest): Promise<unknown> {
   const reply = await http.askOrHear({ ...request, once: true });

@@ -2,7 +2,7 @@ import type { Turn, TurnRange } from "../index.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
 import type { Http } from "./http.ts";
 
-/** The turns of a range, page after page, as the server divides it. */
+/** The turns of a range, page by page, as the server divides it. */
 export async function* turnPages(
   http: Http,
   path: string,
@@ -13,7 +13,7 @@ export async function* turnPages(
     const { body } = await http.ask({ method: "GET", path, query: { ...query } });
     const { turns, next } = body as { readonly turns: readonly WireTurn[]; readonly next?: number };
     for (const wire of turns) {
-      // Turns that were added meanwhile are not among the last ones that were asked for.
+      // Turns added meanwhile do not belong to the last ones that were requested.
       if (left-- <= 0) return;
       yield turnOfWire(wire);
     }

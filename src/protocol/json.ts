@@ -1,2 +1,2 @@
-/** Bodies as they travel: JSON, with what it has no word for (dates, bytes, bigints, -0) as the codec of the store tags it. */
+/** Encodes bodies as JSON; values that JSON lacks (dates, bytes, bigints, -0) are tagged by the store's codec. */
 export { decode as fromJson, encode as toJson } from "../domain/values/codec.ts";

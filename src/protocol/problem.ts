@@ -1,32 +1,29 @@
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";
 
-/** An error as it travels, after RFC 9457. */
+/** An error on the wire, after RFC 9457. */
 export interface Problem {
   readonly type: string;
   readonly title: string;
   readonly status: number;
   readonly detail: string;
-  /** What callers branch on. */
+  /** The code that callers branch on. */
   readonly code: ErrorCode;
-  /** The ids and limits needed to act on it. */
+  /** Ids and limits needed to act on the error. */
   readonly details?: object;
-  /** The request that met it, as the server's log names it. */
+  /** Id of the request, as in the server's log. */
   readonly instance?: string;
 }
 
 /** The media type of a {@link Problem}. */
 export const problemType = "application/problem+json";
 
-/** Who reads a problem or a turn: a program with a key, or whoever has a device. */
+/** The reader of a problem or a turn: a program with a key, or a device. */
 export type Audience = "operator" | "device";
 
-/** What befell a live session is its operator's business, also where it is the server that cannot do it now. */
+/** Errors of live sessions are for the operator, even if they are temporary errors of the server. */
 const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
 
-/**
- * What a device is told of errors whose text or details name agents, instances or what operators wrote: the text, and the
- * details that stay.
- */
+/** What devices read of errors that name agents, instances or operators' texts: the text, and the details that remain. */
 const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
   agent_unknown: { detail: "no agent of this name is open to devices", details: ["agent"] },
   agent_not_routed: { detail: "no agent fits the message; nothing was written", details: ["sessionId"] },
@@ -41,15 +38,15 @@ const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readon
   turn_open: { detail: "a turn of the session is in progress; wait for its end", details: ["sessionId", "turn"] },
 };
 
-/** Details that no caller over HTTP is told: where hosts listen is for hosts, and for the log. */
+/** Details hidden from all callers over HTTP: addresses of hosts are for hosts, and for the log. */
 const innerDetails: Partial<Record<ErrorCode, string>> = {
   not_owner: "the session lives in another host, to which this request is not sent on; try again",
   owner_unreachable: "the host in which the session lives cannot be reached; try again",
 };
 
 /**
- * What goes wrong inside is for the log: outside, only its code tells of it. What a model's endpoint or a tool said when it
- * failed may hold addresses and credentials of theirs, so that devices are not told it either.
+ * The problem of an error. Internal errors show only their code; the log has the rest. Errors of a model's endpoint or
+ * a tool may contain addresses and credentials, so devices do not read them either.
  */
 export function problemOf(
   error: SessionError,
@@ -92,13 +89,13 @@ function isOfServer({ status }: SessionError): boolean {
   return [500, 503, 507].includes(status);
 }
 
-/** The error that a problem tells of; undefined where it is none of ours. */
+/** The error of a problem; undefined if it is not one of Perdure's. */
 export function errorOf(problem: unknown): SessionError | undefined {
   if (typeof problem !== "object" || problem === null) return undefined;
   const { code, details = {}, detail } = problem as Partial<Problem>;
   if (code === undefined || !Object.hasOwn(errorCodes, code)) return undefined;
   const error = new SessionError(code, details as ErrorDetails[ErrorCode]);
-  // The server knew more than its details tell.
+  // The server's text may say more than the details.
   if (detail !== undefined) error.message = detail;
   return error;
 }

@@ -1,6 +1,6 @@
 /**
- * The parts that requests and answers are made of. They check what comes in and describe both in `/openapi.json`. What may
- * be kept (messages, metadata, ids) the library judges: here it only passes.
+ * Schemas shared by requests and responses. They check requests and describe both in `/openapi.json`. The library
+ * checks stored values (messages, metadata, ids); here they only pass.
  */
 import { z } from "zod";
 import type { Budget, BusyPolicy, Metadata, MessageInput } from "../index.ts";
@@ -31,7 +31,7 @@ export const message: z.ZodType<MessageInput> = anything<MessageInput>({
 
 export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON" });
 
-/** A value that passes as it is, described by hand: a schema of its own would copy it, and not every key survives that. */
+/** Passes a value unchanged, with a description by hand: a schema of its own would copy it, and lose some keys. */
 function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
   return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
 }
@@ -40,12 +40,12 @@ export const busyPolicy: z.ZodType<BusyPolicy> = z
   .enum(["reject", "queue", "interrupt", "take-over"])
   .meta({ description: "what to do if the session is already answering" });
 
-/** A number in a query, which is a text there. */
+/** A number in a query, where it is text. */
 export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
 
 export const instant: z.ZodType<string> = z.iso.datetime({ offset: true });
 
-/** An id as a path holds it; the library says what is wrong with one that is none. */
+/** An id in a path; the library says what is wrong with an invalid one. */
 export const idInPath: z.ZodType<{ id: string }> = z.object({ id: z.string().min(1).max(4096) });
 
 export const turnAnswer: z.ZodType = z

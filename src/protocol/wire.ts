@@ -1,6 +1,6 @@
 /**
- * Sessions and turns as they travel: what they are inside, with instants as ISO 8601. Values that JSON has no word for
- * are tagged as the codec tags them.
+ * Sessions and turns on the wire: as in the library, with instants as ISO 8601. Values that JSON lacks are tagged by
+ * the codec.
  */
 import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {

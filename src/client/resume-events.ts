@@ -1,0 +1,58 @@
+import { SessionError } from "../errors.ts";
+import { errorOf } from "../protocol/problem.ts";
+import type { Http, HttpEvent, HttpRequest } from "./http.ts";
+
+const pauseMs = 300;
+
+/** How a broken stream is resumed. */
+export interface ResumeOptions {
+  /** The event id to start after; undefined: from the beginning. */
+  readonly lastId?: string;
+  /** Breaks in a row without an event, after which the stream fails. @default 5 */
+  readonly breaksMax?: number;
+  /** Whether a server error is temporary. @default its `retryable` */
+  readonly isTemporary?: (error: SessionError) => boolean;
+  /** Asked after each break, before the stream is resumed. @default always */
+  readonly continues?: () => Promise<boolean>;
+}
+
+/**
+ * The events of a stream. When the connection breaks, the stream is resumed after the last event, at whichever instance
+ * answers. Ends when the signal aborts.
+ * @throws SessionError the server's; `store_unavailable` after too many breaks without an event
+ */
+export async function* resumeEvents(
+  http: Http,
+  request: HttpRequest,
+  { lastId, breaksMax = 5, isTemporary = ({ retryable }) => retryable, continues }: ResumeOptions = {},
+): AsyncGenerator<HttpEvent, void, void> {
+  let last = lastId;
+  for (let breaks = 0; request.signal?.aborted !== true; breaks++) {
+    const headers = { ...request.headers, ...(last === undefined ? {} : { "last-event-id": last }) };
+    try {
+      for await (const event of http.events({ ...request, headers })) {
+        breaks = 0;
+        last = event.id ?? last;
+        if (event.event === "error") throw errorOf(event.data) ?? streamBroken("the server sent an unknown error");
+        yield event;
+      }
+      if (breaks >= breaksMax) throw streamBroken("the stream ended again and again without an event");
+    } catch (error) {
+      if (isAborted(request)) return;
+      // An error without a code is one of the connection.
+      if (error instanceof SessionError && !isTemporary(error)) throw error;
+      if (breaks >= breaksMax) throw error;
+    }
+    if (continues !== undefined && !(await continues())) return;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+/** The error of a stream that cannot be resumed. */
+export function streamBroken(reason: string): SessionError {
+  return new SessionError("store_unavailable", { store: "the server", reason });
+}
+
+function isAborted({ signal }: HttpRequest): boolean {
+  return signal?.aborted === true;
+}
