@@ -1,5 +1,5 @@
 import { hasCode, SessionError } from "./errors.ts";
-import { perform } from "./sessions/tracing/operation.ts";
+import { traceCall } from "./sessions/tracing/operation.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options/options.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
@@ -28,7 +28,7 @@ const schemes = ["sqlite:", "postgres:", "memory:"];
  * @throws SessionError `store_scheme_unknown`, the errors of the store, `argument_invalid` for invalid options
  */
 export async function openSessions(target: string | OpenOptions = {}): Promise<Sessions> {
-  return await perform({ operation: "open", tenant: undefined }, () => open(target));
+  return await traceCall({ operation: "open", tenant: undefined }, () => open(target));
 }
 
 async function open(target: string | OpenOptions): Promise<Sessions> {

@@ -12,7 +12,7 @@
  */
 import type { SessionKey } from "../domain/record/entry.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { part } from "../sessions/tracing/operation.ts";
+import { traceStep } from "../sessions/tracing/operation.ts";
 import { isStream } from "./workers/inline-slot.ts";
 import { endOf, RuntimeEnd, type WorkerSlot, type Activation } from "./workers/worker-slot.ts";
 import type { ActorContext } from "./actor-context.ts";
@@ -391,7 +391,7 @@ export class Actor {
     const { tenant, id: session } = this.key;
     const { agent } = this;
     const context = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
-    const traced = (): Promise<T> => part(context, work);
+    const traced = (): Promise<T> => traceStep(context, work);
     return message?.runInContext === undefined ? traced() : message.runInContext(traced);
   }
 

@@ -10,7 +10,7 @@ import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/turns/answer.ts";
 import type { ConsultOptions, Routed } from "../sessions/turns/consult.ts";
 import type { Model } from "../sessions/options/model.ts";
-import { perform } from "../sessions/tracing/operation.ts";
+import { traceCall } from "../sessions/tracing/operation.ts";
 import { defaultAgent, type Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -118,7 +118,7 @@ export function createManager(options: ManagerOptions): Manager {
   return {
     async send(session, message, sending = {}) {
       const { tenant, agent } = session.info;
-      return await perform({ operation: "send", tenant, session: session.id, agent }, async () => {
+      return await traceCall({ operation: "send", tenant, session: session.id, agent }, async () => {
         const text = routedText(parseMessages(message, "user", "message"));
         const model = modelOf(sending, sessions);
         if (model === undefined)

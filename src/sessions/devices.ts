@@ -18,7 +18,7 @@ import { Handle } from "./core/handle.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
 import { freshId } from "./session/opening.ts";
-import { perform, type Operation, type OperationName } from "./tracing/operation.ts";
+import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
 import { parseLimit } from "./options/page-limit.ts";
 import { Session, type HandOffOptions } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
@@ -323,7 +323,7 @@ export class Devices {
   /** What is told of it names no device, and a session only once it is found. */
   #perform<T>(name: OperationName, work: () => Promise<T>): Promise<T> {
     const operation: Operation = { operation: name, tenant: this.#tenant };
-    return perform(operation, async () => {
+    return traceCall(operation, async () => {
       const result = await work();
       if (result instanceof Session) operation.session = result.id;
       return result;

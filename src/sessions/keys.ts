@@ -9,7 +9,7 @@ import { SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSame } from "./core/keyed-hash.ts";
-import { perform } from "./tracing/operation.ts";
+import { traceCall } from "./tracing/operation.ts";
 
 /** What a key allows: `write` includes `read`, and `admin` both. */
 export type KeyRight = "read" | "write" | "admin";
@@ -53,7 +53,7 @@ export class Keys {
 
   /** A fresh key; its `token` is told this once. @throws SessionError `id_invalid`, `argument_invalid` */
   async create({ name, tenant = "default", right = "write" }: NewKey): Promise<KeyInfo & { readonly token: string }> {
-    return await perform({ operation: "keys.create", tenant: undefined }, async () => {
+    return await traceCall({ operation: "keys.create", tenant: undefined }, async () => {
       const core = this.#core;
       core.guardOpen();
       parseNewId(name, "name");
@@ -70,7 +70,7 @@ export class Keys {
       const secret = Buffer.from(clock.random(32)).toString("base64url");
       const token = `pdk_${id}_${secret}`;
       const content: Content = { name, tenant, right, hash: hashOf(token).toString("hex") };
-      await core.hearTime();
+      await core.learnTime();
       const change = internalChange(core, keyOf(id), undefined, { metadata: content, ttlMs });
       await core.commit([change]);
       return { id, name, tenant, right, createdAt: new Date(core.now()), token };
@@ -79,7 +79,7 @@ export class Keys {
 
   /** All keys, the newest first. */
   async list(): Promise<readonly KeyInfo[]> {
-    return await perform({ operation: "keys.list", tenant: undefined }, async () => {
+    return await traceCall({ operation: "keys.list", tenant: undefined }, async () => {
       const core = this.#core;
       core.guardOpen();
       const { now } = await core.store.instances([]);
@@ -98,7 +98,7 @@ export class Keys {
 
   /** The key opens nothing any more; false where there is none of this id. */
   async revoke(id: string): Promise<boolean> {
-    return await perform({ operation: "keys.revoke", tenant: undefined }, async () => {
+    return await traceCall({ operation: "keys.revoke", tenant: undefined }, async () => {
       const found = (await this.#core.find(keyOf(parseId(id, "key"))))?.record;
       return found !== undefined && (await this.#core.commit([removeSession(found)])).status === "ok";
     });
@@ -106,7 +106,7 @@ export class Keys {
 
   /** The key that this token is of; null for what is none, or was revoked. */
   async verify(token: string): Promise<KeyInfo | null> {
-    return await perform({ operation: "keys.verify", tenant: undefined }, async () => {
+    return await traceCall({ operation: "keys.verify", tenant: undefined }, async () => {
       const id = /^pdk_([0-9a-z]{26})_[\w-]{43}$/.exec(token)?.[1];
       if (id === undefined) return null;
       const found = (await this.#core.find(keyOf(id)))?.record;

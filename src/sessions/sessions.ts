@@ -27,7 +27,7 @@ import {
 import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./devices/device-route.ts";
 import type { DoctorReport, DoctorRequest } from "./doctor.ts";
-import { perform, type Operation } from "./tracing/operation.ts";
+import { traceCall, type Operation } from "./tracing/operation.ts";
 import { parseLimit } from "./options/page-limit.ts";
 import type { Model } from "./options/model.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
@@ -173,7 +173,7 @@ export class Sessions implements AsyncDisposable {
    */
   async create({ id, ...options }: CreateOptions = {}): Promise<Session> {
     const operation: Operation = { operation: "create", tenant: this.tenant };
-    return await perform(operation, async () => {
+    return await traceCall(operation, async () => {
       const session = newSession(this.#core, { tenant: this.tenant, id }, options);
       Object.assign(operation, { session: session.key.id, agent: session.agent });
       const created = await this.#reach.open(async (core) => {
@@ -191,7 +191,7 @@ export class Sessions implements AsyncDisposable {
    */
   async ensure(id: string, { onExpired = "fail", ...options }: EnsureOptions = {}): Promise<Session> {
     const operation: Operation = { operation: "ensure", tenant: this.tenant };
-    return await perform(operation, async () => {
+    return await traceCall(operation, async () => {
       const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
       const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
       operation.session = fresh.key.id;
@@ -215,7 +215,7 @@ export class Sessions implements AsyncDisposable {
    */
   async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {
     const operation: Operation = { operation: "get", tenant: this.tenant };
-    return await perform(operation, async () => {
+    return await traceCall(operation, async () => {
       this.#core.guardOpen();
       const key = this.#key(id);
       operation.session = key.id;
@@ -233,7 +233,7 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `argument_invalid`
    */
   async list(query: ListQuery = {}): Promise<SessionPage> {
-    return await perform({ operation: "list", tenant: this.tenant }, async () => {
+    return await traceCall({ operation: "list", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
       const { after } = query;
       const filter = await this.#filter(query);
@@ -257,7 +257,7 @@ export class Sessions implements AsyncDisposable {
 
   /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
   async events(query: EventQuery = {}): Promise<EventPage> {
-    return await perform({ operation: "events", tenant: this.tenant }, async () => {
+    return await traceCall({ operation: "events", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
       return await findEvents(this.#core, this.tenant, query);
     });
@@ -278,7 +278,7 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `session_not_found`, `snapshot_too_large`
    */
   async snapshot(id: string): Promise<SessionSnapshot> {
-    return await perform({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
+    return await traceCall({ operation: "snapshot", tenant: this.tenant, session: id }, async () => {
       this.#core.guardOpen();
       const { takeSnapshot } = await import("./transfer/snapshots.ts");
       return await takeSnapshot(this.#core, this.#key(id));
@@ -292,7 +292,7 @@ export class Sessions implements AsyncDisposable {
    */
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
     const { tenant } = this;
-    return await perform({ operation: "restore", tenant }, async () => {
+    return await traceCall({ operation: "restore", tenant }, async () => {
       const { parseOnExists, parseSnapshot, restoreOn } = await import("./transfer/snapshots.ts");
       const onExists = parseOnExists(options.onExists);
       const portable = parseSnapshot(this.#core, snapshot);
@@ -330,7 +330,7 @@ export class Sessions implements AsyncDisposable {
   /** How many sessions match; the store counts them. @throws SessionError `argument_invalid` */
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
-    return await perform({ operation: "count", tenant }, async () => {
+    return await traceCall({ operation: "count", tenant }, async () => {
       this.#core.guardOpen();
       return await this.#core.store.count({ ...(await this.#filter(selection)), tenant });
     });
@@ -346,7 +346,7 @@ export class Sessions implements AsyncDisposable {
     options: ImportOptions = {},
   ): Promise<ImportReport> {
     const { tenant } = this;
-    return await perform({ operation: "import", tenant }, async () => {
+    return await traceCall({ operation: "import", tenant }, async () => {
       const { importAll } = await import("./transfer/importing.ts");
       return await importAll(this.#core, items, { ...options, tenant });
     });
@@ -359,7 +359,7 @@ export class Sessions implements AsyncDisposable {
    */
   async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
     const scope = { tenant: this.tenant, into: target.tenant };
-    return await perform({ operation: "copyTo", tenant: this.tenant }, async () => {
+    return await traceCall({ operation: "copyTo", tenant: this.tenant }, async () => {
       const { copyAll } = await import("./transfer/copying.ts");
       return await copyAll(this.#core, target.#core, { ...options, ...scope });
     });
@@ -391,7 +391,7 @@ export class Sessions implements AsyncDisposable {
       await (await this.get(id)).remove();
     } catch (error) {
       if (!hasCode(error, "session_unreadable")) throw error;
-      await perform({ operation: "remove", tenant: this.tenant, session: id }, async () => {
+      await traceCall({ operation: "remove", tenant: this.tenant, session: id }, async () => {
         await removeUnreadable(this.#core, error);
       });
     }
@@ -442,7 +442,7 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError `secret_missing`, `contended`, the store's; the signal's reason
    */
   async erase(request: ErasureRequest): Promise<ErasureReceipt> {
-    return await perform({ operation: "erase", tenant: this.tenant }, async () => {
+    return await traceCall({ operation: "erase", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
       const { Erasure } = await import("./erasure/erasure.ts");
       return await new Erasure(this.#subject(request.user), request).run();

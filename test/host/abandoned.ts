@@ -7,7 +7,7 @@ import { coreOf } from "../../src/sessions/sessions.ts";
 export async function abandon(sessions: Sessions, count: number): Promise<void> {
   const core = coreOf(sessions);
   const { store } = core;
-  await core.hearTime();
+  await core.learnTime();
   for (let from = 0; from < count; from += store.capabilities.batchMax) {
     const batch = Array.from({ length: Math.min(store.capabilities.batchMax, count - from) }, (_, index) => {
       const session = newSession(core, { tenant: sessions.tenant, id: `s${from + index}` }, {});

@@ -6,7 +6,8 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { guardLease } from "../../domain/record/guards.ts";
-import { Handle, type Rule } from "../../sessions/core/handle.ts";
+import { Handle } from "../../sessions/core/handle.ts";
+import type { Rule } from "../../sessions/core/writable-session.ts";
 import { SessionLease } from "../../sessions/turns/session-lease.ts";
 
 /** Delay before another attempt to recover a session while the store is away, ms. */

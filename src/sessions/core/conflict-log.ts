@@ -1,44 +1,28 @@
-/** The conflicts that callers were told of, counted in the process and written to the record of events once it is quiet. */
+/** Counts the conflicts that callers met, and appends them to the session's events once it is quiet. */
 import type { Clock } from "../../clock.ts";
 import { tellConflicts, type Conflict } from "../../domain/record/conflict.ts";
 import { keyText } from "../../domain/record/entry.ts";
-import { hasCode, type SessionError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import { correlationNow } from "../tracing/correlation.ts";
-import { Handle } from "./handle.ts";
-import { part } from "../tracing/operation.ts";
+import { traceStep } from "../tracing/operation.ts";
+import type { WritableSession } from "./writable-session.ts";
 
-/** Conflicts of a session are written once none has come for this time. */
+/** The conflicts of a session are written after this time without another one. */
 const quietMs = 1000;
-/** So many are written at once, whether or not it is quiet. */
+/** This many are written at once, quiet or not. */
 const conflictsMax = 100;
-/** So often a write meets a newer record before it waits for quiet again. */
+/** After this many conflicts of its own, a write waits for quiet again. */
 const attemptsMax = 3;
 
 /** The conflicts of one session that are not written yet. */
 interface Unwritten {
-  readonly view: Handle;
+  readonly view: WritableSession;
   readonly conflicts: Conflict[];
 }
 
 /**
- * Call `work`, which may be refused because the turns went on elsewhere. The caller gets the error at once and as it is.
- * The conflict is counted here, once for each view that had fallen behind, however often its owner tries again.
- */
-export async function countingConflicts<T>(handle: Handle, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (hasCode(error, "conflict")) {
-      handle.refused();
-      handle.core.conflicts.count(handle, error.details);
-    }
-    throw error;
-  }
-}
-
-/**
- * A refusal itself writes nothing: written at once, the event would bump the record, refuse other writers, and so bring
- * about more of what it tells. A process that is killed loses the conflicts of its last second.
+ * The refusal itself writes nothing: an event written at once would change the record, refuse other writers, and so cause
+ * more of the conflicts that it reports. A killed process loses the conflicts of its last second.
  */
 export class ConflictLog {
   readonly #clock: Clock;
@@ -50,32 +34,24 @@ export class ConflictLog {
     this.#clock = clock;
   }
 
-  count(
-    handle: Handle,
-    { seenTurn, storedTurn, seenVersion, storedVersion }: SessionError<"conflict">["details"],
-  ): void {
-    const { core } = handle;
-    // The store is not told of what happens in the fallback.
-    if (core.isFallback || seenVersion === undefined || storedVersion === undefined) return;
-    if (!handle.isNewConflict({ seenVersion, storedVersion })) return;
+  count(session: WritableSession, met: Omit<Conflict, "correlation">): void {
     const correlation = correlationNow();
-    const known = { seenTurn, storedTurn, seenVersion, storedVersion };
-    const conflict: Conflict = correlation === undefined ? known : { ...known, correlation };
-    const text = keyText(handle.key);
+    const conflict: Conflict = correlation === undefined ? met : { ...met, correlation };
+    const text = keyText(session.key);
     const unwritten = this.#unwritten.get(text);
     if (unwritten !== undefined) {
       unwritten.conflicts.push(conflict);
       return;
     }
     if (this.#stop.signal.aborted) return;
-    // A view of its own: the caller's goes on knowing what it knew.
-    const begun: Unwritten = { view: new Handle(core, handle.record), conflicts: [conflict] };
-    this.#unwritten.set(text, begun);
-    const writing = this.#write(text, begun).finally(() => this.#writing.delete(writing));
+    // A view of its own: what the caller has seen stays as it is.
+    const first: Unwritten = { view: session.freshView(), conflicts: [conflict] };
+    this.#unwritten.set(text, first);
+    const writing = this.#write(text, first).finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
 
-  /** Write what is counted, now. */
+  /** Write all counted conflicts now. */
   async close(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#writing);
@@ -86,12 +62,12 @@ export class ConflictLog {
     while (!isWritten) {
       await this.#quiet(conflicts);
       const isLast = this.#stop.signal.aborted;
-      const told = conflicts.slice(0, conflictsMax);
-      // What becomes of it, the channel of operations says.
-      await part(view.about("conflict"), () =>
-        view.write((draft, context) => tellConflicts(draft, told, context), { attemptsMax }),
+      const batch = conflicts.slice(0, conflictsMax);
+      // No caller waits for this write: the tracing channel reports how it ends.
+      await traceStep(view.about("conflict"), () =>
+        view.write((draft, context) => tellConflicts(draft, batch, context), { attemptsMax }),
       ).then(
-        () => conflicts.splice(0, told.length),
+        () => conflicts.splice(0, batch.length),
         (error: unknown) => (hasCode(error, "contended") && !isLast ? undefined : conflicts.splice(0)),
       );
       isWritten = conflicts.length === 0;

@@ -9,26 +9,26 @@ import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { observed } from "../../store/calls/traced-store.ts";
 import type { Loaded, LoadRequest, Outcome, Settled, Store } from "../../store/store.ts";
-import { tellCommitted } from "../tracing/committed.ts";
+import { publishCommitted } from "../tracing/committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
-import { standsElsewhere, wholeTails } from "./log-reader.ts";
+import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
 import { ChangePoller } from "../polling/change-poller.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import { SessionQueues } from "./session-queue.ts";
 
-/** What a core is for. */
+/** How a core differs from that of the primary store. */
 export interface CoreOptions {
-  /** It stands in for another store. @default false */
+  /** The store is the fallback of another one. @default false */
   readonly isFallback?: boolean;
-  /** So many calls in a row that do not reach the store, and it is left alone for a while. @default 3 */
+  /** The circuit breaker opens after this many calls in a row that do not reach the store. @default 3 */
   readonly failuresMax?: number;
 }
 
-/** What became of a transaction; `changes`: as they were written, with the id of their commit. */
+/** The outcome of a transaction; `changes`: as written, with the id of their commit. */
 export type Committed = Exclude<Settled, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
 
 /** A lease that a `Session` of this process holds. */
@@ -36,48 +36,48 @@ export interface HeldLease {
   readonly key: SessionKey;
   readonly fence: number;
   release(): Promise<void>;
-  /** Drops a lease that was superseded, or whose session is gone. */
+  /** Drops a lease that was superseded, or whose session was removed. */
   lose(): void;
 }
 
 /** A turn that this process is writing. */
 export interface OpenTurn {
-  /** Seals the turn with what has arrived. */
+  /** Seals the turn with the output received so far. */
   settle(): Promise<void>;
   isUnder(lease: HeldLease): boolean;
 }
 
-/** What all sessions of one open store share. */
+/** Shared by all sessions of one open store: the store, its clock, commits, leases, polling. */
 export class Core {
   readonly store: Store;
   readonly breaker: Breaker;
-  /** False where what is said is kept for this process, or until another store is there again. */
+  /** False where writes are kept only in this process, or until the primary store is back. */
   readonly durable: boolean;
   readonly options: ResolvedOptions;
-  /** It stands in for another store, which is told later of turns and of the floor, and of nothing else. */
+  /** The store is a fallback: only turns and handoffs are replayed to the primary store later. */
   readonly isFallback: boolean;
-  /** Called with what was committed to a fallback. */
+  /** Called after each commit to a fallback. */
   onFallbackCommit: ((transaction: Transaction) => void) | undefined;
   readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
-  /** What the commit ids of this process begin with, and how many it has given. */
+  /** Prefix of the commit ids of this process, and the number of ids given. */
   readonly #commitPrefix: string;
   #commits = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
   readonly instance: InstanceKeeper;
   readonly poller: ChangePoller;
-  readonly queues: SessionQueues = new SessionQueues();
+  readonly queues: SessionQueues;
   readonly eventFeeds: EventFeeds;
   readonly conflicts: ConflictLog;
-  /** Turns in progress and leases held, to be settled before the store is closed. */
+  /** Turns in progress and leases held; `close` settles them before it closes the store. */
   readonly turns: Set<OpenTurn> = new Set();
   readonly leases: Set<HeldLease> = new Set();
-  /** Stale views that came from outside, as whose conflict was told; of many, the oldest are forgotten. */
+  /** Stale `seen` positions from callers whose conflict was counted; the oldest are dropped first. */
   readonly staleViews: Set<string> = new Set();
   /**
-   * The store's clock ahead of this machine's, ms, once the store was heard: leases and deadlines are judged by the store's
-   * clock, and sessions begin by it.
+   * The store's clock minus this machine's, ms; undefined before the first answer. Leases, deadlines and creation times
+   * follow the store's clock.
    */
   #aheadMs: number | undefined;
   #closing: Promise<void> | undefined;
@@ -107,6 +107,13 @@ export class Core {
       clock: options.clock,
       staleAfterMs: options.staleAfterMs,
     });
+    this.queues = new SessionQueues({
+      poller: this.poller,
+      instance: this.instance,
+      clock: options.clock,
+      limits: options.limits,
+      now: () => this.now(),
+    });
   }
 
   /** The store's time as this process knows it, epoch ms. */
@@ -114,24 +121,24 @@ export class Core {
     return this.options.clock.now() + (this.#aheadMs ?? 0);
   }
 
-  /** Whether the store has told its time. */
+  /** The store has answered with its time. */
   get knowsTime(): boolean {
     return this.#aheadMs !== undefined;
   }
 
-  /** Ask the store for its time, unless it was heard: before a write that no look goes before. */
-  async hearTime(): Promise<void> {
+  /** Ask the store for its time, unless known: before a write that follows no read. */
+  async learnTime(): Promise<void> {
     if (this.#aheadMs === undefined) await this.#load([]);
   }
 
-  /** What a rule may know. A look at the store or {@link hearTime} goes before. */
+  /** The context of a rule. A read of the store or {@link learnTime} must come first. */
   context(): Context {
-    if (this.#aheadMs === undefined) throw new Error("a change is made before the store was asked for its time");
+    if (this.#aheadMs === undefined) throw new Error("a rule runs before the store was asked for its time");
     const correlation = correlationNow();
     const { clock, limits } = this.options;
     return {
       now: this.now(),
-      // Few changes take a chance, and randomness costs more than the rest of a context.
+      // Lazy: few rules need randomness, and it costs more than the rest of a context.
       get chance() {
         const [first = 0, second = 0] = clock.random(2);
         return (first * 256 + second) / 65_536;
@@ -141,13 +148,13 @@ export class Core {
     };
   }
 
-  /** The key of a new turn: the caller's, and in the fallback one in any case, under which the store is told of it once. */
+  /** The idempotency key of a new turn: the caller's; in the fallback always one, so that its replay writes it once. */
   turnKey(key: string | undefined): string | null {
     if (key !== undefined) return key;
     return this.isFallback ? `fallback_${sortableId(this.now(), this.options.clock.random(16))}` : null;
   }
 
-  /** Sleep for a random time up to `ms`, so that those who wait for the same thing do not come back at once. */
+  /** Sleep for a random time up to `ms`, so that waiters do not retry at the same moment. */
   async pause(ms: number, signal?: AbortSignal): Promise<void> {
     const { clock } = this.options;
     const [chance = 0] = clock.random(1);
@@ -159,10 +166,11 @@ export class Core {
     if (this.#closing !== undefined) throw new SessionError("closed", { name: "this Sessions object" });
   }
 
-  /** For what only the store itself can do. @throws SessionError `store_unavailable` in the fallback */
+  /** Guard an operation that the fallback cannot replay. @throws SessionError `store_unavailable` in the fallback */
   guardStore(): void {
     if (!this.isFallback) return;
-    const reason = "the session was opened without it, and nobody could tell it of this later; open the session again";
+    const reason =
+      "the session was opened in the fallback, which does not replay this operation; open the session again";
     throw new SessionError("store_unavailable", { store: "of this session", reason });
   }
 
@@ -175,7 +183,7 @@ export class Core {
     throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
   }
 
-  /** How long this agent keeps the floor of this user's sessions, ms. @throws SessionError `duration_invalid` */
+  /** How long a handoff to this agent lasts in this user's sessions, ms. @throws SessionError `duration_invalid` */
   handoffTtlMs(agent: string, user: string | null): number {
     const { agents, handoffTtlMs, handoffTtlOfUser } = this.options;
     const ttl = (user === null ? undefined : handoffTtlOfUser(user)) ?? agents?.get(agent)?.handoffTtl;
@@ -193,13 +201,13 @@ export class Core {
     return await Promise.all(
       found.map(async (loaded, index) => {
         const tails = requests[index]?.tails ?? [];
-        const isWhole = loaded === undefined || tails.length === 0 || !standsElsewhere(loaded.record);
+        const isWhole = loaded === undefined || tails.length === 0 || !hasEntriesElsewhere(loaded.record);
         return isWhole ? loaded : await wholeTails(this, loaded, tails);
       }),
     );
   }
 
-  /** Several records, in order, from one look. */
+  /** Several records, in order, in one round trip. */
   async findAll(keys: readonly SessionKey[]): Promise<readonly (SessionRecord | undefined)[]> {
     if (keys.length === 0) return [];
     return (await this.#load(keys.map((key) => ({ key, tails: [] })))).map((loaded) => loaded?.record);
@@ -219,9 +227,9 @@ export class Core {
   }
 
   /**
-   * Commit as one, and where the store's answer was lost, ask it what became of the commit.
+   * Commit as one transaction. Where the store's answer was lost, read back whether the commit landed.
    * `firstCommitId`: the commit id of the first change. @default the commit's own
-   * @throws SessionError the store's; nothing was written then, or it was and others have written upon it since
+   * @throws SessionError the store's; then nothing was written, or it was and another commit followed
    */
   async commit(transaction: Transaction, firstCommitId?: string): Promise<Committed> {
     const own = `${this.#commitPrefix}.${++this.#commits}`;
@@ -230,9 +238,9 @@ export class Core {
     const commit = (): Promise<Settled> => this.#outcomeOf(changes, first);
     const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(changes, commit));
     if (outcome.status !== "ok") return outcome;
-    // What the fallback holds is published once the store has got it.
+    // Turns of the fallback are published after their replay.
     if (this.isFallback) this.onFallbackCommit?.(changes);
-    else tellCommitted(changes);
+    else publishCommitted(changes);
     return { status: "ok", changes };
   }
 
@@ -253,19 +261,19 @@ export class Core {
     return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
   }
 
-  /** Changes of a transaction land together: one of them speaks for all. */
+  /** The changes of a transaction land together, so the first one answers for all. */
   async #landed([change]: Transaction, commitId: string): Promise<boolean> {
     if (change === undefined) return true;
     try {
       const loaded = await this.find(change.key);
       return change.record === null ? loaded === undefined : loaded?.record.commitId === commitId;
     } catch {
-      // The store is away for longer: the error of the commit says so.
+      // The store is still unavailable: the error of the commit stands.
       return false;
     }
   }
 
-  /** Do it after `ms`, unless closed by then. Holds no process open. */
+  /** Run `chore` after `ms`, unless closed by then. Does not keep the process alive. */
   schedule(ms: number, chore: () => Promise<void>): void {
     if (this.#closing !== undefined) return;
     const timer = setTimeout(() => {
@@ -276,18 +284,18 @@ export class Core {
     this.#timers.add(timer);
   }
 
-  /** This lease was superseded, or its session is gone: nothing in this process uses it any more. */
+  /** Drop a lease that was superseded or whose session was removed, wherever this process uses it. */
   loseLease(key: SessionKey, fence: number): void {
     for (const lease of this.leases) if (lease.fence === fence && keyText(lease.key) === keyText(key)) lease.lose();
   }
 
-  /** Settle what is owed, let commits land, say goodbye, close the store. */
+  /** Settle turns and leases, drain commits, end the heartbeat, close the store. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** Seal what is in progress and give back leases. */
+  /** Seal the turns in progress and release the leases. */
   async settle(): Promise<PromiseSettledResult<void>[]> {
     return [
       ...(await Promise.allSettled([...this.turns].map((turn) => turn.settle()))),
@@ -309,7 +317,7 @@ export class Core {
   }
 }
 
-/** False where the store's error itself says that nothing was written. */
+/** False where the store's error guarantees that nothing was written. */
 function isAnswerLost(error: unknown): boolean {
   const nothingWritten: readonly ErrorCode[] = ["store_busy", "store_full", "store_read_only", "closed"];
   return !(error instanceof SessionError) || !nothingWritten.includes(error.code);

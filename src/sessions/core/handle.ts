@@ -13,68 +13,52 @@ import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { sessionIds, type Context, type Writer } from "../../domain/record/guards.ts";
+import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "./core.ts";
 import { formerUserMarks } from "./fork-references.ts";
 import { readLog } from "./log-reader.ts";
-import { perform, type Operation, type OperationName } from "../tracing/operation.ts";
+import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { seenOf, type Seen } from "./seen.ts";
+import type { Rule, WritableSession, WriteOptions, WriteResult } from "./writable-session.ts";
 
-/** A pure rule, ready to be applied to whatever record stands; null where there is nothing to change. */
-export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
-
-export interface WriteOptions {
-  /** Clear a dead holder's lease on the way, and seal the turn it left open. */
-  readonly recovers?: "dead" | "any";
-  /** Why, for the error of a turn that is sealed on the way. */
-  readonly reason?: string;
-  /** How many newer records it meets before it gives up. @default 100 */
-  readonly attemptsMax?: number;
-}
-
-export type WriteResult =
-  | { readonly status: "ok"; readonly change: Change }
-  | { readonly status: "unchanged" }
-  | { readonly status: "duplicate"; readonly entry: Entry };
-
-/** A write that meets a newer record each time gives up after so many tries. */
+/** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;
 /**
- * The pauses of a writer under contention: the first lasts up to so long, each later one is longer by this factor, and
- * after so many appends in a row that meet no other turn the contention is over.
+ * The pauses of a writer under contention: the first lasts up to `firstMs`, each later one is longer by `factor`, and
+ * after `max` appends in a row that meet no other turn the contention is over.
  */
 const yields = { firstMs: 8, factor: 1.5, max: 4 } as const;
-/** So many views from outside are remembered. */
+/** Stale positions of callers that are remembered. */
 const staleViewsMax = 1000;
-/** A lease of unknown fate is looked after again after so long, until the store says what became of it. */
+/** A lease whose commit has an unknown outcome is checked at this interval until the store answers, ms. */
 const retryMs = 2000;
 
 /**
  * One view of one session: the newest record it knows, the turns its owner has seen, and the fence it writes under.
- * Its writes happen in order, each as a pure rule that is applied again where the record moved on meanwhile.
+ * Its writes run in order. Each is a pure rule, which is applied again where the record changed meanwhile.
  */
-export class Handle {
+export class Handle implements WritableSession {
   readonly core: Core;
   #record: SessionRecord;
-  /** What the owner of this handle knows of. */
+  /** The turns that the owner of this handle has seen. */
   #seen: Seen;
   fence: number | null = null;
   #retired = false;
-  /** What its owner had seen when it was told of a conflict last. */
+  /** The version that its owner had seen at its last conflict. */
   #conflictSeen: number | undefined;
-  /** What its owner has seen was said from outside, where others may say the same. */
+  /** The caller passed what it has seen, and other callers may pass the same. */
   readonly #isGiven: boolean;
-  /** How often its owner was refused since its last turn landed. */
-  #refusals = 0;
+  /** Conflicts since the last turn that was committed. */
+  #conflicts = 0;
   /** The number of the next pause for other writers; 0 for none. */
   #yields = 0;
   #landedAt = 0;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
-  /** `seen`: what its owner has seen of the session, where that is less than this record. */
+  /** `seen`: what the owner has seen of the session, where that is less than this record. */
   constructor(core: Core, record: SessionRecord, seen?: Seen) {
     this.core = core;
     this.#record = record;
@@ -91,7 +75,7 @@ export class Handle {
     return { tenant: this.#record.tenant, id: this.#record.id };
   }
 
-  /** From here on nothing is written through this view: its owner is over, whether or not its code still runs. */
+  /** Refuse all further writes through this view: its owner has ended, even if its code still runs. */
   retire(): void {
     this.#retired = true;
   }
@@ -104,22 +88,27 @@ export class Handle {
     return handle;
   }
 
-  /** Know and have seen what another view of the same owner has. */
+  /** A view on the same record, without the fence and without what the owner had seen. */
+  freshView(): Handle {
+    return new Handle(this.core, this.#record);
+  }
+
+  /** Take over what another view of the same owner knows and has seen. */
   follow(other: Handle): void {
     this.learn(other.#record);
     if (other.#seen.version > this.#seen.version) this.#seen = other.#seen;
   }
 
-  /** The number of the last turn its owner has seen. */
+  /** The number of the last turn that its owner has seen. */
   get seenTurn(): number {
     return this.#seen.turn;
   }
 
   /**
-   * True once for what its owner had seen. What was said from outside may be anything: there, once for each change of the turns
-   * that was met, whoever met it.
+   * True for the first conflict of what the owner had seen. Where the caller passed that (`seen`), several callers may pass the
+   * same: then true once for each stored version.
    */
-  isNewConflict({ seenVersion, storedVersion }: { seenVersion: number; storedVersion: number }): boolean {
+  #isNewConflict({ seenVersion, storedVersion }: { seenVersion: number; storedVersion: number }): boolean {
     if (this.#conflictSeen === seenVersion) return false;
     this.#conflictSeen = seenVersion;
     if (!this.#isGiven) return true;
@@ -132,22 +121,37 @@ export class Handle {
     return true;
   }
 
-  /** Know a record that was loaded elsewhere in this process, where it is newer. */
+  /** Take over a record that was loaded elsewhere in this process, where it is newer. */
   learn(record: SessionRecord): void {
     if (!isSame(record, this.#record) && mayFollow(record, this.#record)) this.#record = record;
   }
 
-  /** Its owner was told of a conflict. */
-  refused(): void {
-    this.#refusals++;
+  /**
+   * Call `work`, and count a conflict that it throws, once for each view that had fallen behind. The caller gets the error
+   * as it is; the fallback counts none, because its events are not replayed.
+   */
+  async countingConflicts<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (hasCode(error, "conflict")) {
+        this.#conflicts++;
+        const { seenTurn, storedTurn, seenVersion, storedVersion } = error.details;
+        if (!this.core.isFallback && seenVersion !== undefined && storedVersion !== undefined) {
+          const met = { seenTurn, storedTurn, seenVersion, storedVersion };
+          if (this.#isNewConflict(met)) this.core.conflicts.count(this, met);
+        }
+      }
+      throw error;
+    }
   }
 
-  /** Turns of its owner have landed. */
+  /** A turn of the owner was committed. */
   landed(): void {
-    if (this.#refusals > 0) this.#yields = 1;
+    if (this.#conflicts > 0) this.#yields = 1;
     else if (this.#yields > 0) this.#yields = (this.#yields + 1) % (yields.max + 1);
     this.#landedAt = this.core.options.clock.now();
-    this.#refusals = 0;
+    this.#conflicts = 0;
   }
 
   /**
@@ -157,19 +161,19 @@ export class Handle {
    * while no other turn comes, because the other writers may not get a processor or a lock in a short one.
    */
   async makeRoom(): Promise<void> {
-    if (this.#yields === 0 || this.#refusals > 0) return;
+    if (this.#yields === 0 || this.#conflicts > 0) return;
     const pauseMs = yields.firstMs * yields.factor ** (this.#yields - 1);
     if (this.core.options.clock.now() - this.#landedAt < pauseMs) await this.core.pause(pauseMs);
   }
 
-  /** Load the newest record, without counting it as seen. */
+  /** Load the newest record; what the owner has seen stays. */
   async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.core.load(this.key, tails);
     this.learn(loaded.record);
     return loaded;
   }
 
-  /** Load the newest record and count its turns as seen, also where the store was put back to an earlier state. */
+  /** Load the newest record and count its turns as seen, also where the store was restored to an earlier state. */
   async refresh(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.peek(tails);
     this.#record = loaded.record;
@@ -177,12 +181,12 @@ export class Handle {
     return loaded;
   }
 
-  /** Do what its owner called, behind what was called earlier. */
+  /** Run a call of the owner, traced, behind its earlier calls. */
   operate<T>(operation: OperationName, work: () => Promise<T>): Promise<T> {
-    return perform(this.about(operation), () => this.inOrder(work));
+    return traceCall(this.about(operation), () => this.inOrder(work));
   }
 
-  /** What to tell of an operation on this session. */
+  /** The operation to report to the tracing channel. */
   about(operation: OperationName): Operation {
     const { tenant, id, agent } = this.#record;
     return { operation, tenant, session: id, agent };
@@ -212,7 +216,7 @@ export class Handle {
   }
 
   /**
-   * Apply the rule to the record that stands and commit what it says.
+   * Apply the rule to the newest known record and commit its change.
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
   async write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
@@ -230,8 +234,8 @@ export class Handle {
     rule: Rule,
     { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
   ): Promise<WriteResult> {
-    // The record may come from a list, which does not tell the time.
-    if (!this.core.knowsTime) await this.core.hearTime();
+    // The record may come from a list, which does not bring the time.
+    if (!this.core.knowsTime) await this.core.learnTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const record = this.#record;
       if (this.#retired) {
@@ -247,7 +251,7 @@ export class Handle {
         if (recovers !== undefined) await this.#recover(draft, recovers, reason);
         change = rule(draft, this.core.context(), this.#writer());
       } catch (error) {
-        // The rule may have judged a record that is out of date: only the newest one may refuse.
+        // The rule may have judged a stale record: only the newest one may refuse.
         if (error instanceof SessionError && (await this.#movedOn(record))) continue;
         throw error;
       }
@@ -265,7 +269,7 @@ export class Handle {
         return { status: "ok", change: written };
       }
       if (beside.length > 0) {
-        // The mark may be what others wrote, and not the session.
+        // The conflict may be on the reference record, not on the session.
         await this.#movedOn(record);
         continue;
       }
@@ -277,7 +281,7 @@ export class Handle {
     throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
   }
 
-  /** The entry that bears a claimed key already, among the turns that a fork shares: the store looks at its own rows only. */
+  /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */
   async #inherited(record: SessionRecord, { claims }: Change): Promise<Entry | undefined> {
     for (const { log, key } of claims) {
       const [entry] = await readLog(this.core, record, { log, keys: [key] });
@@ -286,7 +290,7 @@ export class Handle {
     return undefined;
   }
 
-  /** Clear a dead holder's lease, seal the turn it left open, and nothing else. */
+  /** Clear a dead holder's lease and seal the turn it left open. */
   async recoverAbandoned(options: WriteOptions = { recovers: "dead" }): Promise<WriteResult> {
     return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
   }
@@ -295,7 +299,7 @@ export class Handle {
     const { instance } = this.core;
     const lease = change.record?.lease;
     const granted = lease?.instance === instance.id && lease.fence === change.record?.version;
-    // Known from before it lands, or another handle of this process could take it for a stray.
+    // Registered before the commit, or another handle of this process could take the lease for an abandoned one.
     if (granted) instance.use(change.key, lease.fence);
     try {
       const outcome = await this.core.commit([change, ...beside]);
@@ -308,27 +312,27 @@ export class Handle {
   }
 
   /**
-   * Nobody here will use this lease, and the store could not be told. It must not hold anybody up for as long as this
-   * process lives: whoever comes next in this process clears it, or a chore does once the store is there again.
+   * This process will not use this lease, and could not release it in the store. The next handle of this process that
+   * meets it clears it, or a background job does when the store is back, so that it blocks no other writer.
    */
   abandon(fence: number): void {
     this.core.instance.disuse(this.key, fence);
-    this.anotherView().#putInOrderLater();
+    this.anotherView().#recoverLater();
   }
 
-  #putInOrderLater(): void {
+  #recoverLater(): void {
     this.core.schedule(retryMs, async () => {
       try {
         await this.peek();
         await this.recoverAbandoned();
       } catch (error) {
-        if (!hasCode(error, "session_not_found") && !hasCode(error, "closed")) this.#putInOrderLater();
+        if (!hasCode(error, "session_not_found") && !hasCode(error, "closed")) this.#recoverLater();
       }
     });
   }
 
   #applied(change: Change): void {
-    // A removed session leaves the handle at the record it last had.
+    // After a removal the handle keeps the last record.
     if (change.record === null) return;
     const record = change.record;
     const hadSeenAll = isSame(this.#seen, turnsIdentity(this.#record));
@@ -345,6 +349,7 @@ export class Handle {
     };
   }
 
+  /** True where the store has a newer record, which the handle then knows. */
   async #movedOn(record: SessionRecord): Promise<boolean> {
     const { record: newest } = await this.core.load(this.key);
     if (isSame(newest, record)) return false;
@@ -353,23 +358,23 @@ export class Handle {
     return true;
   }
 
-  /** Put a dead holder's affairs in order, in the draft. */
+  /** Clear an abandoned lease and seal its open turn, in the draft. */
   async #recover(draft: Draft, recovers: "dead" | "any", reason: string): Promise<void> {
     const { lease, openTurn } = draft.record;
     const abandoned = lease === null ? openTurn !== null : lease.fence !== this.fence;
     if (!abandoned) return;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
-    const remains = openTurn === null ? null : await this.#remains(draft.record, openTurn);
-    // Whoever takes over from any holder asks nobody whether that one lives.
+    const turn = openTurn === null ? null : await this.#abandonedTurn(draft.record, openTurn);
+    // A takeover from any holder does not check whether that holder is alive.
     const to = recovers === "any" ? this.core.instance.id : null;
-    recover(draft, remains, { reason, to }, this.core.context());
+    recover(draft, turn, { reason, to }, this.core.context());
   }
 
   /**
-   * The open turn and the pieces of its answer that can be read: a damaged piece must not keep the session from being
-   * recovered. @throws SessionError `store_invalid` where the turn itself cannot be read
+   * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
+   * @throws SessionError `store_invalid` where the turn itself cannot be read
    */
-  async #remains(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
+  async #abandonedTurn(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
     const { store, options } = this.core;
     const [entry] = await store.read(this.key, {
       log: "turns",
@@ -382,7 +387,7 @@ export class Handle {
     if (turn === undefined) {
       throw new SessionError("store_invalid", {
         store: `of session ${record.id}`,
-        reason: `its record speaks of the open turn ${seq}, which the log does not hold or which cannot be read; run "perdure doctor --repair"`,
+        reason: `its record names the open turn ${seq}, which is missing or cannot be read; run "perdure doctor --repair"`,
       });
     }
     const chunks: Chunk[] = [];
@@ -399,7 +404,7 @@ export class Handle {
     return { turn, chunks, written };
   }
 
-  /** The entry of the turns that bears this key. */
+  /** The turn with this idempotency key. */
   async entryByKey(key: string): Promise<Entry | undefined> {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
@@ -411,13 +416,13 @@ function readableTurn(entry: Entry): Turn | undefined {
     const turn = turnOf(entry);
     return Array.isArray(turn.input) ? turn : undefined;
   } catch {
-    // The caller names the turn in its error.
+    // The caller reports the turn in its error.
     return undefined;
   }
 }
 
 /**
- * What was committed stands: a record that cannot have come from a known one was put there with the store's files.
+ * Commits are durable: a record that cannot descend from a known one came with a restored backup.
  * @throws SessionError `store_restored`
  */
 function guardHistory(known: SessionRecord, current: SessionRecord): void {

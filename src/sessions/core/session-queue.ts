@@ -1,49 +1,71 @@
-/** Those of this process that wait for the lease of one session: one watch, one sign of life, one wake for the first. */
+/**
+ * The callers of this process that wait for the lease of one session. They share one watch of the session and one renewal
+ * of their places; only the first one is woken.
+ */
 import { keyText } from "../../domain/record/entry.ts";
 import { joinQueue, leaveQueue, leaseRuns } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import { Handle } from "./handle.ts";
-import type { Found, SessionWatch } from "../polling/change-poller.ts";
+import type { Clock } from "../../clock.ts";
+import type { Limits } from "../../domain/values/limits.ts";
+import type { InstanceKeeper } from "../instances/instance.ts";
+import type { ChangePoller, Found, SessionWatch } from "../polling/change-poller.ts";
+import type { WritableSession } from "./writable-session.ts";
 
-/** A place in the queue falls away after this time without a sign of life from its process, ms. */
+/** A place in the queue expires this long after its process renewed it, ms. */
 const placeMs = 5000;
-/** How often a queue looks whether the lease holder still lives, ms. */
+/** How often a queue checks that the lease holder is alive, ms. */
 const tickMs = 1000;
 /**
- * After each change a queue looks again sooner than the poller does, as most leases are short: after this time for the
- * first waiter, twice that for the second, and so on, ms; then after ever longer pauses, up to the longest one.
+ * After each change a queue polls sooner than the poller does, because most leases are short: after `first` ms for the first
+ * waiter, twice that for the second, and so on; then at doubling intervals up to `longest`.
  */
 const lookMs = { first: 5, longest: 150 };
 
 /** A place in the queue of one session. */
 export interface Place {
   /**
-   * Resolves when the waiter is the first in the queue and the session is free, or after `waitMs`.
+   * Resolves when the waiter is first in the queue and the session is free, or after `waitMs`.
    * @throws SessionError `closed`, the store's, or the reason of the aborted signal
    */
   isFirst(patience: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
-  /** `record`: the newest that the waiter knows. */
+  /** `record`: the newest one that the waiter knows. */
   leave(record: SessionRecord): Promise<void>;
 }
 
-/** The queues that waiters of this process stand in. */
+/** What a queue asks beside its session. */
+export interface QueueSurroundings {
+  readonly poller: ChangePoller;
+  readonly instance: InstanceKeeper;
+  readonly clock: Clock;
+  readonly limits: Pick<Limits, "waitersMax">;
+  /** The store's time, epoch ms. */
+  readonly now: () => number;
+}
+
+/** The queues of this process, one for each session that callers wait for. */
 export class SessionQueues {
+  readonly #surroundings: QueueSurroundings;
   readonly #queues = new Map<string, SessionQueue>();
 
-  /** How many sessions are waited for. */
+  constructor(surroundings: QueueSurroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** Number of sessions that callers wait for. */
   get size(): number {
     return this.#queues.size;
   }
 
   /** @throws SessionError `queue_full`, or the store's */
-  async join(handle: Handle, ticket: string): Promise<Place> {
-    const text = keyText(handle.key);
+  async join(session: WritableSession, ticket: string): Promise<Place> {
+    const text = keyText(session.key);
     let queue = this.#queues.get(text);
     if (queue === undefined) {
       const opened = new SessionQueue(
-        handle,
+        session.freshView(),
+        this.#surroundings,
         () => void (this.#queues.get(text) === opened && this.#queues.delete(text)),
       );
       queue = opened;
@@ -56,19 +78,20 @@ export class SessionQueues {
 interface Waiter {
   readonly ticket: string;
   joined: boolean;
-  /** It was woken, and tries to take the lease. */
+  /** It was woken and tries to take the lease. */
   isTrying: boolean;
   woken: PromiseWithResolvers<void>;
 }
 
 class SessionQueue {
-  /** A view of its own, for what is written on behalf of all. */
-  readonly #handle: Handle;
+  /** Writes the places of all waiters. */
+  readonly #session: WritableSession;
+  readonly #surroundings: QueueSurroundings;
   readonly #ended: () => void;
   readonly #waiters = new Map<string, Waiter>();
   readonly #watch: SessionWatch;
   readonly #stop = new AbortController();
-  /** The places are prolonged when this time comes, epoch ms. */
+  /** The places expire at this time, epoch ms. */
   #placedUntil = 0;
   #joining: Promise<void> | undefined;
   /** The fence of a lease whose holder is dead. */
@@ -76,10 +99,11 @@ class SessionQueue {
   #lookTimer: NodeJS.Timeout | undefined;
   #looks = 0;
 
-  constructor(handle: Handle, ended: () => void) {
-    this.#handle = new Handle(handle.core, handle.record);
+  constructor(session: WritableSession, surroundings: QueueSurroundings, ended: () => void) {
+    this.#session = session;
+    this.#surroundings = surroundings;
     this.#ended = ended;
-    this.#watch = handle.core.poller.watch(handle.key, { needs: "record" }, (found) => this.#heed(found));
+    this.#watch = surroundings.poller.watch(session.key, { needs: "record" }, (found) => this.#onFound(found));
     void this.#tick();
   }
 
@@ -88,9 +112,9 @@ class SessionQueue {
     this.#waiters.set(ticket, waiter);
     try {
       while (!waiter.joined) {
-        await this.#prolong();
+        await this.#renew();
         if (waiter.joined) break;
-        if (!this.#handle.record.waiters.some((one) => one.ticket === ticket)) throw this.#full();
+        if (!this.#session.record.waiters.some((one) => one.ticket === ticket)) throw this.#full();
       }
     } catch (error) {
       await this.#leave(ticket);
@@ -100,7 +124,7 @@ class SessionQueue {
     return {
       isFirst: (patience) => this.#isFirst(waiter, patience),
       leave: async (record) => {
-        this.#handle.learn(record);
+        this.#session.learn(record);
         await this.#leave(ticket);
         this.#wakeFirst();
       },
@@ -108,8 +132,8 @@ class SessionQueue {
   }
 
   #full(): SessionError {
-    const { record, core } = this.#handle;
-    const { waitersMax } = core.options.limits;
+    const { record } = this.#session;
+    const { waitersMax } = this.#surroundings.limits;
     return new SessionError("queue_full", {
       ...sessionIds(record),
       waiting: record.waiters.length,
@@ -117,8 +141,8 @@ class SessionQueue {
     });
   }
 
-  /** Write all places of this process in one commit; waiters that come meanwhile are in the next one. */
-  async #prolong(): Promise<void> {
+  /** Write the places of all waiters of this process in one commit; waiters that join meanwhile are in the next one. */
+  async #renew(): Promise<void> {
     while (this.#joining !== undefined) await this.#joining.catch(() => undefined);
     const joining = [...this.#waiters.values()];
     if (joining.length === 0 || (joining.every(({ joined }) => joined) && !this.#isDue())) return;
@@ -127,34 +151,33 @@ class SessionQueue {
   }
 
   #isDue(): boolean {
-    return this.#placedUntil - this.#handle.core.now() < placeMs / 2;
+    return this.#placedUntil - this.#surroundings.now() < placeMs / 2;
   }
 
   async #place(joining: readonly Waiter[]): Promise<void> {
-    const { core } = this.#handle;
-    const until = core.now() + placeMs;
-    await this.#handle.write(({ record }, context) => {
-      const standing = new Set(record.waiters.map(({ ticket }) => ticket));
-      // A try that is under way may have taken the lease, which takes its ticket from the queue: it must not come back.
+    const { now, instance } = this.#surroundings;
+    const until = now() + placeMs;
+    await this.#session.write(({ record }, context) => {
+      const queued = new Set(record.waiters.map(({ ticket }) => ticket));
+      // A try in progress may have taken the lease, which removed its ticket: the ticket must not come back.
       const waiters = joining
-        .filter(({ ticket, isTrying }) => !isTrying || standing.has(ticket))
-        .map(({ ticket }) => ({ ticket, instance: core.instance.id, until }));
+        .filter(({ ticket, isTrying }) => !isTrying || queued.has(ticket))
+        .map(({ ticket }) => ({ ticket, instance: instance.id, until }));
       return waiters.length === 0 ? null : joinQueue(record, waiters, context);
     });
     this.#placedUntil = until;
-    const standing = new Set(this.#handle.record.waiters.map(({ ticket }) => ticket));
-    for (const waiter of joining) waiter.joined ||= standing.has(waiter.ticket);
+    const queued = new Set(this.#session.record.waiters.map(({ ticket }) => ticket));
+    for (const waiter of joining) waiter.joined ||= queued.has(waiter.ticket);
   }
 
   async #isFirst(waiter: Waiter, { waitMs, signal }: Parameters<Place["isFirst"]>[0]): Promise<void> {
-    const { core } = this.#handle;
     waiter.isTrying = false;
     waiter.woken = Promise.withResolvers();
     waiter.woken.promise.catch(() => undefined);
     this.#wakeFirst();
     const done = new AbortController();
     const stop = signal === undefined ? done.signal : AbortSignal.any([done.signal, signal]);
-    const deadline = core.options.clock.sleep(waitMs, stop);
+    const deadline = this.#surroundings.clock.sleep(waitMs, stop);
     try {
       await Promise.race([waiter.woken.promise, deadline]);
     } finally {
@@ -164,46 +187,46 @@ class SessionQueue {
     }
   }
 
-  #heed(found: Found): void {
+  #onFound(found: Found): void {
     if (found.status === "failed") {
       for (const { woken } of this.#waiters.values()) woken.reject(found.error);
       return;
     }
     if (found.status === "missing") {
-      // The try says that the session is gone.
+      // The waiters' next try throws that the session was removed.
       for (const { woken } of this.#waiters.values()) woken.resolve();
       return;
     }
-    const { version } = this.#handle.record;
-    this.#handle.learn(found.view.record);
+    const { version } = this.#session.record;
+    this.#session.learn(found.view.record);
     this.#wakeFirst();
-    if (this.#handle.record.version === version) return;
+    if (this.#session.record.version === version) return;
     this.#looks = 0;
     this.#lookSoon();
   }
 
-  /** Of all waiters the first alone can take the lease, and only where none stands or its holder is dead. */
+  /** Only the first waiter can take the lease, and only where there is none or its holder is dead. */
   #wakeFirst(): void {
     if (this.#isFree()) this.#first()?.woken.resolve();
   }
 
   #isFree(): boolean {
-    const { lease, fence } = this.#handle.record;
-    return lease === null || !leaseRuns(lease, this.#handle.core.now()) || fence === this.#deadFence;
+    const { lease, fence } = this.#session.record;
+    return lease === null || !leaseRuns(lease, this.#surroundings.now()) || fence === this.#deadFence;
   }
 
-  /** The waiter at the head of the queue, where it is one of this process. */
+  /** The waiter at the head of the queue, where it is in this process. */
   #first(): Waiter | undefined {
-    const now = this.#handle.core.now();
-    const first = this.#handle.record.waiters.find(({ until }) => until > now);
+    const now = this.#surroundings.now();
+    const first = this.#session.record.waiters.find(({ until }) => until > now);
     return first === undefined ? this.#waiters.values().next().value : this.#waiters.get(first.ticket);
   }
 
-  /** Where no hint comes, look sooner than the poller does: the sooner, the nearer a waiter of this process is to the head. */
+  /** Without a hint, poll sooner than the poller does: the nearer a waiter of this process is to the head, the sooner. */
   #lookSoon(): void {
     clearTimeout(this.#lookTimer);
     if (this.#waiters.size === 0) return;
-    const place = this.#handle.record.waiters.findIndex(({ ticket }) => this.#waiters.has(ticket));
+    const place = this.#session.record.waiters.findIndex(({ ticket }) => this.#waiters.has(ticket));
     const pauseMs = lookMs.first * (Math.max(place, 0) + 1) * 2 ** this.#looks;
     if (pauseMs > lookMs.longest) return;
     this.#lookTimer = setTimeout(() => {
@@ -213,20 +236,20 @@ class SessionQueue {
     }, pauseMs).unref();
   }
 
-  /** Prolong the places, and find out what no change of the record tells: a dead holder, a lease or a place that ran out. */
+  /** Renew the places, and notice what changes no record: a dead lease holder, an expired lease or place. */
   async #tick(): Promise<void> {
-    const { core } = this.#handle;
+    const { clock, instance } = this.#surroundings;
     while (!this.#stop.signal.aborted) {
       try {
-        await core.options.clock.sleep(tickMs, this.#stop.signal);
-        if (this.#isDue()) await this.#prolong();
-        const { record } = this.#handle;
+        await clock.sleep(tickMs, this.#stop.signal);
+        if (this.#isDue()) await this.#renew();
+        const { record } = this.#session;
         const { lease } = record;
-        if (lease !== null && this.#first() !== undefined && !(await core.instance.isAlive(record, lease)))
+        if (lease !== null && this.#first() !== undefined && !(await instance.isAlive(record, lease)))
           this.#deadFence = lease.fence;
         this.#wakeFirst();
       } catch {
-        // The store is away, which the poller tells the waiters; or the queue has ended.
+        // The store is unavailable, and the poller reports it to the waiters; or the queue has ended.
       }
     }
   }
@@ -241,10 +264,10 @@ class SessionQueue {
       this.#ended();
     }
     try {
-      if (this.#handle.record.waiters.some((one) => one.ticket === ticket))
-        await this.#handle.write(({ record }) => leaveQueue(record, ticket));
+      if (this.#session.record.waiters.some((one) => one.ticket === ticket))
+        await this.#session.write(({ record }) => leaveQueue(record, ticket));
     } catch {
-      // The place falls away by itself after `placeMs`; what the wait came to matters more.
+      // The place expires after `placeMs`; the result of the wait matters more.
     }
   }
 }

@@ -61,7 +61,7 @@ export class StagedLogs {
     const prefix = `${createHash("sha256").update(target.id).digest("hex").slice(0, 32)}.`;
     await core.instance.ensureAlive();
     await removeAbandoned(core, tenant, prefix);
-    await core.hearTime();
+    await core.learnTime();
     const key = { tenant, id: prefix + sortableId(core.now(), core.options.clock.random(16)) };
     const metadata = { session: target.id, instance: core.instance.id };
     const begun = internalChange(core, key, undefined, { ...(user === null ? {} : { user }), metadata, ttlMs });

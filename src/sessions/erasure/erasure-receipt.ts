@@ -1,7 +1,8 @@
 /** What an erasure leaves behind: what was erased, when and where, signed, and without a word of whom it was about. */
-import { isSame, keyedHash, keyedName } from "../core/keyed-hash.ts";
+import { isSame, keyedHash } from "../core/keyed-hash.ts";
 import type { Core } from "../core/core.ts";
 import type { SharedForks } from "./shared-forks.ts";
+import { subjectOf } from "./subject.ts";
 
 /** How much of each kind was erased. */
 export interface ErasedCounts {
@@ -89,10 +90,6 @@ function hasExactly(value: unknown, names: readonly string[]): value is Record<s
   if (typeof value !== "object" || value === null) return false;
   const own = Object.keys(value);
   return own.length === names.length && names.every((name) => Object.hasOwn(value, name));
-}
-
-export function subjectOf(core: Core, tenant: string, user: string): string {
-  return keyedName(core, tenant, "erased", user);
 }
 
 /** Of the values in an order of our own: a receipt may have been written anew by somebody's JSON. */

@@ -13,7 +13,7 @@ import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
 import type { Settled } from "../../store/store.ts";
-import { signReceipt, subjectOf, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
+import { signReceipt, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
 import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
@@ -21,7 +21,7 @@ import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
 import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
-import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
+import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { tracesOf, type References } from "./references.ts";
 
 /** Whom to erase. */

@@ -5,7 +5,6 @@
  */
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
-import { subjectOf } from "./erasure-receipt.ts";
 import {
   contentOf,
   forksHolding,
@@ -18,7 +17,7 @@ import {
   type Holding,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
-import { devicePages, sessionPages, type Subject } from "./subject.ts";
+import { devicePages, sessionPages, subjectOf, type Subject } from "./subject.ts";
 
 /** Sessions of others that hold something that a user said: forks, and sessions that were the user's. */
 export interface SharedForks {

@@ -7,6 +7,7 @@ import type { Core } from "../core/core.ts";
 import { internalKey } from "../devices/device-pointer.ts";
 import { userName } from "../core/keyed-names.ts";
 import { isAbandoned } from "../core/staged-logs.ts";
+import { keyedName } from "../core/keyed-hash.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
 import { isMarked } from "../core/fork-references.ts";
@@ -17,6 +18,11 @@ export interface Subject {
   readonly fallback: Core | undefined;
   readonly tenant: string;
   readonly user: string;
+}
+
+/** The keyed hash that stands for the user in receipts and references. @throws SessionError `secret_missing` */
+export function subjectOf(core: Core, tenant: string, user: string): string {
+  return keyedName(core, tenant, "erased", user);
 }
 
 /** The user's sessions, page by page; more may be removed on the way. */

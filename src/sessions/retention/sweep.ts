@@ -16,7 +16,7 @@ import { Handle } from "../core/handle.ts";
 import type { Policy } from "../../domain/record/retention.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
-import { perform } from "../tracing/operation.ts";
+import { traceCall } from "../tracing/operation.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
@@ -100,7 +100,7 @@ const sweeps = channel("perdure:sweep");
  * @throws SessionError `argument_invalid`, `duration_invalid`, or the store's where it fails as a whole
  */
 export async function sweep(core: Core, tenant: string | undefined, request: SweepRequest): Promise<SweepReport> {
-  return await perform({ operation: "sweep", tenant }, async () => {
+  return await traceCall({ operation: "sweep", tenant }, async () => {
     const pass = new Pass(core, tenant, request);
     try {
       await pass.run();

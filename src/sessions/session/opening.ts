@@ -89,7 +89,7 @@ export async function createOn(
   session: NewSession,
   beside: readonly Change[] = [],
 ): Promise<Handle | undefined> {
-  await core.hearTime();
+  await core.learnTime();
   const outcome = await core.commit([createSession(session, core.context()), ...beside]);
   const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
   return record == null ? undefined : new Handle(core, record);

@@ -25,13 +25,12 @@ import { SessionError } from "../../errors.ts";
 import { acquire } from "../turns/acquire.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "../turns/begin.ts";
-import { countingConflicts } from "../core/conflict-log.ts";
 import { consult, type ConsultOptions } from "../turns/consult.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Handle } from "../core/handle.ts";
 import { parseMetadata } from "../options/metadata.ts";
-import { perform } from "../tracing/operation.ts";
+import { traceCall } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "../turns/session-lease.ts";
@@ -145,7 +144,7 @@ export class Session {
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
-    return perform(this.#handle.about("append"), () => countingConflicts(this.#handle, () => this.#append(turn, key)));
+    return traceCall(this.#handle.about("append"), () => this.#handle.countingConflicts(() => this.#append(turn, key)));
   }
 
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
@@ -195,8 +194,8 @@ export class Session {
     input: MessageInput,
     options: WriteKey & { agent?: string; model?: string } = {},
   ): Promise<TurnInProgress> {
-    return await perform(this.#handle.about("begin"), () =>
-      countingConflicts(this.#handle, () => this.#begin(input, options)),
+    return await traceCall(this.#handle.about("begin"), () =>
+      this.#handle.countingConflicts(() => this.#begin(input, options)),
     );
   }
 
@@ -226,7 +225,7 @@ export class Session {
    */
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
-    return await countingConflicts(this.#handle, () => consult(this.#handle, question, options));
+    return await this.#handle.countingConflicts(() => consult(this.#handle, question, options));
   }
 
   /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
@@ -257,7 +256,7 @@ export class Session {
 
   /** The startup context the session was created with, or was last given. */
   async instructions(): Promise<string | undefined> {
-    return await perform(this.#handle.about("instructions"), async () => {
+    return await traceCall(this.#handle.about("instructions"), async () => {
       const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
       const entry = tails[0]?.[0];
       return entry === undefined ? undefined : (decode(entry.data) as string);
@@ -280,7 +279,7 @@ export class Session {
       }
       if (after === head) return;
       const cut = await readCut(handle, { from: after + 1, to: head });
-      await countingConflicts(handle, () =>
+      await handle.countingConflicts(() =>
         withoutForks(handle, () =>
           handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
         ),
@@ -291,7 +290,7 @@ export class Session {
   /** Change metadata, deadlines, user, instructions or budget. @throws SessionError `metadata_too_large`, `session_expired` … */
   async update(patch: SessionPatch): Promise<void> {
     this.#handle.core.guardStore();
-    await perform(this.#handle.about("update"), async () => {
+    await traceCall(this.#handle.about("update"), async () => {
       const parsed = parsePatch(patch);
       await this.#handle.inOrder(() =>
         this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
@@ -306,7 +305,7 @@ export class Session {
    *   `session_expired` …
    */
   async handOff(agent: string, options: HandOffOptions = {}): Promise<ActiveAgent> {
-    return await perform(this.#handle.about("handOff"), () => this.#handOff(agent, options));
+    return await traceCall(this.#handle.about("handOff"), () => this.#handOff(agent, options));
   }
 
   async #handOff(agent: string, { ttl, note, noteFrom = "application" }: HandOffOptions): Promise<ActiveAgent> {
@@ -334,7 +333,7 @@ export class Session {
 
   /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
   async activeAgent(): Promise<ActiveAgent | null> {
-    return await perform(this.#handle.about("activeAgent"), async () => {
+    return await traceCall(this.#handle.about("activeAgent"), async () => {
       const { record } = await this.#handle.peek();
       return activeAgentOf(record, this.#handle.core.now());
     });
@@ -352,7 +351,7 @@ export class Session {
 
   /** What happened to the session beside its turns, oldest first: handoffs, claims and the like; within `limits.pageBytesMax`. @default the last 100 */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
-    return await perform(this.#handle.about("events"), async () => {
+    return await traceCall(this.#handle.about("events"), async () => {
       const limit = Math.min(parseCount(last, "last", "events"), this.#handle.core.options.limits.readMax);
       const bytesMax = this.#handle.core.options.limits.pageBytesMax;
       const { tails } = await this.#handle.peek([{ log: "events", last: limit, bytesMax }]);
@@ -374,7 +373,7 @@ export class Session {
    * @throws SessionError `busy`, `queue_full`
    */
   async lease({ ttl, wait }: { ttl?: Duration; wait?: Duration } = {}): Promise<SessionLease> {
-    return await perform(this.#handle.about("lease"), async () => {
+    return await traceCall(this.#handle.about("lease"), async () => {
       const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
       const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
       return await takeLease(this.#handle, { ttlMs, busy: wait === undefined ? "reject" : "queue", waitMs });
@@ -389,7 +388,7 @@ export class Session {
     work: (session: Session) => Promise<T>,
     options: { busy?: BusyPolicy; wait?: Duration } = {},
   ): Promise<T> {
-    return await perform(this.#handle.about("exclusive"), () => this.#exclusive(work, options));
+    return await traceCall(this.#handle.about("exclusive"), () => this.#exclusive(work, options));
   }
 
   async #exclusive<T>(
@@ -415,7 +414,7 @@ export class Session {
 
   /** Who holds the right to write, and whether that process still lives; null where nobody does. */
   async leaseHolder(): Promise<LeaseHolder | null> {
-    return await perform(this.#handle.about("leaseHolder"), () => this.#leaseHolder());
+    return await traceCall(this.#handle.about("leaseHolder"), () => this.#leaseHolder());
   }
 
   async #leaseHolder(): Promise<LeaseHolder | null> {

@@ -5,18 +5,18 @@ import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
 import { summaryOf, turnOf, type TurnSummary } from "../../domain/turns/turn.ts";
 
-/** What is published on the channel `perdure:turn` once a finished turn is durable, whichever way it came. */
+/** Published on the channel `perdure:turn` once a finished turn is durable, from any code path. */
 export interface TurnNews {
   readonly tenant: string;
   readonly session: string;
   readonly turn: TurnSummary;
 }
 
-/** What is published on the channel `perdure:event` once an entry of a session's log of events is durable. */
+/** Published on the channel `perdure:event` once an event of a session is durable. */
 export interface EventNews {
   readonly tenant: string;
   readonly session: string;
-  /** The agent that the session is for. */
+  /** The agent of the session. */
   readonly agent: string;
   readonly event: SessionEvent;
 }
@@ -24,21 +24,21 @@ export interface EventNews {
 const turns = channel("perdure:turn");
 const events = channel("perdure:event");
 
-/** Tell who listens what was committed just now. */
-export function tellCommitted(transaction: Transaction): void {
+/** Publish the finished turns and the events of a transaction that was just committed. */
+export function publishCommitted(transaction: Transaction): void {
   if (!turns.hasSubscribers && !events.hasSubscribers) return;
-  for (const change of transaction) tellOne(change);
+  for (const change of transaction) publishChange(change);
 }
 
-function tellOne(change: Change): void {
+function publishChange(change: Change): void {
   const { record } = change;
   // What is staged for a session was told when it happened.
   if (record === null || isStaged(record)) return;
   const { tenant, id: session, agent } = record;
-  // A session that is born with whole logs is a copy: what they tell happened to another, and was told then. Only the last
-  // event may be its own.
+  // A session created with whole logs is a copy: their turns and events were published for the original. Only the last event
+  // may be its own.
   const isBirth = change.expected === null;
-  // Turns that a fork takes over from its parent are not news.
+  // Turns that a fork copies from its parent were published before.
   const isMove = record.turnsVersion !== record.version;
   for (const entry of isBirth || isMove ? [] : entriesOf(change, "turns")) {
     const turn = turnOf(entry);

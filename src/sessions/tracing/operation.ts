@@ -5,8 +5,8 @@ import { contextFor, type Within } from "../../store/calls/async-context.ts";
 import { traced } from "../../store/calls/traced.ts";
 
 /**
- * What was called, by the name of its method; `wait` is the time that a caller stands in the queue for a session in use,
- * `activate` and `message` are what a host does, `conflict` tells the record of events that a caller met others' turns.
+ * The name of the method that was called. `wait`: the time that a caller spends in the queue for a session in use; `activate`
+ * and `message`: work of a host; `conflict`: conflicts are appended to a session's events.
  */
 export type OperationName =
   | "open"
@@ -61,7 +61,7 @@ export type OperationName =
 /** What is published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */
 export interface Operation extends Traced {
   readonly operation: OperationName;
-  /** Undefined where it concerns all tenants. */
+  /** Undefined where the operation concerns all tenants. */
   readonly tenant: string | undefined;
   /** The session's id, once it is known. */
   session?: string;
@@ -69,38 +69,38 @@ export interface Operation extends Traced {
   agent?: string;
 }
 
-/** A call that failed. */
-type Befallen = Pick<Operation, "tenant" | "session" | "agent"> & { readonly command: string };
+/** The ids that an error of a call carries. */
+type OperationIds = Pick<Operation, "tenant" | "session" | "agent"> & { readonly command: string };
 
 const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
-/** Do what was called, telling who listens; an error is told and thrown with what it befell. */
-export function perform<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return part(operation, () => outward(operation, work));
+/** Run a call and publish it to the tracing channel; a {@link SessionError} is thrown with the ids of the call. */
+export function traceCall<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+  return traceStep(operation, () => withIds(operation, work));
 }
 
-async function outward<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+async function withIds<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // What was called within it knows better.
+    // An inner call has added more specific ids.
     if (error instanceof SessionError && error.details.command !== undefined) throw error;
-    throw inContext(error, { command: operation.operation, ...operation });
+    throw addContext(error, { command: operation.operation, ...operation });
   }
 }
 
-/** Do a part of what was called, telling who listens. */
-export function part<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+/** Run a step of a call and publish it to the tracing channel. */
+export function traceStep<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
   return traced(operations, operation, work);
 }
 
-/** The async context of a call that somebody else's loop will answer; undefined where nobody listens. */
+/** Carries the async context of a call to the loop that answers it; undefined where the channel has no subscriber. */
 export function contextOfCall(): Within | undefined {
   return contextFor(operations);
 }
 
-/** The same error with what it befell, where it is one of ours. */
-export function inContext(error: unknown, { command, tenant, session, agent }: Befallen): unknown {
+/** Add the ids of the operation to a {@link SessionError}; other errors stay as they are. */
+export function addContext(error: unknown, { command, tenant, session, agent }: OperationIds): unknown {
   if (!(error instanceof SessionError)) return error;
   return error.within({
     ...(session === undefined ? {} : { sessionId: session }),

@@ -10,7 +10,7 @@ import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Loaded, Page, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { standsElsewhere } from "../core/log-reader.ts";
+import { hasEntriesElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
 import { areCut, portableFrom, portableSession, tailsOf } from "./snapshots.ts";
 
@@ -101,7 +101,7 @@ async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise
     try {
       const logs = logsOf(record);
       const isWhole =
-        !standsElsewhere(one.record) &&
+        !hasEntriesElsewhere(one.record) &&
         logsOf(one.record).every((log) => logs.includes(log)) &&
         !(await areCut(core, one, logs));
       const { snapshotBytesMax } = core.options.limits;

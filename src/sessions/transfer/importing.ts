@@ -67,7 +67,7 @@ export function isBehind(standing: Portable, arriving: Portable): boolean {
  */
 export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy): Promise<Arrived> {
   const { key, portable } = arrival;
-  await core.hearTime();
+  await core.learnTime();
   return await withStaged(core, portable, async (stage) => {
     // Most are new and are written at once; what stands is found on the way. A large one is not staged in vain.
     let found = policy.dryRun || stage.isNeeded ? (await core.find(key))?.record : undefined;
@@ -177,7 +177,7 @@ export async function importAll(
 ): Promise<ImportReport> {
   core.guardOpen();
   // A conversation is made into a session of this moment before the store is looked at for it.
-  await core.hearTime();
+  await core.learnTime();
   const replaces = parsePolicy(onExists) === "replace";
   const counts = { restored: 0, present: 0, replaced: 0, turns: 0 };
   const skipped = new Skipped();

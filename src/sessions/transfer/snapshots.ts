@@ -153,7 +153,7 @@ export async function restoreOn(
   { tenant, as, onExists = "fail" }: RestoreOptions & { readonly tenant: string },
 ): Promise<Handle> {
   core.guardOpen();
-  await core.hearTime();
+  await core.learnTime();
   let key: SessionKey = { tenant, id: parseNewId(as ?? portable.record.id, "session id") };
   let found: SessionRecord | undefined;
   return await withStaged(core, portable, async (stage) => {

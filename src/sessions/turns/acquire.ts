@@ -1,8 +1,9 @@
 import { requestCancel } from "../../domain/turns/leases.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
-import type { Handle, WriteOptions } from "../core/handle.ts";
-import { part } from "../tracing/operation.ts";
+import type { Handle } from "../core/handle.ts";
+import type { WriteOptions } from "../core/writable-session.ts";
+import { traceStep } from "../tracing/operation.ts";
 import type { BusyPolicy } from "../options/options.ts";
 
 /** How to come by a session that may be in use. */
@@ -36,7 +37,7 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   if (patience.busy === "interrupt") {
     await handle.write(({ record }, context) => requestCancel(record, context));
   }
-  return await part(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
+  return await traceStep(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
 }
 
 async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {

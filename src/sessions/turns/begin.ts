@@ -6,7 +6,8 @@ import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { beginTurn, type OpenTurn } from "../../domain/turns/turns.ts";
 import { sessionIds, turnOpen, type Context } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle, Rule, WriteOptions, WriteResult } from "../core/handle.ts";
+import type { Handle } from "../core/handle.ts";
+import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
 
 export type Begun =

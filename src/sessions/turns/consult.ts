@@ -30,7 +30,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import type { Model, ModelRequest } from "../options/model.ts";
 import { noteMessages } from "./handoff-note.ts";
-import { inContext } from "../tracing/operation.ts";
+import { addContext } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -101,7 +101,7 @@ export async function consult(owner: Handle, question: MessageInput, options: Co
       );
       return await run(say);
     } catch (error) {
-      throw inContext(error, { command: "consult", ...consultation });
+      throw addContext(error, { command: "consult", ...consultation });
     }
   });
   whole.catch(asked.reject);

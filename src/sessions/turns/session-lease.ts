@@ -3,7 +3,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { releaseLease, renewLease } from "../../domain/turns/leases.ts";
 import { hasCode } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
-import { perform } from "../tracing/operation.ts";
+import { traceCall } from "../tracing/operation.ts";
 
 /**
  * The exclusive right to write to one session, held by the `Session` it was taken on. It is given back by `release`,
@@ -30,7 +30,7 @@ export class SessionLease implements AsyncDisposable {
 
   /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
   async renew(ttl: Duration): Promise<void> {
-    await perform(this.#handle.about("lease.renew"), async () => {
+    await traceCall(this.#handle.about("lease.renew"), async () => {
       const ttlMs = parseDuration(ttl, "ttl");
       await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
     });
@@ -38,7 +38,7 @@ export class SessionLease implements AsyncDisposable {
 
   /** Give it back; a turn in progress under it is sealed as interrupted. Does nothing for one that was lost already. */
   release(): Promise<void> {
-    this.#released ??= perform(this.#handle.about("lease.release"), () => this.#release());
+    this.#released ??= traceCall(this.#handle.about("lease.release"), () => this.#release());
     return this.#released;
   }
 

@@ -15,7 +15,7 @@ import { estimateUsage, isCount, isModelName, parseSteps, parseUsage } from "../
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
-import { perform } from "../tracing/operation.ts";
+import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
 
 /** How a turn in progress is sealed; what is left out follows from what was written. */
@@ -165,7 +165,7 @@ export class TurnInProgress implements AsyncDisposable {
     const chunkBytes = this.#bytes;
     this.#flushing = this.#flushing.then(async () => {
       try {
-        await perform(this.#handle.about("write"), () =>
+        await traceCall(this.#handle.about("write"), () =>
           this.#handle.write(({ record }, context) =>
             addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
           ),
@@ -243,7 +243,7 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async seal(seal: Seal = {}): Promise<Turn> {
     clearTimeout(this.#retryTimer);
-    return await perform(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal)));
+    return await traceCall(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal)));
   }
 
   async #seal(seal: Seal): Promise<Turn> {

@@ -8,7 +8,7 @@ import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
-import { perform } from "../tracing/operation.ts";
+import { traceCall } from "../tracing/operation.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
 export interface TurnRange {
@@ -22,14 +22,14 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   if (last !== undefined && last <= readMax) {
-    const tail = await perform(handle.about("turns"), async () => {
+    const tail = await traceCall(handle.about("turns"), async () => {
       guardRange(range);
       return await lastEntries(handle, last);
     });
     for (const entry of tail ?? []) yield turnOf(entry);
     if (tail !== undefined) return;
   }
-  const { record } = await perform(handle.about("turns"), async () => {
+  const { record } = await traceCall(handle.about("turns"), async () => {
     guardRange(range);
     return await handle.peek();
   });
@@ -37,7 +37,7 @@ export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerat
   const end = Math.min(to, head);
   let before: Entry | undefined;
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const page = await perform(handle.about("turns"), async () => {
+    const page = await traceCall(handle.about("turns"), async () => {
       const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
       const entries = await readLog(handle.core, record, range);
       if (before !== undefined) await guardUnchanged(handle, record, before);

@@ -8,7 +8,7 @@ import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import type { Found, SessionView } from "../polling/change-poller.ts";
-import { inContext } from "../tracing/operation.ts";
+import { addContext } from "../tracing/operation.ts";
 
 /** Where to begin to watch, and when to stop. */
 export interface WatchOptions {
@@ -53,7 +53,7 @@ export async function* watchSession(handle: Handle, options: WatchOptions): Asyn
     yield* watched(handle, options);
   } catch (error) {
     const { tenant, id: session, agent } = handle.record;
-    throw inContext(error, { command: "watch", tenant, session, agent });
+    throw addContext(error, { command: "watch", tenant, session, agent });
   }
 }
 

@@ -1,0 +1,37 @@
+/** What the parts below {@link Handle} know of one: a session's record, and a way to write to it. */
+import type { Change, Draft } from "../../domain/record/change.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import type { Context, Writer } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Operation, OperationName } from "../tracing/operation.ts";
+
+/** A pure rule, applied to the newest known record; null where there is nothing to change. */
+export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
+
+export interface WriteOptions {
+  /** Clear the lease of a dead holder (`dead`) or of any holder (`any`) in the same commit, and seal the turn it left open. */
+  readonly recovers?: "dead" | "any";
+  /** The reason in the error of a turn that is sealed on the way. */
+  readonly reason?: string;
+  /** Tries against newer records before the write fails with `contended`. @default 100 */
+  readonly attemptsMax?: number;
+}
+
+export type WriteResult =
+  | { readonly status: "ok"; readonly change: Change }
+  | { readonly status: "unchanged" }
+  | { readonly status: "duplicate"; readonly entry: Entry };
+
+/** One view of one session. */
+export interface WritableSession {
+  readonly key: SessionKey;
+  /** The newest record that this view knows; the store may be ahead. */
+  readonly record: SessionRecord;
+  /** Take over a record that was loaded elsewhere in this process, where it is newer. */
+  learn(record: SessionRecord): void;
+  write(rule: Rule, options?: WriteOptions): Promise<WriteResult>;
+  /** The operation to report to the tracing channel. */
+  about(operation: OperationName): Operation;
+  /** A view of its own on the same record, without a lease. */
+  freshView(): WritableSession;
+}
