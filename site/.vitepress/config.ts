@@ -16,7 +16,10 @@ function sidebar(): DefaultTheme.SidebarItem[] {
     if (heading !== undefined) sections.push({ text: heading, items: [] });
     const [, text, path] = /^(?:-|\d+\.) \[([^\]]+)\]\(([^)]+)\)/.exec(line) ?? [];
     if (text !== undefined && path !== undefined && path.endsWith(".md") && !path.startsWith("..")) {
-      sections.at(-1)?.items.push({ text: text.replaceAll("`", ""), link: `/${path.replace(/(README)?\.md$/, "")}` });
+      sections.at(-1)?.items.push({
+        text: text.replaceAll("`", ""),
+        link: `/${path.replace(/^([^/]+\/)?README\.md$/, "$1").replace(/\.md$/, "")}`,
+      });
     }
   }
   return sections;

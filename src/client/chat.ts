@@ -54,7 +54,7 @@ export function chat({ device = browserDevice(), ...options }: ChatOptions): Cha
 export class Chat {
   readonly #http: Http;
 
-  /** Made by `chat`. */
+  /** Made by `chat`. @internal */
   constructor(http: Http) {
     this.#http = http;
   }

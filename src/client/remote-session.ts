@@ -92,7 +92,7 @@ export class RemoteSession implements OverHttp {
   #seen: SessionView;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Made by `RemoteSessions`. */
+  /** Made by `RemoteSessions`. @internal */
   constructor(http: Http, wire: WireSession) {
     this.#http = http;
     this.#path = `/v1/sessions/${encodeURIComponent(wire.id)}`;

@@ -58,7 +58,7 @@ export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
 export class RemoteSessions {
   readonly #http: Http;
 
-  /** Made by `connect`. */
+  /** Made by `connect`. @internal */
   constructor(http: Http) {
     this.#http = http;
   }

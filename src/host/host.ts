@@ -137,7 +137,7 @@ export class Host implements AsyncDisposable {
   #recoveredHosts: ReadonlySet<string> = new Set();
   #closing: Promise<void> | undefined;
 
-  /** Made by {@link startHost}. */
+  /** Made by {@link startHost}. @internal */
   constructor(core: Core, sessions: Sessions, options: ResolvedHostOptions, slots: WorkerSlots) {
     this.tenant = sessions.tenant;
     this.#core = core;

@@ -54,7 +54,7 @@ export class Devices {
   readonly #reach: FallbackRouter;
   readonly #tenant: string;
 
-  /** Made by `Sessions`. */
+  /** Made by `Sessions`. @internal */
   constructor(reach: FallbackRouter, tenant: string) {
     this.#reach = reach;
     this.#core = reach.core;

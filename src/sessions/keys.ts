@@ -46,7 +46,7 @@ const rights: readonly KeyRight[] = ["read", "write", "admin"];
 export class Keys {
   readonly #core: Core;
 
-  /** Made by `Sessions`. */
+  /** Made by `Sessions`. @internal */
   constructor(core: Core) {
     this.#core = core;
   }

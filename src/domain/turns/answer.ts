@@ -19,7 +19,7 @@ export class Answer implements AsyncIterable<string> {
   #ended = false;
   readonly #wake: (() => void)[] = [];
 
-  /** Made by `consult`: `run` says each text and resolves with the sealed turn. */
+  /** Made by `consult`: `run` says each text and resolves with the sealed turn. @internal */
   constructor(seq: number, run: (say: (text: string) => void) => Promise<Turn>) {
     this.seq = seq;
     this.done = run((text) => {

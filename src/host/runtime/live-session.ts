@@ -14,7 +14,7 @@ export class LiveSession extends Session {
   readonly #model: Model | undefined;
   readonly #lifetime: Lifetime;
 
-  /** Made by the host. */
+  /** Made by the host. @internal */
   constructor(hosted: HostedSession, lifetime: Lifetime, model: Model | undefined) {
     super(hosted.handle);
     this.state = hosted.state;

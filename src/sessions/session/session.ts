@@ -113,7 +113,7 @@ export interface LeaseHolder {
 export class Session {
   readonly #handle: Handle;
 
-  /** Made by `Sessions`. */
+  /** Made by `Sessions`. @internal */
   constructor(handle: Handle) {
     this.#handle = handle;
   }

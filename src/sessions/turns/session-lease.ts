@@ -16,7 +16,7 @@ export class SessionLease implements AsyncDisposable {
   #released: Promise<void> | undefined;
   #isLost = false;
 
-  /** Made by `session.lease` on a handle that has just been granted one. */
+  /** Made by `session.lease` on a handle that has just been granted one. @internal */
   constructor(handle: Handle) {
     this.fence = handle.record.fence;
     this.#handle = handle;

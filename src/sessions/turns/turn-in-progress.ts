@@ -82,7 +82,7 @@ export class TurnInProgress implements AsyncDisposable {
   #isEnded = false;
   #isLost = false;
 
-  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. */
+  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. @internal */
   constructor(
     handle: Handle,
     open: Turn,
