@@ -18,7 +18,7 @@ function found(text: string, pattern: RegExp): readonly string[] {
   return [...new Set([...text.matchAll(pattern)].map(([, name = ""]) => name))].sort();
 }
 
-test("the channels that are told of are the ones in the document, tracing ones as tracing ones", () => {
+test("the documented channels are the published ones, with their kind", () => {
   const program = code("src/**/*.ts");
   const tracing = found(program, /tracingChannel(?:<[^(]*>)?\("(perdure:[\w-]+)"\)/g);
   const plain = found(program, /(?:\bchannel|\bsubscribe|#listen)\("(perdure:[\w-]+)"/g);

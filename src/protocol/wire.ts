@@ -32,20 +32,20 @@ export interface WireSession {
   readonly expiresAt: string;
   /** The agent that a handoff made active; null without a handoff. */
   readonly activeAgent: WireActiveAgent | null;
-  /** The number of the last turn. */
+  /** Number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
   readonly budget: Budget | null;
   readonly version: number;
   readonly commitId: string;
-  /** What has been seen of its turns by who has seen this. */
+  /** The turns that the client has seen with this state. */
   readonly seen: SessionInfo["seen"];
   readonly waiting: number;
   /** Why the session may not be removed or truncated; null without a legal hold. */
   readonly legalHold: { readonly reason: string; readonly since: string } | null;
   /** The session whose turns it shares, up to a turn. */
   readonly parent: SessionInfo["parent"];
-  /** How large its logs were, and are now that they are put away. */
+  /** Size of its logs before and after archiving. */
   readonly archive: SessionInfo["archive"];
 }
 
@@ -65,13 +65,13 @@ export interface WireTurn extends Omit<Turn, "at"> {
 /** An event of a session. */
 export type WireEvent = Omit<SessionEvent, "at"> & { readonly at: string };
 
-/** An event, and whose it is. */
+/** An event, with its session. */
 export type WireTenantEvent = Omit<TenantEvent, "at"> & { readonly at: string };
 
-/** What an answer comes to. */
+/** The response of an answer. */
 export interface WireAnswer {
   readonly session: string;
-  /** False where the store is away: it is told later. */
+  /** False if the store is away: the turn is replayed later. */
   readonly durable: boolean;
   /** The text of the answer. */
   readonly text: string;
@@ -80,7 +80,7 @@ export interface WireAnswer {
 
 /** A host of live sessions, with a page of them. */
 export interface WireHost {
-  /** Of its process. */
+  /** Memory of its process. */
   readonly memoryBytes: number;
   readonly metrics: Omit<HostMetrics, "workers"> & { readonly workers: readonly (number | null)[] };
   readonly sessions: readonly LiveInfo[];
@@ -134,7 +134,10 @@ export function wireTurn(turn: Turn): WireTurn {
   return { ...turn, at: new Date(turn.at).toISOString() };
 }
 
-/** A turn as its reader may see it: a device is told that something failed, not what a model or a tool said then. */
+/**
+ * A turn as its reader may see it: a device sees that something failed, but not the text of a model's or a tool's
+ * error.
+ */
 export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
   if (audience === "operator") return wireTurn(turn);
   const { error, output } = turn;
@@ -153,7 +156,7 @@ export function wireTenantEvent(event: TenantEvent): WireTenantEvent {
   return { ...event, at: new Date(event.at).toISOString() };
 }
 
-/** News of a session as one event of a stream, and the id to go on from. */
+/** A change of a session as an event of a stream, with the id to resume from. */
 export function wireNews(news: SessionNews): { readonly id: string; readonly data: object } {
   switch (news.type) {
     case "turn": {
@@ -173,7 +176,7 @@ export function wireNews(news: SessionNews): { readonly id: string; readonly dat
   }
 }
 
-/** What of a session somebody has heard: all turns up to one, and so many pieces of the next. */
+/** The part of a session that a client has received: all turns up to one, and a number of chunks of the next. */
 export interface Heard {
   readonly after: number;
   readonly afterChunk: number;
@@ -183,13 +186,13 @@ function newsId({ after, afterChunk }: Heard): string {
   return `${after}.${afterChunk}`;
 }
 
-/** Null for what is no id of news. */
+/** Null for an id that is not one of a watch stream. */
 export function parseNewsId(id: string): Heard | null {
   const match = /^(\d{1,15})\.(\d{1,15})$/.exec(id);
   return match === null ? null : { after: Number(match[1]), afterChunk: Number(match[2]) };
 }
 
-/** The text that an assistant says in these messages. */
+/** The text of the assistant's messages. */
 export function textOf(messages: readonly Message[]): string {
   return messages
     .map(({ role, content }) => (role === "assistant" && typeof content === "string" ? content : ""))
@@ -225,7 +228,7 @@ export function tenantEventOfWire(wire: WireTenantEvent): TenantEvent {
   return { ...wire, at: Date.parse(wire.at) } as TenantEvent;
 }
 
-/** News as {@link wireNews} sent them; undefined for an event of another kind. */
+/** Decodes events of {@link wireNews}; undefined for events of other kinds. */
 export function newsOfWire(event: string | undefined, data: unknown): SessionNews | undefined {
   switch (event) {
     case "turn":
@@ -239,7 +242,7 @@ export function newsOfWire(event: string | undefined, data: unknown): SessionNew
   }
 }
 
-/** Which state of a session a client has seen. */
+/** The state of a session that a client has seen. */
 export type SessionView = Pick<SessionInfo, "version" | "commitId" | "turn" | "seen">;
 
 /** The state that a client has seen, for `ETag` and `If-Match`: the record, the number of turns, and their last change. */
@@ -247,7 +250,7 @@ export function wireEtag({ version, commitId, turn, seen }: SessionView): string
   return `"${[version, commitId, turn, seen.version, seen.commitId].join("-")}"`;
 }
 
-/** Null for what is no such tag. */
+/** Null for an invalid tag. */
 export function parseEtag(tag: string): SessionView | null {
   const match = /^(?:W\/)?"(\d{1,16})-([\w.]{0,100})-(\d{1,15})-(\d{1,16})-([\w.]{0,100})"$/.exec(tag.trim());
   if (match === null) return null;

@@ -28,50 +28,89 @@ import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { asSessionError, problemResponse } from "./http/problem-response.ts";
 import { OpenStreams, type StreamLimits } from "./http/open-streams.ts";
 import { RateLimits, type Rates } from "./http/rate-limits.ts";
-import { addKeepingRoutes } from "./routes/archive-routes.ts";
+import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addMethodRefusals, brokenBody, type Env, type RequestContext, type Scope } from "./http/route.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
 import type { Converse, Shared } from "./http/server-context.ts";
 
-/** How a server behaves; all but `sessions` is optional. */
+/** Options of a server; all but `sessions` are optional. */
 export interface ServerOptions {
-  /** What it serves: devices belong to its tenant, keys reach the tenants they are of. Closed by whoever opened it. */
+  /** The served sessions: devices belong to its tenant, keys to their own tenants. The caller closes it. */
   readonly sessions: Sessions;
-  /** How a message is answered, such as a manager's `send`. @default `session.consult` */
+  /**
+   * How a message is answered, such as a manager's `send`.
+   * @default `session.consult`
+   */
   readonly converse?: Converse;
-  /** Runs live sessions of `sessions`; closed by whoever started it. @default none */
+  /**
+   * Host of live sessions on `sessions`; the caller closes it.
+   * @default none
+   */
   readonly host?: Host;
-  /** Origins whose pages may call it. @default none */
+  /**
+   * Origins whose pages may call the server.
+   * @default none
+   */
   readonly cors?: readonly string[];
-  /** The largest body, bytes. @default 8 MiB */
+  /**
+   * Maximum size of a body, bytes.
+   * @default 8 MiB
+   */
   readonly bodyBytesMax?: number;
-  /** The largest body of a device: each later question may show it to the model again. @default 256 KiB */
+  /**
+   * Maximum size of a device's body, bytes: each later question may show it to the model again.
+   * @default 256 KiB
+   */
   readonly deviceBodyBytesMax?: number;
-  /** How long a request may take that is no stream. @default "2m" */
+  /**
+   * Time limit of a request that is not a stream.
+   * @default "2m"
+   */
   readonly deadline?: Duration;
   readonly rates?: Rates;
-  /** How many streams may be open at once. @default the limits of `StreamLimits` */
+  /**
+   * Limits of concurrent streams.
+   * @default the limits of `StreamLimits`
+   */
   readonly streams?: StreamLimits;
-  /** What devices may spend in 24 hours, as this server counts it. @default as much as they like */
+  /**
+   * Usage limits of devices per 24 hours, counted by this server.
+   * @default no limits
+   */
   readonly deviceBudgets?: DeviceBudgets;
-  /** `connection`, or the header in which the proxy in front names the client's address. @default addresses count for nothing */
+  /**
+   * `connection`, or the header in which the proxy sets the client's address.
+   * @default addresses are not used
+   */
   readonly clientAddress?: ClientAddress;
-  /** Cookies only over HTTPS, also where the request came without. @default true */
+  /**
+   * Send cookies over HTTPS only, even if the request came without.
+   * @default true
+   */
   readonly secureCookies?: boolean;
-  /** Whether `/metrics` needs no key. @default false */
+  /**
+   * Whether `/metrics` needs no key.
+   * @default false
+   */
   readonly openMetrics?: boolean;
-  /** Told of each request, and of what went wrong inside. @default nobody */
+  /**
+   * Called for each request, and for each internal error.
+   * @default no log
+   */
   readonly log?: (entry: LogEntry) => void;
-  /** Of the program, for its documents. @default "0.0.0" */
+  /**
+   * Version of the program, for the OpenAPI document.
+   * @default "0.0.0"
+   */
   readonly version?: string;
 }
 
-/** One line of the server's log. It holds no message and no device id. */
+/** One line of the server's log. It contains no message and no device id. */
 export interface LogEntry {
   readonly level: "info" | "warn" | "error";
   /**
-   * `fallback`: a session was opened without the store; `told`: the store has got what was said; `parked`: it refused;
-   * `failing`: it could not be sent now; `unswept`: a sweep could not work on a session; `sweep_failed`: the store ended a sweep.
+   * `fallback`: a session was opened without the store; `told`: its turns were replayed to the store; `parked`: the store refused
+   * them; `failing`: the replay failed and is retried; `unswept`: a sweep failed on a session; `sweep_failed`: a sweep ended early.
    */
   readonly event: "request" | "failure" | "fallback" | "told" | "parked" | "failing" | "unswept" | "sweep_failed";
   readonly requestId?: string;
@@ -82,26 +121,29 @@ export interface LogEntry {
   readonly code?: string;
   readonly session?: string;
   readonly reason?: string;
-  /** What went wrong inside. */
+  /** The internal error. */
   readonly error?: unknown;
 }
 
-/** A server as a `fetch` function, for whatever listens: Node, Bun, Next.js, Vercel, Lambda, or another Hono app. */
+/** A server as a `fetch` function, for any listener: Node, Bun, Next.js, Vercel, Lambda, or another Hono app. */
 export interface Server {
   readonly fetch: (request: Request, env?: unknown) => Response | Promise<Response>;
-  /** The same as a Hono app, to be mounted: `app.route("/", server.app)`. */
+  /** The server as a Hono app, to be mounted: `app.route("/", server.app)`. */
   readonly app: Hono<Env>;
   /**
-   * Be no longer ready, end the streams of news, wait for the requests and answers that run, for `deadline` at most. The
-   * sessions stay open.
+   * Makes the server not ready, ends its watch streams, and waits for running requests and answers, up to `deadline`.
+   * The sessions stay open.
    */
   stop(): Promise<void>;
 }
 
-/** The paths of devices, wherever the app is mounted. */
+/** Paths of devices, wherever the app is mounted. */
 const devicePath = /\/v1\/(chat|devices)(\/|$)/;
 
-/** Serve sessions over HTTP. @throws SessionError `duration_invalid`, `argument_invalid` for wrong options */
+/**
+ * Creates a server of sessions over HTTP.
+ * @throws SessionError `duration_invalid`, `argument_invalid` for invalid options
+ */
 export function createServer(options: ServerOptions): Server {
   const {
     sessions,
@@ -121,7 +163,7 @@ export function createServer(options: ServerOptions): Server {
   const metrics = new ServerMetrics(sessions, host);
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
-  const unheard = options.log === undefined ? () => undefined : logNews(options.log);
+  const stopLogging = options.log === undefined ? () => undefined : logBackgroundEvents(options.log);
   const app = new Hono<Env>();
 
   async function track<T>(work: Promise<T>): Promise<T> {
@@ -166,7 +208,7 @@ export function createServer(options: ServerOptions): Server {
     secureHeaders({
       crossOriginResourcePolicy: "cross-origin",
       xFrameOptions: "DENY",
-      // Of the hosts below, others decide.
+      // Without includeSubDomains: subdomains are configured elsewhere.
       strictTransportSecurity: "max-age=15552000",
     }),
   );
@@ -186,21 +228,21 @@ export function createServer(options: ServerOptions): Server {
       maxSize: bytesMax,
       onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
     });
-  const ofOperators = limitedTo(bodyBytesMax);
-  const ofDevices = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
+  const operatorLimit = limitedTo(bodyBytesMax);
+  const deviceLimit = limitedTo(Math.min(bodyBytesMax, deviceBodyBytesMax));
   app.use(async (c, next) => {
-    let isWhole = false;
-    const goOn = async (): Promise<void> => {
-      isWhole = true;
+    let isComplete = false;
+    const proceed = async (): Promise<void> => {
+      isComplete = true;
       await next();
     };
     try {
-      return await (devicePath.test(c.req.path) ? ofDevices : ofOperators)(c, goOn);
+      return await (devicePath.test(c.req.path) ? deviceLimit : operatorLimit)(c, proceed);
     } catch (error) {
-      throw isWhole ? error : brokenBody(error);
+      throw isComplete ? error : brokenBody(error);
     }
   });
-  app.use(async (_, next) => await within(deadlineMs, next()));
+  app.use(async (_, next) => await withDeadline(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
     c.get("report")(error);
@@ -226,7 +268,7 @@ export function createServer(options: ServerOptions): Server {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
-  addKeepingRoutes(shared);
+  addArchiveRoutes(shared);
   if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics: options.openMetrics ?? false });
@@ -259,18 +301,21 @@ export function createServer(options: ServerOptions): Server {
       await Promise.race([Promise.all(running), late.promise]);
       clearTimeout(timer);
       metrics.close();
-      unheard();
+      stopLogging();
     },
   };
 }
 
-/** The session of a request, told from those of other tenants. */
+/** The session of a request, qualified by its tenant. */
 function sessionIn(c: RequestContext, tenant: string): string | undefined {
   const session = c.get("session");
   return session === undefined ? undefined : `${tenant} ${session}`;
 }
 
-/** What no browser ever sends would let nobody in, and say nothing. @throws SessionError `argument_invalid` */
+/**
+ * Refuses an origin that no browser sends, as it would silently match no page.
+ * @throws SessionError `argument_invalid`
+ */
 function guardOrigin(origin: string): void {
   if (URL.canParse(origin) && new URL(origin).origin === origin) return;
   const expected =
@@ -278,25 +323,25 @@ function guardOrigin(origin: string): void {
   throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected });
 }
 
-/** The caller's own id of the request where it is a plain one, so that logs of both sides can be laid side by side. */
+/** The caller's request id if it is a plain one, so that the logs of both sides can be compared. */
 function requestIdOf(c: RequestContext): string {
   const given = c.req.header("x-request-id") ?? "";
   return /^[\w.-]{8,80}$/.test(given) ? given : crypto.randomUUID();
 }
 
-/** The route's own path, never the request's: ids do not belong into logs and labels. */
+/** The path of the route, never of the request: ids do not belong into logs and labels. */
 function routeOf(c: RequestContext): string {
   const path = routePath(c, -1);
   return path === "" || path === "/*" || path === "*" ? "unknown" : path;
 }
 
-/** Sessions opened without the store, and what was not sent or not swept, must not pass in silence. */
-function logNews(log: (entry: LogEntry) => void): () => void {
+/** Logs sessions opened without the store, and failed replays and sweeps. */
+function logBackgroundEvents(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
     const { session, reason } = message as FallbackNews;
     log({ level: "warn", event: "fallback", session, reason });
   };
-  const onTold = (message: unknown): void => {
+  const onReplay = (message: unknown): void => {
     const { session, parked, failing } = message as ReplayNews;
     if (failing !== undefined) log({ level: "error", event: "failing", session, code: failing });
     else if (parked === undefined) log({ level: "info", event: "told", session });
@@ -309,11 +354,11 @@ function logNews(log: (entry: LogEntry) => void): () => void {
   };
   subscribe("perdure:sweep", onSweep);
   subscribe("perdure:fallback", onFallback);
-  subscribe("perdure:replay", onTold);
+  subscribe("perdure:replay", onReplay);
   return () => {
     unsubscribe("perdure:sweep", onSweep);
     unsubscribe("perdure:fallback", onFallback);
-    unsubscribe("perdure:replay", onTold);
+    unsubscribe("perdure:replay", onReplay);
   };
 }
 
@@ -328,14 +373,14 @@ function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionErr
     status: error.status,
     code: error.code,
     ...(details.sessionId === undefined ? {} : { session: details.sessionId }),
-    // It says what to do; its cause only says what went wrong.
+    // The message says what to do; its cause only what failed.
     reason: error.message,
     error: error.cause ?? error,
   });
 }
 
-/** @throws SessionError `deadline_passed`; what was begun goes on */
-async function within(ms: number, work: Promise<void>): Promise<void> {
+/** @throws SessionError `deadline_passed`; the work continues */
+async function withDeadline(ms: number, work: Promise<void>): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new SessionError("deadline_passed", { deadlineMs: ms })), ms);
   try {

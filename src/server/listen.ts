@@ -6,23 +6,29 @@ import type { Server } from "./app.ts";
 
 /** Where to listen. */
 export interface ListenOptions {
-  /** 0: any that is free. @default 8080 */
+  /**
+   * 0: any free port.
+   * @default 8080
+   */
   readonly port?: number;
   /** @default "127.0.0.1" */
   readonly host?: string;
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface Listening {
   readonly url: string;
-  /** Take no more connections, let what runs come to its end for so long, then cut it. Nothing acknowledged is lost. */
+  /**
+   * Accepts no more connections, waits for running requests up to the grace period, then closes their connections.
+   * Acknowledged writes are never lost.
+   */
   close(graceMs?: number): Promise<void>;
 }
 
 const idleMs = 50;
 
 /**
- * Listen with Node's own HTTP server; where the server is still being made, requests wait for it.
+ * Listens with Node's HTTP server; requests wait while the server is being created.
  * @throws the system's error, such as `EADDRINUSE`
  */
 export async function listen(
@@ -38,11 +44,11 @@ export async function listen(
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-    // A connection whose last answer is out would be kept for another request.
+    // A connection would be kept alive after its last response.
     const idle = setInterval(() => "closeIdleConnections" in http && http.closeIdleConnections(), idleMs);
     const graceOver = Promise.withResolvers<void>();
     const cut = setTimeout(graceOver.resolve, graceMs);
-    // What still runs then is for the closing of the sessions to seal.
+    // Closing the sessions seals what still runs then.
     await Promise.race([Promise.allSettled([stop(server), closed]), graceOver.promise]);
     if ("closeAllConnections" in http) http.closeAllConnections();
     await closed;
@@ -60,7 +66,7 @@ function answer(server: Server | Promise<Server>, request: Request, env: unknown
   return server instanceof Promise ? server.then((made) => made.fetch(request, env)) : server.fetch(request, env);
 }
 
-/** A path that the URL of the request does not hold as it was sent: it would be about something else. */
+/** Whether the path has dot segments: URL parsing removed them, so the request would address something else. */
 function hasDotSegment(url: string): boolean {
   const [path = ""] = url.split(/[?#]/, 1);
   return /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.test(path);

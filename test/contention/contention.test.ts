@@ -5,7 +5,7 @@ import { openSessions, type Sessions } from "../../src/index.ts";
 import { openPlace, WorkerProcess } from "../processes/worker-process.ts";
 import { slowModel } from "../processes/worker.ts";
 
-test("8 processes append to one session: each turn is there once, in the place that was acknowledged", async () => {
+test("8 processes append to one session: each turn is stored once, at its acknowledged number", async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const session = await sessions.create({ id: "s" });
@@ -44,7 +44,7 @@ async function answering(
   };
 }
 
-test("reject: a question to a session that answers elsewhere is busy, and so is an append", async () => {
+test("reject: a question or an append to a session that is answering elsewhere fails with busy", async () => {
   await using context = await answering();
   const session = await context.sessions.get("s");
   await assert.rejects(session.consult("me? 3"), { code: "busy" });
@@ -53,7 +53,7 @@ test("reject: a question to a session that answers elsewhere is busy, and so is 
   await session.update({ metadata: { mood: "calm" } }); // what is not a turn may be written beside it
 });
 
-test("cancel: an answer stops in whichever process it runs, and is kept as far as it came", async () => {
+test("cancel: an answer stops in whichever process it runs, and its output is kept", async () => {
   await using context = await answering();
   const session = await context.sessions.get("s");
   assert.equal(await session.cancel(), true);
@@ -77,7 +77,7 @@ test("interrupt: the running answer is stopped and sealed, then the new one runs
   );
 });
 
-test("take-over: the new one runs at once, and the superseded writer is fenced", async () => {
+test("take-over: the new answer runs at once, and the superseded writer is fenced", async () => {
   await using context = await answering();
   const session = await context.sessions.get("s");
   const answer = await session.consult("me? 3", { busy: "take-over" });
@@ -90,7 +90,7 @@ test("take-over: the new one runs at once, and the superseded writer is fenced",
   );
 });
 
-test("queue: questions wait for the running answer, across processes, and are answered in their order", async () => {
+test("queue: questions wait for the running answer, across processes, and are answered in order", async () => {
   await using context = await answering(40);
   const { sessions } = context;
   const questions = ["first 1", "second 1", "third 1"];
@@ -111,7 +111,7 @@ test("queue: questions wait for the running answer, across processes, and are an
   assert.deepEqual(asked, ["long 40", ...questions]);
 });
 
-test("closing in the middle of an answer seals it with what had arrived", async () => {
+test("closing during an answer seals it with the output received so far", async () => {
   await using place = await openPlace();
   const sessions = await openSessions({ store: place.store, sweep: false, model: slowModel });
   const answer = await (await sessions.create({ id: "s" })).consult("long 500");

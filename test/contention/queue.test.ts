@@ -51,7 +51,7 @@ async function questionsOf(sessions: Sessions): Promise<string[]> {
   return turns.map(({ input, status }) => `${String(input[0]?.content)} ${status}`);
 }
 
-test("four processes that wait for an answer are served in the order they came", async () => {
+test("four processes that wait for an answer are served in the order of arrival", async () => {
   await using queue = await queueing({ pieces: 5000 });
   const waiting: WorkerProcess[] = [];
   for (const name of ["first", "second", "third", "fourth"]) waiting.push(await queue.ask(name));
@@ -66,7 +66,7 @@ test("four processes that wait for an answer are served in the order they came",
   ]);
 });
 
-test("no more processes wait than the limit: the next one is told that the queue is full, at once", async () => {
+test("a process over the queue limit fails at once with queue_full", async () => {
   await using queue = await queueing({ pieces: 5000, limits: { waitersMax: 2 } });
   await queue.ask("first");
   await queue.ask("second");
@@ -74,7 +74,7 @@ test("no more processes wait than the limit: the next one is told that the queue
   assert.equal((await queue.sessions.get("s")).info.waiting, 2);
 });
 
-test("a waiter that was killed holds up those behind it no longer than its place lasts", async () => {
+test("a killed waiter blocks those behind it only until its place expires", async () => {
   await using queue = await queueing({ pieces: 5000 });
   const first = await queue.ask("killed");
   const second = await queue.ask("second");
@@ -84,7 +84,7 @@ test("a waiter that was killed holds up those behind it no longer than its place
   assert.deepEqual(await questionsOf(queue.sessions), ["running 5000 interrupted", "second 2 done"]);
 });
 
-test("a running process that is killed makes room for who waits, and its turn is sealed", async () => {
+test("killing the running process lets the next waiter run, and seals the abandoned turn", async () => {
   await using queue = await queueing({ pieces: 5000 });
   const next = await queue.ask("next");
   await queue.running.kill();

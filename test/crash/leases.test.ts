@@ -6,7 +6,7 @@ import { openSessions } from "../../src/index.ts";
 import { openPlace, WorkerProcess, type Said } from "../processes/worker-process.ts";
 import { rounds } from "../support/rounds.ts";
 
-test("8 processes with leases on 20 sessions under SIGKILL and SIGSTOP: fences grow, no superseded write lands", async () => {
+test("8 processes with leases on 20 sessions under SIGKILL and SIGSTOP: fencing tokens grow, no superseded write lands", async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const ids = Array.from({ length: 20 }, (_, index) => `s${index}`);
@@ -69,7 +69,7 @@ test("8 processes with leases on 20 sessions under SIGKILL and SIGSTOP: fences g
   }
 });
 
-test("a holder that was stopped past its lease finds itself fenced, and wrote nothing after its successor", async () => {
+test("a lease holder that was stopped past its lease is fenced, and writes nothing after its successor", async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, staleAfter: "500ms", sweep: false });
   const session = await sessions.create({ id: "s" });
@@ -91,7 +91,7 @@ test("a holder that was stopped past its lease finds itself fenced, and wrote no
   await lease.release();
 });
 
-test("a session whose holder was killed on the same machine is free at once", async () => {
+test("a session whose lease holder was killed on the same machine is free at once", async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const session = await sessions.create({ id: "s" });

@@ -61,7 +61,7 @@ const deaths: readonly [isolation: Isolation, message: string, how: string][] = 
 ];
 
 for (const [isolation, message, how] of deaths) {
-  test(`${isolation}: "${message}" ends its session's life, is told as "${how}", and the others answer`, async () => {
+  test(`${isolation}: "${message}" ends its session's activation, is reported as "${how}", and the others answer`, async () => {
     const turnTimeout = how === "deadline" ? "5s" : "1m";
     await using here = await place({ isolation, turnTimeout, restart: { backoff: "10ms", max: 20 } });
     const others = ["a", "b", "c"];
@@ -103,7 +103,7 @@ for (const [isolation, message, how] of deaths) {
 }
 
 for (const isolation of ["pool", "session", "process"] as const) {
-  test(`${isolation}: answers are values, parts or typed errors, as in the host's own thread`, async () => {
+  test(`${isolation}: answers are values, streams or typed errors, as in the host's own thread`, async () => {
     await using here = await place({ isolation });
     await here.host.ensure("s");
     assert.deepEqual(await Promise.all([1, 2, 3].map(() => here.host.send("s", "x"))), [1, 2, 3]);
@@ -120,7 +120,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
     assert.equal(here.host.get("sick")?.failure, "it cannot wake up");
   });
 
-  test(`${isolation}: an open turn of one that died is sealed, and its session goes on`, async () => {
+  test(`${isolation}: an open turn of a dead activation is sealed, and its session continues`, async () => {
     await using here = await place({ isolation });
     await here.host.ensure("s");
     await assert.rejects(here.host.send("s", "begin"), { code: "runtime_failed" });
@@ -132,7 +132,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
     );
   });
 
-  test(`${isolation}: an answer in parts that is broken off never looks whole`, async () => {
+  test(`${isolation}: an aborted streamed answer never looks complete`, async () => {
     await using here = await place({ isolation, workers: 1 });
     await Promise.all([here.host.ensure("s"), here.host.ensure("killed")]);
     const [parts, killed] = (await Promise.all(
@@ -153,7 +153,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
     await assert.rejects(doomed.next(), { code: "runtime_failed" });
   });
 
-  test(`${isolation}: rapidly created and killed, there is one or none, and no worker too many`, async () => {
+  test(`${isolation}: sessions created and killed rapidly are live once or not at all, and leave no worker behind`, async () => {
     await using here = await place({ isolation });
     await here.sessions.create({ id: "s" });
     for (let round = 0; round < rounds(isolation === "process" ? 10 : 40, 5); round++) {
@@ -170,7 +170,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
   });
 }
 
-test("pool: one that ends its thread again and again does not have those given up that were at work beside it", async () => {
+test("pool: a session that ends its thread again and again does not fail the sessions beside it", async () => {
   await using here = await place({
     isolation: "pool",
     workers: 1,
@@ -196,7 +196,7 @@ test("pool: one that ends its thread again and again does not have those given u
 });
 
 for (const isolation of ["pool", "session", "process"] as const) {
-  test(`${isolation}: a host is one, however many workers it has`, async () => {
+  test(`${isolation}: a host is one instance, however many workers it has`, async () => {
     await using here = await place({ isolation, address: "http://127.0.0.1:1" });
     for (const id of ["a", "b", "c"]) await here.host.ensure(id);
     const { store } = coreOf(here.sessions);
@@ -210,7 +210,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
   });
 }
 
-test("pool: one that throws beside any message or exits ends alone, also where many share its thread", async () => {
+test("pool: a session that throws outside of a message or exits ends alone, also on a shared thread", async () => {
   await using here = await place({ isolation: "pool", workers: 1 });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
   const thread = await here.host.send("innocent", "thread");
@@ -232,7 +232,7 @@ test("pool: one that throws beside any message or exits ends alone, also where m
   await assert.rejects(here.host.send("mortal", "x"), { code: "session_failed" }, "and is given up in the end");
 });
 
-test("pool: a message that its thread had not begun when another ended it is answered by the next life", async () => {
+test("pool: a message that had not started when another session ended the thread is answered by the next activation", async () => {
   await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
   const looping = assert.rejects(here.host.send("mortal", "loop"), { code: "runtime_failed" });
@@ -242,7 +242,7 @@ test("pool: a message that its thread had not begun when another ended it is ans
   assert.equal(here.host.get("innocent")?.restarts, 1);
 });
 
-test("pool: a thread that has nothing to do is not taken for one that is kept from it", async () => {
+test("pool: an idle thread is not taken for a blocked one", async () => {
   await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "100ms" });
   await here.host.ensure("s");
   const uncopyable = here.host.send("s", () => undefined);
@@ -252,7 +252,7 @@ test("pool: a thread that has nothing to do is not taken for one that is kept fr
   assert.equal(await here.host.send("s", "thread"), thread);
 });
 
-test("pool: an endless loop is found while all others are in the middle of a message", async () => {
+test("pool: an endless loop is found while all others are handling a message", async () => {
   await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
   const waiting = assert.rejects(here.host.send("innocent", "await"), { code: "runtime_failed" });
@@ -261,7 +261,7 @@ test("pool: an endless loop is found while all others are in the middle of a mes
   assert.equal(await here.host.send("innocent", "await"), "awaited");
 });
 
-test("pool: a message that was begun is not given again, whatever else its session was asked meanwhile", async () => {
+test("pool: a started message is not delivered again, whatever else the session was asked meanwhile", async () => {
   await using here = await place({ isolation: "pool", workers: 1, idleTimeout: "1s" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
   await assert.rejects(
@@ -279,7 +279,7 @@ test("pool: a message that was begun is not given again, whatever else its sessi
   assert.equal((await here.sessions.get("innocent")).info.turn, 1);
 });
 
-test("a session at work for longer than others wait for a sign of life is still its host's", async () => {
+test("a session that is busy longer than the heartbeat timeout still belongs to its host", async () => {
   await using sessions = await openSessions({ store: "memory:", sweep: false, staleAfter: "1s" });
   await using host = await startHost(sessions, { runtime, isolation: "session" });
   await host.ensure("s");
@@ -292,7 +292,7 @@ test("a session at work for longer than others wait for a sign of life is still 
 });
 
 for (const isolation of ["pool", "process"] as const) {
-  test(`${isolation}: what cannot be copied is its sender's mistake, however often`, async () => {
+  test(`${isolation}: a message that cannot be cloned is its sender's error, however often`, async () => {
     await using here = await place({ isolation, restart: { max: 2 } });
     await here.host.ensure("s");
     for (let time = 0; time < 5; time++) {
@@ -305,7 +305,7 @@ for (const isolation of ["pool", "process"] as const) {
   });
 }
 
-test("pool: one that is ended before it came back from its thread's end sleeps, and waits for nobody", async () => {
+test("pool: a displaced session that is stopped before its restart is passivated at once", async () => {
   await using here = await place({ isolation: "pool", workers: 1 });
   const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
   await Promise.all(ids.map((id) => here.host.ensure(id)));
@@ -320,7 +320,7 @@ test("pool: one that is ended before it came back from its thread's end sleeps, 
   }
 });
 
-test("pool: sessions that nobody speaks to come back by themselves when their thread ended", async () => {
+test("pool: displaced sessions restart without a message", async () => {
   await using here = await place({ isolation: "pool", workers: 2 });
   const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
   await Promise.all(ids.map((id) => here.host.ensure(id)));
@@ -329,7 +329,7 @@ test("pool: sessions that nobody speaks to come back by themselves when their th
   assert.equal(ids.filter((id) => here.host.get(id)?.restarts === 1).length, 20);
 });
 
-test("pool: sessions that wake at the same moment are spread over its threads", async () => {
+test("pool: sessions activated at the same time are spread over the threads", async () => {
   await using here = await place({ isolation: "pool" });
   const ids = Array.from({ length: 20 }, (_, index) => `s${index}`);
   for (const id of ids) await here.sessions.create({ id });
@@ -338,7 +338,7 @@ test("pool: sessions that wake at the same moment are spread over its threads", 
   assert.equal(threads.filter((thread) => thread === first).length, 10);
 });
 
-test("a module that is no runtime, or ends its worker, is refused at the start", async () => {
+test("an invalid runtime module, or one that ends its worker, is refused at the start", async () => {
   const sessions = await openSessions({ store: "memory:", sweep: false });
   for (const isolation of ["inline", "pool", "session", "process"] as const) {
     for (const module of [

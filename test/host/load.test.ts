@@ -97,7 +97,7 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, turnTimeo
   assert.deepEqual(warnings, []);
 }
 
-test("pool: of 1 000 sessions under traffic one throws, exits or hoards; the others answer, and nothing is lost", async (t) => {
+test("pool: of 1 000 sessions under traffic one throws, exits or leaks memory; the others answer, and nothing is lost", async (t) => {
   await underLoad(t, {
     isolation: "pool",
     others: 999,

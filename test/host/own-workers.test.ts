@@ -96,11 +96,11 @@ async function underLoad(
   );
 }
 
-test("session: of 40 sessions with threads of their own, each kind of death ends one; the others answer all there is", async (t) => {
+test("session: of 40 sessions with their own threads, each kind of death ends one; the others answer every message", async (t) => {
   await underLoad(t, { isolation: "session", others: 40 - Object.keys(deaths).length, deaths });
 });
 
-test("process: of 12 sessions with processes of their own, each kind of death ends one; the others answer all there is", async (t) => {
+test("process: of 12 sessions with their own processes, each kind of death ends one; the others answer every message", async (t) => {
   await underLoad(t, {
     isolation: "process",
     others: 12 - Object.keys(deathsOfProcesses).length,

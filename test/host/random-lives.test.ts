@@ -430,13 +430,13 @@ async function check(t: TestContext, command: fc.Arbitrary<Command>): Promise<Re
   return outcomes;
 }
 
-test("whatever is sent, started, stopped and killed, no session lives twice, and all is answered", async (t) => {
+test("under random sends, starts, stops and kills no session is live twice, and every message is answered", async (t) => {
   const outcomes = await check(t, calm);
   for (const outcome of ["ok", "runtime_failed", "session_stopped", "session_failed", "mailbox_full", "host_full"])
     assert((outcomes.get(outcome) ?? 0) >= 5, `${outcome} came about`);
 });
 
-test("also where the store fails now and then", async (t) => {
+test("the same holds while the store fails at times", async (t) => {
   const outcomes = await check(t, fc.oneof({ weight: 20, arbitrary: calm }, { weight: 1, arbitrary: trouble }));
   assert((outcomes.get("store_unavailable") ?? 0) >= 5);
 });

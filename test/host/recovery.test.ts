@@ -62,7 +62,7 @@ test(`a host that recovers lazily answers as soon with ${many} sessions behind i
   assert(crowdedMs < 2 * smallMs + 50, `${crowdedMs} ms with ${many} sessions, ${smallMs} ms with ${few}`);
 });
 
-test(`an eager recovery of ${few} sessions stops when it is told to; those that are awake go on`, async () => {
+test(`an eager recovery of ${few} sessions stops when it is aborted; activated sessions stay live`, async () => {
   await using here = await place(few);
   await using sessions = await here.open();
   await using host: Host = await startHost(sessions, { runtime });
@@ -81,7 +81,7 @@ test(`an eager recovery of ${few} sessions stops when it is told to; those that 
   assert.deepEqual([found, recovered], [few - live, few - live], "and it goes on with the rest");
 });
 
-test(`an eager recovery wakes all ${many} sessions of a dead host, says how far it is, and holds no more than they need`, (t) => {
+test(`an eager recovery activates all ${many} sessions of a dead host, reports progress, and keeps only the memory they need`, (t) => {
   const program = fileURLToPath(new URL("eager-recovery.ts", import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, crowded.store, `${many}`], {
     encoding: "utf8",

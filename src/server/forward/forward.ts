@@ -24,7 +24,7 @@ export interface Forwarding {
  * Answers here or, if the session is live in another host, forwards the request to it. The store names the owner.
  * @throws SessionError `not_owner` if the request was already forwarded, `owner_unreachable`, `deadline_passed`
  */
-export async function atItsHost(
+export async function forwardToOwner(
   c: RequestContext,
   forwarding: Forwarding,
   answer: () => Promise<Response>,

@@ -1,14 +1,14 @@
-/** Sessions that are forked, put away, and sessions that must not go. */
+/** Routes to fork and archive sessions, and to set legal holds. */
 import { z } from "zod";
 import { idInPath, receiptAnswer, sessionAnswer } from "../../protocol/schemas.ts";
 import { sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
-import { present } from "../http/defined.ts";
+import { defined } from "../http/defined.ts";
 import type { Shared } from "../http/server-context.ts";
 
 const answers = { 200: { description: "the session", schema: sessionAnswer } };
 
-export function addKeepingRoutes(shared: Shared): void {
+export function addArchiveRoutes(shared: Shared): void {
   addRoute(
     shared,
     {
@@ -21,7 +21,7 @@ export function addKeepingRoutes(shared: Shared): void {
       answers: { 201: answers[200] },
     },
     async (c, { params, body: { at, as } }) => {
-      const fork = await c.get("sessions").fork(params.id, present({ at, as }));
+      const fork = await c.get("sessions").fork(params.id, defined({ at, as }));
       return sessionReply(c, fork.info, 201);
     },
   );
@@ -77,7 +77,7 @@ export function addKeepingRoutes(shared: Shared): void {
       }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
-    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await c.get("sessions").erase({ user, ...present(rest) })),
+    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await c.get("sessions").erase({ user, ...defined(rest) })),
   );
 
   addRoute(

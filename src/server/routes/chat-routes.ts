@@ -1,5 +1,6 @@
-/** The chat of a device: whoever knows the device's id has its session, and nobody else does. */
+/** The chat of a device: the device id is the secret that opens its session. */
 import { z } from "zod";
+import { defined } from "../http/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
 import {
@@ -14,15 +15,7 @@ import {
   turnsQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import {
-  answerReply,
-  activeAgentReply,
-  given,
-  handOffReply,
-  idempotencyKey,
-  resumeReply,
-  sessionReply,
-} from "./reply.ts";
+import { answerReply, activeAgentReply, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./turns-page.ts";
@@ -54,7 +47,7 @@ export function addChatRoutes(shared: Shared): void {
       c.set("session", session.id);
       const ask = async (): Promise<Answer> => {
         spending.ask(device);
-        const answer = await converse(session, question, { ...given({ agent, busy }), ...idempotencyKey(c) });
+        const answer = await converse(session, question, { ...defined({ agent, busy }), ...idempotencyKey(c) });
         void spending.follow(device, session, answer);
         return answer;
       };
@@ -180,8 +173,8 @@ export function addChatRoutes(shared: Shared): void {
 }
 
 /**
- * A device is not trusted: it says something to the agents, but gives them no instructions, puts no words into their mouths
- * and makes up no results of their tools. What is no message at all, the library refuses.
+ * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results.
+ * The library refuses anything that is not a message.
  * @throws SessionError `message_invalid`
  */
 function guardSaidByUser(said: MessageInput): void {
@@ -203,8 +196,8 @@ function guardSaidByUser(said: MessageInput): void {
 }
 
 /**
- * A device may name the default agent and those that are open to devices. Any other is to it as one that does not exist.
- * Where no agents are named at all there is nothing that a name opens.
+ * A device may name the default agent and agents open to devices. Any other is reported as unknown, and so is every
+ * name if no agents are configured.
  * @throws SessionError `agent_unknown`
  */
 function guardOpenAgent({ agents }: Sessions, agent: string): void {

@@ -1,10 +1,10 @@
-/** Devices that share a session: one asks for a code, another redeems it. */
+/** Devices that share a session: one requests a code, another redeems it. */
 import { z } from "zod";
 import { parseLinkCode } from "../../domain/values/device.ts";
 import { hasCode } from "../../errors.ts";
 import { instant, sessionAnswer } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import { present } from "../http/defined.ts";
+import { defined } from "../http/defined.ts";
 import type { Counted } from "../http/rate-limits.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import { sessionReply } from "./reply.ts";
@@ -44,7 +44,7 @@ export function addDeviceRoutes(shared: Shared): void {
       const device = deviceOrNew(c, sessions);
       await findDevice(c, device);
       const wrong = wrongCodeCounts(device, code);
-      // Counted before it is tried, or many at once would all be tried.
+      // Counted before the attempt; otherwise many concurrent guesses would all be tried.
       for (const [counted, sender] of wrong) limits.count(counted, sender);
       const giveBack = (): void => {
         for (const [counted, sender] of wrong) limits.giveBack(counted, sender);
@@ -91,9 +91,9 @@ export function addDeviceRoutes(shared: Shared): void {
       },
     },
     async (c, { query }) => {
-      const { devices, next } = await sessions.devices.sharing(deviceOf(c, sessions), present(query));
+      const { devices, next } = await sessions.devices.sharing(deviceOf(c, sessions), defined(query));
       const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
-      return jsonAnswer(c, { devices: wire, ...present({ next }) });
+      return jsonAnswer(c, { devices: wire, ...defined({ next }) });
     },
   );
 
@@ -137,7 +137,7 @@ export function addDeviceRoutes(shared: Shared): void {
   );
 }
 
-/** What a code counts as until it has proved right: its device's, its own, and one of all. */
+/** The counts of a code until it proves valid: of its device, of the code, and of all. */
 function wrongCodeCounts(device: string, code: string): readonly (readonly [Counted, string])[] {
   const typed = parseLinkCode(code);
   return [

@@ -6,13 +6,13 @@ import { wireTenantEvent } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
-import { present } from "../http/defined.ts";
+import { defined } from "../http/defined.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 
 const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
 
-/** What happened in all sessions that a key opens. */
+/** Events of all sessions that a key opens. */
 export function addEventRoutes(shared: Shared): void {
   addRoute(
     shared,
@@ -61,7 +61,7 @@ export function addEventRoutes(shared: Shared): void {
         const { order: _, limit: __, after: ___, ...filter } = query;
         const lost = c.req.header("last-event-id");
         const from = lost === undefined ? since : parseFollowId(lost);
-        const walk = { ...present(filter), ...(from === undefined ? {} : { since: new Date(from) }) };
+        const walk = { ...defined(filter), ...(from === undefined ? {} : { since: new Date(from) }) };
         const sessions = c.get("sessions");
         return eventStream(c, (signal) => followedEvents(sessions, { ...walk, signal }), {
           stop: shared.stop,
@@ -69,7 +69,7 @@ export function addEventRoutes(shared: Shared): void {
         });
       }
       const page = await c.get("sessions").events({
-        ...present(query),
+        ...defined(query),
         ...(since === undefined ? {} : { since: new Date(since) }),
         ...(before === undefined ? {} : { before: new Date(before) }),
       });
@@ -78,7 +78,7 @@ export function addEventRoutes(shared: Shared): void {
   );
 }
 
-/** @throws SessionError `request_invalid` where something is asked for that only a page has */
+/** @throws SessionError `request_invalid` for parameters that only a page has */
 function guardStreamable(c: RequestContext): void {
   const name = ["before", "order", "limit", "after"].find((one) => c.req.query(one) !== undefined);
   if (name === undefined) return;

@@ -1,4 +1,4 @@
-/** Live sessions, for operators and programs that show a key: spoken to, looked at, started and ended. */
+/** Live sessions, for callers with a key: send messages, inspect, start and stop. */
 import { z } from "zod";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Host } from "../../host/index.ts";
@@ -7,12 +7,12 @@ import { toJson } from "../../protocol/json.ts";
 import { anyJson, hostAnswer, idInPath } from "../../protocol/schemas.ts";
 import { wireHost } from "../../protocol/wire.ts";
 import { eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
-import { atItsHost } from "../forward/forward.ts";
+import { forwardToOwner } from "../forward/forward.ts";
 import { OwnerWatch } from "../forward/owner-watch.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 
-/** An answer in parts that is wanted whole may be so long, in JSON. */
+/** Size limit of a streamed answer that is requested as one JSON document. */
 const partsBytesMax = 8 * 1024 * 1024;
 
 export function addHostRoutes(shared: Shared, host: Host): void {
@@ -51,9 +51,9 @@ export function addHostRoutes(shared: Shared, host: Host): void {
   );
 
   /**
-   * Do something with a session where it lives, here or in another host. This host has one tenant's sessions; those of
-   * another are to it as none.
-   * @throws SessionError `session_not_found`, `session_stopped` where this host is stopping
+   * Runs work on a session in the host where it is live, here or elsewhere. This host has the sessions of one tenant;
+   * any other is not found.
+   * @throws SessionError `session_not_found`, `session_stopped` if this host is stopping
    */
   async function atHostOf(
     c: RequestContext,
@@ -63,7 +63,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     const { tenant } = c.get("sessions");
     if (tenant !== host.tenant) throw new SessionError("session_not_found", { sessionId, tenant });
     try {
-      return await atItsHost(c, { path, deadlineMs, owners }, answer);
+      return await forwardToOwner(c, { path, deadlineMs, owners }, answer);
     } catch (cause) {
       if (!hasCode(cause, "closed")) throw cause;
       throw new SessionError("session_stopped", { sessionId, tenant, reason: "was stopped with its host" }, { cause });
@@ -90,7 +90,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       answers: { 200: { description: "the host", schema: hostAnswer } },
     },
     async (c, { query: { limit, after } }) => {
-      // Its figures tell of the agents and sessions of its own tenant.
+      // Its metrics contain agents and sessions of the host's tenant.
       if (c.get("sessions").tenant !== host.tenant) {
         throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
       }
@@ -132,7 +132,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
   }
 }
 
-/** @throws SessionError `session_not_found`; `not_owner` where the session lives in another host */
+/** @throws SessionError `session_not_found`; `not_owner` if the session is live in another host */
 async function guardElsewhere(c: RequestContext, sessionId: string): Promise<void> {
   const sessions = c.get("sessions");
   const holder = await (await sessions.get(sessionId)).leaseHolder();
@@ -146,7 +146,7 @@ async function* told(parts: AsyncIterable<unknown>): AsyncGenerator<StreamEvent>
   yield { event: "done", data: {} };
 }
 
-/** @throws SessionError `request_invalid` where they are too much for one answer */
+/** @throws SessionError `request_invalid` if the chunks exceed the limit */
 async function gathered(parts: AsyncIterable<unknown>): Promise<readonly unknown[]> {
   const all: unknown[] = [];
   let bytes = 0;

@@ -1,4 +1,4 @@
-/** What operators and their machines ask of the server itself; open to anybody who reaches it. */
+/** Health, readiness, metrics and documents of the server; open to every caller. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
 import { docsPage, docsPolicy } from "../http/docs-page.ts";
@@ -7,7 +7,7 @@ import { addRoute, jsonAnswer } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import type { ServerMetrics } from "../metrics/metrics.ts";
 
-/** The store must answer within so long, or the server counts as not ready. */
+/** The server is not ready if the store does not answer in this time, ms. */
 const readyMs = 2000;
 
 export function addOperationRoutes(
@@ -15,7 +15,7 @@ export function addOperationRoutes(
   { metrics, version, openMetrics }: { metrics: ServerMetrics; version: string; openMetrics: boolean },
 ): void {
   const { sessions, table, stop } = shared;
-  // Made once, when they are first asked for: by then all routes are there.
+  // Built on the first request: by then all routes are added.
   let document: ReturnType<typeof openapiOf> | undefined;
   let page: ReturnType<typeof docsPage> | undefined;
   const openapi = (): NonNullable<typeof document> => (document ??= openapiOf(table, version));
@@ -86,7 +86,7 @@ export function addOperationRoutes(
       answers: { 200: { description: "the metrics" } },
     },
     async (c) => {
-      // They tell of the server's own tenant.
+      // The metrics are those of the server's tenant.
       if (!openMetrics && c.get("key").tenant !== sessions.tenant) {
         const { right } = c.get("key");
         throw new SessionError("key_forbidden", { right, needed: "read of the server's tenant" });

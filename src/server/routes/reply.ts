@@ -1,5 +1,5 @@
-/** What several routes answer alike. */
-import type { Answer, ConsultOptions, Session, SessionInfo } from "../../index.ts";
+/** Responses shared by several routes. */
+import type { Answer, Session, SessionInfo } from "../../index.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
 import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
@@ -9,8 +9,8 @@ import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 
 /**
- * The key under which a repeated request is the same write. The header is percent-encoded, so that it holds any text.
- * @throws SessionError `request_invalid` for what is no percent-encoded text: read as it is, it would be another's key
+ * The idempotency key of a request. The header is percent-encoded, so that it can hold any text.
+ * @throws SessionError `request_invalid` for a malformed header: unencoded, it could equal the key of another request
  */
 export function idempotencyKey(c: RequestContext): { key?: string } {
   const sent = c.req.header("idempotency-key");
@@ -44,7 +44,7 @@ export async function handOffReply(c: RequestContext, session: Session, body: Ha
   return jsonAnswer(c, wireActiveAgentFor(c.get("audience"), active));
 }
 
-/** Ask, and answer in JSON or as a stream; a stream that was lost goes on with `Last-Event-ID`, and asks nothing again. */
+/** Asks, and answers as JSON or as a stream. A request with `Last-Event-ID` resumes a lost stream without asking again. */
 export async function answerReply(
   c: RequestContext,
   session: Session,
@@ -52,20 +52,20 @@ export async function answerReply(
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
-  // A stream that is one too many is refused before its question is asked.
+  // A stream over the limit is refused before its question is asked.
   const close = wantsStream(c) ? countStream(c) : undefined;
   let answer: Answer;
   try {
     answer = await ask();
   } catch (error) {
     close?.();
-    // An earlier try with the same key is being answered: its answer is this one's.
+    // An earlier request with the same key is being answered: attach to that answer.
     if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
     return await attachReply(c, session, error.details.turn, stop);
   }
   outlive(answer);
   const audience = c.get("audience");
-  // Also while the server stops: a running answer comes to its end, and its hearer hears it.
+  // Not ended by a stopping server: a running answer finishes, and its reader receives it.
   if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
@@ -91,11 +91,4 @@ export function resumeReply(c: RequestContext, session: Session, lost: string, s
   const audience = c.get("audience");
   const streams = c.get("streams");
   return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
-}
-
-/** Options of a question that were given. */
-export function given(options: {
-  readonly [Name in keyof ConsultOptions]?: ConsultOptions[Name] | undefined;
-}): ConsultOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,4 +1,4 @@
-/** A tenant's sessions, for operators and programs that show a key. */
+/** A tenant's sessions, for callers with a key. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
 import type { Metadata, Seen, Session } from "../../index.ts";
@@ -32,8 +32,8 @@ import {
 } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
 import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
-import { present } from "../http/defined.ts";
-import { answerReply, activeAgentReply, given, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
+import { defined } from "../http/defined.ts";
+import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./turns-page.ts";
@@ -65,7 +65,7 @@ function addLifeRoutes(shared: Shared): void {
       body: z.object({ id: z.string().optional(), ...beginning }),
       answers: { 201: { description: "the session", schema: sessionAnswer } },
     },
-    async (c, { body }) => sessionReply(c, (await c.get("sessions").create(present(body))).info, 201),
+    async (c, { body }) => sessionReply(c, (await c.get("sessions").create(defined(body))).info, 201),
   );
 
   addRoute(
@@ -79,7 +79,7 @@ function addLifeRoutes(shared: Shared): void {
       body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "reset"]).optional() }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
-    async (c, { params, body }) => sessionReply(c, (await c.get("sessions").ensure(params.id, present(body))).info),
+    async (c, { params, body }) => sessionReply(c, (await c.get("sessions").ensure(params.id, defined(body))).info),
   );
 
   addRoute(
@@ -111,7 +111,7 @@ function addLifeRoutes(shared: Shared): void {
     },
     async (c, { query: { activeSince, activeBefore, ...query } }) => {
       const page = await c.get("sessions").list({
-        ...present(query),
+        ...defined(query),
         ...(activeSince === undefined ? {} : { activeSince: new Date(activeSince) }),
         ...(activeBefore === undefined ? {} : { activeBefore: new Date(activeBefore) }),
       });
@@ -155,7 +155,7 @@ function addLifeRoutes(shared: Shared): void {
       const session = await c.get("sessions").get(params.id);
       const hasMetadata = merged !== undefined || removeMetadata.length > 0;
       await session.update({
-        ...present(patch),
+        ...defined(patch),
         ...(hasMetadata ? { metadata: metadataPatch(merged, removeMetadata) } : {}),
       });
       return sessionReply(c, session.info);
@@ -175,7 +175,7 @@ function addLifeRoutes(shared: Shared): void {
     },
     async (c, { params, query }) => {
       const session = await c.get("sessions").get(params.id);
-      await session.end(present(query));
+      await session.end(defined(query));
       return sessionReply(c, session.info);
     },
   );
@@ -244,7 +244,7 @@ function addLifeRoutes(shared: Shared): void {
       answers: { 200: { description: "the stats", schema: z.looseObject({ at: instant }) } },
     },
     async (c, { query: { by, since, limit } }) => {
-      const query = { limit, ...present({ by, since: since === undefined ? undefined : new Date(since) }) };
+      const query = { limit, ...defined({ by, since: since === undefined ? undefined : new Date(since) }) };
       return jsonAnswer(c, await c.get("sessions").stats(query));
     },
   );
@@ -294,12 +294,12 @@ function addLifeRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { body }) => jsonAnswer(c, await c.get("sessions").sweep(present(body))),
+    async (c, { body }) => jsonAnswer(c, await c.get("sessions").sweep(defined(body))),
   );
 }
 
 function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
-  // What is no object, the library refuses; spread, it would become one.
+  // The library refuses anything but a plain object; spreading would turn it into one.
   if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
   return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
 }
@@ -355,7 +355,7 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, body }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const turn = await session.append(present(body), idempotencyKey(c));
+      const turn = await session.append(defined(body), idempotencyKey(c));
       c.header("etag", wireEtag(session.info));
       return jsonAnswer(c, wireTurn(turn), 201);
     },
@@ -400,7 +400,7 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, body: { message: question, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const ask = () => session.consult(question, { ...given(options), ...idempotencyKey(c) });
+      const ask = () => session.consult(question, { ...defined(options), ...idempotencyKey(c) });
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
@@ -450,7 +450,7 @@ async function* watched(
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent, void, void> {
   for await (const news of session.watch({ ...from, signal })) {
-    // All watches of a process are handed the same turns and pieces.
+    // All watches of a process share the same turns and chunks.
     const shared = news.type === "turn" ? news.turn : news.type === "chunk" ? news.chunk : news;
     yield { event: news.type, ...wireNews(news), shared };
   }
@@ -464,7 +464,10 @@ function lastHeard(c: RequestContext): Heard | undefined {
   throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is no id of a stream of news" });
 }
 
-/** What its sender has seen of the session, where it says so. @throws SessionError `request_invalid` */
+/**
+ * The state of the session that the client has seen, if it sends one.
+ * @throws SessionError `request_invalid`
+ */
 function ifMatch(c: RequestContext): { seen?: Seen } {
   const tag = c.req.header("if-match");
   if (tag === undefined || tag.trim() === "*") return {};

@@ -1,6 +1,6 @@
 /**
- * A page of turns as JSON, written as its reader takes it: a reader that takes nothing costs one read of the log, not a
- * page. A page ends after so many turns or bytes; `next` is the turn that goes on.
+ * A page of turns as JSON, written as fast as its reader reads: without reading it costs one read of the log, not a
+ * page. A page ends after a number of turns or bytes; `next` is the turn that follows.
  */
 import type { Session, Turn } from "../../index.ts";
 import { toJson } from "../../protocol/json.ts";
@@ -8,7 +8,7 @@ import { wireTurnFor } from "../../protocol/wire.ts";
 import { asSessionError } from "../http/problem-response.ts";
 import { textAnswer, type RequestContext } from "../http/route.ts";
 
-/** Which turns: the last so many, or those from one number to another. */
+/** The range: the last turns, or those between two numbers. */
 export interface PageRange {
   readonly last?: number | undefined;
   readonly from?: number | undefined;
@@ -22,7 +22,7 @@ const lastByDefault = 20;
 /** @throws SessionError `range_invalid`, `argument_invalid`, and as `session.turns` for its first read */
 export async function turnsReply(c: RequestContext, session: Session, range: PageRange): Promise<Response> {
   const turns = session.turns(turnRange(range))[Symbol.asyncIterator]();
-  // What cannot be read at all is an error with a status; what fails later breaks the body off.
+  // An error of the first read has a status; a later one breaks the body off.
   const first = await turns.next();
   const texts = pageOf(first, turns, c);
   const encoder = new TextEncoder();
