@@ -24,7 +24,8 @@ export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.
 export { correlated } from "./sessions/tracing/correlation.ts";
 export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.ts";
 export type { HostInfo } from "./sessions/hosts.ts";
-export type { OutboxState, ReplayNews } from "./sessions/fallback/outbox.ts";
+export type { ReplayNews } from "./sessions/fallback/outbox.ts";
+export type { OutboxState } from "./sessions/fallback/outbox-sums.ts";
 export type { BreakerState } from "./store/calls/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/tracing/committed.ts";
 export type { Operation, OperationName } from "./sessions/tracing/operation.ts";

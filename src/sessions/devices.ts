@@ -6,7 +6,6 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { formatValue } from "../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
@@ -19,9 +18,9 @@ import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
 import { freshId } from "./session/opening.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
-import { parseLimit } from "./options/page-limit.ts";
 import { Session, type HandOffOptions } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
+import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which session goes on where both the user and the device come with one. */
 export interface ClaimOptions extends DeviceOptions {
@@ -212,7 +211,7 @@ export class Devices {
       const core = this.#core;
       const name = this.#name(deviceId);
       parseId(user, "user");
-      parseKeep(keep);
+      if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
       for (let attempt = 1; attempt <= attemptsMax; attempt++) {
         const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
         if (device === undefined || owner === undefined) throw new Error("each name has a way");
@@ -366,9 +365,4 @@ interface Claim {
   readonly owner: Way;
   readonly user: string;
   readonly keep: "user" | "device" | undefined;
-}
-
-function parseKeep(keep: string | undefined): void {
-  if (keep === undefined || keep === "user" || keep === "device") return;
-  throw new SessionError("argument_invalid", { name: "keep", value: formatValue(keep), expected: "user or device" });
 }

@@ -4,12 +4,11 @@ import { parseId, parseNewId, sortableId } from "../domain/values/ids.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
-import { formatValue } from "../domain/values/format-value.ts";
-import { SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSame } from "./core/keyed-hash.ts";
 import { traceCall } from "./tracing/operation.ts";
+import { parseOneOf } from "./options/arguments.ts";
 
 /** What a key allows: `write` includes `read`, and `admin` both. */
 export type KeyRight = "read" | "write" | "admin";
@@ -58,13 +57,7 @@ export class Keys {
       core.guardOpen();
       parseNewId(name, "name");
       parseNewId(tenant, "tenant");
-      if (!rights.includes(right)) {
-        throw new SessionError("argument_invalid", {
-          name: "right",
-          value: formatValue(right),
-          expected: rights.join(", "),
-        });
-      }
+      parseOneOf(right, "right", rights);
       const { clock } = core.options;
       const id = sortableId(core.now(), clock.random(16));
       const secret = Buffer.from(clock.random(32)).toString("base64url");

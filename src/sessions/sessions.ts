@@ -2,7 +2,6 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { sessionStates, type SessionState } from "../domain/record/states.ts";
-import { formatValue } from "../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import type { CopyOptions, CopyReport } from "./transfer/copying.ts";
@@ -14,7 +13,6 @@ import { Handle } from "./core/handle.ts";
 import type { Seen } from "./core/seen.ts";
 import { hostsOn, type HostInfo } from "./hosts.ts";
 import type { ImportItem, ImportOptions, ImportReport } from "./transfer/importing.ts";
-import { parseInstant } from "./options/instant.ts";
 import { Keys } from "./keys.ts";
 import {
   createOn,
@@ -28,7 +26,6 @@ import { Devices } from "./devices.ts";
 import type { DeviceOptions } from "./devices/device-route.ts";
 import type { DoctorReport, DoctorRequest } from "./doctor.ts";
 import { traceCall, type Operation } from "./tracing/operation.ts";
-import { parseLimit } from "./options/page-limit.ts";
 import type { Model } from "./options/model.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
@@ -50,6 +47,7 @@ import { removeUnreadable } from "./session/unreadable-session.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { Subject } from "./erasure/subject.ts";
 import type { References } from "./erasure/references.ts";
+import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -508,11 +506,5 @@ function unreadableSession({ details: { sessionId, field } }: SessionError<"sess
 
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {
   const states = typeof state === "string" ? [state] : state;
-  const unknown = states.find((one) => !sessionStates.includes(one));
-  if (unknown === undefined) return states;
-  throw new SessionError("argument_invalid", {
-    name: "state",
-    value: formatValue(unknown),
-    expected: sessionStates.join(", "),
-  });
+  return states.map((one) => parseOneOf(one, "state", sessionStates));
 }

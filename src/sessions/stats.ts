@@ -4,7 +4,7 @@ import type { SessionState } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
-import { parseLimit } from "./options/page-limit.ts";
+import { parseInstant, parseLimit } from "./options/arguments.ts";
 
 /** What to know of a tenant's sessions. */
 export interface StatsQuery {
@@ -78,7 +78,7 @@ export const statsKinds: readonly StatsKind[] = ["agent", "user", "model", "day"
 /** @throws SessionError `argument_invalid`, or the store's */
 export async function stats(core: Core, tenant: string, query: StatsQuery): Promise<Stats> {
   const by = parseKinds(query.by ?? []);
-  const since = query.since === undefined ? null : parseSince(query.since);
+  const since = query.since === undefined ? null : parseInstant(query.since, "since");
   const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);
   const { now } = await core.store.instances([]);
   const tally = await core.store.stats({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
@@ -126,10 +126,4 @@ function parseKinds(by: StatsKind | readonly StatsKind[]): readonly StatsKind[] 
     value: formatValue(unknown),
     expected: statsKinds.join(", "),
   });
-}
-
-function parseSince(since: Date): number {
-  const ms = since instanceof Date ? since.getTime() : Number.NaN;
-  if (Number.isFinite(ms)) return ms;
-  throw new SessionError("argument_invalid", { name: "since", value: formatValue(since), expected: "a valid Date" });
 }

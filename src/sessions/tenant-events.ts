@@ -12,13 +12,10 @@ import {
 } from "../domain/record/event.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
-import { formatValue } from "../domain/values/format-value.ts";
-import { SessionError } from "../errors.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
-import { parseInstant } from "./options/instant.ts";
-import { parseLimit } from "./options/page-limit.ts";
+import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which events of a tenant's sessions. */
 export interface EventFilter {
@@ -94,7 +91,7 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
   const { order = "ascending", limit = 100, after, ...filter } = query;
   const scan: EventScan = {
     ...scanOf(tenant, filter),
-    order: parseOrder(order),
+    order: parseOneOf(order, "order", ["ascending", "descending"]),
     limit: parseLimit(limit, core.options.limits.pageMax),
     bytesMax: core.options.limits.pageBytesMax,
     ...(after === undefined ? {} : { after }),
@@ -262,23 +259,13 @@ function typesOf({ type, category, severity }: EventFilter): readonly EventType[
   if (type === undefined && category === undefined && severity === undefined) return undefined;
   const all = Object.keys(eventKinds) as EventType[];
   const named = type === undefined ? all : typeof type === "string" ? [type] : type;
-  for (const one of named) guardOneOf(all, one, "type");
+  for (const one of named) parseOneOf(one, "type", all);
   const categories = [...new Set(all.map((one) => eventKinds[one].category))];
-  if (category !== undefined) guardOneOf(categories, category, "category");
-  if (severity !== undefined) guardOneOf(eventSeverities, severity, "severity");
+  if (category !== undefined) parseOneOf(category, "category", categories);
+  if (severity !== undefined) parseOneOf(severity, "severity", eventSeverities);
   const grave = severity === undefined ? eventSeverities : eventSeverities.slice(eventSeverities.indexOf(severity));
   return named.filter((one) => {
     const kind = eventKinds[one];
     return (category === undefined || kind.category === category) && grave.includes(kind.severity);
   });
-}
-
-function parseOrder(order: "ascending" | "descending"): "ascending" | "descending" {
-  guardOneOf(["ascending", "descending"], order, "order");
-  return order;
-}
-
-function guardOneOf(known: readonly string[], value: string, name: string): void {
-  if (known.includes(value)) return;
-  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: known.join(", ") });
 }

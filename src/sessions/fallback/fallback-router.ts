@@ -5,7 +5,8 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { BreakerState } from "../../store/calls/breaker.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
-import { Outbox, type OutboxState } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import type { OutboxState } from "./outbox-sums.ts";
 
 /** How the sessions of a process stand. */
 export interface Health {

@@ -3,8 +3,33 @@ import { headOf } from "../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { ErrorCode } from "../../errors.ts";
-import type { OutboxState, ParkedItem } from "./outbox.ts";
 import type { Told } from "./replay-progress.ts";
+
+/** What waits to be told to the store. */
+export interface OutboxState {
+  /** Turns the store has not got. */
+  readonly waiting: number;
+  /** Sessions they are of. */
+  readonly sessions: number;
+  /** When the oldest of them was touched last; null: nothing waits. */
+  readonly oldest: Date | null;
+  /** How many items the store refused for good. */
+  readonly parkedItems: number;
+  /** What the store refused for good, and why: one turn of a session, or all that waits of it. The first hundred. */
+  readonly parked: readonly ParkedItem[];
+  /** Sessions that could not be sent when it was last tried, and why; they are tried again. The first hundred. */
+  readonly failing: readonly ParkedItem[];
+}
+
+/** What of a session the store has not taken. */
+export interface ParkedItem {
+  readonly session: string;
+  readonly tenant: string;
+  /** Undefined: all that waits of the session. */
+  readonly turn?: number;
+  /** `internal` where the error is none of Perdure's. */
+  readonly code: ErrorCode;
+}
 
 interface Waiting {
   readonly turns: number;

@@ -23,34 +23,8 @@ import { openWay, wayOf } from "../devices/device-route.ts";
 import { Handle } from "../core/handle.ts";
 import type { Rule } from "../core/writable-session.ts";
 import { ensureOn } from "../session/opening.ts";
-import { OutboxSums } from "./outbox-sums.ts";
+import { OutboxSums, type OutboxState } from "./outbox-sums.ts";
 import { ToldLog, type Told } from "./replay-progress.ts";
-
-/** What waits to be told to the store. */
-export interface OutboxState {
-  /** Turns the store has not got. */
-  readonly waiting: number;
-  /** Sessions they are of. */
-  readonly sessions: number;
-  /** When the oldest of them was touched last; null: nothing waits. */
-  readonly oldest: Date | null;
-  /** How many items the store refused for good. */
-  readonly parkedItems: number;
-  /** What the store refused for good, and why: one turn of a session, or all that waits of it. The first hundred. */
-  readonly parked: readonly ParkedItem[];
-  /** Sessions that could not be sent when it was last tried, and why; they are tried again. The first hundred. */
-  readonly failing: readonly ParkedItem[];
-}
-
-/** What of a session the store has not taken. */
-export interface ParkedItem {
-  readonly session: string;
-  readonly tenant: string;
-  /** Undefined: all that waits of the session. */
-  readonly turn?: number;
-  /** `internal` where the error is none of Perdure's. */
-  readonly code: ErrorCode;
-}
 
 const pageSize = 100;
 /** Who holds a session of the fallback may go on with it for so long after its last word. */

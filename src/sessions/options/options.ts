@@ -8,6 +8,7 @@ import { formatValue } from "../../domain/values/format-value.ts";
 import type { SettledState } from "../../domain/record/states.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model } from "./model.ts";
+import { parseOneOf } from "./arguments.ts";
 
 /** A named role that sessions are opened for. */
 export interface Agent {
@@ -186,22 +187,8 @@ const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
 export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy): Policy {
-  if (!settledStates.includes(state)) {
-    const expected = settledStates.join(", ");
-    throw new SessionError("argument_invalid", {
-      name: "state of a retention policy",
-      value: formatValue(state),
-      expected,
-    });
-  }
-  if (action !== "archive" && action !== "purge") {
-    const expected = "archive or purge";
-    throw new SessionError("argument_invalid", {
-      name: "do of a retention policy",
-      value: formatValue(action),
-      expected,
-    });
-  }
+  parseOneOf(state, "state of a retention policy", settledStates);
+  parseOneOf(action, "do of a retention policy", ["archive", "purge"]);
   return {
     ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
     ...(user === undefined ? {} : { user: parseId(user, "user") }),
@@ -223,13 +210,7 @@ export function defaultAgent(agents: ReadonlyMap<string, Agent> | undefined): st
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
-  const known: readonly BusyPolicy[] = ["reject", "queue", "interrupt", "take-over"];
-  if (known.includes(policy)) return policy;
-  throw new SessionError("argument_invalid", {
-    name: "busy",
-    value: formatValue(policy),
-    expected: known.join(", "),
-  });
+  return parseOneOf(policy, "busy", ["reject", "queue", "interrupt", "take-over"]);
 }
 
 function parseLimits(limits: Partial<Limits>): Limits {

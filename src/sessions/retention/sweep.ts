@@ -7,8 +7,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { stateAt } from "../../domain/record/states.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
-import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
+import { hasCode, type ErrorCode } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { SessionQuery } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
@@ -17,6 +16,7 @@ import type { Policy } from "../../domain/record/retention.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
 import { traceCall } from "../tracing/operation.ts";
+import { parseWholeNumber } from "../options/arguments.ts";
 
 /** The bounds of one sweep. */
 export interface SweepRequest {
@@ -142,7 +142,7 @@ class Pass {
         ? (defaults?.eventRetentionMs ?? null)
         : parseDuration(eventRetention, "eventRetention");
     this.#deadline = clock.now() + parseDuration(time, "time");
-    this.#rowsLeft = parseRows(rows);
+    this.#rowsLeft = parseWholeNumber(rows, "rows", 1);
     this.#planned = dryRun ? [] : undefined;
   }
 
@@ -313,15 +313,6 @@ class Pass {
       after = next;
     }
   }
-}
-
-function parseRows(rows: number): number {
-  if (Number.isSafeInteger(rows) && rows >= 1) return rows;
-  throw new SessionError("argument_invalid", {
-    name: "rows",
-    value: formatValue(rows),
-    expected: "a whole number, 1 or more",
-  });
 }
 
 /** Take back an expired floor, and mark the session if its time is up and nobody is at work in it; else look again later. */

@@ -7,14 +7,13 @@ import { createSession, restartSession, reviveSession, type NewSession } from ".
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { markShared } from "../core/fork-references.ts";
 import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { parseMetadata } from "../options/metadata.ts";
 import { defaultAgent } from "../options/options.ts";
+import { parseMetadata, parseOneOf } from "../options/arguments.ts";
 
 /** How a new session begins. */
 export interface NewSessionOptions {
@@ -168,10 +167,5 @@ async function reset(handle: Handle, session: NewSession, beside: readonly Chang
 
 /** @throws SessionError `argument_invalid` */
 export function parseOnExpired(value: Closed["onExpired"]): Closed["onExpired"] {
-  if (["fail", "revive", "reset"].includes(value)) return value;
-  throw new SessionError("argument_invalid", {
-    name: "onExpired",
-    value: formatValue(value),
-    expected: "fail, revive or reset",
-  });
+  return parseOneOf(value, "onExpired", ["fail", "revive", "reset"]);
 }

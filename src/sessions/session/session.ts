@@ -29,7 +29,6 @@ import { consult, type ConsultOptions } from "../turns/consult.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Handle } from "../core/handle.ts";
-import { parseMetadata } from "../options/metadata.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
@@ -37,6 +36,7 @@ import { SessionLease } from "../turns/session-lease.ts";
 import { readCut, readTurns, type TurnRange } from "../turns/turn-reader.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
+import { parseMetadata } from "../options/arguments.ts";
 
 /** A finished exchange, as its writer brings it. */
 export interface TurnInput {

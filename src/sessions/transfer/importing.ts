@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
@@ -13,6 +12,7 @@ import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
 import { portableSession, replaceable, restoredSession, standing, withStaged } from "./snapshots.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
+import { parseOneOf } from "../options/arguments.ts";
 
 /** A session that comes from elsewhere. */
 export interface Arrival {
@@ -221,12 +221,7 @@ function tooManyUnreadable(source: string): SessionError<"snapshot_invalid"> {
 
 /** @throws SessionError `argument_invalid` */
 function parsePolicy(onExists: NonNullable<ImportOptions["onExists"]>): typeof onExists {
-  if (onExists === "skip" || onExists === "replace") return onExists;
-  throw new SessionError("argument_invalid", {
-    name: "onExists",
-    value: formatValue(onExists),
-    expected: "skip or replace",
-  });
+  return parseOneOf(onExists, "onExists", ["skip", "replace"]);
 }
 
 type NamedItem = ImportItem & { readonly source: string };

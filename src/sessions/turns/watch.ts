@@ -2,13 +2,13 @@ import { headOf } from "../../domain/record/change.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import type { Found, SessionView } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
+import { parseWholeNumber } from "../options/arguments.ts";
 
 /** Where to begin to watch, and when to stop. */
 export interface WatchOptions {
@@ -101,8 +101,8 @@ function viewOf({ key, record }: Handle, found: Found | undefined): SessionView 
 }
 
 function beginning(handle: Handle, { after = handle.seenTurn, afterChunk = 0 }: WatchOptions): Told {
-  const chunks = parseCount(afterChunk, "afterChunk");
-  return { turn: parseCount(after, "after"), chunks, opened: chunks > 0 };
+  const chunks = parseWholeNumber(afterChunk, "afterChunk", 0);
+  return { turn: parseWholeNumber(after, "after", 0), chunks, opened: chunks > 0 };
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {
@@ -160,13 +160,4 @@ async function* finishedBefore(
     yield* turns;
     next += turns.length;
   }
-}
-
-function parseCount(value: number, name: string): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new SessionError("argument_invalid", {
-    name,
-    value: formatValue(value),
-    expected: "a whole number, 0 or more",
-  });
 }
