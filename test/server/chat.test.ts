@@ -7,7 +7,7 @@ import { createServer } from "../../src/server/index.ts";
 
 const chat = (device: string, message: unknown, headers = {}) => ({ device, body: { message }, headers });
 
-test("a device's chat goes on from message to message, at any instance, and is nobody else's", async () => {
+test("a device's chat continues at any instance, and no other device can read it", async () => {
   await using here = serve();
   const elsewhere = createServer({ sessions: here.sessions });
   const [one, other] = [randomUUID(), randomUUID()];
@@ -28,7 +28,7 @@ test("a device's chat goes on from message to message, at any instance, and is n
   assert.match(session.headers.get("etag") ?? "", /^"\d+-[\w.]+-2-\d+-[\w.]+"$/);
 });
 
-test("who has not said anything has no session, and looking makes none", async () => {
+test("a device without messages has no session, and reading creates none", async () => {
   await using here = serve();
   const device = randomUUID();
   assertProblem(await here.call("GET", "/v1/chat/session", { device }), 404, "session_not_found");
@@ -74,7 +74,7 @@ test("a handoff is made, read and ended; the active agent answers", async () => 
   }
 });
 
-test("who comes without an id gets a sealed cookie, and an altered one opens nothing", async () => {
+test("a client without an id gets a sealed cookie, and an altered one opens nothing", async () => {
   await using here = serve();
   const first = await here.call("POST", "/v1/chat", { body: { message: "Hello" } });
   const given = first.headers.get("set-cookie") ?? "";
@@ -99,7 +99,7 @@ test("who comes without an id gets a sealed cookie, and an altered one opens not
   assertProblem(await here.call("POST", "/v1/chat", chat("no-uuid", "x")), 400, "id_invalid");
 });
 
-test("a code makes two devices share a session; a wrong, used or foreign one is the same refusal, and guessing is slowed", async () => {
+test("a code makes two devices share a session; wrong, used and foreign codes are refused alike, and guessing is slowed", async () => {
   await using here = serve({ server: { rates: { wrongCodes: 3 } } });
   const [one, other] = [randomUUID(), randomUUID()];
   await here.call("POST", "/v1/chat", chat(one, "Mine"));
@@ -153,7 +153,7 @@ function slowModel(): { model: Model; say: (text: string) => void; end: () => vo
 
 const streaming = { accept: "text/event-stream" };
 
-test("a stream tells the text as it comes, and one that was lost goes on after the last character that arrived", async () => {
+test("a stream sends the text as it arrives, and a lost one resumes after the last character received", async () => {
   const { model, say, end } = slowModel();
   await using here = serve({ model });
   const elsewhere = createServer({ sessions: here.sessions });
@@ -201,7 +201,7 @@ test("a stream tells the text as it comes, and one that was lost goes on after t
   assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 1, "nothing was asked twice");
 });
 
-test("a stream that was lost between the calls of tools goes on with every character, live and when all is over", async () => {
+test("a stream lost between tool calls resumes with every character, live and after the end", async () => {
   const call = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } } as const;
   const { promise: goOn, resolve } = Promise.withResolvers<void>();
   await using here = serve({
@@ -233,7 +233,7 @@ test("a stream that was lost between the calls of tools goes on with every chara
   assert.deepEqual(texts, ["Let me look. It is there.", "me look. It is there.", "me look. It is there."]);
 });
 
-test("a server that stops lets streamed answers come to their end, also those whose hearer has left", async () => {
+test("a stopping server lets streamed answers finish, also those without a reader", async () => {
   const { model, say, end } = slowModel();
   await using here = serve({ model });
   const [hearer, left] = [randomUUID(), randomUUID()];
@@ -265,7 +265,7 @@ test("a server that stops lets streamed answers come to their end, also those wh
   assert.equal(json.turns[0].output[0].content, "all the same");
 });
 
-test("a stream of an answer that fails or is stopped ends with the problem, live and resumed", async () => {
+test("a stream of an answer that fails or is cancelled ends with the problem, live and resumed", async () => {
   const { model, say } = slowModel();
   await using here = serve({ model });
   const device = randomUUID();
@@ -288,7 +288,7 @@ test("a stream of an answer that fails or is stopped ends with the problem, live
   }
 });
 
-test("a message that meets a running answer is refused, waits, or stops it, as it says", async () => {
+test("a message during a running answer is refused, waits, or interrupts it, as requested", async () => {
   const { model, say, end } = slowModel();
   await using here = serve({ model });
   const device = randomUUID();
@@ -305,7 +305,7 @@ test("a message that meets a running answer is refused, waits, or stops it, as i
   assert.equal((await queued).json.turn.seq, 2);
 });
 
-test("an answer that takes longer than a request may is a typed refusal, and is kept all the same", async () => {
+test("an answer over the time limit of a request is a typed refusal, and is stored all the same", async () => {
   const { model, say, end } = slowModel();
   await using here = serve({ model, server: { deadline: 50 } });
   const device = randomUUID();
@@ -317,7 +317,7 @@ test("an answer that takes longer than a request may is a typed refusal, and is 
   assert.deepEqual([turn.status, turn.output[0].content], ["done", "late"]);
 });
 
-test("more requests than a device may send are refused with the time to wait, and others go on", async () => {
+test("requests over a device's limit are refused with the time to wait, and other devices are not affected", async () => {
   await using here = serve({ server: { rates: { device: 3 } } });
   const device = randomUUID();
   for (let index = 0; index < 3; index++) await here.call("GET", "/v1/chat/turns", { device });
@@ -325,7 +325,7 @@ test("more requests than a device may send are refused with the time to wait, an
   assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).status, 200);
 });
 
-test("a cookie is secure wherever the browser's side is, also behind a proxy", async () => {
+test("a cookie is secure whenever the client's side is HTTPS, also behind a proxy", async () => {
   await using here = serve({ server: { secureCookies: false } });
   const cookie = async (headers: Record<string, string>): Promise<string> =>
     (await here.call("POST", "/v1/chat", { body: { message: "x" }, headers })).headers.get("set-cookie") ?? "";

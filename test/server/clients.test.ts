@@ -34,7 +34,7 @@ function roundRobin(urls: () => readonly string[]): typeof fetch {
   };
 }
 
-test("a chat through a round-robin proxy: message one here, message two there, no reset", async () => {
+test("a chat through a round-robin proxy keeps its context from instance to instance", async () => {
   await onFile(async (store) => {
     const instances = await Promise.all([InstanceProcess.start({ store }), InstanceProcess.start({ store })]);
     try {
@@ -55,7 +55,7 @@ test("a chat through a round-robin proxy: message one here, message two there, n
   });
 });
 
-test("a client whose instance is killed in the middle of an answer hears its end from another one, and goes on", async () => {
+test("a client whose instance is killed during an answer resumes at another one", async () => {
   await onFile(async (store) => {
     const [doomed, other] = await Promise.all([
       InstanceProcess.start({ store, delayMs: 400 }),
@@ -124,7 +124,7 @@ test("a browser keeps its device id", () => {
   assert.throws(() => browserDevice(undefined), /localStorage/);
 });
 
-test("lost requests are tried again under their key, refusals are not, and who cannot be reached is named", async () => {
+test("lost requests are retried with their key, refusals are not, and an unreachable server is named", async () => {
   await using here = serve();
   const key = await here.key("write");
   let requests = 0;
@@ -170,7 +170,7 @@ async function over(listener: RequestListener, work: (url: string) => Promise<vo
   }
 }
 
-test("it mounts in another Hono app, beside another server's routes, and as a plain fetch function", async () => {
+test("a server mounts in another Hono app, beside other routes, and as a plain fetch function", async () => {
   const sessions = await openSessions({ store: "memory:", secret: "a secret for tests only", model: echo });
   const server = createServer({ sessions });
   const body = JSON.stringify({ message: "Hello" });
@@ -200,7 +200,7 @@ async function* echo() {
   yield { type: "text", text: "hi" } as const;
 }
 
-test("who watches hears what the server refuses, and asks a server that ends each stream at once with a pause", async () => {
+test("a watch reports refusals of the server, and pauses before it reconnects", async () => {
   await using here = serve();
   let asked = 0;
   const sessions = connect({
@@ -220,7 +220,7 @@ test("who watches hears what the server refuses, and asks a server that ends eac
   assert(asked <= 8, `asked ${asked} times`);
 });
 
-test("a server whose sessions are closed asks to be asked again", async () => {
+test("a server whose sessions are closed asks clients to retry", async () => {
   await using here = serve();
   const key = await here.key("read");
   await here.sessions.close();

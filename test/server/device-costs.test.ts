@@ -25,7 +25,7 @@ async function say(here: Serving, device: string, headers = {}, message = "Hello
   return await here.call("POST", "/v1/chat", { device, body: { message }, headers });
 }
 
-test("device ids that have no session yet count together, and devices with a session go on", async () => {
+test("new device ids are counted together, and devices with a session are not affected", async () => {
   const model = counting();
   await using here = serve({ model: model.model, server: { rates: { newDevices: 20 } } });
   const known = randomUUID();
@@ -46,7 +46,7 @@ test("device ids that have no session yet count together, and devices with a ses
   assert.equal((await here.sessions.list({ limit: 1000 })).sessions.length, 20);
 });
 
-test("new devices of one address have a limit of their own, where the proxy says the address", async () => {
+test("new devices of one address have their own limit, if the proxy sends the address", async () => {
   const server = { rates: { newDevicesOfAddress: 2 }, clientAddress: "x-real-address" } as const;
   await using here = serve({ server });
   const from = async (address: string): Promise<number> =>
@@ -58,7 +58,7 @@ test("new devices of one address have a limit of their own, where the proxy says
   assert.equal(await from("2001:db8:0:1::1"), 200);
 });
 
-test("a device that has spent its budget is refused before a model is called, and others go on", async () => {
+test("a device over its budget is refused before a model is called, and other devices are not affected", async () => {
   const model = counting();
   await using here = serve({ model: model.model, server: { deviceBudgets: { device: { requests: 2 } } } });
   const device = randomUUID();
@@ -87,7 +87,7 @@ test("all devices together have a budget of requests and of tokens, failed answe
   assertProblem(await say(here, device), 429, "device_budget_exceeded");
 });
 
-test("a budget that is no whole number is refused", async () => {
+test("a budget that is not a whole number is refused", async () => {
   await using here = serve();
   for (const requests of [-1, 0.5, Number.NaN])
     assert.throws(() => createServer({ sessions: here.sessions, deviceBudgets: { all: { requests } } }), {
@@ -102,7 +102,7 @@ test("counts by sender are bounded in memory", () => {
   assert.equal(windows.of("999").count, 1, "the newest are kept");
 });
 
-test("wrong codes of one device stop no other device from linking", async () => {
+test("wrong codes from one device prevent no other device from linking", async () => {
   await using here = serve({
     server: { rates: { ...unlimited, wrongCodes: 10, wrongTriesOfCode: 10, allWrongCodes: 1200 } },
   });
@@ -121,7 +121,7 @@ test("wrong codes of one device stop no other device from linking", async () => 
   assert.equal((await here.call("POST", "/v1/devices/link", { device: laptop, body: { code } })).status, 200);
 });
 
-test("wrong tries of one code are limited over all devices", async () => {
+test("wrong attempts of one code are limited over all devices", async () => {
   await using here = serve({ server: { rates: { ...unlimited, wrongTriesOfCode: 3 } } });
   const statuses: number[] = [];
   for (let tried = 0; tried < 5; tried++) {
@@ -131,7 +131,7 @@ test("wrong tries of one code are limited over all devices", async () => {
   assert.deepEqual(statuses, [404, 404, 404, 429, 429]);
 });
 
-test("the owner of a session sees which devices share it and ends the sharing; the others read no more", async () => {
+test("the owner of a session lists its devices and ends the sharing; the others can no longer read it", async () => {
   await using here = serve();
   const of = (device: string): ReturnType<typeof chat> =>
     chat({
@@ -159,7 +159,7 @@ test("the owner of a session sees which devices share it and ends the sharing; t
   assert.equal((await phone.turns()).length, 1, "the owner keeps its session");
 });
 
-test("what no route takes is refused: a name of a device that does not share", async () => {
+test("ending the sharing with an unknown device is refused", async () => {
   await using here = serve();
   const device = randomUUID();
   const answered = await callOn(here.server, "DELETE", "/v1/devices/link/nobody", { device });

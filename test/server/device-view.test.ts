@@ -16,7 +16,7 @@ const agents = {
   "internal-refunds": { instructions: "Refund whatever is asked for." },
 };
 
-test("a device reaches the default agent and those open to devices; any other is as unknown as one that is not there", async () => {
+test("a device reaches the default agent and those open to devices; any other is reported as unknown", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
   for (const agent of ["internal-refunds", "nothing-of-this-name"]) {
@@ -46,7 +46,7 @@ test("a client knows the error of an agent that is not open to devices", async (
   await assert.rejects(mine.say("Refund", { agent: "internal-refunds" }), { code: "agent_unknown" });
 });
 
-test("a device is told neither the note of a handoff nor that the session is held, and an operator both", async () => {
+test("a device sees neither the note of a handoff nor a legal hold, and an operator sees both", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
   const session = await here.sessions.device(device);
@@ -65,7 +65,7 @@ test("a device is told neither the note of a handoff nor that the session is hel
   assert.deepEqual([json.activeAgent.note, json.legalHold.reason], ["offer at most 10 %", "case 4711"]);
 });
 
-test("a device that meets a running answer is told of no instance", async () => {
+test("the error of a busy session names no instance to a device", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
   const session = await here.sessions.device(device);
@@ -77,7 +77,7 @@ test("a device that meets a running answer is told of no instance", async () => 
   await lease.release();
 });
 
-test("a key of the idempotency header is percent-encoded, and what is not is refused, not taken for another key", async () => {
+test("the idempotency header is percent-encoded, and a malformed one is refused", async () => {
   await using here = serve();
   const device = randomUUID();
   const say = (key: string) =>
@@ -113,7 +113,7 @@ test("neither a key nor a device's id follows a redirect", async () => {
   }
 });
 
-test("an id that URLs swallow reaches no other session: the client refuses it, and so does the server", async () => {
+test("an id with dot segments is refused by client and server", async () => {
   await using here = serve();
   const listening = await listen(here.server, { port: 0 });
   try {

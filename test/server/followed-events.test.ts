@@ -66,7 +66,7 @@ async function follow(
   };
 }
 
-test("a stream tells what happens from when it begins, and goes on where it was lost, also before the first event", async () => {
+test("a stream of events begins now and resumes where it was lost, also before the first event", async () => {
   await using here = await place();
   const { sessions } = here;
   await sessions.create({ id: "before" });
@@ -87,7 +87,7 @@ test("a stream tells what happens from when it begins, and goes on where it was 
   await resumed.leave();
 });
 
-test("a stream tells what it is asked for, of its own tenant, from a time on; and no more than that", async () => {
+test("a stream of events has the requested filters and start, and only its own tenant's events", async () => {
   await using here = await place();
   const { sessions } = here;
   await sessions.for("other").create({ id: "another tenant's" });
@@ -110,7 +110,7 @@ test("a stream tells what it is asked for, of its own tenant, from a time on; an
   await stream.leave();
 });
 
-test("the client tells each event once, however often the connection breaks and the server restarts", async () => {
+test("the client reports each event once, however often the connection breaks and the server restarts", async () => {
   await using here = await place();
   const { sessions, url, key } = here;
   const remote = connect({ url, key });
@@ -144,7 +144,7 @@ test("the client tells each event once, however often the connection breaks and 
   );
 });
 
-test("an event that was committed late is told by the stream that was taken up meanwhile", async () => {
+test("an event committed late is sent by the stream that was resumed meanwhile", async () => {
   await using late = inMemory();
   const { sessions, clock, store } = late;
   const server = createServer({ sessions });
@@ -178,7 +178,7 @@ test("an event that was committed late is told by the stream that was taken up m
   await server.stop();
 });
 
-test("a client whose server stays away, or whose key is refused, says so", async () => {
+test("a client whose server stays away, or whose key is refused, throws the error", async () => {
   const here = await place();
   const { url, key } = here;
   const refused = connect({ url, key: "pdk_wrong" }).eachEvent({ follow: true });
@@ -190,7 +190,7 @@ test("a client whose server stays away, or whose key is refused, says so", async
   await assert.rejects(next, { code: "store_unavailable" });
 });
 
-test("what is for pages, and no id of a stream, is refused before a stream begins; a server that stops ends it", async () => {
+test("page parameters and invalid ids are refused before a stream begins; a stopping server ends it", async () => {
   await using here = serve();
   const key = await here.key("read");
   const asked = async (query: string, headers = {}) =>

@@ -70,7 +70,7 @@ async function place(options: Partial<HostOptions> = {}): Promise<Hosting> {
   };
 }
 
-test("a message wakes its session and is answered as JSON; the session is created where that is asked for", async () => {
+test("a message activates its session and is answered as JSON; the session is created on request", async () => {
   await using here = await place();
   assertProblem(await here.send("s", "hello"), 404, "session_not_found");
   const { status, json } = await here.send("s", { deep: ["hello"] }, { create: true });
@@ -79,7 +79,7 @@ test("a message wakes its session and is answered as JSON; the session is create
   assert.deepEqual((await here.send("s", "nothing")).json, { answer: null });
 });
 
-test("an answer in parts is a stream where one is taken, and gathered where not", async () => {
+test("a streamed answer is a stream if the client accepts one, else one JSON document", async () => {
   await using here = await place();
   await here.serving.sessions.create({ id: "s" });
   assert.deepEqual((await here.send("s", "parts")).json, { parts: ["a", null, { b: 2 }] });
@@ -108,7 +108,7 @@ test("an answer in parts is a stream where one is taken, and gathered where not"
   assert.match(much.json.detail, /must take text\/event-stream/);
 });
 
-test("what is no message, and who has not the right, is refused; another tenant's key finds nothing", async () => {
+test("invalid messages and keys without the right are refused; another tenant's key finds nothing", async () => {
   await using here = await place();
   await here.send("s", "hello", { create: true });
   const path = "/v1/sessions/s/messages";
@@ -135,7 +135,7 @@ test("what is no message, and who has not the right, is refused; another tenant'
   assert.equal((await here.call("GET", "/v1/host", { key: read })).json.sessions.length, 1);
 });
 
-test("a failure of the code is told as one, and a message that takes too long as that", async () => {
+test("a failure of the runtime and a timeout have their own errors", async () => {
   await using here = await place({ restart: { backoff: "1ms" } });
   const failed = await here.send("s", "throw", { create: true });
   assertProblem(failed, 502, "runtime_failed");
@@ -145,7 +145,7 @@ test("a failure of the code is told as one, and a message that takes too long as
   assert.equal((await here.send("s", "hello")).json.answer.count, 1, "it goes on after it");
 });
 
-test("who has a key is told why a session cannot be had, though the server cannot do it now", async () => {
+test("a caller with a key reads why a session is unavailable, also for temporary errors", async () => {
   await using here = await place({ maxSessions: 1, restart: { max: 0 } });
   await here.send("s", "hello", { create: true });
   const full = await here.send("one more", "hello", { create: true });
@@ -178,7 +178,7 @@ async function impostor(here: Hosting, answer: RequestListener): Promise<AsyncDi
   };
 }
 
-test("a key goes to the address of a host that the store names, and on from there nowhere", async () => {
+test("a key is forwarded only to the host address in the store, and no further", async () => {
   await using here = await place();
   const paths: (string | undefined)[] = [];
   await using _ = await impostor(here, ({ url }, response) => {
@@ -191,7 +191,7 @@ test("a key goes to the address of a host that the store names, and on from ther
   assert.deepEqual(paths, ["/v1/sessions/theirs/messages"]);
 });
 
-test("a host that does not answer in time is not waited for any longer", async () => {
+test("a host that does not answer in time is not waited for", async () => {
   await using here = await place();
   const closed = Promise.withResolvers<void>();
   await using _ = await impostor(here, (request) => request.socket.once("close", closed.resolve));
@@ -199,7 +199,7 @@ test("a host that does not answer in time is not waited for any longer", async (
   await closed.promise;
 });
 
-test("what another host answers comes back as it is, and nothing of it that concerns this one", async () => {
+test("a forwarded response is passed on unchanged, without the headers of its connection", async () => {
   await using here = await place();
   const heard: IncomingMessage[] = [];
   await using _ = await impostor(here, (request, response) => {
@@ -219,7 +219,7 @@ test("what another host answers comes back as it is, and nothing of it that conc
   assert.equal(request?.headers.cookie, undefined, "which is for this one");
 });
 
-test("sessions are started, stopped and killed by who has the right", async () => {
+test("starting, stopping and killing sessions needs the right to do so", async () => {
   await using here = await place();
   await here.serving.sessions.create({ id: "s" });
   const order = async (name: string, id = "s") => await here.call("POST", `/v1/host/sessions/${id}/${name}`);
@@ -265,7 +265,7 @@ test("the status has the metrics and the live sessions, page by page", async () 
   assertProblem(await here.call("GET", "/v1/host?limit=1001"), 400, "request_invalid");
 });
 
-test("Prometheus is told of live sessions, mailboxes and what happened to them", async () => {
+test("Prometheus metrics have live sessions, mailboxes and their events", async () => {
   await using here = await place();
   await here.serving.sessions.create({ id: "s", agent: "ceo" });
   await here.send("s", "hello");
@@ -286,7 +286,7 @@ test("Prometheus is told of live sessions, mailboxes and what happened to them",
   }
 });
 
-test("the document has the routes of a host where there is one only", async () => {
+test("the OpenAPI document has the routes of a host only if there is one", async () => {
   await using here = await place();
   const paths = async (document: Promise<Answered>) => Object.keys((await document).json.paths);
   assert((await paths(here.call("GET", "/openapi.json"))).includes("/v1/sessions/{id}/messages"));

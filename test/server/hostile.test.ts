@@ -160,7 +160,7 @@ function requestFor(operation: Operation, keys: readonly string[]) {
   });
 }
 
-test("no request makes the server fail, show its inside, or another's data", { timeout: 300_000 }, async () => {
+test("no request makes the server fail or reveals internals or other tenants' data", { timeout: 300_000 }, async () => {
   await using here = serve();
   await (await here.sessions.device(theirs)).append({ input: word });
   await (await here.sessions.for("theirs").create({ id: "theirs", metadata: { word } })).append({ input: word });

@@ -60,7 +60,7 @@ async function turnsOf(url: string, device: string): Promise<Said["turn"][]> {
 }
 
 for (const count of [100, 1000]) {
-  test(`${count} devices at once, ten messages each, at two instances in turn: every conversation whole and its own`, async () => {
+  test(`${count} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
     const instances = await Promise.all([start(), start()]);
     const urls = instances.map(({ url }) => url);
     try {
@@ -140,7 +140,7 @@ for (const [how, signal] of [
   });
 }
 
-test("a stream whose instance is killed goes on at another one with what had arrived, and ends", async () => {
+test("a stream whose instance is killed resumes at another one with the received text, and ends", async () => {
   const [doomed, other] = await Promise.all([start({ delayMs: 400 }), start()]);
   try {
     const device = randomUUID();

@@ -68,7 +68,7 @@ async function* counted(did: string[], breaksAt: number): AsyncGenerator<number>
   }
 }
 
-test("a message is answered as by the host itself: a value, or parts as they come", async () => {
+test("a message is answered as by the host itself: a value, or a stream of chunks", async () => {
   await using here = await place();
   const { remote } = here;
   await assert.rejects(remote.send("s", "hello"), { code: "session_not_found" });
@@ -81,7 +81,7 @@ test("a message is answered as by the host itself: a value, or parts as they com
   assert.deepEqual(await remote.send("with a / and ü", 1), { message: 1, session: "with a / and ü" });
 });
 
-test("what goes wrong is the host's own error, also in the middle of an answer, and no message is sent twice", async () => {
+test("errors are those of the host, also during an answer, and no message is sent twice", async () => {
   await using here = await place();
   const { remote } = here;
   await remote.create({ id: "s" });
@@ -101,7 +101,7 @@ test("what goes wrong is the host's own error, also in the middle of an answer, 
   await here.host.kill("s");
 });
 
-test("who has heard enough of an answer has it end there; a server that breaks off is told as one", async () => {
+test("a reader that stops early ends the answer; a broken connection is an error", async () => {
   await using here = await place();
   const { remote } = here;
   await remote.create({ id: "s" });
@@ -123,7 +123,7 @@ test("who has heard enough of an answer has it end there; a server that breaks o
   await assert.rejects(remote.send("s", 1), { code: "store_unavailable" });
 });
 
-test("an answer that is lost on the way is asked for once, and one that only ends never looks whole", async () => {
+test("a lost answer is not requested again, and a truncated one never looks complete", async () => {
   let asked = 0;
   const http = createHttpServer((request, response) => {
     asked++;
@@ -141,7 +141,7 @@ test("an answer that is lost on the way is asked for once, and one that only end
   http.closeAllConnections();
 });
 
-test("a server without a host says so, and a key without the right is refused", async () => {
+test("a server without a host answers route_unknown, and a key without the right is refused", async () => {
   const sessions = Sessions.on(openMemory({ clock: systemClock }), { sweep: false });
   const listening = await listen(createServer({ sessions }), { port: 0 });
   const { token: key } = await sessions.keys.create({ name: "test", right: "write" });

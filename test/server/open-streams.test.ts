@@ -19,7 +19,7 @@ async function open({ server }: Serving, path: string, call: Call): Promise<Read
   return reader;
 }
 
-test("a device, a key and a session have no more open streams than the server allows; a stream that ends makes room", async () => {
+test("streams per device, key and session are limited; a stream that ends frees its place", async () => {
   await using place = serve({ server: { streams: { device: 1, key: 3, session: 2 } } });
   for (const id of ["a", "b"]) await (await place.sessions.create({ id })).append({ input: "q" });
   const key = await place.key("read");
@@ -39,7 +39,7 @@ test("a device, a key and a session have no more open streams than the server al
   for (const one of streams) await one.cancel();
 });
 
-test("a question whose stream would be one too many is refused before a model is asked", async () => {
+test("a question whose stream exceeds the limit is refused before a model is called", async () => {
   let asked = 0;
   const gate = Promise.withResolvers<void>();
   const model: Model = async function* () {
@@ -57,7 +57,7 @@ test("a question whose stream would be one too many is refused before a model is
   await (await open(place, "/v1/chat", { device, headers: stream, body: { message: "again" } })).cancel();
 });
 
-test("streams of one session look once a second whether its writer is gone, and leave nothing behind", async (t) => {
+test("all streams of a session share one check of its writer per second, and leave nothing behind", async (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
@@ -79,7 +79,7 @@ test("streams of one session look once a second whether its writer is gone, and 
   assert.equal(streams.size, 0);
 });
 
-test("a watch that its reader leaves is no watch any more", async () => {
+test("a watch ends when its reader leaves", async () => {
   await using place = serve();
   await (await place.sessions.create({ id: "s" })).append({ input: "q" });
   const key = await place.key("read");

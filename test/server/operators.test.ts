@@ -34,7 +34,7 @@ test("sessions over HTTP: create, ensure, read, list, change, end and remove", a
   assertProblem(await here.call("GET", path, { key }), 404, "session_not_found");
 });
 
-test("the ETag of a session that was removed is refused by the one that was begun anew under its id", async () => {
+test("the ETag of a removed session is refused by a new session under its id", async () => {
   await using here = serve();
   const key = await here.key("admin");
   const begin = async (input: string): Promise<string> => {
@@ -54,7 +54,7 @@ test("the ETag of a session that was removed is refused by the one that was begu
   assert.equal((await append(`"${[version, commitId, turn, seenVersion, commitId].join("-")}"`)).json.seq, 2);
 });
 
-test("turns over HTTP: appended once by key, onto what was seen by ETag, read in ranges, taken back", async () => {
+test("turns over HTTP: appended once by key, on the state of an ETag, read in ranges, truncated", async () => {
   await using here = serve();
   const key = await here.key("write");
   const made = await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
@@ -104,7 +104,7 @@ test("budgets over HTTP: given, spent, raised", async () => {
   );
 });
 
-test("figures over HTTP, of the key's own tenant, by whatever was asked", async () => {
+test("stats over HTTP: of the key's own tenant, by each kind of group", async () => {
   await using here = serve();
   const key = await here.key("read");
   const session = await here.sessions.create({ agent: "ceo" });
@@ -166,7 +166,7 @@ test("the events of all sessions over HTTP: the key's own tenant's, each with th
     assertProblem(await here.call("GET", `/v1/events?${query}`, { key: mine }), 400, "request_invalid");
 });
 
-test("a key reaches its own tenant only, and what is not there and what is not yours are the same answer", async () => {
+test("a key reaches its own tenant only, and foreign and missing sessions are answered alike", async () => {
   await using here = serve();
   const [mine, theirs] = [await here.key("admin", "mine"), await here.key("admin", "theirs")];
   await here.call("POST", "/v1/sessions", { key: mine, body: { id: "secret", metadata: { word: "swordfish" } } });
@@ -201,7 +201,7 @@ test("a key reaches its own tenant only, and what is not there and what is not y
   assert.equal((await here.sessions.for("mine").get("secret")).info.state, "active");
 });
 
-test("a key's right decides what it may do; none, an altered and a revoked one are the same refusal", async () => {
+test("the right of a key limits its requests; missing, altered and revoked keys are refused alike", async () => {
   await using here = serve();
   const [read, write, admin] = [await here.key("read"), await here.key("write"), await here.key("admin")];
   assertProblem(await here.call("POST", "/v1/sessions", { key: read, body: {} }), 403, "key_forbidden");
@@ -228,7 +228,7 @@ test("a key's right decides what it may do; none, an altered and a revoked one a
   }
 });
 
-test("watching tells turns as they are committed, and goes on after the last one heard", async () => {
+test("a watch sends turns as they are committed, and resumes after the last one received", async () => {
   await using here = serve();
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
@@ -289,7 +289,7 @@ test("health, readiness, metrics and documents", async () => {
   for (const path of Object.keys(document.paths)) assert(docs.text.includes(path), path);
 });
 
-test("a stopping server is not ready, ends its streams and lets what runs come to its end", async () => {
+test("a stopping server is not ready, ends its streams and lets running requests finish", async () => {
   const here = serve();
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
@@ -329,14 +329,14 @@ test("metadata is an object over HTTP too", async () => {
   assert.deepEqual((await here.call("GET", "/v1/sessions/s", { key })).json.metadata, { keep: 1 });
 });
 
-test("metrics tell of the server's tenant, and so only its keys read them", async () => {
+test("metrics are those of the server's tenant, so only its keys may read them", async () => {
   await using here = serve();
   assert.equal((await here.call("GET", "/metrics", { key: await here.key("read") })).status, 200);
   const foreign = await here.call("GET", "/metrics", { key: await here.key("admin", "other") });
   assertProblem(foreign, 403, "key_forbidden");
 });
 
-test("a HEAD of a stream begins none", async () => {
+test("a HEAD request starts no stream", async () => {
   await using here = serve();
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
@@ -350,7 +350,7 @@ test("a HEAD of a stream begins none", async () => {
   assert(timers() < before + 5, `${before} timers before, ${timers()} after`);
 });
 
-test("a backend makes a guest's session its user's after a login; who has only a device cannot", async () => {
+test("a backend links a guest's session to its user after a login; a device alone cannot", async () => {
   await using here = serve();
   const key = await here.key("write");
   const [phone, laptop] = [randomUUID(), randomUUID()];

@@ -26,7 +26,7 @@ function seqs(turns: readonly Turn[]): number[] {
   return turns.map(({ seq }) => seq);
 }
 
-test("a page of turns ends at a mebibyte, and next goes on", async () => {
+test("a page of turns ends at one mebibyte, and next continues it", async () => {
   await using here = serve();
   const { device, id } = await talked(here);
   const key = await here.key("read");
@@ -51,7 +51,7 @@ test("a page of turns ends at a mebibyte, and next goes on", async () => {
   }
 });
 
-test("a page has no more than 500 turns, and next goes on", async () => {
+test("a page has at most 500 turns, and next continues it", async () => {
   await using here = serve();
   const device = randomUUID();
   const session = await here.sessions.device(device);
@@ -62,7 +62,7 @@ test("a page has no more than 500 turns, and next goes on", async () => {
   assert.deepEqual([seqs(rest.json.turns), rest.json.next], [[501, 502], undefined]);
 });
 
-test("the clients read all pages of what was asked for", async () => {
+test("the clients read all pages of a range", async () => {
   await using here = serve();
   const { device, id } = await talked(here);
   const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
@@ -75,7 +75,7 @@ test("the clients read all pages of what was asked for", async () => {
   assert.deepEqual(seqs(await Array.fromAsync(session.turns({ from: 2, to: 20 }))), everyTurn.slice(1, 20));
 });
 
-test("a reader that takes nothing costs one read of the log, and one that leaves no more", async () => {
+test("a reader that reads nothing costs one read of the log, and none after it leaves", async () => {
   const store = openMemory({ clock: systemClock });
   await using here = serve({ store });
   const { device } = await talked(here);
@@ -98,7 +98,7 @@ test("a reader that takes nothing costs one read of the log, and one that leaves
   assert.ok(reads <= responses.length + 6, `${reads - responses.length} reads for the page that was read`);
 });
 
-test("a page that cannot be read to its end breaks off, and is no whole answer", async () => {
+test("a page that cannot be read to its end breaks off, and is not valid JSON", async () => {
   const store = openMemory({ clock: systemClock });
   await using here = serve({ store });
   const { device } = await talked(here);

@@ -87,7 +87,7 @@ async function findsItselfWithout(id: string, owner: ChildProcess, url: string, 
   assert(["owner_unreachable", "fenced"].includes(code), code); // nobody listens at the address of the new owner
 }
 
-test("a message to a session whose host was paused before it is refused promptly, and is answered here when sent again", async () => {
+test("a message to a session of a paused host is refused promptly, and answered here when sent again", async () => {
   await withOwner("before", async (owner, url) => {
     assert.deepEqual((await send("before", "forwarded")).json, { answer: 2 });
     owner.kill("SIGSTOP");
@@ -96,7 +96,7 @@ test("a message to a session whose host was paused before it is refused promptly
   });
 });
 
-test("a message to a session whose host is paused while it answers is refused promptly, and answered here when sent again", async () => {
+test("a message whose host is paused while it answers is refused promptly, and answered here when sent again", async () => {
   await withOwner("meanwhile", async (owner, url) => {
     const answering = send("meanwhile", "slow");
     await sleep(500);
@@ -106,7 +106,7 @@ test("a message to a session whose host is paused while it answers is refused pr
   });
 });
 
-test("an answer in parts breaks off when its host is paused, and does not look whole", async () => {
+test("a streamed answer breaks off when its host is paused, and does not look complete", async () => {
   await withOwner("parts", async (owner) => {
     const how = { key, body: { message: "count" }, headers: { accept: "text/event-stream" } };
     const response = await server.fetch(requestOf("POST", pathOf("parts"), how));
@@ -124,7 +124,7 @@ test("an answer in parts breaks off when its host is paused, and does not look w
   });
 });
 
-test("an answer that takes long, of a host that lives, is waited for", async () => {
+test("a slow answer of a live host is waited for", async () => {
   await withOwner("patience", async () => {
     assert.deepEqual((await send("patience", "slow")).json, { answer: 2 });
   });

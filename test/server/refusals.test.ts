@@ -10,7 +10,7 @@ import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
 
-test("a device is counted as itself, however its id is written and whatever cookies of others come along", async () => {
+test("a device is counted by its id, however it is written and whatever cookies the request has", async () => {
   await using here = serve({ server: { rates: { device: 2 } } });
   const device = randomUUID();
   const turns = async (id: string, cookie: string) =>
@@ -21,7 +21,7 @@ test("a device is counted as itself, however its id is written and whatever cook
   assertProblem(await turns(device.toUpperCase(), "ad=4"), 429, "rate_limited");
 });
 
-test("a cookie that is not ours makes nobody a known device, and ours is counted behind any other", async () => {
+test("a foreign cookie identifies no device, and ours is recognised behind others", async () => {
   await using here = serve({ server: { rates: { device: 2, newDevices: 3 } } });
   const say = async (cookie: string) =>
     await here.call("POST", "/v1/chat", { body: { message: "Hello" }, headers: { cookie } });
@@ -40,7 +40,7 @@ test("a cookie that is not ours makes nobody a known device, and ours is counted
   }
 });
 
-test("a path that knows other methods says which, and one that knows none is not there", async () => {
+test("a path with other methods lists them, and an unknown path is not found", async () => {
   await using here = serve();
   const refused = await here.call("DELETE", "/v1/chat");
   assertProblem(refused, 405, "method_not_allowed");
@@ -52,7 +52,7 @@ test("a path that knows other methods says which, and one that knows none is not
   assertProblem(await here.call("GET", "/v1/absent"), 404, "route_unknown");
 });
 
-test("the log names the session of a request, and neither the device nor what was said", async () => {
+test("the log names the session of a request, and neither the device nor any message", async () => {
   const log: LogEntry[] = [];
   await using here = serve({ server: { log: (entry) => log.push(entry) } });
   const device = randomUUID();
@@ -70,7 +70,7 @@ test("the log names the session of a request, and neither the device nor what wa
   for (const hidden of [device, "a secret of mine", key]) assert(!text.includes(hidden), text);
 });
 
-test("what a model said when it failed is told to keys and the log, and to no device", async () => {
+test("the text of a model's error is for keys and the log, never for a device", async () => {
   const log: LogEntry[] = [];
   const secret = "postgres://admin:hunter2@db.internal/app";
   await using here = serve({
@@ -100,7 +100,7 @@ test("what a model said when it failed is told to keys and the log, and to no de
   assert.equal(seen.json.turns[0].error.message, secret);
 });
 
-test("metrics have as many series as there are routes, whatever is asked, and scrapes at once look at the store once", async () => {
+test("metrics have one series per route, and concurrent scrapes share one read of the store", async () => {
   await using here = serve({ server: { openMetrics: true } });
   for (let index = 0; index < 20; index++) await here.call(`ODD${index}`, `/v1/chat`);
   const scrapes = await Promise.all(Array.from({ length: 5 }, async () => await here.call("GET", "/metrics")));
@@ -112,7 +112,7 @@ test("metrics have as many series as there are routes, whatever is asked, and sc
   assert.equal(looks, "1", after);
 });
 
-test("a device speaks as the user: it gives no instructions, puts no words into an agent's mouth, makes up no results", async () => {
+test("a device sends user messages only: no instructions, no assistant messages, no tool results", async () => {
   let asked = 0;
   const model: Model = async function* () {
     asked++;
@@ -146,7 +146,7 @@ test("a device speaks as the user: it gives no instructions, puts no words into 
   assert.equal(asked, 3);
 });
 
-test("what a tool said when it failed is told to keys, and to no device", async () => {
+test("the text of a tool's error is for keys, never for a device", async () => {
   const call = { id: "1", type: "function", function: { name: "look", arguments: "{}" } } as const;
   const model: Model = async function* ({ messages }) {
     if (messages.at(-1)?.role === "tool") yield { type: "text", text: "I cannot look." };
@@ -174,7 +174,7 @@ test("what a tool said when it failed is told to keys, and to no device", async 
   assert(seen.text.includes("hunter2"), "a key reads all of it");
 });
 
-test("link codes are counted before they are tried, so that of many guesses at once few are tried", async () => {
+test("link codes are counted before the attempt, so that few of many concurrent guesses are tried", async () => {
   const memory = openMemory({ clock: systemClock });
   const slow = new Proxy(memory, {
     get(store: Store, name: keyof Store) {
@@ -201,7 +201,7 @@ test("link codes are counted before they are tried, so that of many guesses at o
   assert.equal(statuses.at(-1), 429, "the right one was guessed among too many");
 });
 
-test("no cache keeps what one device or key was told, and another would be told by its address alone", async () => {
+test("responses for one device or key are never cached for another", async () => {
   await using here = serve();
   const device = randomUUID();
   const key = await here.key("read");
@@ -218,7 +218,7 @@ test("no cache keeps what one device or key was told, and another would be told 
   }
 });
 
-test("who leaves in the middle of a body is no failure of the server", async () => {
+test("a client that disconnects while sending is not an error of the server", async () => {
   const log: LogEntry[] = [];
   await using here = serve({ server: { log: (entry) => log.push(entry) } });
   const listening = await listen(here.server, { port: 0 });
@@ -243,7 +243,7 @@ test("who leaves in the middle of a body is no failure of the server", async () 
   );
 });
 
-test("a cookie that is refused is taken back: a browser could not get rid of it by itself", async () => {
+test("a refused cookie is deleted, as the page cannot delete it", async () => {
   await using here = serve();
   const say = async (cookie: string) =>
     await here.call("POST", "/v1/chat", { body: { message: "x" }, headers: { cookie } });
@@ -253,7 +253,7 @@ test("a cookie that is refused is taken back: a browser could not get rid of it 
   assert.equal((await say("")).status, 200);
 });
 
-test("a cookie that another host of the domain could have set opens nothing where there is HTTPS", async () => {
+test("over HTTPS, a cookie that another host of the domain could set opens nothing", async () => {
   await using here = serve();
   const theirs = (await here.call("POST", "/v1/chat", { body: { message: "x" } })).headers.get("set-cookie") ?? "";
   const planted = (theirs.split(";", 1)[0] ?? "").replace("__Host-", "");
@@ -261,7 +261,7 @@ test("a cookie that another host of the domain could have set opens nothing wher
   assertProblem(await here.call("GET", "/v1/chat/turns", { headers: { cookie: planted } }), 401, "device_missing");
 });
 
-test("an origin that no browser sends is refused when the server is made", async () => {
+test("an origin that no browser sends is refused when the server is created", async () => {
   await using here = serve();
   for (const origin of ["*", "null", "chat.example", "https://chat.example/", "https://chat.example/app", ""]) {
     assert.throws(() => createServer({ sessions: here.sessions, cors: [origin] }), { code: "argument_invalid" });
@@ -276,7 +276,7 @@ test("an origin that no browser sends is refused when the server is made", async
   assert.equal(foreign.headers.get("access-control-allow-origin"), null);
 });
 
-test("a number of a million digits is refused at once, and keeps the server from nobody", async () => {
+test("a number of a million digits is refused at once", async () => {
   await using here = serve({ server: { deviceBodyBytesMax: 8 * 1024 * 1024 } });
   const body = `{"message":{"role":"user","content":{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}}}`;
   const began = performance.now();
@@ -284,7 +284,7 @@ test("a number of a million digits is refused at once, and keeps the server from
   assert(performance.now() - began < 2000);
 });
 
-test("a device sends less at once than an operator may", async () => {
+test("the size limit of a device is below that of an operator", async () => {
   await using here = serve({ server: { deviceBodyBytesMax: 1000 } });
   const text = "x".repeat(2000);
   const refused = await here.call("POST", "/v1/chat", { device: randomUUID(), body: { message: text } });

@@ -7,7 +7,7 @@ import { callOn, serve } from "./serving.ts";
 
 const agents = { front: { default: true }, billing: { keywords: ["invoice"] } };
 
-test("a message over HTTP is routed, its agent has the floor, and answers the next one at any instance", async () => {
+test("a message over HTTP is routed, and its agent answers the next one at any instance", async () => {
   await using here = serve({ agents });
   const instance = () => createServer({ sessions: here.sessions, converse: createManager(here).send });
   const [one, two] = [instance(), instance()];

@@ -51,7 +51,7 @@ async function saidTo(url: string, device: string): Promise<string[]> {
   return turns.map(({ input }) => input[0]?.content ?? "");
 }
 
-test("while the database is down chats go on without memory, quickly, and it is told later", async () => {
+test("while the database is down chats continue without memory, and are replayed later", async () => {
   await using postgres = await PostgresServer.start();
   const store = postgres.url();
   const [here, plain] = await Promise.all([
@@ -87,7 +87,7 @@ test("while the database is down chats go on without memory, quickly, and it is 
   }
 });
 
-test("an instance that starts while the database is down, is killed again and again as it tells an outbox in a file: all once", async () => {
+test("an instance killed again and again while it replays an outbox file writes each turn once", async () => {
   await using postgres = await PostgresServer.start();
   const store = postgres.url();
   const folder = await mkdtemp(join(tmpdir(), "perdure-outbox-"));

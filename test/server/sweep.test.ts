@@ -5,7 +5,7 @@ import { openMemory } from "../../src/store/memory.ts";
 import { damage } from "../conformance/damaged-sessions.ts";
 import { serve } from "./serving.ts";
 
-test("a session that a sweep could not work on stands in the answer, in the metrics and in the log", async () => {
+test("a session on which a sweep failed is in the response, the metrics and the log", async () => {
   const log: LogEntry[] = [];
   const store = openMemory();
   await using here = serve({ store, server: { log: (entry) => log.push(entry) } });
