@@ -154,7 +154,7 @@ test("files are named for the noun inside, in kebab case", () => {
 });
 
 test("docs/reference/errors.md and the table of error codes are the same, both ways", () => {
-  const rows = [...read("docs/reference/errors.md").matchAll(/^\| `(\w+)` \| (\d+) \| (yes|no) \|/gm)];
+  const rows = [...read("docs/reference/errors.md").matchAll(/^\| `(\w+)` +\| (\d+) +\| (yes|no) +\|/gm)];
   const documented = rows.map(([, code = "", status, retry]) => [code, Number(status), retry === "yes"]);
   const table = Object.entries(errorCodes).map(([code, { status, retryable }]) => [code, status, retryable]);
   assert.deepEqual(documented, table);
@@ -169,7 +169,7 @@ test("every error code is thrown somewhere", () => {
 });
 
 test("docs/reference/events.md and the table of event types are the same, both ways", () => {
-  const rows = [...read("docs/reference/events.md").matchAll(/^\| `(\w+)` \| (\w+) \| (\w+) \|/gm)];
+  const rows = [...read("docs/reference/events.md").matchAll(/^\| `(\w+)` +\| (\w+) +\| (\w+) +\|/gm)];
   assert.deepEqual(
     new Map(rows.map(([, type, category, severity]) => [type, { category, severity }])),
     new Map(Object.entries(eventKinds).map(([type, { category, severity }]) => [type, { category, severity }])),
