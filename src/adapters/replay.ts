@@ -88,7 +88,7 @@ function split(messages: readonly Message[]): Pick<Conversation, "instructions" 
   return { instructions: instructionsOf(leading), exchanges };
 }
 
-/** What to replay, and how fast. */
+/** The recording, and the pace of its replay. */
 export interface ReplayOptions {
   readonly conversation: Conversation;
   /**

@@ -34,7 +34,7 @@ export interface SayOptions {
    */
   readonly agent?: string;
   /**
-   * What to do if an answer is running.
+   * Policy for a message during a running answer.
    * @default that of the server
    */
   readonly busy?: BusyPolicy;

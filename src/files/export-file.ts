@@ -70,7 +70,7 @@ export class ExportFile implements AsyncDisposable {
     });
   }
 
-  /** Where the export continues. */
+  /** The position after which the export continues. */
   get position(): ExportPosition {
     return this.#position;
   }

@@ -9,7 +9,7 @@ import type { Session } from "../sessions/session/session.ts";
  */
 export type Router = (text: string, context: RouterContext) => string | null | Promise<string | null>;
 
-/** What a router can read. */
+/** Facts for a router. */
 export interface RouterContext {
   /** The agents by name, in order. */
   readonly agents: ReadonlyMap<string, Agent>;

@@ -23,7 +23,7 @@ export type Audience = "operator" | "device";
 /** Errors of live sessions are for the operator, even if they are temporary errors of the server. */
 const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
 
-/** What devices read of errors that name agents, instances or operators' texts: the text, and the details that remain. */
+/** Texts and remaining details for devices, of errors that name agents, instances or operators' texts. */
 const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
   agent_unknown: { detail: "no agent of this name is open to devices", details: ["agent"] },
   agent_not_routed: { detail: "no agent fits the message; nothing was written", details: ["sessionId"] },

@@ -4,7 +4,7 @@ import { SessionError } from "../errors.ts";
 import { problemOf, problemType } from "../protocol/problem.ts";
 import type { Server } from "./app.ts";
 
-/** Where to listen. */
+/** Address to listen on. */
 export interface ListenOptions {
   /**
    * 0: any free port.

@@ -7,7 +7,7 @@ export type Provider<Method extends "getTracer" | "getMeter"> = {
   readonly [name in Method]: (name: string) => unknown;
 };
 
-/** What is exported to OpenTelemetry, and where. */
+/** Options of the export to OpenTelemetry. */
 export interface InstrumentOptions {
   /**
    * Sessions whose live sessions are counted, in their tenant.

@@ -16,7 +16,7 @@ import {
   type WorkerStart,
 } from "./wire.ts";
 
-/** What runs a worker. */
+/** Kind of a worker. */
 export type WorkerKind = "thread" | "process";
 
 /** Kind and limits of a worker. */

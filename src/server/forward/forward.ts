@@ -10,7 +10,7 @@ const passedOn = ["authorization", "accept", "content-type"] as const;
 /** Response headers for the caller. */
 const passedBack = ["cache-control", "content-type", "retry-after", "x-accel-buffering"] as const;
 
-/** Where and how long a request may be forwarded. */
+/** Path and limits of a forwarded request. */
 export interface Forwarding {
   /** Path of the route, as in the request. */
   readonly path: string;

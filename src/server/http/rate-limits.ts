@@ -39,7 +39,7 @@ export interface Rates {
   readonly allWrongCodes?: number;
 }
 
-/** What is counted. */
+/** Counted kinds of requests. */
 export type Counted = keyof Rates;
 
 const defaults = {

@@ -71,7 +71,7 @@ export interface Input<Params, Query, Body> {
 /** The routes of a server, in order, for the document. */
 export type RouteTable = Route<unknown, unknown, unknown>[];
 
-/** Where routes are added. */
+/** The app and table to which routes are added. */
 export interface Routes {
   readonly app: App;
   readonly table: RouteTable;
