@@ -12,11 +12,11 @@ const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const oldIdiom =
   /\b(whoever|whomever|whosoever|nobody|somebody|befell|befalls?|befallen|nought|come by|comes by|begun afresh|put in order|put away|made ready|the floor|tally|spent on|goes on with|is told of|are told of)\b/i;
 
-// UPGRADING.md has the old names.
+// UPGRADING.md has the old names. The API pages are made from comments, which the test below measures.
 test("docs, error messages, help texts and API summaries use no word of the old idiom", () => {
   const spoken = globSync(
     ["*.md", "docs/**/*.md", "examples/*.md", "bench/*.md", "src/errors.ts", "src/cli/**/*.ts", "src/server/**/*.ts"],
-    { cwd: root, exclude: (path) => path.endsWith(".test.ts") || path === "UPGRADING.md" },
+    { cwd: root, exclude: (path) => path.endsWith(".test.ts") || path === "UPGRADING.md" || path.includes("reference/api") },
   );
   const found = spoken.flatMap((path) =>
     read(path)
