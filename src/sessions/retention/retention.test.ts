@@ -122,7 +122,7 @@ test("a session under hold is not removed, cut or purged, by whomever, until it 
   await session.append({ input: "Hello" });
   await session.setLegalHold("a lawsuit");
   await session.append({ input: "It goes on" });
-  const held = { code: "legal_hold", message: /^session s is under hold \(a lawsuit\)/ };
+  const held = { code: "legal_hold", message: /^session s is under legal hold \(a lawsuit\)/ };
   await assert.rejects(session.remove(), held);
   await assert.rejects(session.truncate(1), held);
   await session.end();
