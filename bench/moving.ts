@@ -9,6 +9,7 @@ import { ExportFile, Piece } from "../src/files/export-file.ts";
 import { importItems } from "../src/files/import-items.ts";
 import { alternate, median, type Bench, type Comparison, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
+import { importSessions, exportSessions } from "../src/admin.ts";
 
 const sessionsCount = 1500;
 const turnsEach = 20;
@@ -24,7 +25,7 @@ export const bench: Bench = async (report) => {
       sweep: false,
     });
     await fill(sessions);
-    const lines = await Array.fromAsync(sessions.export());
+    const lines = await Array.fromAsync(exportSessions(sessions));
     const snapshots = lines.map(({ text }) => JSON.parse(text) as SessionSnapshot);
     const file = join(folder, "all.ndjson");
     const plain = (): Promise<number> => secondsOf(() => stringifyTo(join(folder, "plain.ndjson"), snapshots));
@@ -79,7 +80,7 @@ async function secondsOf(work: () => Promise<void>, cpu: number[] = []): Promise
 async function exportTo(path: string, sessions: Sessions): Promise<void> {
   await using file = await ExportFile.open(path, "bench");
   const piece = new Piece();
-  for await (const { text } of sessions.export()) {
+  for await (const { text } of exportSessions(sessions)) {
     if (piece.add(`${text}\n`)) await file.write(piece.take(), nowhere);
   }
   await file.write(piece.take(), nowhere);
@@ -107,7 +108,7 @@ async function stringifyTo(path: string, snapshots: readonly SessionSnapshot[]):
 async function importFrom(path: string, target: Sessions): Promise<void> {
   const bytesMax = target.limits.snapshotBytesMax;
   const stream = createReadStream(path, { highWaterMark: 128 * 1024 });
-  const { restored } = await target.import(importItems(unpacked(stream, path), { file: path, bytesMax }));
+  const { restored } = await importSessions(target, importItems(unpacked(stream, path), { file: path, bytesMax }));
   if (restored !== sessionsCount) throw new Error(`${restored} sessions were imported`);
 }
 

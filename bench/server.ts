@@ -37,7 +37,7 @@ export const bench: Bench = async (report) => {
     await chat(device);
     const added = await alternate(9, {
       ours: () => p50Of(100, () => chat(device)),
-      limit: () => p50Of(100, async () => (await (await sessions.device(mine)).consult(message)).done),
+      limit: () => p50Of(100, async () => (await (await sessions.devices.open(mine)).consult(message)).done),
     });
     report({
       name: "POST /v1/chat, instant model",

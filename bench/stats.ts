@@ -14,6 +14,7 @@ import { openSqlite } from "../src/store/sqlite/open.ts";
 import { creationOf, sampleRecord } from "../src/testing/samples.ts";
 import { alternate, median, type Bench } from "./measure.ts";
 import { turn } from "./workload.ts";
+import { stats } from "../src/admin.ts";
 
 const sessionsCount = 20_000;
 const turnsEach = 50;
@@ -39,7 +40,7 @@ export const bench: Bench = async (report) => {
         const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5);
         delay.enable();
         const startedAt = performance.now();
-        const { turns } = await sessions.stats({ by: "day" });
+        const { turns } = await stats(sessions, { by: "day" });
         const ms = took(startedAt);
         delay.disable();
         clearInterval(watch);
@@ -54,7 +55,7 @@ export const bench: Bench = async (report) => {
     });
     const about = { unit: "ms", limit, limitName: "one number of each, by SQL", valueUnit: "ms" } as const;
     report({ ...about, name: "stats by day, 1 000 000 turns", ours, value: ours, bar: { atMost: 3000 } });
-    const wide = await p50(async () => void (await sessions.stats({ by: ["agent", "user", "model", "day", "hour"] })));
+    const wide = await p50(async () => void (await stats(sessions, { by: ["agent", "user", "model", "day", "hour"] })));
     report({ ...about, name: "stats by all there is", ours: wide, value: wide });
     const held = delay.percentile(99) / 1e6;
     report({ name: "stats: event loop held, p99", unit: "ms", ours: held, value: held, valueUnit: "ms" });

@@ -1,6 +1,7 @@
 /** A session as a file, in another store, forked and put away. */
 import { join } from "node:path";
-import { openSessions, SnapshotDirectory } from "../src/index.ts";
+import { SnapshotDirectory } from "../src/admin.ts";
+import { openSessions } from "../src/index.ts";
 
 type Say = (who: string | number, text: string) => void;
 

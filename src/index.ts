@@ -1,13 +1,5 @@
 export { openSessions, type OpenOptions } from "./open.ts";
 export {
-  backupStore,
-  restoreStore,
-  type BackupOptions,
-  type BackupProgress,
-  type BackupReport,
-  type RestoreStoreOptions,
-} from "./backup.ts";
-export {
   Sessions,
   type ExportedSession,
   type ExportQuery,
@@ -47,7 +39,6 @@ export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/transfer/snapshot-text.ts";
-export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
 export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";
 export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/copying.ts";
 export type { Conversation } from "./sessions/transfer/conversation.ts";

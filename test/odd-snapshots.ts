@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { SessionError } from "../src/errors.ts";
 import type { Sessions } from "../src/sessions/sessions.ts";
 import { inMemory } from "./support/in-memory.ts";
+import { doctor, sweep, exportSessions, stats as statsOf } from "../src/admin.ts";
 
 const huge = 100_000;
 const oddValues: readonly unknown[] = [
@@ -151,16 +152,16 @@ async function passes(sessions: Sessions): Promise<void> {
     after = { after: page.next };
   }
   await sessions.count({ state: ["active", "expired"] });
-  const stats = await sessions.stats({ by: ["agent", "user", "model", "day", "hour"] });
+  const stats = await statsOf(sessions, { by: ["agent", "user", "model", "day", "hour"] });
   assert.deepEqual(stats.unreadable, { sessions: 0, entries: 0 });
   const events = await sessions.events({ limit: 1000 });
   for (const { at } of events.events) new Date(at).toISOString();
   assert.equal(events.unreadable, undefined);
   await Array.fromAsync(sessions.eachEvent());
-  await Array.fromAsync(sessions.export());
-  const report = await sessions.sweep({ retention: "1ms", rows: 100_000, time: "10m" });
+  await Array.fromAsync(exportSessions(sessions));
+  const report = await sweep(sessions, { retention: "1ms", rows: 100_000, time: "10m" });
   assert.deepEqual(report.failures, []);
-  await sessions.doctor();
+  await doctor(sessions);
 }
 
 /** Offer `count` of them, chosen by chance; all passes are run each time some more were taken, and at the end. */

@@ -6,6 +6,7 @@ import type { ImportReport, Message, Sessions } from "../index.ts";
 import { unpacked } from "./bytes.ts";
 import { importItems } from "./import-items.ts";
 import { renderings } from "./renderings.ts";
+import { importSessions } from "../admin.ts";
 
 /** A text as a file or a pipe delivers it: in chunks that end anywhere. */
 async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -18,7 +19,7 @@ async function importText(
   { length = 7, bytesMax = 1e6 } = {},
 ): Promise<ImportReport> {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;
-  return await sessions.import(importItems(unpacked(inPieces(bytes, length), "f"), { file: "f", bytesMax }));
+  return await importSessions(sessions, importItems(unpacked(inPieces(bytes, length), "f"), { file: "f", bytesMax }));
 }
 
 async function messagesOf(sessions: Sessions, id: string): Promise<Message[]> {

@@ -7,6 +7,7 @@ import type { EnsureOptions } from "../sessions/session/opening.ts";
 import { RestartQueue } from "./restart-queue.ts";
 import { isLive } from "../sessions/instances/liveness.ts";
 import { HostedSession } from "./runtime/hosted-session.ts";
+import { removeSession } from "../sessions/remove-session.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import { Actor, type Phase } from "./actor.ts";
 import { Capacity } from "./capacity.ts";
@@ -215,7 +216,7 @@ export class Host implements AsyncDisposable {
    */
   async remove(id: string): Promise<void> {
     await this.kill(id);
-    await this.#sessions.remove(id);
+    await removeSession(this.#sessions, id);
   }
 
   /**

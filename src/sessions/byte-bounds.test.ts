@@ -9,6 +9,7 @@ import type { Model } from "./options/model.ts";
 import { portableSessions } from "./transfer/exporting.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
+import { exportSessions } from "../admin.ts";
 
 const large = "x".repeat(1000);
 
@@ -189,7 +190,7 @@ test("a session that is too large for a snapshot is refused before it is in memo
   const refused = { code: "snapshot_too_large" };
   await assert.rejects(place.sessions.snapshot("s"), refused);
   await assert.rejects(async () => {
-    for await (const _line of place.sessions.export()) continue;
+    for await (const _line of exportSessions(place.sessions)) continue;
   }, refused);
   const fork = await session.fork();
   await assert.rejects(place.sessions.snapshot(fork.id), refused);

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
 import type { Session } from "./session/session.ts";
+import { sweep } from "../admin.ts";
 
 const secret = "a secret for tests only";
 const minute = 60_000;
@@ -23,20 +24,20 @@ async function said(session: Session): Promise<unknown[]> {
 test("a device finds its session again, in any process, and no other device's", async () => {
   await using here = place();
   const [one, other] = [randomUUID(), randomUUID()];
-  await (await here.sessions.device(one)).append({ input: "mine" });
-  await (await here.sessions.device(other)).append({ input: "theirs" });
+  await (await here.sessions.devices.open(one)).append({ input: "mine" });
+  await (await here.sessions.devices.open(other)).append({ input: "theirs" });
   const elsewhere = here.another({ secret });
-  assert.deepEqual(await said(await elsewhere.device(one)), ["mine"]);
-  assert.deepEqual(await said(await elsewhere.device(one.toUpperCase())), ["mine"]);
-  assert.deepEqual(await said(await elsewhere.device(other)), ["theirs"]);
-  assert.deepEqual(await said(await elsewhere.for("another tenant").device(one)), []);
-  assert.deepEqual(await said(await here.another({ secret: "another secret entirely" }).device(one)), []);
+  assert.deepEqual(await said(await elsewhere.devices.open(one)), ["mine"]);
+  assert.deepEqual(await said(await elsewhere.devices.open(one.toUpperCase())), ["mine"]);
+  assert.deepEqual(await said(await elsewhere.devices.open(other)), ["theirs"]);
+  assert.deepEqual(await said(await elsewhere.for("another tenant").devices.open(one)), []);
+  assert.deepEqual(await said(await here.another({ secret: "another secret entirely" }).devices.open(one)), []);
 });
 
 test("twenty processes that meet a device at once make one session", async () => {
   await using here = place();
   const device = randomUUID();
-  const sessions = await Promise.all(Array.from({ length: 20 }, () => here.another({ secret }).device(device)));
+  const sessions = await Promise.all(Array.from({ length: 20 }, () => here.another({ secret }).devices.open(device)));
   assert.equal(new Set(sessions.map(({ id }) => id)).size, 1);
   assert.equal((await here.sessions.list()).sessions.length, 1);
 });
@@ -58,7 +59,7 @@ test("what is no UUID opens nothing, and no error repeats it", async () => {
     [randomUUID()],
   ];
   for (const id of bad) {
-    await assert.rejects(here.sessions.device(id as string), (error: Error & { code?: string }) => {
+    await assert.rejects(here.sessions.devices.open(id as string), (error: Error & { code?: string }) => {
       assert.equal(error.code, "id_invalid");
       if (typeof id === "string" && id.length > 10)
         assert(!error.message.includes(id.trim().slice(0, 10)), error.message);
@@ -66,9 +67,9 @@ test("what is no UUID opens nothing, and no error repeats it", async () => {
     });
   }
   for (const version of [1, 3, 4, 5, 6, 7, 8]) {
-    await here.sessions.device(`0191e7c2-0000-${version}000-8000-0000000000${version}0`);
+    await here.sessions.devices.open(`0191e7c2-0000-${version}000-8000-0000000000${version}0`);
   }
-  await assert.rejects(inMemory().sessions.device(randomUUID()), { code: "secret_missing" });
+  await assert.rejects(inMemory().sessions.devices.open(randomUUID()), { code: "secret_missing" });
 });
 
 test("a stolen store tells neither device ids nor codes nor users' hashes", async (t) => {
@@ -76,7 +77,7 @@ test("a stolen store tells neither device ids nor codes nor users' hashes", asyn
   t.after(() => rm(folder, { recursive: true }));
   const [one, other] = [randomUUID(), randomUUID()];
   const sessions = await openSessions({ store: `sqlite:${join(folder, "s.db")}`, secret, sweep: false });
-  await (await sessions.device(one)).append({ input: "hello" });
+  await (await sessions.devices.open(one)).append({ input: "hello" });
   const { code } = await sessions.devices.linkCode(one);
   await sessions.devices.link(other, code);
   const pending = await sessions.devices.linkCode(one);
@@ -92,16 +93,16 @@ test("a stolen store tells neither device ids nor codes nor users' hashes", asyn
 test("a device whose session expired, ended or was archived goes on with a fresh one, and the old one is kept", async () => {
   await using here = place();
   const device = randomUUID();
-  await (await here.sessions.device(device)).append({ input: "long ago" });
+  await (await here.sessions.devices.open(device)).append({ input: "long ago" });
   await here.clock.advance(2 * day);
-  assert.deepEqual(await said(await here.sessions.device(device)), []);
-  const second = await here.sessions.device(device);
+  assert.deepEqual(await said(await here.sessions.devices.open(device)), []);
+  const second = await here.sessions.devices.open(device);
   await second.append({ input: "then" });
   await second.end();
-  const third = await here.sessions.device(device);
+  const third = await here.sessions.devices.open(device);
   assert.deepEqual(await said(third), []);
   await third.append({ input: "now" });
-  assert.deepEqual(await said(await here.sessions.device(device)), ["now"]);
+  assert.deepEqual(await said(await here.sessions.devices.open(device)), ["now"]);
   const { sessions } = await here.sessions.list();
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
@@ -110,14 +111,14 @@ test("a session whose time is up in the middle of an answer begins afresh once t
   await using here = place({ ttl: "1h", maxAge: "1h" });
   const { sessions } = here;
   const device = randomUUID();
-  const session = await sessions.device(device);
+  const session = await sessions.devices.open(device);
   const answer = await session.begin("A long question");
   await here.clock.advance(2 * 60 * minute);
-  await assert.rejects(sessions.device(device), { code: "busy" });
+  await assert.rejects(sessions.devices.open(device), { code: "busy" });
   await assert.rejects(sessions.ensure(session.id, { onExpired: "reset" }), { code: "busy" });
   await answer.write({ text: "A long answer" });
   assert.equal((await answer.seal()).status, "done");
-  assert.deepEqual(await said(await sessions.device(device)), []);
+  assert.deepEqual(await said(await sessions.devices.open(device)), []);
   const [old] = (await sessions.list({ state: "archived" })).sessions;
   const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
   assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
@@ -127,23 +128,23 @@ test("a device that redeems a code shares the session, on both sides, until it i
   await using here = place();
   const { sessions } = here;
   const [phone, laptop] = [randomUUID(), randomUUID()];
-  await (await sessions.device(phone)).append({ input: "from the phone" });
-  await (await sessions.device(laptop)).append({ input: "before" });
+  await (await sessions.devices.open(phone)).append({ input: "from the phone" });
+  await (await sessions.devices.open(laptop)).append({ input: "before" });
   const { code, expiresAt } = await sessions.devices.linkCode(phone);
   assert.match(code, /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
   assert.equal(expiresAt.getTime() - here.clock.now(), 10 * minute);
   const shared = await sessions.devices.link(laptop, ` ${code.toLowerCase().replace("-", " ")}`);
   assert.deepEqual(await said(shared), ["from the phone"]);
   await shared.append({ input: "from the laptop" });
-  assert.deepEqual(await said(await sessions.device(phone)), ["from the phone", "from the laptop"]);
+  assert.deepEqual(await said(await sessions.devices.open(phone)), ["from the phone", "from the laptop"]);
   assert.deepEqual(
     (await shared.events()).map(({ type }) => type),
     ["created", "device_linked"],
   );
   assert.equal(await sessions.devices.unlink(laptop), true);
   assert.equal(await sessions.devices.unlink(laptop), false);
-  assert.deepEqual(await said(await sessions.device(laptop)), [], "a fresh session of its own");
-  assert.equal((await said(await sessions.device(phone))).length, 2);
+  assert.deepEqual(await said(await sessions.devices.open(laptop)), [], "a fresh session of its own");
+  assert.equal((await said(await sessions.devices.open(phone))).length, 2);
 });
 
 test("a code works once, for ten minutes, five tries and one device; whatever is wrong with it, the answer is the same", async () => {
@@ -214,7 +215,7 @@ test("a guest's session becomes the user's with one event, and every device of t
   await using here = place({ ttlOfUser: (user: string) => (user === "ada" ? "30d" : undefined) });
   const { sessions } = here;
   const [phone, laptop, guest] = [randomUUID(), randomUUID(), randomUUID()];
-  await (await sessions.device(phone)).append({ input: "as a guest" });
+  await (await sessions.devices.open(phone)).append({ input: "as a guest" });
   const claimed = await sessions.devices.claim(phone, "ada");
   assert.equal(claimed.info.user, "ada");
   assert.equal(claimed.info.expiresAt.getTime() - here.clock.now(), 30 * day);
@@ -229,8 +230,8 @@ test("a guest's session becomes the user's with one event, and every device of t
     ["as a guest"],
     "claiming again is harmless",
   );
-  assert.deepEqual(await said(await sessions.device(laptop)), ["as a guest"]);
-  assert.deepEqual(await said(await sessions.device(guest)), []);
+  assert.deepEqual(await said(await sessions.devices.open(laptop)), ["as a guest"]);
+  assert.deepEqual(await said(await sessions.devices.open(guest)), []);
 
   const { devices } = await sessions.devices.list("ada");
   assert.equal(devices.length, 2);
@@ -239,11 +240,11 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.equal(await sessions.devices.signOut("bob", devices[0]?.id ?? ""), false, "not bob's to sign out");
   for (const { id } of devices) assert.equal(await sessions.devices.signOut("ada", id), true);
   assert.deepEqual(
-    await said(await sessions.device(phone)),
+    await said(await sessions.devices.open(phone)),
     [],
     "the session that was claimed is no longer the device's",
   );
-  assert.deepEqual(await said(await sessions.device(laptop)), []);
+  assert.deepEqual(await said(await sessions.devices.open(laptop)), []);
   assert.deepEqual((await sessions.devices.list("ada")).devices, []);
 });
 
@@ -253,15 +254,15 @@ test("where the user has a session already, the caller says which goes on; the o
     const { sessions } = here;
     const [home, phone] = [randomUUID(), randomUUID()];
     await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
-    const guest = await sessions.device(phone);
+    const guest = await sessions.devices.open(phone);
     await guest.append({ input: "on the phone" });
     await assert.rejects(sessions.devices.claim(phone, "ada"), { code: "claim_undecided" });
     assert.equal((await guest.refresh()).user, null, "nothing was written");
     const session = await sessions.devices.claim(phone, "ada", { keep });
     const expected = keep === "user" ? ["at home"] : ["on the phone"];
     assert.deepEqual(await said(session), expected);
-    assert.deepEqual(await said(await sessions.device(home)), expected);
-    assert.deepEqual(await said(await sessions.device(phone)), expected);
+    assert.deepEqual(await said(await sessions.devices.open(home)), expected);
+    assert.deepEqual(await said(await sessions.devices.open(phone)), expected);
     const [other] = (await sessions.list({ state: "ended" })).sessions;
     const events = await (await sessions.get(other?.id ?? "")).events();
     assert.deepEqual(
@@ -276,25 +277,25 @@ test("a guest's session that gives way to the user's is the user's too: who shar
   const { sessions } = here;
   const [home, phone, friend] = [randomUUID(), randomUUID(), randomUUID()];
   await (await sessions.devices.claim(home, "ada")).append({ input: "at home" });
-  const guest = await sessions.device(phone);
+  const guest = await sessions.devices.open(phone);
   await guest.append({ input: "on the phone" });
   await sessions.devices.link(friend, (await sessions.devices.linkCode(phone)).code);
   await sessions.devices.claim(phone, "ada", { keep: "user" });
   const { state, user } = await guest.refresh();
   assert.deepEqual([state, user], ["ended", "ada"]);
-  const theirs = await sessions.device(friend);
+  const theirs = await sessions.devices.open(friend);
   await theirs.append({ input: "of a friend" });
   assert.notEqual(theirs.id, guest.id);
   // Out of use for years, the phone is for itself again.
   await here.clock.advance(400 * day);
-  await (await sessions.device(friend)).append({ input: "of a friend" });
-  assert.deepEqual(await said(await sessions.device(phone)), []);
+  await (await sessions.devices.open(friend)).append({ input: "of a friend" });
+  assert.deepEqual(await said(await sessions.devices.open(phone)), []);
 });
 
 test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {
   await using here = place();
   const devices = Array.from({ length: 10 }, () => randomUUID());
-  for (const device of devices) await (await here.sessions.device(device)).append({ input: device });
+  for (const device of devices) await (await here.sessions.devices.open(device)).append({ input: device });
   const results = await Promise.allSettled(
     devices.map((device) => here.another({ secret }).devices.claim(device, "ada", { keep: "user" })),
   );
@@ -302,7 +303,7 @@ test("claims of one user from ten devices at once leave one session and no half 
   const { sessions } = await here.sessions.list({ user: "ada", state: "active" });
   assert.equal(sessions.length, 1);
   assert.equal((await here.sessions.list({ state: "ended" })).sessions.length, 9);
-  const opened = await Promise.all(devices.map((device) => here.sessions.device(device)));
+  const opened = await Promise.all(devices.map((device) => here.sessions.devices.open(device)));
   assert.deepEqual(new Set(opened.map(({ id }) => id)), new Set([sessions[0]?.id]));
 });
 
@@ -314,13 +315,13 @@ test("a session that begins while its device or user is claimed is one that they
       await here.sessions.devices.claim(known, "ada"); // who has no session yet
       if (comesBack) {
         // Or one whose time is up: then it is begun afresh.
-        await here.sessions.device(known);
-        await here.sessions.device(guest);
+        await here.sessions.devices.open(known);
+        await here.sessions.devices.open(guest);
         await here.clock.advance(2 * 60 * minute);
       }
       const speak = async (device: string, text: string): Promise<void> => {
         for (;;) {
-          const session = await here.another({ secret, ttl: "1h" }).device(device);
+          const session = await here.another({ secret, ttl: "1h" }).devices.open(device);
           const said = await session.append({ input: text }).catch(({ code }: { code: string }) => code);
           if (typeof said !== "string") return; // else it went on elsewhere, and is asked again
           assert(["conflict", "session_ended"].includes(said), said);
@@ -343,10 +344,10 @@ test("a session that begins while its device or user is claimed is one that they
 test("a claim whose answer is lost is not done twice, and one that fails changes nothing", async () => {
   await using here = place();
   const device = randomUUID();
-  await (await here.sessions.device(device)).append({ input: "mine" });
+  await (await here.sessions.devices.open(device)).append({ input: "mine" });
   here.store.plan({ [here.store.commits + 1]: { fails: "before" } });
   await assert.rejects(here.sessions.devices.claim(device, "ada"));
-  assert.equal((await here.sessions.device(device)).info.user, null);
+  assert.equal((await here.sessions.devices.open(device)).info.user, null);
   assert.deepEqual((await here.sessions.devices.list("ada")).devices, []);
   here.store.plan({ [here.store.commits + 1]: { fails: "after" } });
   const session = await here.sessions.devices.claim(device, "ada");
@@ -360,7 +361,7 @@ test("a session shared by code that its owner claims is the user's alone; the ot
   await using here = place();
   const { sessions } = here;
   const [owner, friend] = [randomUUID(), randomUUID()];
-  await (await sessions.device(owner)).append({ input: "shared" });
+  await (await sessions.devices.open(owner)).append({ input: "shared" });
   await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   assert.deepEqual(
     await said(await sessions.devices.claim(friend, "mallory")),
@@ -369,8 +370,8 @@ test("a session shared by code that its owner claims is the user's alone; the ot
   );
   await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   await sessions.devices.claim(owner, "ada");
-  assert.deepEqual(await said(await sessions.device(friend)), []);
-  assert.deepEqual(await said(await sessions.device(owner)), ["shared"]);
+  assert.deepEqual(await said(await sessions.devices.open(friend)), []);
+  assert.deepEqual(await said(await sessions.devices.open(owner)), ["shared"]);
   const joined = await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   assert.deepEqual(await said(joined), ["shared"], "a code of a user's device brings the other to the user");
   assert.equal((await sessions.devices.list("ada")).devices.length, 2);
@@ -401,18 +402,18 @@ test("pointers in use outlive a year, codes and pointers out of use are swept aw
   await using here = place({ ttl: "1000d" });
   const { sessions } = here;
   const [one, other] = [randomUUID(), randomUUID()];
-  await (await sessions.device(one)).append({ input: "kept" });
+  await (await sessions.devices.open(one)).append({ input: "kept" });
   await sessions.devices.claim(one, "ada");
   await sessions.devices.claim(other, "ada");
   await sessions.devices.linkCode(one);
   await here.clock.advance(200 * day);
-  await sessions.device(one);
+  await sessions.devices.open(one);
   await here.clock.advance(200 * day);
-  const { looked, expired, removed } = await sessions.sweep();
+  const { looked, expired, removed } = await sweep(sessions);
   assert.deepEqual([expired, removed], [0, 0]);
   assert(looked >= 2, `looked at ${looked}`);
-  assert.deepEqual(await said(await sessions.device(one)), ["kept"]);
-  assert.deepEqual(await said(await sessions.device(other)), [], "unlinked by a year of silence");
+  assert.deepEqual(await said(await sessions.devices.open(one)), ["kept"]);
+  assert.deepEqual(await said(await sessions.devices.open(other)), [], "unlinked by a year of silence");
   assert.equal((await sessions.list()).sessions.length, 2);
 });
 
@@ -422,8 +423,8 @@ test("finding a device's session writes nothing, and a sealed id that was altere
   const device = randomUUID();
   assert.equal(await devices.find(device), undefined);
   assert.equal(here.store.commits, 0);
-  await here.sessions.device(device);
-  assert.equal((await devices.find(device))?.id, (await here.sessions.device(device)).id);
+  await here.sessions.devices.open(device);
+  assert.equal((await devices.find(device))?.id, (await here.sessions.devices.open(device)).id);
   const sealed = devices.seal(device);
   assert.equal(devices.unseal(sealed), device);
   const seal = sealed.slice(37);

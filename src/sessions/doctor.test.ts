@@ -8,6 +8,7 @@ import type { SessionRecord } from "../domain/record/record.ts";
 import { isInternalScope } from "../domain/values/internal-scope.ts";
 import type { DoctorRequest, Finding } from "./doctor.ts";
 import type { Session } from "./session/session.ts";
+import { doctor, removeSession } from "../admin.ts";
 
 const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
 
@@ -36,7 +37,7 @@ async function tamper(
 
 async function findings(place: InMemory, request: DoctorRequest = {}): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  const report = await place.sessions.doctor({ ...request, onFinding: (finding) => found.push(finding) });
+  const report = await doctor(place.sessions, { ...request, onFinding: (finding) => found.push(finding) });
   assert.equal(report.findings, found.length);
   assert.equal(report.repaired, found.filter(({ repaired }) => repaired).length);
   assert.ok(report.complete);
@@ -53,7 +54,7 @@ test("in a store that nobody tampered with there is nothing to find, whatever ha
   await session.truncate(2);
   await session.handOff("cfo");
   await session.update({ instructions: "be brief" });
-  await sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await sessions.devices.open("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await place.another({ tenant: "other" }).create();
   await clock.advance(3_600_000);
   await sessions.ensure("a", { onExpired: "reset" });
@@ -166,22 +167,22 @@ test("sessions of every tenant are looked at, page by page, until it is stopped"
   const other = place.another({ tenant: "other" });
   for (let index = 0; index < 130; index++)
     await (index % 2 === 0 ? place.sessions : other).create({ id: `s${index}` });
-  await place.sessions.end("s0");
-  assert.equal((await place.sessions.doctor()).sessions, 130);
+  await (await place.sessions.get("s0")).end();
+  assert.equal((await doctor(place.sessions)).sessions, 130);
   const stop = new AbortController();
   stop.abort();
-  const { complete, sessions } = await place.sessions.doctor({ signal: stop.signal });
+  const { complete, sessions } = await doctor(place.sessions, { signal: stop.signal });
   assert.deepEqual([complete, sessions], [false, 0]);
 });
 
 test("records that are no conversation are counted as no sessions", async () => {
   await using place = inMemory({ secret: "a secret of sixteen" });
-  await place.sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await place.sessions.devices.open("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await withTurns(place, "a");
   const { records } = await place.store.find({ order: "key", now: place.clock.now(), limit: 10 });
   const inner = records.filter(({ tenant }) => isInternalScope(tenant));
   assert.deepEqual([records.length - inner.length, inner.length > 0], [2, true]);
-  assert.equal((await place.sessions.doctor()).sessions, 2);
+  assert.equal((await doctor(place.sessions)).sessions, 2);
 });
 
 test("archives, forks and what became of them are whole, unless somebody tampered with them", async () => {
@@ -201,7 +202,7 @@ test("archives, forks and what became of them are whole, unless somebody tampere
   await parent.unarchive();
   await parent.truncate(2);
   await fork.truncate(2);
-  await sessions.remove("parent");
+  await removeSession(sessions, "parent");
   assert.deepEqual(await findings(place), []);
   await back.archive();
   const archive: Splice = { log: "archive", from: 1, entries: [{ seq: 1, key: null, at: 1, data: '{"brotli":1}' }] };
@@ -232,7 +233,7 @@ test("while others write there is no false alarm, and a repair meanwhile loses n
   const found: Finding[] = [];
   let looks = 0;
   while (writing) {
-    await place.sessions.doctor({ repair: true, onFinding: (finding) => found.push(finding) });
+    await doctor(place.sessions, { repair: true, onFinding: (finding) => found.push(finding) });
     looks++;
     await setImmediate(); // a store in memory never waits, and would keep the writers from their turn
   }
@@ -248,12 +249,12 @@ test("the doctor leaves a lease alone whose holder beats as rarely as it said, a
   const session = await patient.create({ id: "s" });
   const turn = await session.begin("hello?");
   await place.clock.advance(60_000);
-  const first = await place.sessions.doctor({ repair: true });
+  const first = await doctor(place.sessions, { repair: true });
   assert.deepEqual([first.findings, first.repaired], [0, 0]);
   assert.equal(await session.leaseHolder().then((holder) => holder?.alive), true);
   await place.clock.advance(61_000);
   const kinds: string[] = [];
-  await place.sessions.doctor({ repair: true, onFinding: ({ kind }) => kinds.push(kind) });
+  await doctor(place.sessions, { repair: true, onFinding: ({ kind }) => kinds.push(kind) });
   assert.deepEqual(kinds, ["lease"]);
   await assert.rejects(turn.seal({ output: [] }), { code: "fenced" });
 });

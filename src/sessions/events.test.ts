@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { correlated } from "./tracing/correlation.ts";
 import type { Session } from "./session/session.ts";
+import { sweep } from "../admin.ts";
 
 const hour = 3_600_000;
 
@@ -18,7 +19,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   await session.touch();
   assert.deepEqual(await told(session), ["created"], "appends and signs of life are no events");
   await clock.advance(2 * hour);
-  await sessions.sweep();
+  await sweep(sessions);
   const revived = await sessions.ensure("s", { onExpired: "revive" });
   assert.deepEqual(await told(revived), ["created", "expired", "revived"]);
   await revived.update({ user: "bob" });

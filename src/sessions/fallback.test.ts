@@ -17,15 +17,15 @@ test("without a fallback, a store that is away is a typed error", async () => {
 test("with one, a session works for the request, says that it is not durable, and health tells", async () => {
   await using here = place();
   const device = randomUUID();
-  const before = await here.sessions.device(device);
+  const before = await here.sessions.devices.open(device);
   await before.append({ input: "before" });
   assert.equal(before.durable, true);
   assert.equal((await here.sessions.health()).degraded, false);
   here.state.away = true;
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   assert.equal(session.durable, false);
   assert.equal(await (await session.consult("hello")).text(), "shown 1", "it remembers nothing from before");
-  const again = await here.sessions.device(device);
+  const again = await here.sessions.devices.open(device);
   assert.equal(await (await again.consult("and?")).text(), "shown 3", "and all since");
   const { store, degraded, fallbackSessions, outbox, breaker } = await here.sessions.health();
   assert.deepEqual([store, degraded, fallbackSessions], ["down", true, 2]);
@@ -36,7 +36,7 @@ test("with one, a session works for the request, says that it is not durable, an
 test("nothing stands beside the sessions of a fallback: it would never be told, and never be swept", async () => {
   await using here = place();
   here.state.away = true;
-  const session = await here.sessions.device(randomUUID());
+  const session = await here.sessions.devices.open(randomUUID());
   await session.append({ input: "hello" });
   const { records } = await here.outbox.find({ order: "due", before: Number.MAX_SAFE_INTEGER, limit: 100 });
   assert.deepEqual(
@@ -48,18 +48,18 @@ test("nothing stands beside the sessions of a fallback: it would never be told, 
 test("when the store is back it is told what was said, in order, once, and before what is said next", async () => {
   await using here = place();
   const device = randomUUID();
-  await (await here.sessions.device(device)).append({ input: "1" });
+  await (await here.sessions.devices.open(device)).append({ input: "1" });
   here.state.away = true;
   for (const input of ["2", "3", "4"])
-    await (await here.sessions.device(device)).append({ input, output: `re ${input}` });
+    await (await here.sessions.devices.open(device)).append({ input, output: `re ${input}` });
   await here.back();
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   assert.equal(session.durable, true);
   await session.append({ input: "5" });
-  assert.deepEqual(await said(await here.witness.device(device)), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(await said(await here.witness.devices.open(device)), ["1", "2", "3", "4", "5"]);
   const { store, degraded, outbox } = await here.sessions.health();
   assert.deepEqual([store, degraded, outbox?.waiting], ["up", false, 0]);
-  const turns = await Array.fromAsync((await here.witness.device(device)).turns());
+  const turns = await Array.fromAsync((await here.witness.devices.open(device)).turns());
   assert.equal(turns[1]?.output[0]?.content, "re 2");
   assert(turns.slice(1, 4).every(({ key }) => key?.startsWith("fallback_")));
   assert((turns[1]?.at ?? 0) < (turns[4]?.at ?? 0) - 10_000, "with the time at which it was said");
@@ -70,20 +70,20 @@ test("each try that is cut off in the middle goes on where it was, and nothing i
   const device = randomUUID();
   here.state.away = true;
   for (let index = 1; index <= 10; index++) {
-    await (await here.sessions.device(device)).append({ input: `${index}` }, { key: `mine ${index}` });
+    await (await here.sessions.devices.open(device)).append({ input: `${index}` }, { key: `mine ${index}` });
   }
   await here.back();
   // Every other commit is cut, some of them after they landed.
   here.state.fails = (commit) => commit % 2 === 0;
   for (let attempt = 0; attempt < 40; attempt++) {
     await here.clock.advance(20_000);
-    await (await here.sessions.device(device)).refresh().catch(() => undefined);
+    await (await here.sessions.devices.open(device)).refresh().catch(() => undefined);
   }
   here.state.fails = () => false;
   await here.clock.advance(20_000);
-  await here.sessions.device(device);
+  await here.sessions.devices.open(device);
   assert.deepEqual(
-    await said(await here.witness.device(device)),
+    await said(await here.witness.devices.open(device)),
     Array.from({ length: 10 }, (_, index) => `${index + 1}`),
   );
 });
@@ -92,17 +92,17 @@ test("another process that tells the same outbox again, as after a crash, double
   await using here = place();
   const device = randomUUID();
   here.state.away = true;
-  for (const input of ["1", "2"]) await (await here.sessions.device(device)).append({ input });
+  for (const input of ["1", "2"]) await (await here.sessions.devices.open(device)).append({ input });
   await here.back();
-  await here.sessions.device(device);
+  await here.sessions.devices.open(device);
   const successor = Sessions.on(
     here.store,
     { clock: here.clock, sweep: false, secret: "a secret for tests only" },
     here.outbox,
   );
-  await successor.device(device);
-  await (await successor.device(device)).append({ input: "3" });
-  assert.deepEqual(await said(await here.witness.device(device)), ["1", "2", "3"]);
+  await successor.devices.open(device);
+  await (await successor.devices.open(device)).append({ input: "3" });
+  assert.deepEqual(await said(await here.witness.devices.open(device)), ["1", "2", "3"]);
 });
 
 test("what others said meanwhile stays, and the floor that was handed over is told too", async () => {

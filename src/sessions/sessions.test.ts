@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
+import { sweep, removeSession } from "../admin.ts";
 
 const hour = 3_600_000;
 
@@ -174,8 +175,8 @@ test("an ended session can be read, takes nothing, and is not revived", async ()
   await using place = inMemory({ ttl: "1h" });
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" });
-  await place.sessions.end("s");
-  await place.sessions.end("s"); // again, to no effect
+  await (await place.sessions.get("s")).end();
+  await (await place.sessions.get("s")).end(); // again, to no effect
   await session.refresh();
   assert.equal(session.info.state, "ended");
   await assert.rejects(session.append({ input: "more" }), { code: "session_ended" });
@@ -187,11 +188,11 @@ test("a removed session is gone, its handles say so, and its id begins anew with
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" }, { key: "k" });
-  await place.sessions.remove("s");
+  await removeSession(place.sessions, "s");
   await assert.rejects(place.sessions.get("s"), { code: "session_not_found" });
   await assert.rejects(session.append({ input: "more" }), { code: "session_not_found" });
   await assert.rejects(session.refresh(), { code: "session_not_found" });
-  await assert.rejects(place.sessions.remove("s"), { code: "session_not_found" });
+  await assert.rejects(removeSession(place.sessions, "s"), { code: "session_not_found" });
   await place.clock.advance(1);
   const next = await place.sessions.create({ id: "s" });
   assert.equal(next.info.turn, 0);
@@ -206,7 +207,7 @@ test("tenants do not see each other's sessions", async () => {
   await assert.rejects(b.get("s"), { code: "session_not_found" });
   assert.equal((await b.ensure("s")).info.turn, 0);
   assert.equal((await a.list()).sessions.length, 1);
-  await b.remove("s");
+  await removeSession(b, "s");
   assert.equal((await a.get("s")).info.turn, 1);
 });
 
@@ -217,7 +218,7 @@ test("lists come in pages, the most recently active first, and are narrowed by a
     await place.sessions.create({ id: `s${index}`, agent: index % 2 === 0 ? "even" : "odd", user: `u${index % 5}` });
     await place.clock.advance(60_000);
   }
-  await place.sessions.end("s3");
+  await (await place.sessions.get("s3")).end();
   const seen: string[] = [];
   for (let after: string | undefined; ;) {
     const page = await place.sessions.list({ limit: 10, ...(after === undefined ? {} : { after }) });
@@ -292,7 +293,7 @@ test("after close everything says closed, and closing again does nothing", async
   await assert.rejects(place.sessions.ensure("s"), closed);
   await assert.rejects(place.sessions.get("s"), closed);
   await assert.rejects(place.sessions.list(), closed);
-  await assert.rejects(place.sessions.sweep(), closed);
+  await assert.rejects(sweep(place.sessions), closed);
   await assert.rejects(place.sessions.for("other").create(), closed);
   assert.equal((await place.another().get("s")).info.turn, 2);
 });

@@ -2,17 +2,12 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { sessionStates, type SessionState } from "../domain/record/states.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
-import type { CopyOptions, CopyReport } from "./transfer/copying.ts";
 import { Core } from "./core/core.ts";
-import type { ForkOptions } from "./session/fork.ts";
-import type { ErasureRequest } from "./erasure/erasure.ts";
-import { isReceipt, type ErasureReceipt } from "./erasure/erasure-receipt.ts";
 import { Handle } from "./core/handle.ts";
 import type { Seen } from "./core/seen.ts";
-import { hostsOn, type HostInfo } from "./hosts.ts";
-import type { ImportItem, ImportOptions, ImportReport } from "./transfer/importing.ts";
+import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 import { Keys } from "./keys.ts";
 import {
   createOn,
@@ -23,18 +18,14 @@ import {
   type EnsureOptions,
 } from "./session/opening.ts";
 import { Devices } from "./devices.ts";
-import type { DeviceOptions } from "./devices/device-route.ts";
-import type { DoctorReport, DoctorRequest } from "./doctor.ts";
 import { traceCall, type Operation } from "./tracing/operation.ts";
 import type { Model } from "./options/model.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import { Session } from "./session/session.ts";
 import { infoOf, type SessionInfo } from "./session/session-info.ts";
-import type { Stats, StatsQuery } from "./stats.ts";
 import type { RestoreOptions } from "./transfer/snapshots.ts";
 import type { SessionSnapshot } from "./transfer/snapshot-text.ts";
-import { sweep, type SweepReport, type SweepRequest } from "./retention/sweep.ts";
 import {
   findEvents,
   walkEvents,
@@ -43,11 +34,8 @@ import {
   type EventWalk,
   type TenantEvent,
 } from "./tenant-events.ts";
-import { removeUnreadable } from "./session/unreadable-session.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { Subject } from "./erasure/subject.ts";
-import type { References } from "./erasure/references.ts";
-import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which sessions. */
 export interface SessionSelection {
@@ -91,7 +79,7 @@ export interface SessionPage {
   readonly sessions: readonly SessionInfo[];
   /** Pass it as `after` for the next page; absent on the last one. */
   readonly next?: string;
-  /** Sessions of the page whose record cannot be read; absent where there are none. `remove` removes them. */
+  /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
   readonly unreadable?: readonly UnreadableSession[];
 }
 
@@ -102,13 +90,16 @@ export interface UnreadableSession {
   readonly reason: string;
 }
 
-/** What stands behind a `Sessions` object, for the rooms of this package that build on it. */
+/** The core behind a `Sessions` object, for the layers of this package that build on it. */
 export let coreOf: (sessions: Sessions) => Core;
+/** The store that stands in while the real one is unavailable, if there is one. */
+export let fallbackOf: (sessions: Sessions) => Subject["fallback"];
 
 /** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
+    fallbackOf = (sessions) => sessions.#reach.fallback;
   }
 
   readonly tenant: string;
@@ -198,15 +189,6 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * The session of a device, an anonymous client known by a UUID: created where there is none, begun afresh where its time
-   * is up or it was ended. The options shape a new one only.
-   * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
-   */
-  async device(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
-    return await this.devices.open(deviceId, options);
-  }
-
-  /**
    * The session with this id, whatever its state. With the `info.seen` of an earlier look at it, turns are written only
    * where none came since.
    * @throws SessionError `session_not_found`
@@ -234,7 +216,7 @@ export class Sessions implements AsyncDisposable {
     return await traceCall({ operation: "list", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
       const { after } = query;
-      const filter = await this.#filter(query);
+      const filter = await filterOf(this.#core, query);
       const page = await this.#core.store.find({
         order: "recent",
         tenant: this.tenant,
@@ -298,174 +280,13 @@ export class Sessions implements AsyncDisposable {
     });
   }
 
-  /**
-   * The sessions that match, one after another, by id, each as it is at a moment of its own; a few are in memory. What
-   * stands throughout comes once, whatever is written meanwhile.
-   * @throws SessionError `argument_invalid`, `store_invalid` and `snapshot_too_large` of one that cannot be exported
-   */
-  async *export({ after, onSkipped, ...selection }: ExportQuery = {}): AsyncGenerator<
-    ExportedSession,
-    void,
-    undefined
-  > {
-    this.#core.guardOpen();
-    const { tenant } = this;
-    const behind = after === undefined ? undefined : { tenant, id: after };
-    const query = { ...(await this.#filter(selection)), tenant, after: behind };
-    const [{ portableSessions }, { snapshotText }] = await Promise.all([
-      import("./transfer/exporting.ts"),
-      import("./transfer/snapshot-text.ts"),
-    ]);
-    for await (const found of portableSessions(this.#core, query)) {
-      const { id } = found.record;
-      if ("portable" in found) {
-        yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
-      } else if (onSkipped === undefined) throw found.error;
-      else onSkipped(id, found.error);
-    }
-  }
-
   /** How many sessions match; the store counts them. @throws SessionError `argument_invalid` */
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
     return await traceCall({ operation: "count", tenant }, async () => {
       this.#core.guardOpen();
-      return await this.#core.store.count({ ...(await this.#filter(selection)), tenant });
+      return await this.#core.store.count({ ...(await filterOf(this.#core, selection)), tenant });
     });
-  }
-
-  /**
-   * Import snapshots, as `export` gives them, and conversations of other programs: each whole or not at all, many in a commit.
-   * What stands already is left alone, so an import that was broken off is run again.
-   * @throws SessionError the store's, where it fails; what is wrong with one session stands in the report
-   */
-  async import(
-    items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
-    options: ImportOptions = {},
-  ): Promise<ImportReport> {
-    const { tenant } = this;
-    return await traceCall({ operation: "import", tenant }, async () => {
-      const { importAll } = await import("./transfer/importing.ts");
-      return await importAll(this.#core, items, { ...options, tenant });
-    });
-  }
-
-  /**
-   * Copy this tenant's sessions and devices into another store, or everything of all tenants. Writers may go on here; what they
-   * do meanwhile is copied, too. Copying again goes on where it stopped, and brings what changed since.
-   * @throws SessionError a store's; what is wrong with one session stands in the report
-   */
-  async copyTo(target: Sessions, options: CopyOptions = {}): Promise<CopyReport> {
-    const scope = { tenant: this.tenant, into: target.tenant };
-    return await traceCall({ operation: "copyTo", tenant: this.tenant }, async () => {
-      const { copyAll } = await import("./transfer/copying.ts");
-      return await copyAll(this.#core, target.#core, { ...options, ...scope });
-    });
-  }
-
-  /** End a session for good; it stays readable. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
-    await (await this.get(id)).end(why);
-  }
-
-  /** A new session that goes on from a turn of this one; see `Session.fork`. @throws SessionError `session_not_found`, `range_invalid` … */
-  async fork(id: string, options: ForkOptions = {}): Promise<Session> {
-    return await (await this.get(id)).fork(options);
-  }
-
-  /** Put a session away; see `Session.archive`. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async archive(id: string): Promise<boolean> {
-    return await (await this.get(id)).archive();
-  }
-
-  /** Bring an archived session back; see `Session.unarchive`. @throws SessionError `session_not_found`, `store_invalid` */
-  async unarchive(id: string): Promise<boolean> {
-    return await (await this.get(id)).unarchive();
-  }
-
-  /** Remove a session with everything in it. @throws SessionError `session_not_found`, `legal_hold` */
-  async remove(id: string): Promise<void> {
-    try {
-      await (await this.get(id)).remove();
-    } catch (error) {
-      if (!hasCode(error, "session_unreadable")) throw error;
-      await traceCall({ operation: "remove", tenant: this.tenant, session: id }, async () => {
-        await removeUnreadable(this.#core, error);
-      });
-    }
-  }
-
-  /**
-   * One bounded pass over this tenant's sessions: marks what has expired, archives and removes by the policies of retention,
-   * and forgets old events. Long-lived processes do this for all tenants by themselves; elsewhere call it from cron.
-   */
-  async sweep(request: SweepRequest = {}): Promise<SweepReport> {
-    this.#core.guardOpen();
-    return await sweep(this.#core, this.tenant, request);
-  }
-
-  /** The hosts of live sessions on this store, of all tenants, the one heard of last first; at most 1000. */
-  async hosts(): Promise<readonly HostInfo[]> {
-    this.#core.guardOpen();
-    return await hostsOn(this.#core);
-  }
-
-  /**
-   * This tenant's sessions in numbers: how many in which state, what their turns took, by agent, user, model, day or hour.
-   * Summed up by the store, from one moment, while others go on writing.
-   * @throws SessionError `argument_invalid`
-   */
-  async stats(query: StatsQuery = {}): Promise<Stats> {
-    this.#core.guardOpen();
-    const { stats } = await import("./stats.ts");
-    return await stats(this.#core, this.tenant, query);
-  }
-
-  /**
-   * Look over the whole store, all tenants: gaps in logs, records that do not say what their logs hold, leases of instances
-   * that are gone, entries of no session, damage. Says what is wrong and what would mend it; with `repair`, mends what can
-   * be mended without deleting anything. Sessions that somebody writes to are left alone.
-   */
-  async doctor(request: DoctorRequest = {}): Promise<DoctorReport> {
-    this.#core.guardOpen();
-    const { examineStore } = await import("./doctor.ts");
-    return await examineStore(this.#core, request);
-  }
-
-  /**
-   * Erase a user, in bounded batches: sessions with their turns, forks, archives and events, the devices that speak for them,
-   * and what waits for the store on this machine; sessions under hold stay, and are counted. One that was stopped or killed
-   * is taken up by the next run; another run of one that is finished gives the same receipt, for 30 days, unless there is
-   * something new of the user. Ends once a look finds nothing any more, and the store's files are scrubbed.
-   * @throws SessionError `secret_missing`, `contended`, the store's; the signal's reason
-   */
-  async erase(request: ErasureRequest): Promise<ErasureReceipt> {
-    return await traceCall({ operation: "erase", tenant: this.tenant }, async () => {
-      this.#core.guardOpen();
-      const { Erasure } = await import("./erasure/erasure.ts");
-      return await new Erasure(this.#subject(request.user), request).run();
-    });
-  }
-
-  /** What there is of a user; nothing is changed. @throws SessionError `secret_missing`, `id_invalid` */
-  async traces(user: string): Promise<References> {
-    this.#core.guardOpen();
-    const { tracesOf } = await import("./erasure/references.ts");
-    return await tracesOf(this.#subject(user));
-  }
-
-  /** True for a receipt that `erase` signed under this secret, unaltered, and, where a user is named, for that user. @throws SessionError `secret_missing` */
-  verifyErasure(receipt: ErasureReceipt, user?: string): boolean {
-    return isReceipt(this.#core, receipt, user);
-  }
-
-  #subject(user: string): Subject {
-    return {
-      core: this.#core,
-      fallback: this.#reach.fallback,
-      tenant: this.tenant,
-      user: parseId(user, "user"),
-    };
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
@@ -483,18 +304,6 @@ export class Sessions implements AsyncDisposable {
     await this.close();
   }
 
-  async #filter({ agent, user, state, activeSince, activeBefore }: SessionSelection): Promise<SessionFilter> {
-    const { now } = await this.#core.store.instances([]);
-    return {
-      now,
-      ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
-      ...(user === undefined ? {} : { user: parseId(user, "user") }),
-      ...(state === undefined ? {} : { states: parseStates(state) }),
-      ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
-      ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
-    };
-  }
-
   #key(id: string): SessionKey {
     return { tenant: this.tenant, id: parseId(id, "session id") };
   }
@@ -507,4 +316,20 @@ function unreadableSession({ details: { sessionId, field } }: SessionError<"sess
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {
   const states = typeof state === "string" ? [state] : state;
   return states.map((one) => parseOneOf(one, "state", sessionStates));
+}
+
+/** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
+export async function filterOf(
+  core: Core,
+  { agent, user, state, activeSince, activeBefore }: SessionSelection,
+): Promise<SessionFilter> {
+  const { now } = await core.store.instances([]);
+  return {
+    now,
+    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
+    ...(user === undefined ? {} : { user: parseId(user, "user") }),
+    ...(state === undefined ? {} : { states: parseStates(state) }),
+    ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
+    ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
+  };
 }

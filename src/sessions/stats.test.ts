@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { stats as statsOf } from "../admin.ts";
 
 const usage = (totalTokens: number): { inputTokens: number; outputTokens: number; totalTokens: number } => ({
   inputTokens: totalTokens - 1,
@@ -19,7 +20,7 @@ test("sessions by state, turns and tokens, by whatever was asked", async () => {
   await b.append({ input: "q", output: "a", usage: usage(5), durationMs: 200 });
   await clock.advance(3_600_000);
   await b.end();
-  const stats = await sessions.stats({ by: ["agent", "user", "model", "day"] });
+  const stats = await statsOf(sessions, { by: ["agent", "user", "model", "day"] });
   assert.deepEqual(stats.sessions.states, { active: 0, inactive: 0, expired: 1, ended: 1, archived: 0 });
   assert.equal(stats.sessions.total, 2);
   assert.deepEqual(stats.sessions.turns, { count: 2, p50: 1, p95: 2, max: 2 });
@@ -59,7 +60,7 @@ test("what is asked since a moment leaves out what was before", async () => {
   const since = new Date(clock.now());
   const on = await sessions.create({ id: "on" });
   await on.append({ input: "q", usage: usage(3) });
-  const stats = await sessions.stats({ since, by: "hour" });
+  const stats = await statsOf(sessions, { since, by: "hour" });
   assert.deepEqual([stats.sessions.total, stats.turns.totalTokens, stats.since], [1, 3, since]);
   assert.deepEqual(
     stats.groups.hour?.map(({ key }) => key),
@@ -76,7 +77,7 @@ test("turns that were cut off stay counted, and how many they are is said", asyn
   const session = await place.sessions.create({ id: "s" });
   for (let turn = 0; turn < 5; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
   await session.truncate(2);
-  const { turns, groups, sessions } = await place.sessions.stats({ by: "model" });
+  const { turns, groups, sessions } = await statsOf(place.sessions, { by: "model" });
   assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [5, 3, 50]);
   assert.deepEqual(
     groups.model?.map(({ key, turns: count, cut }) => [key, count, cut]),
@@ -91,7 +92,7 @@ test("turns in an archive are not cut off, those that were cut off before still 
   const session = await sessions.create({ id: "s" });
   for (let turn = 0; turn < 8; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
   const counted = async (): Promise<unknown> => {
-    const { turns, groups } = await sessions.stats({ by: "model" });
+    const { turns, groups } = await statsOf(sessions, { by: "model" });
     assert.deepEqual(
       groups.model?.map(({ cut }) => cut),
       [turns.cut],
@@ -120,19 +121,19 @@ test("floors: whose they are now, and how long those that are over were held", a
   await one.handOff("cto", { ttl: "1h" });
   await clock.advance(1000);
   await other.endHandoff();
-  const { handoffs } = await sessions.stats();
+  const { handoffs } = await statsOf(sessions);
   assert.deepEqual(handoffs, { active: 1, expired: 1, activeMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
 });
 
 test("what is nothing to sum up by, no date or no limit is refused", async () => {
   await using place = inMemory();
   for (const query of [{ by: "colour" }, { by: ["day", 5] }, { since: new Date("soon") }, { since: 5 }, { limit: 0 }])
-    await assert.rejects(place.sessions.stats(query as never), { code: "argument_invalid" }, JSON.stringify(query));
+    await assert.rejects(statsOf(place.sessions, query as never), { code: "argument_invalid" }, JSON.stringify(query));
 });
 
 test("the sums of one tenant leave out devices' and other tenants' records", async () => {
   await using place = inMemory({ secret: "a secret of sixteen" });
-  await place.sessions.device("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
+  await place.sessions.devices.open("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await place.another({ tenant: "other" }).create();
-  assert.equal((await place.sessions.stats()).sessions.total, 1);
+  assert.equal((await statsOf(place.sessions)).sessions.total, 1);
 });

@@ -65,7 +65,7 @@ test("what devices and keys lead to has no events, and a tenant is never shown a
   await using place = inMemory({ secret: "a secret for tests only" });
   const { sessions } = place;
   const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";
-  const session = await sessions.device(device);
+  const session = await sessions.devices.open(device);
   await sessions.devices.linkCode(device);
   await sessions.keys.create({ name: "k", right: "read", tenant: "default" });
   assert.deepEqual(told((await sessions.events()).events), [`${session.id} created`]);

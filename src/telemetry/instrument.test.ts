@@ -18,6 +18,7 @@ import { openSessions, withTools, type Model, type OpenOptions, type Sessions } 
 import { startHost, type LiveSession, type Runtime } from "../host/index.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
 import { instrument } from "./index.ts";
+import { sweep } from "../admin.ts";
 
 const model: Model = async function* () {
   trace.getTracer("mine").startSpan("http call of the model's client").end();
@@ -256,7 +257,7 @@ test("turns, tokens, calls, batches, sweeps and events are counted, by agent and
   ).done;
   await session.append({ input: "x", output: "y", status: "failed", durationMs: 1500 });
   await session.handOff("cfo");
-  await sessions.sweep();
+  await sweep(sessions);
   assert.deepEqual(await place.values("perdure.turns"), { "ceo m-1 done": 2, "ceo failed": 1 });
   assert.deepEqual(await place.values("perdure.turn.duration"), { "ceo m-1 done": 2, "ceo failed": 1 });
   assert.deepEqual(await place.values("perdure.tokens"), { "ceo m-1 false input": 14, "ceo m-1 false output": 6 });
@@ -338,7 +339,7 @@ test("session changes are counted by the events of their logs", async () => {
   await (await sessions.create({ id: "a", agent: "ceo" })).end();
   await sessions.create({ id: "b", agent: "ceo", ttl: "1h" });
   await clock.advance(2 * 3_600_000);
-  await sessions.sweep();
+  await sweep(sessions);
   await sessions.ensure("b", { onExpired: "reset", agent: "ceo" });
   const counts = await place.values("perdure.session.events");
   assert.deepEqual(counts, {
@@ -354,7 +355,7 @@ test("no message text, device id, user or key is exported", async () => {
   await using place = await Place.open({ model });
   const { sessions } = place;
   const device = randomUUID();
-  const session = await sessions.device(device, { metadata: { note: "a secret" }, instructions: "a secret" });
+  const session = await sessions.devices.open(device, { metadata: { note: "a secret" }, instructions: "a secret" });
   await (
     await session.consult("a secret question", { key: "secret-key" })
   ).done;

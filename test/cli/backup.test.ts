@@ -14,7 +14,8 @@ import {
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { backupStore, openSessions, restoreStore } from "../../src/index.ts";
+import { backupStore, restoreStore } from "../../src/admin.ts";
+import { openSessions } from "../../src/index.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
 import { Workplace } from "./command-line.ts";

@@ -10,7 +10,7 @@ test("events for people and for programs, by type, severity and session", async 
   const { place } = context;
   const sessions = await openSessions(place.storeUrl);
   for (const id of ["a", "b"]) await sessions.create({ id, agent: "ceo" });
-  await sessions.end("a", { reason: "\u001b[2J enough" });
+  await (await sessions.get("a")).end({ reason: "\u001b[2J enough" });
   await sessions.close();
 
   const shown = (await place.run(["events"])).stdout.split("\n");

@@ -79,7 +79,7 @@ async function stocked(): Promise<Workplace> {
   await sessions.create({ id: "a", agent: "ceo", user: "ada", metadata: { big: 10n, when: new Date(0) } });
   await sessions.create({ id: "b", agent: "cto", user: "ada" });
   await sessions.create({ id: "c", agent: "cto", user: "bob", ttl: 1 });
-  await sessions.end("b");
+  await (await sessions.get("b")).end();
   return place;
 }
 

@@ -12,6 +12,7 @@ import { openStore } from "../../src/open.ts";
 import { coreOf, Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/retention/sweep.ts";
 import type { Store } from "../../src/store/store.ts";
+import { sweep as sweepSessions, erase, doctor, copySessions, exportSessions } from "../../src/admin.ts";
 
 /** A fresh, empty store. */
 export type OpenedStore = AsyncDisposable & { readonly store: Store };
@@ -148,7 +149,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         await openTurnOfDamagedPieces(opened.store, record);
       }
       await age(opened.store, tenant, "swept", 2);
-      assert.deepEqual((await mine.sweep()).failures, []);
+      assert.deepEqual((await sweepSessions(mine)).failures, []);
       await (await mine.get("ended")).end({ reason: "enough" });
       await (await mine.get("unlocked")).breakLease();
       await (await mine.get("appended")).append({ input: "go on" });
@@ -177,13 +178,13 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         forks.set(id, fork.id);
       }
       const unreadable: string[] = [];
-      const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => unreadable.push(id) }));
+      const exported = await Array.fromAsync(exportSessions(sessions, { onSkipped: (id) => unreadable.push(id) }));
       // Its own logs come with its record; the read that fails is that of its fork, for the turns that it shares.
       assert.equal(exported.length, 5);
       assert.deepEqual(unreadable, [forks.get("bad")]);
 
       await using target = Sessions.on(await openStore("memory:"), { sweep: false });
-      const copied = await sessions.copyTo(target);
+      const copied = await copySessions(sessions, target);
       assert.deepEqual(
         copied.reasons.map(({ source }) => source),
         [forks.get("bad")],
@@ -191,12 +192,12 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       assert.equal((await target.list()).sessions.length, 5);
 
       const found: string[] = [];
-      const examined = await sessions.doctor({ onFinding: ({ session }) => found.push(session ?? "") });
+      const examined = await doctor(sessions, { onFinding: ({ session }) => found.push(session ?? "") });
       assert.equal(examined.sessions, 6);
       const isOfBad = (id: string): boolean => id === "bad" || id === forks.get("bad");
       assert.ok(found.includes("bad") && found.every(isOfBad), found.join(" "));
 
-      await assert.rejects(sessions.erase({ user: "ada" }), /nobody expected this/);
+      await assert.rejects(erase(sessions, { user: "ada" }), /nobody expected this/);
       const left = (await sessions.list({ user: "ada" })).sessions.map(({ id }) => id);
       assert.ok(left.includes("bad") && !left.includes("a") && !left.includes("z"), left.join(" "));
     });
@@ -209,7 +210,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       subscribe("perdure:sweep", listener);
       try {
         await opened.store.close();
-        await assert.rejects(sessions.sweep(), { code: "closed" });
+        await assert.rejects(sweepSessions(sessions), { code: "closed" });
       } finally {
         unsubscribe("perdure:sweep", listener);
       }

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RemoteSessions } from "../../src/client/index.ts";
-import type { Model, Sessions, SessionsOptions, Turn } from "../../src/index.ts";
+import { erase, sweep } from "../../src/admin.ts";
+import {
+  Sessions,
+  type ErasureReceipt,
+  type ErasureRequest,
+  type Model,
+  type SessionsOptions,
+  type Turn,
+} from "../../src/index.ts";
 import { oddIds } from "../../src/testing/conformance/odd-texts.ts";
 
 /** Sessions of a fresh, empty store. */
@@ -245,7 +253,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
 
     check("what happened in all sessions is found by pages", async (sessions) => {
       for (const id of ["a", "b"]) await sessions.create({ id });
-      await sessions.end("a", { reason: "b/ä ?#%" });
+      await (await sessions.get("a")).end({ reason: "b/ä ?#%" });
       const first = await sessions.events({ limit: 2 });
       const rest = await sessions.events({ limit: 2, ...(first.next !== undefined && { after: first.next }) });
       const found = [...first.events, ...rest.events];
@@ -275,26 +283,26 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const ids = [...first.sessions, ...rest.sessions].map(({ id }) => id);
       assert.deepEqual(ids.toSorted(), ["a", "b/ä ?#%", "c"]);
       assert.equal(rest.next, undefined);
-      await sessions.end("b/ä ?#%");
+      await (await sessions.get("b/ä ?#%")).end();
       assert.equal((await sessions.list({ state: "ended" })).sessions[0]?.id, "b/ä ?#%");
       await assert.rejects(sessions.ensure("b/ä ?#%"), {
         code: "session_ended",
         details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
       });
       await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
-      await sessions.remove("a");
+      await (await sessions.get("a")).remove();
       await assert.rejects(sessions.get("a"), { code: "session_not_found" });
       await assert.rejects(sessions.create({ id: "c" }), { code: "session_exists" });
       await assert.rejects(sessions.create({ agent: "nobody" }), { code: "agent_unknown" });
       assert.equal((await sessions.ensure("c")).info.user, "ada");
-      assert.equal((await sessions.sweep()).complete, true);
+      assert.equal((await (sessions instanceof Sessions ? sweep(sessions) : sessions.sweep())).complete, true);
     });
 
     check("what is archived is read as before, and comes back as it was", async (sessions) => {
       const session = await sessions.create({ id: "s", instructions: "Be brief." });
       for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}`, output: oddIds.join("") });
       const before = await Array.fromAsync(session.turns());
-      assert.equal(await sessions.archive("s"), true);
+      assert.equal(await (await sessions.get("s")).archive(), true);
       assert.equal(await session.archive(), false);
       const archived = await sessions.get("s");
       assert.deepEqual([archived.info.state, archived.info.turn, archived.info.counters.turns], ["archived", 4, 4]);
@@ -304,7 +312,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal(await archived.instructions(), "Be brief.");
       await assert.rejects(archived.append({ input: "more" }), { code: "session_archived" });
       assert.equal(await archived.unarchive(), true);
-      assert.equal(await sessions.unarchive("s"), false);
+      assert.equal(await (await sessions.get("s")).unarchive(), false);
       assert.deepEqual(await Array.fromAsync(session.turns()), before);
       assert.equal((await session.append({ input: "more" })).seq, 5);
       assert.equal((await session.refresh()).archive, null);
@@ -317,10 +325,10 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual([fork.info.parent, fork.info.turn], [{ id: "s", turn: 2 }, 2]);
       assert.equal((await fork.append({ input: "instead" }, { key: "k3" })).seq, 3);
       assert.equal((await fork.append({ input: "q2" }, { key: "k2" })).seq, 2);
-      const later = await sessions.fork("f");
+      const later = await (await sessions.get("f")).fork();
       assert.equal((await (await later.consult("hello")).done).output[0]?.content, "shown 5");
       await session.truncate(1);
-      await sessions.archive("f");
+      await (await sessions.get("f")).archive();
       await session.remove();
       assert.deepEqual(await inputs(fork.turns()), ["q1", "q2", "instead"]);
       await fork.unarchive();
@@ -348,13 +356,13 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
           assert.equal(found.info.counters.messages, depth + 1);
         };
         await assertWhole(100);
-        await sessions.archive("s0");
+        await (await sessions.get("s0")).archive();
         await assertWhole(100);
-        await sessions.remove("s0");
-        for (const link of ["s50", "s99", "s51"]) await sessions.remove(link);
-        await sessions.archive("s75");
+        await (await sessions.get("s0")).remove();
+        for (const link of ["s50", "s99", "s51"]) await (await sessions.get(link)).remove();
+        await (await sessions.get("s75")).archive();
         for (const depth of [1, 49, 52, 75, 98, 100]) await assertWhole(depth);
-        await sessions.unarchive("s75");
+        await (await sessions.get("s75")).unarchive();
         await assertWhole(100);
       },
     );
@@ -366,10 +374,10 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
         await session.append({ input: "q2" });
         await (await session.fork({ at: 1 })).archive();
       }
-      const receipt = await sessions.erase({ user: "ada", store: "a test's" });
+      const receipt = await erased(sessions, { user: "ada", store: "a test's" });
       assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.erased.turns], [2, 0, 3]);
       assert.deepEqual([receipt.erased.archives, receipt.store, receipt.held], [1, "a test's", 0]);
-      assert.deepEqual(await sessions.erase({ user: "ada" }), receipt);
+      assert.deepEqual(await erased(sessions, { user: "ada" }), receipt);
       assert.deepEqual((await sessions.list({ user: "ada" })).sessions, []);
       assert.equal((await sessions.list({ user: "bob" })).sessions.length, 2);
       assert.deepEqual(await inputs((await sessions.get("bob")).turns()), ["q1", "q2"]);
@@ -396,4 +404,8 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal(await (await sessions.create()).instructions(), undefined);
     });
   });
+}
+
+async function erased(sessions: Sessions | RemoteSessions, request: ErasureRequest): Promise<ErasureReceipt> {
+  return await (sessions instanceof Sessions ? erase(sessions, request) : sessions.erase(request));
 }

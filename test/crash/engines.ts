@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding, Sessions } from "../../src/index.ts";
 import { query, someDatabase } from "../postgres/server.ts";
+import { doctor } from "../../src/admin.ts";
 
 /** An engine that runs for the tests of one file. */
 export interface Engine extends AsyncDisposable {
@@ -93,7 +94,7 @@ async function postgres(): Promise<Engine> {
 /** The doctor finds nothing, but for what is `known`. */
 export async function assertSound(sessions: Sessions, known?: RegExp): Promise<void> {
   const found: Finding[] = [];
-  await sessions.doctor({ onFinding: (finding) => found.push(finding) });
+  await doctor(sessions, { onFinding: (finding) => found.push(finding) });
   assert.deepEqual(
     found.filter(({ what }) => known?.test(what) !== true),
     [],

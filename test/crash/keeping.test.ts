@@ -8,6 +8,7 @@ import { WorkerProcess } from "../processes/worker-process.ts";
 import { secret } from "../processes/worker.ts";
 import { assertSound, engineNames, Engines } from "./engines.ts";
 import { rounds } from "../support/rounds.ts";
+import { erase, verifyErasure } from "../../src/admin.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
@@ -124,8 +125,8 @@ for (const name of engineNames) {
         outbox: 0,
       });
       assert.deepEqual(receipt.sharedForks.ids.toSorted(), forks === "keep" ? shared.toSorted() : []);
-      assert(sessions.verifyErasure(receipt, "ada"));
-      assert.deepEqual(await sessions.erase({ user: "ada", forks }), receipt, "single");
+      assert(verifyErasure(sessions, receipt, "ada"));
+      assert.deepEqual(await erase(sessions, { user: "ada", forks }), receipt, "single");
       const bobs = await sessions.list({ user: "bob", limit: 1000 });
       assert.equal(bobs.sessions.length, 60 + 3 + shared.length - others);
       for (const { id, turn } of bobs.sessions) {

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openSessions, restoreStore, SnapshotDirectory } from "../../src/index.ts";
+import { restoreStore, SnapshotDirectory } from "../../src/admin.ts";
+import { openSessions } from "../../src/index.ts";
 import { linesOf } from "../support/backup-cases.ts";
 import { chanceOf } from "../support/chance.ts";
 import { finish, Workplace, type Finished } from "../cli/command-line.ts";

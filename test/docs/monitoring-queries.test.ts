@@ -32,7 +32,7 @@ async function live(store: string): Promise<void> {
   await busy.handOff("billing");
   await (await sessions.create({ agent: "ceo", ttl: 1 })).touch().catch(() => undefined);
   await (await sessions.create({ agent: "cfo" })).end();
-  await sessions.device("0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10", { agent: "cfo" });
+  await sessions.devices.open("0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10", { agent: "cfo" });
   await sessions.devices.linkCode("0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10");
   await sleep(20);
 }

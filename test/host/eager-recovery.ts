@@ -7,13 +7,14 @@ import assert from "node:assert/strict";
 import { startHost } from "../../src/host/index.ts";
 import { openSessions } from "../../src/index.ts";
 import { heapBytes } from "./heap.ts";
+import { stats } from "../../src/admin.ts";
 
 /** As much as one that was spoken to may take. */
 const bytesMax = 4096;
 
 async function recoverAll(store: string, many: number): Promise<void> {
   const sessions = await openSessions({ store, sweep: false });
-  const alreadyAsleep = (await sessions.stats({ by: "agent" })).sessions.states.inactive;
+  const alreadyAsleep = (await stats(sessions, { by: "agent" })).sessions.states.inactive;
   const heapBefore = await heapBytes();
   let [peak, calls, last] = [0, 0, 0];
   const began = performance.now();

@@ -6,6 +6,7 @@ import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { heapBytes } from "./heap.ts";
 import { rounds } from "../support/rounds.ts";
+import { removeSession } from "../../src/admin.ts";
 
 interface Place extends AsyncDisposable {
   readonly sessions: Sessions;
@@ -33,7 +34,7 @@ async function live({ host, sessions }: Place, id: string, index: number): Promi
   switch (index % 8) {
     case 1:
       await host.kill(id);
-      await sessions.remove(id);
+      await removeSession(sessions, id);
       break;
     case 2: {
       const hanging = assert.rejects(host.send(id, "hang"), { code: "session_stopped" });
@@ -46,7 +47,7 @@ async function live({ host, sessions }: Place, id: string, index: number): Promi
       break;
     default:
       await host.stop(id);
-      await sessions.remove(id);
+      await removeSession(sessions, id);
   }
 }
 

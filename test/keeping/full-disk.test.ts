@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { mountSmall, skipFor } from "../support/small-disk.ts";
+import { findReferences, erase } from "../../src/admin.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
 after(() => rmSync(root, { recursive: true }));
@@ -71,9 +72,9 @@ test("an erasure on a full disk says so, gives no receipt, and counts everything
   await using disk = await smallStore("erase", context);
   if (disk === undefined) return;
   disk.fill();
-  await assert.rejects(disk.sessions.erase({ user: "ada" }), { code: "store_full" });
+  await assert.rejects(erase(disk.sessions, { user: "ada" }), { code: "store_full" });
   disk.empty();
-  const { erased } = await disk.sessions.erase({ user: "ada" });
+  const { erased } = await erase(disk.sessions, { user: "ada" });
   assert.deepEqual([erased.sessions, erased.turns], [6, 24]);
-  assert.equal((await disk.sessions.traces("ada")).sessions, 0);
+  assert.equal((await findReferences(disk.sessions, "ada")).sessions, 0);
 });

@@ -97,7 +97,7 @@ for (const fixture of fixtures) {
 
     assert.deepEqual(await said(await sessions.get("cut")), ["one"]);
     for (const id of [device, otherDevice])
-      assert.deepEqual(await said(await sessions.device(id)), ["hello"], "both devices lead to it");
+      assert.deepEqual(await said(await sessions.devices.open(id)), ["hello"], "both devices lead to it");
 
     // What a dead program left is put in order by the next writer.
     const leased = await sessions.get("leased");

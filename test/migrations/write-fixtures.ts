@@ -56,7 +56,7 @@ async function fill(store: string): Promise<void> {
   for (const input of ["one", "two"]) await cut.append({ input, output: `${input}!` });
   await cut.truncate(1);
 
-  const devices = await sessions.device(device, { ttl });
+  const devices = await sessions.devices.open(device, { ttl });
   await devices.append({ input: "hello", output: "hello!" });
   const { code } = await sessions.devices.linkCode(device);
   await sessions.devices.link(otherDevice, code);

@@ -4,7 +4,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { backupStore, openSessions, restoreStore, SnapshotDirectory, type Sessions } from "../../src/index.ts";
+import {
+  removeSession,
+  copySessions,
+  importSessions,
+  exportSessions,
+  backupStore,
+  restoreStore,
+  SnapshotDirectory,
+} from "../../src/admin.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
 import { hasCode } from "../../src/errors.ts";
 import { ExportFile } from "../../src/files/export-file.ts";
 import { linesOf } from "../support/backup-cases.ts";
@@ -75,7 +84,7 @@ test("an export to a full disk goes on once there is room", async (context) => {
   const run = async (): Promise<void> => {
     await using file = await ExportFile.open(target, "all");
     const { after: behind } = file.position;
-    for await (const { id, text } of sessions.export(behind === undefined ? {} : { after: behind })) {
+    for await (const { id, text } of exportSessions(sessions, behind === undefined ? {} : { after: behind })) {
       await file.write(Buffer.from(`${text}\n`), { after: id, sessions: 0, turns: 0 });
       await file.keep();
     }
@@ -97,15 +106,15 @@ test("an import and a copy into a store on a full disk go on once there is room"
   const ways: Readonly<
     Record<string, (target: Sessions) => Promise<{ present: number; restored: number; skipped: number }>>
   > = {
-    import: (target) => target.import(lines),
-    copy: (target) => sessions.copyTo(target),
+    import: (target) => importSessions(target, lines),
+    copy: (target) => copySessions(sessions, target),
   };
   for (const [name, move] of Object.entries(ways)) {
     using disk = smallDisk(name, context);
     if (disk === undefined) return;
     await using target = await openSessions({ store: `sqlite:${join(disk.folder, "store.db")}`, sweep: false });
     await target.create({ id: "first" });
-    await target.remove("first");
+    await removeSession(target, "first");
     disk.fill(300_000);
     await assert.rejects(move(target), { code: "store_full" });
     disk.empty();

@@ -10,6 +10,7 @@ import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import type { StoreProblem } from "../../src/store/store.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { PostgresServer, query } from "./server.ts";
+import { doctor, stats, removeSession, exportSessions, sweep } from "../../src/admin.ts";
 
 /** The newest version of the schema. */
 const known = migrations.length;
@@ -30,12 +31,12 @@ test("gaps, lost ends and entries of no session are found; what can be mended is
       const session = await sessions.create({ id });
       for (let turn = 0; turn < 3; turn++) await session.append({ input: "q", output: "a" });
     }
-    assert.equal((await sessions.doctor()).findings, 0);
+    assert.equal((await doctor(sessions)).findings, 0);
     await query(url, "delete from perdure.entries where session = 'a' and seq = 3");
     await query(url, "delete from perdure.entries where session = 'b' and seq = 2");
     await query(url, "delete from perdure.sessions where id = 'c'");
     const found: Finding[] = [];
-    const report = await sessions.doctor({ repair: true, onFinding: (finding) => found.push(finding) });
+    const report = await doctor(sessions, { repair: true, onFinding: (finding) => found.push(finding) });
     assert.deepEqual(
       found.map(({ kind, session, repaired }) => [kind, session, repaired]),
       [
@@ -76,19 +77,19 @@ test("a damaged row fails no pass on PostgreSQL, is named, and its session can b
       const page = await sessions.list();
       const named = [...(page.unreadable ?? []), ...page.sessions].map(({ id }) => id);
       assert.deepEqual(named.toSorted(), ["a", "bad", "z"], harm);
-      const { turns, unreadable } = await sessions.stats({ by: ["agent", "day"] });
+      const { turns, unreadable } = await stats(sessions, { by: ["agent", "day"] });
       const isRead = harm.includes("active_minute") || harm.includes("sweep_at");
       assert(turns.turns >= 2 && (isRead || unreadable.sessions + unreadable.entries > 0), harm);
       await sessions.events();
-      await sessions.sweep();
+      await sweep(sessions);
       const skipped: string[] = [];
-      const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => skipped.push(id) }));
+      const exported = await Array.fromAsync(exportSessions(sessions, { onSkipped: (id) => skipped.push(id) }));
       assert.equal(exported.length + skipped.length, 3, harm);
       const found: (string | null)[] = [];
-      await sessions.doctor({ onFinding: ({ session }) => found.push(session) });
+      await doctor(sessions, { onFinding: ({ session }) => found.push(session) });
       assert(isRead || found.includes("bad") || skipped.includes("bad") || harm.includes(" at = "), harm);
-      await sessions.remove("bad");
-      assert.deepEqual((await sessions.stats()).unreadable, { sessions: 0, entries: 0 });
+      await removeSession(sessions, "bad");
+      assert.deepEqual((await stats(sessions)).unreadable, { sessions: 0, entries: 0 });
     }
   } finally {
     await sessions.close();
@@ -333,11 +334,11 @@ test("a schema in which no session can be read is one finding, not one of each s
     try {
       const found: Finding[] = [];
       const onFinding = (finding: Finding): void => void found.push(finding);
-      const report = await sessions.doctor({ onFinding });
+      const report = await doctor(sessions, { onFinding });
       assert.ok(found.length > 0 && found.every(({ kind }) => kind === "schema"), sql);
       assert.deepEqual([report.sessions, report.complete], [0, false], sql);
       assert.match(report.unreadable ?? "", /does not exist/, sql);
-      const mended = await sessions.doctor({ repair: true });
+      const mended = await doctor(sessions, { repair: true });
       assert.deepEqual([mended.sessions, mended.complete, mended.unreadable], [1, true, null], sql);
     } finally {
       await sessions.close();

@@ -8,7 +8,8 @@ import { chownSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
-import { backupStore, hasCode, openSessions, restoreStore, type Sessions } from "../../src/index.ts";
+import { removeSession, copySessions, erase, importSessions, backupStore, restoreStore } from "../../src/admin.ts";
+import { hasCode, openSessions, type Sessions } from "../../src/index.ts";
 import { linesOf } from "../support/backup-cases.ts";
 import { assertSound } from "../crash/engines.ts";
 import { mountSmall, skipFor } from "../support/small-disk.ts";
@@ -120,8 +121,8 @@ for (const way of ways) {
     await using source = await stocked();
     const lines = await linesOf(source);
     const moves: readonly ((target: Sessions) => Promise<{ present: number; restored: number; skipped: number }>)[] = [
-      (target) => target.import(lines),
-      (target) => source.copyTo(target),
+      (target) => importSessions(target, lines),
+      (target) => copySessions(source, target),
     ];
     for (const move of moves) {
       await using disk = await smallDatabase(way, context);
@@ -145,7 +146,7 @@ for (const way of ways) {
     const from = `sqlite:${join(root, `restore-${databases}.db`)}`;
     await using memory = await stocked();
     await using original = await openSessions({ store: from, sweep: false });
-    await memory.copyTo(original);
+    await copySessions(memory, original);
     const file = join(root, `backup-${databases}`);
     await backupStore(from, file);
     await disk.fill();
@@ -192,17 +193,17 @@ for (const way of ways) {
     if (disk === undefined) return;
     await using memory = await stocked();
     await using sessions = await openSessions({ store: disk.url, sweep: false, secret: "a secret for tests only" });
-    await memory.copyTo(sessions);
+    await copySessions(memory, sessions);
     // To give these their own takes room.
     for (let index = 0; index < 40; index += 4) {
       const fork = await (await sessions.get(`s${index}`)).fork({ as: `f${index}` });
       await fork.update({ user: "bob" });
     }
     await disk.fill();
-    await assert.rejects(sessions.erase({ user: "ada" }), { code: "store_full" });
+    await assert.rejects(erase(sessions, { user: "ada" }), { code: "store_full" });
     await assertSound(sessions, theRefusal);
     await disk.empty();
-    const { erased, sharedForks } = await sessions.erase({ user: "ada" });
+    const { erased, sharedForks } = await erase(sessions, { user: "ada" });
     assert.deepEqual([erased.sessions, erased.turns, sharedForks.count], [40, 160, 10]);
     for (const { id } of (await sessions.list({ user: "bob" })).sessions) {
       assert.equal((await Array.fromAsync((await sessions.get(id)).turns())).length, 4);
@@ -232,11 +233,11 @@ test("a backup to a full disk leaves nothing, and comes about once there is room
   const url = server.url("backed_up");
   await using memory = await stocked();
   await using sessions = await openSessions({ store: url, sweep: false });
-  await memory.copyTo(sessions);
+  await copySessions(memory, sessions);
   const file = join(folder, "monday.ndjson.gz");
   await assert.rejects(backupStore(url, file), { code: "store_full" });
   assert.deepEqual(readdirSync(folder), []);
-  for (let index = 5; index < 40; index++) await sessions.remove(`s${index}`);
+  for (let index = 5; index < 40; index++) await removeSession(sessions, `s${index}`);
   await backupStore(url, file);
   assert.deepEqual(readdirSync(folder), ["monday.ndjson.gz"]);
 });

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { backupStore, openSessions, restoreStore, type Sessions } from "../../src/index.ts";
+import { copySessions, exportSessions, importSessions, backupStore, restoreStore } from "../../src/admin.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
 import { createConversations, createNasty } from "../support/nasty-sessions.ts";
 import { someDatabase } from "./server.ts";
@@ -32,13 +33,13 @@ test("store to snapshot to store to snapshot is the same, byte for byte, between
   await createConversations(memory, 20);
   const lines = await linesOf(memory);
   for (const to of [postgres, sqlite]) {
-    const { restored, skipped } = await to.import(lines);
+    const { restored, skipped } = await importSessions(to, lines);
     assert.deepEqual([restored, skipped], [lines.length, 0]);
     assert.deepEqual(await linesOf(to), lines);
-    assert.equal((await to.import(lines)).present, lines.length);
+    assert.equal((await importSessions(to, lines)).present, lines.length);
   }
   await using back = await open("memory:");
-  await back.import(postgres.export());
+  await importSessions(back, exportSessions(postgres));
   assert.deepEqual(await linesOf(back), lines);
   for (const line of lines) {
     const { session } = JSON.parse(line) as { session: { id: string } };
@@ -68,7 +69,7 @@ test("a store is copied between SQLite and PostgreSQL, both ways, with its tenan
     [sqlite, postgres],
     [postgres, back],
   ] as const) {
-    const { skipped, complete } = await from.copyTo(to, { everything: true });
+    const { skipped, complete } = await copySessions(from, to, { everything: true });
     assert.deepEqual([skipped, complete], [0, true]);
     assert.deepEqual(await linesOf(to), await linesOf(sqlite));
     assert.deepEqual(await linesOf(to.for("other")), await linesOf(sqlite.for("other")));

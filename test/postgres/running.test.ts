@@ -11,6 +11,7 @@ import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { Proxy } from "./proxy.ts";
 import { Pool, PostgresServer, query } from "./server.ts";
+import { stats } from "../../src/admin.ts";
 
 let server: PostgresServer;
 let store: Store;
@@ -58,7 +59,7 @@ test("a hundred sums at once share a few connections, and none of them fails", a
   let isOver = false;
   const all = Promise.all(
     Array.from({ length: 100 }, async (_, index) =>
-      index % 2 === 0 ? (await sessions.stats()).turns.turns : await sessions.count(),
+      index % 2 === 0 ? (await stats(sessions)).turns.turns : await sessions.count(),
     ),
   ).finally(() => (isOver = true));
   let most = 0;

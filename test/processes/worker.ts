@@ -10,6 +10,7 @@ import {
   type Session,
   type Sessions,
 } from "../../src/index.ts";
+import { erase as eraseUser } from "../../src/admin.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -150,7 +151,7 @@ async function fork(sessions: Sessions, name: string): Promise<never> {
 
 async function erase(sessions: Sessions, { user, forks }: Extract<Task, { kind: "erase" }>): Promise<void> {
   say({ began: user });
-  say({ receipt: JSON.stringify(await sessions.erase({ user, forks })) });
+  say({ receipt: JSON.stringify(await eraseUser(sessions, { user, forks })) });
 }
 
 async function hold(session: Session): Promise<void> {

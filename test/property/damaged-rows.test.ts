@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { openSessions } from "../../src/open.ts";
 import type { Sessions } from "../../src/sessions/sessions.ts";
+import { removeSession, doctor, exportSessions, sweep, stats } from "../../src/admin.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-damaged-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -26,14 +27,14 @@ async function allPasses(sessions: Sessions): Promise<{ named: readonly string[]
   const page = await sessions.list();
   await sessions.list({ user: "ada", state: "active" });
   await sessions.count();
-  await sessions.stats({ by: ["agent", "user", "model", "day", "hour"] });
+  await stats(sessions, { by: ["agent", "user", "model", "day", "hour"] });
   await sessions.events();
   await Array.fromAsync(sessions.eachEvent());
-  await sessions.sweep();
+  await sweep(sessions);
   const skipped: string[] = [];
-  const exported = await Array.fromAsync(sessions.export({ onSkipped: (id) => skipped.push(id) }));
+  const exported = await Array.fromAsync(exportSessions(sessions, { onSkipped: (id) => skipped.push(id) }));
   const findings: string[] = [];
-  await sessions.doctor({ onFinding: ({ session }) => session !== null && findings.push(session) });
+  await doctor(sessions, { onFinding: ({ session }) => session !== null && findings.push(session) });
   for (const id of ["a", "z"]) {
     assert.equal((await sessions.get(id)).id, id);
     assert(exported.some((one) => one.id === id));
@@ -99,7 +100,7 @@ test("a damaged row fails no pass, is named, and its session can be removed", as
       } catch (error) {
         assert.equal((error as { code?: string }).code, "session_unreadable", harm);
       }
-      await sessions.remove("bad");
+      await removeSession(sessions, "bad");
       assert.equal(await sessions.count(), 2);
       assert.deepEqual((await allPasses(sessions)).named, []);
     } catch (error) {
@@ -116,7 +117,7 @@ test("a legal hold is respected where the rest of the record cannot be read", as
   const database = new DatabaseSync(file);
   database.exec("update sessions set created_at = 9223372036854775807 where id = 'bad'");
   database.close();
-  await assert.rejects(sessions.remove("bad"), { code: "legal_hold" });
+  await assert.rejects(removeSession(sessions, "bad"), { code: "legal_hold" });
   await sessions.close();
 });
 

@@ -49,7 +49,7 @@ test("a client knows the error of an agent that is not open to devices", async (
 test("a device sees neither the note of a handoff nor a legal hold, and an operator sees both", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   await session.handOff("internal-refunds", { note: "offer at most 10 %" });
   await session.setLegalHold("case 4711");
   for (const path of ["/v1/chat/session", "/v1/chat/active-agent"]) {
@@ -68,7 +68,7 @@ test("a device sees neither the note of a handoff nor a legal hold, and an opera
 test("the error of a busy session names no instance to a device", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   const lease = await session.lease();
   const { instance } = (await session.leaseHolder()) ?? assert.fail();
   const refused = await here.call("POST", "/v1/chat", { device, body: { message: "Hello" } });

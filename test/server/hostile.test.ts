@@ -162,7 +162,7 @@ function requestFor(operation: Operation, keys: readonly string[]) {
 
 test("no request makes the server fail or reveals internals or other tenants' data", { timeout: 300_000 }, async () => {
   await using here = serve();
-  await (await here.sessions.device(theirs)).append({ input: word });
+  await (await here.sessions.devices.open(theirs)).append({ input: word });
   await (await here.sessions.for("theirs").create({ id: "theirs", metadata: { word } })).append({ input: word });
   const keys = [await here.key("admin", "mine"), await here.key("write", "mine"), await here.key("read", "mine")];
   await here.sessions.for("mine").create({ id: "mine" });

@@ -14,7 +14,7 @@ const said = 25;
 
 async function talked(here: Serving): Promise<{ readonly device: string; readonly id: string }> {
   const device = randomUUID();
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   const input = "x".repeat(100 * 1024);
   for (let turn = 1; turn <= said; turn++) await session.append({ input, output: `answer ${turn}` });
   return { device, id: session.id };
@@ -54,7 +54,7 @@ test("a page of turns ends at one mebibyte, and next continues it", async () => 
 test("a page has at most 500 turns, and next continues it", async () => {
   await using here = serve();
   const device = randomUUID();
-  const session = await here.sessions.device(device);
+  const session = await here.sessions.devices.open(device);
   for (let turn = 1; turn <= 502; turn++) await session.append({ input: "x" });
   const { json } = await here.call("GET", "/v1/chat/turns?from=1", { device });
   assert.deepEqual([json.turns.length, json.next], [500, 501]);

@@ -6,11 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
+import { exportSessions } from "../../src/admin.ts";
 
 const program = fileURLToPath(new URL("backup-writer.ts", import.meta.url));
 
 export async function linesOf(sessions: Sessions): Promise<string[]> {
-  return (await Array.fromAsync(sessions.export())).map(({ text }) => text);
+  return (await Array.fromAsync(exportSessions(sessions))).map(({ text }) => text);
 }
 
 /** Eight processes that write while `work` runs. */

@@ -4,6 +4,7 @@ import { bareCommand, examples, jsonOption, type JsonOption } from "../program/c
 import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { doctor as examine } from "../../admin.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
   readonly repair?: boolean;
@@ -33,7 +34,7 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
       skipped,
       complete,
       unreadable,
-    } = await sessions.doctor({ repair, signal, onFinding });
+    } = await examine(sessions, { repair, signal, onFinding });
     const left = findings - repaired;
     const parts = [
       `${looked} sessions looked at`,

@@ -9,6 +9,7 @@ import { printable } from "../../domain/values/format-value.ts";
 import { note, report, writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { guardExistingStore } from "../program/store-file.ts";
+import { erase as eraseUser, findReferences, verifyErasure } from "../../admin.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user: string;
@@ -51,17 +52,17 @@ async function erase({ user, dryRun, withForks, verify, json, ...options }: Eras
     await using sessions = await openFor({ ...options, store }, { secret: await serverSecret(url) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
-      const valid = sessions.verifyErasure(receipt, user);
+      const valid = verifyErasure(sessions, receipt, user);
       if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or was altered`);
       const { held, sharedForks } = receipt;
       const told = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
       report({ user, valid, held, sharedForks }, told, { json });
     } else if (dryRun === true) {
-      const traces = await sessions.traces(user);
+      const traces = await findReferences(sessions, user);
       report(traces, `nothing was changed; there are ${tracesText(traces)}`, { json });
     } else {
       const forks = withForks === true ? "erase" : "keep";
-      const receipt = await sessions.erase({ user, store: withoutSecrets(url), forks, signal });
+      const receipt = await eraseUser(sessions, { user, store: withoutSecrets(url), forks, signal });
       if (leftText(receipt).length > 0) process.exitCode ||= 1;
       writeJson(receipt);
       note(receiptText(receipt));

@@ -13,6 +13,7 @@ import { bytes, note, number, span, writeJson, writeTable } from "../terminal/ou
 import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
 import { fileOfStore } from "../program/store-file.ts";
+import { stats as statsOf } from "../../admin.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
   readonly by: StatsKind;
@@ -53,7 +54,7 @@ async function stats({ by, since, limit, json, csv, html, ...options }: StatsOpt
     await writeReport(sessions, html, query);
     return;
   }
-  const found = await sessions.stats({ ...query, by });
+  const found = await statsOf(sessions, { ...query, by });
   if (json === true) {
     writeJson(found);
     return;
@@ -65,7 +66,7 @@ async function stats({ by, since, limit, json, csv, html, ...options }: StatsOpt
 }
 
 async function writeReport(sessions: Sessions, file: string, query: { readonly since?: Date }): Promise<void> {
-  const found = await sessions.stats({ ...query, by: ["day", "agent", "model", "user"], limit: 366 });
+  const found = await statsOf(sessions, { ...query, by: ["day", "agent", "model", "user"], limit: 366 });
   await writeDurably(resolve(file), (handle) => handle.writeFile(statsReport(found)));
   note(`written to ${resolve(file)}`);
 }

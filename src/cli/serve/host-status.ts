@@ -9,6 +9,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openFor, variable, type StoreOptions } from "../program/environment.ts";
 import { note, span, writeJson, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { listHosts } from "../../admin.ts";
 
 interface StatusOptions extends StoreOptions, JsonOption {
   readonly key?: string;
@@ -64,7 +65,7 @@ async function status({
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const look = async (): Promise<void> => {
-      const known = (await sessions.hosts()).filter(({ alive, seenAt }) => alive || isRecent(seenAt));
+      const known = (await listHosts(sessions)).filter(({ alive, seenAt }) => alive || isRecent(seenAt));
       const reports = await Promise.all(known.map(async (info) => await ask(info, key, signal)));
       if (signal.aborted) return;
       if (json) for (const report of reports) writeJson(plain(report));

@@ -18,6 +18,6 @@ export function endCommand(): Command {
 
 async function end(id: string, { reason, json, ...options }: EndOptions): Promise<void> {
   await using sessions = await openFor(options);
-  await sessions.end(id, reason === undefined ? {} : { reason });
+  await (await sessions.get(id)).end(reason === undefined ? {} : { reason });
   report({ session: id, state: "ended" }, `session ${id} has ended; it stays readable`, { json });
 }

@@ -21,7 +21,9 @@ export function forkCommand(): Command {
 
 async function fork(id: string, { at, as, json, ...options }: ForkOptions): Promise<void> {
   await using sessions = await openFor(options);
-  const { info } = await sessions.fork(id, {
+  const { info } = await (
+    await sessions.get(id)
+  ).fork({
     ...(at === undefined ? {} : { at }),
     ...(as === undefined ? {} : { as }),
   });

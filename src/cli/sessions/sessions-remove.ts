@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
+import { removeSession } from "../../admin.ts";
 
 export function removeCommand(): Command {
   return storeCommand("remove", "Remove a session with everything in it")
@@ -13,6 +14,6 @@ export function removeCommand(): Command {
 
 async function remove(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openExisting(options);
-  await sessions.remove(id);
+  await removeSession(sessions, id);
   report({ session: id, removed: true }, `session ${id} is removed, with everything in it`, { json });
 }

@@ -5,6 +5,7 @@ import { openFor, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { note, report, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { sweep as sweepSessions } from "../../admin.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {
   readonly retention?: string;
@@ -42,7 +43,7 @@ async function sweep(given: SweepOptions): Promise<void> {
   const agents = readAgentsFile(file);
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options, { agents });
-    const swept = await sessions.sweep({
+    const swept = await sweepSessions(sessions, {
       signal,
       dryRun,
       ...(retention === undefined ? {} : { retention }),

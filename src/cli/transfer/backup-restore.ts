@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { restoreStore } from "../../index.ts";
+import { restoreStore } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { tellCopy, withProgress } from "./copy.ts";
 import { storeUrl } from "../program/environment.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { printable } from "../../domain/values/format-value.ts";
-import { backupStore, type BackupOptions, type BackupReport } from "../../index.ts";
+import { backupStore, type BackupOptions, type BackupReport } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { storeUrl } from "../program/environment.ts";
 import { restoreCommand } from "./backup-restore.ts";

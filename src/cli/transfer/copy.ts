@@ -7,6 +7,7 @@ import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
+import { copySessions } from "../../admin.ts";
 
 interface Options extends JsonOption {
   readonly from: string;
@@ -39,7 +40,7 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
     await using source = await openSessions({ store: from, ...own });
     await using target = await openSessions({ store: to, ...own });
     const done = await withProgress(async (progress) => {
-      return await source.copyTo(target, { everything: tenant === undefined, signal, ...progress });
+      return await copySessions(source, target, { everything: tenant === undefined, signal, ...progress });
     });
     tellCopy(done, { json, verb: "copied" });
   });

@@ -11,6 +11,7 @@ import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore } from "../program/store-file.ts";
+import { exportSessions } from "../../admin.ts";
 
 interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -112,7 +113,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     if (progress === undefined) note(text);
     else progress.note(text);
   };
-  const exported = sessions.export({ ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
+  const exported = exportSessions(sessions, { ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
   // A file or a pipe gets the exact text; a terminal must not act upon it.
   const isShown = options.out === undefined && process.stdout.isTTY;
   const render = (text: string): string => {

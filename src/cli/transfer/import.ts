@@ -10,6 +10,7 @@ import { openFor, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { importSessions } from "../../admin.ts";
 
 interface Options extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;
@@ -51,7 +52,7 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     using progress = await Progress.begin();
     const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
     let sofar: ImportReport | undefined;
-    const importing = sessions.import(until(signal, items), {
+    const importing = importSessions(sessions, until(signal, items), {
       onExists,
       dryRun: dryRun === true,
       ...(agent === undefined ? {} : { agent }),

@@ -1,4 +1,5 @@
-import { SnapshotDirectory, type Sessions } from "../../index.ts";
+import { SnapshotDirectory } from "../../admin.ts";
+import { type Sessions } from "../../index.ts";
 import { variable, type StoreOptions } from "../program/environment.ts";
 
 /** The options of commands on snapshots. */

@@ -1,4 +1,5 @@
 import type { HostInfo, Sessions } from "../../index.ts";
+import { listHosts } from "../../admin.ts";
 
 /** Poll interval for hosts whose responses are awaited. */
 const lookEveryMs = 1000;
@@ -38,7 +39,7 @@ export class OwnerWatch {
   }
 
   async #look(): Promise<void> {
-    const hosts = new Map((await this.#sessions.hosts()).map((host) => [host.address, host]));
+    const hosts = new Map((await listHosts(this.#sessions)).map((host) => [host.address, host]));
     for (const { address, lost } of this.#waiting) {
       const host = hosts.get(address);
       if (host?.alive !== true) lost(reasonOf(host));

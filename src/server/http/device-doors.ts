@@ -50,7 +50,7 @@ export function deviceDoors(
         countNew(c);
       }
     }
-    const session = await sessions.device(device);
+    const session = await sessions.devices.open(device);
     remember(device);
     return session;
   }

@@ -5,6 +5,7 @@ import { sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import { defined } from "../http/defined.ts";
 import type { Shared } from "../http/server-context.ts";
+import { erase } from "../../admin.ts";
 
 const answers = { 200: { description: "the session", schema: sessionAnswer } };
 
@@ -21,7 +22,7 @@ export function addArchiveRoutes(shared: Shared): void {
       answers: { 201: answers[200] },
     },
     async (c, { params, body: { at, as } }) => {
-      const fork = await c.get("sessions").fork(params.id, defined({ at, as }));
+      const fork = await (await c.get("sessions").get(params.id)).fork(defined({ at, as }));
       return sessionReply(c, fork.info, 201);
     },
   );
@@ -77,7 +78,7 @@ export function addArchiveRoutes(shared: Shared): void {
       }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
-    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await c.get("sessions").erase({ user, ...defined(rest) })),
+    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await erase(c.get("sessions"), { user, ...defined(rest) })),
   );
 
   addRoute(

@@ -37,6 +37,7 @@ import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionRep
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./turns-page.ts";
+import { sweep, stats, removeSession } from "../../admin.ts";
 
 const beginning = {
   agent: agentName.optional(),
@@ -208,7 +209,7 @@ function addLifeRoutes(shared: Shared): void {
       answers: { 204: { description: "the session is removed" } },
     },
     async (c, { params }) => {
-      await c.get("sessions").remove(params.id);
+      await removeSession(c.get("sessions"), params.id);
       return c.body(null, 204);
     },
   );
@@ -245,7 +246,7 @@ function addLifeRoutes(shared: Shared): void {
     },
     async (c, { query: { by, since, limit } }) => {
       const query = { limit, ...defined({ by, since: since === undefined ? undefined : new Date(since) }) };
-      return jsonAnswer(c, await c.get("sessions").stats(query));
+      return jsonAnswer(c, await stats(c.get("sessions"), query));
     },
   );
 
@@ -294,7 +295,7 @@ function addLifeRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { body }) => jsonAnswer(c, await c.get("sessions").sweep(defined(body))),
+    async (c, { body }) => jsonAnswer(c, await sweep(c.get("sessions"), defined(body))),
   );
 }
 

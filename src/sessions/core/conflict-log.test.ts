@@ -12,6 +12,7 @@ import type { Operation } from "../tracing/operation.ts";
 import { openSqlite } from "../../store/sqlite/open.ts";
 import type { Session } from "../session/session.ts";
 import { Sessions } from "../sessions.ts";
+import { doctor } from "../../admin.ts";
 
 /** Two handles of one session, the first behind by a turn of the second. */
 async function behind({ sessions }: Pick<InMemory, "sessions">): Promise<{ mine: Session; theirs: Session }> {
@@ -110,7 +111,7 @@ test("what is told moves nobody's view: the stale handle stays stale, the others
   assert.equal((await theirs.append({ input: "on" })).seq, 2);
   await mine.refresh();
   assert.equal((await mine.append({ input: "now" })).seq, 3);
-  assert.equal((await place.sessions.doctor()).findings, 0);
+  assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
 test("it takes no lease, and is no sign of life: held, expired, ended and archived sessions tell of it as others do", async () => {
@@ -135,7 +136,7 @@ test("it takes no lease, and is no sign of life: held, expired, ended and archiv
     const told = (await conflicts(theirs, place)).length;
     assert.equal(told, state === "active" ? 0 : 2, `${state}: behind a lease one is busy, not in conflict`);
   }
-  assert.equal((await place.sessions.doctor()).findings, 0);
+  assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
 test("closing waits for what is still to be written down", async () => {

@@ -6,6 +6,7 @@ import { hasCode } from "../../errors.ts";
 import type { SessionSnapshot } from "../../index.ts";
 import type { Finding } from "../doctor.ts";
 import type { Sessions } from "../sessions.ts";
+import { sweep, erase, importSessions, doctor } from "../../admin.ts";
 
 /** A step is 4 pages: so small that a few turns are many of them. */
 const limits = { readMax: 2, readBytesMax: 512 };
@@ -44,7 +45,7 @@ async function stagedIn({ store, clock }: InMemory): Promise<number> {
 
 async function assertSound(sessions: Sessions): Promise<void> {
   const found: Finding[] = [];
-  await sessions.doctor({ onFinding: (finding) => found.push(finding) });
+  await doctor(sessions, { onFinding: (finding) => found.push(finding) });
   assert.deepEqual(found, []);
 }
 
@@ -66,7 +67,7 @@ const operations: Readonly<Record<string, Operation>> = {
   import: {
     prepare: async () => undefined,
     run: async (sessions) => {
-      const { skipped } = await sessions.import([JSON.stringify(await large("s"))]);
+      const { skipped } = await importSessions(sessions, [JSON.stringify(await large("s"))]);
       assert.equal(skipped, 0);
     },
   },
@@ -158,12 +159,12 @@ test("what a process that ended left staged is removed by an erasure of its user
     place.store.plan({});
     assert.equal(await stagedIn(place), 1);
     if (way === "erasure") {
-      await place.sessions.erase({ user: "ada" });
+      await erase(place.sessions, { user: "ada" });
     } else {
-      await place.sessions.sweep();
+      await sweep(place.sessions);
       assert.equal(await stagedIn(place), 1);
       await place.clock.advance(25 * 3_600_000);
-      await place.sessions.sweep();
+      await sweep(place.sessions);
     }
     assert.equal(await stagedIn(place), 0);
   }

@@ -12,6 +12,15 @@ import { openSessions } from "../../open.ts";
 import { putMark } from "../core/fork-references.ts";
 import type { Session } from "../session/session.ts";
 import { coreOf, type Sessions } from "../sessions.ts";
+import {
+  erase,
+  findReferences,
+  removeSession as removeSessionOf,
+  importSessions,
+  sweep,
+  doctor,
+  verifyErasure,
+} from "../../admin.ts";
 
 const secret = "a secret for tests only";
 const day = 86_400_000;
@@ -37,11 +46,11 @@ async function live(sessions: Sessions): Promise<void> {
   const forked = await sessions.create({ id: "forked", user: ada });
   await talk(forked, 4);
   await talk(await forked.fork({ at: 2, as: "fork" }), 1);
-  await sessions.end("fork");
+  await (await sessions.get("fork")).end();
   const [phone, laptop] = [randomUUID(), randomUUID()];
-  await talk(await sessions.device(phone));
+  await talk(await sessions.devices.open(phone));
   await sessions.devices.claim(phone, ada);
-  const guest = await sessions.device(laptop);
+  const guest = await sessions.devices.open(laptop);
   await talk(guest);
   await sessions.devices.claim(laptop, ada, { keep: "user" });
   await sessions.devices.linkCode(phone);
@@ -53,7 +62,7 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
   await using here = place();
   const { sessions } = here;
   await live(sessions);
-  assert.deepEqual(await sessions.traces(ada), {
+  assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 6,
     held: 0,
     devices: 2,
@@ -61,8 +70,8 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
     outbox: 0,
     sharedForks: none,
   });
-  const receipt = await sessions.erase({ user: ada, store: "the test's" });
-  assert.deepEqual(await sessions.traces(ada), {
+  const receipt = await erase(sessions, { user: ada, store: "the test's" });
+  assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 0,
     held: 0,
     devices: 0,
@@ -84,7 +93,7 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
   assert.deepEqual([held, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
   const left = await sessions.list();
   assert.deepEqual(new Set(left.sessions.map(({ user }) => user)), new Set(["bob"]));
-  assert.deepEqual(await sessions.traces("bob"), {
+  assert.deepEqual(await findReferences(sessions, "bob"), {
     sessions: 2,
     held: 0,
     devices: 1,
@@ -99,12 +108,12 @@ test("a receipt holds for its user and under its secret, and not once a letter o
   await using here = place();
   const { sessions } = here;
   await live(sessions);
-  const receipt = await sessions.erase({ user: ada });
+  const receipt = await erase(sessions, { user: ada });
   const reordered = Object.fromEntries(Object.entries(receipt).toReversed()) as unknown as typeof receipt;
-  assert(sessions.verifyErasure(JSON.parse(JSON.stringify(reordered)) as typeof receipt, ada));
-  assert(here.another({ secret }).verifyErasure(receipt));
-  assert(!sessions.verifyErasure(receipt, "bob"));
-  assert(!here.another({ secret: "another secret entirely" }).verifyErasure(receipt));
+  assert(verifyErasure(sessions, JSON.parse(JSON.stringify(reordered)) as typeof receipt, ada));
+  assert(verifyErasure(here.another({ secret }), receipt));
+  assert(!verifyErasure(sessions, receipt, "bob"));
+  assert(!verifyErasure(here.another({ secret: "another secret entirely" }), receipt));
   for (const altered of [
     { ...receipt, held: 1 },
     { ...receipt, finishedAt: receipt.startedAt.replace("2", "1") },
@@ -116,7 +125,7 @@ test("a receipt holds for its user and under its secret, and not once a letter o
     { ...receipt, sharedForks: { ...receipt.sharedForks, note: "none" } },
     JSON.parse(`{"__proto__": {"a": 1}, ${JSON.stringify(receipt).slice(1)}`) as typeof receipt,
   ])
-    assert(!sessions.verifyErasure(altered), JSON.stringify(altered));
+    assert(!verifyErasure(sessions, altered), JSON.stringify(altered));
   for (const none of [
     null,
     7,
@@ -124,9 +133,9 @@ test("a receipt holds for its user and under its secret, and not once a letter o
     {},
     { format: "perdure.erasure/1", tenant: "t", erased: null, signature: "" },
   ])
-    assert(!sessions.verifyErasure(none as unknown as typeof receipt));
-  assert.throws(() => here.another().verifyErasure(receipt), { code: "secret_missing" });
-  await assert.rejects(here.another().erase({ user: ada }), {
+    assert(!verifyErasure(sessions, none as unknown as typeof receipt));
+  assert.throws(() => verifyErasure(here.another(), receipt), { code: "secret_missing" });
+  await assert.rejects(erase(here.another(), { user: ada }), {
     code: "secret_missing",
     message: /^erasures need/,
   });
@@ -138,7 +147,7 @@ for (const [what, act] of [
     "unlinked and claimed by another user",
     async (sessions: Sessions, phone: string) => {
       await sessions.devices.unlink(phone);
-      await talk(await sessions.device(phone), 1, "a word of Bob's");
+      await talk(await sessions.devices.open(phone), 1, "a word of Bob's");
       await sessions.devices.claim(phone, "bob");
       await sessions.devices.linkCode(phone);
     },
@@ -150,7 +159,7 @@ for (const [what, act] of [
       await using here = place();
       const { sessions, store } = here;
       const phone = randomUUID();
-      await talk(await sessions.device(phone));
+      await talk(await sessions.devices.open(phone));
       await sessions.devices.claim(phone, ada);
       await sessions.devices.linkCode(phone);
       const other = here.another({ secret });
@@ -160,12 +169,12 @@ for (const [what, act] of [
         acted = true;
         return { hold: act(other, phone) };
       });
-      await sessions.erase({ user: ada });
+      await erase(sessions, { user: ada });
       if (!acted) break;
-      assert.equal((await sessions.traces(ada)).sessions, 0, `at commit ${moment}`);
+      assert.equal((await findReferences(sessions, ada)).sessions, 0, `at commit ${moment}`);
       if (what === "unlinked") continue;
       assert.equal((await sessions.devices.list("bob")).devices.length, 1, `at commit ${moment}`);
-      assert.equal((await sessions.device(phone)).info.user, "bob", `at commit ${moment}`);
+      assert.equal((await sessions.devices.open(phone)).info.user, "bob", `at commit ${moment}`);
       if (what.includes("unlinked")) {
         const codes = await here.store.count({ tenant: internalScope("default", "devices"), now: here.clock.now() });
         assert.equal(codes, 3, `at commit ${moment}: device, code and the user's pointer`);
@@ -178,16 +187,16 @@ test("asked again, an erasure gives the same receipt; for what is new of the use
   await using here = place();
   const { sessions } = here;
   await live(sessions);
-  const first = await sessions.erase({ user: ada });
+  const first = await erase(sessions, { user: ada });
   await here.clock.advance(day);
-  assert.deepEqual(await here.another({ secret }).erase({ user: ada }), first);
+  assert.deepEqual(await erase(here.another({ secret }), { user: ada }), first);
   await talk(await sessions.create({ user: ada }), 3);
-  const second = await sessions.erase({ user: ada });
+  const second = await erase(sessions, { user: ada });
   assert.deepEqual([second.erased.sessions, second.erased.turns], [1, 3]);
-  assert(second.startedAt > first.finishedAt && sessions.verifyErasure(second, ada));
+  assert(second.startedAt > first.finishedAt && verifyErasure(sessions, second, ada));
   await here.clock.advance(31 * day);
-  await sessions.sweep();
-  const third = await sessions.erase({ user: ada });
+  await sweep(sessions);
+  const third = await erase(sessions, { user: ada });
   assert.equal(third.erased.sessions, 0);
 });
 
@@ -200,10 +209,10 @@ test("an erasure stops at its signal between batches, and the next one counts on
     if (batch.some((transaction) => transaction.length > 2)) stop.abort(new Error("enough"));
     return undefined;
   });
-  await assert.rejects(sessions.erase({ user: ada, signal: stop.signal }), /enough/);
-  const { sessions: left } = await sessions.traces(ada);
+  await assert.rejects(erase(sessions, { user: ada, signal: stop.signal }), /enough/);
+  const { sessions: left } = await findReferences(sessions, ada);
   assert(left > 0 && left < 70);
-  const receipt = await here.another({ secret }).erase({ user: ada });
+  const receipt = await erase(here.another({ secret }), { user: ada });
   assert.deepEqual([receipt.erased.sessions, receipt.erased.turns], [70, 70]);
 });
 
@@ -220,7 +229,7 @@ test("several that erase the same user at once count everything once, under who 
   };
   const talking = assert.rejects(goOn(), { code: "session_not_found" });
   const others = [1, 2, 3].map(() => here.another({ secret }));
-  const receipts = await Promise.all(others.map((other) => other.erase({ user: ada })));
+  const receipts = await Promise.all(others.map((other) => erase(other, { user: ada })));
   await talking;
   assert.equal(receipts[0]?.erased.sessions, 61);
   for (const receipt of receipts) assert.deepEqual(receipt, receipts[0]);
@@ -231,14 +240,14 @@ test("what is under hold stays, and the receipt says so", async () => {
   const { sessions } = here;
   await live(sessions);
   await (await sessions.get("archived")).setLegalHold("a lawsuit");
-  const receipt = await sessions.erase({ user: ada });
+  const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.held, receipt.erased.sessions], [1, 5]);
   assert.deepEqual(
     (await sessions.list({ user: ada })).sessions.map(({ id }) => id),
     ["archived"],
   );
   await (await sessions.get("archived")).clearLegalHold();
-  assert.equal((await sessions.erase({ user: ada })).erased.sessions, 1);
+  assert.equal((await erase(sessions, { user: ada })).erased.sessions, 1);
 });
 
 /** A session of Ada's with forks of Bob's and Carol's, forks of those, and some under hold. */
@@ -257,7 +266,7 @@ async function forked(sessions: Sessions): Promise<void> {
   await fork("bob's", { as: "carol's", user: "carol", at: 3 });
   await fork("carol's", { as: "guest's", user: null });
   await fork("s", { as: "archived", user: "bob", at: 3 });
-  await sessions.archive("archived");
+  await (await sessions.get("archived")).archive();
   await fork("archived", { as: "of the archived", user: "carol" });
   await (await fork("s", { as: "held", user: "bob" })).setLegalHold("a lawsuit");
   await fork("held", { as: "of the held", user: "carol" });
@@ -291,26 +300,26 @@ test("forks of others that hold what a user said stay whole, and everything says
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
   await forked(sessions);
-  const before = await sessions.traces(ada);
+  const before = await findReferences(sessions, ada);
   assert.deepEqual([before.sessions, before.held], [5, 1], "with forks of hers that are nobody's");
   assert.deepEqual([before.sharedForks.ids.toSorted(), before.sharedForks.held], [shared, 1]);
-  const receipt = await sessions.erase({ user: ada });
+  const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.held], [4, 3, 1]);
   assert.deepEqual(receipt.sharedForks.ids.toSorted(), shared);
   assert.equal(receipt.sharedForks.count, shared.length);
   const stays = [...shared, "bob's own", "cut", "hers, held", "of what bob said"];
   assert.deepEqual(await idsIn(sessions), stays.toSorted());
   for (const id of shared) assert((await Array.fromAsync((await sessions.get(id)).turns())).length > 2, id);
-  assert(sessions.verifyErasure(receipt, ada));
-  assert(!sessions.verifyErasure({ ...receipt, sharedForks: none }));
+  assert(verifyErasure(sessions, receipt, ada));
+  assert(!verifyErasure(sessions, { ...receipt, sharedForks: none }));
 
   await here.clock.advance(31 * day);
-  await sessions.sweep();
-  const after = await here.another({ secret }).traces(ada);
+  await sweep(sessions);
+  const after = await findReferences(here.another({ secret }), ada);
   assert.deepEqual(after.sharedForks.ids.toSorted(), shared);
-  await sessions.remove("carol's");
+  await removeSessionOf(sessions, "carol's");
   await (await sessions.get("bob's")).truncate(0);
-  const later = await sessions.erase({ user: ada });
+  const later = await erase(sessions, { user: ada });
   assert.deepEqual(
     later.sharedForks.ids.toSorted(),
     shared.filter((id) => !["bob's", "carol's"].includes(id)),
@@ -322,26 +331,26 @@ test("asked to, an erasure takes the forks of others as a whole, but for what is
     await using here = place();
     const { sessions } = here;
     await forked(sessions);
-    if (!first) await sessions.erase({ user: ada });
-    const receipt = await sessions.erase({ user: ada, forks: "erase" });
+    if (!first) await erase(sessions, { user: ada });
+    const receipt = await erase(sessions, { user: ada, forks: "erase" });
     assert.deepEqual(receipt.sharedForks, { count: 1, held: 1, ids: ["held"] });
     const stays = ["bob's own", "cut", "held", "hers, held", "of what bob said"];
     assert.deepEqual(await idsIn(sessions), stays);
     assert.equal(receipt.erased.sessions, first ? 12 : 8);
-    assert.deepEqual(await sessions.erase({ user: ada, forks: "erase" }), receipt);
+    assert.deepEqual(await erase(sessions, { user: ada, forks: "erase" }), receipt);
     await (await sessions.get("held")).clearLegalHold();
     await (await sessions.get("hers, held")).clearLegalHold();
-    const rest = await sessions.erase({ user: ada, forks: "erase" });
+    const rest = await erase(sessions, { user: ada, forks: "erase" });
     assert.deepEqual([rest.erased.sessions, rest.erased.forks, rest.sharedForks], [2, 1, none]);
     assert.deepEqual(await idsIn(sessions), ["bob's own", "cut", "of what bob said"]);
     const findings: unknown[] = [];
-    await sessions.doctor({ onFinding: (finding) => findings.push(finding) });
+    await doctor(sessions, { onFinding: (finding) => findings.push(finding) });
     assert.deepEqual(findings, []);
   }
 });
 
 for (const [what, lose] of [
-  ["removed", (sessions: Sessions) => sessions.remove("s")],
+  ["removed", (sessions: Sessions) => removeSessionOf(sessions, "s")],
   ["cut", async (sessions: Sessions) => await (await sessions.get("s")).truncate(0)],
   [
     "put in the place of another",
@@ -367,37 +376,37 @@ for (const [what, lose] of [
       await (await (await sessions.get("bob's")).fork({ as: "carol's" })).update({ user: "carol" });
       // Another program, which has no secret.
       await lose(here.another());
-      const { ways, sharedForks } = await sessions.traces(ada);
+      const { ways, sharedForks } = await findReferences(sessions, ada);
       assert.deepEqual([ways, sharedForks.count, sharedForks.ids.toSorted()], [2, 2, ["bob's", "carol's"]]);
-      const receipt = await sessions.erase({ user: ada, forks });
+      const receipt = await erase(sessions, { user: ada, forks });
       assert.equal(receipt.sharedForks.count, forks === "keep" ? 2 : 0);
       const left = (await idsIn(sessions)).filter((id) => id !== "s" && id !== "other");
       assert.deepEqual(left, forks === "keep" ? ["bob's", "carol's"] : []);
-      const after = await sessions.traces(ada);
+      const after = await findReferences(sessions, ada);
       assert.deepEqual([after.sessions, after.ways, after.sharedForks], [0, 0, receipt.sharedForks]);
-      assert.deepEqual(await sessions.erase({ user: ada, forks }), receipt);
+      assert.deepEqual(await erase(sessions, { user: ada, forks }), receipt);
     }
   });
 }
 
 for (const [what, lose] of [
-  ["was removed", (sessions: Sessions) => sessions.remove("bob's")],
+  ["was removed", (sessions: Sessions) => removeSessionOf(sessions, "bob's")],
   ["was cut", async (sessions: Sessions) => await (await sessions.get("bob's")).truncate(0)],
-  ["went with its user", (sessions: Sessions) => sessions.erase({ user: "bob" })],
+  ["went with its user", (sessions: Sessions) => erase(sessions, { user: "bob" })],
   [
     "was put back from a snapshot, and removed",
     async (sessions: Sessions) => {
       await sessions.restore(await sessions.snapshot("bob's"), { onExists: "replace" });
       await (await (await sessions.get("bob's")).fork({ as: "dan's" })).update({ user: "dan" });
-      await sessions.remove("bob's");
+      await removeSessionOf(sessions, "bob's");
     },
   ],
   [
     "was put away, then forked, and removed",
     async (sessions: Sessions) => {
-      await sessions.archive("bob's");
+      await (await sessions.get("bob's")).archive();
       await (await (await sessions.get("bob's")).fork({ as: "dan's" })).update({ user: "dan" });
-      await sessions.remove("bob's");
+      await removeSessionOf(sessions, "bob's");
     },
   ],
 ] as const) {
@@ -412,18 +421,18 @@ for (const [what, lose] of [
       await talk(bobs, 2, "a word of Bob's");
       await (await bobs.fork({ as: "carol's", at: 3 })).update({ user: "carol" });
       await (await bobs.fork({ as: "of Bob's alone", at: 4 })).update({ user: "bob" });
-      if (isHersFirst) await sessions.remove("s");
+      if (isHersFirst) await removeSessionOf(sessions, "s");
       await lose(sessions);
       const left = (await idsIn(sessions)).filter((id) => /carol|dan|alone/.test(id));
-      const found = async (): Promise<string[]> => (await sessions.traces(ada)).sharedForks.ids.toSorted();
+      const found = async (): Promise<string[]> => (await findReferences(sessions, ada)).sharedForks.ids.toSorted();
       const holding = (await sessions.list({ user: "bob" })).sessions.some(
         ({ id, turn }) => id === "bob's" && turn > 0,
       );
       assert(!holding);
       assert.deepEqual(await found(), left);
-      const { sharedForks } = await sessions.erase({ user: ada });
+      const { sharedForks } = await erase(sessions, { user: ada });
       assert.deepEqual([sharedForks.ids.toSorted(), await found()], [left, left]);
-      assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0);
+      assert.equal((await erase(sessions, { user: ada, forks: "erase" })).sharedForks.count, 0);
       assert.deepEqual(
         (await idsIn(sessions)).filter((id) => left.includes(id)),
         [],
@@ -444,9 +453,9 @@ test("what leads to forks goes with them", async () => {
   }
   const marks = (): Promise<number> =>
     here.store.count({ tenant: internalScope("default", "shared-forks"), now: here.clock.now() });
-  await sessions.erase({ user: ada });
+  await erase(sessions, { user: ada });
   assert.equal(await marks(), 4);
-  await sessions.erase({ user: ada, forks: "erase" });
+  await erase(sessions, { user: ada, forks: "erase" });
   assert.equal(await marks(), 0);
 });
 
@@ -457,8 +466,8 @@ test("a fork that was put back from a snapshot is found when what it was forked 
   await talk(hers);
   await (await hers.fork({ as: "bob's" })).update({ user: "bob" });
   await sessions.restore(await sessions.snapshot("bob's"), { onExists: "replace" });
-  await sessions.remove("s");
-  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["bob's"]);
+  await removeSessionOf(sessions, "s");
+  assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["bob's"]);
 });
 
 test("what is kept of a fork that was begun afresh is found", async () => {
@@ -468,13 +477,13 @@ test("what is kept of a fork that was begun afresh is found", async () => {
     const hers = await sessions.create({ id: "s", user: ada });
     await talk(hers);
     await (await hers.fork({ as: "bob's" })).update({ user: "bob" });
-    if (isWhole) await sessions.remove("s");
+    if (isWhole) await removeSessionOf(sessions, "s");
     await here.clock.advance(31 * day);
     await sessions.ensure("bob's", { user: "bob", onExpired: "reset" });
     const kept = (await idsIn(sessions)).filter((id) => id.startsWith("bob's."));
     assert.equal(kept.length, 1);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);
-    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, kept);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, kept);
+    assert.deepEqual((await erase(sessions, { user: ada })).sharedForks.ids, kept);
   }
 });
 
@@ -490,10 +499,13 @@ test("a fork of what came after a user's words is none of that user's, however f
   await carols.update({ user: "carol" });
   await talk(carols, 3, "a word of Carol's");
   await (await carols.fork({ as: "dan's" })).update({ user: "dan" });
-  await sessions.remove("carol's");
-  assert.deepEqual([(await sessions.traces(ada)).sharedForks, (await sessions.traces(ada)).ways], [none, 0]);
-  assert.deepEqual((await sessions.traces("bob")).sharedForks.ids.toSorted(), ["dan's", "hers"]);
-  assert.deepEqual((await sessions.traces("carol")).sharedForks.ids, ["dan's"]);
+  await removeSessionOf(sessions, "carol's");
+  assert.deepEqual(
+    [(await findReferences(sessions, ada)).sharedForks, (await findReferences(sessions, ada)).ways],
+    [none, 0],
+  );
+  assert.deepEqual((await findReferences(sessions, "bob")).sharedForks.ids.toSorted(), ["dan's", "hers"]);
+  assert.deepEqual((await findReferences(sessions, "carol")).sharedForks.ids, ["dan's"]);
 });
 
 test("a fork under hold that is nobody's goes with the next erasure once it is not", async () => {
@@ -504,9 +516,9 @@ test("a fork under hold that is nobody's goes with the next erasure once it is n
   const fork = await session.fork({ as: "f" });
   await fork.update({ user: null });
   await fork.setLegalHold("a lawsuit");
-  assert.deepEqual((await sessions.erase({ user: ada })).sharedForks, { count: 1, held: 1, ids: ["f"] });
+  assert.deepEqual((await erase(sessions, { user: ada })).sharedForks, { count: 1, held: 1, ids: ["f"] });
   await fork.clearLegalHold();
-  const { erased, sharedForks } = await sessions.erase({ user: ada });
+  const { erased, sharedForks } = await erase(sessions, { user: ada });
   assert.deepEqual([erased.sessions, sharedForks], [1, none]);
   assert.deepEqual(await idsIn(sessions), []);
 });
@@ -525,17 +537,17 @@ test("what a user said in a session that is now another user's is reported by na
   const { sessions } = here;
   const session = await handedOver(sessions);
   const shared = { count: 1, held: 0, ids: [session.id] };
-  const before = await sessions.traces(ada);
+  const before = await findReferences(sessions, ada);
   assert.deepEqual([before.sessions, before.ways, before.sharedForks], [0, 1, shared]);
-  const receipt = await sessions.erase({ user: ada });
+  const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.erased.sessions, receipt.sharedForks], [0, shared]);
-  const after = await sessions.traces(ada);
+  const after = await findReferences(sessions, ada);
   assert.deepEqual([after.ways, after.sharedForks], [0, shared]);
   assert.deepEqual((await sessions.list({ user: ada })).sessions, []);
   await here.clock.advance(31 * day);
-  await sessions.sweep();
-  assert.deepEqual((await sessions.traces(ada)).sharedForks, shared);
-  const taken = await sessions.erase({ user: ada, forks: "erase" });
+  await sweep(sessions);
+  assert.deepEqual((await findReferences(sessions, ada)).sharedForks, shared);
+  const taken = await erase(sessions, { user: ada, forks: "erase" });
   assert.deepEqual([taken.erased.sessions, taken.erased.forks, taken.erased.turns, taken.sharedForks], [1, 0, 4, none]);
   assert.deepEqual(await idsIn(sessions), []);
 });
@@ -549,16 +561,22 @@ test("a session is followed through each of its users, until what they said is c
   await talk(session, 1);
   await session.update({ user: null });
   await session.update({ user: "dan" });
-  for (const user of [ada, "bob"]) assert.deepEqual((await sessions.traces(user)).sharedForks.ids, [session.id], user);
-  assert.equal((await sessions.traces("carol")).sharedForks.count, 1, "Carol had it with all that was said before");
+  for (const user of [ada, "bob"])
+    assert.deepEqual((await findReferences(sessions, user)).sharedForks.ids, [session.id], user);
+  assert.equal(
+    (await findReferences(sessions, "carol")).sharedForks.count,
+    1,
+    "Carol had it with all that was said before",
+  );
   await session.update({ user: null });
   await talk(session, 1, "a word of a guest's");
-  assert.deepEqual((await sessions.erase({ user: "bob" })).sharedForks.ids, [session.id], "others spoke there, too");
+  assert.deepEqual((await erase(sessions, { user: "bob" })).sharedForks.ids, [session.id], "others spoke there, too");
   await here.clock.advance(day);
   await session.truncate(0);
   await talk(session, 3, "a word of a guest's");
-  for (const user of [ada, "bob", "carol"]) assert.deepEqual((await sessions.traces(user)).sharedForks, none, user);
-  assert.equal((await sessions.erase({ user: ada, forks: "erase" })).erased.sessions, 0);
+  for (const user of [ada, "bob", "carol"])
+    assert.deepEqual((await findReferences(sessions, user)).sharedForks, none, user);
+  assert.equal((await erase(sessions, { user: ada, forks: "erase" })).erased.sessions, 0);
   assert.deepEqual(await idsIn(sessions), [session.id]);
 });
 
@@ -571,16 +589,17 @@ for (const how of ["restored", "imported"] as const) {
     await (await sessions.get("s")).update({ user: ada });
     const put = async (snapshot: typeof bobs): Promise<void> => {
       if (how === "restored") await sessions.restore(snapshot, { onExists: "replace" });
-      else assert.equal((await sessions.import([JSON.stringify(snapshot)], { onExists: "replace" })).replaced, 1);
+      else
+        assert.equal((await importSessions(sessions, [JSON.stringify(snapshot)], { onExists: "replace" })).replaced, 1);
     };
     await put(bobs);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["s"]);
     await talk(await sessions.create({ id: "t", user: "bob" }), 2, "a word of Bob's");
     const apart = await sessions.snapshot("t");
-    await sessions.remove("t");
+    await removeSessionOf(sessions, "t");
     await talk(await sessions.create({ id: "t", user: ada }), 1, "another secret of Ada's");
     await put(apart);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["s"]);
     assert.equal((await sessions.get("t")).info.user, "bob");
   });
 }
@@ -591,8 +610,8 @@ test("a session that was made nobody's goes with the user who spoke in it", asyn
   const session = await sessions.create({ user: ada });
   await talk(session);
   await session.update({ user: null });
-  assert.equal((await sessions.traces(ada)).sessions, 1);
-  assert.equal((await sessions.erase({ user: ada })).erased.sessions, 1);
+  assert.equal((await findReferences(sessions, ada)).sessions, 1);
+  assert.equal((await erase(sessions, { user: ada })).erased.sessions, 1);
   assert.deepEqual(await idsIn(sessions), []);
 });
 
@@ -602,10 +621,10 @@ for (const [what, act] of [
     "forked and removed",
     async (sessions: Sessions) => {
       await (await sessions.get("s")).fork({ as: "of s" });
-      await sessions.remove("s");
+      await removeSessionOf(sessions, "s");
     },
   ],
-  ["archived", async (sessions: Sessions) => void (await sessions.archive("s"))],
+  ["archived", async (sessions: Sessions) => void (await (await sessions.get("s")).archive())],
   [
     "put back from its snapshot",
     async (sessions: Sessions) => void (await sessions.restore(await sessions.snapshot("s"), { onExists: "replace" })),
@@ -618,9 +637,9 @@ for (const [what, act] of [
     await act(sessions);
     const left = await idsIn(sessions);
     const ids = left.filter((id) => id.endsWith("s"));
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids.toSorted(), ids);
-    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids.toSorted(), ids);
-    assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids.toSorted(), ids);
+    assert.deepEqual((await erase(sessions, { user: ada })).sharedForks.ids.toSorted(), ids);
+    assert.equal((await erase(sessions, { user: ada, forks: "erase" })).sharedForks.count, 0);
     assert.deepEqual(
       (await idsIn(sessions)).filter((id) => ids.includes(id)),
       [],
@@ -636,7 +655,7 @@ test("what is kept of a session that was begun afresh is found by the erasure of
   await sessions.ensure("s", { user: "bob", onExpired: "reset" });
   const kept = (await idsIn(sessions)).filter((id) => id.startsWith("s."));
   assert.equal(kept.length, 1);
-  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, kept);
+  assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, kept);
 });
 
 test("a change of user and its mark land together, whoever writes beside it", async () => {
@@ -658,9 +677,9 @@ test("a change of user and its mark land together, whoever writes beside it", as
     await assert.rejects(session.update({ user: "dan" }), { code: "store_unavailable" });
     store.plan({});
     await here.clock.advance(60_000);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"], `at commit ${moment}`);
-    assert.deepEqual((await sessions.traces("carol")).sharedForks.ids, ["s"], `at commit ${moment}`);
-    assert.equal((await sessions.traces("bob")).sessions, 1);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["s"], `at commit ${moment}`);
+    assert.deepEqual((await findReferences(sessions, "carol")).sharedForks.ids, ["s"], `at commit ${moment}`);
+    assert.equal((await findReferences(sessions, "bob")).sessions, 1);
   }
 });
 
@@ -676,10 +695,10 @@ test("marks of an older version, which bear no time, work on", async () => {
     await store.find({ order: "key", tenant: internalScope("default", "shared-forks"), now: 0, limit: 9 })
   ).records;
   assert.deepEqual(mark?.metadata, { session: "f", born: record.createdAt, from: 1, isTheirs: false });
-  assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["f"]);
+  assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["f"]);
   await bobs.update({ user: ada });
   await bobs.update({ user: "bob" });
-  assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, ["f"]);
+  assert.deepEqual((await erase(sessions, { user: ada })).sharedForks.ids, ["f"]);
 });
 
 async function link(sessions: Sessions, device: string, to: string): Promise<Session> {
@@ -705,18 +724,18 @@ test("every session that a device had as a guest goes with the user it logs in a
     await using here = place({ ttl: "30d" });
     const { sessions } = here;
     const [phone, tablet] = [randomUUID(), randomUUID()];
-    await talk(await sessions.device(tablet), 1, "a word of another guest's");
-    await talk(await sessions.device(phone));
+    await talk(await sessions.devices.open(tablet), 1, "a word of another guest's");
+    await talk(await sessions.devices.open(phone));
     await here.clock.advance(31 * day);
-    await talk(await sessions.device(phone));
-    await talk(await sessions.device(tablet), 1, "a word of another guest's");
+    await talk(await sessions.devices.open(phone));
+    await talk(await sessions.devices.open(tablet), 1, "a word of another guest's");
     await link(sessions, phone, tablet);
     await sessions.devices.unlink(phone);
-    await talk(await sessions.device(phone));
+    await talk(await sessions.devices.open(phone));
     await link(sessions, phone, tablet);
     await sessions.devices.claim(phone, ada);
-    await talk(await sessions.device(phone));
-    const shared = (await sessions.device(tablet)).id;
+    await talk(await sessions.devices.open(phone));
+    const shared = (await sessions.devices.open(tablet)).id;
     if (then.startsWith("was claimed")) await removeMarks(here);
     if (then === "is unlinked") await sessions.devices.unlink(phone);
     if (then === "is claimed by another") await sessions.devices.claim(phone, "bob");
@@ -724,15 +743,15 @@ test("every session that a device had as a guest goes with the user it logs in a
       await sessions.devices.claim(tablet, "bob");
       await link(sessions, phone, tablet);
     }
-    if (/^(is|joins)/.test(then)) await talk(await sessions.device(phone), 1, "a word of Bob's");
-    assert.equal((await sessions.traces(ada)).sessions, 4, then);
-    const bobs = await sessions.traces("bob");
+    if (/^(is|joins)/.test(then)) await talk(await sessions.devices.open(phone), 1, "a word of Bob's");
+    assert.equal((await findReferences(sessions, ada)).sessions, 4, then);
+    const bobs = await findReferences(sessions, "bob");
     assert.equal(bobs.sessions, then === "is claimed by another" ? 1 : then === "joins another's device" ? 2 : 0, then);
-    const receipt = await sessions.erase({ user: ada });
+    const receipt = await erase(sessions, { user: ada });
     assert.deepEqual([receipt.erased.sessions, receipt.erased.turns, receipt.sharedForks], [4, 8, none], then);
-    assert.equal((await sessions.traces(ada)).sessions, 0, then);
+    assert.equal((await findReferences(sessions, ada)).sessions, 0, then);
     assert((await idsIn(sessions)).includes(shared), then);
-    assert.equal((await sessions.device(tablet)).info.turn, then === "joins another's device" ? 2 : 1, then);
+    assert.equal((await sessions.devices.open(tablet)).info.turn, then === "joins another's device" ? 2 : 1, then);
   }
 });
 
@@ -741,24 +760,24 @@ test("what a guest said in a session that a link code shared is reported once th
     await using here = place({ ttl: "30d" });
     const { sessions } = here;
     const [phone, tablet, other] = [randomUUID(), randomUUID(), randomUUID()];
-    await talk(await sessions.device(tablet), 1, "a word of another guest's");
+    await talk(await sessions.devices.open(tablet), 1, "a word of another guest's");
     let { id } = await link(sessions, phone, tablet);
-    await talk(await sessions.device(phone));
+    await talk(await sessions.devices.open(phone));
     if (leave === "unlinks") await sessions.devices.unlink(phone);
     if (leave === "shares another") await link(sessions, phone, other);
     if (leave === "loses it to its user") {
       await sessions.devices.claim(tablet, "bob");
-      await talk(await sessions.device(phone), 1);
+      await talk(await sessions.devices.open(phone), 1);
     }
     if (leave === "sees it begun afresh") {
       await here.clock.advance(31 * day);
-      await sessions.device(phone);
+      await sessions.devices.open(phone);
       id = (await idsIn(sessions)).find((one) => one.startsWith(`${id}.`)) ?? "";
     }
     await sessions.devices.claim(phone, ada);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, [id], leave);
-    assert.deepEqual((await sessions.erase({ user: ada })).sharedForks.ids, [id], leave);
-    assert.equal((await sessions.erase({ user: ada, forks: "erase" })).sharedForks.count, 0, leave);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, [id], leave);
+    assert.deepEqual((await erase(sessions, { user: ada })).sharedForks.ids, [id], leave);
+    assert.equal((await erase(sessions, { user: ada, forks: "erase" })).sharedForks.count, 0, leave);
     assert(!(await idsIn(sessions)).includes(id), leave);
   }
 });
@@ -767,10 +786,10 @@ test("a guest who said nothing in a session shared by a link code leaves nothing
   await using here = place();
   const { sessions } = here;
   const [phone, tablet] = [randomUUID(), randomUUID()];
-  await talk(await sessions.device(tablet), 3, "a word of another guest's");
+  await talk(await sessions.devices.open(tablet), 3, "a word of another guest's");
   await link(sessions, phone, tablet);
   await sessions.devices.claim(phone, ada);
-  assert.deepEqual(await sessions.traces(ada), {
+  assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 1,
     held: 0,
     devices: 1,
@@ -791,7 +810,7 @@ test("a chain of forks, each another user's, is told to its end or taken to its 
       await session.update({ user: depth % 20 === 0 ? ada : `user ${depth}` });
       await talk(session, 1, "a word of another's");
     }
-    const { erased, sharedForks } = await sessions.erase({ user: ada, forks });
+    const { erased, sharedForks } = await erase(sessions, { user: ada, forks });
     assert.deepEqual([erased.sessions, sharedForks.count], forks === "keep" ? [4, 57] : [61, 0]);
     assert.equal(sharedForks.ids.length, forks === "keep" ? 50 : 0);
     if (forks === "keep") assert.equal((await Array.fromAsync((await sessions.get("s59")).turns())).length, 60);
@@ -808,14 +827,14 @@ test("what waits for the store to come back goes as well, also what a device sai
     const device = randomUUID();
     await sessions.devices.claim(device, ada);
     const away = await openSessions({ store: outbox, secret, sweep: false, clock: here.clock });
-    await talk(await away.device(device));
+    await talk(await away.devices.open(device));
     await talk(await away.create({ user: ada }));
     await talk(await away.create({ user: "bob" }), 2, "a word of Bob's");
     await away.close();
-    assert.equal((await sessions.traces(ada)).outbox, 2);
-    const receipt = await sessions.erase({ user: ada });
+    assert.equal((await findReferences(sessions, ada)).outbox, 2);
+    const receipt = await erase(sessions, { user: ada });
     assert.equal(receipt.erased.outbox + receipt.erased.sessions >= 2, true);
-    assert.deepEqual(await sessions.traces(ada), {
+    assert.deepEqual(await findReferences(sessions, ada), {
       sessions: 0,
       held: 0,
       devices: 0,
@@ -848,7 +867,7 @@ test("what a user said while the store was away, in a session that is another's 
       fallback: { outbox },
     });
     assert.equal((await sessions.get("s")).info.turn, 4);
-    assert.deepEqual((await sessions.traces(ada)).sharedForks.ids, ["s"]);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["s"]);
     await sessions.close();
   } finally {
     await rm(folder, { recursive: true });
@@ -882,7 +901,7 @@ test("nothing of an erased user stands in the files of an SQLite store, also of 
     await chatty.update({ metadata: { was: "a secret of Ada's no more" } });
     await chatty.truncate(7);
     assert(await holds("a secret of Ada's"));
-    const receipt = await sessions.erase({ user: ada });
+    const receipt = await erase(sessions, { user: ada });
     assert.equal(receipt.scrubbed, true);
     assert(!(await holds("a secret of Ada's")));
     assert(!(await holds(ada)));

@@ -55,25 +55,25 @@ test("metadata cannot be changed without the store", async () => {
 test("a linked device's session is told what was said in the dark before what is said next", async () => {
   await using here = place();
   const [first, second] = [randomUUID(), randomUUID()];
-  await (await here.sessions.device(first)).append({ input: "1" });
+  await (await here.sessions.devices.open(first)).append({ input: "1" });
   const { code } = await here.sessions.devices.linkCode(first);
   await here.sessions.devices.link(second, code);
   here.state.away = true;
-  await (await here.sessions.device(second)).append({ input: "2" });
+  await (await here.sessions.devices.open(second)).append({ input: "2" });
   await here.back();
-  await (await here.sessions.device(second)).append({ input: "3" });
-  assert.deepEqual(await said(await here.witness.device(first)), ["1", "2", "3"]);
+  await (await here.sessions.devices.open(second)).append({ input: "3" });
+  assert.deepEqual(await said(await here.witness.devices.open(first)), ["1", "2", "3"]);
 });
 
 test("what was told is not told again by a successor, also where the device has another session by then", async () => {
   await using here = place();
   const [first, second] = [randomUUID(), randomUUID()];
-  await (await here.witness.device(first)).append({ input: "first" });
+  await (await here.witness.devices.open(first)).append({ input: "first" });
   here.state.away = true;
-  await (await here.sessions.device(second)).append({ input: "second" });
+  await (await here.sessions.devices.open(second)).append({ input: "second" });
   await here.back();
-  await here.sessions.device(second);
-  assert.deepEqual(await said(await here.witness.device(second)), ["second"]);
+  await here.sessions.devices.open(second);
+  assert.deepEqual(await said(await here.witness.devices.open(second)), ["second"]);
   const { code } = await here.witness.devices.linkCode(first);
   await here.witness.devices.link(second, code);
   const successor = Sessions.on(
@@ -81,9 +81,9 @@ test("what was told is not told again by a successor, also where the device has 
     { clock: here.clock, sweep: false, secret: "a secret for tests only" },
     here.outbox,
   );
-  await successor.device(second);
+  await successor.devices.open(second);
   await new Promise((resolve) => setTimeout(resolve, 1500));
-  assert.deepEqual(await said(await here.witness.device(first)), ["first"]);
+  assert.deepEqual(await said(await here.witness.devices.open(first)), ["first"]);
 });
 
 test("a floor that was told is not told again by a successor over a newer one", async () => {

@@ -13,6 +13,7 @@ import type { Store } from "../../store/store.ts";
 import { beginning, dictionary } from "../archive/archive-dictionary.ts";
 import { packedIn, packPart, unpackPart } from "../archive/archive-text.ts";
 import { Sessions } from "../sessions.ts";
+import { stats } from "../../admin.ts";
 
 const day = 86_400_000;
 
@@ -79,9 +80,9 @@ test("unarchive brings back the same logs and the state it had, and whoever had 
   const writer = await sessions.get("s");
   const logs = await rawLogs();
   const { record } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
-  await sessions.archive("s");
-  assert.equal(await sessions.unarchive("s"), true);
-  assert.equal(await sessions.unarchive("s"), false);
+  await (await sessions.get("s")).archive();
+  assert.equal(await (await sessions.get("s")).unarchive(), true);
+  assert.equal(await (await sessions.get("s")).unarchive(), false);
   assert.deepEqual(await rawLogs(), logs);
   const { record: after } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
   const moved = { version: 0, commitId: "", turnsCommitId: "", stateSince: 0 };
@@ -148,7 +149,13 @@ test("a session in use is not archived, and is once its turn is sealed", async (
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("a question");
-  await assert.rejects(place.another().archive("s"), { code: "busy" });
+  await assert.rejects(
+    place
+      .another()
+      .get("s")
+      .then((session) => session.archive()),
+    { code: "busy" },
+  );
   await turn.write({ text: "an ans" });
   await turn.seal();
   await session.archive();
@@ -187,7 +194,7 @@ for (const [which, [alter, message]] of Object.entries(alterations))
     const store = openMemory();
     await using sessions = Sessions.on(store, { sweep: false });
     await filled(sessions, "s");
-    await sessions.archive("s");
+    await (await sessions.get("s")).archive();
     const { version } = await replacePart(store, alter);
     const refused = { code: "store_invalid", message };
     const session = await sessions.get("s");
@@ -225,7 +232,7 @@ test("an archive of the first format, put away before methods had names, is read
   const store = openMemory();
   await using sessions = Sessions.on(store, { sweep: false });
   await filled(sessions, "s", 2);
-  await sessions.archive("s");
+  await (await sessions.get("s")).archive();
   const brotli = `G0MBYJwHtvOUIVkJXywm54Gom7KkeuJbwo/y44JwFMlmuLqwhrT8LO2+LgWWxaLz9EDTDKOUoyQq67seftDvcMMDBnh34utzW4UOE46X/lCxPtdWm9leS+zCq7RFZZKmGljDSe4ngQEWVeCc9MWQkujsgG6Q6yTBcxZJGEcJnZwfgO7vgmLxayn8DRHvKjam/I8YW4ZU7wA=`;
   const sha256 = "c290cd716a105dc881b452119efb858951e713171630e8303102ecbad7abdf7d";
   const parts = [{ ranges: [{ log: "turns", from: 1, to: 2 }], sha256 }];
@@ -239,7 +246,7 @@ test("an archive of the first format, put away before methods had names, is read
       return { seq, key: own, at, question: input[0]?.content, answer: output[0]?.content };
     });
   assert.deepEqual(await read(), turns);
-  await sessions.unarchive("s");
+  await (await sessions.get("s")).unarchive();
   assert.deepEqual(await read(), turns);
 });
 
@@ -273,9 +280,9 @@ test("what a restart has put away as it was can be compressed, and comes back as
   const [old] = (await sessions.list({ state: "archived" })).sessions;
   assert.ok(old);
   assert.equal(old.archive, null);
-  assert.equal(await sessions.archive(old.id), true);
+  assert.equal(await (await sessions.get(old.id)).archive(), true);
   assert.equal((await Array.fromAsync((await sessions.get(old.id)).turns())).length, 5);
-  await sessions.unarchive(old.id);
+  await (await sessions.get(old.id)).unarchive();
   assert.equal((await sessions.get(old.id)).info.state, "expired");
 });
 
@@ -288,11 +295,11 @@ test("what archived turns took stays in the sums, once, and is told by the turns
   await session.truncate(3);
   const fork = await session.fork({ at: 2 });
   await fork.append({ input: "q", output: "a", usage });
-  const before = (await sessions.stats({ by: ["agent"] })).turns;
+  const before = (await stats(sessions, { by: ["agent"] })).turns;
   for (let round = 0; round < 2; round++) {
     await session.archive();
     await fork.archive();
-    const { turns } = await sessions.stats({ by: ["agent"] });
+    const { turns } = await stats(sessions, { by: ["agent"] });
     assert.deepEqual(
       [turns.turns, turns.totalTokens, turns.requests],
       [before.turns, before.totalTokens, before.requests],
@@ -301,7 +308,7 @@ test("what archived turns took stays in the sums, once, and is told by the turns
     assert.deepEqual(copy.info.counters, session.info.counters);
     await copy.remove();
     await session.unarchive();
-    assert.equal((await sessions.stats({ by: ["agent"] })).turns.totalTokens, before.totalTokens);
+    assert.equal((await stats(sessions, { by: ["agent"] })).turns.totalTokens, before.totalTokens);
     await fork.unarchive();
   }
   assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
@@ -313,10 +320,16 @@ test("a session over the limit of bytes is neither archived nor brought back, an
   for (let turn = 1; turn <= 4; turn++) await session.append({ input: "x".repeat(1000) });
   const limits = { snapshotBytesMax: 2000 };
   const small = place.another({ limits });
-  await assert.rejects(small.archive("s"), { code: "snapshot_too_large" });
+  await assert.rejects(
+    small.get("s").then((session) => session.archive()),
+    { code: "snapshot_too_large" },
+  );
   assert.equal((await session.refresh()).state, "active");
   await session.archive();
-  await assert.rejects(small.unarchive("s"), { code: "snapshot_too_large" });
+  await assert.rejects(
+    small.get("s").then((session) => session.unarchive()),
+    { code: "snapshot_too_large" },
+  );
   assert.equal((await session.refresh()).turn, 4);
   await session.unarchive();
   assert.equal((await Array.fromAsync(session.turns())).length, 4);

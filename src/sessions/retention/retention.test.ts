@@ -4,6 +4,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { parseAgentsFile } from "../../cli/program/agents-schema.ts";
 import type { RetentionPolicy } from "../options/options.ts";
 import type { Sessions } from "../sessions.ts";
+import { removeSession, sweep } from "../../admin.ts";
 
 const day = 86_400_000;
 
@@ -29,19 +30,19 @@ test("sessions expire, are archived, and are purged, each after its time", async
   await (await sessions.create({ id: "left" })).append({ input: "Hello" });
   await ended(sessions, "ended");
   await clock.advance(2 * day);
-  assert.equal((await sessions.sweep()).expired, 1);
+  assert.equal((await sweep(sessions)).expired, 1);
   assert.deepEqual(await states(sessions), { ended: "ended", left: "expired" });
   await clock.advance(11 * day);
-  assert.equal((await sessions.sweep()).archived, 1);
+  assert.equal((await sweep(sessions)).archived, 1);
   assert.deepEqual(await states(sessions), { ended: "ended", left: "archived" });
   await clock.advance(10 * day);
-  assert.equal((await sessions.sweep()).archived, 1);
+  assert.equal((await sweep(sessions)).archived, 1);
   assert.deepEqual(await states(sessions), { ended: "archived", left: "archived" });
   await clock.advance(25 * day);
-  assert.equal((await sessions.sweep()).removed, 1);
+  assert.equal((await sweep(sessions)).removed, 1);
   assert.deepEqual(await states(sessions), { ended: "archived" });
   await clock.advance(10 * day);
-  assert.equal((await sessions.sweep()).removed, 1);
+  assert.equal((await sweep(sessions)).removed, 1);
   assert.deepEqual(await states(sessions), {});
 });
 
@@ -61,7 +62,7 @@ test("the first policy that fits a session decides: an agent's own, then those o
   await ended(sessions, "c", { agent: "cfo", user: "vip" });
   await ended(sessions, "d", { agent: "cfo" });
   await clock.advance(8 * day);
-  const { archived, removed, looked } = await sessions.sweep();
+  const { archived, removed, looked } = await sweep(sessions);
   assert.deepEqual({ archived, removed, looked }, { archived: 2, removed: 1, looked: 3 });
   assert.deepEqual(await states(sessions), { a: "archived", b: "ended", c: "archived" });
 });
@@ -78,14 +79,14 @@ test("a dry run tells what would go and changes nothing", async () => {
   await sessions.create({ id: "short", ttl: 1000 });
   await clock.advance(2 * day);
   const before = (await sessions.list()).sessions;
-  const report = await sessions.sweep({ dryRun: true });
+  const report = await sweep(sessions, { dryRun: true });
   assert.deepEqual(report.planned, [
     { tenant: "default", session: "short", action: "expire" },
     { tenant: "default", session: "cold", action: "archive" },
     { tenant: "default", session: "past", action: "purge" },
   ]);
   assert.deepEqual((await sessions.list()).sessions, before);
-  const { archived, removed, expired, planned } = await sessions.sweep();
+  const { archived, removed, expired, planned } = await sweep(sessions);
   assert.deepEqual(
     { archived, removed, expired, planned },
     { archived: 1, removed: 1, expired: 1, planned: undefined },
@@ -97,11 +98,11 @@ test("a sweep that is cancelled or out of bounds stops between sessions, and the
   const { sessions, clock } = place;
   for (let index = 0; index < 30; index++) await ended(sessions, `s${index}`);
   await clock.advance(2 * day);
-  const aborted = await sessions.sweep({ signal: AbortSignal.abort() });
+  const aborted = await sweep(sessions, { signal: AbortSignal.abort() });
   assert.deepEqual([aborted.archived, aborted.complete], [0, false]);
-  const { archived, complete } = await sessions.sweep({ rows: 10 });
+  const { archived, complete } = await sweep(sessions, { rows: 10 });
   assert(archived >= 10 && archived < 14 && !complete);
-  const rest = await sessions.sweep();
+  const rest = await sweep(sessions);
   assert.deepEqual([rest.archived, rest.complete], [30 - archived, true]);
 });
 
@@ -111,7 +112,7 @@ test("what no policy speaks of uses up no bounds", async () => {
   for (let index = 0; index < 20; index++) await ended(sessions, `a${index}`, { agent: "ceo" });
   await ended(sessions, "b", { agent: "cfo" });
   await clock.advance(2 * day);
-  const { removed, looked } = await sessions.sweep({ rows: 5 });
+  const { removed, looked } = await sweep(sessions, { rows: 5 });
   assert.deepEqual({ removed, looked }, { removed: 1, looked: 1 });
 });
 
@@ -127,7 +128,7 @@ test("a session under hold is not removed, cut or purged, by whomever, until it 
   await assert.rejects(session.truncate(1), held);
   await session.end();
   await clock.advance(2 * day);
-  assert.equal((await sessions.sweep()).removed, 0);
+  assert.equal((await sweep(sessions)).removed, 0);
   assert.equal((await place.another().get("s")).info.legalHold?.reason, "a lawsuit");
   assert.equal(await session.archive(), true, "it may be put away");
   await assert.rejects(session.remove(), held);
@@ -139,7 +140,7 @@ test("a session under hold is not removed, cut or purged, by whomever, until it 
     (await session.events()).map(({ type }) => type),
     ["created", "legal_hold_set", "ended", "archived", "unarchived", "legal_hold_cleared"],
   );
-  assert.equal((await sessions.sweep()).removed, 1);
+  assert.equal((await sweep(sessions)).removed, 1);
 });
 
 test("a hold goes with the old session where one is started afresh", async () => {
@@ -153,7 +154,7 @@ test("a hold goes with the old session where one is started afresh", async () =>
   assert.equal(fresh.info.legalHold, null);
   const [old] = (await sessions.list({ state: "archived" })).sessions;
   assert.equal(old?.legalHold?.reason, "a lawsuit");
-  await assert.rejects(sessions.remove(old.id), { code: "legal_hold" });
+  await assert.rejects(removeSession(sessions, old.id), { code: "legal_hold" });
 });
 
 test("a wrong policy is refused before any I/O, in a file with its line", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { identityOf } from "../../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import { sweep } from "../../admin.ts";
 
 const hour = 3_600_000;
 
@@ -20,7 +21,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   await using place = inMemory({ ttl: "1h" });
   await create(place, 250);
   await place.sessions.create({ id: "long", ttl: "9h" });
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 0,
     handoffs: 0,
     archived: 0,
@@ -33,7 +34,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   });
   await place.clock.advance(hour);
   assert.equal(await storedState(place, "s0"), "active", "nothing depends on the mark");
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 250,
     handoffs: 0,
     archived: 0,
@@ -46,7 +47,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   });
   assert.equal(await storedState(place, "s0"), "expired");
   assert.equal(await storedState(place, "long"), "active");
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 0,
     handoffs: 0,
     archived: 0,
@@ -58,7 +59,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
     complete: true,
   });
   await place.clock.advance(1000 * hour);
-  assert.equal((await place.sessions.sweep()).removed, 0);
+  assert.equal((await sweep(place.sessions)).removed, 0);
   assert.equal((await place.sessions.list({ limit: 1000 })).sessions.length, 251);
 });
 
@@ -68,7 +69,7 @@ test("a session that was used since is looked at, and left alone until its new d
   await place.clock.advance(hour / 2);
   await session.append({ input: "still here" });
   await place.clock.advance(hour / 2);
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 0,
     handoffs: 0,
     archived: 0,
@@ -79,7 +80,7 @@ test("a session that was used since is looked at, and left alone until its new d
     failures: [],
     complete: true,
   });
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 0,
     handoffs: 0,
     archived: 0,
@@ -92,14 +93,14 @@ test("a session that was used since is looked at, and left alone until its new d
   });
   await session.append({ input: "the sweep is no conflict" });
   await place.clock.advance(hour);
-  assert.equal((await place.sessions.sweep()).expired, 1);
+  assert.equal((await sweep(place.sessions)).expired, 1);
 });
 
 test("a sweep stops at its bound of rows, and the next one goes on", async () => {
   await using place = inMemory({ ttl: "1h" });
   await create(place, 230);
   await place.clock.advance(hour);
-  const report = await place.sessions.sweep({ rows: 150 });
+  const report = await sweep(place.sessions, { rows: 150 });
   assert.deepEqual(report, {
     expired: 150,
     handoffs: 0,
@@ -111,7 +112,7 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
     failures: [],
     complete: false,
   });
-  assert.deepEqual(await place.sessions.sweep({ rows: 150 }), {
+  assert.deepEqual(await sweep(place.sessions, { rows: 150 }), {
     expired: 80,
     handoffs: 0,
     archived: 0,
@@ -132,11 +133,11 @@ test("a sweep stops at its bound of time and at its signal", async () => {
     place.clock.set(place.clock.now() + 2000);
     return undefined;
   });
-  const report = await place.sessions.sweep({ time: "1s" });
+  const report = await sweep(place.sessions, { time: "1s" });
   assert.equal(report.complete, false);
   assert.equal(report.expired, 100, "the page that was under way");
   place.store.plan({});
-  const stopped = await place.sessions.sweep({ signal: AbortSignal.abort() });
+  const stopped = await sweep(place.sessions, { signal: AbortSignal.abort() });
   assert.deepEqual(stopped, {
     expired: 0,
     handoffs: 0,
@@ -157,10 +158,10 @@ test("past the retention time what expired or ended is removed with everything i
   await place.sessions.create({ id: "ends", ttl: "99h" });
   await place.sessions.create({ id: "lives", ttl: "99h" });
   await place.sessions.create({ id: "restarts" });
-  await place.sessions.end("ends");
+  await (await place.sessions.get("ends")).end();
   await place.clock.advance(hour);
   await place.sessions.ensure("restarts", { onExpired: "reset", ttl: "99h" });
-  assert.deepEqual(await place.sessions.sweep({ retention }), {
+  assert.deepEqual(await sweep(place.sessions, { retention }), {
     expired: 1,
     handoffs: 0,
     archived: 0,
@@ -172,11 +173,11 @@ test("past the retention time what expired or ended is removed with everything i
     complete: true,
   });
   await place.clock.advance(9 * hour);
-  assert.equal((await place.sessions.sweep({ retention })).removed, 0, "not a moment too soon");
+  assert.equal((await sweep(place.sessions, { retention })).removed, 0, "not a moment too soon");
   await place.clock.advance(1);
-  assert.equal((await place.sessions.sweep({ retention })).removed, 1, "what ended first");
+  assert.equal((await sweep(place.sessions, { retention })).removed, 1, "what ended first");
   await place.clock.advance(hour);
-  assert.equal((await place.sessions.sweep({ retention })).removed, 1);
+  assert.equal((await sweep(place.sessions, { retention })).removed, 1);
   await assert.rejects(place.sessions.get("expires"), { code: "session_not_found" });
   await assert.rejects(place.sessions.get("ends"), { code: "session_not_found" });
   const left = (await place.sessions.list()).sessions.map(({ id }) => id.replace(/\..*/, ""));
@@ -187,7 +188,7 @@ test("a session that is revived while the sweep is about to remove it stays", as
   await using place = inMemory({ ttl: "1h" });
   await (await place.sessions.create({ id: "s" })).append({ input: "hello" });
   await place.clock.advance(hour);
-  await place.sessions.sweep();
+  await sweep(place.sessions);
   await place.clock.advance(20 * hour);
   let revived = false;
   const reviver = place.another();
@@ -196,7 +197,7 @@ test("a session that is revived while the sweep is about to remove it stays", as
     revived = true;
     return { hold: reviver.ensure("s", { onExpired: "revive" }) };
   });
-  const report = await place.sessions.sweep({ retention: "10h" });
+  const report = await sweep(place.sessions, { retention: "10h" });
   assert(revived);
   assert.equal(report.removed, 0);
   assert.equal((await place.sessions.get("s")).info.turn, 1);
@@ -207,7 +208,7 @@ test("a session in which somebody is at work is not expired under them; one whos
   const writer = place.another({ ttl: "1s", staleAfter: "10s" });
   const turn = await (await writer.create({ id: "s" })).begin("question");
   await place.clock.advance(5000);
-  assert.deepEqual(await place.sessions.sweep(), {
+  assert.deepEqual(await sweep(place.sessions), {
     expired: 0,
     handoffs: 0,
     archived: 0,
@@ -220,7 +221,7 @@ test("a session in which somebody is at work is not expired under them; one whos
   });
   await turn.write({ text: "x".repeat(9000) });
   await place.clock.advance(120_000);
-  assert.equal((await place.sessions.sweep()).expired, 1);
+  assert.equal((await sweep(place.sessions)).expired, 1);
   const session = await place.sessions.get("s");
   const [sealed] = await Array.fromAsync(session.turns());
   assert.equal(sealed?.status, "interrupted");
@@ -232,8 +233,8 @@ test("a sweep keeps to its tenant", async () => {
   await place.sessions.for("a").create({ id: "s" });
   await place.sessions.for("b").create({ id: "s" });
   await place.clock.advance(hour);
-  assert.equal((await place.sessions.for("a").sweep()).expired, 1);
-  assert.equal((await place.sessions.for("b").sweep()).expired, 1);
+  assert.equal((await sweep(place.sessions.for("a"))).expired, 1);
+  assert.equal((await sweep(place.sessions.for("b"))).expired, 1);
 });
 
 test("two sweeps at once mark each session once", async () => {
@@ -241,7 +242,7 @@ test("two sweeps at once mark each session once", async () => {
   await create(place, 50);
   await place.clock.advance(hour);
   const other = place.another();
-  const reports = await Promise.all([place.sessions.sweep(), other.sweep()]);
+  const reports = await Promise.all([sweep(place.sessions), sweep(other)]);
   assert.equal(
     reports.reduce((sum, { expired }) => sum + expired, 0),
     50,
@@ -258,7 +259,7 @@ test("a session whose logs are broken holds up neither the sweep nor the others"
   const damaged = { ...record, version: record.version + 1, openTurn: 3 };
   await place.store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
   await place.clock.advance(hour);
-  const { failed, failures } = await place.sessions.sweep();
+  const { failed, failures } = await sweep(place.sessions);
   assert.equal(failed, 1);
   assert.deepEqual(
     failures.map(({ session, code }) => [session, code]),
@@ -270,10 +271,10 @@ test("a session whose logs are broken holds up neither the sweep nor the others"
 test("wrong bounds are refused", async () => {
   await using place = inMemory();
   for (const rows of [0, -1, 1.5, Number.NaN]) {
-    await assert.rejects(place.sessions.sweep({ rows }), { code: "argument_invalid" });
+    await assert.rejects(sweep(place.sessions, { rows }), { code: "argument_invalid" });
   }
-  await assert.rejects(place.sessions.sweep({ time: 0 }), { code: "duration_invalid" });
-  await assert.rejects(place.sessions.sweep({ retention: "soon" }), { code: "duration_invalid" });
+  await assert.rejects(sweep(place.sessions, { time: 0 }), { code: "duration_invalid" });
+  await assert.rejects(sweep(place.sessions, { retention: "soon" }), { code: "duration_invalid" });
 });
 
 test("a long-lived process sweeps by itself, all tenants, and stops when it is closed", async (context) => {
@@ -302,10 +303,10 @@ test("past their retention events are forgotten, the session lives on, and a res
   for (let index = 0; index < 250; index++) await session.handOff("cto", { ttl: "1m" });
   await place.clock.advance(hour / 2);
   await session.handOff("cfo", { ttl: "1m" });
-  assert.equal((await sessions.sweep()).forgotten, 0, "nothing is forgotten unless told");
-  const first = await sessions.sweep({ eventRetention: "20m", rows: 100 });
+  assert.equal((await sweep(sessions)).forgotten, 0, "nothing is forgotten unless told");
+  const first = await sweep(sessions, { eventRetention: "20m", rows: 100 });
   assert.deepEqual([first.forgotten, first.complete], [100, false]);
-  const second = await sessions.sweep({ eventRetention: "20m" });
+  const second = await sweep(sessions, { eventRetention: "20m" });
   assert.deepEqual([second.forgotten, second.complete], [151, true]);
   const left = await session.events();
   assert.deepEqual(
@@ -340,8 +341,8 @@ test("the retention of events is an option, and a sweep of one tenant leaves the
   const sweeping = place.another({ sweep: { every: "1h", eventRetention: "1d" } });
   for (const tenant of ["one", "two"]) await place.sessions.for(tenant).create({ id: "s", ttl: "9d" });
   await place.clock.advance(25 * hour);
-  assert.equal((await sweeping.for("one").sweep()).forgotten, 1);
+  assert.equal((await sweep(sweeping.for("one"))).forgotten, 1);
   assert.deepEqual((await place.sessions.for("one").events()).events, []);
   assert.equal((await place.sessions.for("two").events()).events.length, 1, "a sweep of one tenant leaves the others");
-  assert.equal((await sweeping.for("two").sweep()).forgotten, 1);
+  assert.equal((await sweep(sweeping.for("two"))).forgotten, 1);
 });

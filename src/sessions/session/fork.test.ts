@@ -6,6 +6,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { hasCode } from "../../errors.ts";
 import type { Session } from "./session.ts";
 import type { SessionSnapshot } from "../transfer/snapshot-text.ts";
+import { removeSession, sweep, importSessions } from "../../admin.ts";
 
 const day = 86_400_000;
 
@@ -136,7 +137,7 @@ test("the messages of a fork are counted, however its turns came about, and by h
     { role: "user" as const, content },
     { role: "assistant" as const, content },
   ]);
-  await sessions.import([{ source: "a chat", conversation: { id: "i", messages } }]);
+  await importSessions(sessions, [{ source: "a chat", conversation: { id: "i", messages } }]);
   await whole(await sessions.get("i"));
 
   const text = JSON.stringify(await sessions.snapshot("f"));
@@ -293,7 +294,7 @@ test("forks outlive a parent that is purged, and one that is started afresh", as
   const two = await fresh.fork({ at: 2, as: "two" });
   await fresh.end();
   await clock.advance(2 * day);
-  assert.equal((await sessions.sweep()).removed, 1);
+  assert.equal((await sweep(sessions)).removed, 1);
   await assert.rejects(sessions.get("s"), { code: "session_not_found" });
   assert.deepEqual(await inputs(two), said(1, 2, "afresh"));
 });
@@ -326,8 +327,8 @@ test("a chain of 100 forks is read from end to end, and stays whole when links a
   }
   assert.deepEqual(await inputs(session), said(1, 101));
   assert.deepEqual(await inputs(await sessions.get("s100"), { last: 20 }), said(82, 101));
-  for (const link of ["s0", "s50", "s99", "s51"]) await sessions.remove(link);
-  await sessions.archive("s75");
+  for (const link of ["s0", "s50", "s99", "s51"]) await removeSession(sessions, link);
+  await (await sessions.get("s75")).archive();
   assert.deepEqual(await inputs(await sessions.get("s100")), said(1, 101));
   assert.deepEqual(await inputs(await sessions.get("s49")), said(1, 50));
 });
@@ -379,14 +380,13 @@ test("a copy for a fork that is cut off anywhere is complete once the session is
       const begun = place.store.commits;
       place.store.plan((n) => (n >= begun + failing ? { fails } : undefined));
       const program = place.another();
-      await program.remove("s").catch((error: unknown) => assert.ok(error instanceof Error));
+      await removeSession(program, "s").catch((error: unknown) => assert.ok(error instanceof Error));
       place.store.plan({});
       assert.deepEqual(await inputs(await place.another().get("f")), said(1, 10));
       // The last commit may have landed although its answer was lost.
-      await place
-        .another()
-        .remove("s")
-        .catch((error: unknown) => assert.ok(hasCode(error, "session_not_found")));
+      await removeSession(place.another(), "s").catch((error: unknown) =>
+        assert.ok(hasCode(error, "session_not_found")),
+      );
       const fork = await place.another().get("f");
       assert.deepEqual(await inputs(fork), said(1, 10), `${fails} ${failing}`);
       assert.equal(fork.info.parent, null);

@@ -11,6 +11,7 @@ import type { Store } from "../../store/store.ts";
 import type { Model } from "../options/model.ts";
 import { Sessions } from "../sessions.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
+import { sweep } from "../../admin.ts";
 
 /** What is heard on a tracing channel, from the end of each. */
 function hear<Payload extends object>(name: string, heard: Payload[] = []): Disposable & { readonly heard: Payload[] } {
@@ -198,7 +199,7 @@ test("a sweep says how long the most overdue session had waited for it", async (
   await place.sessions.create({ ttl: 1000 });
   await place.clock.advance(61_000);
   using sweeps = hearPlain<SweepNews>("perdure:sweep");
-  await place.sessions.sweep();
+  await sweep(place.sessions);
   assert.partialDeepStrictEqual(sweeps.heard, [{ tenant: "default", expired: 1, lagMs: 60_000 }]);
 });
 

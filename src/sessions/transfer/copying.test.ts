@@ -9,12 +9,13 @@ import { createConversations, createNasty } from "../../../test/support/nasty-se
 import { openSessions, type Sessions } from "../../index.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
+import { copySessions, removeSession, erase, findReferences, exportSessions } from "../../admin.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-copying-"));
 after(() => rmSync(root, { recursive: true }));
 
 async function linesOf(sessions: Sessions): Promise<string[]> {
-  return (await Array.fromAsync(sessions.export())).map(({ text }) => text);
+  return (await Array.fromAsync(exportSessions(sessions))).map(({ text }) => text);
 }
 
 test("everything goes over, all tenants, devices and keys, and copying again changes nothing", async () => {
@@ -25,18 +26,18 @@ test("everything goes over, all tenants, devices and keys, and copying again cha
   await createNasty(from.sessions);
   await createConversations(other);
   const device = randomUUID();
-  const session = await from.sessions.device(device, { agent: "ceo" });
+  const session = await from.sessions.devices.open(device, { agent: "ceo" });
   await session.append({ input: "from a device" });
   const { token } = await from.sessions.keys.create({ name: "backend" });
 
-  const { bytes, ...report } = await from.sessions.copyTo(to, { everything: true });
+  const { bytes, ...report } = await copySessions(from.sessions, to, { everything: true });
   assert(bytes > 10_000);
   assert.deepEqual([report.present, report.replaced, report.skipped, report.complete], [0, 0, 0, true]);
-  const again = await from.sessions.copyTo(to, { everything: true });
+  const again = await copySessions(from.sessions, to, { everything: true });
   assert.deepEqual([again.restored, again.present, again.replaced], [0, report.restored, 0]);
   assert.deepEqual(await linesOf(to), await linesOf(from.sessions));
   assert.deepEqual(await linesOf(to.for("other")), await linesOf(other));
-  assert.equal((await to.device(device)).id, session.id);
+  assert.equal((await to.devices.open(device)).id, session.id);
   assert.equal((await to.keys.list())[0]?.name, "backend");
   assert.equal((await to.keys.verify(token))?.right, "write");
 });
@@ -46,7 +47,7 @@ test("a tenant goes over alone, into the tenant that takes it", async () => {
   await using to = inMemory();
   await from.sessions.create({ id: "a" });
   await from.sessions.for("shop").create({ id: "b" });
-  const { restored } = await from.sessions.for("shop").copyTo(to.sessions.for("store"));
+  const { restored } = await copySessions(from.sessions.for("shop"), to.sessions.for("store"));
   assert.equal(restored, 1);
   assert.deepEqual((await to.sessions.list()).sessions, []);
   assert.equal((await to.sessions.for("store").list()).sessions[0]?.id, "b");
@@ -66,23 +67,27 @@ for (const everything of [false, true]) {
     const gone = await shop.create({ id: "gone", user: "ada" });
     await gone.append({ input: "another word of Ada's" });
     await (await gone.fork({ as: "dan's" })).update({ user: "dan" });
-    await shop.remove("gone");
+    await removeSession(shop, "gone");
 
-    const first = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    const first = await copySessions(everything ? from.sessions : shop, everything ? to.sessions : store, {
+      everything,
+    });
     assert.deepEqual([first.skipped, first.complete], [0, true]);
     const found = ["bob's", "carol's", "dan's"];
-    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
+    assert.deepEqual((await findReferences(store, "ada")).sharedForks.ids.toSorted(), found);
     // What the source writes down later is no other mark than the copy has.
-    await shop.remove("ada's");
-    const again = await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything });
+    await removeSession(shop, "ada's");
+    const again = await copySessions(everything ? from.sessions : shop, everything ? to.sessions : store, {
+      everything,
+    });
     assert.deepEqual([again.skipped, again.orphans, again.complete], [0, ["ada's"], false]);
-    assert.deepEqual((await store.traces("ada")).sharedForks.ids.toSorted(), found);
-    await shop.erase({ user: "ada" });
+    assert.deepEqual((await findReferences(store, "ada")).sharedForks.ids.toSorted(), found);
+    await erase(shop, { user: "ada" });
     assert.equal(
-      (await (everything ? from.sessions : shop).copyTo(everything ? to.sessions : store, { everything })).skipped,
+      (await copySessions(everything ? from.sessions : shop, everything ? to.sessions : store, { everything })).skipped,
       0,
     );
-    const { sharedForks } = await store.erase({ user: "ada", forks: "erase" });
+    const { sharedForks } = await erase(store, { user: "ada", forks: "erase" });
     assert.deepEqual([sharedForks.count, (await store.list()).sessions], [0, []]);
   });
 }
@@ -95,7 +100,7 @@ test("sessions that went on since are brought up to date; others of the same id 
   }
   await (await to.sessions.create({ id: "other" })).append({ input: "theirs" });
   const begun = await (await from.sessions.get("begun")).begin("long?");
-  const first = await from.sessions.copyTo(to.sessions);
+  const first = await copySessions(from.sessions, to.sessions);
   assert.deepEqual([first.restored, first.skipped, first.complete], [3, 1, false]);
   assert.deepEqual(
     first.reasons.map(({ source, code }) => [source, code]),
@@ -107,7 +112,7 @@ test("sessions that went on since are brought up to date; others of the same id 
   await (await from.sessions.get("grown")).append({ input: "more" });
   await begun.seal({ output: [{ role: "assistant", content: "answered" }] });
   await (await to.sessions.get("newer")).append({ input: "written there" });
-  const second = await from.sessions.copyTo(to.sessions);
+  const second = await copySessions(from.sessions, to.sessions);
   assert.deepEqual([second.restored, second.replaced, second.skipped], [0, 2, 2]);
   for (const id of ["grown", "begun"])
     assert.deepEqual(await to.sessions.snapshot(id), await from.sessions.snapshot(id));
@@ -125,7 +130,7 @@ test("a store that is written to all the while is copied, each session as it was
       await session?.append({ input: `turn ${session.info.turn + 1}`, output: "answer" });
     }
   });
-  const during = await from.copyTo(to);
+  const during = await copySessions(from, to);
   writing = false;
   await Promise.all(writers);
   assert.equal(during.skipped, 0, JSON.stringify(during.reasons));
@@ -133,7 +138,7 @@ test("a store that is written to all the while is copied, each session as it was
     const turns = await Array.fromAsync((await to.get(id)).turns());
     turns.forEach(({ input }, index) => assert.equal(input[0]?.content, `turn ${index + 1}`));
   }
-  const { complete, skipped } = await from.copyTo(to);
+  const { complete, skipped } = await copySessions(from, to);
   assert.deepEqual([complete, skipped], [true, 0]);
   assert.deepEqual(await linesOf(to), await linesOf(from));
   await from.close();
@@ -168,25 +173,25 @@ const changes: Record<string, (sessions: Sessions) => Promise<unknown>> = {
     await (await sessions.get("held")).truncate(1);
   },
   "append under hold": async (sessions) => await (await sessions.get("held")).append({ input: "more" }),
-  end: async (sessions) => await sessions.end("s1"),
-  archive: async (sessions) => await sessions.archive("s1"),
+  end: async (sessions) => await (await sessions.get("s1")).end(),
+  archive: async (sessions) => await (await sessions.get("s1")).archive(),
   truncate: async (sessions) => await (await sessions.get("s1")).truncate(1),
   "truncate and go on": async (sessions) => {
     await (await sessions.get("s1")).truncate(1);
     await (await sessions.get("s1")).append({ input: "another" });
   },
-  remove: async (sessions) => await sessions.remove("s1"),
+  remove: async (sessions) => await removeSession(sessions, "s1"),
   "unhold and remove": async (sessions) => {
     await (await sessions.get("held")).clearLegalHold();
-    await sessions.remove("held");
+    await removeSession(sessions, "held");
   },
   "remove and create": async (sessions) => {
-    await sessions.remove("s1");
+    await removeSession(sessions, "s1");
     await (await sessions.create({ id: "s1" })).append({ input: "another session" });
   },
   create: async (sessions) => await (await sessions.create({ id: "s0" })).append({ input: "new" }),
-  fork: async (sessions) => await sessions.fork("s1", { as: "fork" }),
-  erase: async (sessions) => await sessions.erase({ user: "ada" }),
+  fork: async (sessions) => await (await sessions.get("s1")).fork({ as: "fork" }),
+  erase: async (sessions) => await erase(sessions, { user: "ada" }),
   unlink: async (sessions) => await sessions.devices.unlink(phone),
   claim: async (sessions) => await sessions.devices.claim(phone, "bob"),
 };
@@ -209,8 +214,8 @@ for (const [what, change] of Object.entries(changes)) {
         for (const input of ["one", "two", "three"]) await session.append({ input, output: "I see" });
       }
       await (await other.get("held")).setLegalHold("a lawsuit");
-      await other.fork("s2", { as: "s4" });
-      await (await other.device(phone)).append({ input: "from a device" });
+      await (await other.get("s2")).fork({ as: "s4" });
+      await (await other.devices.open(phone)).append({ input: "from a device" });
       await other.devices.claim(phone, "ada");
 
       let [calls, isOn, lastLook] = [0, true, 0];
@@ -231,7 +236,7 @@ for (const [what, change] of Object.entries(changes)) {
         sweep: false,
         secret,
       });
-      const report = await from.copyTo(to, { everything: true });
+      const report = await copySessions(from, to, { everything: true });
       isOn = false;
       last = calls;
       if (report.complete && moment <= lastLook) {
@@ -239,7 +244,7 @@ for (const [what, change] of Object.entries(changes)) {
         assert.deepEqual(await innerOf(target), await innerOf(memory), `at call ${moment} of ${calls}`);
       }
       // A change behind the last look is the next copy's: it brings it, or says what it left.
-      const again = await from.copyTo(to, { everything: true });
+      const again = await copySessions(from, to, { everything: true });
       const isSame = JSON.stringify(await linesOf(to)) === JSON.stringify(await linesOf(from));
       assert.equal(again.complete, isSame, `at call ${moment} of ${calls}: ${JSON.stringify(again)}`);
       if (!isSame) assert(again.orphaned > 0 || again.skipped > 0);
@@ -263,12 +268,12 @@ test("what was removed between two copies is told of by its id, and is left to i
   await using to = inMemory();
   for (const id of ["a", "b", "c"]) await (await from.sessions.create({ id })).append({ input: id });
   await to.sessions.create({ id: "its own" });
-  assert((await from.sessions.copyTo(to.sessions)).complete);
-  await from.sessions.remove("b");
-  const { orphaned, orphans, removed, complete } = await from.sessions.copyTo(to.sessions);
+  assert((await copySessions(from.sessions, to.sessions)).complete);
+  await removeSession(from.sessions, "b");
+  const { orphaned, orphans, removed, complete } = await copySessions(from.sessions, to.sessions);
   assert.deepEqual([orphaned, orphans, removed, complete], [1, ["b"], 0, false]);
-  await to.sessions.remove("b");
-  assert((await from.sessions.copyTo(to.sessions)).complete);
+  await removeSession(to.sessions, "b");
+  assert((await copySessions(from.sessions, to.sessions)).complete);
 });
 
 test("link codes stay behind, and what a store forgets by itself is no reason to call a copy incomplete", async () => {
@@ -276,13 +281,13 @@ test("link codes stay behind, and what a store forgets by itself is no reason to
   await using from = inMemory({ secret });
   await using to = inMemory({ secret });
   const [one, two] = [randomUUID(), randomUUID()];
-  await from.sessions.device(one);
+  await from.sessions.devices.open(one);
   const { code } = await from.sessions.devices.linkCode(one);
-  assert((await from.sessions.copyTo(to.sessions)).complete);
+  assert((await copySessions(from.sessions, to.sessions)).complete);
   await assert.rejects(to.sessions.devices.link(two, code), { code: "link_code_invalid" });
   await from.sessions.devices.link(two, code);
-  assert((await from.sessions.copyTo(to.sessions)).complete);
-  assert.equal((await to.sessions.device(two)).id, (await from.sessions.device(one)).id);
+  assert((await copySessions(from.sessions, to.sessions)).complete);
+  assert.equal((await to.sessions.devices.open(two)).id, (await from.sessions.devices.open(one)).id);
 });
 
 test("a copy that somebody wrote to in the target stays as it is, and is told of", async () => {
@@ -291,14 +296,14 @@ test("a copy that somebody wrote to in the target stays as it is, and is told of
     await using to = inMemory();
     const session = await from.sessions.create({ id: "s" });
     for (const input of ["one", "two"]) await session.append({ input });
-    await from.sessions.copyTo(to.sessions);
+    await copySessions(from.sessions, to.sessions);
     await to.clock.advance(1000);
     const copy = await to.sessions.get("s");
     if (write === "append") await copy.append({ input: "written there" });
     if (write === "hold") await copy.setLegalHold("a lawsuit there");
     if (write === "end") await copy.end();
     await session.truncate(1);
-    const { skipped, complete } = await from.sessions.copyTo(to.sessions);
+    const { skipped, complete } = await copySessions(from.sessions, to.sessions);
     assert.deepEqual([skipped, complete], [1, false], write);
     assert.equal((await to.sessions.get("s")).info.turn, write === "append" ? 3 : 2);
   }
@@ -311,8 +316,8 @@ test("two sources with a session of the same id do not write over each other", a
   await (await one.sessions.create({ id: "s" })).append({ input: "of the one" });
   await other.clock.advance(60_000);
   await (await other.sessions.create({ id: "s" })).append({ input: "of the other" });
-  await one.sessions.copyTo(to.sessions);
-  const report = await other.sessions.copyTo(to.sessions);
+  await copySessions(one.sessions, to.sessions);
+  const report = await copySessions(other.sessions, to.sessions);
   assert.deepEqual([report.skipped, report.complete], [1, false]);
   assert.deepEqual(await to.sessions.snapshot("s"), await one.sessions.snapshot("s"));
 });
@@ -335,10 +340,10 @@ test("a copy of many sessions has a few pages of them in memory, and reads none 
   });
   const from = await openSessions({ store: counting, sweep: false });
   await using to = inMemory();
-  const first = await from.copyTo(to.sessions);
+  const first = await copySessions(from, to.sessions);
   assert.deepEqual([first.restored, first.complete], [1500, true]);
   assert.deepEqual([loaded, largest <= 200], [1500, true]);
-  const again = await from.copyTo(to.sessions);
+  const again = await copySessions(from, to.sessions);
   assert.deepEqual([again.present, again.complete, loaded], [1500, true, 1500]);
   await from.close();
 });

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
 import type { Sessions } from "../sessions.ts";
+import { importSessions, exportSessions } from "../../admin.ts";
 
-async function linesOf(sessions: Sessions, query: Parameters<Sessions["export"]>[0] = {}): Promise<string[]> {
-  return (await Array.fromAsync(sessions.export(query))).map(({ text }) => text);
+async function linesOf(sessions: Sessions, query: Parameters<typeof exportSessions>[1] = {}): Promise<string[]> {
+  return (await Array.fromAsync(exportSessions(sessions, query))).map(({ text }) => text);
 }
 
 test("what is exported and imported is exported the same, byte for byte; importing it again changes nothing", async () => {
@@ -14,11 +15,11 @@ test("what is exported and imported is exported the same, byte for byte; importi
   const ids = [...(await createNasty(from.sessions)), ...(await createConversations(from.sessions))];
   const lines = await linesOf(from.sessions);
   assert.equal(lines.length, ids.length);
-  const { turns, ...report } = await to.sessions.import(lines);
+  const { turns, ...report } = await importSessions(to.sessions, lines);
   assert.deepEqual(report, { restored: ids.length, present: 0, replaced: 0, skipped: 0, reasons: [] });
   assert(turns > ids.length);
   assert.deepEqual(await linesOf(to.sessions), lines);
-  const again = await to.sessions.import(lines);
+  const again = await importSessions(to.sessions, lines);
   assert.deepEqual([again.restored, again.present], [0, ids.length]);
   assert.deepEqual(await linesOf(to.sessions), lines);
 });
@@ -28,9 +29,9 @@ test("an export is by id, of those that match, from anywhere on", async () => {
   for (const id of ["c", "a", "d", "b"])
     await place.sessions.create({ id, agent: id < "c" ? "ceo" : "cfo", user: "ada" });
   await place.sessions.for("other").create({ id: "x" });
-  await place.sessions.end("d");
-  const ids = async (query: Parameters<Sessions["export"]>[0]): Promise<string> =>
-    (await Array.fromAsync(place.sessions.export(query))).map(({ id }) => id).join("");
+  await (await place.sessions.get("d")).end();
+  const ids = async (query: Parameters<typeof exportSessions>[1]): Promise<string> =>
+    (await Array.fromAsync(exportSessions(place.sessions, query))).map(({ id }) => id).join("");
   assert.equal(await ids({}), "abcd");
   assert.equal(await ids({ agent: "cfo" }), "cd");
   assert.equal(await ids({ state: "ended" }), "d");
@@ -48,19 +49,19 @@ test("another session of the same id is left alone, or replaced where that is as
   await (await to.sessions.create({ id: "b" })).append({ input: "theirs" });
   const before = await linesOf(to.sessions);
 
-  const dry = await to.sessions.import(lines, { dryRun: true });
+  const dry = await importSessions(to.sessions, lines, { dryRun: true });
   assert.deepEqual([dry.restored, dry.present, dry.skipped], [1, 1, 1]);
-  const wouldReplace = await to.sessions.import(lines, { dryRun: true, onExists: "replace" });
+  const wouldReplace = await importSessions(to.sessions, lines, { dryRun: true, onExists: "replace" });
   assert.deepEqual([wouldReplace.restored, wouldReplace.present, wouldReplace.replaced], [1, 1, 1]);
   assert.deepEqual(await linesOf(to.sessions), before);
 
-  const kept = await to.sessions.import(lines);
+  const kept = await importSessions(to.sessions, lines);
   assert.deepEqual([kept.restored, kept.present, kept.skipped], [1, 1, 1]);
   assert.deepEqual(
     kept.reasons.map(({ source, code }) => [source, code]),
     [["item 2", "session_exists"]],
   );
-  const replaced = await to.sessions.import(lines, { onExists: "replace" });
+  const replaced = await importSessions(to.sessions, lines, { onExists: "replace" });
   assert.deepEqual([replaced.present, replaced.replaced], [2, 1]);
   assert.deepEqual(await linesOf(to.sessions), lines);
 });
@@ -73,9 +74,9 @@ test("an import that the store breaks off is run again, and is complete and sing
   const lines = await linesOf(from.sessions);
   const commits = to.store.commits;
   to.store.plan({ [commits + 2]: { fails: "before" } });
-  await assert.rejects(to.sessions.import(lines), { code: "store_unavailable" });
+  await assert.rejects(importSessions(to.sessions, lines), { code: "store_unavailable" });
   to.store.plan({});
-  const { restored, present } = await to.sessions.import(lines);
+  const { restored, present } = await importSessions(to.sessions, lines);
   assert.equal(restored + present, 400);
   assert(present > 0 && restored > 0, `${restored} and ${present}`);
   assert.deepEqual(await linesOf(to.sessions), lines);
@@ -100,6 +101,6 @@ test("an import ends at the 10 001st item that cannot be read", async () => {
       yield "0";
     }
   }
-  await assert.rejects(place.sessions.import(items()), { code: "snapshot_invalid", message: /10001th item/ });
+  await assert.rejects(importSessions(place.sessions, items()), { code: "snapshot_invalid", message: /10001th item/ });
   assert(read < 20_000, `${read} were read`);
 });

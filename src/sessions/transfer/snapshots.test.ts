@@ -7,6 +7,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import { openSessions, type Sessions } from "../../index.ts";
+import { sweep, removeSession } from "../../admin.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-snapshots-"));
 after(() => rmSync(root, { recursive: true }));
@@ -114,7 +115,7 @@ test("what was known of a session that is removed and restored is stale knowledg
   const snapshot = await sessions.snapshot("s");
   const stale = await place.another().get("s");
   await place.clock.advance(1000);
-  await sessions.remove("s");
+  await removeSession(sessions, "s");
   await sessions.restore(snapshot);
   await assert.rejects(stale.append({ input: "two" }), { code: "conflict" });
 });
@@ -150,7 +151,7 @@ test("no snapshot takes the place of a session under hold; forks of one that is 
   await assert.rejects(sessions.restore(snapshot, { onExists: "replace" }), { code: "legal_hold" });
   await session.clearLegalHold();
   await sessions.restore(snapshot, { onExists: "replace" });
-  await sessions.remove("s");
+  await removeSession(sessions, "s");
   assert.equal((await Array.fromAsync(fork.turns())).length, 3);
 });
 
@@ -174,7 +175,7 @@ test("a session whose old events were forgotten is saved with those that are lef
   await place.clock.advance(60_000);
   await session.handOff("cfo");
   await session.endHandoff();
-  assert.equal((await place.sessions.sweep({ eventRetention: "30s" })).forgotten, 1);
+  assert.equal((await sweep(place.sessions, { eventRetention: "30s" })).forgotten, 1);
   const snapshot = await place.sessions.snapshot("s");
   assert.deepEqual(
     snapshot.logs["events"]?.map(({ seq }) => seq),
@@ -185,6 +186,6 @@ test("a session whose old events were forgotten is saved with those that are lef
   await restored.handOff("cto");
   assert.equal((await to.sessions.snapshot("s")).logs["events"]?.at(-1)?.seq, 3);
   await place.clock.advance(60_000);
-  await place.sessions.sweep({ eventRetention: "30s" });
+  await sweep(place.sessions, { eventRetention: "30s" });
   assert.equal((await place.sessions.snapshot("s")).logs["events"], undefined, "all of them");
 });

@@ -1,0 +1,164 @@
+/** Functions for operators: each takes the `Sessions` object first, and imports its implementation when it is called. */
+import { parseId } from "./domain/values/ids.ts";
+import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
+import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
+import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
+import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+import type { References } from "./sessions/erasure/references.ts";
+import type { Subject } from "./sessions/erasure/subject.ts";
+import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
+import { sweep as sweepTenant, type SweepReport, type SweepRequest } from "./sessions/retention/sweep.ts";
+import {
+  coreOf,
+  fallbackOf,
+  filterOf,
+  type ExportedSession,
+  type ExportQuery,
+  type Sessions,
+} from "./sessions/sessions.ts";
+import type { Stats, StatsQuery } from "./sessions/stats.ts";
+import { traceCall } from "./sessions/tracing/operation.ts";
+import type { ImportItem, ImportOptions, ImportReport } from "./sessions/transfer/importing.ts";
+
+export {
+  backupStore,
+  restoreStore,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupReport,
+  type RestoreStoreOptions,
+} from "./backup.ts";
+export { removeSession } from "./sessions/remove-session.ts";
+export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
+
+/**
+ * Run one bounded sweep over the sessions of the tenant: mark expired sessions, archive and remove by the retention
+ * policies, forget old events. A long-lived process sweeps all tenants by itself; elsewhere call it from cron.
+ */
+export async function sweep(sessions: Sessions, request: SweepRequest = {}): Promise<SweepReport> {
+  return await sweepTenant(openCore(sessions), sessions.tenant, request);
+}
+
+/**
+ * Check the whole store, all tenants: gaps in logs, counters that disagree with their logs, leases of dead instances,
+ * entries without a session, damage. With `repair`, repair what needs no deletion. Sessions in use are skipped.
+ */
+export async function doctor(sessions: Sessions, request: DoctorRequest = {}): Promise<DoctorReport> {
+  const core = openCore(sessions);
+  const { examineStore } = await import("./sessions/doctor.ts");
+  return await examineStore(core, request);
+}
+
+/**
+ * Count the sessions of the tenant by state, and sum up their turns by agent, user, model, day or hour. The store computes
+ * the sums from one moment, while writers go on.
+ * @throws SessionError `argument_invalid`
+ */
+export async function stats(sessions: Sessions, query: StatsQuery = {}): Promise<Stats> {
+  const core = openCore(sessions);
+  const { stats: statsOfTenant } = await import("./sessions/stats.ts");
+  return await statsOfTenant(core, sessions.tenant, query);
+}
+
+/** The hosts of live sessions on this store, of all tenants, the latest heartbeat first; at most 1000. */
+export async function listHosts(sessions: Sessions): Promise<readonly HostInfo[]> {
+  return await hostsOn(openCore(sessions));
+}
+
+/**
+ * Erase a user, in bounded batches: sessions with their turns, forks, archives and events, linked devices, and turns in the
+ * outbox of this machine. Sessions under legal hold stay, and are counted. The next run resumes an interrupted erasure; a
+ * run after a finished one returns the same receipt for 30 days, unless the user has new data. The last step scrubs the
+ * files of the store.
+ * @throws SessionError `secret_missing`, `contended`, the store's; the reason of the signal
+ */
+export async function erase(sessions: Sessions, request: ErasureRequest): Promise<ErasureReceipt> {
+  return await traceCall({ operation: "erase", tenant: sessions.tenant }, async () => {
+    openCore(sessions);
+    const { Erasure } = await import("./sessions/erasure/erasure.ts");
+    return await new Erasure(subjectOf(sessions, request.user), request).run();
+  });
+}
+
+/** Count what the store has of a user; changes nothing. @throws SessionError `secret_missing`, `id_invalid` */
+export async function findReferences(sessions: Sessions, user: string): Promise<References> {
+  openCore(sessions);
+  const { tracesOf } = await import("./sessions/erasure/references.ts");
+  return await tracesOf(subjectOf(sessions, user));
+}
+
+/** True if `erase` signed this receipt under this secret, for this user if one is named. @throws SessionError `secret_missing` */
+export function verifyErasure(sessions: Sessions, receipt: ErasureReceipt, user?: string): boolean {
+  return isReceipt(coreOf(sessions), receipt, user);
+}
+
+/**
+ * Copy the sessions and devices of the tenant into another store, or everything of all tenants, while writers go on. A
+ * repeated copy resumes, and brings what changed since.
+ * @throws SessionError a store's; a problem of one session is in the report
+ */
+export async function copySessions(
+  sessions: Sessions,
+  target: Sessions,
+  options: CopyOptions = {},
+): Promise<CopyReport> {
+  const { tenant } = sessions;
+  return await traceCall({ operation: "copyTo", tenant }, async () => {
+    const { copyAll } = await import("./sessions/transfer/copying.ts");
+    return await copyAll(coreOf(sessions), coreOf(target), { ...options, tenant, into: target.tenant });
+  });
+}
+
+/**
+ * Export the matching sessions by id, each as it is at its own moment; only a few are in memory.
+ * @throws SessionError `argument_invalid`, `store_invalid` and `snapshot_too_large` of a session that cannot be exported
+ */
+export async function* exportSessions(
+  sessions: Sessions,
+  { after, onSkipped, ...selection }: ExportQuery = {},
+): AsyncGenerator<ExportedSession, void, undefined> {
+  const core = openCore(sessions);
+  const { tenant } = sessions;
+  const behind = after === undefined ? undefined : { tenant, id: after };
+  const query = { ...(await filterOf(core, selection)), tenant, after: behind };
+  const [{ portableSessions }, { snapshotText }] = await Promise.all([
+    import("./sessions/transfer/exporting.ts"),
+    import("./sessions/transfer/snapshot-text.ts"),
+  ]);
+  for await (const found of portableSessions(core, query)) {
+    const { id } = found.record;
+    if ("portable" in found) {
+      yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
+    } else if (onSkipped === undefined) throw found.error;
+    else onSkipped(id, found.error);
+  }
+}
+
+/**
+ * Import snapshots of `exportSessions` and conversations of other programs, each completely or not at all. Existing
+ * sessions are left unchanged, so an interrupted import can be repeated.
+ * @throws SessionError the store's; a problem of one session is in the report
+ */
+export async function importSessions(
+  sessions: Sessions,
+  items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
+  options: ImportOptions = {},
+): Promise<ImportReport> {
+  const { tenant } = sessions;
+  return await traceCall({ operation: "import", tenant }, async () => {
+    const { importAll } = await import("./sessions/transfer/importing.ts");
+    return await importAll(coreOf(sessions), items, { ...options, tenant });
+  });
+}
+
+/** @throws SessionError `closed` */
+function openCore(sessions: Sessions): ReturnType<typeof coreOf> {
+  const core = coreOf(sessions);
+  core.guardOpen();
+  return core;
+}
+
+function subjectOf(sessions: Sessions, user: string): Subject {
+  const { tenant } = sessions;
+  return { core: coreOf(sessions), fallback: fallbackOf(sessions), tenant, user: parseId(user, "user") };
+}
