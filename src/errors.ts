@@ -1,4 +1,4 @@
-/** What an error befell: any may carry it, beside the details of its code. */
+/** The ids of the failed operation; any error may carry them beside the details of its code. */
 export interface ErrorContext {
   readonly sessionId?: string;
   readonly tenant?: string;
@@ -89,12 +89,12 @@ export interface ErrorDetails {
   readonly fenced: InSession & {
     fence: number;
     storedFence: number;
-    /** The instance that holds the lease now; null: nobody. */
+    /** The instance that holds the lease now; null: none. */
     holder?: string | null;
   };
   readonly turn_open: InSession & {
     turn: number;
-    /** The instance that answers it, and under which fence; null: nobody any more. */
+    /** The instance that answers it, and under which fencing token; null: none any more. */
     holder?: string | null;
     fence?: number;
   };
@@ -625,11 +625,11 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 
   /**
-   * The error with what it befell: a copy, for one failure of a store may befall many callers. What its details hold already
+   * The error with the ids of the operation: a copy, as one failure of a store may fail many operations. What its details hold already
    * stands, but for the command.
    */
-  within({ command, ...befallen }: ErrorContext & { readonly command: string }): SessionError<Code> {
-    const details = { ...befallen, ...this.details, command };
+  within({ command, ...ids }: ErrorContext & { readonly command: string }): SessionError<Code> {
+    const details = { ...ids, ...this.details, command };
     const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
     copy.message = this.message;
     if (this.stack !== undefined) copy.stack = this.stack;

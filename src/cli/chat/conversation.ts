@@ -116,7 +116,7 @@ export async function sayAnswer(answer: Answer): Promise<Turn> {
   return await answer.done;
 }
 
-/** The one line that follows an answer, for whoever watches. */
+/** The line that follows an answer on a terminal. */
 export function noteTurn(session: Session, turn: Turn): void {
   const { usage, seq, durationMs = 0 } = turn;
   const about = usage?.estimated === true ? "about " : "";

@@ -40,7 +40,7 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
       `${looked} sessions looked at`,
       findings === 0 ? "nothing is wrong" : `${findings} ${findings === 1 ? "thing is" : "things are"} wrong`,
       ...(repair ? [`${repaired} mended`] : []),
-      ...(skipped === 0 ? [] : [`${skipped} left alone, somebody is at work in them`]),
+      ...(skipped === 0 ? [] : [`${skipped} skipped, as another process is writing to them`]),
       ...(complete
         ? []
         : [unreadable === null ? "not all could be looked at" : "no session can be read until the schema is mended"]),

@@ -93,7 +93,7 @@ async function writeLast(
   return page.events.length > 0;
 }
 
-/** As many as there are, no faster than they are read, until nobody reads them any more. */
+/** Writes events no faster than they are read, until the reader closes the pipe. */
 async function writeEach(
   sessions: Teller,
   { signal, ...walk }: EventFilter & { readonly follow: boolean; readonly signal: AbortSignal },

@@ -15,7 +15,7 @@ interface MigrateOptions extends StoreOptions, JsonOption {
 export function migrateCommand(): Command {
   return storeCommand("migrate", "Create the schema of a PostgreSQL store or bring it up to date")
     .option("--dry-run", "only say which steps are missing")
-    .option("--print", "print all steps as SQL, for whoever holds the rights; connects to nothing")
+    .option("--print", "print all steps as SQL, to be run by a database administrator; does not connect")
     .option("--schema <name>", "the schema that holds the tables (default: that of the URL, else perdure)")
     .option("--partitions <count>", "into how many parts to divide the table of entries as it is created", Number)
     .option(...jsonOption)

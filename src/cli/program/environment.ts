@@ -68,7 +68,7 @@ export function hasModelEndpoint(): boolean {
   return variable("OPENAI_BASE_URL") !== undefined || variable("OPENAI_API_KEY") !== undefined;
 }
 
-/** How long an agent keeps the floor: `DEFAULT_SESSION_TTL`, in seconds, ms here. @throws SessionError `argument_invalid` */
+/** How long a handoff lasts: `DEFAULT_SESSION_TTL`, in seconds, ms here. @throws SessionError `argument_invalid` */
 export function handoffTtlOfEnvironment(): number | undefined {
   const text = variable("DEFAULT_SESSION_TTL");
   if (text === undefined) return undefined;

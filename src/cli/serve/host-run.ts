@@ -63,7 +63,7 @@ export function runCommand(): Command {
         "wait",
       ]),
     )
-    .option("--idle <duration>", "put to sleep whom nobody speaks to for so long (default: 15m)")
+    .option("--idle <duration>", "suspend a session after this idle time (default: 15m)")
     .addOption(
       new Option("--recover <mode>", "wake what lived in hosts that are gone when it is spoken to, or all of it now")
         .choices(["lazy", "eager"])

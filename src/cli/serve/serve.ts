@@ -45,7 +45,7 @@ export function serveCommand(): Command {
     .option("--host <address>", "on which address; any but loopback needs a key", "127.0.0.1")
     .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
-    .option("--no-tools", "offer the model no tools to hand the floor on, for endpoints that take none")
+    .option("--no-tools", "offer the model no handoff tools, for endpoints that take none")
     .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
     .option("--fallback <how>", "go on without a store that is away: stateless, or an outbox such as sqlite:outbox.db")
     .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
@@ -66,7 +66,7 @@ export function serveCommand(): Command {
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
-        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long an agent keeps the floor, in seconds.\nWhere agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nWhere agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(serve);
 }
@@ -123,7 +123,7 @@ function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
   return how === "stateless" ? how : { outbox: how };
 }
 
-/** Several agents, and something to choose among them by; else whoever a session is for answers. */
+/** True where several agents have keywords or a description to be routed by; else the session's own agent answers. */
 function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
   const all = Object.values(agents);
   return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);

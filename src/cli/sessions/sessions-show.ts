@@ -58,7 +58,7 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
         ? []
         : [["under hold", `since ${localTime(info.legalHold.since)}: ${info.legalHold.reason}`]]),
       ...(info.parent === null ? [] : [["fork of", `${info.parent.id}, up to turn ${info.parent.turn}`]]),
-      ["held by", holder === null ? "nobody" : holderText(holder)],
+      ["held by", holder === null ? "none" : holderText(holder)],
     ],
   );
   for (const turn of turns) describeTurn(turn);

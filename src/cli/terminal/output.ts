@@ -60,7 +60,7 @@ function widthOf(text: string): number {
   return width;
 }
 
-/** An instant in the local time of whoever reads: `2026-11-20 23:05:12`. */
+/** An instant in local time: `2026-11-20 23:05:12`. */
 export function localTime(date: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;

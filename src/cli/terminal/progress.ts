@@ -5,7 +5,7 @@ import { note, number, span } from "./output.ts";
 export interface Advance {
   /** Of `total`. */
   readonly done: number;
-  /** What `done` comes to; undefined where nobody knows. */
+  /** The total that `done` counts up to; undefined where it is unknown. */
   readonly total: number | undefined;
   readonly sessions: number;
   readonly bytes: number;
@@ -36,7 +36,7 @@ export class Progress implements Disposable {
     if (makeBar !== undefined) for (const name of signals) this.#listen(name);
   }
 
-  /** Who listened before decides what becomes of the process; where nobody did, it ends as if nobody listened now. */
+  /** Earlier listeners decide whether the process ends; without any, the signal ends it as by default. */
   #listen(name: NodeJS.Signals): void {
     const isDecided = process.listenerCount(name) > 0;
     const onSignal = (): void => {

@@ -9,7 +9,7 @@ export interface TerminalOptions {
   readonly signal: AbortSignal;
 }
 
-/** Lines that come within so short a time were pasted: nobody types like that. */
+/** Lines that arrive within this time were pasted. */
 const pasteMs = 30;
 
 /**

@@ -19,7 +19,7 @@ interface Options extends JsonOption {
 export function copyCommand(): Command {
   return bareCommand("copy", "Copy a store into another, while it is in use; again brings what changed since")
     .requiredOption("--from <url>", "the store to read")
-    .requiredOption("--to <url>", "the store to write; nobody else should write these sessions there yet")
+    .requiredOption("--to <url>", "the store to write; no other program may write these sessions there yet")
     .option(tenantOption[0], "only this tenant, with its devices (default: everything)")
     .option(...jsonOption)
     .addHelpText(

@@ -59,7 +59,7 @@ export function exportCommand(): Command {
 /** Where the pieces of an export go. */
 interface Target {
   readonly position: ExportPosition;
-  /** False where nobody wants more of it. */
+  /** False once the reader closed the pipe. */
   write(bytes: Uint8Array, position: ExportPosition): Promise<boolean>;
 }
 
@@ -102,7 +102,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
   // A bar would stand among the data where both come to the same terminal.
   const isAlone = options.out !== undefined || !process.stdout.isTTY;
   using progress = isAlone ? await Progress.begin() : undefined;
-  // Of those behind an id, nobody has counted how many there are.
+  // The number of sessions behind an id is unknown.
   const isCounted = isAlone && Progress.isShown && options.after === undefined;
   const total = isCounted ? await sessions.count(selection) : undefined;
   let bytes = 0;

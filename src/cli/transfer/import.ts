@@ -108,7 +108,7 @@ class Counted implements AsyncIterable<Uint8Array> {
     this.#file = file;
   }
 
-  /** Undefined where nobody knows. @throws SessionError `store_unavailable` for a file that is not there */
+  /** Undefined where the size is unknown. @throws SessionError `store_unavailable` for a file that is not there */
   async size(): Promise<number | undefined> {
     if (this.#file === "-") return undefined;
     return await withStoreErrors(this.#file, async () => statSync(this.#file).size);
