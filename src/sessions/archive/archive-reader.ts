@@ -8,7 +8,7 @@ import type { LogRange, Store } from "../../store/store.ts";
 import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
 import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
 
-/** Entries of an archive, as {@link LogRange} says; undefined where it is not there any more. @throws SessionError `store_invalid` */
+/** Entries of an archive, as {@link LogRange} says; undefined where it no longer exists. @throws SessionError `store_invalid` */
 export async function readArchive(
   store: Pick<Store, "read" | "load">,
   record: SessionRecord,
@@ -37,7 +37,7 @@ function isFull(found: readonly Entry[], { limit, bytesMax }: { limit: number; b
   return found.length >= limit || withinBytes(found, entryBytes, bytesMax).length < found.length;
 }
 
-/** One part of an archive, by its place; undefined where it is not there any more. @throws SessionError `store_invalid` */
+/** One part of an archive, by its place; undefined where it no longer exists. @throws SessionError `store_invalid` */
 export async function readPart(
   store: Pick<Store, "read" | "load">,
   record: SessionRecord,
@@ -53,15 +53,15 @@ export async function readPart(
   const isReadable = packed !== undefined && part !== undefined && isKnown(packed);
   const sections = isReadable ? await unpackPart(packed, part.sha256, archive.bytes) : undefined;
   if (sections !== undefined) return sections;
-  // Put away anew since the record was read, or damaged: the newest record tells.
+  // Archived again since the record was read, or damaged: the newest record decides.
   const {
     sessions: [newest],
   } = await store.load([{ key: record, tails: [] }]);
   if (newest === undefined || !isSame(newest.record, record)) return undefined;
   const reason =
     packed === undefined || isKnown(packed)
-      ? `part ${seq} of its archive is not what was put away; restore it from a backup`
-      : `part ${seq} of its archive was put away by method ${packed.method}, which this version does not know; upgrade`;
+      ? `part ${seq} of its archive is damaged; restore the session from a backup`
+      : `part ${seq} of its archive uses method ${packed.method}, which this version does not know; upgrade`;
   throw new SessionError("store_invalid", { store: `of session ${record.id}`, reason });
 }
 

@@ -1,9 +1,9 @@
 /**
- * How entries are written in an archive, and read back, byte for byte. A part is the text of some ranges of logs, each with
- * a line `["log",from,to]` ahead, and two lines an entry: `[at,key]` and its data. Texts of the codec hold no line break.
+ * The format of archives, byte for byte. A part is the text of some ranges of logs, each with a line `["log",from,to]` ahead,
+ * and two lines for each entry: `[at,key]` and its data. Texts of the codec hold no line break.
  *
- * The text is compressed, and the first byte says how. Methods are never taken away: what was put away by any of them is
- * read for ever. Archives from before there was such a byte are `{"brotli":bytes}`.
+ * The text is compressed; its first byte names the method. Methods are never removed, so every archive stays readable. Older
+ * archives without this byte are `{"brotli":bytes}`.
  */
 import { createHash } from "node:crypto";
 import { buffer } from "node:stream/consumers";
@@ -21,11 +21,11 @@ const decompress = promisify(brotliDecompress);
 const methods = {
   /** A stream of brotli. */
   plain: 0,
-  /** What follows in a stream of brotli that begins with the dictionary. */
+  /** The rest of a brotli stream that begins with the dictionary. */
   afterDictionary: 1,
 } as const;
 
-/** Larger texts are compressed faster: they repeat themselves more than the last effort would gain. */
+/** Larger texts are compressed with less effort: their own repetitions matter more than the dictionary. */
 const largeBytes = 256 * 1024;
 /** The logarithm of that: how far back a text of that size looks, and how much memory it takes to compress it. */
 const windowBits = 18;
@@ -54,7 +54,7 @@ async function packedText(text: Buffer): Promise<Uint8Array> {
   return Buffer.concat([Buffer.of(methods.plain), await compress(text, { params })]);
 }
 
-/** Undefined where this brotli begins its stream in another way than all others: what it says then is not for us. */
+/** Undefined where this build of brotli begins its stream with other bytes: its output would not be readable elsewhere. */
 async function compressAfterDictionary(text: Buffer): Promise<Buffer | undefined> {
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
@@ -68,7 +68,7 @@ async function compressAfterDictionary(text: Buffer): Promise<Buffer | undefined
   return whole.subarray(0, beginning.length).equals(beginning) ? whole.subarray(beginning.length) : undefined;
 }
 
-/** A part as it stands in the store. */
+/** A part as stored. */
 export interface Packed {
   readonly method: number;
   readonly bytes: Uint8Array;
@@ -81,12 +81,12 @@ export function packedIn(value: Value): Packed | undefined {
   return brotli instanceof Uint8Array ? { method: methods.plain, bytes: brotli } : undefined;
 }
 
-/** False for what only a newer version can read. */
+/** False for a method that only a newer version can read. */
 export function isKnown({ method }: Packed): boolean {
   return Object.values<number>(methods).includes(method);
 }
 
-/** The entries of a part; undefined where it is not what was put away. */
+/** The entries of a part; undefined where it is damaged. */
 export async function unpackPart(
   { method, bytes }: Packed,
   sha256: string,
@@ -99,7 +99,7 @@ export async function unpackPart(
     const stream = ahead ? Buffer.concat([beginning, bytes]) : bytes;
     text = (await decompress(stream, { maxOutputLength: skip + bytesMax })).subarray(skip);
   } catch {
-    // Whatever zlib has against it: it is damaged.
+    // Any error of zlib means that the part is damaged.
     return undefined;
   }
   return sha256Of(text) === sha256 ? sectionsOf(text.toString().split("\n")) : undefined;

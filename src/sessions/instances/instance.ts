@@ -22,9 +22,9 @@ export class InstanceKeeper {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #lapses = 0;
-  /** Called when it is heard of again after it had been late. */
+  /** Called after a heartbeat that was late. */
   readonly onLapse: Set<() => void> = new Set();
-  /** How many in this process use a lease or are about to take it, by session and fence. */
+  /** Users of each lease in this process, by session and fence; a lease about to be taken counts. */
   readonly #uses = new Map<string, number>();
 
   constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
@@ -36,8 +36,8 @@ export class InstanceKeeper {
   }
 
   /**
-   * Where other hosts send whom they are asked about and this one has; from the next heartbeat on. A worker says whose it
-   * is: it lives and dies with the process of its host, and is no host of its own.
+   * Publish the address of this host with its heartbeat: other hosts forward requests for its sessions there. A worker passes
+   * the process of its host, because it ends with that process.
    */
   async announce(address: string, process: ProcessIdentity = ownIdentity()): Promise<void> {
     this.#self = { ...this.#self, ...process, address };
@@ -45,15 +45,15 @@ export class InstanceKeeper {
     await this.ensureAlive();
   }
 
-  /** Be known as alive, before a lease is taken. */
+  /** Write a heartbeat, unless a recent one exists; before a lease is taken. */
   async ensureAlive(): Promise<void> {
-    // One that has left must not be known again, nor keep a timer.
+    // After `leave`, no heartbeat and no timer.
     if (this.#closed || this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
     this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
     await this.#beat();
   }
 
-  /** Its last heartbeat is so old that others may take its leases for abandoned. */
+  /** Its last heartbeat is so old that other processes may take its leases. */
   get isLate(): boolean {
     return this.#clock.now() - this.#beatAt > this.#staleAfterMs;
   }
@@ -83,17 +83,17 @@ export class InstanceKeeper {
     try {
       if (!this.#closed) await this.#beat();
     } catch {
-      // The next beat tries again; should none get through, the leases are lost, and the fence says so at the next write.
+      // The next beat tries again. If all fail, the leases are lost, and the next write is fenced.
     }
   }
 
-  /** A lease is about to be taken: from here on it is no stray one. */
+  /** Register a lease that is about to be taken, so that it does not count as abandoned. */
   use(key: SessionKey, fence: number): void {
     const text = leaseText(key, fence);
     this.#uses.set(text, (this.#uses.get(text) ?? 0) + 1);
   }
 
-  /** Nobody here uses a lease any more, whether it was given back, lost, or never granted. */
+  /** Unregister a lease that was released, lost, or never granted. */
   disuse(key: SessionKey, fence: number): void {
     const text = leaseText(key, fence);
     const uses = (this.#uses.get(text) ?? 0) - 1;
@@ -107,8 +107,8 @@ export class InstanceKeeper {
   }
 
   /**
-   * Whether a lease still stands for somebody at work. Of its own leases an instance knows that: one that nobody here uses
-   * is a stray, of a commit whose answer was lost.
+   * True where the holder of a lease is alive. An instance knows the use of its own leases: an unused one is left from a
+   * commit whose answer was lost.
    */
   async isAlive(key: SessionKey, lease: Lease): Promise<boolean> {
     const { now, instances } = await this.#store.instances([lease.instance]);
@@ -126,7 +126,7 @@ export class InstanceKeeper {
     return instance !== undefined && isLive(instance, { now, staleAfterMs: this.#staleAfterMs });
   }
 
-  /** Say goodbye, so that nobody waits for a heartbeat to grow stale. */
+  /** End the heartbeat, so that other processes need not wait until it is stale. */
   async leave(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);

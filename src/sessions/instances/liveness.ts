@@ -2,8 +2,8 @@ import type { Instance } from "../../domain/record/record.ts";
 import { mayLive } from "./process-identity.ts";
 
 /**
- * Whether an instance lives, by its own word: the writer of the heartbeat says how long it may be silent, because it alone
- * knows how often it beats. `staleAfterMs` of the reader holds for one that does not say.
+ * True where an instance is alive. The heartbeat states how long its writer may be silent; the reader's `staleAfterMs` holds
+ * where it states nothing.
  */
 export function isLive(instance: Instance, { now, staleAfterMs }: { now: number; staleAfterMs: number }): boolean {
   return now - instance.seenAt <= (instance.staleAfterMs ?? staleAfterMs) && mayLive(instance);

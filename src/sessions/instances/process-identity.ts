@@ -1,8 +1,8 @@
 /**
- * Which process this is, so that another one on the same machine can tell at once that it is gone. A process id alone
- * is not enough: ids come round again, and a container has its own. On Linux the boot, the process namespace and the
- * start time of the process settle it; elsewhere the id alone is asked, which errs on the side of taking a process for
- * alive, until its heartbeat is stale.
+ * The identity of this process, by which another one on the same machine recognises its end at once. A process id alone is
+ * not enough: ids are reused, and a container has its own. On Linux the boot, the process namespace and the start time of
+ * the process are compared too; elsewhere only the id, so that a dead process may count as alive until its heartbeat is
+ * stale.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
@@ -19,15 +19,15 @@ export function ownIdentity(): ProcessIdentity {
   };
 }
 
-/** What this process can see of another one. */
+/** The view that this process has of another one. */
 export interface ProcessView {
-  /** False where no process has this id. The system tells that also of processes of other users. */
+  /** False where no process has this id; works for processes of other users too. */
   exists(pid: number): boolean;
   /** The text of /proc/PID/stat; undefined where it is hidden from this user, or not there. */
   statOf(pid: number): string | undefined;
 }
 
-/** False only where the process is certainly gone. What is hidden from this user may live: its heartbeat decides. */
+/** False only where the process has certainly ended. For a hidden process the heartbeat decides. */
 export function mayLive(instance: ProcessIdentity, view: ProcessView = ofThisMachine): boolean {
   if (instance.machine !== machineName()) return true;
   if (!view.exists(instance.pid)) return false;
@@ -51,7 +51,7 @@ const ofThisMachine: ProcessView = {
     try {
       return readFileSync(`/proc/${pid}/stat`, "utf8");
     } catch {
-      // Mounted with hidepid, or the process ended in this moment: the next look says so.
+      // Mounted with hidepid, or the process ended just now: the next check finds out.
       return undefined;
     }
   },
@@ -69,7 +69,7 @@ function linuxMachine(): string {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     return `linux:${boot}:${readlinkSync("/proc/self/ns/pid")}`;
   } catch {
-    // Without /proc nothing is known of other processes: a name of its own makes heartbeats the only evidence.
+    // Without /proc other processes are unknown: a unique name leaves heartbeats as the only evidence.
     return `linux:unknown:${crypto.randomUUID()}`;
   }
 }

@@ -1,4 +1,4 @@
-/** Looks at sessions for all of this process: each is loaded once, and what was found is handed to all that watch it. */
+/** Polls sessions for the whole process: each is loaded once, and the result goes to all its watches. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
@@ -7,53 +7,53 @@ import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
 
-/** How long a change of another process stays unseen where the store gives no hint, ms. */
+/** The poll interval, where the store gives no hint, ms. */
 const roundMs = 250;
-/** Quiet watches are served in one of so many rounds. */
+/** Quiet watches are polled every nth round. */
 const quietRounds = 4;
 /** Sessions per question to the store. */
 const pageSize = 200;
-/** Pieces of an answer that the first load of it asks for, and every later one. */
+/** Chunks of an answer that its first load asks for, and every later one. */
 const chunksAtOnce = { first: 64, later: 8 };
 
-/** A session at one moment. All watches of the process share it and what it holds; nothing of it is changed. */
+/** A session at one moment. All watches of the process share it; it is immutable. */
 export interface SessionView {
   readonly record: SessionRecord;
-  /** The last turn; absent where none stands, or where no watch asks for turns. */
+  /** The last turn; absent where there is none, or no watch asks for turns. */
   readonly turn?: Turn;
-  /** All pieces of the last turn's answer, where it is open, by their numbers from 1. */
+  /** All chunks of the last turn's answer, where it is open, by their numbers from 1. */
   readonly chunks: readonly Chunk[];
 }
 
-/** What a poll brings to a watch. */
+/** The result of a poll. */
 export type Found =
   | { readonly status: "found"; readonly view: SessionView }
   | { readonly status: "missing" }
-  /** The store could not be asked; the next poll tries again. `closed`: none follows. */
+  /** The store failed; the next poll tries again. After `closed` there is none. */
   | { readonly status: "failed"; readonly error: unknown };
 
 /** What a watch needs. */
 export interface WatchNeeds {
-  /** `turns`: the last turn and the pieces of its answer; `record`: the record alone. */
+  /** `turns`: the last turn and the chunks of its answer; `record`: the record alone. */
   readonly needs: "turns" | "record";
-  /** Look once a second, without the store's hints, and hold no process open. @default false */
+  /** Poll once a second, ignore hints, and do not keep the process alive. @default false */
   readonly isQuiet?: boolean;
 }
 
 /** One watch of one session. */
 export interface SessionWatch {
-  /** Look now, in one question with what else is to be looked at. */
+  /** Poll now, in one request with other sessions that are due. */
   look(): void;
   stop(): void;
 }
 
 interface Subscription extends WatchNeeds {
-  readonly tell: (found: Found) => void;
+  readonly notify: (found: Found) => void;
 }
 
 /**
- * One poller serves all watches of a process. A store's hint makes it look at once; without any, one question for all
- * watched sessions, four times a second, finds what has changed. Nothing runs while there is no watch.
+ * One poller serves all watches of a process. A store's hint starts a poll at once; without any, one request for all watched
+ * sessions, four times a second, finds the changes. Nothing runs while there is no watch.
  */
 export class ChangePoller {
   readonly #store: Pick<Store, "watch">;
@@ -77,17 +77,17 @@ export class ChangePoller {
     this.#load = load;
   }
 
-  /** How many sessions are watched. */
+  /** Number of watched sessions. */
   get size(): number {
     return this.#topics.size;
   }
 
-  /** Tell of the session whenever a poll finds that it has changed, and after each `look`. */
-  watch(key: SessionKey, needs: WatchNeeds, tell: (found: Found) => void): SessionWatch {
+  /** Call `notify` whenever a poll finds a change of the session, and after each `look`. */
+  watch(key: SessionKey, needs: WatchNeeds, notify: (found: Found) => void): SessionWatch {
     const text = keyText(key);
     const topic = this.#topics.get(text) ?? new Topic(key);
     this.#topics.set(text, topic);
-    const subscription: Subscription = { ...needs, tell };
+    const subscription: Subscription = { ...needs, notify };
     topic.subscriptions.add(subscription);
     if (needs.isQuiet !== true) topic.unhint ??= this.#store.watch(key, () => this.#lookAt(topic));
     this.#schedule();
@@ -105,14 +105,14 @@ export class ChangePoller {
     };
   }
 
-  /** End all watches: each is told that the poller is closed. */
+  /** End all watches with the error `closed`. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     const error = new SessionError("closed", { name: "this Sessions object" });
     for (const topic of this.#topics.values()) {
       topic.dropHints();
-      topic.tell({ status: "failed", error });
+      topic.notify({ status: "failed", error });
     }
     this.#topics.clear();
     this.#due.clear();
@@ -126,7 +126,7 @@ export class ChangePoller {
       return;
     }
     this.#timer ??= setTimeout(() => void this.#poll(), roundMs);
-    // A turn in progress holds no process open; a watch does.
+    // A watch keeps the process alive; a turn in progress does not.
     if ([...this.#topics.values()].every(({ isQuiet }) => isQuiet)) this.#timer.unref();
     else this.#timer.ref();
   }
@@ -154,7 +154,7 @@ export class ChangePoller {
         else topic.take(record === undefined ? undefined : { record, chunks: [] });
       });
     } catch (error) {
-      for (const topic of topics) topic.tell({ status: "failed", error });
+      for (const topic of topics) topic.notify({ status: "failed", error });
     }
   }
 
@@ -163,7 +163,7 @@ export class ChangePoller {
     this.#due.add(topic);
     if (this.#isLoading) return;
     this.#isLoading = true;
-    // Hints that come together are one question.
+    // Hints that arrive together become one request.
     setImmediate(() => void this.#loadDue());
   }
 
@@ -179,7 +179,7 @@ export class ChangePoller {
           else topic.take(view);
         });
       } catch (error) {
-        for (const topic of topics) topic.tell({ status: "failed", error });
+        for (const topic of topics) topic.notify({ status: "failed", error });
       }
     }
     this.#isLoading = false;
@@ -256,11 +256,11 @@ class Topic {
     this.isFresh = true;
     this.#view = view?.turn === undefined ? undefined : view;
     this.#found = view?.record;
-    this.tell(view === undefined ? { status: "missing" } : { status: "found", view });
+    this.notify(view === undefined ? { status: "missing" } : { status: "found", view });
   }
 
-  tell(found: Found): void {
-    for (const { tell } of this.subscriptions) tell(found);
+  notify(found: Found): void {
+    for (const { notify } of this.subscriptions) notify(found);
   }
 }
 

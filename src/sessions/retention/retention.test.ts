@@ -116,7 +116,7 @@ test("what no policy speaks of uses up no bounds", async () => {
   assert.deepEqual({ removed, looked }, { removed: 1, looked: 1 });
 });
 
-test("a session under hold is not removed, cut or purged, by whomever, until it is released", async () => {
+test("a session under legal hold is not removed, truncated or purged until the hold is cleared", async () => {
   await using place = inMemory({ retention: [{ state: "ended", after: "1d", do: "purge" }] });
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });
