@@ -6,7 +6,6 @@ import { startHost, type Host, type LiveSession, type Runtime, type WhenFull } f
 import { coreOf } from "../../src/sessions/sessions.ts";
 import type { ScriptedClock } from "../../src/testing/scripted-clock.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";
-import { rounds } from "../support/rounds.ts";
 
 const ids = ["a", "b", "c"];
 
@@ -424,7 +423,7 @@ async function check(t: TestContext, command: fc.Arbitrary<Command>): Promise<Re
   });
   await fc.assert(
     fc.asyncProperty(histories, async (history) => await live(t, history, outcomes)),
-    { numRuns: rounds(200) },
+    { numRuns: 200 },
   );
   t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
   return outcomes;
