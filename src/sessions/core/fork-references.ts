@@ -7,6 +7,7 @@ import { hash } from "node:crypto";
 import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { forkOf } from "../../domain/copies/fork.ts";
+import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
@@ -130,7 +131,7 @@ function laterOf(one: number | undefined, other: number | undefined): { until?: 
 }
 
 /** The marks of a session, page by page. */
-export async function* marksFor(core: Core, record: SessionRecord): AsyncGenerator<SessionRecord, void, void> {
+export async function* marksFor(core: Core, record: Marked): AsyncGenerator<SessionRecord, void, void> {
   const query = {
     order: "recent",
     tenant: marksScope(record.tenant),
@@ -200,6 +201,77 @@ export async function formerUserMarks(
   return change === null ? [] : [change];
 }
 
+/** A session's own name for marks. */
+type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
+
+/**
+ * Whose turns a copy of a session holds beside its user's: a snapshot names the user alone. The session that it was taken from
+ * tells, and where that is gone, the marks that led to it.
+ */
+export async function saidInCopy(
+  core: Core,
+  tenant: string,
+  { id, createdAt, user }: PortableRecord,
+  turnOf: (seq: number) => Promise<Entry | undefined>,
+): Promise<ReadonlyMap<string, Said>> {
+  const found = (await core.find({ tenant, id }))?.record;
+  const source = found?.createdAt === createdAt ? found : undefined;
+  const said = new Map(
+    source === undefined ? await saidByMarks(core, { tenant, id, createdAt }) : await saidIn(core, source),
+  );
+  // It was nobody's when the snapshot was taken, and became a user's since.
+  if (user === null && source?.user != null) said.set(source.user, { from: 1, until: core.now(), isTheirs: true });
+  for (const [name, { from, until = createdAt, isTheirs }] of said) {
+    const entry = await turnOf(from);
+    if (name === user || entry === undefined || entry.at > until + skewMs) said.delete(name);
+    else said.set(name, { from, until, isTheirs: isTheirs && user === null });
+  }
+  return said;
+}
+
+async function saidByMarks(core: Core, session: Marked): Promise<ReadonlyMap<string, Said>> {
+  const said = new Map<string, Said>();
+  for await (const mark of marksFor(core, session)) if (mark.user !== null) said.set(mark.user, contentOf(mark));
+  return said;
+}
+
+/** The pointer of a device that shares a session by a link code. */
+export interface SharingPointer {
+  readonly kind: "linked";
+  readonly session: string;
+  /** The first turn that the device can have said there, in the session that was created at `born`. @default 1 */
+  readonly from?: number;
+  readonly born?: number;
+}
+
+/** What a device that shares this session said in it; undefined if it said nothing. */
+export function turnsOfGuest(
+  core: Core,
+  { from: first = 1, born }: SharingPointer,
+  record: SessionRecord,
+): Holding | undefined {
+  const from = born === record.createdAt ? first : 1;
+  return headOf(record, "turns") < from ? undefined : { record, from, until: core.now(), isTheirs: false };
+}
+
+/** What each device that shares this session said in it, by the name of the device. */
+export async function sharedBy(core: Core, record: SessionRecord): Promise<readonly (readonly [string, Holding])[]> {
+  const { tenant, id } = record;
+  if (core.isFallback || isInternalScope(tenant)) return [];
+  const query = { order: "recent", tenant: internalScope(tenant, "devices"), agent: id, now: 0, limit: 50 } as const;
+  const shared: [string, Holding][] = [];
+  for (let after: { after?: string } = {}; ;) {
+    const { records, next } = await core.store.find({ ...query, ...after });
+    for (const { id: name, metadata } of records) {
+      const pointer = metadata as unknown as SharingPointer;
+      const said = pointer.kind === "linked" ? turnsOfGuest(core, pointer, record) : undefined;
+      if (said !== undefined) shared.push([name, said]);
+    }
+    if (next === undefined) return shared;
+    after = { after: next };
+  }
+}
+
 /** What a mark says. */
 export function contentOf(mark: SessionRecord): MarkContent {
   return mark.metadata as unknown as MarkContent;
@@ -246,7 +318,7 @@ export function markKey(name: string, { tenant, id, createdAt }: SessionRecord):
 }
 
 /** What all marks of a session have in common. */
-function nameOf({ id, createdAt }: SessionRecord): string {
+function nameOf({ id, createdAt }: Omit<Marked, "tenant">): string {
   return hash("sha256", JSON.stringify([id, createdAt]), "hex");
 }
 

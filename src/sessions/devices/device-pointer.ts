@@ -3,6 +3,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
+import type { SharingPointer } from "../core/fork-references.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 
 /**
@@ -11,13 +12,7 @@ import { internalChange, liveMetadata } from "../core/internal-record.ts";
  */
 export type Pointer =
   | { readonly kind: "user"; readonly user: string }
-  | {
-      readonly kind: "linked";
-      readonly session: string;
-      /** The first turn that the device can have said there, in the session that was created at `born`. @default 1 */
-      readonly from?: number;
-      readonly born?: number;
-    }
+  | SharingPointer
   | { readonly kind: "own"; readonly session: string };
 
 /** Kept so long after it was last of use; in use, it is prolonged at half of that. */

@@ -93,11 +93,6 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       pointerChange(core, internalKey(tenant, last.name), last.found, { kind, session });
     if (isFree) {
       await prolong(core, way);
-      if (record !== undefined && ownSession(core, way) === undefined) {
-        // What is kept of it takes its marks along when it is begun afresh.
-        const marks = await deviceMarks(core, tenant, { ...way, ...last });
-        if (marks.length > 0) await core.commit(marks);
-      }
       const whose = user === null ? {} : { user };
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
       // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.

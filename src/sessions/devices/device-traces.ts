@@ -10,7 +10,15 @@ import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
 import type { Pointer } from "./device-pointer.ts";
 import { guestSessions } from "./guest-sessions.ts";
-import { contentOf, holds, isMarked, markChange, marksScope, type Holding } from "../core/fork-references.ts";
+import {
+  contentOf,
+  holds,
+  isMarked,
+  markChange,
+  marksScope,
+  turnsOfGuest,
+  type Holding,
+} from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
 
 /** A device, its pointer, and the session that this one leads to. */
@@ -39,7 +47,8 @@ export async function deviceMarks(
   if (core.isFallback || !isDeviceName(name)) return [];
   const holdings = new Holdings();
   const moved: Change[] = [];
-  const left = sharedTurns(core, device);
+  const { record } = device;
+  const left = pointer?.kind === "linked" && record !== undefined ? turnsOfGuest(core, pointer, record) : undefined;
   if (left !== undefined) holdings.add(user ?? name, left);
   const isLeaving = pointer?.kind === "user" && pointer.user !== user;
   // A device that changes users had its guest sessions before it came to the first of them.
@@ -62,13 +71,6 @@ export async function deviceMarks(
     }
   }
   return [...moved, ...(await holdings.changes(core))];
-}
-
-/** What a device said in the session that it shares by a link code. */
-function sharedTurns(core: Core, { pointer, record }: Speaker): Holding | undefined {
-  if (pointer?.kind !== "linked" || record === undefined) return undefined;
-  const from = pointer.born === record.createdAt ? (pointer.from ?? 1) : 1;
-  return headOf(record, "turns") < from ? undefined : { record, from, until: core.now(), isTheirs: false };
 }
 
 /** Marks to be made, one for each session and name. */

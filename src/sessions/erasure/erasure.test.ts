@@ -647,6 +647,82 @@ for (const [what, act] of [
   });
 }
 
+for (const [what, restart, leave] of [
+  ["its owner's device", async (sessions: Sessions, tablet: string) => await sessions.devices.open(tablet), "unlink"],
+  [
+    "its owner's device, and the guest logs in at once",
+    async (sessions: Sessions, tablet: string) => await sessions.devices.open(tablet),
+    "claim",
+  ],
+  [
+    "its id",
+    async (sessions: Sessions, _: string, id: string) => await sessions.ensure(id, { onExpired: "reset" }),
+    "unlink",
+  ],
+] as const) {
+  test(`a shared session that is reset by ${what} keeps what its guest said findable`, async () => {
+    await using here = place({ ttl: "30d" });
+    const { sessions } = here;
+    const [tablet, phone] = [randomUUID(), randomUUID()];
+    const session = await sessions.devices.open(tablet);
+    await talk(session, 2, "a word of the owner's");
+    const { code } = await sessions.devices.linkCode(tablet);
+    await talk(await sessions.devices.link(phone, code));
+    await here.clock.advance(31 * day);
+    await restart(sessions, tablet, session.id);
+    const kept = (await idsIn(sessions)).filter((id) => id.startsWith(`${session.id}.`));
+    assert.equal(kept.length, 1);
+    if (leave === "unlink") assert.equal(await sessions.devices.unlink(phone), true);
+    await sessions.devices.claim(phone, ada);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, kept);
+    await erase(sessions, { user: ada, forks: "erase" });
+    assert.equal((await idsIn(sessions)).includes(kept[0] ?? ""), false);
+  });
+}
+
+for (const [what, prepare] of [
+  ["became another user's", async (sessions: Sessions) => void (await handedOver(sessions, "s"))],
+  [
+    "was forked from another user's",
+    async (sessions: Sessions) => {
+      const hers = await sessions.create({ id: "hers", user: ada });
+      await talk(hers);
+      await (await hers.fork({ as: "s" })).update({ user: "bob" });
+      await talk(await sessions.get("s"), 1, "a word of Bob's");
+    },
+  ],
+] as const)
+  for (const source of ["stands", "is removed"] as const) {
+    if (what.startsWith("was forked") && source === "is removed") continue; // nothing but the snapshot is left of it
+    test(`a session that ${what} is found under the other id that its snapshot is restored under, where it ${source}`, async () => {
+      await using here = place();
+      const { sessions } = here;
+      await prepare(sessions);
+      const snapshot = await sessions.snapshot("s");
+      if (source === "is removed") await (await sessions.get("s")).remove();
+      await sessions.restore(snapshot, { as: "copy" });
+      const found = source === "stands" ? ["copy", "s"] : ["copy"];
+      assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids.toSorted(), found);
+      const { sharedForks } = await erase(sessions, { user: ada, forks: "erase" });
+      assert.equal(sharedForks.count, 0);
+      assert.equal((await idsIn(sessions)).includes("copy"), false);
+    });
+  }
+
+test("a snapshot of a guest's session that became a user's is found under another id, and goes with the user's own", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const phone = randomUUID();
+  const session = await sessions.devices.open(phone);
+  await talk(session);
+  const snapshot = await sessions.snapshot(session.id);
+  await sessions.devices.claim(phone, ada);
+  await sessions.restore(snapshot, { as: "copy" });
+  assert.equal((await findReferences(sessions, ada)).sessions, 2);
+  await erase(sessions, { user: ada });
+  assert.deepEqual(await idsIn(sessions), []);
+});
+
 test("what is kept of a session that was begun afresh is found by the erasure of its former user", async () => {
   await using here = place({ ttl: "30d" });
   const { sessions } = here;

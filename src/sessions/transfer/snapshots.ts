@@ -6,6 +6,7 @@ import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardHold } from "../../domain/record/retention.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
@@ -13,7 +14,7 @@ import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Settled } from "../../store/store.ts";
 import { entryBytes } from "../../store/within-bytes.ts";
 import type { Core } from "../core/core.ts";
-import { formerUserMarks, markShared } from "../core/fork-references.ts";
+import { formerUserMarks, markChange, markShared, saidInCopy, sharedBy } from "../core/fork-references.ts";
 import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
@@ -225,11 +226,29 @@ export async function restoredSession(
   const logs = await stage.logsFor(place.key);
   const change = restoreSession(portable, { ...place, staged: logs?.staged }, core.context());
   const given = logs === undefined ? [] : [logs.removal];
-  if (place.found === undefined) return [change, ...given];
+  const carried = place.key.id === portable.record.id ? [] : await carriedMarks(core, change, portable, arrivingTurn);
+  if (place.found === undefined) return [change, ...carried, ...given];
   const { user, createdAt } = portable.record;
   const staying = await sharesTurn(core, place.found, arrivingTurn);
   const marks = staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [];
-  return [change, ...marks, ...given];
+  return [change, ...carried, ...marks, ...given];
+}
+
+/** The marks of a session that is put back under another id: to the one that it was taken from others lead. */
+async function carriedMarks(
+  core: Core,
+  { record, key: { tenant } }: Change,
+  portable: Portable,
+  arrivingTurn: (seq: number) => Promise<Entry | undefined>,
+): Promise<readonly Change[]> {
+  if (record === null || isInternalScope(tenant)) return [];
+  const said = new Map(await saidInCopy(core, tenant, portable.record, arrivingTurn));
+  const source = (await core.find({ tenant, id: portable.record.id }))?.record;
+  const sharing = source?.createdAt === portable.record.createdAt ? await sharedBy(core, source) : [];
+  const copied = headOf(record, "turns");
+  for (const [name, holding] of sharing) if (holding.from <= copied) said.set(name, holding);
+  const marks = await Promise.all([...said].map(([name, one]) => markChange(core, name, { ...one, record })));
+  return marks.filter((mark) => mark !== null);
 }
 
 /** True where the first turn that is the session's own arrives as it stands. */
