@@ -87,6 +87,44 @@ test("all devices together have a budget of requests and of tokens, failed answe
   assertProblem(await say(here, device), 429, "device_budget_exceeded");
 });
 
+test("a repeated idempotency key is answered from the session, and counts no request and no tokens again", async () => {
+  for (const budget of [{ requests: 1 }, { tokens: 150 }]) {
+    const model = counting(100);
+    await using here = serve({ model: model.model, server: { deviceBudgets: { device: budget, all: budget } } });
+    const device = randomUUID();
+    const first = await say(here, device, { "Idempotency-Key": "one" });
+    assert.equal(first.status, 200);
+    for (let again = 0; again < 5; again++) {
+      const repeated = await say(here, device, { "Idempotency-Key": "one" });
+      assert.deepEqual([repeated.status, repeated.json.text], [200, first.json.text]);
+    }
+    assert.equal(model.calls, 1);
+    if (budget.tokens !== undefined) assert.equal((await say(here, device)).status, 200, "100 of 150 tokens are spent");
+    assertProblem(await say(here, device, { "Idempotency-Key": "another" }), 429, "device_budget_exceeded");
+    assert.equal((await say(here, device, { "Idempotency-Key": "one" })).status, 200, "also once the budget is spent");
+  }
+});
+
+test("two requests at once with one idempotency key count once, and failing questions each time a model is asked", async () => {
+  const model = counting();
+  await using here = serve({ model: model.model, server: { deviceBudgets: { device: { requests: 4 } } } });
+  const device = randomUUID();
+  await say(here, device);
+  const headers = { "Idempotency-Key": "one" };
+  const both = await Promise.all([say(here, device, headers), say(here, device, headers)]);
+  assert.deepEqual(
+    both.map(({ status }) => status),
+    [200, 200],
+  );
+  assert.equal(model.calls, 2);
+  const failing = { "Idempotency-Key": "fails" };
+  for (let tries = 0; tries < 20; tries++) await say(here, device, failing, "fail");
+  const left = 4 - model.calls;
+  for (let tries = 0; tries < left; tries++) assert.equal((await say(here, device)).status, 200);
+  assertProblem(await say(here, device), 429, "device_budget_exceeded");
+  assert.equal(model.calls, 4);
+});
+
 test("a budget that is not a whole number is refused", async () => {
   await using here = serve();
   for (const requests of [-1, 0.5, Number.NaN])

@@ -1,4 +1,4 @@
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import { Windows, type Window } from "./rate-limits.ts";
 
@@ -48,11 +48,29 @@ export class DeviceSpending {
   }
 
   /**
-   * Counts a question.
-   * @throws SessionError `device_budget_exceeded`
+   * Asks a question, and counts it and the usage of its answer. A question that the session has under its key already was
+   * counted, and calls no model.
+   * @throws SessionError `device_budget_exceeded`, and those of `ask`
    */
-  ask(device: string): void {
-    if (this.#budgets.device === undefined && this.#budgets.all === undefined) return;
+  async count(
+    { device, session, key }: { readonly device: string; readonly session: Session; readonly key: string | undefined },
+    ask: () => Promise<Answer>,
+  ): Promise<Answer> {
+    if (this.#budgets.device === undefined && this.#budgets.all === undefined) return await ask();
+    if (key !== undefined && (await session.turnByKey(key)) !== undefined) return await ask();
+    this.#askOne(device);
+    try {
+      const answer = await ask();
+      void this.#follow(device, session, answer);
+      return answer;
+    } catch (error) {
+      // Another request with the same key was faster, and was counted.
+      if (key !== undefined && hasCode(error, "turn_open")) this.#add("requests", device, -1);
+      throw error;
+    }
+  }
+
+  #askOne(device: string): void {
     for (const scope of ["device", "all"] as const) {
       for (const unit of units) {
         const max = this.#budgets[scope]?.[unit];
@@ -66,7 +84,7 @@ export class DeviceSpending {
   }
 
   /** Counts the usage of an answer when it ends, also when it fails. */
-  async follow(device: string, session: Session, answer: Answer): Promise<void> {
+  async #follow(device: string, session: Session, answer: Answer): Promise<void> {
     if (this.#budgets.device?.tokens === undefined && this.#budgets.all?.tokens === undefined) return;
     let turn: Turn | undefined;
     try {
@@ -79,8 +97,10 @@ export class DeviceSpending {
   }
 
   #add(unit: (typeof units)[number], device: string, count: number): void {
-    this.#window(unit, "device", device).count += count;
-    this.#window(unit, "all", device).count += count;
+    for (const scope of ["device", "all"] as const) {
+      const window = this.#window(unit, scope, device);
+      window.count = Math.max(0, window.count + count);
+    }
   }
 
   #window(unit: (typeof units)[number], scope: "device" | "all", device: string): Window {

@@ -45,12 +45,9 @@ export function addChatRoutes(shared: Shared): void {
       const device = deviceOrNew(c, sessions);
       const session = await openDevice(c, device);
       c.set("session", session.id);
-      const ask = async (): Promise<Answer> => {
-        spending.ask(device);
-        const answer = await converse(session, question, { ...defined({ agent, busy }), ...idempotencyKey(c) });
-        void spending.follow(device, session, answer);
-        return answer;
-      };
+      const { key } = idempotencyKey(c);
+      const ask = (): Promise<Answer> =>
+        spending.count({ device, session, key }, () => converse(session, question, defined({ agent, busy, key })));
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );

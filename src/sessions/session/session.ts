@@ -412,6 +412,19 @@ export class Session {
     }
   }
 
+  /**
+   * The turn that was written under this idempotency key; undefined if there is none.
+   * @throws SessionError `id_invalid`
+   */
+  async turnByKey(key: string): Promise<Turn | undefined> {
+    const parsed = parseId(key, "key");
+    return await traceCall(this.#handle.about("turns"), async () => {
+      await this.#handle.peek();
+      const entry = await this.#handle.entryByKey(parsed);
+      return entry && turnOf(entry);
+    });
+  }
+
   /** Who holds the right to write, and whether that process still lives; null where nobody does. */
   async leaseHolder(): Promise<LeaseHolder | null> {
     return await traceCall(this.#handle.about("leaseHolder"), () => this.#leaseHolder());
