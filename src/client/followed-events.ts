@@ -14,7 +14,7 @@ export async function* followedEvents(
   const recent = new Map<string, number>();
   let lastId: string | undefined;
   const request = { method: "GET", path: "/v1/events", ...(query === undefined ? {} : { query }), signal } as const;
-  for await (const { event, id, data } of resumeEvents(http, request)) {
+  for await (const { event, id, data } of resumeEvents(http, request, { continues: () => Promise.resolve(true) })) {
     lastId = id ?? lastId;
     if (event !== "event") continue;
     const happened = tenantEventOfWire(data as WireTenantEvent);

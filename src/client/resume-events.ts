@@ -12,7 +12,10 @@ export interface ResumeOptions {
   readonly breaksMax?: number;
   /** Whether a server error is temporary. @default its `retryable` */
   readonly isTemporary?: (error: SessionError) => boolean;
-  /** Asked after each break, before the stream is resumed. @default always */
+  /**
+   * Asked after each break, before the stream is resumed: such a stream may end cleanly any number of times, as one that has no
+   * news. Without it, a stream that ends again and again without an event is broken.
+   */
   readonly continues?: () => Promise<boolean>;
 }
 
@@ -36,7 +39,8 @@ export async function* resumeEvents(
         if (event.event === "error") throw errorOf(event.data) ?? streamBroken("the server sent an unknown error");
         yield event;
       }
-      if (breaks >= breaksMax) throw streamBroken("the stream ended again and again without an event");
+      if (continues === undefined && breaks >= breaksMax)
+        throw streamBroken("the stream ended again and again without an event");
     } catch (error) {
       if (isAborted(request)) return;
       // An error without a code is one of the connection.

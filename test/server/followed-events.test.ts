@@ -178,6 +178,24 @@ test("an event committed late is sent by the stream that was resumed meanwhile",
   await server.stop();
 });
 
+test("a client goes on following where streams without news end cleanly, however often", async () => {
+  await using here = await place();
+  let streams = 0;
+  const emptyAtFirst: typeof fetch = async (...request) =>
+    ++streams <= 8 ? new Response("", { headers: { "content-type": "text/event-stream" } }) : await fetch(...request);
+  const followed = connect({ url: here.url, key: here.key, fetch: emptyAtFirst }).eachEvent({ follow: true });
+  const first = followed[Symbol.asyncIterator]().next();
+  while (streams <= 8) await Promise.race([first, sleep(20)]);
+  let created = 0;
+  const creating = setInterval(() => void here.sessions.create({ id: `s${created++}` }), 50);
+  try {
+    assert.equal((await first).value?.type, "created");
+  } finally {
+    clearInterval(creating);
+    await followed[Symbol.asyncIterator]().return?.();
+  }
+});
+
 test("a client whose server stays away, or whose key is refused, throws the error", async () => {
   const here = await place();
   const { url, key } = here;
