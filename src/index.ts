@@ -59,7 +59,6 @@ export type { TurnRange } from "./sessions/turns/turn-reader.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";
-export type { Budget } from "./domain/record/budget.ts";
 export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
 export type { SweepAction, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
@@ -95,8 +94,9 @@ export type {
   Metadata,
   Parent,
   SessionRecord,
+  SessionState,
+  Budget,
 } from "./domain/record/record.ts";
-export type { SessionState } from "./domain/record/states.ts";
 export type { Duration } from "./domain/values/duration.ts";
 export type { Value } from "./domain/values/codec.ts";
 export type { Window } from "./domain/turns/window.ts";

@@ -62,14 +62,12 @@ function mayImport(from: Place, to: Place): boolean {
   return from.unit === to.unit || (to.row > from.row && (andAllBelow || isNamed));
 }
 
-/** The files of this project, and the packages, that a file imports; those for types only too, unless `valuesOnly`. */
-function importsOf(path: string, { valuesOnly = false } = {}): { files: string[]; packages: string[] } {
+/** The files of this project, and the packages, that a file imports, for types only or when it first needs them. */
+function importsOf(path: string): { files: string[]; packages: string[] } {
   const statements = read(path).matchAll(
-    /^(?:import|export)\s+(type\s+)?(?:[\w*{},\s]+?\sfrom\s+)?"([^"]+)"|\bimport\("([^"]+)"\)/gm,
+    /^(?:import|export)\s+(?:type\s+)?(?:[\w*{},\s]+?\sfrom\s+)?"([^"]+)"|\bimport\("([^"]+)"\)/gm,
   );
-  const targets = [...statements]
-    .filter(([, type]) => !(valuesOnly && type !== undefined))
-    .map(([, , from, lazily]) => from ?? lazily ?? "");
+  const targets = [...statements].map(([, from, lazily]) => from ?? lazily ?? "");
   return {
     files: targets.filter((to) => to.startsWith(".")).map((to) => posix.join(posix.dirname(path), to)),
     packages: targets.filter((to) => !to.startsWith(".")),
@@ -127,12 +125,12 @@ test("the domain knows no clock, no chance and no process", () => {
   for (const path of program) if (placeOf(path).room.startsWith("domain/")) assertAbsent(impure, path);
 });
 
-test("no import comes round in a circle", () => {
+test("no import, types included, is part of a circle", () => {
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {
     assert(!trail.includes(path), `a cycle: ${[...trail.slice(trail.indexOf(path)), path].join(" → ")}`);
     if (done.has(path)) return;
-    for (const imported of importsOf(path, { valuesOnly: true }).files) visit(imported, [...trail, path]);
+    for (const imported of importsOf(path).files) visit(imported, [...trail, path]);
     done.add(path);
   };
   for (const path of program) visit(path, []);

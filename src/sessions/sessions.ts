@@ -1,7 +1,8 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
-import { sessionStates, type SessionState } from "../domain/record/states.ts";
+import type { SessionState } from "../domain/record/record.ts";
+import { sessionStates } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";

@@ -1,6 +1,6 @@
 import { formatValue } from "../domain/values/format-value.ts";
 import { spreadOf, type Percentiles } from "../domain/values/percentiles.ts";
-import type { SessionState } from "../domain/record/states.ts";
+import type { SessionState } from "../domain/record/record.ts";
 import { SessionError } from "../errors.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";

@@ -3,9 +3,9 @@
  * for stores that hand out facts one by one. A fact is what a turn says apart from its messages.
  */
 import type { Entry } from "../domain/record/entry.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
+import type { SessionRecord, SessionState } from "../domain/record/record.ts";
 import type { Spent } from "../domain/turns/truncated-usage.ts";
-import { stateAt, type SessionState } from "../domain/record/states.ts";
+import { stateAt } from "../domain/record/states.ts";
 import type { TurnData } from "../domain/turns/turn.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 

@@ -5,9 +5,8 @@
  */
 import type { Transaction } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
-import type { Instance, SessionRecord } from "../domain/record/record.ts";
+import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
-import type { SessionState, SettledState } from "../domain/record/states.ts";
 import type { StoreStats, StoreStatsQuery } from "./stats.ts";
 
 /** Where sessions are kept. */

@@ -8,8 +8,8 @@ import type { Change, KeyClaim, Transaction } from "../../src/domain/record/chan
 import type { Value } from "../../src/domain/values/codec.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import type { Entry, SessionKey, Splice } from "../../src/domain/record/entry.ts";
-import type { SessionRecord } from "../../src/domain/record/record.ts";
-import { sessionStates, type SettledState } from "../../src/domain/record/states.ts";
+import type { SessionRecord, SettledState } from "../../src/domain/record/record.ts";
+import { sessionStates } from "../../src/domain/record/states.ts";
 import type { LoadRequest, LogRange, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
 import type { StatsKind, StoreStatsQuery } from "../../src/store/stats.ts";
 import {

@@ -1,4 +1,5 @@
-import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import type { Budget } from "../../domain/record/record.ts";
+import { parseBudget } from "../../domain/record/budget.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { formatValue } from "../../domain/values/format-value.ts";

@@ -1,13 +1,19 @@
 /** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
-import type { Budget } from "../record/budget.ts";
 import { changeOf, draftOf, firstVersion, set, splice, type Change } from "../record/change.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
-import { noCounters, type Counters, type LegalHold, type Metadata, type SessionRecord } from "../record/record.ts";
+import {
+  noCounters,
+  type Counters,
+  type LegalHold,
+  type Metadata,
+  type SessionRecord,
+  type SessionState,
+  type Budget,
+} from "../record/record.ts";
 import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
 import { guardForks, guardHold } from "../record/retention.ts";
 import type { Staged } from "./staged.ts";
-import type { SessionState } from "../record/states.ts";
 import type { Context } from "../record/guards.ts";
 
 /** The part of a record that goes into a snapshot. */

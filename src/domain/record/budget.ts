@@ -1,18 +1,7 @@
 import { SessionError } from "../../errors.ts";
-import type { SessionRecord } from "./record.ts";
+import type { Budget, SessionRecord } from "./record.ts";
 import { formatValue } from "../values/format-value.ts";
 import { sessionIds } from "./guards.ts";
-
-/**
- * What a session may spend. The turn that reaches it is kept, whatever it took: that is spent already. The next one is
- * refused.
- */
-export interface Budget {
-  /** All tokens of the session, also those of turns that were cut off since. */
-  readonly tokens?: number;
-  /** Turns in its log. */
-  readonly turns?: number;
-}
 
 /** @throws SessionError `argument_invalid` */
 export function parseBudget(budget: Budget, name = "budget"): Budget {

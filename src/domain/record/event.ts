@@ -2,7 +2,7 @@
 import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, LogName } from "./entry.ts";
-import type { SessionState } from "./states.ts";
+import type { SessionState } from "./record.ts";
 import type { Context } from "./guards.ts";
 
 /** What happened, by type. */

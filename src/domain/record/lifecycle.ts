@@ -1,11 +1,10 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../../errors.ts";
-import type { Budget } from "./budget.ts";
 import { changeOf, draftOf, firstVersion, identityOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
-import { noCounters, type Identity, type Metadata, type SessionRecord } from "./record.ts";
+import { noCounters, type Identity, type Metadata, type SessionRecord, type Budget } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { formatValue } from "../values/format-value.ts";
 import { nextState, stateAt } from "./states.ts";

@@ -1,7 +1,19 @@
 import type { LogName } from "./entry.ts";
-import type { SessionState } from "./states.ts";
-import type { Budget } from "./budget.ts";
 import type { Value } from "../values/codec.ts";
+
+/** The states of a session; the rules between them are in `states.ts`. */
+export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
+
+/** The states of a session that is no longer live. */
+export type SettledState = Exclude<SessionState, "active" | "inactive">;
+
+/** The limits of a session. The turn that reaches one is kept; the next turn fails with `budget_exceeded`. */
+export interface Budget {
+  /** All tokens of the session, those of truncated turns included. */
+  readonly tokens?: number;
+  /** Turns in its log. */
+  readonly turns?: number;
+}
 
 /** Free data of the application, a plain object of storable values. */
 export type Metadata = { readonly [key: string]: Value | undefined };

@@ -1,8 +1,7 @@
 /** What is kept and for how long: holds, and the policies by which the sweep puts away and removes. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
 import { appendEvent } from "./event.ts";
-import type { SessionRecord } from "./record.ts";
-import type { SettledState } from "./states.ts";
+import type { SessionRecord, SettledState } from "./record.ts";
 import { sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sampleRecord } from "../../testing/samples.ts";
-import { nextState, sessionStates, stateAt, type SessionState, type Transition } from "./states.ts";
+import type { SessionState } from "./record.ts";
+import { nextState, sessionStates, stateAt, type Transition } from "./states.ts";
 
 const now = 1_000_000;
 const transitions: readonly Transition[] = ["use", "passivate", "expire", "revive", "end", "archive"];

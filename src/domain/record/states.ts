@@ -7,13 +7,7 @@
  * `expired` where that is not known.
  */
 import { SessionError } from "../../errors.ts";
-import type { SessionRecord } from "./record.ts";
-
-/** Where a session is in its life. */
-export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
-
-/** The states of a session that is no longer live. */
-export type SettledState = Exclude<SessionState, "active" | "inactive">;
+import type { SessionRecord, SessionState } from "./record.ts";
 
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 

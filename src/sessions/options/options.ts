@@ -1,11 +1,11 @@
 import { systemClock, type Clock } from "../../clock.ts";
-import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { parseBudget } from "../../domain/record/budget.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
 import type { Policy } from "../../domain/record/retention.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
-import type { SettledState } from "../../domain/record/states.ts";
+import type { SettledState, Budget } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model } from "./model.ts";
 import { parseOneOf } from "./arguments.ts";

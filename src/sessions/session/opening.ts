@@ -1,10 +1,10 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
-import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { parseBudget } from "../../domain/record/budget.ts";
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseId, parseNewId, sortableId } from "../../domain/values/ids.ts";
 import { createSession, restartSession, reviveSession, type NewSession } from "../../domain/record/lifecycle.ts";
-import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
+import type { Metadata, SessionRecord, Budget } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";

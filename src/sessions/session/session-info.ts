@@ -1,8 +1,15 @@
-import type { Budget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { handoffAt } from "../../domain/record/handoff.ts";
-import type { Counters, Handoff, Lease, Metadata, SessionRecord } from "../../domain/record/record.ts";
-import { stateAt, type SessionState } from "../../domain/record/states.ts";
+import type {
+  Counters,
+  Handoff,
+  Lease,
+  Metadata,
+  SessionRecord,
+  SessionState,
+  Budget,
+} from "../../domain/record/record.ts";
+import { stateAt } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
 
 /** The agent that has the floor. */

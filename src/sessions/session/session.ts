@@ -1,4 +1,4 @@
-import { guardBudget, parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { guardBudget, parseBudget } from "../../domain/record/budget.ts";
 import { changeOf, headOf } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
@@ -8,7 +8,7 @@ import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
 import { grant, requestCancel } from "../../domain/turns/leases.ts";
 import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import { endSession, removeSession, touchSession, updateSession, type Patch } from "../../domain/record/lifecycle.ts";
-import type { Metadata } from "../../domain/record/record.ts";
+import type { Metadata, Budget } from "../../domain/record/record.ts";
 import {
   parseMessages,
   turnOf,

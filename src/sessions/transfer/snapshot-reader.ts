@@ -1,12 +1,12 @@
 /** A snapshot from a text that anybody may have made: whole, unaltered and of the right shape, or an error with the place. */
 import { isContent } from "../../domain/copies/archive.ts";
-import { parseBudget, type Budget } from "../../domain/record/budget.ts";
+import { parseBudget } from "../../domain/record/budget.ts";
 import { decode, encode } from "../../domain/values/codec.ts";
 import type { LogName } from "../../domain/record/entry.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
 import { countMax, counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import type { StoredHandoff } from "../../domain/record/handoff.ts";
-import { noCounters, type Counters, type LegalHold, type Metadata } from "../../domain/record/record.ts";
+import { noCounters, type Counters, type LegalHold, type Metadata, type Budget } from "../../domain/record/record.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { Portable, PortableRecord } from "../../domain/copies/snapshot.ts";
 import { sessionStates } from "../../domain/record/states.ts";

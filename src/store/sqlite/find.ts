@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { SessionState } from "../../domain/record/states.ts";
+import type { SessionState } from "../../domain/record/record.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { dateMaxMs } from "../../domain/values/limits.ts";
-import { sessionStates, type SessionState } from "../../domain/record/states.ts";
+import type { SessionState } from "../../domain/record/record.ts";
+import { sessionStates } from "../../domain/record/states.ts";
 import { exact } from "./record-columns.ts";
 import {
   inheritedLog,

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
-import type { SettledState } from "../../domain/record/states.ts";
+import type { SessionRecord, SettledState } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
 import type { SessionFilter, SessionQuery, Store } from "../../store/store.ts";
 import { creationOf, sampleAt, stepOf } from "../samples.ts";
