@@ -3,7 +3,8 @@
  * key that anybody would give it, through `pg`, the same bytes. The server is a throwaway one with its default
  * durability; client and server share the machine.
  */
-import { openSessions, type Session, type Sessions, type Store } from "../src/index.ts";
+import type { Store } from "../src/store/index.ts";
+import { openSessions, type Session, type Sessions } from "../src/index.ts";
 import { openPostgres } from "../src/store/postgres/index.ts";
 import { Pool, PostgresServer } from "../test/postgres/server.ts";
 import { alternate, median, p50Of, rateOf, type Bench, type Measure } from "./measure.ts";

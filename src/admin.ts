@@ -1,5 +1,10 @@
-/** Functions for operators: each takes the `Sessions` object first, and imports its implementation when it is called. */
+/**
+ * Functions for operators: each takes the `Sessions` object first, and imports its implementation when it is called.
+ *
+ * @module perdure/admin
+ */
 import { parseId } from "./domain/values/ids.ts";
+import type { SessionError } from "./errors.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
 import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
@@ -8,14 +13,7 @@ import type { References } from "./sessions/erasure/references.ts";
 import type { Subject } from "./sessions/erasure/subject.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant, type SweepReport, type SweepRequest } from "./sessions/retention/sweep.ts";
-import {
-  coreOf,
-  fallbackOf,
-  filterOf,
-  type ExportedSession,
-  type ExportQuery,
-  type Sessions,
-} from "./sessions/sessions.ts";
+import { coreOf, fallbackOf, filterOf, type Sessions, type SessionSelection } from "./sessions/sessions.ts";
 import type { Stats, StatsQuery } from "./sessions/stats.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
 import type { ImportItem, ImportOptions, ImportReport } from "./sessions/transfer/importing.ts";
@@ -28,6 +26,20 @@ export {
   type BackupReport,
   type RestoreStoreOptions,
 } from "./backup.ts";
+export type { Conversation } from "./sessions/transfer/conversation.ts";
+export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/copying.ts";
+export type { ProblemKind } from "./domain/copies/session-check.ts";
+export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
+export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
+export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+export type { References } from "./sessions/erasure/references.ts";
+export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
+export type { HostInfo } from "./sessions/hosts.ts";
+export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";
+export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
+export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
+export type { Percentiles } from "./domain/values/percentiles.ts";
+export type { SweepAction, SweepFailure, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
 export { removeSession } from "./sessions/remove-session.ts";
 export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
 
@@ -107,6 +119,22 @@ export async function copySessions(
     const { copyAll } = await import("./sessions/transfer/copying.ts");
     return await copyAll(coreOf(sessions), coreOf(target), { ...options, tenant, into: target.tenant });
   });
+}
+
+/** The sessions to export. */
+export interface ExportQuery extends SessionSelection {
+  /** Start after the session with this id. */
+  readonly after?: string;
+  /** Called for a damaged session, which the export skips. @default the export fails */
+  readonly onSkipped?: (id: string, error: SessionError) => void;
+}
+
+/** A session of an export. */
+export interface ExportedSession {
+  readonly id: string;
+  readonly turns: number;
+  /** Its snapshot, on one line. */
+  readonly text: string;
 }
 
 /**

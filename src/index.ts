@@ -1,12 +1,15 @@
+/**
+ * Sessions, agents, models: everything that the author of a chat needs.
+ *
+ * @module perdure
+ */
 export { openSessions, type OpenOptions } from "./open.ts";
 export {
   Sessions,
-  type ExportedSession,
-  type ExportQuery,
   type ListQuery,
   type SessionPage,
-  type UnreadableSession,
   type SessionSelection,
+  type UnreadableSession,
 } from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
 export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
@@ -15,13 +18,13 @@ export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export { correlated } from "./sessions/tracing/correlation.ts";
 export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.ts";
-export type { HostInfo } from "./sessions/hosts.ts";
 export type { ReplayNews } from "./sessions/fallback/outbox.ts";
-export type { OutboxState } from "./sessions/fallback/outbox-sums.ts";
+export type { OutboxState, ParkedItem } from "./sessions/fallback/outbox-sums.ts";
 export type { BreakerState } from "./store/calls/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/tracing/committed.ts";
 export type { Operation, OperationName } from "./sessions/tracing/operation.ts";
 export type { StoreCall, Traced } from "./store/calls/store-call.ts";
+export type { SweepNews } from "./sessions/retention/sweep.ts";
 export type { Seen } from "./sessions/core/seen.ts";
 export {
   Session,
@@ -31,19 +34,13 @@ export {
   type TurnInput,
   type WriteKey,
 } from "./sessions/session/session.ts";
-export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
-export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
-export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
-export type { References } from "./sessions/erasure/references.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/transfer/snapshot-text.ts";
-export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";
-export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/copying.ts";
-export type { Conversation } from "./sessions/transfer/conversation.ts";
-export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export type { PortableRecord } from "./domain/copies/snapshot.ts";
+export type { StoredHandoff } from "./domain/record/handoff.ts";
+export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export { SessionLease } from "./sessions/turns/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turns/turn-in-progress.ts";
 export { Answer } from "./domain/turns/answer.ts";
@@ -56,11 +53,14 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
 export type { TurnRange } from "./sessions/turns/turn-reader.ts";
-export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
-export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
-export type { Percentiles } from "./domain/values/percentiles.ts";
-export type { EventFilter, EventPage, EventQuery, EventWalk, TenantEvent } from "./sessions/tenant-events.ts";
-export type { SweepAction, SweepFailure, SweepNews, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
+export type {
+  EventFilter,
+  EventPage,
+  EventQuery,
+  EventWalk,
+  TenantEvent,
+  UnreadableEvent,
+} from "./sessions/tenant-events.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
 export type { Model, ModelEvent, ModelRequest, ToolDescription } from "./sessions/options/model.ts";
 export type {
@@ -83,55 +83,11 @@ export type {
   SessionEvent,
 } from "./domain/record/event.ts";
 export type { Chunk } from "./domain/turns/chunk.ts";
-export type {
-  Archive,
-  ArchivedRange,
-  Counters,
-  Handoff,
-  LegalHold,
-  Instance,
-  Lease,
-  Metadata,
-  Parent,
-  SessionRecord,
-  SessionState,
-  Budget,
-} from "./domain/record/record.ts";
+export type { Window } from "./domain/turns/window.ts";
+export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
 export type { Duration } from "./domain/values/duration.ts";
 export type { Value } from "./domain/values/codec.ts";
-export type { Window } from "./domain/turns/window.ts";
 export { defaultLimits, type Limits } from "./domain/values/limits.ts";
-export type { Change, KeyClaim, Transaction } from "./domain/record/change.ts";
-export type { Entry, LogName, SessionKey, Splice } from "./domain/record/entry.ts";
-export type {
-  Capabilities,
-  CountQuery,
-  FoundEvents,
-  EventScan,
-  FoundEvent,
-  InspectOptions,
-  Loaded,
-  LoadRequest,
-  LogRange,
-  Outcome,
-  Page,
-  SessionFilter,
-  SessionQuery,
-  Store,
-  StoreProblem,
-} from "./store/store.ts";
-export {
-  StatsAccumulator,
-  type Histogram,
-  type SessionDay,
-  type SessionFacts,
-  type EntryFacts,
-  type StoreStats,
-  type StatsKind,
-  type StoreStatsQuery,
-  type TurnGroup,
-  type TurnSums,
-} from "./store/stats.ts";
 export {
   errorCodes,
   hasCode,
@@ -140,5 +96,6 @@ export {
   type ErrorContext,
   type ErrorDetails,
   type ErrorRule,
+  type RuntimeFailure,
 } from "./errors.ts";
 export { systemClock, type Clock } from "./clock.ts";

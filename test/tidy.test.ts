@@ -205,6 +205,21 @@ test("the public doors name what they export, and all of it has a docstring", ()
   assert(seen.size > 60, `${seen.size} exports were looked at`);
 });
 
+/** The names that an entry point exports. */
+function exportsOf(path: string): string[] {
+  const lists = [...read(path).matchAll(/^export (?:type )?\{([^}]*)\}/gm)].map(([, list = ""]) => list);
+  const declared = [...read(path).matchAll(/^export (?:async )?(?:function\*?|interface|type|const) (\w+)/gm)];
+  const named = lists.flatMap((list) => [...list.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g)]);
+  return [...named, ...declared].map(([, name = ""]) => name);
+}
+
+test("the root exports nothing of operators, and of the contract of stores only what sessions show", () => {
+  const root = new Set(exportsOf("src/index.ts"));
+  const shared = (path: string): string[] => exportsOf(path).filter((name) => root.has(name));
+  assert.deepEqual(shared("src/admin.ts"), []);
+  assert.deepEqual(shared("src/store/index.ts").sort(), ["Budget", "Counters", "Lease", "Metadata", "SessionState"]);
+});
+
 test("links in the documents lead somewhere", () => {
   for (const document of globSync(["*.md", "docs/**/*.md"], { cwd: root })) {
     for (const [, target = ""] of read(document).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {

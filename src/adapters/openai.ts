@@ -2,6 +2,8 @@
  * A model behind any OpenAI-compatible endpoint (OpenAI, Ollama, vLLM, LM Studio …), through the official `openai`
  * client. It streams chat completions:
  * https://platform.openai.com/docs/api-reference/chat/streaming
+ *
+ * @module perdure/openai
  */
 import {
   SessionError,

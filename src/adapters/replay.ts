@@ -1,4 +1,8 @@
-/** Recorded conversations: reads them from files, and answers from them as a model. */
+/**
+ * Recorded conversations: reads them from files, and answers from them as a model.
+ *
+ * @module perdure/replay
+ */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,3 +1,8 @@
+/**
+ * Sessions and chats over HTTP, for browsers and Node.
+ *
+ * @module perdure/client
+ */
 export { browserDevice, chat, Chat, type ChatOptions, type KeyValueStorage, type SayOptions } from "./chat.ts";
 export {
   connect,

@@ -1,21 +1,23 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { hasCode } from "../errors.ts";
 import type {
-  CreateOptions,
-  EnsureOptions,
   ErasureReceipt,
   ErasureRequest,
+  Stats,
+  StatsQuery,
+  SweepReport,
+  SweepRequest,
+  StatsKind,
+} from "../admin.ts";
+import type {
+  CreateOptions,
+  EnsureOptions,
   ForkOptions,
   EventPage,
   EventQuery,
   EventWalk,
   ListQuery,
   SessionPage,
-  Stats,
-  StatsQuery,
-  SweepReport,
-  SweepRequest,
-  StatsKind,
   TenantEvent,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { inMemory } from "../../test/support/in-memory.ts";
-import type { ImportReport, Message, Sessions } from "../index.ts";
+import type { Message, Sessions } from "../index.ts";
 import { unpacked } from "./bytes.ts";
 import { importItems } from "./import-items.ts";
 import { renderings } from "./renderings.ts";
-import { importSessions } from "../admin.ts";
+import { importSessions, type ImportReport } from "../admin.ts";
 
 /** A text as a file or a pipe delivers it: in chunks that end anywhere. */
 async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {

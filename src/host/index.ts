@@ -1,3 +1,8 @@
+/**
+ * Live sessions: each runs code of its own, supervised and isolated from the others.
+ *
+ * @module perdure/host
+ */
 export { startHost, Host, type HostMetrics, type LiveInfo, type RecoverOptions, type Recovery } from "./host.ts";
 export type { HostOptions, Isolation, WhenFull } from "./runtime/options.ts";
 export type { RestartOptions } from "./runtime/restarts.ts";

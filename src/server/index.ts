@@ -1,3 +1,8 @@
+/**
+ * The HTTP server.
+ *
+ * @module perdure/server
+ */
 export { createServer, type LogEntry, type Server, type ServerOptions } from "./app.ts";
 export type { ClientAddress } from "./http/client-address.ts";
 export type { DeviceBudget, DeviceBudgets } from "./http/device-budgets.ts";

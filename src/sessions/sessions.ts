@@ -50,22 +50,6 @@ export interface SessionSelection {
   readonly activeBefore?: Date;
 }
 
-/** Which sessions to export. */
-export interface ExportQuery extends SessionSelection {
-  /** Go on behind the session with this id. */
-  readonly after?: string;
-  /** Called for one that is damaged and left out. @default the export fails */
-  readonly onSkipped?: (id: string, error: SessionError) => void;
-}
-
-/** A session of an export. */
-export interface ExportedSession {
-  readonly id: string;
-  readonly turns: number;
-  /** Its snapshot, on one line. */
-  readonly text: string;
-}
-
 /** Which sessions to list. */
 export interface ListQuery extends SessionSelection {
   /** Sessions on the page. @default 100 */

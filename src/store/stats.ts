@@ -96,11 +96,11 @@ export interface StoreStats {
   /** Days and hours the latest first; the others by tokens, the most first, then by key. */
   readonly groups: { readonly [Kind in StatsKind]?: readonly TurnGroup[] };
   /** Records and entries that cannot be read: they are in no sum but those of bytes and entries. */
-  readonly unreadable: Unreadable;
+  readonly unreadable: UnreadableCounts;
 }
 
 /** How many records and entries cannot be read. */
-export interface Unreadable {
+export interface UnreadableCounts {
   readonly sessions: number;
   readonly entries: number;
 }

@@ -1,4 +1,8 @@
-/** `perdure/testing`: for authors of stores, and for tests of what stands on them. */
+/**
+ * The conformance suite for authors of stores, and a failing store and a scripted clock for tests of applications.
+ *
+ * @module perdure/testing
+ */
 export { storeConformance, type StoreHarness } from "./conformance.ts";
 export { failingStore, type FailingStore, type Fault, type FaultPlan } from "./failing-store.ts";
 export {

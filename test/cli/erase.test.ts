@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openSessions, type ErasureReceipt } from "../../src/index.ts";
+import type { ErasureReceipt } from "../../src/admin.ts";
+import { openSessions } from "../../src/index.ts";
 import { Workplace } from "./command-line.ts";
 
 const none = { count: 0, held: 0, ids: [] };

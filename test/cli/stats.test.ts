@@ -3,7 +3,8 @@ import { open, readdir, readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openSessions, type Stats } from "../../src/index.ts";
+import type { Stats } from "../../src/admin.ts";
+import { openSessions } from "../../src/index.ts";
 import { finish, Workplace } from "./command-line.ts";
 
 const usage = { inputTokens: 900, outputTokens: 100, totalTokens: 1000 };

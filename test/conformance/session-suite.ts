@@ -3,15 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RemoteSessions } from "../../src/client/index.ts";
-import { erase, sweep } from "../../src/admin.ts";
-import {
-  Sessions,
-  type ErasureReceipt,
-  type ErasureRequest,
-  type Model,
-  type SessionsOptions,
-  type Turn,
-} from "../../src/index.ts";
+import { erase, sweep, type ErasureReceipt, type ErasureRequest } from "../../src/admin.ts";
+import { Sessions, type Model, type SessionsOptions, type Turn } from "../../src/index.ts";
 import { oddIds } from "../../src/testing/conformance/odd-texts.ts";
 
 /** Sessions of a fresh, empty store. */

@@ -4,9 +4,9 @@ import { mkdirSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Finding, Sessions } from "../../src/index.ts";
+import type { Sessions } from "../../src/index.ts";
 import { query, someDatabase } from "../postgres/server.ts";
-import { doctor } from "../../src/admin.ts";
+import { doctor, type Finding } from "../../src/admin.ts";
 
 /** An engine that runs for the tests of one file. */
 export interface Engine extends AsyncDisposable {

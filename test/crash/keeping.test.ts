@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openSessions, type ErasureReceipt } from "../../src/index.ts";
+import { openSessions } from "../../src/index.ts";
 import { chanceOf } from "../support/chance.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { secret } from "../processes/worker.ts";
 import { assertSound, engineNames, Engines } from "./engines.ts";
 import { rounds } from "../support/rounds.ts";
-import { erase, verifyErasure } from "../../src/admin.ts";
+import { erase, verifyErasure, type ErasureReceipt } from "../../src/admin.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import { openSessions, type Finding, type Sessions } from "../../index.ts";
+import { openSessions, type Sessions } from "../../index.ts";
 import { bareCommand, examples, jsonOption, type JsonOption } from "../program/command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { doctor as examine } from "../../admin.ts";
+import { doctor as examine, type Finding } from "../../admin.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
   readonly repair?: boolean;

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import type { ErasureReceipt, SharedForks, References } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { serverSecret } from "../program/device-secret.ts";
@@ -9,7 +8,14 @@ import { printable } from "../../domain/values/format-value.ts";
 import { note, report, writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { guardExistingStore } from "../program/store-file.ts";
-import { erase as eraseUser, findReferences, verifyErasure } from "../../admin.ts";
+import {
+  erase as eraseUser,
+  findReferences,
+  verifyErasure,
+  type ErasureReceipt,
+  type SharedForks,
+  type References,
+} from "../../admin.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user: string;

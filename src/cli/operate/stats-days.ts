@@ -1,4 +1,4 @@
-import type { Stats, StatsDay, StatsGroup } from "../../index.ts";
+import type { Stats, StatsDay, StatsGroup } from "../../admin.ts";
 import { noSums } from "../../store/stats.ts";
 
 /** A day with what its turns came to and which sessions came and went on it. */

@@ -1,5 +1,5 @@
 /** Statistics as one HTML file: plots drawn here, no script, nothing loaded from anywhere. */
-import type { Percentiles, Stats, StatsGroup } from "../../index.ts";
+import type { Percentiles, Stats, StatsGroup } from "../../admin.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { noSums } from "../../store/stats.ts";
 import { daysOf, type DayLine } from "./stats-days.ts";

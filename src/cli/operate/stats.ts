@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
-import type { Sessions, Percentiles, Stats, StatsDay, StatsGroup, StatsKind } from "../../index.ts";
+import type { Sessions } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { writeDurably } from "../../files/durable-file.ts";
 import { statsKinds } from "../../sessions/stats.ts";
@@ -13,7 +13,14 @@ import { bytes, note, number, span, writeJson, writeTable } from "../terminal/ou
 import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
 import { fileOfStore } from "../program/store-file.ts";
-import { stats as statsOf } from "../../admin.ts";
+import {
+  stats as statsOf,
+  type Percentiles,
+  type Stats,
+  type StatsDay,
+  type StatsGroup,
+  type StatsKind,
+} from "../../admin.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
   readonly by: StatsKind;

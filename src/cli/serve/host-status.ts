@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { clearScreenDown, cursorTo } from "node:readline";
 import type { Command } from "commander";
-import { SessionError, type HostInfo } from "../../index.ts";
+import { SessionError } from "../../index.ts";
 import { errorOf } from "../../protocol/problem.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { WireHost } from "../../protocol/wire.ts";
@@ -9,7 +9,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openFor, variable, type StoreOptions } from "../program/environment.ts";
 import { note, span, writeJson, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { listHosts } from "../../admin.ts";
+import { listHosts, type HostInfo } from "../../admin.ts";
 
 interface StatusOptions extends StoreOptions, JsonOption {
   readonly key?: string;

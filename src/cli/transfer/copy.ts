@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openSessions, SessionError, type CopyOptions, type CopyReport } from "../../index.ts";
+import { openSessions, SessionError } from "../../index.ts";
 import { isSame } from "../../files/target-file.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
 import { printable } from "../../domain/values/format-value.ts";
@@ -7,7 +7,7 @@ import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
-import { copySessions } from "../../admin.ts";
+import { copySessions, type CopyOptions, type CopyReport } from "../../admin.ts";
 
 interface Options extends JsonOption {
   readonly from: string;

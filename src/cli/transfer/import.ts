@@ -1,6 +1,5 @@
 import { createReadStream, statSync } from "node:fs";
 import { Option, type Command } from "commander";
-import type { ImportItem, ImportOptions, ImportReport } from "../../index.ts";
 import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
 import { withStoreErrors } from "../../files/durable-file.ts";
@@ -10,7 +9,7 @@ import { openFor, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { importSessions } from "../../admin.ts";
+import { importSessions, type ImportItem, type ImportOptions, type ImportReport } from "../../admin.ts";
 
 interface Options extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;

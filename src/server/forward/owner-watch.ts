@@ -1,5 +1,5 @@
-import type { HostInfo, Sessions } from "../../index.ts";
-import { listHosts } from "../../admin.ts";
+import type { Sessions } from "../../index.ts";
+import { listHosts, type HostInfo } from "../../admin.ts";
 
 /** Poll interval for hosts whose responses are awaited. */
 const lookEveryMs = 1000;

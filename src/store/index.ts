@@ -1,0 +1,59 @@
+/**
+ * For authors of stores: the contract of a store, and the types of what it is sent and returns. The conformance suite is
+ * in `perdure/testing`.
+ *
+ * @module perdure/store
+ */
+export type {
+  Capabilities,
+  CountQuery,
+  EventScan,
+  FoundEvent,
+  FoundEvents,
+  InspectOptions,
+  Loaded,
+  LoadRequest,
+  LogRange,
+  Look,
+  Outcome,
+  Page,
+  SessionFilter,
+  SessionQuery,
+  Store,
+  StoreProblem,
+} from "./store.ts";
+export {
+  headOfData,
+  inheritedLog,
+  StatsAccumulator,
+  type EntryFacts,
+  type Histogram,
+  type SessionDay,
+  type SessionFacts,
+  type StatsKind,
+  type StoreStats,
+  type StoreStatsQuery,
+  type TurnGroup,
+  type TurnSums,
+  type UnreadableCounts,
+} from "./stats.ts";
+export type { Change, KeyClaim, Transaction } from "../domain/record/change.ts";
+export type { Entry, LogName, SessionKey, Splice } from "../domain/record/entry.ts";
+export type {
+  Archive,
+  ArchivedRange,
+  Budget,
+  Cancel,
+  Counters,
+  Handoff,
+  Identity,
+  Instance,
+  Lease,
+  LegalHold,
+  Metadata,
+  Parent,
+  SessionRecord,
+  SessionState,
+  SettledState,
+  Waiter,
+} from "../domain/record/record.ts";
