@@ -1,75 +1,97 @@
-/** Putting a session's logs away, compressed, and bringing them back: the same entries, kept elsewhere. */
+/** Archiving compresses the logs of a session, and unarchiving restores the same entries. */
 import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encode } from "../values/codec.ts";
 import type { Entry, LogName } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
 import type { Logs } from "../record/lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "../record/record.ts";
-import { SessionError } from "../../errors.ts";
 import { keepSpent, type Spent } from "../turns/truncated-usage.ts";
 import { nextState, stateAt, stateBefore } from "../record/states.ts";
-import { guardLease, sessionIds, type Context } from "../record/guards.ts";
+import { guardLease, turnOpen, type Context } from "../record/guards.ts";
+import type { Staged } from "./staged.ts";
 
-/** Logs of this place: what is put away, and who reads through it. */
+/** Logs of this store: the parts of an archive, and the forks of the session. A snapshot leaves them out. */
 const placeLogs: readonly LogName[] = ["archive", "forks"];
 
-/** True for a log that a session is made of, wherever it is. */
+/** True for a log that belongs to the content of a session, wherever its entries are. */
 export function isContent(log: LogName): boolean {
   return !placeLogs.includes(log);
 }
 
-/** True for a log that is put away with the session. What happens to it, and what it took, is told in rows. */
+/** True for a log that an archive contains. Events and the usage of truncated turns stay in rows, where queries find them. */
 export function isArchivable(log: LogName): boolean {
   return isContent(log) && log !== "events" && log !== "spent";
 }
 
-/** The logs that a session is made of. */
+/** The logs of a session's content. */
 export function logsOf({ heads, archive }: Pick<SessionRecord, "heads" | "archive">): readonly LogName[] {
   return Object.keys({ ...archive?.heads, ...heads }).filter(isContent);
 }
 
-/** A part of the logs, compressed. */
+/** A compressed part of the logs. */
 export interface PackedPart {
   readonly ranges: readonly ArchivedRange[];
-  /** Of the text before it was compressed. */
+  /** The hash of the text before compression. */
   readonly sha256: string;
   readonly packed: Uint8Array;
 }
 
-/** The logs of a session, compressed. */
+/** The compressed logs of a session. */
 export interface PackedLogs {
-  readonly parts: readonly PackedPart[];
-  /** The last seq of each. */
+  /** The entries of the log `archive`; empty where they are staged. */
+  readonly entries: readonly Entry[];
+  /** The place of the log `archive`, the usage of its turns, and all rows that stay, where they were written already. */
+  readonly staged: Staged | undefined;
+  /** The contents of each entry. */
+  readonly parts: Archive["parts"];
+  readonly packedBytes: number;
+  /** The last seq of each log. */
   readonly heads: Archive["heads"];
-  /** What the turns among them took. */
+  /** The usage of the turns among them. */
   readonly spent: readonly Spent[];
-  /** Their bytes before. */
+  /** Their bytes before compression. */
   readonly bytes: number;
 }
 
+/** An entry of the log `archive`. */
+export function archiveEntry(packed: Uint8Array, seq: number, at: number): Entry {
+  return { seq, key: null, at, data: encode(packed) };
+}
+
 /**
- * Put the logs away: compressed ones take their place, in the same step. Null where that was done already.
- * @throws SessionError `busy` or `fenced` where another writer is at work, `turn_open` where this one is
+ * Check that a session can be archived now.
+ * @throws SessionError `busy` or `fenced` for a lease of another writer, `turn_open`
+ */
+export function guardArchivable(record: SessionRecord, fence: number | null, context: Context): void {
+  guardLease(record, fence, context);
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+}
+
+/**
+ * Archive the session: the compressed logs replace the logs, in the same step. Null where the session has an archive already.
+ * @throws SessionError as {@link guardArchivable}
  */
 export function archiveSession(
   draft: Draft,
-  { logs: { parts, heads, spent, bytes }, fence }: { logs: PackedLogs; fence: number | null },
+  { logs, fence }: { logs: PackedLogs; fence: number | null },
   context: Context,
 ): Change | null {
   const { record } = draft;
   if (record.archive !== null) return null;
-  guardLease(record, fence, context);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  guardArchivable(record, fence, context);
+  const { entries, staged, parts, heads, spent, bytes, packedBytes } = logs;
   const before = stateAt(record, context.now);
   const state = before === "archived" ? stateBefore(record) : before;
-  for (const log of Object.keys(record.heads)) {
-    if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
+  if (staged === undefined) {
+    for (const log of Object.keys(record.heads)) {
+      if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
+    }
+    splice(draft, "archive", 1, entries);
+    keepSpent(draft, spent);
+  } else {
+    // The staged logs replace all rows of the session, those that stay included.
+    set(draft, { heads: { ...record.heads, ...staged.heads } });
   }
-  const entries = parts.map(({ packed }, index): Entry => {
-    return { seq: index + 1, key: null, at: context.now, data: encode(packed) };
-  });
-  splice(draft, "archive", 1, entries);
-  keepSpent(draft, spent);
   set(draft, {
     state: nextState(record, "archive", context.now),
     stateSince: context.now,
@@ -77,7 +99,7 @@ export function archiveSession(
     waiters: [],
     cancel: null,
     handoff: null,
-    // The archive is whole, the turns of a parent included.
+    // The archive contains the turns of a parent as well.
     parent: null,
     heads: liveHeads(draft.record.heads),
     archive: {
@@ -85,35 +107,49 @@ export function archiveSession(
       heads,
       spent: spent.length,
       bytes,
-      packedBytes: parts.reduce((sum, { packed }) => sum + packed.length, 0),
-      parts: parts.map(({ ranges, sha256 }) => ({ ranges, sha256 })),
+      packedBytes,
+      parts,
     },
   });
   appendEvent(draft, { type: "archived", of: null }, context);
-  return changeOf(draft, { moves: true });
+  return takingOver(changeOf(draft, { moves: true }), staged);
 }
 
-/** The heads of what stands in rows beside an archive. */
+/** The heads of the logs that stay in rows beside an archive. */
 function liveHeads(heads: Archive["heads"]): Archive["heads"] {
   return Object.fromEntries(Object.entries(heads).filter(([log]) => !isArchivable(log)));
 }
 
-/** Bring the logs back, and the session into the state it had. Null where it is not archived. */
-export function unarchiveSession(draft: Draft, logs: Logs, context: Context): Change | null {
+function takingOver(change: Change, staged: Staged | undefined): Change {
+  return staged === undefined ? change : { ...change, logsOf: staged.key };
+}
+
+/**
+ * Unarchive the session: its logs replace the archive, and it returns to the state it had. `staged` are all rows that it has
+ * then, where they were written already. Null where the session is not archived.
+ */
+export function unarchiveSession(
+  draft: Draft,
+  { logs, staged }: { readonly logs: Logs; readonly staged: Staged | undefined },
+  context: Context,
+): Change | null {
   const { record } = draft;
   if (record.state !== "archived") return null;
   const state = stateBefore(record);
   const spent = headOf(record, "spent");
-  // Its age in this state begins anew, or a retention policy would put it away again at once.
+  // The time in this state begins now, or a retention policy would archive the session again at once.
   set(draft, { state, stateSince: context.now, archive: null });
-  for (const [log, entries] of logs) splice(draft, log, 1, entries);
-  // What these turns took is told by themselves again.
-  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
-  if (lastOwn(draft.record, "archive") > 0) {
-    splice(draft, "archive", 1, []);
-    const { archive: _, ...heads } = draft.record.heads;
-    set(draft, { heads });
+  if (staged === undefined) {
+    for (const [log, entries] of logs) splice(draft, log, 1, entries);
+    // The usage of these turns is in the turns again.
+    if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
+    if (lastOwn(draft.record, "archive") > 0) splice(draft, "archive", 1, []);
+  } else {
+    const left = Object.hasOwn(record.heads, "spent") ? { spent } : {};
+    set(draft, { heads: { ...record.heads, ...record.archive?.heads, ...staged.heads, ...left } });
   }
+  const { archive: _, ...heads } = draft.record.heads;
+  set(draft, { heads });
   appendEvent(draft, { type: "unarchived", state }, context);
-  return changeOf(draft, { moves: true });
+  return takingOver(changeOf(draft, { moves: true }), staged);
 }

@@ -5,6 +5,7 @@
 import { headOf, splice, type Draft } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
+import type { SessionRecord } from "../record/record.ts";
 import type { Turn, Usage } from "./turn.ts";
 import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
 
@@ -76,14 +77,20 @@ export class CutTally {
 
 /** Keep what was spent, in the draft. */
 export function keepSpent(draft: Draft, spent: readonly Spent[]): void {
-  const from = headOf(draft.record, "spent") + 1;
-  const entries = spent.map(({ hour, ...data }, index) => ({
+  const entries = spentEntries(draft.record, spent);
+  const [first] = entries;
+  if (first !== undefined) splice(draft, "spent", first.seq, entries);
+}
+
+/** Entries of the log `spent` that follow those of the session. */
+export function spentEntries(record: SessionRecord, spent: readonly Spent[]): readonly Entry[] {
+  const from = headOf(record, "spent") + 1;
+  return spent.map(({ hour, ...data }, index) => ({
     seq: from + index,
     key: null,
     at: hour,
     data: encode(data, "spent"),
   }));
-  if (entries.length > 0) splice(draft, "spent", from, entries);
 }
 
 export function spentOf({ at, data }: Entry): Spent {

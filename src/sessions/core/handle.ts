@@ -232,7 +232,7 @@ export class Handle implements WritableSession {
 
   async #write(
     rule: Rule,
-    { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault }: WriteOptions,
+    { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault, beside: given = [] }: WriteOptions,
   ): Promise<WriteResult> {
     // The record may come from a list, which does not bring the time.
     if (!this.core.knowsTime) await this.core.learnTime();
@@ -259,7 +259,8 @@ export class Handle implements WritableSession {
       const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
       if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
-      const beside = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
+      const marks = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
+      const beside = [...marks, ...given];
       const outcome = await this.#commit(change, beside);
       if (outcome.status === "duplicate") return outcome;
       if (outcome.status === "ok") {
@@ -269,7 +270,7 @@ export class Handle implements WritableSession {
         return { status: "ok", change: written };
       }
       if (beside.length > 0) {
-        // The conflict may be on the reference record, not on the session.
+        // The conflict may be on another record of the commit, not on the session.
         await this.#movedOn(record);
         continue;
       }

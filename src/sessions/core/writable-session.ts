@@ -15,6 +15,8 @@ export interface WriteOptions {
   readonly reason?: string;
   /** Tries against newer records before the write fails with `contended`. @default 100 */
   readonly attemptsMax?: number;
+  /** Changes of other records that land in the same commit. @default none */
+  readonly beside?: readonly Change[];
 }
 
 export type WriteResult =

@@ -13,7 +13,9 @@ import type { Store } from "../../store/store.ts";
 import { beginning, dictionary } from "../archive/archive-dictionary.ts";
 import { packedIn, packPart, unpackPart } from "../archive/archive-text.ts";
 import { Sessions } from "../sessions.ts";
-import { stats } from "../../admin.ts";
+import { doctor, stats } from "../../admin.ts";
+import type { Finding } from "../doctor.ts";
+import { stagedScope } from "../../domain/copies/staged.ts";
 
 const day = 86_400_000;
 
@@ -314,23 +316,75 @@ test("what archived turns took stays in the sums, once, and is told by the turns
   assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
 });
 
-test("a session over the limit of bytes is neither archived nor brought back, and stays as it was", async () => {
-  await using place = inMemory();
+test("a session over the limit of a snapshot is archived and unarchived", async () => {
+  await using place = inMemory({ limits: { snapshotBytesMax: 2000, readBytesMax: 500 } });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 30; turn++) await session.append({ input: "x".repeat(1000) });
+  assert.equal(await session.archive(), true);
+  assert.equal((await Array.fromAsync(session.turns())).length, 30);
+  assert.equal(await session.unarchive(), true);
+  assert.equal((await Array.fromAsync(session.turns())).length, 30);
+  assert.equal((await session.append({ input: "and on" })).seq, 31);
+});
+
+test("archiving in steps keeps all rows that stay: events, the usage of truncated turns and forks", async () => {
+  await using place = inMemory({ limits: { readMax: 2, readBytesMax: 500 } });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s", agent: "ceo" });
+  const usage = { inputTokens: 6, outputTokens: 4, totalTokens: 10 };
+  for (let turn = 1; turn <= 40; turn++) {
+    await session.append({ input: "x".repeat(100), output: "a", usage });
+    if (turn % 10 === 0) await place.clock.advance(3_600_000);
+  }
+  await session.truncate(35);
+  const fork = await session.fork({ at: 30, as: "fork" });
+  await session.handOff("cfo");
+  await session.endHandoff();
+  const reader = place.another();
+  const eventTypes = async (): Promise<string[]> => (await (await reader.get("s")).events()).map(({ type }) => type);
+  const before = {
+    turns: await Array.fromAsync(session.turns()),
+    forked: await Array.fromAsync(fork.turns()),
+    spent: (await sessions.snapshot("s")).logs["spent"],
+    took: (await stats(sessions)).turns.totalTokens,
+    events: await eventTypes(),
+  };
+  for (const state of ["archived", "active"]) {
+    assert.equal(await (state === "archived" ? session.archive() : session.unarchive()), true);
+    const after = {
+      turns: await Array.fromAsync(session.turns()),
+      forked: await Array.fromAsync((await sessions.get("fork")).turns()),
+      spent: (await sessions.snapshot("s")).logs["spent"],
+      took: (await stats(sessions)).turns.totalTokens,
+      events: (await eventTypes()).slice(0, before.events.length),
+    };
+    assert.deepEqual(after, before, state);
+    const findings: Finding[] = [];
+    await doctor(sessions, { onFinding: (finding) => findings.push(finding) });
+    assert.deepEqual(findings, [], state);
+  }
+  assert.equal((await session.append({ input: "and on" })).seq, 36);
+  await session.remove();
+  assert.equal((await Array.fromAsync((await sessions.get("fork")).turns())).length, 30);
+});
+
+test("archiving in steps gives up for a session that is written to again and again, and leaves nothing staged", async () => {
+  await using place = inMemory({ limits: { readMax: 2, readBytesMax: 500 } });
   const session = await place.sessions.create({ id: "s" });
-  for (let turn = 1; turn <= 4; turn++) await session.append({ input: "x".repeat(1000) });
-  const limits = { snapshotBytesMax: 2000 };
-  const small = place.another({ limits });
-  await assert.rejects(
-    small.get("s").then((session) => session.archive()),
-    { code: "snapshot_too_large" },
-  );
+  for (let turn = 1; turn <= 40; turn++) await session.append({ input: "x".repeat(100) });
+  const writer = await place.another().get("s");
+  let isWriting = false;
+  place.store.plan((_, batch) => {
+    const isTakeover = batch.flat().some(({ logsOf }) => logsOf !== undefined);
+    if (isWriting || !isTakeover) return undefined;
+    isWriting = true;
+    return { hold: writer.append({ input: "meanwhile" }).then(() => (isWriting = false)) };
+  });
+  await assert.rejects((await place.another({ limits: { readMax: 2, readBytesMax: 500 } }).get("s")).archive(), {
+    code: "contended",
+  });
+  place.store.plan({});
   assert.equal((await session.refresh()).state, "active");
-  await session.archive();
-  await assert.rejects(
-    small.get("s").then((session) => session.unarchive()),
-    { code: "snapshot_too_large" },
-  );
-  assert.equal((await session.refresh()).turn, 4);
-  await session.unarchive();
-  assert.equal((await Array.fromAsync(session.turns())).length, 4);
+  assert.equal(await place.store.count({ tenant: stagedScope("default"), now: place.clock.now() }), 0);
 });

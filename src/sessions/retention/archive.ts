@@ -1,104 +1,144 @@
-/** Put a session's logs away, and bring them back. */
+/**
+ * Archives and unarchives sessions of any size. A session that one commit can take is written in one; a larger one is staged in
+ * bounded commits, and takes the staged logs over in a last small commit.
+ */
 import {
+  archiveEntry,
   archiveSession,
+  guardArchivable,
   isArchivable,
   logsOf,
   unarchiveSession,
   type PackedLogs,
-  type PackedPart,
 } from "../../domain/copies/archive.ts";
 import { headOf, isSame } from "../../domain/record/change.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
-import type { Logs } from "../../domain/record/lifecycle.ts";
-import type { Identity, SessionRecord } from "../../domain/record/record.ts";
-import { CutTally } from "../../domain/turns/truncated-usage.ts";
+import type { Archive, Identity, SessionRecord } from "../../domain/record/record.ts";
+import { CutTally, spentEntries } from "../../domain/turns/truncated-usage.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import { readPart } from "../archive/archive-reader.ts";
 import { packPart, type ArchivedEntries } from "../archive/archive-text.ts";
-import type { Core } from "../core/core.ts";
 import { markShared } from "../core/fork-references.ts";
 import type { Handle } from "../core/handle.ts";
 import { eachEntry } from "../core/log-reader.ts";
+import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
+import type { Rule } from "../core/writable-session.ts";
 
-/** What is compressed together at most, unless one entry is larger: as much as a reader has in memory for it. */
+/** The most that is compressed together, unless one entry is larger: a reader has one part in memory. */
 const partBytes = 4 * 1024 * 1024;
-/** So often may the session change under who puts it away. */
+/** How often the session may change while its logs are prepared. */
 const attemptsMax = 20;
 
 /**
- * False where it was archived already; with `expected`, also where another record stands.
- * @throws SessionError `busy`, `turn_open`, `contended`, `snapshot_too_large`
+ * False where the session has an archive already; with `expected`, also where another record stands.
+ * @throws SessionError `busy`, `turn_open`, `contended`
  */
 export async function archiveOn(handle: Handle, expected?: Identity): Promise<boolean> {
-  return await onUnmoved(handle, async (record) => {
+  return await onUnmoved(handle, async (record, arriving) => {
     if (record.archive !== null || (expected !== undefined && !isSame(record, expected))) return false;
+    guardArchivable(record, handle.fence, handle.core.context());
     if (record.parent !== null) await markShared(handle.core, record);
-    const logs = await packedLogs(handle.core, record);
-    return (draft, context, { fence }) => archiveSession(draft, { logs, fence }, context);
+    const { logs, beside } = await packedLogs(handle, record, arriving);
+    return { rule: (draft, context, { fence }) => archiveSession(draft, { logs, fence }, context), beside };
   });
 }
 
-/** False where it was not archived. @throws SessionError `store_invalid` for an archive that is damaged, `contended` */
+/** False where the session is not archived. @throws SessionError `store_invalid` for a damaged archive, `contended` */
 export async function unarchiveOn(handle: Handle): Promise<boolean> {
-  return await onUnmoved(handle, async (record) => {
+  return await onUnmoved(handle, async (record, arriving) => {
     if (record.state !== "archived") return false;
-    const logs = await unpackedLogs(handle.core, record);
+    const logs = await unpackedLogs(handle, record, arriving);
     if (logs === undefined) return undefined;
-    return (draft, context) => unarchiveSession(draft, logs, context);
+    return { rule: (draft, context) => unarchiveSession(draft, logs, context), beside: logs.beside };
   });
+}
+
+/** A rule for the record that it was prepared on, and changes of other records in the same commit. */
+interface Prepared extends Pick<ArrivedLogs, "beside"> {
+  readonly rule: Rule;
 }
 
 /**
- * Prepare a rule on the newest record and apply it to that very record; where the session moved on meanwhile, again.
- * `prepare` gives back false where there is nothing to do, undefined where it saw that the session moved on.
+ * Prepare a rule on the newest record and apply it to that very record; where the session changed meanwhile, again. `prepare`
+ * returns false where there is nothing to do, undefined where it found that the session changed.
  */
 async function onUnmoved(
   handle: Handle,
-  prepare: (record: SessionRecord) => Promise<Parameters<Handle["write"]>[0] | false | undefined>,
+  prepare: (record: SessionRecord, arriving: ArrivingLogs) => Promise<Prepared | false | undefined>,
 ): Promise<boolean> {
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     await handle.peek();
     await handle.recoverAbandoned();
     const { record } = handle;
-    const rule = await prepare(record);
-    if (rule === false) return false;
-    if (rule === undefined) continue;
-    const written = await handle.write((draft, context, writer) =>
-      isSame(draft.base, record) ? rule(draft, context, writer) : null,
+    await using arriving = new ArrivingLogs(handle.core, record, record.user);
+    const prepared = await prepare(record, arriving);
+    if (prepared === false) return false;
+    if (prepared === undefined) continue;
+    const { rule, beside } = prepared;
+    const written = await handle.write(
+      (draft, context, writer) => (isSame(draft.base, record) ? rule(draft, context, writer) : null),
+      { beside },
     );
-    if (written.status === "ok") return true;
+    if (written.status !== "ok") continue;
+    arriving.taken();
+    return true;
   }
   throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
 }
 
 /** The logs of a session, compressed part by part. */
-async function packedLogs(core: Core, record: SessionRecord): Promise<PackedLogs> {
-  const parts: PackedPart[] = [];
-  const heads: Record<string, number> = {};
-  let bytes = 0;
+async function packedLogs(
+  { core }: Handle,
+  record: SessionRecord,
+  arriving: ArrivingLogs,
+): Promise<{ readonly logs: PackedLogs } & Pick<ArrivedLogs, "beside">> {
+  const parts: Archive["parts"][number][] = [];
+  let [bytes, packedBytes] = [0, 0];
   const cut = new CutTally();
-  for await (const sections of sectionsOf(core, record)) {
-    for (const { log, entries } of sections)
-      if (log === "turns") for (const entry of entries) cut.add(turnOf(entry), record.inherited);
-    const { bytes: more, ...part } = await packPart(sections);
-    parts.push(part);
+  const at = core.now();
+  for await (const sections of sectionsOf({ core }, record, cut)) {
+    const { ranges, sha256, packed, bytes: more } = await packPart(sections);
+    parts.push({ ranges, sha256 });
     bytes += more;
-    guardSize(core, record, bytes);
+    packedBytes += packed.length;
+    // The bytes before compression count: the commit that adds the part removes as many.
+    await arriving.add("archive", archiveEntry(packed, parts.length, at), more);
   }
-  for (const log of logsOf(record).filter(isArchivable)) heads[log] = headOf(record, log);
-  return { parts, heads, spent: cut.cut.spent, bytes };
+  const { spent } = cut.cut;
+  if (arriving.isStaged) {
+    await stageStaying({ core }, record, arriving);
+    for (const entry of spentEntries(record, spent)) await arriving.add("spent", entry);
+  }
+  const { logs, staged, beside } = await arriving.arrived();
+  const heads = Object.fromEntries(
+    logsOf(record)
+      .filter(isArchivable)
+      .map((log) => [log, headOf(record, log)]),
+  );
+  const entries = logs.get("archive") ?? [];
+  return { logs: { entries, staged, parts, packedBytes, heads, spent, bytes }, beside };
 }
 
-/** The logs are written in one commit, which is in memory as a whole. @throws SessionError `snapshot_too_large` */
-function guardSize(core: Core, { id }: SessionRecord, bytes: number): void {
-  const { snapshotBytesMax: bytesMax } = core.options.limits;
-  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source: `of session ${id}`, bytes, bytesMax });
+/** Stage the rows that stay: a session that takes staged logs over loses all rows it had. */
+async function stageStaying(
+  { core }: Pick<Handle, "core">,
+  record: SessionRecord,
+  arriving: ArrivingLogs,
+): Promise<void> {
+  for (const log of Object.keys(record.heads)) {
+    if (isArchivable(log) || log === "archive") continue;
+    for await (const entry of eachEntry(core, record, log)) await arriving.add(log, entry);
+  }
 }
 
-/** The entries of all logs, log by log, in groups of about the size of a part. */
-async function* sectionsOf(core: Core, record: SessionRecord): AsyncGenerator<readonly ArchivedEntries[], void, void> {
+/** The entries of all logs, log by log, in groups of about the size of a part; `cut` counts the turns among them. */
+async function* sectionsOf(
+  { core }: Pick<Handle, "core">,
+  record: SessionRecord,
+  cut: CutTally,
+): AsyncGenerator<readonly ArchivedEntries[], void, void> {
   let sections: ArchivedEntries[] = [];
   let length = 0;
   for (const log of logsOf(record).filter(isArchivable).toSorted()) {
@@ -110,6 +150,7 @@ async function* sectionsOf(core: Core, record: SessionRecord): AsyncGenerator<re
         entries = [];
         length = 0;
       }
+      if (log === "turns") cut.add(turnOf(entry), record.inherited);
       entries.push(entry);
       length += entry.data.length;
     }
@@ -123,18 +164,20 @@ function sectionOf(log: LogName, entries: readonly Entry[]): readonly ArchivedEn
   return first === undefined ? [] : [{ log, from: first.seq, to: first.seq + entries.length - 1, entries }];
 }
 
-/** All that was put away; undefined where it is not there any more. */
-async function unpackedLogs(core: Core, record: SessionRecord): Promise<Logs | undefined> {
-  const logs = new Map<LogName, Entry[]>();
+/** All entries of the archive; undefined where the archive no longer exists. */
+async function unpackedLogs(
+  { core }: Handle,
+  record: SessionRecord,
+  arriving: ArrivingLogs,
+): Promise<ArrivedLogs | undefined> {
   const { archive } = record;
-  if (archive === null) return logs;
-  guardSize(core, record, archive.bytes);
-  for (const log of Object.keys(archive.heads)) logs.set(log, []);
-  for (const index of archive.parts.keys()) {
-    const sections = await readPart(core.store, record, archive, index);
-    if (sections === undefined) return undefined;
-    // One by one: a part may hold more entries than a call takes arguments.
-    for (const { log, entries } of sections) for (const entry of entries) logs.get(log)?.push(entry);
+  for (const index of archive?.parts.keys() ?? []) {
+    const sections = archive && (await readPart(core.store, record, archive, index));
+    if (sections == null) return undefined;
+    for (const { log, entries } of sections) for (const entry of entries) await arriving.add(log, entry);
   }
-  return logs;
+  if (arriving.isStaged) await stageStaying({ core }, record, arriving);
+  const arrived = await arriving.arrived();
+  const empty = Object.keys(archive?.heads ?? {}).map((log): [LogName, readonly Entry[]] => [log, []]);
+  return { ...arrived, logs: new Map([...empty, ...arrived.logs]) };
 }
