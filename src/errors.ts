@@ -2,17 +2,13 @@
 export interface ErrorContext {
   readonly sessionId?: string;
   readonly tenant?: string;
-  /** The agent that was to answer, else the one that the session is for. */
+  /** The agent that was asked, else the agent of the session. */
   readonly agent?: string;
-  /** What was called, as `append` or `consult`. */
+  /** The operation, as `append` or `consult`. */
   readonly command?: string;
 }
 
-/**
- * Every error Perdure throws on purpose is a {@link SessionError}; callers branch on its `code`, never on its text.
- * docs/reference/errors.md explains each code for people; a test compares it with the table here.
- */
-interface InSession extends ErrorContext {
+interface InSession {
   readonly sessionId: string;
 }
 
@@ -23,10 +19,13 @@ interface FromModel extends Partial<InSession> {
   readonly turn?: number;
 }
 
-/** How the code of a live session came to its end. */
+/** How the code of a live session failed. */
 export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
 
-/** The details that an error with each code carries. */
+/**
+ * The details of each code: ids, numbers, codes, and values that the caller passed. They hold no sentences: the message
+ * is made from them.
+ */
 export interface ErrorDetails {
   // What the caller passed
   readonly argument_invalid: { name: string; value: string; expected: string };
@@ -38,7 +37,7 @@ export interface ErrorDetails {
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "pieces"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
-  readonly agent_unknown: { agent: string; /** Not told to devices. */ known?: readonly string[] };
+  readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string; line?: number; reason: string };
 
   // The session
@@ -49,7 +48,7 @@ export interface ErrorDetails {
   readonly session_archived: InSession;
   readonly legal_hold: InSession & { reason: string };
   readonly session_forked: InSession & { forkedAt: number };
-  /** `field`: of the record, "data" for all that has no column; `version` and `commitId`: of the record as it stands. */
+  /** `field`: of the record, "data" if it has no column of its own; `version` and `commitId`: of the stored record. */
   readonly session_unreadable: InSession & {
     field: string;
     version: number;
@@ -73,7 +72,7 @@ export interface ErrorDetails {
   readonly conflict: InSession & {
     seenTurn: number;
     storedTurn: number;
-    /** The versions of the last change of the turns that the writer had seen, and that stands. */
+    /** The versions of the last change of the turns: the one that the writer has read, and the stored one. */
     seenVersion?: number;
     storedVersion?: number;
   };
@@ -89,12 +88,12 @@ export interface ErrorDetails {
   readonly fenced: InSession & {
     fence: number;
     storedFence: number;
-    /** The instance that holds the lease now; null: none. */
+    /** The instance that has the lease now; null: none. */
     holder?: string | null;
   };
   readonly turn_open: InSession & {
     turn: number;
-    /** The instance that answers it, and under which fencing token; null: none any more. */
+    /** The instance that writes it, with its fencing token; null: its lease has ended. */
     holder?: string | null;
     fence?: number;
   };
@@ -159,78 +158,103 @@ export interface ErrorDetails {
 /** One of the codes of the table. */
 export type ErrorCode = keyof ErrorDetails;
 
-/** What a code means to callers. */
+/** Kinds of details; `text` is a value or a name that the caller passed. */
+export type DetailKind<T> =
+  NonNullable<T> extends number
+    ? "number"
+    : NonNullable<T> extends boolean
+      ? "flag"
+      : NonNullable<T> extends readonly string[]
+        ? "ids"
+        : string extends NonNullable<T>
+          ? "id" | "text"
+          : "code";
+
+/** The meaning of a code to callers. */
 export interface ErrorRule<Details> {
-  /** The HTTP status a server answers with. */
+  /** The HTTP status of a response with this code. */
   readonly status: number;
-  /** True where the very same call may succeed later. */
+  /** True if the same call may succeed later. */
   readonly retryable: boolean;
-  /** What went wrong, which, the limit, the next step. */
+  /** The names of the details, each with its kind. */
+  readonly details: { readonly [Name in keyof Required<Details>]: DetailKind<Details[Name]> };
+  /** What failed, on which id, the limit, the next step. */
   readonly message: (details: Details) => string;
 }
 
-/** The table of error codes. */
+/** The table of error codes. docs/reference/errors.md explains each of them; a test compares the two. */
 export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[Code]> } = {
   // What the caller passed
   argument_invalid: {
     status: 400,
     retryable: false,
+    details: { name: "id", value: "text", expected: "text" },
     message: (d) => `${d.name} is ${d.value}; expected ${d.expected}`,
   },
   id_invalid: {
     status: 400,
     retryable: false,
+    details: { name: "id", value: "text", reason: "text" },
     message: (d) => `${d.name} ${d.value} ${d.reason}`,
   },
   duration_invalid: {
     status: 400,
     retryable: false,
+    details: { name: "id", value: "text" },
     message: (d) =>
       `${d.name} is ${d.value}; expected a positive number of milliseconds or a text like "15m", "24h" or "7d"`,
   },
   range_invalid: {
     status: 400,
     retryable: false,
+    details: { from: "number", to: "number" },
     message: (d) =>
-      `the range from ${d.from} to ${d.to} is not a range of turns; both count from 1, and from is at most to`,
+      `the range of turns from ${d.from} to ${d.to} is not valid; turns are numbered from 1, and "from" is at most "to"`,
   },
   message_invalid: {
     status: 400,
     retryable: false,
+    details: { path: "id", reason: "text" },
     message: (d) => `the message at ${d.path} ${d.reason}`,
   },
   value_unstorable: {
     status: 400,
     retryable: false,
-    message: (d) => `the value at ${d.path} cannot be kept: ${d.reason}`,
+    details: { path: "id", reason: "text" },
+    message: (d) => `the value at ${d.path} cannot be stored: ${d.reason}`,
   },
   turn_too_large: {
     status: 413,
     retryable: false,
+    details: { sessionId: "id", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the turn for session ${d.sessionId} is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep large files elsewhere and store a reference`,
+      `the turn of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large files elsewhere and append a reference, or raise limits.turnBytesMax`,
   },
   turn_parts_exceeded: {
     status: 413,
     retryable: false,
+    details: { sessionId: "id", part: "code", count: "number", countMax: "number" },
     message: (d) =>
-      `the turn for session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "pieces of an answer"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
+      `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   },
   metadata_too_large: {
     status: 413,
     retryable: false,
+    details: { sessionId: "id", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the metadata of session ${d.sessionId} would be ${d.bytes} bytes, the limit is ${d.bytesMax}; it is rewritten with every turn, so keep it small`,
+      `the metadata of session ${d.sessionId} would have ${d.bytes} bytes, the limit is ${d.bytesMax}; every turn rewrites the metadata, so store large data in turns`,
   },
   agent_unknown: {
     status: 404,
     retryable: false,
+    details: { agent: "id", known: "ids" },
     message: (d) =>
-      `no agent is named ${JSON.stringify(d.agent)}${d.known === undefined ? "" : `; known: ${d.known.join(", ") || "none"}`}`,
+      `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   },
   agents_file_invalid: {
     status: 400,
     retryable: false,
+    details: { file: "id", line: "number", reason: "text" },
     message: (d) => `${d.file}${d.line === undefined ? "" : `:${d.line}`}: ${d.reason}`,
   },
 
@@ -238,252 +262,307 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   session_not_found: {
     status: 404,
     retryable: false,
-    message: (d) => `there is no session ${d.sessionId}; create or ensure it first`,
+    details: { sessionId: "id" },
+    message: (d) => `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
   },
   session_exists: {
     status: 409,
     retryable: false,
-    message: (d) => `session ${d.sessionId} already exists; use ensure to open or create it`,
+    details: { sessionId: "id" },
+    message: (d) => `session ${d.sessionId} already exists; open it with sessions.get() or sessions.ensure()`,
   },
   session_expired: {
     status: 410,
     retryable: false,
+    details: { sessionId: "id", expiresAt: "number" },
     message: (d) =>
-      `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read, and ensure with onExpired "revive" or "reset" goes on`,
+      `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read; to write to it, call sessions.ensure() with onExpired "revive" or "reset"`,
   },
   session_ended: {
     status: 409,
     retryable: false,
-    message: (d) => `session ${d.sessionId} has ended; it can be read, and a new one takes new turns`,
+    details: { sessionId: "id" },
+    message: (d) => `session ${d.sessionId} has ended; it can be read; create a new session to continue`,
   },
   session_archived: {
     status: 409,
     retryable: false,
-    message: (d) => `session ${d.sessionId} is archived; it can be read, and unarchive makes it one to write to`,
+    details: { sessionId: "id" },
+    message: (d) => `session ${d.sessionId} is archived; it can be read; call unarchive() to make it writable`,
   },
   legal_hold: {
     status: 409,
     retryable: false,
+    details: { sessionId: "id", reason: "text" },
     message: (d) =>
-      `session ${d.sessionId} is under legal hold (${d.reason}); clear the hold before removing, truncating or erasing it`,
+      `session ${d.sessionId} is under legal hold (${d.reason}); clear the legal hold before you remove, truncate or erase it`,
   },
   session_unreadable: {
     status: 500,
     retryable: false,
+    details: { sessionId: "id", field: "id", version: "number", commitId: "id", isHeld: "flag", forkedAt: "number" },
     message: (d) =>
-      `the record of session ${d.sessionId} cannot be read: its ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
+      `the record of session ${d.sessionId} cannot be read: its field ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
   },
   session_forked: {
     status: 409,
     retryable: true,
+    details: { sessionId: "id", forkedAt: "number" },
     message: (d) =>
-      `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new ones kept coming while they were given their own; try again`,
+      `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new forks were created while those turns were copied to the forks; try again`,
   },
 
   // Snapshots
   snapshot_invalid: {
     status: 400,
     retryable: false,
-    message: (d) => `${d.source} is no snapshot that can be restored: ${d.path}: ${d.reason}`,
+    details: { source: "id", path: "id", reason: "text" },
+    message: (d) => `${d.source} is not a valid snapshot: ${d.path}: ${d.reason}`,
   },
   snapshot_newer: {
     status: 400,
     retryable: false,
+    details: { source: "id", found: "id", known: "id" },
     message: (d) =>
-      `${d.source} has the format ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure`,
+      `${d.source} has format ${d.found}; this version of Perdure reads formats up to ${d.known}; upgrade Perdure`,
   },
   snapshot_too_large: {
     status: 413,
     retryable: false,
+    details: { source: "id", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the snapshot ${d.source} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax where there is memory for it`,
+      `the snapshot ${d.source} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax if the process has the memory`,
   },
   snapshot_not_found: {
     status: 404,
     retryable: false,
-    message: (d) => `no snapshot of session ${d.sessionId} is kept in ${d.folder}; save it first`,
+    details: { sessionId: "id", folder: "id" },
+    message: (d) =>
+      `the folder ${d.folder} has no snapshot of session ${d.sessionId}; save one with "perdure snapshot save"`,
   },
 
   // Devices
   secret_missing: {
     status: 500,
     retryable: false,
+    details: { name: "id" },
     message: (d) =>
-      `${d.name} need a secret that is not in the store; give openSessions({ secret }) a random text of 16 characters or more, or the server PERDURE_SECRET`,
+      `${d.name} need a secret that is not in the store: set openSessions({ secret }) or PERDURE_SECRET to a random text of 16 characters or more`,
   },
   link_code_invalid: {
     status: 404,
     retryable: false,
+    details: { tenant: "id" },
     message: () =>
-      "this link code is not valid; codes work once, for ten minutes and five tries; ask the other device for a new one",
+      "the link code is not valid; a code works once, within ten minutes and five tries; request a new one on the other device",
   },
   claim_undecided: {
     status: 409,
     retryable: false,
+    details: { tenant: "id", userSession: "id", deviceSession: "id" },
     message: (d) =>
-      `the user already has session ${d.userSession}, and the device comes with session ${d.deviceSession}; say which goes on: keep "user" or "device"`,
+      `the user has session ${d.userSession}, the device has session ${d.deviceSession}; choose the session to keep: keep: "user" or keep: "device"`,
   },
 
   // Concurrency
   conflict: {
     status: 409,
     retryable: false,
+    details: {
+      sessionId: "id",
+      seenTurn: "number",
+      storedTurn: "number",
+      seenVersion: "number",
+      storedVersion: "number",
+    },
     message: (d) =>
-      `session ${d.sessionId} changed elsewhere: this handle has seen turn ${d.seenTurn}, the log is at ${d.storedTurn}; refresh the handle, look at what came, and decide`,
+      `another writer changed session ${d.sessionId}: this Session has read up to turn ${d.seenTurn}, the log is at turn ${d.storedTurn}; nothing was written; refresh, read the new turns, and decide`,
   },
   store_restored: {
     status: 409,
     retryable: false,
+    details: {
+      sessionId: "id",
+      seenTurn: "number",
+      storedTurn: "number",
+      seenVersion: "number",
+      storedVersion: "number",
+    },
     message: (d) =>
-      `session ${d.sessionId} is not the one this handle has seen: it knew version ${d.seenVersion} with turn ${d.seenTurn}, and version ${d.storedVersion} with turn ${d.storedTurn} stands, which did not come from it; the store was put back to an earlier state, so what was written since may be lost; nothing was written; open the session again and decide`,
+      `the stored session ${d.sessionId} does not descend from the one that this Session has read: read were version ${d.seenVersion} and turn ${d.seenTurn}, stored are version ${d.storedVersion} and turn ${d.storedTurn}; the store was restored to an earlier state, so later turns may be lost; nothing was written; open the session again and compare`,
   },
   key_reused: {
     status: 422,
     retryable: false,
+    details: { sessionId: "id", key: "id", seq: "number" },
     message: (d) =>
-      `the key ${JSON.stringify(d.key)} already stands for turn ${d.seq} of session ${d.sessionId} with other content; a retry must repeat it exactly`,
+      `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.sessionId}, which has other content; repeat that turn exactly, or use a new key`,
   },
   busy: {
     status: 409,
     retryable: true,
+    details: { sessionId: "id", holder: "id", fence: "number", heldForMs: "number" },
     message: (d) =>
-      `session ${d.sessionId} is held by ${d.holder} (fence ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, choose the busy policy "queue" or "interrupt", or break the lease with "perdure sessions break-lease"`,
+      `instance ${d.holder} holds the lease of session ${d.sessionId} (fencing token ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, use the busy policy "queue" or "interrupt", or break the lease with "perdure sessions break-lease"`,
   },
   queue_full: {
     status: 429,
     retryable: true,
+    details: { sessionId: "id", waiting: "number", waitingMax: "number" },
     message: (d) =>
-      `session ${d.sessionId} already has ${d.waiting} waiting, the limit is ${d.waitingMax}; try again later`,
+      `${d.waiting} callers already wait for session ${d.sessionId}, the limit is ${d.waitingMax}; try again later`,
   },
   fenced: {
     status: 409,
     retryable: false,
+    details: { sessionId: "id", fence: "number", storedFence: "number", holder: "id" },
     message: (d) =>
-      `the lease on session ${d.sessionId} with fence ${d.fence} was superseded by fence ${d.storedFence}; nothing was written; open the session anew`,
+      `the lease of session ${d.sessionId} with fencing token ${d.fence} was superseded by fencing token ${d.storedFence}; nothing was written; open the session again`,
   },
   turn_open: {
     status: 409,
     retryable: true,
-    message: (d) => `turn ${d.turn} of session ${d.sessionId} is still in progress; seal it before the next one begins`,
+    details: { sessionId: "id", turn: "number", holder: "id", fence: "number" },
+    message: (d) => `turn ${d.turn} of session ${d.sessionId} is in progress; seal it before the next turn begins`,
   },
   turn_not_open: {
     status: 409,
     retryable: false,
+    details: { sessionId: "id", turn: "number" },
     message: (d) =>
-      `turn ${d.turn} of session ${d.sessionId} is not in progress; only an open turn takes chunks and is sealed`,
+      `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
   },
   contended: {
     status: 503,
     retryable: true,
-    message: (d) => `session ${d.sessionId} changed under each of ${d.attempts} attempts; try again`,
+    details: { sessionId: "id", attempts: "number" },
+    message: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,
   },
   budget_exceeded: {
     status: 402,
     retryable: false,
+    details: { sessionId: "id", unit: "code", spent: "number", max: "number" },
     message: (d) =>
-      `session ${d.sessionId} has spent ${d.spent} ${d.unit}, its budget is ${d.max}; raise it with update, or go on in another session`,
+      `session ${d.sessionId} has used ${d.spent} ${d.unit}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
   },
 
   // Answers
   aborted: {
     status: 499,
     retryable: false,
+    details: { sessionId: "id", waitedMs: "number" },
     message: (d) =>
-      `the caller's signal aborted the question to session ${d.sessionId} after ${d.waitedMs} ms, before its turn began; nothing of it was written; ask again if you still want to know`,
+      `the caller's signal aborted the question to session ${d.sessionId} after ${d.waitedMs} ms, before its turn began; nothing was written; ask again if needed`,
   },
   interrupted: {
     status: 499,
     retryable: false,
+    details: { sessionId: "id", turn: "number", reason: "text" },
     message: (d) =>
-      `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${d.reason}); what had arrived is kept`,
+      `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${d.reason}); the text received so far is stored`,
   },
   model_missing: {
     status: 400,
     retryable: false,
+    details: { sessionId: "id" },
     message: (d) =>
-      `session ${d.sessionId} has no model to consult; pass one to consult, name it in openSessions({ model }), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
+      `session ${d.sessionId} has no model; pass one to consult() or openSessions(), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   },
   model_failed: {
     status: 502,
     retryable: true,
+    details: { sessionId: "id", reason: "text", httpStatus: "number", turn: "number" },
     message: (d) =>
       `the model failed: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}`,
   },
   model_refused: {
     status: 502,
     retryable: false,
+    details: { sessionId: "id", reason: "text", httpStatus: "number", turn: "number" },
     message: (d) =>
       `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
   },
   tool_steps_exceeded: {
     status: 502,
     retryable: false,
+    details: { sessionId: "id", reason: "text", turn: "number" },
     message: (d) =>
-      `the answer was given up: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; what had arrived is kept; raise stepsMax, or see why the model keeps calling`,
+      `the answer was stopped: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; the text received so far is stored; raise stepsMax, or find out why the model keeps calling tools`,
   },
   agent_not_routed: {
     status: 422,
     retryable: false,
+    details: { sessionId: "id", known: "ids" },
     message: (d) =>
-      `no agent fits the message for session ${d.sessionId}; nothing was written; name a default agent or one of ${d.known.join(", ")}`,
+      `the router found no agent for the message to session ${d.sessionId}; nothing was written; set a default agent, or name one of ${d.known.join(", ")}`,
   },
   router_failed: {
     status: 502,
     retryable: true,
+    details: { sessionId: "id", reason: "text" },
     message: (d) =>
-      `who answers in session ${d.sessionId} could not be decided: ${d.reason}; nothing was written; a default agent would answer here`,
+      `the router failed for session ${d.sessionId}: ${d.reason}; nothing was written; try again, or set a default agent`,
   },
 
   // Live sessions
   state_too_large: {
     status: 413,
     retryable: false,
+    details: { sessionId: "id", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the state that the runtime of session ${d.sessionId} leaves is ${d.bytes} bytes, the limit is ${d.bytesMax}; keep what is large in its turns or elsewhere`,
+      `the state of the runtime of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data in turns or elsewhere`,
   },
   not_owner: {
     status: 421,
     retryable: true,
-    message: (d) => `session ${d.sessionId} lives in ${d.owner}; send to ${d.address}`,
+    details: { sessionId: "id", owner: "id", address: "id" },
+    message: (d) => `session ${d.sessionId} is live in host ${d.owner}; send the message to ${d.address}`,
   },
   owner_unreachable: {
     status: 502,
     retryable: true,
+    details: { sessionId: "id", address: "id", reason: "text" },
     message: (d) =>
-      `session ${d.sessionId} lives in another host, and ${d.address} did not answer: ${d.reason}; what the message did there before may be kept`,
+      `the host at ${d.address}, in which session ${d.sessionId} is live, did not answer: ${d.reason}; it may have handled the message; try again`,
   },
   mailbox_full: {
     status: 429,
     retryable: true,
+    details: { sessionId: "id", waiting: "number", waitingMax: "number", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `${d.waiting} messages of ${d.bytes} bytes wait for session ${d.sessionId}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before sending more`,
+      `${d.waiting} messages of ${d.bytes} bytes wait for session ${d.sessionId}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before you send more`,
   },
   host_full: {
     status: 503,
     retryable: true,
+    details: { live: "number", liveMax: "number" },
     message: (d) =>
-      `${d.live} sessions are live, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull put others to sleep`,
+      `${d.live} sessions are live in this host, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull suspend idle sessions`,
   },
   runtime_invalid: {
     status: 500,
     retryable: false,
-    message: (d) => `${d.module} is no runtime: ${d.reason}`,
+    details: { module: "id", reason: "text" },
+    message: (d) => `${d.module} exports no runtime: ${d.reason}`,
   },
   runtime_failed: {
     status: 502,
     retryable: false,
+    details: { sessionId: "id", how: "code", reason: "text" },
     message: (d) =>
-      `the runtime of session ${d.sessionId} failed (${d.how}): ${d.reason}; it is started again from what is stored, where what the message did before it failed may be kept`,
+      `the runtime of session ${d.sessionId} failed (${d.how}): ${d.reason}; the session restarts from its stored state, in which changes made by this message may be saved`,
   },
   session_failed: {
     status: 503,
     retryable: false,
+    details: { sessionId: "id", failures: "number", reason: "text" },
     message: (d) =>
-      `session ${d.sessionId} is left alone after ${d.failures} failures of its runtime, the last: ${d.reason}; start it once the cause is gone`,
+      `the runtime of session ${d.sessionId} failed ${d.failures} times and is not restarted; the last failure: ${d.reason}; remove the cause, then call host.start()`,
   },
   session_stopped: {
     status: 503,
     retryable: true,
+    details: { sessionId: "id", reason: "text" },
     message: (d) => `session ${d.sessionId} ${d.reason} before the message was handled; send it again`,
   },
 
@@ -491,127 +570,152 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   request_invalid: {
     status: 400,
     retryable: false,
+    details: { path: "id", reason: "text" },
     message: (d) => `${d.path} ${d.reason}`,
   },
   route_unknown: {
     status: 404,
     retryable: false,
-    message: (d) => `nothing answers ${d.method} ${d.path}; /openapi.json and /docs list what does`,
+    details: { method: "id", path: "id" },
+    message: (d) => `no route matches ${d.method} ${d.path}; /openapi.json and /docs list the routes`,
   },
   method_not_allowed: {
     status: 405,
     retryable: false,
-    message: (d) => `this path does not answer ${d.method}, but ${d.allowed.join(", ")}`,
+    details: { method: "id", allowed: "ids" },
+    message: (d) => `this path does not accept ${d.method}; it accepts ${d.allowed.join(", ")}`,
   },
   body_too_large: {
     status: 413,
     retryable: false,
-    message: (d) => `the body is larger than ${d.bytesMax} bytes`,
+    details: { bytesMax: "number" },
+    message: (d) => `the request body is larger than ${d.bytesMax} bytes; send less, or raise the limit of the server`,
   },
   key_missing: {
     status: 401,
     retryable: false,
-    message: (d) => `this needs a valid key: send "Authorization: ${d.scheme} pdk_…"; "perdure keys create" makes one`,
+    details: { scheme: "id" },
+    message: (d) =>
+      `this route needs a valid key: send "Authorization: ${d.scheme} pdk_…"; create a key with "perdure keys create"`,
   },
   key_forbidden: {
     status: 403,
     retryable: false,
-    message: (d) => `the key has the right "${d.right}", this needs "${d.needed}"`,
+    details: { right: "id", needed: "id" },
+    message: (d) => `the key has the right "${d.right}", this route needs "${d.needed}"`,
   },
   device_missing: {
     status: 401,
     retryable: false,
+    details: { header: "id" },
     message: (d) =>
-      `this needs a device: send ${d.header} with a UUID, or the cookie that POST /v1/chat gave out, unaltered`,
+      `this route needs a device: send a UUID in the header ${d.header}, or the unaltered cookie that POST /v1/chat set`,
   },
   streams_full: {
     status: 429,
     retryable: true,
+    details: { scope: "code", open: "number", openMax: "number" },
     message: (d) =>
-      `this ${d.scope} has ${d.open} open streams, the limit is ${d.openMax}; close one, or let the server's operator raise streams.${d.scope}`,
+      `this ${d.scope} has ${d.open} open streams, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
   },
   rate_limited: {
     status: 429,
     retryable: true,
+    details: { retryAfterMs: "number" },
     message: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
   },
   device_budget_exceeded: {
     status: 429,
     retryable: true,
+    details: { scope: "code", unit: "code", spent: "number", max: "number", retryAfterMs: "number" },
     message: (d) =>
-      `${d.scope === "all" ? "all devices have" : "the device has"} spent ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was asked; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets`,
+      `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
   },
   deadline_passed: {
     status: 504,
     retryable: true,
+    details: { deadlineMs: "number" },
     message: (d) =>
-      `there was no answer within ${d.deadlineMs} ms; an answer that was begun goes on and is kept: read it from the turns, or follow it as a stream`,
+      `there was no response within ${d.deadlineMs} ms; an answer that has begun continues and is stored: read the turns, or follow the stream`,
   },
   internal: {
     status: 500,
     retryable: false,
-    message: (d) => `something went wrong that should not; the server's log tells more under request ${d.requestId}`,
+    details: { requestId: "id" },
+    message: (d) => `internal error; the server's log has the details under request ${d.requestId}`,
   },
 
   // The store
   store_scheme_unknown: {
     status: 400,
     retryable: false,
+    details: { url: "id", known: "ids" },
     message: (d) => `no store opens ${d.url}; known schemes: ${d.known.join(", ")}`,
   },
   store_unavailable: {
     status: 503,
     retryable: true,
+    details: { store: "id", reason: "text" },
     message: (d) => `the store ${d.store} cannot be reached: ${d.reason}`,
   },
   store_busy: {
     status: 503,
     retryable: true,
+    details: { store: "id", waitedMs: "number" },
     message: (d) =>
-      `the store ${d.store} stayed locked by another process for ${d.waitedMs} ms; raise busyTimeout or find who holds it`,
+      `another process kept the store ${d.store} locked for ${d.waitedMs} ms; raise busyTimeout, or find the process that holds the lock`,
   },
   store_full: {
     status: 507,
     retryable: true,
-    message: (d) =>
-      `the disk of the store ${d.store} is full; what found no room left nothing behind; free space and try again`,
+    details: { store: "id" },
+    message: (d) => `the disk of the store ${d.store} is full; the write was rolled back; free space and try again`,
   },
   store_read_only: {
     status: 503,
     retryable: false,
+    details: { store: "id", reason: "text" },
     message: (d) => `the store ${d.store} cannot be written: ${d.reason}`,
   },
   store_invalid: {
     status: 500,
     retryable: false,
+    details: { store: "id", reason: "text" },
     message: (d) => `the store ${d.store}: ${d.reason}`,
   },
   outbox_full: {
     status: 503,
     retryable: true,
+    details: { bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the store is away, and the outbox would hold ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was kept; try again once the store is there`,
+      `the store is unavailable, and the outbox would have ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was written; try again when the store is back, or raise limits.outboxBytesMax`,
   },
   outbox_unsent: {
     status: 503,
     retryable: false,
+    details: { turns: "number" },
     message: (d) =>
-      `closed while the store was away: ${d.turns} turns were in memory only and are lost; an outbox in a file keeps them`,
+      `closed while the store was unavailable; ${d.turns} turns were in memory only and are lost; keep the outbox in a file: fallback: { outbox: "sqlite:outbox.db" }`,
   },
   store_schema_newer: {
     status: 500,
     retryable: false,
+    details: { store: "id", found: "number", known: "number" },
     message: (d) =>
-      `the store ${d.store} has schema ${d.found}, this version of perdure knows up to ${d.known}; upgrade perdure`,
+      `the store ${d.store} has schema ${d.found}; this version of Perdure reads schemas up to ${d.known}; upgrade Perdure`,
   },
   closed: {
     status: 409,
     retryable: false,
+    details: { name: "id" },
     message: (d) => `${d.name} is closed; open it again`,
   },
 };
 
-/** The one error class of Perdure: `code` says what went wrong, `details` hold the ids and limits needed to act on it. */
+/**
+ * The one error class of Perdure: every error that it throws on purpose. `code` says what failed, `details` hold the ids
+ * and limits needed to act on it. Callers branch on `code`, never on the text.
+ */
 export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   override readonly name = "SessionError";
   readonly code: Code;
@@ -625,10 +729,10 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 
   /**
-   * The error with the ids of the operation: a copy, as one failure of a store may fail many operations. What its details hold already
-   * stands, but for the command.
+   * A copy with the ids of the operation: one failure of a store may fail many operations. Ids that the details have
+   * already stay, except for the command.
    */
-  within({ command, ...ids }: ErrorContext & { readonly command: string }): SessionError<Code> {
+  withContext({ command, ...ids }: ErrorContext & { readonly command: string }): SessionError<Code> {
     const details = { ...ids, ...this.details, command };
     const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
     copy.message = this.message;
@@ -636,12 +740,12 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
     return copy;
   }
 
-  /** True where the very same call may succeed later. */
+  /** True if the same call may succeed later. */
   get retryable(): boolean {
     return errorCodes[this.code].retryable;
   }
 
-  /** The HTTP status a server answers with. */
+  /** The HTTP status of a response with this code. */
   get status(): number {
     return errorCodes[this.code].status;
   }

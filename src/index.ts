@@ -95,6 +95,7 @@ export {
   type ErrorCode,
   type ErrorContext,
   type ErrorDetails,
+  type DetailKind,
   type ErrorRule,
   type RuntimeFailure,
 } from "./errors.ts";

@@ -291,7 +291,10 @@ test("after a handoff by the model, the current agent finishes its answer and th
   assert.deepEqual(results(output), { "2": "released", "3": "no handoff to end" });
   const [third, refused] = await send();
   assert.equal(third, "front");
-  assert.match(String(results(refused)["4"]), /^Error: no agent is named "nobody"; known: front, billing/);
+  assert.match(
+    String(results(refused)["4"]),
+    /^Error: agent "nobody" is not configured; configured agents: front, billing/,
+  );
   assert.match(String(results(refused)["5"]), /^Error: agent is undefined; expected a text/);
   const events = await session.events();
   assert.deepEqual(

@@ -36,7 +36,7 @@ for (const [title, text, message] of brokenFiles) {
 
 const refused: readonly (readonly [title: string, args: readonly string[], code: number, message: RegExp])[] = [
   ["an empty question", ["consult", "ceo", "  "], 2, /question is empty/],
-  ["an unknown session", ["consult", "ceo", "hi", "--session", "nope"], 3, /there is no session nope/],
+  ["an unknown session", ["consult", "ceo", "hi", "--session", "nope"], 3, /session nope does not exist/],
   ["an empty session id", ["sessions", "show", ""], 2, /session id "" is empty/],
   [
     "an unknown store",
@@ -54,7 +54,7 @@ const refused: readonly (readonly [title: string, args: readonly string[], code:
   ["a wrong number", ["sessions", "list", "--limit", "-1"], 2, /whole number/],
   ["a wrong duration", ["sessions", "sweep", "--retention", "soon"], 2, /retention is "soon"/],
   ["a wrong cursor", ["sessions", "list", "--after", "x"], 2, /after is "x"/],
-  ["removing what is not there", ["sessions", "remove", "nope"], 3, /there is no session nope/],
+  ["removing what is not there", ["sessions", "remove", "nope"], 3, /session nope does not exist/],
 ];
 
 for (const [title, args, code, message] of refused) {
@@ -202,7 +202,7 @@ const stores: readonly (readonly [
       database.exec("pragma user_version = 99");
       database.close();
     },
-    /schema 99.*upgrade perdure \[store_schema_newer\]/,
+    /schema 99.*upgrade Perdure \[store_schema_newer\]/,
     5,
   ],
   ["is a folder", (file) => mkdir(file), /\[store_\w+\]/],

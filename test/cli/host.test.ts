@@ -293,7 +293,7 @@ test("status shows the hosts and their sessions, for people and for programs; a 
     ]),
   );
   const wrong = await workplace.run(["host", "status", "--key", "pdk_guess"]);
-  assert.match(wrong.stdout, /does not answer \(this needs a valid key/);
+  assert.match(wrong.stdout, /does not answer \(this route needs a valid key/);
   await stop(a);
   assert.doesNotMatch((await status()).stdout, new RegExp(a.url), "who stopped in good order is no host any more");
 });
@@ -314,7 +314,7 @@ test("wrong usage is said before anything is served", async () => {
   await using workplace = await Workplace.open();
   const absent = await workplace.run(["host", "run", "./absent.ts", "--port", "0"]);
   assert.equal(absent.code, 2, absent.stderr);
-  assert.match(absent.stderr, /absent\.ts is no runtime: it cannot be imported.*\[runtime_invalid\]/);
+  assert.match(absent.stderr, /absent\.ts exports no runtime: it cannot be imported.*\[runtime_invalid\]/);
   const refused = async (...args: string[]) => await workplace.run(["host", "run", agent, "--port", "0", ...args]);
   for (const [args, said] of [
     [["--isolation", "none"], /Allowed choices are inline, pool, session, process/],

@@ -20,7 +20,7 @@ test("a session that answers elsewhere is busy: exit 4, its holder shown, its le
 
   const busy = await place.run(["consult", "ceo", "me?", "--session", "s"]);
   assert.equal(busy.code, 4, busy.stderr);
-  assert.match(busy.stderr, /is held by i_.*perdure sessions break-lease/);
+  assert.match(busy.stderr, /instance i_.* holds the lease.*perdure sessions break-lease/);
   const shown = await place.run(["sessions", "show", "s"]);
   assert.match(shown.stdout, new RegExp(`held by +i_\\w+ \\(process ${child.pid} on .*\\) for `));
   assert.equal((await place.run(["sessions", "break-lease", "s"])).code, 0);

@@ -102,7 +102,7 @@ export function contextOfCall(): Within | undefined {
 /** Add the ids of the operation to a {@link SessionError}; other errors stay as they are. */
 export function addContext(error: unknown, { command, tenant, session, agent }: OperationIds): unknown {
   if (!(error instanceof SessionError)) return error;
-  return error.within({
+  return error.withContext({
     ...(session === undefined ? {} : { sessionId: session }),
     ...(tenant === undefined ? {} : { tenant }),
     ...(agent === undefined ? {} : { agent }),
