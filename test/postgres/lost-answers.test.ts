@@ -131,6 +131,23 @@ for (const cut of cuts) {
 }
 
 for (const [kind, make] of kinds) {
+  test(`${kind} that is refused writes nothing, not even its number`, async () => {
+    const transaction = await make();
+    const stale = transaction.map((change): Change => {
+      const record = change.record ?? sampleRecord(change.key);
+      return { ...change, expected: { version: 1, commitId: "x" }, record };
+    });
+    const rows = "select id, number, xmin::text from perdure.lanes order by id";
+    const before = await query(server.url(), rows);
+    const outcomes = await store.commit([stale]);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["conflict"],
+    );
+    assert.deepEqual(await query(server.url(), rows), before);
+    assert.deepEqual(await store.commit([transaction]), [{ status: "ok" }]);
+  });
+
   test(`${kind} that landed is acknowledged though others have moved on since`, async () => {
     const transaction = await make();
     const cutting = proxy.cutAt("after-commit");

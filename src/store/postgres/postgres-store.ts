@@ -98,23 +98,24 @@ export class PostgresStore implements Store {
   }
 
   /**
-   * The last try failed; one before it may have landed all the same, or be about to. Ask for its number, and take it
-   * where it was not taken, so that what is reported as failed never lands.
+   * The last try failed, and an earlier one may have committed, or may arrive later. The server returns the outcome of
+   * the batch, or takes its number, so a change that is reported as failed is never applied.
    */
   async #settle(lane: Lane, error: unknown): Promise<Answer> {
     if (!(error instanceof SessionError) || error.code === "closed") throw error;
     const number = lane.number++;
-    let found: Row | undefined;
+    let row: Row | undefined;
     try {
-      // Neither row comes where it landed just now, after this statement began: then the next look finds it.
-      for (let look = 0; look < 2 && found === undefined; look++)
-        [found] = await this.#database.askOnce(barText(this.#schema), [lane.id, number]);
+      [row] = await this.#database.askOnce(`select ${this.#schema}.bar_commit($1, $2)::text as refused`, [
+        lane.id,
+        number,
+      ]);
     } catch {
-      // The first error says best what is wrong.
+      throw inDoubt(error); // the first error says best what is wrong
     }
-    if (found === undefined) throw inDoubt(error);
-    if (found["refused"] === null) throw error;
-    return { settled: parsed(found["refused"]) as number[] };
+    const refused = parsed(row?.["refused"]);
+    if (refused === null) throw error;
+    return { settled: refused as number[] };
   }
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
@@ -317,23 +318,7 @@ export class PostgresStore implements Store {
   }
 }
 
-/** What a batch that landed has refused, as JSON; or null once its number is taken from it. */
-function barText(schema: string): string {
-  return `
-    with landed as (
-      select to_json(coalesce(lane.refused, '{}'))::text as refused from ${schema}.lanes lane
-      where lane.id = $1 and lane.number = $2
-    ), barred as (
-      insert into ${schema}.lanes as lane (id, number, used_at)
-      select $1, $2::bigint + 1, now() where not exists (select from landed)
-      on conflict (id) do update set number = excluded.number, refused = null, used_at = excluded.used_at
-      where lane.number < $2
-      returning null as refused
-    )
-    select refused from landed union all select refused from barred`;
-}
-
-/** The same error, where nobody can say whether the commit has landed. */
+/** The same error, where it is unknown whether the commit was applied. */
 function inDoubt(error: SessionError): SessionError {
   if (!hasCode(error, "store_unavailable")) return error;
   const { store, reason } = error.details;

@@ -1,3 +1,4 @@
+import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
@@ -144,6 +145,7 @@ update ${schema}.sessions set commit_id = coalesce(substring(data from '"maxAgeF
 ${refusals(schema)}
 ${commitBatch(schema)}
 ${commitChange(schema)}
+${barCommit(schema)}
 ${loadSessions(schema)}`,
   },
 ];

@@ -1,21 +1,22 @@
 import { quoteBody } from "../../connection/names.ts";
-import { change, claim, planOnce, row, takeNumber, unfit } from "./parts.ts";
+import { change, claim, findNumber, keepNumber, laneRow, planOnce, row, unfit } from "./parts.ts";
 
 /**
- * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction of
- * the server. Within it every step sees what was committed before the step began, so what is judged after a row was
- * locked is judged on that row's newest version.
+ * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
+ * of the server. Each statement in it sees what was committed before that statement began, so a check that follows a row
+ * lock checks the newest version of the row.
  *
- * A lane numbers its batches and sends the next one only when it knows what became of the last. The row of the lane
- * says which number was taken last, so a batch that comes twice, because its answer was lost, lands once: the second
- * waits for the first, changes nothing and is told what the first one did, however far the sessions have moved since.
+ * A lane numbers its batches and sends the next one only when the outcome of the last is known. The lane's row has the
+ * number of the last batch that wrote something. A batch that arrives twice, because its answer was lost, is applied
+ * once: the second try waits for the first, changes nothing and returns the outcome of the first, also where the
+ * sessions have changed since.
  *
  * Races with other writers of a session:
- * - an update finds another version or commit id, also when it had to wait for the row: it is refused, and its log entries with it;
- * - an insert finds that somebody else was faster: refused likewise;
- * - entries are only ever written by who has the session's row, so they race with nobody.
- * Changes come sorted by key, and rows that stand are locked before new ones are inserted, so that two batches never
- * wait for each other. Where all depends on several rows at once (`_locks`), they are locked before anything is judged.
+ * - an update finds another version or commit id, perhaps after a wait for the row: it is refused with its log entries;
+ * - an insert finds a session that another writer created first: it is refused likewise;
+ * - only the transaction that has the session's row writes its entries, so entries never race.
+ * Changes are sorted by key, and existing rows are locked before new ones are inserted, so two batches never wait for each
+ * other. Where an outcome depends on several rows (`_locks`), all are locked before the first check.
  */
 export function commitBatch(schema: string): string {
   return `
@@ -29,10 +30,11 @@ as ${quoteBody(body(schema))};`;
 
 const body = (schema: string): string => `
 declare
+  ${laneRow}
   _refused int[] := '{}';
   _change record;
 begin
-${takeNumber(schema)}
+${findNumber(schema)}
   if _claims is not null then
     select coalesce(array_agg(claim.n), '{}') into _refused
     from json_to_recordset(_claims) as claim(${claim})
@@ -96,7 +98,7 @@ ${takeNumber(schema)}
         _change.data
       ) on conflict do nothing;
       if not found then
-        -- What its transaction has changed already must not stand: the batch is tried again and finds the other's session.
+        -- The transaction may have changed other rows: all is undone, and the next try finds the other writer's session.
         if _locks then raise serialization_failure using message = 'a session was created meanwhile'; end if;
         _refused := _refused || _change.n;
       end if;
@@ -104,7 +106,7 @@ ${takeNumber(schema)}
   end if;
 
   if _moves is not null then
-    -- Both sessions are locked: the rows of both change in the same transaction.
+    -- Both sessions are locked, because the rows of both change in this transaction.
     for _change in
       select move.*
       from json_to_recordset(_moves) as move(n int, tenant text, id text, from_tenant text, from_id text)
@@ -148,7 +150,18 @@ ${takeNumber(schema)}
     where entry.n <> all (_refused);
   end if;
 
+  if exists (
+    select from (
+      select * from json_to_recordset(_updates) as change(n int)
+      union all
+      select * from json_to_recordset(_creates) as change(n int)
+      union all
+      select * from json_to_recordset(_removals) as change(n int)
+    ) change
+    where change.n <> all (_refused)
+  ) then
+    ${keepNumber(schema, "_refused").replaceAll("\n", "\n  ")}
+  end if;
   if cardinality(_refused) = 0 then return null; end if;
-  update ${schema}.lanes lane set refused = _refused where lane.id = _lane;
   return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims);
 end`;

@@ -1,10 +1,10 @@
 import { quoteBody } from "../../connection/names.ts";
-import { planOnce, takeNumber } from "./parts.ts";
+import { findNumber, keepNumber, laneRow, planOnce } from "./parts.ts";
 
 /**
- * `commit_update` is `commit_transactions` for what is by far the most frequent batch: one update of one session that touches
- * at most one log, where it ends or near, and brings at most one entry. Its arguments are plain values, which saves a
- * third of what Perdure adds for a single writer; every statement names one session. What is not there is null.
+ * `commit_update` is `commit_transactions` for the most frequent batch: one update of one session that touches at most one
+ * log, at or near its end, and adds at most one entry. Its arguments are plain values, which saves a third of the cost of
+ * Perdure for a single writer. Absent values are null. A refused update writes nothing.
  */
 export function commitChange(schema: string): string {
   return `
@@ -20,9 +20,10 @@ as ${quoteBody(body(schema))};`;
 
 const body = (schema: string): string => `
 declare
+  ${laneRow}
   _refused boolean := false;
 begin
-${takeNumber(schema)}
+${findNumber(schema)}
   if _claim is not null then
     _refused := exists (
       select from ${schema}.entries entry
@@ -41,7 +42,6 @@ ${takeNumber(schema)}
   end if;
 
   if _refused then
-    update ${schema}.lanes lane set refused = '{0}' where lane.id = _lane;
     return ${schema}.refusal_reasons(
       '{0}',
       json_build_array(json_build_object('n', 0, 'place', 0, 'tenant', _tenant, 'id', _id,
@@ -61,5 +61,6 @@ ${takeNumber(schema)}
       values (_tenant, _id, _log, _from, _key, _at, _entry);
     end if;
   end if;
+  ${keepNumber(schema, "null")}
   return null;
 end`;

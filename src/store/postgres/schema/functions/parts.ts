@@ -1,4 +1,4 @@
-/** What the functions of the schema have in common. */
+/** The parts that the functions of the schema share. */
 
 /**
  * Settings of the functions that hot statements call. Each part of them is planned once per connection, without a named
@@ -24,21 +24,35 @@ export const claim = "n int, place int, tenant text, id text, log text, key text
 export const row = `version bigint, commit_id text, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
       active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text`;
 
+/** The row of a lane, or nulls: declared by each function that begins with {@link lockLane}. */
+export const laneRow = "_last record;";
+
 /**
- * Take the number of a batch, or find it taken: then the answer is what the first one did. Who comes second waits here
- * for who came first. A lane that begins makes room: some that ended long ago are forgotten, at most as fast as new
- * ones come, so their number stays bounded.
+ * Lock the lane, then read its row. The lock is a statement of its own, so the read after it sees what an earlier holder
+ * committed. A batch that arrives twice waits for its first try and then finds its outcome. The lock ends with the
+ * transaction.
  */
-export function takeNumber(schema: string): string {
-  return `  insert into ${schema}.lanes as lane (id, number, used_at) values (_lane, _number, now())
-  on conflict (id) do update set number = excluded.number, refused = null, used_at = excluded.used_at
-  where lane.number < excluded.number;
-  if not found then
-    return (
-      select json_build_object('settled', coalesce(lane.refused, '{}')) from ${schema}.lanes lane where lane.id = _lane
-    );
-  end if;
-  if _number = 1 then
+export function lockLane(schema: string): string {
+  return `  perform pg_advisory_xact_lock(uuid_hash_extended(_lane, 0));
+  select lane.number, lane.refused into _last from ${schema}.lanes lane where lane.id = _lane;`;
+}
+
+/** {@link lockLane}, and return the outcome of a batch that was committed before. */
+export function findNumber(schema: string): string {
+  return `${lockLane(schema)}
+  if _last.number >= _number then return json_build_object('settled', coalesce(_last.refused, '{}')); end if;
+`;
+}
+
+/**
+ * Record the number of a batch that wrote something, and the transactions in it that did not; a batch that was refused as
+ * a whole records nothing. A new lane deletes some that ended long ago, more than are added, so their number stays
+ * bounded.
+ */
+export function keepNumber(schema: string, refused: string): string {
+  return `insert into ${schema}.lanes as lane (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
+  on conflict (id) do update set number = excluded.number, refused = excluded.refused, used_at = excluded.used_at;
+  if _last.number is null then
     delete from ${schema}.lanes lane where lane.id in (
       select old.id from ${schema}.lanes old
       where old.born_at < now() - interval '1 day' and old.used_at < now() - interval '1 day'
