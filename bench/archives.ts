@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress } from "node:zlib";
 import { readConversations } from "../src/adapters/replay.ts";
 import type { Entry } from "../src/domain/record/entry.ts";
+import { defined } from "../src/domain/values/defined.ts";
 import type { Session, Sessions } from "../src/index.ts";
 import { packedIn, packPart, unpackPart } from "../src/sessions/archive/archive-text.ts";
 import { alternate, type Measure } from "./measure.ts";
@@ -22,7 +23,7 @@ export async function archives(sessions: Sessions, file: string): Promise<readon
   const joined = await sessions.create();
   let count = 0;
   for (const { source, instructions, exchanges } of await readConversations(conversations)) {
-    const session = await sessions.create(instructions === undefined ? {} : { instructions });
+    const session = await sessions.create(defined({ instructions }));
     for (const { input, output } of exchanges) {
       const one = { ...turn, ...costOf(count++), input, output };
       await session.append(one);

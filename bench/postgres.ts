@@ -3,6 +3,7 @@
  * key that anybody would give it, through `pg`, the same bytes. The server is a throwaway one with its default
  * durability; client and server share the machine.
  */
+import { defined } from "../src/domain/values/defined.ts";
 import type { Store } from "../src/store/index.ts";
 import { openSessions, type Session, type Sessions } from "../src/index.ts";
 import { openPostgres } from "../src/store/postgres/index.ts";
@@ -118,7 +119,7 @@ async function oneWriter(sessions: Sessions, byHand: ByHand): Promise<Measure[]>
       limitName: "one bare insert",
       value: ratio,
       valueUnit: "times",
-      ...(bar === undefined ? {} : { bar }),
+      ...defined({ bar }),
     });
   }
   return measures;
@@ -157,7 +158,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
       limitName,
       value: ratio,
       valueUnit: "times",
-      ...(bar === undefined ? {} : { bar }),
+      ...defined({ bar }),
     });
   }
   return measures;

@@ -2,6 +2,7 @@
  * One operating-system process of the demo: plays some exchanges of a recorded conversation into a session and says on
  * stdout, a JSON object a line, what was acknowledged. Whoever reads those lines knows what must never be lost.
  */
+import { defined } from "../src/domain/values/defined.ts";
 import { openaiModel } from "../src/adapters/openai.ts";
 import { readConversations, replayModel, type Conversation } from "../src/adapters/replay.ts";
 import { hasCode, openSessions, type Message, type Model, type Session, type Sessions } from "../src/index.ts";
@@ -40,7 +41,7 @@ async function play(part: Part): Promise<void> {
   await using sessions = await openSessions({ store: part.store, model: modelFor(conversation, part), sweep: false });
   const session = await sessions.ensure(part.session, {
     agent: "assistant",
-    ...(conversation.instructions === undefined ? {} : { instructions: conversation.instructions }),
+    ...defined({ instructions: conversation.instructions }),
   });
   for (const { input } of conversation.exchanges.slice(part.from, part.to)) await ask(session, input);
   if (part.shared !== undefined) await appendShared(sessions, part.shared);
@@ -49,7 +50,7 @@ async function play(part: Part): Promise<void> {
 function modelFor(conversation: Conversation, { delayMs = 0, pieceLength = 24 }: Part): Model {
   const { OPENAI_BASE_URL, PERDURE_MODEL } = process.env;
   if (!OPENAI_BASE_URL) return replayModel({ conversation, delayMs, pieceLength });
-  return openaiModel(PERDURE_MODEL === undefined ? {} : { model: PERDURE_MODEL });
+  return openaiModel(defined({ model: PERDURE_MODEL }));
 }
 
 async function ask(session: Session, input: readonly Message[]): Promise<void> {

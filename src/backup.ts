@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { SessionKey } from "./domain/record/entry.ts";
 import { defaultLimits, type Limits } from "./domain/values/limits.ts";
+import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import type { BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
@@ -141,7 +142,7 @@ function limitsOf(limits: Partial<Limits> | undefined): Limits {
 
 /** A core on a store that the caller closes. */
 function coreOn(store: Store, limits: Partial<Limits> | undefined): Core {
-  return new Core(store, resolveOptions({ sweep: false, ...(limits === undefined ? {} : { limits }) }));
+  return new Core(store, resolveOptions({ sweep: false, ...defined({ limits }) }));
 }
 
 /** Options of a restore. */

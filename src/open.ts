@@ -1,3 +1,4 @@
+import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -80,7 +81,7 @@ export async function openStore(
   switch (scheme) {
     case "sqlite:": {
       const { openSqlite } = await import("./store/sqlite/open.ts");
-      return await openSqlite({ url, ...(clock === undefined ? {} : { clock }) });
+      return await openSqlite({ url, ...defined({ clock }) });
     }
     case "postgres:":
     case "postgresql:": {
@@ -89,7 +90,7 @@ export async function openStore(
     }
     case "memory:": {
       const { openMemory } = await import("./store/memory.ts");
-      return openMemory(clock === undefined ? {} : { clock });
+      return openMemory(defined({ clock }));
     }
     default:
       throw new SessionError("store_scheme_unknown", { url: redact(url), known: schemes });

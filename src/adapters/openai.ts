@@ -69,7 +69,7 @@ interface ToolCallPiece {
 
 type CreateStream = (
   body: Record<string, unknown>,
-  options: { signal: AbortSignal; timeout: number; maxRetries?: number },
+  options: { signal: AbortSignal; timeout: number; maxRetries: number | undefined },
 ) => PromiseLike<AsyncIterable<CompletionChunk>>;
 
 /**
@@ -113,8 +113,8 @@ async function loadClient({ baseURL, apiKey }: OpenaiOptions): Promise<OpenaiCli
     return new OpenAI({
       // The client would log parts of answers.
       logLevel: "off",
-      ...(endpoint === undefined ? {} : { baseURL: endpoint }),
-      ...(key === undefined ? {} : { apiKey: key }),
+      baseURL: endpoint,
+      apiKey: key,
     });
   } catch (error) {
     // No key for OpenAI's own endpoint.
@@ -156,8 +156,7 @@ async function* stream(
     };
     let answeredBy: string | undefined;
     // Until the answer begins, the client applies the timeout to each attempt.
-    const retries = maxRetries === undefined ? {} : { maxRetries };
-    const chunks = await create(body, { signal, timeout: timeoutMs, ...retries });
+    const chunks = await create(body, { signal, timeout: timeoutMs, maxRetries });
     begun = true;
     listen();
     for await (const chunk of chunks) {

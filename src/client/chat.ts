@@ -1,6 +1,7 @@
 import type { Answer } from "../domain/turns/answer.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
 import type {
   ActiveAgent,
   BusyPolicy,
@@ -99,7 +100,10 @@ export class Chat {
 
   /** Makes an agent the active one, for a time. */
   async handOff(agent: string, { ttl }: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
-    const body = { agent, ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }) };
+    const body = {
+      agent,
+      ...defined({ ttlSeconds: ttl === undefined ? undefined : parseDuration(ttl, "ttl") / 1000 }),
+    };
     const answer = await this.#http.ask({ method: "PUT", path: "/v1/chat/active-agent", body });
     return activeAgentOfWire(answer.body as WireActiveAgent);
   }

@@ -1,4 +1,5 @@
 import { eventOverlapMs } from "../domain/record/event.ts";
+import { defined } from "../domain/values/defined.ts";
 import type { TenantEvent } from "../index.ts";
 import { tenantEventOfWire, type WireTenantEvent } from "../protocol/wire.ts";
 import type { Http, HttpRequest } from "./http.ts";
@@ -13,7 +14,7 @@ export async function* followedEvents(
   /** Recent events, by identity, with their time: a resumed stream repeats them. */
   const recent = new Map<string, number>();
   let lastId: string | undefined;
-  const request = { method: "GET", path: "/v1/events", ...(query === undefined ? {} : { query }), signal } as const;
+  const request = { method: "GET", path: "/v1/events", ...defined({ query }), signal } as const;
   for await (const { event, id, data } of resumeEvents(http, request, { continues: () => Promise.resolve(true) })) {
     lastId = id ?? lastId;
     if (event !== "event") continue;

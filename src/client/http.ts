@@ -1,5 +1,6 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import pRetry, { AbortError } from "p-retry";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 import { errorOf } from "../protocol/problem.ts";
@@ -92,9 +93,13 @@ export class Http {
       method,
       // The key or the device id must not follow a redirect.
       redirect: "error",
-      headers: { accept, ...(body === undefined ? {} : { "content-type": "application/json" }), ...own, ...headers },
-      ...(body === undefined ? {} : { body: toJson(body, "request") }),
-      ...(signal === undefined ? {} : { signal }),
+      headers: {
+        accept,
+        ...defined({ "content-type": body === undefined ? undefined : "application/json" }),
+        ...own,
+        ...headers,
+      },
+      ...defined({ body: body === undefined ? undefined : toJson(body, "request"), signal }),
     });
     if (response.ok) return response;
     throw (await refusalOf(response)) ?? unreachable(url, `it answered ${response.status} without a reason`);
@@ -119,7 +124,7 @@ export class Http {
       minTimeout: 100,
       maxTimeout: 5000,
       randomize: true,
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ signal }),
     });
   }
 }

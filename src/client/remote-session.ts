@@ -2,6 +2,7 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { sortableId } from "../domain/values/ids.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ActiveAgent,
@@ -255,8 +256,7 @@ export class RemoteSession implements OverHttp {
     return await this.#inOrder(async () => {
       const body = {
         agent,
-        ...(ttl === undefined ? {} : { ttlSeconds: parseDuration(ttl, "ttl") / 1000 }),
-        ...(note === undefined ? {} : { note }),
+        ...defined({ ttlSeconds: ttl === undefined ? undefined : parseDuration(ttl, "ttl") / 1000, note }),
       };
       const answer = await this.#http.ask({ method: "PUT", path: `${this.#path}/active-agent`, body });
       return activeAgentOfWire(answer.body as WireActiveAgent);
@@ -297,7 +297,7 @@ export class RemoteSession implements OverHttp {
     // With an id from the client, a repeated request finds the session of the lost one.
     const id = as ?? `${this.#info.agent}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
     return await this.#inOrder(async () => {
-      const { body } = await this.#fork({ as: id, ...(at === undefined ? {} : { at }) }, as === undefined);
+      const { body } = await this.#fork({ as: id, ...defined({ at }) }, as === undefined);
       return new RemoteSession(this.#http, body as WireSession);
     });
   }

@@ -1,4 +1,5 @@
 import { sortableId } from "../domain/values/ids.ts";
+import { defined } from "../domain/values/defined.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ErasureReceipt,
@@ -154,7 +155,7 @@ export class RemoteSessions {
    *   cannot be reached or the connection breaks; `route_unknown` if the server has no host
    */
   async send(id: string, message: unknown, { create, signal }: RemoteSendOptions = {}): Promise<unknown> {
-    const body = { message, ...(create === undefined ? {} : { create }) };
+    const body = { message, ...defined({ create }) };
     return await sendOver(this.#http, { method: "POST", path: `${pathOf(id)}/messages`, body, signal });
   }
 

@@ -1,3 +1,4 @@
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { errorOf } from "../protocol/problem.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
@@ -31,7 +32,7 @@ export async function* resumeEvents(
 ): AsyncGenerator<HttpEvent, void, void> {
   let last = lastId;
   for (let breaks = 0; request.signal?.aborted !== true; breaks++) {
-    const headers = { ...request.headers, ...(last === undefined ? {} : { "last-event-id": last }) };
+    const headers = { ...request.headers, ...defined({ "last-event-id": last }) };
     try {
       for await (const event of http.events({ ...request, headers })) {
         breaks = 0;

@@ -1,3 +1,4 @@
+import { defined } from "../domain/values/defined.ts";
 import type { Turn, TurnRange } from "../index.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
 import type { Http } from "./http.ts";
@@ -9,7 +10,7 @@ export async function* turnPages(
   { last, ...range }: TurnRange,
 ): AsyncGenerator<Turn, void, undefined> {
   let left = last ?? Number.POSITIVE_INFINITY;
-  for (let query: TurnRange = { ...(last === undefined ? {} : { last }), ...range }; ;) {
+  for (let query: TurnRange = { ...defined({ last }), ...range }; ;) {
     const { body } = await http.ask({ method: "GET", path, query: { ...query } });
     const { turns, next } = body as { readonly turns: readonly WireTurn[]; readonly next?: number };
     for (const wire of turns) {

@@ -2,6 +2,7 @@
 import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -104,7 +105,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
       content: (content["content"] ?? null) as string,
       ...(typeof name === "string" ? { name } : {}),
       ...(typeof callId === "string" ? { tool_call_id: callId } : {}),
-      ...(calls === undefined ? {} : { tool_calls: calls.map((call) => langChainCall(call, place)) }),
+      ...defined({ tool_calls: calls?.map((call) => langChainCall(call, place)) }),
     },
   ];
 }

@@ -11,6 +11,7 @@
  * The `Mailbox` keeps the waiting messages, and the `Supervisor` decides about restarts.
  */
 import type { SessionKey } from "../domain/record/entry.ts";
+import { defined } from "../domain/values/defined.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { traceStep } from "../sessions/tracing/operation.ts";
 import { isStream } from "./workers/inline-slot.ts";
@@ -390,7 +391,7 @@ export class Actor {
   ): Promise<T> {
     const { tenant, id: session } = this.key;
     const { agent } = this;
-    const context = { operation, tenant, session, ...(agent === undefined ? {} : { agent }) };
+    const context = { operation, tenant, session, ...defined({ agent }) };
     const traced = (): Promise<T> => traceStep(context, work);
     return message?.runInContext === undefined ? traced() : message.runInContext(traced);
   }

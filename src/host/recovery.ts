@@ -3,6 +3,7 @@
  * no search, as the next open of a session finds its lease; an eager recovery searches the store here.
  */
 import type { SessionRecord } from "../domain/record/record.ts";
+import { defined } from "../domain/values/defined.ts";
 import type { Core } from "../sessions/core/core.ts";
 
 /** Sessions per query. */
@@ -24,7 +25,7 @@ export async function* abandonedSessions(
       now: core.now(),
       states: ["active"],
       limit: pageSize,
-      ...(after === undefined ? {} : { after }),
+      ...defined({ after }),
     });
     yield await abandonedOf(core, page.records, aliveByInstance);
     after = page.next;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defined } from "../domain/values/defined.ts";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import type { Model } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
@@ -73,7 +74,7 @@ test("if no agent fits, an unknown one is named, or the router fails, the defaul
   ];
   const session = await place.sessions.create({ id: "s", agent: "scheduling" });
   for (const router of routers) {
-    const manager = createManager({ sessions: place.sessions, ...(router === undefined ? {} : { router }) });
+    const manager = createManager({ sessions: place.sessions, ...defined({ router }) });
     assert.equal((await (await manager.send(session, "what?")).done).agent, "front");
   }
   const manager = createManager({ sessions: place.sessions, router: () => null, default: "billing" });

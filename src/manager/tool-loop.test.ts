@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
@@ -311,7 +312,7 @@ test("each agent is offered the handoff tools and its own; a model without tools
   const tools = { billing: [tool("refund", () => "done")] };
   const session = await sessions.create({ id: "s", agent: "front" });
   const offered = async (agent: string, offersFloor?: boolean): Promise<readonly string[] | undefined> => {
-    const manager = createManager({ sessions, tools, ...(offersFloor === undefined ? {} : { offersFloor }) });
+    const manager = createManager({ sessions, tools, ...defined({ offersFloor }) });
     await (
       await manager.send(session, "hm", { agent })
     ).done;

@@ -1,3 +1,4 @@
+import { defined } from "../domain/values/defined.ts";
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";
 
 /** An error on the wire, after RFC 9457. */
@@ -65,7 +66,7 @@ export function problemOf(
     status: error.status,
     detail,
     code: error.code,
-    ...(details === undefined ? {} : { details }),
+    ...defined({ details }),
     instance: requestId,
   };
 }

@@ -2,6 +2,7 @@
  * Sessions and turns on the wire: as in the library, with instants as ISO 8601. Values that JSON lacks are tagged by
  * the codec.
  */
+import { defined } from "../domain/values/defined.ts";
 import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
   ActiveAgent,
@@ -123,7 +124,7 @@ export function wireHost(
   { memoryBytes, next }: { readonly memoryBytes: number; readonly next: string | undefined },
 ): WireHost {
   const workers = metrics.workers.map((bytes) => bytes ?? null);
-  return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...(next === undefined ? {} : { next }) };
+  return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...defined({ next }) };
 }
 
 export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent): WireActiveAgent {
@@ -144,7 +145,9 @@ export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
   return wireTurn({
     ...turn,
     output: output.map((message) => (message["is_error"] === true ? { ...message, content: "Error" } : message)),
-    ...(error === undefined ? {} : { error: { code: error.code, message: error.code.replaceAll("_", " ") } }),
+    ...defined({
+      error: error === undefined ? undefined : { code: error.code, message: error.code.replaceAll("_", " ") },
+    }),
   });
 }
 

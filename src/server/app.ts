@@ -5,6 +5,7 @@ import { cors } from "hono/cors";
 import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/values/duration.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import {
@@ -201,7 +202,7 @@ export function createServer(options: ServerOptions): Server {
       event: "request",
       requestId: c.get("requestId"),
       ...request,
-      ...(session === undefined ? {} : { session }),
+      ...defined({ session }),
     });
   });
   app.use(
@@ -372,7 +373,7 @@ function logFailure({ log }: ServerOptions, c: RequestContext, error: SessionErr
     route: routeOf(c),
     status: error.status,
     code: error.code,
-    ...(details.sessionId === undefined ? {} : { session: details.sessionId }),
+    ...defined({ session: details.sessionId }),
     // The message says what to do; its cause only what failed.
     reason: error.message,
     error: error.cause ?? error,

@@ -6,6 +6,7 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
+import { defined } from "../domain/values/defined.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
@@ -151,7 +152,7 @@ export class Devices {
     const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
     const session = await this.#ownSessionId(name);
     if (session === undefined) return { devices: [] };
-    return await this.#devicePage({ agent: session, limit: pageSize, ...(after === undefined ? {} : { after }) });
+    return await this.#devicePage({ agent: session, limit: pageSize, ...defined({ after }) });
   }
 
   async #endSharing(name: string, id: string): Promise<boolean> {
@@ -182,7 +183,7 @@ export class Devices {
       return await this.#devicePage({
         user: parseId(user, "user"),
         limit: parseLimit(limit, this.#core.options.limits.pageMax),
-        ...(after === undefined ? {} : { after }),
+        ...defined({ after }),
       });
     });
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defined } from "../domain/values/defined.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import type { Model, ModelRequest } from "./options/model.ts";
 import { sweep } from "../admin.ts";
@@ -75,7 +76,7 @@ test("how long the floor is kept: the handoff says, else the user, else the agen
   });
   const heldFor = async (user: string, agent: string, ttl?: string): Promise<number> => {
     const session = await place.sessions.create({ user });
-    const { since, expiresAt } = await session.handOff(agent, ttl === undefined ? {} : { ttl });
+    const { since, expiresAt } = await session.handOff(agent, defined({ ttl }));
     return (expiresAt.getTime() - since.getTime()) / hour;
   };
   assert.equal(await heldFor("vip", "long", "5m"), 1 / 12);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
+import { defined } from "../domain/values/defined.ts";
 import { sweep, removeSession } from "../admin.ts";
 
 const hour = 3_600_000;
@@ -221,7 +222,7 @@ test("lists come in pages, the most recently active first, and are narrowed by a
   await (await place.sessions.get("s3")).end();
   const seen: string[] = [];
   for (let after: string | undefined; ;) {
-    const page = await place.sessions.list({ limit: 10, ...(after === undefined ? {} : { after }) });
+    const page = await place.sessions.list({ limit: 10, ...defined({ after }) });
     seen.push(...page.sessions.map(({ id }) => id));
     if (page.next === undefined) break;
     after = page.next;

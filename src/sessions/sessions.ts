@@ -3,6 +3,7 @@ import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import type { SessionState } from "../domain/record/record.ts";
 import { sessionStates } from "../domain/record/states.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";
@@ -115,7 +116,7 @@ export class Sessions implements AsyncDisposable {
     const resolved = resolveOptions(options);
     const tenant = parseId(options.tenant ?? "default", "tenant");
     // With something to fall back on, the first call that does not reach the store is one too many.
-    const core = new Core(store, resolved, outbox === undefined ? {} : { failuresMax: 1 });
+    const core = new Core(store, resolved, defined({ failuresMax: outbox === undefined ? undefined : 1 }));
     const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
     const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
     return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
@@ -208,13 +209,13 @@ export class Sessions implements AsyncDisposable {
         limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
         bytesMax: this.#core.options.limits.pageBytesMax,
         ...filter,
-        ...(after === undefined ? {} : { after }),
+        ...defined({ after }),
       });
       const sessions = page.records.map((record) => infoOf(record, filter.now));
       const unreadable = page.unreadable.map(unreadableSession);
       return {
         sessions,
-        ...(page.next === undefined ? {} : { next: page.next }),
+        ...defined({ next: page.next }),
         ...(unreadable.length === 0 ? {} : { unreadable }),
       };
     });
@@ -309,12 +310,12 @@ export async function filterOf(
   { agent, user, state, activeSince, activeBefore }: SessionSelection,
 ): Promise<SessionFilter> {
   const { now } = await core.store.instances([]);
-  return {
+  return defined({
     now,
-    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
-    ...(user === undefined ? {} : { user: parseId(user, "user") }),
-    ...(state === undefined ? {} : { states: parseStates(state) }),
-    ...(activeSince === undefined ? {} : { activeSince: parseInstant(activeSince, "activeSince") }),
-    ...(activeBefore === undefined ? {} : { activeBefore: parseInstant(activeBefore, "activeBefore") }),
-  };
+    agent: agent === undefined ? undefined : parseId(agent, "agent"),
+    user: user === undefined ? undefined : parseId(user, "user"),
+    states: state === undefined ? undefined : parseStates(state),
+    activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
+    activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),
+  });
 }

@@ -12,6 +12,7 @@ import {
 } from "../domain/record/event.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
+import { defined } from "../domain/values/defined.ts";
 import type { EventScan, FoundEvent } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
@@ -94,14 +95,14 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
     order: parseOneOf(order, "order", ["ascending", "descending"]),
     limit: parseLimit(limit, core.options.limits.pageMax),
     bytesMax: core.options.limits.pageBytesMax,
-    ...(after === undefined ? {} : { after }),
+    ...defined({ after }),
   };
   const { events, next } = await core.store.events(scan);
   const unreadable: UnreadableEvent[] = [];
   const readable = readableEvents(events, (event) => unreadable.push(event));
   return {
     events: readable,
-    ...(next === undefined ? {} : { next }),
+    ...defined({ next }),
     ...(unreadable.length === 0 ? {} : { unreadable }),
   };
 }
@@ -244,14 +245,14 @@ function tenantEvent({ session, agent, entry }: FoundEvent): TenantEvent {
 function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | "limit"> {
   const { session, agent, since, before } = filter;
   const types = typesOf(filter);
-  return {
+  return defined({
     tenant,
-    ...(session === undefined ? {} : { session: parseId(session, "session id") }),
-    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
-    ...(types === undefined ? {} : { beginnings: types.map(eventBeginning) }),
-    ...(since === undefined ? {} : { since: parseInstant(since, "since") }),
-    ...(before === undefined ? {} : { before: parseInstant(before, "before") }),
-  };
+    session: session === undefined ? undefined : parseId(session, "session id"),
+    agent: agent === undefined ? undefined : parseId(agent, "agent"),
+    beginnings: types?.map(eventBeginning),
+    since: since === undefined ? undefined : parseInstant(since, "since"),
+    before: before === undefined ? undefined : parseInstant(before, "before"),
+  });
 }
 
 /** The types that the filter lets through; undefined: all. */

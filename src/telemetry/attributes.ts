@@ -1,4 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../index.ts";
 
 /** The kind of an error, from a short list: never its message. */
@@ -8,5 +9,5 @@ export function errorType(error: unknown): string {
 }
 
 export function agentOf(agent: string | undefined): Attributes {
-  return agent === undefined ? {} : { "gen_ai.agent.name": agent };
+  return defined({ "gen_ai.agent.name": agent });
 }

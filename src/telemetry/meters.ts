@@ -1,6 +1,7 @@
 /** Metrics. Their attributes name agents, models and kinds, of which there are few; never a session or a user. */
 import { channel } from "node:diagnostics_channel";
 import type { Attributes, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
+import { defined } from "../domain/values/defined.ts";
 import {
   SessionError,
   type Consultation,
@@ -93,7 +94,7 @@ export class Meters {
   }
 
   #onTurn({ turn: { agent, model, status, usage, durationMs } }: TurnNews): void {
-    const who = { ...agentOf(agent), ...(model === undefined ? {} : { "gen_ai.response.model": model }) };
+    const who = { ...agentOf(agent), ...defined({ "gen_ai.response.model": model }) };
     this.#instruments.turns.add(1, { ...who, "perdure.turn.status": status });
     if (durationMs !== undefined)
       this.#instruments.turnDurations.record(durationMs / 1000, { ...who, "perdure.turn.status": status });
@@ -167,7 +168,7 @@ function instrumentsOf(meter: Meter) {
 }
 
 function failureOf(error: unknown): Attributes {
-  return error === undefined ? {} : { "error.type": errorType(error) };
+  return defined({ "error.type": error === undefined ? undefined : errorType(error) });
 }
 
 async function liveCounts(sessions: Sessions): Promise<{ attributes: Attributes; count: number }[]> {

@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { tracingChannel } from "node:diagnostics_channel";
 import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
+import { defined } from "../domain/values/defined.ts";
 import type { Consultation, Operation, StoreCall, ToolRun, Traced } from "../index.ts";
 import { agentOf, errorType } from "./attributes.ts";
 
@@ -113,8 +114,7 @@ function idsOf({
   agent?: string | undefined;
 }): Attributes {
   return {
-    ...(tenant === undefined ? {} : { "perdure.tenant": tenant }),
-    ...(session === undefined ? {} : { "gen_ai.conversation.id": session }),
+    ...defined({ "perdure.tenant": tenant, "gen_ai.conversation.id": session }),
     ...agentOf(agent),
   };
 }
@@ -137,10 +137,12 @@ const consultations: Kind<Consultation> = {
       // Only the model knows the provider behind it.
       "gen_ai.provider.name": "perdure",
       ...idsOf(ids),
-      ...(model === undefined ? {} : { "gen_ai.request.model": model }),
-      ...(turn === undefined ? {} : { "perdure.turn": turn }),
-      ...(repeated === undefined ? {} : { "perdure.turn.repeated": repeated }),
-      ...(firstTextMs === undefined ? {} : { "gen_ai.response.time_to_first_chunk": firstTextMs / 1000 }),
+      ...defined({
+        "gen_ai.request.model": model,
+        "perdure.turn": turn,
+        "perdure.turn.repeated": repeated,
+        "gen_ai.response.time_to_first_chunk": firstTextMs === undefined ? undefined : firstTextMs / 1000,
+      }),
       ...(answer === undefined ? {} : answerOf(answer)),
     };
   },
@@ -150,14 +152,12 @@ function answerOf({ status, model, usage, requests }: NonNullable<Consultation["
   return {
     "perdure.turn.status": status,
     "perdure.turn.requests": requests,
-    ...(model === undefined ? {} : { "gen_ai.response.model": model }),
-    ...(usage === undefined
-      ? {}
-      : {
-          "gen_ai.usage.input_tokens": usage.inputTokens,
-          "gen_ai.usage.output_tokens": usage.outputTokens,
-          "perdure.usage.estimated": usage.estimated === true,
-        }),
+    ...defined({
+      "gen_ai.response.model": model,
+      "gen_ai.usage.input_tokens": usage?.inputTokens,
+      "gen_ai.usage.output_tokens": usage?.outputTokens,
+      "perdure.usage.estimated": usage && usage.estimated === true,
+    }),
   };
 }
 
@@ -180,7 +180,6 @@ const storeCalls: Kind<StoreCall> = {
   name: ({ operation }) => `perdure.store ${operation}`,
   attributes: ({ operation, transactions, conflicts }) => ({
     "perdure.store.operation": operation,
-    ...(transactions === undefined ? {} : { "perdure.store.transactions": transactions }),
-    ...(conflicts === undefined ? {} : { "perdure.store.conflicts": conflicts }),
+    ...defined({ "perdure.store.transactions": transactions, "perdure.store.conflicts": conflicts }),
   }),
 };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
+import { defined } from "../../src/domain/values/defined.ts";
 import { openSessions } from "../../src/index.ts";
 import { setUp, Workplace } from "./command-line.ts";
 
@@ -233,9 +234,9 @@ test("a store file that may not be written: exit 1, and nothing is asked", async
   await chmod(file, 0o444);
   await chmod(place.folder, 0o555);
   try {
-    const canStart = await place.run(["--version"], uid === undefined ? {} : { uid });
+    const canStart = await place.run(["--version"], defined({ uid }));
     if (canStart.code !== 0) return t.skip("nobody may not read this checkout");
-    const { code, stderr } = await place.run(["consult", "ceo", "hi"], uid === undefined ? {} : { uid });
+    const { code, stderr } = await place.run(["consult", "ceo", "hi"], defined({ uid }));
     assert.match(stderr, /\[store_read_only\]/);
     assert.equal(code, 1);
     assert.equal(context.server.requests.length, 0);

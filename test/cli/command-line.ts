@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { defined } from "../../src/domain/values/defined.ts";
 import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../support/model-server.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
@@ -75,7 +76,7 @@ export class Workplace implements AsyncDisposable {
       env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...env },
       detached,
       stdio: ["pipe", output, "pipe"],
-      ...(uid === undefined ? {} : { uid }),
+      ...defined({ uid }),
     });
     if (typeof output === "number") closeSync(output);
     return child;

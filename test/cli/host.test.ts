@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { defined } from "../../src/domain/values/defined.ts";
 import { openSessions } from "../../src/index.ts";
 import { eventsOf } from "../server/serving.ts";
 import { finish, outputUntil, Workplace, type StartOptions } from "./command-line.ts";
@@ -61,7 +62,7 @@ async function place(): Promise<Place> {
     await fetch(`${url}${path}`, {
       method: "POST",
       headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : json), ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...defined({ body: body === undefined ? undefined : JSON.stringify(body) }),
     });
   return {
     workplace,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defined } from "../../src/domain/values/defined.ts";
 import type { RemoteSessions } from "../../src/client/index.ts";
 import { erase, sweep, type ErasureReceipt, type ErasureRequest } from "../../src/admin.ts";
 import { Sessions, type Model, type SessionsOptions, type Turn } from "../../src/index.ts";
@@ -248,7 +249,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       for (const id of ["a", "b"]) await sessions.create({ id });
       await (await sessions.get("a")).end({ reason: "b/ä ?#%" });
       const first = await sessions.events({ limit: 2 });
-      const rest = await sessions.events({ limit: 2, ...(first.next !== undefined && { after: first.next }) });
+      const rest = await sessions.events({ limit: 2, ...defined({ after: first.next }) });
       const found = [...first.events, ...rest.events];
       assert.deepEqual(found.map(({ session, type }) => `${session} ${type}`).toSorted(), [
         "a created",

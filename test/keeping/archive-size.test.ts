@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { defined } from "../../src/domain/values/defined.ts";
 import { readConversations } from "../../src/adapters/replay.ts";
 import { openSessions, type Session } from "../../src/index.ts";
 
@@ -19,7 +20,7 @@ test("short conversations, each put away for itself, take at most a quarter of w
   await using sessions = await openSessions({ store: `sqlite:${file}`, sweep: false });
   const opened: Session[] = [];
   for (const { instructions, exchanges } of await readConversations(folder)) {
-    const session = await sessions.create(instructions === undefined ? {} : { instructions });
+    const session = await sessions.create(defined({ instructions }));
     for (const [index, { input, output }] of exchanges.entries()) {
       const inputTokens = JSON.stringify(input).length * (index + 1);
       const outputTokens = JSON.stringify(output).length;

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
+import { defined } from "../../src/domain/values/defined.ts";
 import {
   removeSession,
   copySessions,
@@ -84,7 +85,7 @@ test("an export to a full disk goes on once there is room", async (context) => {
   const run = async (): Promise<void> => {
     await using file = await ExportFile.open(target, "all");
     const { after: behind } = file.position;
-    for await (const { id, text } of exportSessions(sessions, behind === undefined ? {} : { after: behind })) {
+    for await (const { id, text } of exportSessions(sessions, defined({ after: behind }))) {
       await file.write(Buffer.from(`${text}\n`), { after: id, sessions: 0, turns: 0 });
       await file.keep();
     }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defined } from "../../src/domain/values/defined.ts";
 import { connect } from "../../src/client/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { TenantEvent } from "../../src/index.ts";
@@ -48,7 +49,7 @@ async function follow(
     headers: {
       accept: "text/event-stream",
       authorization: `Bearer ${key}`,
-      ...(lastId === undefined ? {} : { "last-event-id": lastId }),
+      ...defined({ "last-event-id": lastId }),
     },
   });
   assert.equal(response.headers.get("content-type"), "text/event-stream");

@@ -5,6 +5,7 @@ import { createServer as createHttpServer, type IncomingMessage, type RequestLis
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defined } from "../../src/domain/values/defined.ts";
 import { systemClock } from "../../src/clock.ts";
 import { startHost, type Host, type HostOptions, type LiveSession, type Runtime } from "../../src/host/index.ts";
 import { createServer } from "../../src/server/index.ts";
@@ -60,7 +61,7 @@ async function place(options: Partial<HostOptions> = {}): Promise<Hosting> {
     send: (id, message, { create, ...how } = {}) =>
       call("POST", `/v1/sessions/${id}/messages`, {
         ...how,
-        body: { message, ...(create === undefined ? {} : { create }) },
+        body: { message, ...defined({ create }) },
       }),
     async [Symbol.asyncDispose]() {
       await server.stop();

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { defined } from "../../src/domain/values/defined.ts";
 import { startHost } from "../../src/host/index.ts";
 import { createServer, type Server } from "../../src/server/index.ts";
 import { callOn, serve, unlimited } from "./serving.ts";
@@ -186,11 +187,10 @@ test("no request makes the server fail or reveals internals or other tenants' da
             headers: {
               ...(headers as Record<string, string>),
               authorization,
-              ...(device === undefined ? {} : { "x-device-id": device }),
-              ...(cookie === undefined ? {} : { cookie }),
+              ...defined({ "x-device-id": device, cookie }),
               "content-type": type,
             },
-            ...(body === undefined ? {} : { body }),
+            ...defined({ body }),
             signal: AbortSignal.timeout(10_000),
           });
           const response = await server.fetch(request);

@@ -1,5 +1,6 @@
 /** One instance of a server, as a program: says its URL on a line, stops in good order at SIGTERM. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { defined } from "../../src/domain/values/defined.ts";
 import { openSessions, type Model } from "../../src/index.ts";
 import { createServer, listen } from "../../src/server/index.ts";
 
@@ -25,7 +26,7 @@ const model: Model = async function* ({ messages, signal }) {
 };
 
 const sessions = await openSessions({
-  ...(fallback === undefined ? {} : { fallback }),
+  ...defined({ fallback }),
   store,
   model,
   secret: "the same in all instances",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { defined } from "../../src/domain/values/defined.ts";
 import { connect } from "../../src/client/index.ts";
 import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
 
@@ -360,7 +361,7 @@ test("a backend links a guest's session to its user after a login; a device alon
   const claim = (device: string, keep?: string) =>
     here.call("POST", "/v1/devices/claim", {
       key,
-      body: { device, user: "ada", ...(keep === undefined ? {} : { keep }) },
+      body: { device, user: "ada", ...defined({ keep }) },
     });
   assertProblem(
     await here.call("POST", "/v1/devices/claim", { device: phone, body: { device: phone, user: "ada" } }),

@@ -1,5 +1,6 @@
 /** A server on a store in memory, called without a network, for tests of what needs none. */
 import assert from "node:assert/strict";
+import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Agent, KeyRight, Model, Sessions } from "../../src/index.ts";
@@ -55,7 +56,7 @@ export function serve({
     model,
     sweep: false,
     secret: "a secret for tests only",
-    ...(agents === undefined ? {} : { agents }),
+    ...defined({ agents }),
   });
   const server = createServer({ sessions, rates: unlimited, ...how });
   return {
@@ -74,12 +75,14 @@ export function requestOf(method: string, path: string, { device, key, body, hea
   return new Request(`http://server.test${path}`, {
     method,
     headers: {
-      ...(device === undefined ? {} : { "x-device-id": device }),
-      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...defined({
+        "x-device-id": device,
+        authorization: key === undefined ? undefined : `Bearer ${key}`,
+        "content-type": body === undefined ? undefined : "application/json",
+      }),
       ...headers,
     },
-    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    ...defined({ body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body) }),
   });
 }
 

@@ -1,5 +1,6 @@
 /** Sessions with everything that a session can hold, for tests of what carries them elsewhere. */
 import { fileURLToPath } from "node:url";
+import { defined } from "../../src/domain/values/defined.ts";
 import { readConversations } from "../../src/adapters/replay.ts";
 import type { Sessions } from "../../src/index.ts";
 import { oddIds as storedIds } from "../../src/testing/conformance/odd-texts.ts";
@@ -17,7 +18,7 @@ export async function createConversations(
     const session = await sessions.create({
       id,
       agent: "ceo",
-      ...(instructions === undefined ? {} : { instructions }),
+      ...defined({ instructions }),
     });
     for (const [index, { input, output }] of exchanges.entries()) {
       await session.append({ input, output, durationMs: index }, { key: `k${index}` });

@@ -11,6 +11,7 @@ import {
   type Turn,
 } from "../../index.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { storeCommand } from "../program/command.ts";
@@ -80,8 +81,7 @@ async function openSession(
   agent: string,
   { session: id, instructions, onExpired }: ConversationOptions,
 ): Promise<Session> {
-  if (id === undefined)
-    return await sessions.create({ agent, ...(instructions === undefined ? {} : { instructions }) });
+  if (id === undefined) return await sessions.create({ agent, ...defined({ instructions }) });
   // Only one that exists: a mistyped id must not start another conversation.
   const session = await sessions.get(id);
   if (onExpired === "fail" || session.info.state !== "expired") return session;
@@ -91,7 +91,7 @@ async function openSession(
 /** How a question of this conversation is asked. */
 export function consultOptions(agent: string, options: ConversationOptions, signal: AbortSignal): ConsultOptions {
   const { window, model, busy } = options;
-  return { agent, window, busy, signal, ...(model === undefined ? {} : { model }) };
+  return { agent, window, busy, signal, ...defined({ model }) };
 }
 
 /** Print an answer as it streams; its last line is ended whatever happens. */

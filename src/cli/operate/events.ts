@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Option, type Command } from "commander";
 import { eventKinds, eventSeverities, type EventType } from "../../domain/record/event.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { RemoteSessions } from "../../client/index.ts";
 import { SessionError, type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
@@ -55,7 +56,7 @@ export function eventsCommand(): Command {
 
 async function events({ json, limit, follow, store, tenant, url, key, ...filter }: EventsOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    const named = { ...(store === undefined ? {} : { store }), ...(tenant === undefined ? {} : { tenant }) };
+    const named = defined({ store, tenant });
     await using local = url === undefined ? await openExisting(named) : undefined;
     const sessions = local ?? (await serverAt(url ?? "", key));
     const write = json === true ? writeEventJson : writeEvent;

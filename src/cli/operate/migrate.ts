@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../index.ts";
 import type { MigrationReport } from "../../store/postgres/index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -31,10 +32,7 @@ export function migrateCommand(): Command {
 }
 
 async function migrate({ dryRun = false, print = false, json, schema, partitions, ...rest }: MigrateOptions) {
-  const layout = {
-    ...(schema === undefined ? {} : { schema }),
-    ...(partitions === undefined ? {} : { partitions }),
-  };
+  const layout = defined({ schema, partitions });
   const { migratePostgres, postgresSchemaScript } = await import("../../store/postgres/index.ts");
   if (print) {
     process.stdout.write(postgresSchemaScript(layout));

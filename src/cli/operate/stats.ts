@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Sessions } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { writeDurably } from "../../files/durable-file.ts";
 import { statsKinds } from "../../sessions/stats.ts";
 import { guardTarget } from "../../files/target-file.ts";
@@ -56,7 +57,7 @@ export function statsCommand(): Command {
 async function stats({ by, since, limit, json, csv, html, ...options }: StatsOptions): Promise<void> {
   if (html !== undefined) guardTarget(resolve(html), await fileOfStore(storeUrl(options)));
   await using sessions = await openExisting(options);
-  const query = { limit, ...(since === undefined ? {} : { since }) };
+  const query = { limit, ...defined({ since }) };
   if (html !== undefined) {
     await writeReport(sessions, html, query);
     return;

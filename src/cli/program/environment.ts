@@ -1,3 +1,4 @@
+import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
 import { openSessions, SessionError, type Agent, type Model, type Sessions } from "../../index.ts";
 import { guardExistingStore } from "./store-file.ts";
@@ -21,10 +22,7 @@ export async function openFor(
   return await openSessions({
     store: storeUrl(options),
     sweep: false,
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-    ...(extra.agents === undefined ? {} : { agents: extra.agents }),
-    ...(extra.model === undefined ? {} : { model: extra.model }),
-    ...(extra.secret === undefined ? {} : { secret: extra.secret }),
+    ...defined({ tenant: options.tenant, agents: extra.agents, model: extra.model, secret: extra.secret }),
   });
 }
 
@@ -56,11 +54,7 @@ export function modelOfEnvironment(named: string | undefined): Model {
       expected: "--model NAME, a model in the agents file, or PERDURE_MODEL in the environment",
     });
   }
-  return openaiModel({
-    ...(baseURL === undefined ? {} : { baseURL }),
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(model === undefined ? {} : { model }),
-  });
+  return openaiModel(defined({ baseURL, apiKey, model }));
 }
 
 /** Whether the environment names a model's endpoint. */

@@ -1,5 +1,6 @@
 /** What all commands have in common that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type Sessions } from "../../index.ts";
 import type { Listening, LogEntry, Server } from "../../server/index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
@@ -76,7 +77,7 @@ export function writeLog(
   { quiet = false }: { readonly quiet?: boolean },
 ): void {
   if (quiet && entry.level === "info") return;
-  const took = entry.ms === undefined ? {} : { ms: Math.round(entry.ms * 100) / 100 };
+  const took = defined({ ms: entry.ms === undefined ? undefined : Math.round(entry.ms * 100) / 100 });
   const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
   process.stderr.write(`${jsonLine({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
 }

@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Option, type Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import type { Host, HostEvent, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
 import { hasCode, openSessions, type Sessions } from "../../index.ts";
 import type { Listening, Server } from "../../server/index.ts";
@@ -91,9 +92,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const secret = await secretFor(store);
   const sessions = await openSessions({
     store,
-    ...(secret === undefined ? {} : { secret }),
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-    ...(agents === undefined ? {} : { agents }),
+    ...defined({ secret, tenant: options.tenant, agents }),
     ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
   });
   try {
@@ -164,13 +163,7 @@ function hostOptions(runtime: string, options: RunOptions, { url }: Listening): 
   if (address === undefined) note("other hosts cannot find this one: say with --address where it is reached");
   return {
     runtime,
-    ...(isolation === undefined ? {} : { isolation }),
-    ...(workers === undefined ? {} : { workers }),
-    ...(memory === undefined ? {} : { memoryMax: memory }),
-    ...(maxSessions === undefined ? {} : { maxSessions }),
-    ...(whenFull === undefined ? {} : { whenFull }),
-    ...(idle === undefined ? {} : { idleTimeout: idle }),
-    ...(address === undefined ? {} : { address }),
+    ...defined({ isolation, workers, memoryMax: memory, maxSessions, whenFull, idleTimeout: idle, address }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { clearScreenDown, cursorTo } from "node:readline";
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../index.ts";
 import { errorOf } from "../../protocol/problem.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
@@ -100,7 +101,7 @@ async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Re
 }
 
 function plain({ info, status: known, failure }: Report): object {
-  return { ...info, answers: known !== undefined, ...known, ...(failure === undefined ? {} : { failure }) };
+  return { ...info, answers: known !== undefined, ...known, ...defined({ failure }) };
 }
 
 function write(reports: readonly Report[], watch: boolean): void {

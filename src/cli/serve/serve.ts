@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { createManager, openSessions, type Agent, type Model, type OpenOptions } from "../../index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
@@ -81,11 +82,13 @@ async function serve(options: ServeOptions): Promise<void> {
     openSessions({
       store,
       secret: await serverSecret(store),
-      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-      ...(agents === undefined ? {} : { agents }),
-      ...(model === undefined ? {} : { model }),
-      ...(handoffTtl === undefined ? {} : { handoffTtl }),
-      ...(options.fallback === undefined ? {} : { fallback: fallbackOf(options.fallback) }),
+      ...defined({
+        tenant: options.tenant,
+        agents,
+        model,
+        handoffTtl,
+        fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
+      }),
     }),
   ]);
   try {
@@ -96,11 +99,8 @@ async function serve(options: ServeOptions): Promise<void> {
       cors: options.cors,
       secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,
-      deviceBudgets: {
-        ...(options.deviceBudget === undefined ? {} : { device: options.deviceBudget }),
-        ...(options.allDevicesBudget === undefined ? {} : { all: options.allDevicesBudget }),
-      },
-      ...(options.clientAddress === undefined ? {} : { clientAddress: options.clientAddress }),
+      deviceBudgets: defined({ device: options.deviceBudget, all: options.allDevicesBudget }),
+      ...defined({ clientAddress: options.clientAddress }),
       version: version(),
       log: (entry) => writeLog(entry, options),
     });

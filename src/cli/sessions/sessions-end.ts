@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
@@ -18,6 +19,6 @@ export function endCommand(): Command {
 
 async function end(id: string, { reason, json, ...options }: EndOptions): Promise<void> {
   await using sessions = await openFor(options);
-  await (await sessions.get(id)).end(reason === undefined ? {} : { reason });
+  await (await sessions.get(id)).end(defined({ reason }));
   report({ session: id, state: "ended" }, `session ${id} has ended; it stays readable`, { json });
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
@@ -21,12 +22,7 @@ export function forkCommand(): Command {
 
 async function fork(id: string, { at, as, json, ...options }: ForkOptions): Promise<void> {
   await using sessions = await openFor(options);
-  const { info } = await (
-    await sessions.get(id)
-  ).fork({
-    ...(at === undefined ? {} : { at }),
-    ...(as === undefined ? {} : { as }),
-  });
+  const { info } = await (await sessions.get(id)).fork(defined({ at, as }));
   const data = { session: info.id, parent: id, turn: info.turn };
   report(data, `session ${info.id} goes on from turn ${info.turn} of ${id}`, { json });
 }

@@ -6,6 +6,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, writeJson, writeTable } from "../terminal/output.ts";
 import { printable } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 interface ListOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -38,14 +39,10 @@ export function listCommand(): Command {
 }
 
 async function list({ json, since, before, store, tenant, ...filter }: ListOptions): Promise<void> {
-  await using sessions = await openExisting({
-    ...(store === undefined ? {} : { store }),
-    ...(tenant === undefined ? {} : { tenant }),
-  });
+  await using sessions = await openExisting(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,
-    ...(since === undefined ? {} : { activeSince: since }),
-    ...(before === undefined ? {} : { activeBefore: before }),
+    ...defined({ activeSince: since, activeBefore: before }),
   };
   const page = await sessions.list(query);
   if (json === true) for (const info of page.sessions) writeJson(info);

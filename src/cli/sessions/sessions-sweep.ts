@@ -3,6 +3,7 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { note, report, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { sweep as sweepSessions } from "../../admin.ts";
@@ -46,8 +47,7 @@ async function sweep(given: SweepOptions): Promise<void> {
     const swept = await sweepSessions(sessions, {
       signal,
       dryRun,
-      ...(retention === undefined ? {} : { retention }),
-      ...(eventRetention === undefined ? {} : { eventRetention }),
+      ...defined({ retention, eventRetention }),
     });
     const { expired, handoffs, archived, removed, forgotten, looked, failed, failures, complete, planned } = swept;
     if (planned !== undefined && json !== true) {

@@ -3,6 +3,7 @@ import { openSessions, SessionError } from "../../index.ts";
 import { isSame } from "../../files/target-file.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
 import { printable } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -36,7 +37,7 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
   await guardExistingStore(from);
   await guardApart(from, to);
   await untilSignalled(async (signal) => {
-    const own = { sweep: false, ...(tenant === undefined ? {} : { tenant }) } as const;
+    const own = { sweep: false, ...defined({ tenant }) } as const;
     await using source = await openSessions({ store: from, ...own });
     await using target = await openSessions({ store: to, ...own });
     const done = await withProgress(async (progress) => {

@@ -7,6 +7,7 @@ import { instant } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -92,12 +93,12 @@ async function exportAll(options: ExportOptions): Promise<void> {
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
   await using sessions = await openExisting(options);
   const { agent, user, state, since, format } = options;
-  const selection: SessionSelection = {
-    ...(agent === undefined ? {} : { agent }),
-    ...(user === undefined ? {} : { user }),
-    ...(state === undefined ? {} : { state }),
-    ...(since === undefined ? {} : { activeSince: since.date }),
-  };
+  const selection: SessionSelection = defined({
+    agent,
+    user,
+    state,
+    activeSince: since?.date,
+  });
   const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
   // A bar would stand among the data where both come to the same terminal.
   const isAlone = options.out !== undefined || !process.stdout.isTTY;
@@ -113,7 +114,7 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     if (progress === undefined) note(text);
     else progress.note(text);
   };
-  const exported = exportSessions(sessions, { ...selection, onSkipped, ...(after === undefined ? {} : { after }) });
+  const exported = exportSessions(sessions, { ...selection, onSkipped, ...defined({ after }) });
   // A file or a pipe gets the exact text; a terminal must not act upon it.
   const isShown = options.out === undefined && process.stdout.isTTY;
   const render = (text: string): string => {

@@ -1,5 +1,6 @@
 import { createReadStream, statSync } from "node:fs";
 import { Option, type Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
 import { withStoreErrors } from "../../files/durable-file.ts";
@@ -54,7 +55,7 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     const importing = importSessions(sessions, until(signal, items), {
       onExists,
       dryRun: dryRun === true,
-      ...(agent === undefined ? {} : { agent }),
+      ...defined({ agent }),
       onProgress: (report) => {
         sofar = report;
         const { restored, present, replaced } = report;

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { Option, type Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import type { RestoreOptions, SessionSnapshot, Sessions } from "../../index.ts";
 import { loadSnapshot } from "../../files/snapshot-directory.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -38,7 +39,7 @@ export function restoreCommand(): Command {
 async function restore(name: string, { json, as, onExists, ...options }: Options): Promise<void> {
   await using sessions = await openFor(options);
   const snapshot = await snapshotNamed(name, options, sessions);
-  const { id, info } = await sessions.restore(snapshot, { onExists, ...(as === undefined ? {} : { as }) });
+  const { id, info } = await sessions.restore(snapshot, { onExists, ...defined({ as }) });
   report(
     { session: id, turns: info.counters.turns, state: info.state },
     `session ${id} is restored with ${info.counters.turns} turns; it is ${info.state}`,

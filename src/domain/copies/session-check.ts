@@ -2,6 +2,7 @@
  * Whether a record and its logs agree: fed the logs entry by entry, it says what is wrong and what would mend it. Nothing
  * that mends deletes: the record follows the logs, never the other way round.
  */
+import { defined } from "../values/defined.ts";
 import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, set, type Change } from "../record/change.ts";
 import type { Entry, LogName } from "../record/entry.ts";
@@ -96,11 +97,7 @@ export class SessionCheck {
     const heads = this.#heads();
     const counters = this.#countersThatHold();
     const openTurn = this.#openTurnThatIs();
-    const cure: Repair = {
-      ...(heads === undefined ? {} : { heads }),
-      ...(counters === undefined ? {} : { counters }),
-      ...(openTurn === undefined ? {} : { openTurn }),
-    };
+    const cure: Repair = defined({ heads, counters, openTurn });
     return { flaws: this.#flaws, cure: Object.keys(cure).length === 0 ? null : cure };
   }
 

@@ -1,3 +1,4 @@
+import { defined } from "../values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Budget, SessionRecord } from "./record.ts";
 import { formatValue } from "../values/format-value.ts";
@@ -13,7 +14,7 @@ export function parseBudget(budget: Budget, name = "budget"): Budget {
       throw invalid(`${name}.${unit}`, value, "a whole number, 0 or more");
   }
   const { tokens, turns } = budget;
-  return { ...(tokens === undefined ? {} : { tokens }), ...(turns === undefined ? {} : { turns }) };
+  return defined({ tokens, turns });
 }
 
 function invalid(name: string, value: unknown, expected: string): SessionError {

@@ -1,4 +1,5 @@
 /** That a writer was refused because the turns went on elsewhere, in the record of events. */
+import { defined } from "../values/defined.ts";
 import { changeOf, type Change, type Draft } from "./change.ts";
 import { appendEvent } from "./event.ts";
 import type { Context } from "./guards.ts";
@@ -17,7 +18,7 @@ export interface Conflict {
 export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, chance, limits }: Context): Change {
   const { agent } = draft.record;
   for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {
-    const context: Context = { now, chance, limits, ...(correlation !== undefined && { correlation }) };
+    const context: Context = { now, chance, limits, ...defined({ correlation }) };
     appendEvent(draft, { type: "conflicted", agent, seenTurn, storedTurn, seenVersion, storedVersion }, context);
   }
   return changeOf(draft);

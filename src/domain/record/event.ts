@@ -1,4 +1,5 @@
 /** What happened to a session beside its turns: entries of its log `events`, in the same commit as what they tell. */
+import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, LogName } from "./entry.ts";
@@ -181,7 +182,7 @@ export function appendEvent(draft: Draft, event: EventData, { now, correlation }
   const stored = {
     type: storedTypes[type] ?? type,
     ...storedData(data),
-    ...(correlation !== undefined && { correlation }),
+    ...defined({ correlation }),
   };
   splice(draft, "events", seq, [{ seq, key: null, at: now, data: encode(stored, "event") }]);
 }
@@ -197,7 +198,7 @@ function storedData(data: object): object {
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
   const { type: stored, correlation = null, heldMs, ...rest } = decode(data) as unknown as StoredEvent;
   const type = typesOfStored.get(stored) ?? (stored as EventType);
-  const event = { type, ...rest, ...(heldMs !== undefined && { activeMs: heldMs }) };
+  const event = { type, ...rest, ...defined({ activeMs: heldMs }) };
   return { ...(event as unknown as EventData), ...eventKinds[type], seq, at, correlation };
 }
 

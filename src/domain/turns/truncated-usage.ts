@@ -2,6 +2,7 @@
  * What turns took that are no longer in their log: entries of the log `spent`, written in the commit that cuts the turns
  * off, so that who spent how much, when and on which model does not depend on what was forgotten since.
  */
+import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
@@ -57,7 +58,7 @@ export class CutTally {
     const { estimated: _, ...tokens } = addUsage(before?.usage ?? noUsage, usage ?? noUsage);
     this.#spent.set(key, {
       agent,
-      ...(model === undefined ? {} : { model }),
+      ...defined({ model }),
       usage: tokens,
       requests: addCounts(before?.requests ?? 0, requests),
       durationMs: addCounts(before?.durationMs ?? 0, durationMs),

@@ -1,6 +1,7 @@
 import type { Value } from "../../domain/values/codec.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import type { MessageInput } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { ConsultOptions } from "../../sessions/turns/consult.ts";
 import type { Model } from "../../sessions/options/model.ts";
 import type { HostedSession } from "./hosted-session.ts";
@@ -31,6 +32,6 @@ export class LiveSession extends Session {
   override async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     const model = options.model ?? this.#model;
     const signal = options.signal === undefined ? this.signal : AbortSignal.any([options.signal, this.signal]);
-    return await super.consult(question, { ...options, ...(model === undefined ? {} : { model }), signal });
+    return await super.consult(question, { ...options, ...defined({ model }), signal });
   }
 }

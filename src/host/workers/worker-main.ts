@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createBirpc } from "birpc";
 import { coreOf, Sessions } from "../../sessions/sessions.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { Activation } from "./worker-slot.ts";
 import { attributeErrors, runAttributed } from "./error-attribution.ts";
 import { InlineSlot, isStream } from "./inline-slot.ts";
@@ -51,7 +52,7 @@ const calls: WorkerCalls = {
   async start({ runtime, tenant, sessions, capabilities, address, process: hosting, isShared }) {
     if (isShared) attributeErrors(endLife); // before the module can keep a reference to what is replaced
     const loaded = await loadRuntime(runtime);
-    const model = loaded.model === undefined ? {} : { model: loaded.model };
+    const model = defined({ model: loaded.model });
     const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
     if (address !== null) await core.instance.announce(address, hosting);
     slot = new InlineSlot(core, loaded);

@@ -1,3 +1,4 @@
+import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import type { SessionsOptions } from "../../sessions/options/options.ts";
 import { ownIdentity } from "../../sessions/instances/process-identity.ts";
@@ -61,7 +62,7 @@ export async function openWorkerSlots(core: Core, tenant: string, options: Resol
 function optionsOf({ options }: Core): SessionsOptions {
   const { agents, ttlMs, maxAgeMs, handoffTtlMs, busy, waitMs, staleAfterMs, limits } = options;
   return {
-    ...(agents === undefined ? {} : { agents: Object.fromEntries(agents) }),
+    ...defined({ agents: agents && Object.fromEntries(agents) }),
     ttl: ttlMs,
     ...(maxAgeMs === null ? {} : { maxAge: maxAgeMs }),
     handoffTtl: handoffTtlMs,

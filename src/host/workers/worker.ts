@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { Worker as Thread } from "node:worker_threads";
 import { createBirpc, type BirpcReturn } from "birpc";
+import { defined } from "../../domain/values/defined.ts";
 import type { Store } from "../../store/store.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { RuntimeEnd } from "./worker-slot.ts";
@@ -209,7 +210,9 @@ export class Worker {
 }
 
 function startThread(memoryMax: number | undefined, { memory }: CallCounter): Thread {
-  const bound = memoryMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMax } };
+  const bound = defined({
+    resourceLimits: memoryMax === undefined ? undefined : { maxOldGenerationSizeMb: memoryMax },
+  });
   return new Thread(mainModule, { ...bound, workerData: memory });
 }
 

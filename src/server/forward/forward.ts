@@ -1,3 +1,4 @@
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { OwnerWatch } from "./owner-watch.ts";
@@ -45,7 +46,7 @@ async function forward(
   const gone = new AbortController();
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), deadlineMs);
-  const ids = { sessionId, ...(tenant === undefined ? {} : { tenant }) };
+  const ids = { sessionId, ...defined({ tenant }) };
   const unreachable = (reason: string, cause?: unknown): SessionError =>
     new SessionError("owner_unreachable", { ...ids, address, reason }, { cause });
   const unwatch = owners.watch(address, (reason) => gone.abort(unreachable(reason)));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { defined } from "../../domain/values/defined.ts";
 import { problemType } from "../../protocol/problem.ts";
 import { problemAnswer } from "../../protocol/schemas.ts";
 import { deviceHeader } from "./authority.ts";
@@ -66,9 +67,12 @@ function operationOf(
     ...(needed === "read" ? { description: `Needs a key with the right "${scope}".` } : {}),
     security: security[needed],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: schema(body, "input") } } } }),
+    ...defined({
+      requestBody:
+        body === undefined
+          ? undefined
+          : { required: true, content: { "application/json": { schema: schema(body, "input") } } },
+    }),
     responses: {
       ...Object.fromEntries(answered),
       default: {
@@ -96,10 +100,10 @@ function responseOf(
   if (type === undefined && streams === undefined) return { description };
   return {
     description,
-    content: {
-      ...(type === undefined ? {} : { "application/json": { schema: schema(type, "output") } }),
-      ...(streams === undefined ? {} : { "text/event-stream": { schema: { type: "string" } } }),
-    },
+    content: defined({
+      "application/json": type === undefined ? undefined : { schema: schema(type, "output") },
+      "text/event-stream": streams === undefined ? undefined : { schema: { type: "string" } },
+    }),
   };
 }
 

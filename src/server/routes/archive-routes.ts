@@ -3,7 +3,7 @@ import { z } from "zod";
 import { idInPath, receiptAnswer, sessionAnswer } from "../../protocol/schemas.ts";
 import { sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
-import { defined } from "../http/defined.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { Shared } from "../http/server-context.ts";
 import { erase } from "../../admin.ts";
 

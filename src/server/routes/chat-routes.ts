@@ -1,6 +1,6 @@
 /** The chat of a device: the device id is the secret that opens its session. */
 import { z } from "zod";
-import { defined } from "../http/defined.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
 import {

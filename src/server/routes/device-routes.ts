@@ -4,7 +4,7 @@ import { parseLinkCode } from "../../domain/values/device.ts";
 import { hasCode } from "../../errors.ts";
 import { instant, sessionAnswer } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import { defined } from "../http/defined.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { Counted } from "../http/rate-limits.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import { sessionReply } from "./reply.ts";
@@ -131,7 +131,7 @@ export function addDeviceRoutes(shared: Shared): void {
       answers: { 200: { description: "the user's session", schema: sessionAnswer } },
     },
     async (c, { body: { device, user, keep } }) => {
-      const session = await c.get("sessions").devices.claim(device, user, keep === undefined ? {} : { keep });
+      const session = await c.get("sessions").devices.claim(device, user, defined({ keep }));
       return sessionReply(c, session.info);
     },
   );

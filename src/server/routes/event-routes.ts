@@ -6,7 +6,7 @@ import { wireTenantEvent } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
-import { defined } from "../http/defined.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 
@@ -61,18 +61,20 @@ export function addEventRoutes(shared: Shared): void {
         const { order: _, limit: __, after: ___, ...filter } = query;
         const lost = c.req.header("last-event-id");
         const from = lost === undefined ? since : parseFollowId(lost);
-        const walk = { ...defined(filter), ...(from === undefined ? {} : { since: new Date(from) }) };
+        const walk = defined({ ...filter, since: from === undefined ? undefined : new Date(from) });
         const sessions = c.get("sessions");
         return eventStream(c, (signal) => followedEvents(sessions, { ...walk, signal }), {
           stop: shared.stop,
           admitted: async () => await holdsKey(c, shared.sessions),
         });
       }
-      const page = await c.get("sessions").events({
-        ...defined(query),
-        ...(since === undefined ? {} : { since: new Date(since) }),
-        ...(before === undefined ? {} : { before: new Date(before) }),
-      });
+      const page = await c.get("sessions").events(
+        defined({
+          ...query,
+          since: since === undefined ? undefined : new Date(since),
+          before: before === undefined ? undefined : new Date(before),
+        }),
+      );
       return jsonAnswer(c, { ...page, events: page.events.map(wireTenantEvent) });
     },
   );

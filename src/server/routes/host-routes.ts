@@ -1,5 +1,6 @@
 /** Live sessions, for callers with a key: send messages, inspect, start and stop. */
 import { z } from "zod";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Host } from "../../host/index.ts";
 import { isStream } from "../../host/workers/inline-slot.ts";
@@ -94,7 +95,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       if (c.get("sessions").tenant !== host.tenant) {
         throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
       }
-      const found = host.page({ limit: limit + 1, ...(after === undefined ? {} : { after }) });
+      const found = host.page({ limit: limit + 1, ...defined({ after }) });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)?.id : undefined;
       return jsonAnswer(c, wireHost(host.metrics(), page, { memoryBytes: process.memoryUsage.rss(), next }));

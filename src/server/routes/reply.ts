@@ -1,4 +1,5 @@
 /** Responses shared by several routes. */
+import { defined } from "../../domain/values/defined.ts";
 import type { Answer, Session, SessionInfo } from "../../index.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
@@ -37,10 +38,10 @@ export async function activeAgentReply(c: RequestContext, session: Session | und
 
 export async function handOffReply(c: RequestContext, session: Session, body: HandoffBody): Promise<Response> {
   const { agent, ttlSeconds, note } = body;
-  const active = await session.handOff(agent, {
-    ...(ttlSeconds === undefined ? {} : { ttl: Math.max(1, Math.round(ttlSeconds * 1000)) }),
-    ...(note === undefined ? {} : { note }),
-  });
+  const active = await session.handOff(
+    agent,
+    defined({ ttl: ttlSeconds === undefined ? undefined : Math.max(1, Math.round(ttlSeconds * 1000)), note }),
+  );
   return jsonAnswer(c, wireActiveAgentFor(c.get("audience"), active));
 }
 

@@ -32,7 +32,7 @@ import {
 } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
 import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
-import { defined } from "../http/defined.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
@@ -111,11 +111,13 @@ function addLifeRoutes(shared: Shared): void {
       },
     },
     async (c, { query: { activeSince, activeBefore, ...query } }) => {
-      const page = await c.get("sessions").list({
-        ...defined(query),
-        ...(activeSince === undefined ? {} : { activeSince: new Date(activeSince) }),
-        ...(activeBefore === undefined ? {} : { activeBefore: new Date(activeBefore) }),
-      });
+      const page = await c.get("sessions").list(
+        defined({
+          ...query,
+          activeSince: activeSince === undefined ? undefined : new Date(activeSince),
+          activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
+        }),
+      );
       return jsonAnswer(c, { ...page, sessions: page.sessions.map(wireSession) });
     },
   );
@@ -245,7 +247,7 @@ function addLifeRoutes(shared: Shared): void {
       answers: { 200: { description: "the stats", schema: z.looseObject({ at: instant }) } },
     },
     async (c, { query: { by, since, limit } }) => {
-      const query = { limit, ...defined({ by, since: since === undefined ? undefined : new Date(since) }) };
+      const query = defined({ limit, by, since: since === undefined ? undefined : new Date(since) });
       return jsonAnswer(c, await stats(c.get("sessions"), query));
     },
   );
@@ -433,10 +435,7 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, query: { after, afterChunk } }) => {
       const session = await c.get("sessions").get(params.id);
-      const from = lastHeard(c) ?? {
-        ...(after === undefined ? {} : { after }),
-        ...(afterChunk === undefined ? {} : { afterChunk }),
-      };
+      const from = lastHeard(c) ?? defined({ after, afterChunk });
       return eventStream(c, (signal) => watched(session, from, signal), {
         stop,
         admitted: async () => await holdsKey(c, shared.sessions),

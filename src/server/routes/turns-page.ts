@@ -2,6 +2,7 @@
  * A page of turns as JSON, written as fast as its reader reads: without reading it costs one read of the log, not a
  * page. A page ends after a number of turns or bytes; `next` is the turn that follows.
  */
+import { defined } from "../../domain/values/defined.ts";
 import type { Session, Turn } from "../../index.ts";
 import { toJson } from "../../protocol/json.ts";
 import { wireTurnFor } from "../../protocol/wire.ts";
@@ -51,11 +52,11 @@ export async function turnsReply(c: RequestContext, session: Session, range: Pag
 
 function turnRange({ last, from, to }: PageRange): { last?: number; from?: number; to?: number } {
   if (last === undefined && from === undefined && to === undefined) return { last: lastByDefault };
-  return {
-    ...(last === undefined ? {} : { last: Math.min(last, turnsMax) }),
-    ...(from === undefined && (last !== undefined || to === undefined) ? {} : { from: from ?? 1 }),
-    ...(to === undefined ? {} : { to }),
-  };
+  return defined({
+    last: last === undefined ? undefined : Math.min(last, turnsMax),
+    from: from ?? (last === undefined && to !== undefined ? 1 : undefined),
+    to,
+  });
 }
 
 async function* pageOf(

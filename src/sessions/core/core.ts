@@ -4,6 +4,7 @@ import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Context } from "../../domain/record/guards.ts";
 import { sortableId } from "../../domain/values/ids.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
@@ -144,7 +145,7 @@ export class Core {
         return (first * 256 + second) / 65_536;
       },
       limits,
-      ...(correlation !== undefined && { correlation }),
+      ...defined({ correlation }),
     };
   }
 

@@ -9,6 +9,7 @@ import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { Limits } from "../../domain/values/limits.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { Loaded, LoadRequest, LogRange, Store } from "../../store/store.ts";
 import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
 
@@ -82,14 +83,10 @@ async function wholeTail(
     to,
     order: "descending",
     limit: missing,
-    ...bytesLimit(bytesMax),
+    ...defined({ bytesMax }),
   } as const;
   const older = await entriesOf(source, record, range);
   return older && withinBytes([...own.toReversed(), ...older], entryBytes, bytesMax).toReversed();
-}
-
-function bytesLimit(bytesMax: number | undefined): { bytesMax?: number } {
-  return bytesMax === undefined ? {} : { bytesMax };
 }
 
 /** True where some of a session's entries are in an archive or in a parent. */

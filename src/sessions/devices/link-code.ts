@@ -10,6 +10,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./device-pointer.ts";
@@ -112,7 +113,10 @@ function missed(core: Core, key: SessionKey, found: SessionRecord, content: Cont
 /** The second device joins the first one's user, or shares its session where it has no user. */
 function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Change[] {
   const session = ownSession(core, theirs);
-  const since = session === undefined ? {} : { born: session.createdAt, from: headOf(session, "turns") + 1 };
+  const since = defined({
+    born: session?.createdAt,
+    from: session === undefined ? undefined : headOf(session, "turns") + 1,
+  });
   const pointer: Pointer =
     theirs.user === null ? { kind: "linked", session: theirs.session, ...since } : { kind: "user", user: theirs.user };
   return [

@@ -6,6 +6,7 @@ import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
 import type { Policy } from "../../domain/record/retention.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { SettledState, Budget } from "../../domain/record/record.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model } from "./model.ts";
 import { parseOneOf } from "./arguments.ts";
@@ -189,13 +190,13 @@ const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy): Policy {
   parseOneOf(state, "state of a retention policy", settledStates);
   parseOneOf(action, "do of a retention policy", ["archive", "purge"]);
-  return {
-    ...(agent === undefined ? {} : { agent: parseId(agent, "agent") }),
-    ...(user === undefined ? {} : { user: parseId(user, "user") }),
+  return defined({
+    agent: agent === undefined ? undefined : parseId(agent, "agent"),
+    user: user === undefined ? undefined : parseId(user, "user"),
     state,
     afterMs: parseDuration(after, "after of a retention policy"),
     action,
-  };
+  });
 }
 
 function parseSecret(secret: string): string {

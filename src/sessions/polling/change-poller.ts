@@ -4,6 +4,7 @@ import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
 
@@ -249,7 +250,7 @@ class Topic {
     this.#chunks = record.openTurn === null ? chunksAtOnce.first : chunksAtOnce.later;
     const [last] = turns;
     const turn = known?.turn ?? (last === undefined ? undefined : turnOf(last));
-    return { record, ...(turn !== undefined && { turn }), chunks };
+    return { record, ...defined({ turn }), chunks };
   }
 
   take(view: SessionView | undefined): void {

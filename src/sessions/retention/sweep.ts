@@ -13,6 +13,7 @@ import type { SessionQuery } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../core/handle.ts";
 import type { Policy } from "../../domain/record/retention.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
 import { traceCall } from "../tracing/operation.ts";
@@ -213,10 +214,10 @@ class Pass {
   /** Archive and remove by the policies of retention. */
   async #retain(now: number): Promise<void> {
     const policies = policiesOf(this.#core, this.#retentionMs);
-    const scope = this.#tenant === undefined ? {} : { tenant: this.#tenant };
+    const scope = defined({ tenant: this.#tenant });
     for (const policy of policies) {
       const { agent, user, state, afterMs, action } = policy;
-      const who = { ...scope, ...(agent === undefined ? {} : { agent }), ...(user === undefined ? {} : { user }) };
+      const who = { ...scope, ...defined({ agent, user }) };
       const query = { order: "settled", ...who, states: [state], before: now - afterMs, limit: pageSize } as const;
       await this.#eachRecord({
         query,
@@ -247,7 +248,7 @@ class Pass {
 
   async #forgetEvents(now: number): Promise<void> {
     if (this.#eventRetentionMs === null) return;
-    const scope = this.#tenant === undefined ? {} : { tenant: this.#tenant };
+    const scope = defined({ tenant: this.#tenant });
     const past = { ...scope, before: now - this.#eventRetentionMs, limit: pageSize };
     for (let forgotten = pageSize; forgotten === pageSize && this.#mayGoOn();) {
       forgotten = await this.#core.store.forgetEvents(past);

@@ -24,6 +24,7 @@ import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turn
 import { SessionError } from "../../errors.ts";
 import { acquire } from "../turns/acquire.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { beginOn, guardSameContent, lastTurn, writeOnce } from "../turns/begin.ts";
 import { consult, type ConsultOptions } from "../turns/consult.ts";
 import type { ForkOptions } from "./fork.ts";
@@ -204,12 +205,12 @@ export class Session {
     { key, agent, model }: WriteKey & { agent?: string; model?: string },
   ): Promise<TurnInProgress> {
     const handle = this.#handle;
-    const open = {
+    const open = defined({
       key: handle.core.turnKey(key),
       agent: this.#agent(agent),
       input: parseMessages(input, "user", "input"),
-      ...(model === undefined ? {} : { model: parseModelName(model) }),
-    };
+      model: model === undefined ? undefined : parseModelName(model),
+    });
     return await handle.inOrder(async () => {
       const begun = await beginOn(handle, open, { ticket: null, named: agent !== undefined, recovers: "dead" });
       if (begun.status === "begun") return begun.inProgress;
@@ -589,17 +590,17 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
     throw new SessionError("argument_invalid", { name: "status", value: formatValue(status), expected });
   }
   const input = parseMessages(turn.input, "user", "input");
-  return {
+  return defined({
     key: key === null ? null : parseId(key, "key"),
     status,
     agent,
-    ...(turn.model === undefined ? {} : { model: parseModelName(turn.model) }),
+    model: turn.model === undefined ? undefined : parseModelName(turn.model),
     input,
     output,
-    ...(turn.usage === undefined ? {} : { usage: usageOf(turn.usage, { input, output }) }),
+    usage: turn.usage === undefined ? undefined : usageOf(turn.usage, { input, output }),
     requests: parseCount(requests, "requests", "calls of a model"),
-    ...(durationMs === undefined ? {} : { durationMs: parseDurationMs(durationMs) }),
-  };
+    durationMs: durationMs === undefined ? undefined : parseDurationMs(durationMs),
+  });
 }
 
 /** @throws SessionError `argument_invalid` for a value that is stated and is no count: the caller has a mistake to correct */
@@ -643,12 +644,12 @@ function parseCount(value: unknown, name: string, unit: string): number {
 }
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {
-  return {
-    ...(metadata === undefined ? {} : { metadata: parseMetadata(metadata) }),
-    ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, "ttl") }),
-    ...(maxAge === undefined ? {} : { maxAgeMs: maxAge === null ? null : parseDuration(maxAge, "maxAge") }),
-    ...(user === undefined ? {} : { user: user === null ? null : parseNewId(user, "user") }),
-    ...(instructions === undefined ? {} : { instructions }),
-    ...(budget === undefined ? {} : { budget: budget === null ? null : parseBudget(budget) }),
-  };
+  return defined({
+    metadata: metadata === undefined ? undefined : parseMetadata(metadata),
+    ttlMs: ttl === undefined ? undefined : parseDuration(ttl, "ttl"),
+    maxAgeMs: maxAge === undefined ? undefined : maxAge === null ? null : parseDuration(maxAge, "maxAge"),
+    user: user === undefined ? undefined : user === null ? null : parseNewId(user, "user"),
+    instructions,
+    budget: budget === undefined ? undefined : budget === null ? null : parseBudget(budget),
+  });
 }

@@ -1,4 +1,5 @@
 import { tracingChannel } from "node:diagnostics_channel";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
 import { contextFor, type Within } from "../../store/calls/async-context.ts";
@@ -103,9 +104,7 @@ export function contextOfCall(): Within | undefined {
 export function addContext(error: unknown, { command, tenant, session, agent }: OperationIds): unknown {
   if (!(error instanceof SessionError)) return error;
   return error.withContext({
-    ...(session === undefined ? {} : { sessionId: session }),
-    ...(tenant === undefined ? {} : { tenant }),
-    ...(agent === undefined ? {} : { agent }),
+    ...defined({ sessionId: session, tenant, agent }),
     command,
   });
 }

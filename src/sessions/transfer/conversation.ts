@@ -7,6 +7,7 @@ import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import { entryOfTurn, parseMessages, type Message, type Turn } from "../../domain/turns/turn.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
 import { guardTurnParts } from "../../domain/turns/turns.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { newSession } from "../session/opening.ts";
@@ -33,12 +34,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
   const session = newSession(
     core,
     { tenant: "default", id },
-    {
-      ...(agent === undefined ? {} : { agent }),
-      ...(user === undefined ? {} : { user: parseNewId(user, "user") }),
-      ...(metadata === undefined ? {} : { metadata }),
-      ...(instructions === undefined ? {} : { instructions }),
-    },
+    defined({ agent, user: user === undefined ? undefined : parseNewId(user, "user"), metadata, instructions }),
   );
   const context = core.context();
   const { record, splices } = createSession(session, context);

@@ -4,6 +4,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
@@ -202,9 +203,7 @@ async function removeCopy(to: Core, copy: SessionRecord): Promise<boolean> {
 
 async function countAll(core: Core, scopes: readonly Scope[]): Promise<number> {
   const now = core.now();
-  const counts = scopes.map(({ found: tenant }) =>
-    core.store.count({ now, ...(tenant === undefined ? {} : { tenant }) }),
-  );
+  const counts = scopes.map(({ found: tenant }) => core.store.count({ now, ...defined({ tenant }) }));
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
@@ -337,8 +336,7 @@ async function copySession(
       isSame: hasChecksum(checksum),
       mayReplace: isBehind,
       dryRun: false,
-      ...(isEarlier === undefined ? {} : { isEarlier }),
-      ...(mark === undefined ? {} : { mark }),
+      ...defined({ isEarlier, mark }),
     },
   );
   if (arrived !== "present" && snapshotText(await portableSession(to, key)).checksum !== checksum) {

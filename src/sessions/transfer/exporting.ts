@@ -5,6 +5,7 @@ import { headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, type SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
@@ -59,8 +60,7 @@ export async function* recordPages(
       order: "key",
       limit,
       ...filter,
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(cursor === undefined ? {} : { after: cursor }),
+      ...defined({ tenant, after: cursor }),
     });
     yield page;
     cursor = next;

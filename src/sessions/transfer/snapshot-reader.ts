@@ -10,6 +10,7 @@ import { noCounters, type Counters, type LegalHold, type Metadata, type Budget }
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { Portable, PortableRecord } from "../../domain/copies/snapshot.ts";
 import { sessionStates } from "../../domain/record/states.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import { checkJson, JsonError } from "./located-json.ts";
 import { guardContent, type ReadEntry, type ReadLogs } from "./snapshot-content.ts";
@@ -168,9 +169,11 @@ function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecor
     openTurn: fields["openTurn"] === null ? null : seq("openTurn"),
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
-    ...(fields["budget"] === undefined ? {} : { budget: budgetOf(fields["budget"], refuse) }),
-    ...(fields["inherited"] === undefined ? {} : { inherited: seq("inherited") }),
-    ...(fields["hold"] === undefined ? {} : { hold: holdOf(fields["hold"], limits, refuse) }),
+    ...defined({
+      budget: fields["budget"] === undefined ? undefined : budgetOf(fields["budget"], refuse),
+      inherited: fields["inherited"] === undefined ? undefined : seq("inherited"),
+      hold: fields["hold"] === undefined ? undefined : holdOf(fields["hold"], limits, refuse),
+    }),
   };
 }
 

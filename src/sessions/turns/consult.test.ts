@@ -4,6 +4,7 @@ import { heapUsed } from "../../../test/heap.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { Message } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelEvent, ModelRequest } from "../options/model.ts";
 
@@ -99,7 +100,7 @@ test("a window counts turns or tokens, and cuts between turns", async () => {
   for (let index = 1; index <= 30; index++) await session.append({ input: `q${index}`, output: "x".repeat(400) });
   const shown = async (window?: object | number): Promise<number> => {
     await (
-      await session.consult("?", window === undefined ? {} : { window })
+      await session.consult("?", defined({ window }))
     ).done;
     return (requests.at(-1)?.messages.length ?? 0) - 1;
   };

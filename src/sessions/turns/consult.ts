@@ -25,6 +25,7 @@ import type { Traced } from "../../store/calls/store-call.ts";
 import { traced } from "../../store/calls/traced.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { Answer } from "../../domain/turns/answer.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { beginOn, type Begun } from "./begin.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
@@ -259,7 +260,7 @@ function systemMessages(core: Core, record: SessionRecord, agent: string, instru
 /** The name of the model that was asked for, else that of the agent. @throws SessionError `agent_unknown` */
 function modelOf(core: Core, agent: string, { model }: ConsultOptions): { model?: string } {
   const name = typeof model === "string" ? model : core.agent(agent).model;
-  return name === undefined ? {} : { model: name };
+  return defined({ model: name });
 }
 
 /** The answer of a turn that an earlier try with the same key brought to its end. */

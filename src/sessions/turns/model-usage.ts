@@ -1,6 +1,7 @@
 import { clip } from "../../domain/values/format-value.ts";
 import type { Message, ReportedUsage, Step, Usage } from "../../domain/turns/turn.ts";
 import { addUsage, estimateUsage, isCount, isModelName, parseUsage } from "../../domain/turns/usage.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** What an answer took, as far as it came. */
 export interface Cost {
@@ -70,7 +71,7 @@ export class ModelUsage {
   }
 
   #stepOf(usage: Usage): Step {
-    const model = this.#model === undefined ? {} : { model: this.#model };
+    const model = defined({ model: this.#model });
     return { ...model, usage, durationMs: Math.max(0, this.#now() - this.#call.since) };
   }
 
@@ -81,7 +82,7 @@ export class ModelUsage {
     return {
       usage,
       requests: this.#requests,
-      ...(this.#model === undefined ? {} : { model: this.#model }),
+      ...defined({ model: this.#model }),
       ...(steps.length > 1 ? { steps: [...steps] } : {}),
     };
   }

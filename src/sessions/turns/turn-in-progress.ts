@@ -13,6 +13,7 @@ import {
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
 import { estimateUsage, isCount, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
@@ -298,14 +299,14 @@ export class TurnInProgress implements AsyncDisposable {
   #took({ usage, requests, model, steps, error }: Seal, output: readonly Message[]): Took {
     const estimate = (): Usage => estimateUsage(this.open.input, output);
     const elapsedMs = this.#handle.core.now() - this.open.at;
-    return {
+    return defined({
       requests: isCount(requests) ? requests : 1,
       durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
-      ...(usage === undefined ? {} : { usage: parseUsage(usage, estimate) }),
-      ...(isModelName(model) ? { model } : {}),
-      ...(steps === undefined ? {} : { steps: parseSteps(steps, estimate) }),
-      ...(error === undefined ? {} : { error }),
-    };
+      usage: usage === undefined ? undefined : parseUsage(usage, estimate),
+      model: isModelName(model) ? model : undefined,
+      steps: steps === undefined ? undefined : parseSteps(steps, estimate),
+      error,
+    });
   }
 
   /** Give back all that the turn holds in this process. `settled`: the store knows that the lease is over. */

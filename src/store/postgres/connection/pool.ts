@@ -1,3 +1,4 @@
+import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
 
 /** What a statement gives back; drivers add more. */
@@ -89,7 +90,7 @@ export function openPool(driver: Driver, settings: PoolSettings): OwnPool {
     keepAlive: true,
     // A program that forgets to close its store can still end.
     allowExitOnIdle: true,
-    ...(statementTimeoutMs === undefined ? {} : { statement_timeout: statementTimeoutMs }),
+    ...defined({ statement_timeout: statementTimeoutMs }),
   });
 }
 

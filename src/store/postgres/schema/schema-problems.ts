@@ -1,3 +1,4 @@
+import { defined } from "../../../domain/values/defined.ts";
 import type { StandingPart } from "./catalogue.ts";
 import { quoteBody } from "../connection/names.ts";
 import type { Layout } from "./schema.ts";
@@ -178,7 +179,7 @@ export class SchemaComparison {
 }
 
 function cured(sql: string | undefined, remedy: string): Pick<SchemaFlaw, "cure"> {
-  return sql === undefined ? {} : { cure: { remedy, sql } };
+  return defined({ cure: sql === undefined ? undefined : { remedy, sql } });
 }
 
 function tableOf(index: string | undefined): string {
