@@ -15,6 +15,7 @@ import { makeDurably, withStoreErrors, removeForgotten } from "./files/durable-f
 import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
+import { invalidArgument } from "./domain/values/invalid-argument.ts";
 
 /** Contents and place of a backup. */
 export interface BackupReport {
@@ -57,11 +58,7 @@ export async function backupStore(url: string, path: string, options: BackupOpti
   const file = resolve(path);
   if (/^sqlite:/i.test(url)) return await backupDatabase(url, file, options);
   if (/^postgres(ql)?:/i.test(url)) return await backupAsLines(url, file, options);
-  throw new SessionError("argument_invalid", {
-    name: "store",
-    value: url.split(":")[0] ?? "",
-    expected: "an sqlite: or postgres: URL",
-  });
+  throw invalidArgument("store", `${url.split(":")[0] ?? ""}:`, { expected: "database_url" });
 }
 
 async function backupDatabase(url: string, file: string, { onProgress }: BackupOptions): Promise<BackupReport> {
@@ -70,7 +67,7 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
   const { backupSqlite } = await import("./store/sqlite/backup.ts");
   const source = fileOfUrl(url);
   if (source === undefined) {
-    throw new SessionError("argument_invalid", { name: "store", value: url, expected: "a database in a file" });
+    throw invalidArgument("store", url, { expected: "database_file" });
   }
   guardExisting(source);
   guardTarget(file, source);

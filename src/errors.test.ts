@@ -21,3 +21,20 @@ test("withContext adds the ids of the operation to a copy, and keeps those that 
   assert.deepEqual(error.details, { store: "sqlite:a.db", agent: "ceo" });
   assert(hasCode(found, "store_full") && found.retryable && found.status === 507);
 });
+
+test("a mismatch names the argument, the value and the values that are expected", () => {
+  const says = (details: ConstructorParameters<typeof SessionError<"argument_invalid">>[1]): string =>
+    new SessionError("argument_invalid", details).message;
+  const workers = { name: "workers", value: "0", expected: "whole_number", min: 1 } as const;
+  assert.equal(says(workers), "workers is 0; expected a whole number, 1 or more");
+  assert.equal(says({ ...workers, max: 8 }), "workers is 0; expected a whole number from 1 to 8");
+  const busy = { name: "busy", value: '"wait"', expected: "one_of", known: ["reject", "queue"] } as const;
+  assert.equal(says(busy), 'busy is "wait"; expected one of reject, queue');
+  assert.equal(
+    says({ name: "secret", length: 3, expected: "text", min: 16 }),
+    "secret has 3 characters; expected a text of 16 characters or more",
+  );
+  const ids = { name: "deviceIds", length: 300, expected: "list", max: 200 } as const;
+  assert.equal(says(ids), "deviceIds has 300 items; expected at most 200 items");
+  assert.equal(says({ name: "sessions.agents", expected: "agents" }).split(";")[0], "sessions.agents is missing");
+});

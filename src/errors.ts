@@ -1,3 +1,5 @@
+import { describeMismatch, type Expectation } from "./expectations.ts";
+
 /** The ids of the failed operation; any error may carry them beside the details of its code. */
 export interface ErrorContext {
   readonly sessionId?: string;
@@ -28,7 +30,7 @@ export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
  */
 export interface ErrorDetails {
   // What the caller passed
-  readonly argument_invalid: { name: string; value: string; expected: string };
+  readonly argument_invalid: { name: string } & Expectation;
   readonly id_invalid: { name: string; value: string; reason: string };
   readonly duration_invalid: { name: string; value: string };
   readonly range_invalid: { from: number; to: number };
@@ -188,8 +190,16 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   argument_invalid: {
     status: 400,
     retryable: false,
-    details: { name: "id", value: "text", expected: "text" },
-    message: (d) => `${d.name} is ${d.value}; expected ${d.expected}`,
+    details: {
+      name: "id",
+      value: "text",
+      length: "number",
+      expected: "code",
+      min: "number",
+      max: "number",
+      known: "ids",
+    },
+    message: (d) => describeMismatch(d.name, d),
   },
   id_invalid: {
     status: 400,

@@ -99,4 +99,5 @@ export {
   type ErrorRule,
   type RuntimeFailure,
 } from "./errors.ts";
+export type { Expectation, Expected } from "./expectations.ts";
 export { systemClock, type Clock } from "./clock.ts";

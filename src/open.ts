@@ -5,6 +5,7 @@ import { Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options/options.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
+import { invalidArgument } from "./domain/values/invalid-argument.ts";
 
 /** Which store to open, and how its sessions behave. */
 export interface OpenOptions extends SessionsOptions {
@@ -49,12 +50,7 @@ async function openOutbox(fallback: NonNullable<OpenOptions["fallback"]>, option
   if (fallback === "stateless") return await openStore("memory:", options);
   const url: unknown = typeof fallback === "object" ? fallback.outbox : fallback;
   if (typeof url === "string" && /^sqlite:/i.test(url)) return await openStore(url, options);
-  const expected = '"stateless", or { outbox: "sqlite:FILE" } on a disk of this machine';
-  throw new SessionError("argument_invalid", {
-    name: "fallback",
-    value: typeof url === "string" ? redact(url) : typeof url,
-    expected,
-  });
+  throw invalidArgument("fallback", typeof url === "string" ? redact(url) : url, { expected: "outbox" });
 }
 
 /** Opens the store, or opens it lazily: with a fallback, an unreachable store must not fail the start. */

@@ -13,6 +13,7 @@ import {
   type ModelRequest,
   type ToolCall,
   type Usage,
+  type Expectation,
 } from "../index.ts";
 
 /** Endpoint, limits and retries. */
@@ -87,17 +88,17 @@ export function openaiModel(options: OpenaiOptions = {}): Model {
 }
 
 function checkOptions({ baseURL, timeoutMs, maxRetries }: OpenaiOptions): void {
-  const check = (name: string, value: string | number | undefined, holds: boolean, expected: string): void => {
+  const check = (name: string, value: string | number | undefined, holds: boolean, expectation: Expectation): void => {
     if (value === undefined || holds) return;
     const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-    throw new SessionError("argument_invalid", { name, value: shown, expected });
+    throw new SessionError("argument_invalid", { name, value: shown, ...expectation });
   };
   const timerMax = 2 ** 31 - 1;
   const isWhole = (value: number | undefined, min: number): boolean =>
     Number.isSafeInteger(value) && value! >= min && value! <= timerMax;
-  check("baseURL", baseURL, URL.canParse(baseURL ?? ""), "an address such as http://127.0.0.1:11434/v1");
-  check("timeoutMs", timeoutMs, isWhole(timeoutMs, 1), `a whole number of milliseconds from 1 to ${timerMax}`);
-  check("maxRetries", maxRetries, isWhole(maxRetries, 0), "a whole number, 0 or more");
+  check("baseURL", baseURL, URL.canParse(baseURL ?? ""), { expected: "url" });
+  check("timeoutMs", timeoutMs, isWhole(timeoutMs, 1), { expected: "whole_number", min: 1, max: timerMax });
+  check("maxRetries", maxRetries, isWhole(maxRetries, 0), { expected: "whole_number" });
 }
 
 async function loadClient({ baseURL, apiKey }: OpenaiOptions): Promise<OpenaiClient> {

@@ -37,7 +37,7 @@ export interface Conversation {
  */
 export async function readConversations(path: string): Promise<Conversation[]> {
   const found = await stat(path).catch((error: unknown) => {
-    const details = { name: "path", value: JSON.stringify(path), expected: "a .jsonl file or a folder of such files" };
+    const details = { name: "path", value: JSON.stringify(path), expected: "recordings" } as const;
     throw new SessionError("argument_invalid", details, { cause: error });
   });
   const isFolder = found.isDirectory();
@@ -115,11 +115,7 @@ export interface ReplayOptions {
 export function replayModel({ conversation, delayMs = 0, pieceLength = 24 }: ReplayOptions): Model {
   const check = (name: string, value: number, min: number): void => {
     if (Number.isSafeInteger(value) && value >= min) return;
-    throw new SessionError("argument_invalid", {
-      name,
-      value: String(value),
-      expected: `a whole number from ${min} on`,
-    });
+    throw new SessionError("argument_invalid", { name, value: String(value), expected: "whole_number", min });
   };
   check("delayMs", delayMs, 0);
   check("pieceLength", pieceLength, 1);

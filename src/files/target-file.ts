@@ -1,8 +1,8 @@
 /** Guards a file about to be replaced: it must not be a database in use. */
 import { realpathSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { formatValue } from "../domain/values/format-value.ts";
-import { SessionError } from "../errors.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import type { Expected } from "../expectations.ts";
 
 /** Log files that SQLite keeps beside an open database: beside another database, SQLite would replay them into it. */
 const logs = ["-wal", "-journal"];
@@ -16,21 +16,19 @@ const companions = ["", ...logs, "-shm", ".secret"];
  */
 export function guardTarget(file: string, store: string | undefined): void {
   const found = statOf(file);
-  if (found !== undefined && !found.isFile()) refuse(file, "a file that can be replaced");
+  if (found !== undefined && !found.isFile()) refuse(file, "regular_file");
   if (
     store !== undefined &&
     [store, realOf(store)].some((name) => companions.some((end) => isSame(file, name + end)))
   ) {
-    refuse(file, `another file than those of the store itself, such as ${join(dirname(file), "copy-of-it")}`);
+    refuse(file, "file_outside_store");
   }
-  const log = [file, realOf(file)].flatMap((name) => logs.map((end) => name + end)).find((name) => statOf(name));
-  if (log !== undefined) {
-    refuse(file, `another file: ${basename(log)} beside it says that it is a database in use`);
-  }
+  const isInUse = [file, realOf(file)].some((name) => logs.some((end) => statOf(name + end) !== undefined));
+  if (isInUse) refuse(file, "database_at_rest");
 }
 
-function refuse(file: string, expected: string): never {
-  throw new SessionError("argument_invalid", { name: "the file to write", value: formatValue(file), expected });
+function refuse(file: string, expected: Expected): never {
+  throw invalidArgument("file", file, { expected });
 }
 
 /** Whether both names resolve to one file, also through links; a missing file resolves to where it would be. */

@@ -1,8 +1,8 @@
 import { formatValue } from "../domain/values/format-value.ts";
-import { SessionError } from "../errors.ts";
 import type { Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Tool } from "./tool.ts";
+import { invalidText } from "../domain/values/invalid-argument.ts";
 
 /**
  * The tools with which a model hands off to another agent, or ends the handoff. The active agent changes at once, in a
@@ -41,13 +41,9 @@ export function handoffTools(agents: ReadonlyMap<string, Agent>): readonly Tool[
 }
 
 async function handOff(session: Session, agent: unknown, note: unknown): Promise<string> {
-  if (typeof agent !== "string") throw argumentInvalid("agent", agent);
+  if (typeof agent !== "string") throw invalidText("agent", agent, {});
   // Models write null for fields that they omit.
-  if (note !== undefined && note !== null && typeof note !== "string") throw argumentInvalid("note", note);
+  if (note !== undefined && note !== null && typeof note !== "string") throw invalidText("note", note, {});
   await session.handOff(agent, typeof note === "string" && note !== "" ? { note, noteFrom: "model" } : {});
   return `${formatValue(agent)} answers from the next message on`;
-}
-
-function argumentInvalid(name: string, value: unknown): SessionError {
-  return new SessionError("argument_invalid", { name, value: formatValue(value), expected: "a text" });
 }

@@ -146,8 +146,7 @@ function modelOf({ model }: SendOptions, sessions: Sessions): Model | undefined 
 
 function parseAgents({ agents }: Sessions): ReadonlyMap<string, Agent> {
   if (agents !== undefined && agents.size > 0) return agents;
-  const expected = "sessions opened with the agents to choose from: openSessions({ agents })";
-  throw new SessionError("argument_invalid", { name: "sessions", value: "without agents", expected });
+  throw new SessionError("argument_invalid", { name: "sessions.agents", expected: "agents" });
 }
 
 function parseDefault(name: string | undefined, agents: ReadonlyMap<string, Agent>): string | undefined {

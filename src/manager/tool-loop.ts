@@ -6,6 +6,7 @@ import { SessionError } from "../errors.ts";
 import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import { parseTools, runTool, type Tool } from "./tool.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** Session and limits of a tool loop. */
 export interface ToolLoopOptions {
@@ -86,5 +87,5 @@ async function* oneStep(
 /** @throws SessionError `argument_invalid` */
 export function parseStepsMax(stepsMax: number): void {
   if (Number.isSafeInteger(stepsMax) && stepsMax >= 1 && stepsMax <= 1000) return;
-  throw new SessionError("argument_invalid", { name: "stepsMax", value: formatValue(stepsMax), expected: "1 to 1000" });
+  throw invalidArgument("stepsMax", stepsMax, { expected: "whole_number", min: 1, max: 1000 });
 }

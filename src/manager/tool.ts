@@ -3,12 +3,12 @@ import type { Value } from "../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { clip, formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
-import { SessionError } from "../errors.ts";
 import type { ToolDescription } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Traced } from "../store/calls/store-call.ts";
 import { traced } from "../store/calls/traced.ts";
 import { withTimeout } from "./timeout.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** A function of yours that a model may call. */
 export interface Tool extends ToolDescription {
@@ -59,16 +59,12 @@ export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const known = new Map<string, Tool>();
   for (const tool of tools) {
     const { name, timeout } = tool;
-    if (!/^[\w-]{1,64}$/.test(name)) throw nameInvalid(name, "1 to 64 of the characters a-z, A-Z, 0-9, _ and -");
-    if (known.has(name)) throw nameInvalid(name, "a name that no other tool of the agent has");
-    if (timeout !== undefined) parseDuration(timeout, `timeout of tool ${formatValue(name)}`);
+    if (!/^[\w-]{1,64}$/.test(name)) throw invalidArgument("tool.name", name, { expected: "tool_name", max: 64 });
+    if (known.has(name)) throw invalidArgument("tool.name", name, { expected: "unique" });
+    if (timeout !== undefined) parseDuration(timeout, `tools.${name}.timeout`);
     known.set(name, tool);
   }
   return known;
-}
-
-function nameInvalid(name: string, expected: string): SessionError {
-  return new SessionError("argument_invalid", { name: "the tool's name", value: formatValue(name), expected });
 }
 
 /**

@@ -319,9 +319,7 @@ function sessionIn(c: RequestContext, tenant: string): string | undefined {
  */
 function guardOrigin(origin: string): void {
   if (URL.canParse(origin) && new URL(origin).origin === origin) return;
-  const expected =
-    "an origin as browsers send it, such as https://chat.example: scheme, host and port, nothing after it";
-  throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected });
+  throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected: "origin" });
 }
 
 /** The caller's request id if it is a plain one, so that the logs of both sides can be compared. */

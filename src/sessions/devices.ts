@@ -354,8 +354,8 @@ export class Devices {
   #names(deviceIds: readonly string[]): readonly string[] {
     const { pageMax } = this.#core.options.limits;
     if (deviceIds.length > pageMax) {
-      const expected = `at most ${pageMax} at once`;
-      throw new SessionError("argument_invalid", { name: "deviceIds", value: `${deviceIds.length} ids`, expected });
+      const { length } = deviceIds;
+      throw new SessionError("argument_invalid", { name: "deviceIds", length, expected: "list", max: pageMax });
     }
     return deviceIds.map((deviceId) => this.#name(deviceId));
   }

@@ -1,10 +1,9 @@
-import { formatValue } from "../domain/values/format-value.ts";
 import { spreadOf, type Percentiles } from "../domain/values/percentiles.ts";
 import type { SessionState } from "../domain/record/record.ts";
-import { SessionError } from "../errors.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
 import { parseInstant, parseLimit } from "./options/arguments.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** What to know of a tenant's sessions. */
 export interface StatsQuery {
@@ -121,9 +120,5 @@ function parseKinds(by: StatsKind | readonly StatsKind[]): readonly StatsKind[] 
   const kinds = typeof by === "string" ? [by] : by;
   const unknown = Array.isArray(kinds) ? kinds.find((kind) => !statsKinds.includes(kind)) : by;
   if (unknown === undefined) return [...new Set(kinds)];
-  throw new SessionError("argument_invalid", {
-    name: "by",
-    value: formatValue(unknown),
-    expected: statsKinds.join(", "),
-  });
+  throw invalidArgument("by", unknown, { expected: "one_of", known: statsKinds });
 }

@@ -1,7 +1,6 @@
 /** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
-import { SessionError } from "../errors.ts";
-import { formatValue } from "../domain/values/format-value.ts";
 import type { FoundEvent } from "./store.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 export type Position = readonly (string | number)[];
 
@@ -33,11 +32,7 @@ export function decodeCursor(cursor: string, kinds: readonly ("string" | "number
     position.length === kinds.length &&
     position.every((value, index) => (kinds[index] === "number" ? Number.isSafeInteger(value) : isStorable(value)));
   if (valid) return position as Position;
-  throw new SessionError("argument_invalid", {
-    name: "after",
-    value: formatValue(cursor),
-    expected: "the next of the page before, passed back as it was",
-  });
+  throw invalidArgument("after", cursor, { expected: "cursor" });
 }
 
 function isStorable(value: unknown): boolean {

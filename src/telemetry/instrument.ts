@@ -49,11 +49,7 @@ async function loadApi(): Promise<Api> {
   try {
     return await import("@opentelemetry/api");
   } catch (error) {
-    const expected = "to be installed: npm install @opentelemetry/api";
-    throw new SessionError(
-      "argument_invalid",
-      { name: "@opentelemetry/api", value: "absent", expected },
-      { cause: error },
-    );
+    const details = { name: "@opentelemetry/api", expected: "package" } as const;
+    throw new SessionError("argument_invalid", details, { cause: error });
   }
 }

@@ -322,7 +322,7 @@ test("wrong usage is said before anything is served", async () => {
     [["--idle", "soon"], /idleTimeout is "soon"/],
     [["--memory", "0"], /memoryMax is 0/],
     [["--address", "nowhere"], /address is "nowhere"; expected an http or https URL/],
-    [["--host", "0.0.0.0"], /there is no key.*perdure keys create/],
+    [["--host", "0.0.0.0"], /the store has no key.*perdure keys create/],
   ] as const) {
     const { code, stderr } = await refused(...args);
     assert.equal(code, 2, stderr);

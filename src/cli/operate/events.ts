@@ -3,12 +3,13 @@ import { Option, type Command } from "commander";
 import { eventKinds, eventSeverities, type EventType } from "../../domain/record/event.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { RemoteSessions } from "../../client/index.ts";
-import { SessionError, type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
+import { type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, variable, type StoreOptions } from "../program/environment.ts";
+import { openExisting, requiredKey, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 interface EventsOptions extends StoreOptions, JsonOption {
   readonly type?: readonly EventType[];
@@ -68,18 +69,14 @@ async function events({ json, limit, follow, store, tenant, url, key, ...filter 
   });
 }
 
-/** @throws SessionError `argument_invalid` */
-async function serverAt(url: string, key = variable("PERDURE_KEY")): Promise<RemoteSessions> {
+/** @throws CliError if the URL is not one of a server, or no key is given */
+async function serverAt(url: string, key: string | undefined): Promise<RemoteSessions> {
   if (!/^https?:/.test(url) || !URL.canParse(url)) {
-    const expected = "the address of a server, such as https://agents.example";
-    throw new SessionError("argument_invalid", { name: "--url", value: JSON.stringify(url.slice(0, 100)), expected });
-  }
-  if (key === undefined) {
-    const expected = 'a key: --key, or PERDURE_KEY in the environment; "perdure keys create --right read" makes one';
-    throw new SessionError("argument_invalid", { name: "--key", value: "not given", expected });
+    const shown = JSON.stringify(url.slice(0, 100));
+    throw new CliError("usage", `--url is ${shown}; name a server, such as https://agents.example`);
   }
   const { connect } = await import("../../client/index.ts");
-  return connect({ url, key });
+  return connect({ url, key: requiredKey(key) });
 }
 
 /** False where there are none. */

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../index.ts";
 import type { MigrationReport } from "../../store/postgres/index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, report } from "../terminal/output.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 interface MigrateOptions extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;
@@ -40,11 +40,11 @@ async function migrate({ dryRun = false, print = false, json, schema, partitions
   }
   const url = storeUrl(rest);
   if (!/^postgres(ql)?:/i.test(url)) {
-    throw new SessionError("argument_invalid", {
-      name: "the store",
-      value: url.split(":")[0] ?? "",
-      expected: "a postgres:// URL; an SQLite file is brought up to date as it is opened",
-    });
+    const scheme = url.split(":")[0] ?? "";
+    throw new CliError(
+      "usage",
+      `the store is ${scheme}:; name a postgres:// URL: an SQLite file is migrated when it is opened`,
+    );
   }
   const migration = await migratePostgres({ url, ...layout }, { dryRun });
   report({ ...migration, dryRun }, said(migration, dryRun), { json });

@@ -64,7 +64,12 @@ const broken: readonly (readonly [title: string, text: string, line: number, say
   ["a keyword that is a number", '{"ceo": {"keywords": ["a",\n1]}}', 2, /keywords of agent "ceo"\[1\] is 1; expected/],
   ["a default that is a text", '{"ceo": {\n"default": "yes"}}', 2, /default of agent "ceo" is "yes"; expected true/],
   ["a budget that is a number", '{"ceo": {\n"budget": 5}}', 2, /budget of agent "ceo" is 5; expected an object/],
-  ["a budget in euros", '{"ceo": {\n"budget": {"euros": 5}}}', 2, /budget of agent "ceo" is "euros"; expected tokens/],
+  [
+    "a budget in euros",
+    '{"ceo": {\n"budget": {"euros": 5}}}',
+    2,
+    /budget of agent "ceo" is "euros"; expected one of tokens, turns/,
+  ],
   ["a budget below nothing", '{"ceo": {"budget": {"tokens": -1}}}', 1, /budget of agent "ceo".tokens is -1/],
   ["an empty name", '{\n"": {}}', 2, /the agent's name "" is empty/],
   ["an agent named twice", '{"ceo": {},\n"ceo": {}}', 2, /"ceo" stands twice/],

@@ -1,7 +1,8 @@
 import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
-import { openSessions, SessionError, type Agent, type Model, type Sessions } from "../../index.ts";
+import { openSessions, type Agent, type Model, type Sessions } from "../../index.ts";
 import { guardExistingStore } from "./store-file.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 /** The options that every command takes to find its store. */
 export interface StoreOptions {
@@ -33,26 +34,21 @@ export async function openExisting(options: StoreOptions, extra: { readonly secr
 }
 
 /**
- * The model at the endpoint that the environment names. `named` is what option or agent call it.
- * @throws SessionError `argument_invalid` that says what to set, before anything is written
+ * The model at the endpoint that the environment names; `named` is the model's name in an option or an agent.
+ * @throws CliError with the variable to set, before anything is written
  */
 export function modelOfEnvironment(named: string | undefined): Model {
   const baseURL = variable("OPENAI_BASE_URL");
   const apiKey = variable("OPENAI_API_KEY");
   const model = variable("PERDURE_MODEL");
   if (!hasModelEndpoint()) {
-    throw new SessionError("argument_invalid", {
-      name: "the model's endpoint",
-      value: "not set",
-      expected: "OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1) or OPENAI_API_KEY in the environment",
-    });
+    throw new CliError(
+      "usage",
+      "no model endpoint is set; set OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1) or OPENAI_API_KEY",
+    );
   }
   if (named === undefined && model === undefined) {
-    throw new SessionError("argument_invalid", {
-      name: "the model",
-      value: "not named",
-      expected: "--model NAME, a model in the agents file, or PERDURE_MODEL in the environment",
-    });
+    throw new CliError("usage", "no model is named; use --model NAME, a model in the agents file, or PERDURE_MODEL");
   }
   return openaiModel(defined({ baseURL, apiKey, model }));
 }
@@ -62,16 +58,26 @@ export function hasModelEndpoint(): boolean {
   return variable("OPENAI_BASE_URL") !== undefined || variable("OPENAI_API_KEY") !== undefined;
 }
 
-/** How long a handoff lasts: `DEFAULT_SESSION_TTL`, in seconds, ms here. @throws SessionError `argument_invalid` */
+/** How long a handoff lasts, ms: `DEFAULT_SESSION_TTL`, in seconds. @throws CliError if it is not a number */
 export function handoffTtlOfEnvironment(): number | undefined {
   const text = variable("DEFAULT_SESSION_TTL");
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text) * 1000;
-  throw new SessionError("argument_invalid", {
-    name: "DEFAULT_SESSION_TTL",
-    value: JSON.stringify(text.slice(0, 40)),
-    expected: "a whole number of seconds, such as 3600 for an hour",
-  });
+  const shown = JSON.stringify(text.slice(0, 40));
+  throw new CliError(
+    "usage",
+    `DEFAULT_SESSION_TTL is ${shown}; set it to a number of seconds, such as 3600 for an hour`,
+  );
+}
+
+/** The key of an operator: the option, else `PERDURE_KEY`. @throws CliError if there is none */
+export function requiredKey(option: string | undefined): string {
+  const key = option ?? variable("PERDURE_KEY");
+  if (key !== undefined) return key;
+  throw new CliError(
+    "usage",
+    'this command needs a key: use --key, or set PERDURE_KEY; create one with "perdure keys create --right read"',
+  );
 }
 
 /** A variable of the environment; one that is empty is one that is not set. */

@@ -1,7 +1,7 @@
 /** What all commands have in common that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import { hasCode, SessionError, type Sessions } from "../../index.ts";
+import { hasCode, type Sessions } from "../../index.ts";
 import type { Listening, LogEntry, Server } from "../../server/index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -24,16 +24,15 @@ export function isLoopback({ host }: Pick<ListenOptions, "host">): boolean {
 
 /**
  * Whether there is a key; without one, only the loopback is served.
- * @throws SessionError `argument_invalid`
+ * @throws CliError if the address is not a loopback address and there is no key
  */
 export async function guardReach(sessions: Sessions, options: Pick<ListenOptions, "host">): Promise<boolean> {
   const hasKey = await knowsKeys(sessions);
   if (hasKey || isLoopback(options)) return hasKey;
-  throw new SessionError("argument_invalid", {
-    name: "--host",
-    value: `${options.host}, and there is no key`,
-    expected: 'a loopback address, or a key first: "perdure keys create --name operator"',
-  });
+  throw new CliError(
+    "usage",
+    `--host is ${options.host}, and the store has no key; use a loopback address, or create a key with "perdure keys create --name operator"`,
+  );
 }
 
 /** A store that is away, where there is a fallback, may hold keys. */

@@ -2,12 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { clearScreenDown, cursorTo } from "node:readline";
 import type { Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../index.ts";
 import { errorOf } from "../../protocol/problem.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { WireHost } from "../../protocol/wire.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, variable, type StoreOptions } from "../program/environment.ts";
+import { openFor, requiredKey, type StoreOptions } from "../program/environment.ts";
 import { note, span, writeJson, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { listHosts, type HostInfo } from "../../admin.ts";
@@ -53,16 +52,8 @@ export function statusCommand(): Command {
     .action(status);
 }
 
-async function status({
-  json = false,
-  watch = false,
-  key = variable("PERDURE_KEY"),
-  ...options
-}: StatusOptions): Promise<void> {
-  if (key === undefined) {
-    const expected = 'a key: --key, or PERDURE_KEY in the environment; "perdure keys create --right read" makes one';
-    throw new SessionError("argument_invalid", { name: "--key", value: "not given", expected });
-  }
+async function status({ json = false, watch = false, key: keyOption, ...options }: StatusOptions): Promise<void> {
+  const key = requiredKey(keyOption);
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const look = async (): Promise<void> => {

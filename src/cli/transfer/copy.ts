@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openSessions, SessionError } from "../../index.ts";
+import { openSessions } from "../../index.ts";
 import { isSame } from "../../files/target-file.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
 import { printable } from "../../domain/values/format-value.ts";
@@ -9,6 +9,7 @@ import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
 import { copySessions, type CopyOptions, type CopyReport } from "../../admin.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 interface Options extends JsonOption {
   readonly from: string;
@@ -52,11 +53,7 @@ async function guardApart(from: string, to: string): Promise<void> {
   const [source, target] = [await fileOfStore(from), await fileOfStore(to)];
   const isOne = source === undefined || target === undefined ? from === to : isSame(source, target);
   if (!isOne) return;
-  throw new SessionError("argument_invalid", {
-    name: "--to",
-    value: "the store that --from names",
-    expected: "another store",
-  });
+  throw new CliError("usage", "--from and --to name the same store; name another store with --to");
 }
 
 /** How messages begin that name their place themselves. */

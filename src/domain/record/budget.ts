@@ -1,24 +1,21 @@
 import { defined } from "../values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Budget, SessionRecord } from "./record.ts";
-import { formatValue } from "../values/format-value.ts";
 import { sessionIds } from "./guards.ts";
+import { invalidArgument } from "../values/invalid-argument.ts";
 
 /** @throws SessionError `argument_invalid` */
 export function parseBudget(budget: Budget, name = "budget"): Budget {
   const isObject = typeof budget === "object" && budget !== null;
-  if (!isObject) throw invalid(name, budget, "{ tokens, turns }");
+  if (!isObject) throw invalidArgument(name, budget, { expected: "plain_object" });
   for (const [unit, value] of Object.entries(budget)) {
-    if (unit !== "tokens" && unit !== "turns") throw invalid(name, unit, "tokens, turns or both");
+    if (unit !== "tokens" && unit !== "turns")
+      throw invalidArgument(name, unit, { expected: "one_of", known: ["tokens", "turns"] });
     if (value !== undefined && (!Number.isSafeInteger(value) || value < 0))
-      throw invalid(`${name}.${unit}`, value, "a whole number, 0 or more");
+      throw invalidArgument(`${name}.${unit}`, value, { expected: "whole_number" });
   }
   const { tokens, turns } = budget;
   return defined({ tokens, turns });
-}
-
-function invalid(name: string, value: unknown, expected: string): SessionError {
-  return new SessionError("argument_invalid", { name, value: formatValue(value), expected });
 }
 
 /**

@@ -6,9 +6,9 @@ import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
 import { noCounters, type Identity, type Metadata, type SessionRecord, type Budget } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
-import { formatValue } from "../values/format-value.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
+import { invalidText } from "../values/invalid-argument.ts";
 
 export interface NewSession {
   readonly key: SessionKey;
@@ -164,17 +164,8 @@ function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {
 }
 
 function instruct(draft: Draft, instructions: string, { now, limits }: Context): void {
-  if (typeof instructions !== "string") {
-    const value = formatValue(instructions);
-    throw new SessionError("argument_invalid", { name: "instructions", value, expected: "a text" });
-  }
-  if (instructions.length > limits.instructionsLengthMax) {
-    throw new SessionError("argument_invalid", {
-      name: "instructions",
-      value: `a text of ${instructions.length} characters`,
-      expected: `at most ${limits.instructionsLengthMax}`,
-    });
-  }
+  if (typeof instructions !== "string" || instructions.length > limits.instructionsLengthMax)
+    throw invalidText("instructions", instructions, { max: limits.instructionsLengthMax });
   const seq = (draft.record.heads["instructions"] ?? 0) + 1;
   splice(draft, "instructions", seq, [{ seq, key: null, at: now, data: encode(instructions) }]);
 }

@@ -1,8 +1,7 @@
-import { SessionError } from "../../errors.ts";
-import { formatValue } from "../values/format-value.ts";
 import type { Message, Turn } from "./turn.ts";
 import { closeToolCalls } from "./turn.ts";
 import { estimateTokens } from "./usage.ts";
+import { invalidArgument } from "../values/invalid-argument.ts";
 
 /** What of the past a model is shown: the last so many turns, or as many whole turns as fit into so many tokens. */
 export type Window = number | { readonly turns?: number; readonly tokens?: number };
@@ -10,21 +9,13 @@ export type Window = number | { readonly turns?: number; readonly tokens?: numbe
 /** @throws SessionError `argument_invalid` */
 export function parseWindow(window: Window): { turns: number; tokens: number } {
   if (typeof window !== "number" && (typeof window !== "object" || window === null)) {
-    throw new SessionError("argument_invalid", {
-      name: "window",
-      value: formatValue(window),
-      expected: "a number of turns, or { turns, tokens }",
-    });
+    throw invalidArgument("window", window, { expected: "window" });
   }
   const { turns = windowTurnsMax, tokens = Number.MAX_SAFE_INTEGER } =
     typeof window === "number" ? { turns: window } : window;
   for (const [name, value] of Object.entries({ turns, tokens })) {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new SessionError("argument_invalid", {
-        name: `window ${name}`,
-        value: formatValue(value),
-        expected: "a whole number, 0 or more",
-      });
+      throw invalidArgument(`window.${name}`, value, { expected: "whole_number" });
     }
   }
   return { turns: Math.min(turns, windowTurnsMax), tokens };

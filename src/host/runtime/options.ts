@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
-import { SessionError } from "../../errors.ts";
 import { parseRestart, type RestartOptions, type RestartRule } from "./restarts.ts";
 import { parseRuntime, runtimeAddress, type Runtime } from "./runtime.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { parseOneOf } from "../../sessions/options/arguments.ts";
 
 /**
  * Where the code of sessions runs: all in the host's thread; many in each of some worker threads; each in its own
@@ -97,7 +97,7 @@ export interface ResolvedHostOptions {
 }
 
 const isolations: readonly Isolation[] = ["inline", "pool", "session", "process"];
-/** Below this, V8 may end the wholeNumber process instead of the thread, MiB. */
+/** Below this, V8 may end the whole process instead of the thread, MiB. */
 const memoryMin = 16;
 const whenFullValues: readonly WhenFull[] = ["reject", "passivate-least-recent", "wait"];
 
@@ -105,12 +105,12 @@ const whenFullValues: readonly WhenFull[] = ["reject", "passivate-least-recent",
 export function resolveHostOptions(options: HostOptions): ResolvedHostOptions {
   const { isolation = "inline", whenFull = "reject", memoryMax } = options;
   return Object.freeze({
-    runtime: parseRuntimeOption(options.runtime, oneOf(isolations, isolation, "isolation")),
+    runtime: parseRuntimeOption(options.runtime, parseOneOf(isolation, "isolation", isolations)),
     isolation,
     workers: wholeNumber(options.workers ?? Math.max(1, availableParallelism() - 1), "workers", 1024),
     memoryMax: memoryMax === undefined ? undefined : wholeNumber(memoryMax, "memoryMax", 1024 * 1024, memoryMin),
     maxSessions: wholeNumber(options.maxSessions ?? 10_000, "maxSessions", 10_000_000),
-    whenFull: oneOf(whenFullValues, whenFull, "whenFull"),
+    whenFull: parseOneOf(whenFull, "whenFull", whenFullValues),
     idleTimeoutMs: parseDuration(options.idleTimeout ?? "15m", "idleTimeout"),
     turnTimeoutMs: parseDuration(options.turnTimeout ?? "10m", "turnTimeout"),
     stallTimeoutMs: parseDuration(options.stallTimeout ?? "5s", "stallTimeout"),
@@ -126,8 +126,7 @@ function parseRuntimeOption(runtime: HostOptions["runtime"], isolation: Isolatio
   if (typeof runtime === "string" || runtime instanceof URL) return runtimeAddress(runtime);
   const parsed = parseRuntime(runtime, "the option runtime");
   if (isolation === "inline") return parsed;
-  const expected = "the path or URL of a module; an object with functions cannot be sent to another thread";
-  throw new SessionError("argument_invalid", { name: "runtime", value: "an object", expected });
+  throw invalidArgument("runtime", runtime, { expected: "module_address" });
 }
 
 function parseAddress(address: string): string {
@@ -135,17 +134,10 @@ function parseAddress(address: string): string {
     const { protocol, username, password } = new URL(address);
     if (/^https?:$/.test(protocol) && username === "" && password === "") return address;
   }
-  const expected = "an http or https URL without credentials";
-  throw new SessionError("argument_invalid", { name: "address", value: formatValue(address), expected });
-}
-
-function oneOf<T extends string>(known: readonly T[], value: T, name: string): T {
-  if (known.includes(value)) return value;
-  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: known.join(", ") });
+  throw invalidArgument("address", address, { expected: "web_address" });
 }
 
 function wholeNumber(value: number, name: string, max: number, min = 1): number {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
-  const expected = `a wholeNumber number from ${min} to ${max}`;
-  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected });
+  throw invalidArgument(name, value, { expected: "whole_number", min, max });
 }

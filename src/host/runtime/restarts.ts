@@ -1,6 +1,5 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { SessionError } from "../../errors.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 /** When and how often a session restarts after its runtime failed. */
 export interface RestartOptions {
@@ -39,7 +38,7 @@ export function parseRestart({
   backoffMax = "30s",
 }: RestartOptions): RestartRule {
   if (!Number.isSafeInteger(max) || max < 0 || max > 1000) {
-    throw new SessionError("argument_invalid", { name: "restart.max", value: formatValue(max), expected: "0 to 1000" });
+    throw invalidArgument("restart.max", max, { expected: "whole_number", min: 0, max: 1000 });
   }
   return {
     max,

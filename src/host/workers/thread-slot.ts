@@ -5,6 +5,7 @@ import { SessionError } from "../../errors.ts";
 import { RuntimeEnd, type WorkerSlot, type Fault, type Opening, type Profile, type Activation } from "./worker-slot.ts";
 import type { LifeId, WorkerStart } from "./wire.ts";
 import { Worker, type WorkerKind } from "./worker.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /** A worker that does not answer a `drop` for this long is ended with all its sessions, ms. */
 const dropTimeoutMs = 1000;
@@ -260,7 +261,7 @@ class ThreadActivation implements Activation {
 
   async deliver(message: unknown): Promise<unknown> {
     const delivered = await this.#call((calls) => calls.deliver(this.#life, message)).catch((error: unknown) => {
-      throw copyError(error);
+      throw copyError(message, error);
     });
     return "inParts" in delivered ? this.#parts() : delivered.value;
   }
@@ -304,8 +305,8 @@ class ThreadActivation implements Activation {
 }
 
 /** A message that cannot be cloned is the caller's error. */
-function copyError(cause: unknown): unknown {
+function copyError(message: unknown, cause: unknown): unknown {
   if (!(cause instanceof DOMException)) return cause;
-  const expected = "a value that can be copied to another thread";
-  return new SessionError("argument_invalid", { name: "message", value: cause.message, expected }, { cause });
+  const details = { name: "message", value: formatValue(message), expected: "cloneable" } as const;
+  return new SessionError("argument_invalid", details, { cause });
 }

@@ -110,5 +110,5 @@ export class DeviceSpending {
 
 function guardCount(value: number | undefined, name: string): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
-  throw new SessionError("argument_invalid", { name, value: String(value), expected: "a whole number, 0 or more" });
+  throw new SessionError("argument_invalid", { name, value: String(value), expected: "whole_number", min: 0 });
 }

@@ -101,7 +101,8 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
     outbox: 0,
     sharedForks: none,
   });
-  assert.doesNotMatch(JSON.stringify(receipt), /ada|lovelace/i);
+  // The hashes and the signature may spell the name by chance.
+  assert.doesNotMatch(JSON.stringify({ ...receipt, subject: "", hash: "", signature: "" }), /ada|lovelace/i);
 });
 
 test("a receipt holds for its user and under its secret, and not once a letter of it is altered", async () => {

@@ -10,6 +10,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model } from "./model.ts";
 import { parseOneOf } from "./arguments.ts";
+import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
 /** A named role that sessions are opened for. */
 export interface Agent {
@@ -164,18 +165,15 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
-    if (agent.ttl !== undefined) parseDuration(agent.ttl, `ttl of agent ${formatValue(name)}`);
-    if (agent.budget !== undefined) parseBudget(agent.budget, `budget of agent ${formatValue(name)}`);
-    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `idleTimeout of agent ${formatValue(name)}`);
-    if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `handoffTtl of agent ${formatValue(name)}`);
+    if (agent.ttl !== undefined) parseDuration(agent.ttl, `agents.${name}.ttl`);
+    if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
+    if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `agents.${name}.idleTimeout`);
+    if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `agents.${name}.handoffTtl`);
   }
   const defaults = entries.filter(([, agent]) => agent.default === true).map(([name]) => name);
   if (defaults.length <= 1) return new Map(entries);
-  throw new SessionError("argument_invalid", {
-    name: "agents",
-    value: `${defaults.map(formatValue).join(" and ")} as default`,
-    expected: "at most one default agent",
-  });
+  const value = defaults.map(formatValue).join(", ");
+  throw new SessionError("argument_invalid", { name: "agents.default", value, expected: "one_default_agent" });
 }
 
 function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
@@ -188,21 +186,20 @@ const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
 export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy): Policy {
-  parseOneOf(state, "state of a retention policy", settledStates);
-  parseOneOf(action, "do of a retention policy", ["archive", "purge"]);
+  parseOneOf(state, "retention.state", settledStates);
+  parseOneOf(action, "retention.do", ["archive", "purge"]);
   return defined({
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
     user: user === undefined ? undefined : parseId(user, "user"),
     state,
-    afterMs: parseDuration(after, "after of a retention policy"),
+    afterMs: parseDuration(after, "retention.after"),
     action,
   });
 }
 
 function parseSecret(secret: string): string {
   if (typeof secret === "string" && secret.length >= 16) return secret;
-  const value = typeof secret === "string" ? `a text of ${secret.length} characters` : formatValue(secret);
-  throw new SessionError("argument_invalid", { name: "secret", value, expected: "a text of 16 characters or more" });
+  throw invalidText("secret", secret, { min: 16 });
 }
 
 /** Who answers where no agent fits, and whom a session is for that names nobody; undefined where none is marked so. */
@@ -216,13 +213,10 @@ export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
 
 function parseLimits(limits: Partial<Limits>): Limits {
   for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1) {
-      throw new SessionError("argument_invalid", {
-        name: `limits.${name}`,
-        value: formatValue(value),
-        expected: `a positive whole number for one of ${Object.keys(defaultLimits).join(", ")}`,
-      });
-    }
+    if (!Object.hasOwn(defaultLimits, name))
+      throw invalidArgument("limits", name, { expected: "one_of", known: Object.keys(defaultLimits) });
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw invalidArgument(`limits.${name}`, value, { expected: "whole_number", min: 1 });
   }
   return Object.freeze({ ...defaultLimits, ...limits });
 }

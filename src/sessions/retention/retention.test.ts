@@ -159,9 +159,9 @@ test("a hold goes with the old session where one is started afresh", async () =>
 
 test("a wrong policy is refused before any I/O, in a file with its line", () => {
   const wrong = [
-    [{ state: "active", after: "1d", do: "purge" }, /state of a retention policy is "active"/],
-    [{ state: "ended", after: "soon", do: "purge" }, /after of a retention policy is "soon"/],
-    [{ state: "ended", after: "1d", do: "forget" }, /do of a retention policy is "forget"/],
+    [{ state: "active", after: "1d", do: "purge" }, /retention\.state is "active"/],
+    [{ state: "ended", after: "soon", do: "purge" }, /retention\.after is "soon"/],
+    [{ state: "ended", after: "1d", do: "forget" }, /retention\.do is "forget"/],
     [{ state: "ended", after: "1d", do: "purge", age: 3 }, /has no setting "age"; known: state, after, do, user/],
   ] as const;
   for (const [policy, message] of wrong) {

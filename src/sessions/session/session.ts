@@ -18,7 +18,6 @@ import {
   type Usage,
 } from "../../domain/turns/turn.ts";
 import { holdSession, releaseHold } from "../../domain/record/retention.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { estimateUsage, isCount, isDurationMs, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
@@ -37,7 +36,8 @@ import { SessionLease } from "../turns/session-lease.ts";
 import { readCut, readTurns, type TurnRange } from "../turns/turn-reader.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
-import { parseMetadata } from "../options/arguments.ts";
+import { parseMetadata, parseOneOf } from "../options/arguments.ts";
+import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
 /** A finished exchange, as its writer brings it. */
 export interface TurnInput {
@@ -314,12 +314,7 @@ export class Session {
     const named = this.#agent(agent);
     const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
     const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);
-    if (noteFrom !== "application" && noteFrom !== "model")
-      throw new SessionError("argument_invalid", {
-        name: "noteFrom",
-        value: formatValue(noteFrom),
-        expected: '"application" or "model"',
-      });
+    parseOneOf(noteFrom, "noteFrom", ["application", "model"]);
     const origin = noteFrom === "application" ? { noteFrom } : {};
     return await handle.inOrder(async () => {
       await handle.write(({ record }, context) => {
@@ -353,7 +348,7 @@ export class Session {
   /** What happened to the session beside its turns, oldest first: handoffs, claims and the like; within `limits.pageBytesMax`. @default the last 100 */
   async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
     return await traceCall(this.#handle.about("events"), async () => {
-      const limit = Math.min(parseCount(last, "last", "events"), this.#handle.core.options.limits.readMax);
+      const limit = Math.min(parseCount(last, "last"), this.#handle.core.options.limits.readMax);
       const bytesMax = this.#handle.core.options.limits.pageBytesMax;
       const { tails } = await this.#handle.peek([{ log: "events", last: limit, bytesMax }]);
       return (tails[0] ?? []).map(eventOf);
@@ -585,10 +580,7 @@ const sealedStatuses = ["done", "failed", "interrupted"] as const;
 function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | null }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
   const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
-  if (!sealedStatuses.includes(status)) {
-    const expected = sealedStatuses.join(", ");
-    throw new SessionError("argument_invalid", { name: "status", value: formatValue(status), expected });
-  }
+  parseOneOf(status, "status", sealedStatuses);
   const input = parseMessages(turn.input, "user", "input");
   return defined({
     key: key === null ? null : parseId(key, "key"),
@@ -598,7 +590,7 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
     input,
     output,
     usage: turn.usage === undefined ? undefined : usageOf(turn.usage, { input, output }),
-    requests: parseCount(requests, "requests", "calls of a model"),
+    requests: parseCount(requests, "requests"),
     durationMs: durationMs === undefined ? undefined : parseDurationMs(durationMs),
   });
 }
@@ -607,40 +599,34 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
 function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
   for (const name of ["inputTokens", "outputTokens", "totalTokens"] as const) {
     const value: unknown = usage?.[name];
-    if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`, "tokens");
+    if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`);
   }
   return parseUsage(usage, () => estimateUsage(input, output));
 }
 
 function parseModelName(name: string): string {
   if (isModelName(name)) return name;
-  const expected = "a text of 1 to 256 characters without control characters";
-  throw new SessionError("argument_invalid", { name: "model", value: formatValue(name), expected });
+  throw invalidArgument("model", name, { expected: "name", min: 1, max: 256 });
 }
 
 function parseDurationMs(ms: number): number {
   if (isDurationMs(ms)) return ms;
-  const expected = `0 to ${durationMaxMs} milliseconds`;
-  throw new SessionError("argument_invalid", { name: "durationMs", value: formatValue(ms), expected });
+  throw invalidArgument("durationMs", ms, { expected: "whole_number", min: 0, max: durationMaxMs });
 }
 
 function parseNote(note: string, name: string, lengthMax: number): string {
   if (typeof note === "string" && note.length <= lengthMax) return note;
-  const value = typeof note === "string" ? `a text of ${note.length} characters` : formatValue(note);
-  throw new SessionError("argument_invalid", { name, value, expected: `a text of at most ${lengthMax}` });
+  throw invalidText(name, note, { max: lengthMax });
 }
 
 function parseReason(reason: string, lengthMax: number): string {
   if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
-  const value = typeof reason === "string" ? `a text of ${reason.length} characters` : formatValue(reason);
-  const expected = `a text of 1 to ${lengthMax} characters`;
-  throw new SessionError("argument_invalid", { name: "reason", value, expected });
+  throw invalidText("reason", reason, { min: 1, max: lengthMax });
 }
 
-function parseCount(value: unknown, name: string, unit: string): number {
+function parseCount(value: unknown, name: string): number {
   if (isCount(value)) return value;
-  const expected = `a whole number of ${unit}, 0 to ${countMax}`;
-  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected });
+  throw invalidArgument(name, value, { expected: "whole_number", min: 0, max: countMax });
 }
 
 function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {

@@ -7,7 +7,6 @@ import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardHold } from "../../domain/record/retention.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { portableOf, restoreSession, type Portable, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -22,6 +21,7 @@ import { isLarge, StagedLogs } from "../core/staged-logs.ts";
 import { agentId } from "../session/opening.ts";
 import { readSnapshot, textOf, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText, type SessionSnapshot } from "./snapshot-text.ts";
+import { parseOneOf } from "../options/arguments.ts";
 
 /** How a snapshot is put back. */
 export interface RestoreOptions {
@@ -287,12 +287,5 @@ export async function replaceable(
 
 /** @throws SessionError `argument_invalid` */
 export function parseOnExists(value: RestoreOptions["onExists"]): NonNullable<RestoreOptions["onExists"]> {
-  const known = ["fail", "replace", "new-id"] as const;
-  const found = known.find((one) => one === (value ?? "fail"));
-  if (found !== undefined) return found;
-  throw new SessionError("argument_invalid", {
-    name: "onExists",
-    value: formatValue(value),
-    expected: known.join(", "),
-  });
+  return parseOneOf(value ?? "fail", "onExists", ["fail", "replace", "new-id"]);
 }

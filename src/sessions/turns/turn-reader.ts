@@ -4,11 +4,11 @@ import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import { traceCall } from "../tracing/operation.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 /** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
 export interface TurnRange {
@@ -85,11 +85,7 @@ async function lastEntries(handle: Handle, last: number): Promise<readonly Entry
 
 function guardRange({ last, from, to }: TurnRange): void {
   if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
-    throw new SessionError("argument_invalid", {
-      name: "last",
-      value: formatValue(last),
-      expected: "a whole number, 0 or more, without from and to",
-    });
+    throw invalidArgument("last", last, { expected: "without_range" });
   }
   const bounds = { from: from ?? 1, to: to ?? Number.MAX_SAFE_INTEGER };
   const wholes = Number.isSafeInteger(bounds.from) && Number.isSafeInteger(bounds.to);

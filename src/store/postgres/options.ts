@@ -1,8 +1,7 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
-import { SessionError } from "../../errors.ts";
 import { parseSchemaName } from "./connection/names.ts";
 import type { PostgresPool } from "./connection/pool.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 /** Which database, and how to talk to it. Either `url` or `pool`. */
 export interface PostgresOptions {
@@ -122,20 +121,12 @@ export function parsePartitions(partitions: number): number {
 function sourceOf(url: string | undefined, pool: PostgresPool | undefined): ResolvedOptions["source"] {
   if (url !== undefined && pool === undefined) return { url };
   if (pool !== undefined && url === undefined && typeof pool.query === "function") return { pool };
-  throw new SessionError("argument_invalid", {
-    name: "store",
-    value: pool === undefined ? "neither" : url === undefined ? formatValue(pool) : "both",
-    expected: "either a url or a pool with a method query",
-  });
+  throw invalidArgument("pool", pool, { expected: "url_or_pool" });
 }
 
 function parseListen(listen: boolean, pool: PostgresPool | undefined): boolean {
   if (!listen || pool === undefined) return listen;
-  throw new SessionError("argument_invalid", {
-    name: "listen",
-    value: "true, with a pool of yours",
-    expected: "a url, for it needs a connection of its own",
-  });
+  throw invalidArgument("listen", listen, { expected: "url_without_pool" });
 }
 
 type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless" | "listen">;
@@ -162,16 +153,12 @@ function parseUrl(text: string): OfUrl {
 
 function parseFlag(value: string | undefined, name: string): boolean | undefined {
   if (value === undefined || value === "true" || value === "false") return value && value === "true";
-  throw new SessionError("argument_invalid", { name, value: formatValue(value), expected: "true or false" });
+  throw invalidArgument(name, value, { expected: "boolean" });
 }
 
 function parseCount(value: number, { name, most }: { name: string; most: number }): number {
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new SessionError("argument_invalid", {
-    name,
-    value: formatValue(value),
-    expected: `a whole number from 1 to ${most}`,
-  });
+  throw invalidArgument(name, value, { expected: "whole_number", min: 1, max: most });
 }
 
 /** A URL as an error message may show it: without user, password and parameters. */

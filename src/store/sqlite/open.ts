@@ -2,7 +2,6 @@ import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
@@ -12,6 +11,7 @@ import { applicationId, migrations } from "./schema.ts";
 import { sessionErrorOf } from "./sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { Transactions } from "./transactions.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 export interface SqliteOptions {
   /**
@@ -105,11 +105,7 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   const [path = "", query = ""] = url.replace(/^sqlite:(\/\/(?=\/))?/i, "").split(/\?(.*)/s);
   // A NUL would end the name early for the operating system.
   if (path === "" || path.includes("\0")) {
-    throw new SessionError("argument_invalid", {
-      name: "store",
-      value: formatValue(url),
-      expected: "sqlite:FILE",
-    });
+    throw invalidArgument("store", url, { expected: "sqlite_url" });
   }
   const parameters = new Map(new URLSearchParams(query));
   const synchronous = options.synchronous ?? parameters.get("synchronous") ?? "full";
@@ -118,18 +114,10 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   parameters.delete("busyTimeout");
   const [unknown] = parameters.keys();
   if (unknown !== undefined) {
-    throw new SessionError("argument_invalid", {
-      name: "store",
-      value: formatValue(url),
-      expected: "no option but synchronous and busyTimeout",
-    });
+    throw invalidArgument("store", url, { expected: "sqlite_url" });
   }
   if (synchronous !== "full" && synchronous !== "normal") {
-    throw new SessionError("argument_invalid", {
-      name: "synchronous",
-      value: formatValue(synchronous),
-      expected: "full or normal",
-    });
+    throw invalidArgument("synchronous", synchronous, { expected: "one_of", known: ["full", "normal"] });
   }
   const busyTimeoutMs = parseDuration(
     /^\d+$/.test(String(busyTimeout)) ? Number(busyTimeout) : busyTimeout,

@@ -1,5 +1,4 @@
-import { formatValue } from "../../../domain/values/format-value.ts";
-import { SessionError } from "../../../errors.ts";
+import { invalidArgument } from "../../../domain/values/invalid-argument.ts";
 
 /** PostgreSQL cuts longer names off without a word. */
 const nameBytesMax = 63;
@@ -17,11 +16,7 @@ export function parseSchemaName(value: unknown): string {
     !/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(value) &&
     !/^pg_/i.test(value);
   if (valid) return value;
-  throw new SessionError("argument_invalid", {
-    name: "schema",
-    value: formatValue(value),
-    expected: `a name of 1 to ${nameBytesMax} bytes without control characters that does not begin with pg_`,
-  });
+  throw invalidArgument("schema", value, { expected: "schema_name", max: nameBytesMax });
 }
 
 /** A name as SQL writes it. */
