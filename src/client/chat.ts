@@ -2,6 +2,7 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
+import { eachPage, type After } from "../domain/values/pages.ts";
 import type {
   ActiveAgent,
   BusyPolicy,
@@ -130,14 +131,14 @@ export class Chat {
 
   /** The other devices that share this chat through a code, by names that are no device ids. */
   async sharing(): Promise<readonly UserDevice[]> {
+    const ask = async (after: After): Promise<{ devices: { id: string; linkedAt: string }[]; next?: string }> => {
+      const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { ...after } });
+      return body as { devices: { id: string; linkedAt: string }[]; next?: string };
+    };
     const found: UserDevice[] = [];
-    for (let after: string | undefined; ;) {
-      const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { after } });
-      const { devices, next } = body as { devices: { id: string; linkedAt: string }[]; next?: string };
+    for await (const { devices } of eachPage(ask))
       found.push(...devices.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })));
-      if (next === undefined) return found;
-      after = next;
-    }
+    return found;
   }
 
   /** Removes one device from the chat, by its name in `sharing`; false if it does not share the chat. */

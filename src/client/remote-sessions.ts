@@ -1,5 +1,6 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
+import { eachPage } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ErasureReceipt,
@@ -139,11 +140,11 @@ export class RemoteSessions {
       yield* followedEvents(this.#http, wireQuery(filter), signal);
       return;
     }
-    for (let after: { readonly after?: string } = {}; signal?.aborted !== true;) {
-      const { events, next } = await this.events({ ...filter, ...after });
+    const isAborted = (): boolean => signal?.aborted === true;
+    if (isAborted()) return;
+    for await (const { events } of eachPage((after) => this.events({ ...filter, ...after }))) {
       yield* events;
-      if (next === undefined) return;
-      after = { after: next };
+      if (isAborted()) return;
     }
   }
 

@@ -3,8 +3,9 @@
  * no search, as the next open of a session finds its lease; an eager recovery searches the store here.
  */
 import type { SessionRecord } from "../domain/record/record.ts";
-import { defined } from "../domain/values/defined.ts";
+import { eachPage, type After } from "../domain/values/pages.ts";
 import type { Core } from "../sessions/core/core.ts";
+import type { Page } from "../store/store.ts";
 
 /** Sessions per query. */
 const pageSize = 500;
@@ -16,20 +17,12 @@ export async function* abandonedSessions(
   { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<readonly SessionRecord[], void, undefined> {
   const aliveByInstance = new Map<string, boolean>();
-  let after: string | undefined;
-  do {
+  const ask = async (after: After): Promise<Page> => {
     signal?.throwIfAborted();
-    const page = await core.store.find({
-      order: "recent",
-      tenant,
-      now: core.now(),
-      states: ["active"],
-      limit: pageSize,
-      ...defined({ after }),
-    });
-    yield await abandonedOf(core, page.records, aliveByInstance);
-    after = page.next;
-  } while (after !== undefined);
+    const query = { order: "recent", tenant, now: core.now(), states: ["active"], limit: pageSize } as const;
+    return await core.store.find({ ...query, ...after });
+  };
+  for await (const { records } of eachPage(ask)) yield await abandonedOf(core, records, aliveByInstance);
 }
 
 async function abandonedOf(

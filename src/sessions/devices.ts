@@ -7,6 +7,7 @@ import { parseId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { defined } from "../domain/values/defined.ts";
+import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
@@ -124,12 +125,9 @@ export class Devices {
       const name = this.#name(deviceId);
       if (await this.#unlink(name, (pointer) => pointer.kind !== "own")) return true;
       let ended = false;
-      for (let after: { after?: string } = {}; ;) {
-        const { devices, next } = await this.#sharing(name, after);
+      for await (const { devices } of eachPage((after) => this.#sharing(name, after)))
         for (const { id } of devices) ended = (await this.#endSharing(name, id)) || ended;
-        if (next === undefined) return ended;
-        after = { after: next };
-      }
+      return ended;
     });
   }
 

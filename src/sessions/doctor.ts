@@ -10,6 +10,7 @@ import {
 import type { SessionRecord } from "../domain/record/record.ts";
 import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
+import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { keyOf } from "../store/row.ts";
 import type { Page, StoreProblem } from "../store/store.ts";
@@ -110,22 +111,14 @@ async function* allSessions(
   found: (finding: Finding) => void,
   report: { complete: boolean },
 ): AsyncGenerator<Page, void, undefined> {
-  for (let after: string | undefined; ;) {
-    let page: Page;
-    try {
-      const query = { order: "key", now: core.now(), limit: pageSize } as const;
-      page = await core.store.find(after === undefined ? query : { ...query, after });
-    } catch (error) {
-      if (error instanceof SessionError && error.code !== "store_invalid") throw error;
-      report.complete = false;
-      const reason = error instanceof Error ? error.message : String(error);
-      const what = `the rest of the sessions cannot be listed: ${reason}`;
-      found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
-      return;
-    }
-    yield page;
-    after = page.next;
-    if (after === undefined) return;
+  try {
+    yield* eachPage((after) => core.store.find({ order: "key", now: core.now(), limit: pageSize, ...after }));
+  } catch (error) {
+    if (error instanceof SessionError && error.code !== "store_invalid") throw error;
+    report.complete = false;
+    const reason = error instanceof Error ? error.message : String(error);
+    const what = `the rest of the sessions cannot be listed: ${reason}`;
+    found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
   }
 }
 

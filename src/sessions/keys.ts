@@ -4,6 +4,7 @@ import { parseId, parseNewId, sortableId } from "../domain/values/ids.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
+import { eachPage } from "../domain/values/pages.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSame } from "./core/keyed-hash.ts";
@@ -77,15 +78,13 @@ export class Keys {
       core.guardOpen();
       const { now } = await core.store.instances([]);
       const keys: KeyInfo[] = [];
-      for (let after: { after?: string } = {}; ;) {
-        const page = await core.store.find({ order: "recent", tenant: scope, now, limit: 100, ...after });
-        for (const record of page.records) {
+      const query = { order: "recent", tenant: scope, now, limit: 100 } as const;
+      for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after })))
+        for (const record of records) {
           const content = contentOf(core, record);
           if (content !== undefined) keys.push(infoOf(record, content));
         }
-        if (page.next === undefined) return keys;
-        after = { after: page.next };
-      }
+      return keys;
     });
   }
 

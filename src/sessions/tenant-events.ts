@@ -13,7 +13,8 @@ import {
 import { parseId } from "../domain/values/ids.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 import { defined } from "../domain/values/defined.ts";
-import type { EventScan, FoundEvent } from "../store/store.ts";
+import { eachPage, type After } from "../domain/values/pages.ts";
+import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
 import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
@@ -217,15 +218,17 @@ async function* pages(
   scan: EventScan,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<TenantEvent, void, void> {
-  for (let after: { after?: string } = {}; !isAborted(signal);) {
+  const ask = async (after: After): Promise<FoundEvents> => {
     core.guardOpen();
-    const { events, next } = await core.store.events({ ...scan, ...after });
+    return await core.store.events({ ...scan, ...after });
+  };
+  if (isAborted(signal)) return;
+  for await (const { events } of eachPage(ask)) {
     for (const event of readableEvents(events)) {
       if (isAborted(signal)) return;
       yield event;
     }
-    if (next === undefined) return;
-    after = { after: next };
+    if (isAborted(signal)) return;
   }
 }
 

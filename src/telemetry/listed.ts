@@ -1,3 +1,4 @@
+import { eachPage } from "../domain/values/pages.ts";
 import type { ListQuery, SessionInfo, Sessions } from "../index.ts";
 
 /** Maximum number of sessions that a gauge reads. */
@@ -9,11 +10,9 @@ export async function* countedSessions(
   { state }: Required<Pick<ListQuery, "state">>,
 ): AsyncGenerator<SessionInfo, void, undefined> {
   let seen = 0;
-  for (let after: { after?: string } = {}; seen < sessionsMax;) {
-    const page = await sessions.list({ state, limit: 1000, ...after });
+  for await (const page of eachPage((after) => sessions.list({ state, limit: 1000, ...after }))) {
     yield* page.sessions;
     seen += page.sessions.length;
-    if (page.next === undefined) return;
-    after = { after: page.next };
+    if (seen >= sessionsMax) return;
   }
 }

@@ -10,6 +10,7 @@ import { forkOf } from "../../domain/copies/fork.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
 import { isDeviceName } from "./keyed-names.ts";
@@ -139,12 +140,7 @@ export async function* marksFor(core: Core, record: Marked): AsyncGenerator<Sess
     now: 0,
     limit: 50,
   } as const;
-  for (let after: { after?: string } = {}; ;) {
-    const { records, next } = await core.store.find({ ...query, ...after });
-    yield* records;
-    if (next === undefined) return;
-    after = { after: next };
-  }
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }))) yield* records;
 }
 
 /** True for a session that a user's mark leads to: it is that user's, and of none that the device speaks for later. */
@@ -260,16 +256,13 @@ export async function sharedBy(core: Core, record: SessionRecord): Promise<reado
   if (core.isFallback || isInternalScope(tenant)) return [];
   const query = { order: "recent", tenant: internalScope(tenant, "devices"), agent: id, now: 0, limit: 50 } as const;
   const shared: [string, Holding][] = [];
-  for (let after: { after?: string } = {}; ;) {
-    const { records, next } = await core.store.find({ ...query, ...after });
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after })))
     for (const { id: name, metadata } of records) {
       const pointer = metadata as unknown as SharingPointer;
       const said = pointer.kind === "linked" ? turnsOfGuest(core, pointer, record) : undefined;
       if (said !== undefined) shared.push([name, said]);
     }
-    if (next === undefined) return shared;
-    after = { after: next };
-  }
+  return shared;
 }
 
 /** What a mark says. */

@@ -1,6 +1,7 @@
 /** How much the outbox holds: every change counts, and one that would grow it beyond its limit is refused. */
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { keyText, type Entry, type LogName } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
@@ -94,12 +95,8 @@ export class OutboxBytes {
     this.#held.clear();
     this.#total = 0;
     const query = { order: "key", now: 0, limit: pageSize } as const;
-    for (let after: { after?: string } = {}; ;) {
-      const { records, next } = await this.#store.find({ ...query, ...after });
+    for await (const { records } of eachPage((after) => this.#store.find({ ...query, ...after })))
       for (const record of records) await this.#count(record);
-      if (next === undefined) return;
-      after = { after: next };
-    }
   }
 
   async #count(record: SessionRecord): Promise<void> {

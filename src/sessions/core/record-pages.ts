@@ -1,4 +1,5 @@
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "./core.ts";
 
 const pageSize = 50;
@@ -9,11 +10,8 @@ const pageSize = 50;
  */
 export async function* recordPages(core: Core, tenant: string, user: string): AsyncGenerator<readonly SessionRecord[]> {
   const query = { order: "recent", tenant, user, now: 0, limit: pageSize } as const;
-  for (let after: { after?: string } = {}; ;) {
-    const { records, unreadable, next } = await core.store.find({ ...query, ...after });
+  for await (const { records, unreadable } of eachPage((after) => core.store.find({ ...query, ...after }))) {
     if (unreadable[0] !== undefined) throw unreadable[0];
     if (records.length > 0) yield records;
-    if (next === undefined) return;
-    after = { after: next };
   }
 }

@@ -1,4 +1,5 @@
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
@@ -18,13 +19,12 @@ export async function* guestSessions(
   if (!isDeviceName(name)) return;
   const first = (await core.find({ tenant, id: name }))?.record;
   if (first?.user === null) yield first;
-  for (let after = encodeCursor([tenant, name]); ;) {
-    const { records, next } = await core.store.find({ order: "key", tenant, now: 0, limit: guestsPage, after });
+  const query = { order: "key", tenant, now: 0, limit: guestsPage } as const;
+  const behindFirst = { after: encodeCursor([tenant, name]) };
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }), behindFirst)) {
     for (const record of records) {
       if (!record.id.startsWith(name)) return;
       if (record.user === null) yield record;
     }
-    if (next === undefined) return;
-    after = next;
   }
 }

@@ -3,6 +3,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey } from "../devices/device-pointer.ts";
 import { userName } from "../core/keyed-names.ts";
@@ -36,13 +37,10 @@ export async function* sessionPages({ core, tenant, user }: Subject): AsyncGener
  */
 export async function* stagedPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
   const query = { order: "key", tenant: stagedScope(tenant), now: 0, limit: 50 } as const;
-  for (let after: { after?: string } = {}; ;) {
-    const { records, next } = await core.store.find({ ...query, ...after });
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }))) {
     const theirs: SessionRecord[] = [];
     for (const record of records) if (record.user === user || (await isAbandoned(core, record))) theirs.push(record);
     if (theirs.length > 0) yield theirs;
-    if (next === undefined) return;
-    after = { after: next };
   }
 }
 

@@ -12,6 +12,7 @@ import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import { removeSession, type NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn } from "../../domain/turns/turns.ts";
 import { putMark } from "../core/fork-references.ts";
@@ -313,12 +314,8 @@ export class Outbox {
 
   async #eachRecord(visit: (record: SessionRecord) => Promise<unknown>): Promise<void> {
     const query = { order: "due", before: Number.MAX_SAFE_INTEGER, limit: pageSize } as const;
-    for (let after: { after?: string } = {}; ;) {
-      const { records, next } = await this.#fallback.store.find({ ...query, ...after });
+    for await (const { records } of eachPage((after) => this.#fallback.store.find({ ...query, ...after })))
       for (const record of records) if (!isInternalScope(record.tenant)) await visit(record);
-      if (next === undefined) return;
-      after = { after: next };
-    }
   }
 }
 

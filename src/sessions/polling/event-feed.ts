@@ -1,5 +1,6 @@
 /** The newest events of tenants, read once for all that follow them in this process. */
 import { eventOverlapMs } from "../../domain/record/event.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../../store/store.ts";
 import { entryBytes } from "../../store/within-bytes.ts";
 import type { Clock } from "../../clock.ts";
@@ -139,14 +140,12 @@ class TenantFeed {
     let events: FoundEvent[] | undefined = [];
     let bytes = 0;
     let lastAt = 0;
-    for (let after: { after?: string } | undefined = {}; after !== undefined;) {
-      const scan = { tenant: this.#tenant, since, order: "ascending", limit: pageSize, bytesMax, ...after } as const;
-      const page: FoundEvents = await this.#source.events(scan);
+    const scan = { tenant: this.#tenant, since, order: "ascending", limit: pageSize, bytesMax } as const;
+    for await (const page of eachPage((after) => this.#source.events({ ...scan, ...after }))) {
       for (const { entry } of page.events) bytes += entryBytes(entry);
       if (bytes > roundBytesMax) events = undefined;
       events?.push(...page.events);
       lastAt = page.events.at(-1)?.entry.at ?? lastAt;
-      after = page.next === undefined ? undefined : { after: page.next };
     }
     return { events, lastAt };
   }

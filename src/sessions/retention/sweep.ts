@@ -14,6 +14,7 @@ import type { Core } from "../core/core.ts";
 import { Handle } from "../core/handle.ts";
 import type { Policy } from "../../domain/record/retention.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { applies, apply, policiesOf } from "./retention.ts";
 import { traceCall } from "../tracing/operation.ts";
@@ -296,10 +297,9 @@ class Pass {
     atOnce?: number;
     visit: (record: SessionRecord) => Promise<void>;
   }): Promise<void> {
-    for (let after: string | undefined; this.#mayGoOn();) {
-      const { records, unreadable, next } = await this.#core.store.find(
-        after === undefined ? query : { ...query, after },
-      );
+    if (!this.#mayGoOn()) return;
+    for await (const page of eachPage((after) => this.#core.store.find({ ...query, ...after }))) {
+      const { records, unreadable } = page;
       for (const error of unreadable) this.#fail(keyOf(error), action, error);
       for (let start = 0; start < records.length; start += atOnce) {
         const group = records.slice(start, start + atOnce);
@@ -310,8 +310,7 @@ class Pass {
         const failed = visits.find((one) => one.status === "rejected");
         if (failed !== undefined) throw failed.reason;
       }
-      if (next === undefined) return;
-      after = next;
+      if (page.next !== undefined && !this.#mayGoOn()) return;
     }
   }
 }

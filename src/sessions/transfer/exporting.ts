@@ -6,6 +6,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Portable } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode, type SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
@@ -54,17 +55,9 @@ export async function* recordPages(
   { tenant, after, ...filter }: PortableQuery,
   limit = 200,
 ): AsyncGenerator<Pick<Page, "records" | "unreadable">, void, undefined> {
-  let cursor = after === undefined ? undefined : encodeCursor([after.tenant, after.id]);
-  do {
-    const { next, ...page } = await core.store.find({
-      order: "key",
-      limit,
-      ...filter,
-      ...defined({ tenant, after: cursor }),
-    });
-    yield page;
-    cursor = next;
-  } while (cursor !== undefined);
+  const query = { order: "key", limit, ...filter, ...defined({ tenant }) } as const;
+  const first = defined({ after: after && encodeCursor([after.tenant, after.id]) });
+  yield* eachPage((cursor) => core.store.find({ ...query, ...cursor }), first);
 }
 
 function* groupsOf(records: readonly SessionRecord[]): Generator<readonly SessionRecord[], void, undefined> {

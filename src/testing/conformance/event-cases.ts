@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Entry, Splice } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode } from "../../errors.ts";
 import type { EventScan, FoundEvent, Store } from "../../store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../samples.ts";
@@ -86,14 +87,12 @@ export function eventCases(check: Check): void {
     for (const order of ["ascending", "descending"] as const)
       for (const limit of [1, 2, 3, 100]) {
         const found: FoundEvent[] = [];
-        for (let after: { after?: string } = {}; ;) {
-          const page = await store.events(scanOf(bench, { order, limit, bytesMax, ...after }));
+        const scan = { order, limit, bytesMax };
+        for await (const page of eachPage((after) => store.events(scanOf(bench, { ...scan, ...after })))) {
           const bytes = page.events.reduce((sum, { entry }) => sum + Buffer.byteLength(entry.data), 0);
           assert.ok(page.events.length <= limit, "within the limit");
           assert.ok(page.events.length === 1 || (page.events.length > 1 && bytes <= bytesMax), "within the bytes");
           found.push(...page.events);
-          if (page.next === undefined) break;
-          after = { after: page.next };
         }
         const whole = (await store.events(scanOf(bench, { order }))).events;
         assert.deepEqual(names(found), names(whole), `${order} by ${limit}`);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import type { SessionRecord, SettledState } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
 import type { SessionFilter, SessionQuery, Store } from "../../store/store.ts";
@@ -309,14 +310,11 @@ function pageCases(check: Check): void {
       assert.equal(whole.length, sizes.length);
       for (const limit of [1, 2, 3, 100]) {
         const found: SessionRecord[] = [];
-        for (let after: { after?: string } = {}; ;) {
-          const page = await store.find({ ...query, ...after, limit, bytesMax });
+        for await (const page of eachPage((after) => store.find({ ...query, ...after, limit, bytesMax }))) {
           const bytes = page.records.reduce((sum, { metadata }) => sum + (metadata["text"] as string).length, 0);
           assert.ok(page.records.length <= limit, "within the limit");
           assert.ok(page.records.length === 1 || (page.records.length > 1 && bytes <= bytesMax), "within the bytes");
           found.push(...page.records);
-          if (page.next === undefined) break;
-          after = { after: page.next };
         }
         assert.deepEqual(found, whole, `${query.order} by ${limit}`);
       }
