@@ -1,7 +1,9 @@
-/** Changes of other instances are seen: at once where the store listens, a moment later where it does not. */
+/** A watch sees the changes of other instances: at once if the store listens, at the next poll otherwise. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { openSessions, type SessionNews } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { creationOf, sampleRecord, stepOf } from "../../src/testing/samples.ts";
@@ -48,7 +50,7 @@ test("a store that listens is woken by what another instance commits, also after
   await query(server.url(), `select pg_terminate_backend(${String(pid)})`);
   await listening(1);
   await wakes((wake) => ours.watch(record, wake), step);
-  // More sessions at once than the names of which fit into one notification.
+  // The names of so many sessions do not fit into one notification.
   const many = Array.from({ length: 1000 }, (_, index) => sampleRecord({ id: `many ${index}` }));
   await wakes(
     (wake) => ours.watch(many.at(-1)!, wake),
@@ -64,10 +66,43 @@ test("a store that listens is woken by what another instance commits, also after
   await theirs.close();
 });
 
-test("hints name no session to who else listens in the database", async () => {
+test("a program that watched a store which listens closes it and ends", async () => {
+  const program = `
+    import { openSessions } from ${JSON.stringify(import.meta.resolve("../../src/index.ts"))};
+    const sessions = await openSessions({ store: process.argv[1], sweep: false });
+    const session = await sessions.ensure("closed");
+    const watching = session.watch()[Symbol.asyncIterator]();
+    const news = watching.next();
+    await session.append({ input: "q" });
+    await news;
+    await watching.return();
+    if (process.argv[2] === "later") await new Promise((resolve) => setTimeout(resolve, 300));
+    await sessions.close();
+    console.log("closed");`;
+  // At once, the connection that listens is still being opened.
+  for (const moment of ["at once", "later"]) {
+    const args = ["--input-type=module", "-e", program, `${server.url()}?listen=true`, moment];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    assert.equal(stdout.trim(), "closed", moment);
+  }
+});
+
+test("closing gives up a connection that no longer answers", async () => {
+  const store = await openPostgres({ url: server.url(), listen: true });
+  store.watch(sampleRecord({ id: "hanging" }), () => undefined)();
+  const [pid] = await listening(1);
+  process.kill(Number(pid), "SIGSTOP");
+  try {
+    await store.close();
+  } finally {
+    process.kill(Number(pid), "SIGCONT");
+  }
+});
+
+test("a notification names no session to other programs that listen in the database", async () => {
   const store = await openPostgres({ url: server.url(), listen: true });
   let said: unknown[] = [];
-  // What a connection asked last is seen until it asks something else.
+  // The server shows the last statement of a connection until the next one.
   for (let attempt = 0; said.length === 0 && attempt < 100; attempt++) {
     await store.commit([[creationOf(sampleRecord({ id: `secret-name ${attempt}` }))]]);
     said = await query(
@@ -80,7 +115,7 @@ test("hints name no session to who else listens in the database", async () => {
   await store.close();
 });
 
-test("without listening everything is seen by looking, across a restart of the server", async () => {
+test("a watch of a store that does not listen sees every change by polling, across a restart of the server", async () => {
   const ours = await openSessions({ store: server.url(), sweep: false });
   const theirs = await openSessions({ store: server.url(), sweep: false });
   const session = await theirs.create({ id: "seen" });

@@ -4,25 +4,28 @@ import { keyText } from "../../domain/record/entry.ts";
 import type { Outcome } from "../store.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Database } from "./connection/database.ts";
-import type { OwnClient } from "./connection/pool.ts";
+import { untilLate, type OwnClient } from "./connection/pool.ts";
 
 /** Pauses before the connection that listens is opened anew: the first and the longest, ms. */
 const pauseMs = { first: 100, longest: 30_000 };
 /** A notification holds 8000 bytes; a name of 16 characters and a comma each fit. */
 const namesMax = 450;
+/** `close` gives up a connection that does not end within this time, ms. */
+const endMs = 2000;
 
 interface Options {
   readonly database: Database;
-  /** Tells the schema from others of the same database. */
+  /** Distinguishes the schema from others of the same database. */
   readonly schema: string;
   readonly watchers: Watchers;
   readonly openClient: () => OwnClient;
 }
 
 /**
- * Tells other instances which sessions have changed, and hears it from them. Hints may be lost, and nothing depends on
- * them; what is said are hashes, for everybody in the database may listen. Notifying within the commit itself would
- * make all commits of the database wait for each other, so it is said afterwards, many sessions at a time.
+ * Notifies other instances of the sessions that have changed, and receives their notifications. A hint may be lost:
+ * nothing depends on it. A payload holds hashes, because every user of the database may listen. A notification within
+ * the commit would make all commits of the database wait for each other, so it follows the commit, for many sessions at
+ * a time.
  */
 export class Hints {
   readonly #database: Database;
@@ -42,7 +45,7 @@ export class Hints {
     this.#openClient = openClient;
   }
 
-  /** Say what of a batch has landed; nobody waits for it. */
+  /** Notifies of the transactions of a batch that landed, without a wait for the database. */
   say(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
     batch.forEach((transaction, index) => {
       if (outcomes[index]?.status === "ok") for (const { key } of transaction) this.#unsaid.add(hash(keyText(key)));
@@ -60,13 +63,13 @@ export class Hints {
         const payload = names.length > namesMax ? "*" : names.join(",");
         await this.#database.askOnce("select pg_notify($1, $2)", [this.#channel, payload]);
       } catch {
-        // Who watches looks for itself a moment later.
+        // The next poll of each watch finds the change.
       }
     }
     this.#saying = false;
   }
 
-  /** Be told, from the first watcher on, for as long as the store is open. */
+  /** Listens, from the first watch on, for as long as the store is open. */
   listen(): void {
     if (this.#client !== undefined || this.#timer !== undefined || this.#closed) return;
     void this.#connect(pauseMs.first);
@@ -96,9 +99,10 @@ export class Hints {
     try {
       await client.connect();
       await client.query(`listen ${this.#channel}`);
-      client.unref();
+      // `close` holds the process until the connection has ended.
+      if (!this.#closed) client.unref();
       pause = pauseMs.first;
-      this.#watchers.wakeAll(); // what was said until now, nobody heard
+      this.#watchers.wakeAll(); // this connection missed the notifications before it
     } catch {
       again();
     }
@@ -116,7 +120,12 @@ export class Hints {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#client?.end().catch(() => undefined);
+    const client = this.#client;
+    if (client === undefined) return;
+    // The process stays open until the connection has ended: with an unreferenced socket, `end` would never settle.
+    client.ref();
+    await untilLate(client.end().catch(() => undefined), endMs);
+    client.unref();
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../../errors.ts";
-import { numbersOf, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
+import { numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
 import { isPassing, isRefusedParameter, isInterruption, sessionErrorOf } from "./postgres-error.ts";
 
 /** A row as the driver gives it. */
@@ -179,8 +179,7 @@ export class Database {
     this.#pool.off?.("error", ignoreIdleError);
     if (this.#connections.kind === "given") return;
     this.#pool.on?.("error", ignoreIdleError);
-    // A connection that hangs must not hang us: the process is free to end without it.
-    await Promise.race([(this.#pool as OwnPool).end(), sleep(this.#attemptMs, undefined, { ref: false })]);
+    await untilLate((this.#pool as OwnPool).end(), this.#attemptMs);
   }
 
   /** @throws SessionError `closed` */

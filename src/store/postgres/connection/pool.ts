@@ -47,7 +47,9 @@ export interface OwnClient {
   query(text: string, values?: unknown[]): Promise<QueryResult>;
   on(event: "notification", listener: (message: { readonly payload?: string }) => void): unknown;
   on(event: "error" | "end", listener: () => void): unknown;
-  /** Hold no process open. */
+  /** Keep the process open while the connection is open. */
+  ref(): void;
+  /** Do not keep the process open. */
   unref(): void;
   end(): Promise<void>;
 }
@@ -99,4 +101,15 @@ export function numbersOf({ totalCount, idleCount, waitingCount, options }: Post
   if (totalCount === undefined || idleCount === undefined || waitingCount === undefined) return "";
   const max = options?.max === undefined ? "" : ` of at most ${options.max}`;
   return `${totalCount}${max} connections, ${idleCount} idle, ${waitingCount} waiting for one`;
+}
+
+/** Waits for a connection or a pool to end, but no longer than `ms`: a connection that hangs must not hang its caller. */
+export async function untilLate(ended: Promise<void>, ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms).unref();
+  try {
+    await Promise.race([ended, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
