@@ -228,6 +228,16 @@ test("closing tells the store what waits; where it stays away, what was in memor
   await here.witness.close();
 });
 
+test("closing closes both stores, also if the outbox cannot be read", async () => {
+  const here = place();
+  const closed: string[] = [];
+  for (const [name, store] of Object.entries({ store: here.store, outbox: here.outbox }))
+    Object.assign(store, { close: async () => void closed.push(name) });
+  Object.assign(here.outbox, { find: () => Promise.reject(new Error("the disk of the outbox is gone")) });
+  await assert.rejects(here.sessions.close(), { message: "the disk of the outbox is gone" });
+  assert.deepEqual(closed, ["outbox", "store"]);
+});
+
 test("what is not there in the fallback either, nobody can tell: the store's error stands", async () => {
   await using here = place();
   await here.sessions.create({ id: "s" });

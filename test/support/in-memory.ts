@@ -1,5 +1,5 @@
 /** Sessions on a memory store under a scripted clock, for tests of what needs no file and no second process. */
-import { SessionError } from "../../src/errors.ts";
+import { hasCode, SessionError } from "../../src/errors.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
 import { openMemory } from "../../src/store/memory.ts";
@@ -14,8 +14,10 @@ export interface InMemory extends AsyncDisposable {
   readonly sessions: Sessions;
   /** The same store, which stays open whoever closes it. */
   readonly shared: Store;
-  /** True: what is loaded fails, as where the store cannot be reached. */
+  /** True: every load fails, as if the store could not be reached. */
   loadsFail: boolean;
+  /** The open watches of the store. */
+  watches: number;
   /** Another program on the same store. */
   another(options?: SessionsOptions): Sessions;
 }
@@ -25,27 +27,56 @@ export function inMemory(options: SessionsOptions = {}): InMemory {
   const store = failingStore(openMemory({ clock }), {}, { clock });
   const opened: Sessions[] = [];
   const another = (others: SessionsOptions = {}): Sessions => {
-    const sessions = Sessions.on(place.shared, { clock, sweep: false, ...others });
+    const sessions = Sessions.on(closable(place.shared), { clock, sweep: false, ...others });
     opened.push(sessions);
     return sessions;
   };
   const place: Omit<InMemory, "sessions"> = {
     clock,
     store,
-    shared: keptOpen(store, () => place.loadsFail),
+    shared: keptOpen(store, {
+      loadsFail: () => place.loadsFail,
+      watched: (change) => void (place.watches += change),
+    }),
     loadsFail: false,
+    watches: 0,
     another,
     async [Symbol.asyncDispose]() {
       store.plan({});
-      for (const sessions of opened) await sessions.close();
+      for (const sessions of opened) await sessions.close().catch(unlessAway);
       await store.close();
     },
   };
   return Object.assign(place, { sessions: another(options) });
 }
 
-/** The store, outliving whoever closes it. */
-function keptOpen(store: Store, loadsFail: () => boolean): Store {
+/** A view of the store that refuses every call once it is closed; the store stays open. */
+function closable(store: Store): Store {
+  let isClosed = false;
+  const guarded = { close: async () => void (isClosed = true), watch: store.watch.bind(store) };
+  return new Proxy(store, {
+    get(target, name) {
+      if (Object.hasOwn(guarded, name)) return guarded[name as keyof typeof guarded];
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return async (...args: unknown[]): Promise<unknown> => {
+        if (isClosed) throw new SessionError("closed", { name: "the store of the test" });
+        return (await Reflect.apply(member, target, args)) as unknown;
+      };
+    },
+  });
+}
+
+/** A close that failed because the test had taken the store away. */
+function unlessAway(error: unknown): void {
+  if (!hasCode(error, "store_unavailable")) throw error;
+}
+
+/** The store, which stays open when a `Sessions` object closes it. */
+function keptOpen(
+  store: Store,
+  { loadsFail, watched }: { readonly loadsFail: () => boolean; readonly watched: (change: 1 | -1) => void },
+): Store {
   return {
     capabilities: store.capabilities,
     commit: (batch) => store.commit(batch),
@@ -61,7 +92,16 @@ function keptOpen(store: Store, loadsFail: () => boolean): Store {
     events: (scan) => store.events(scan),
     forgetEvents: (past) => store.forgetEvents(past),
     heartbeat: (instance, how) => store.heartbeat(instance, how),
-    watch: (key, wake) => store.watch(key, wake),
+    watch(key, wake) {
+      const stop = store.watch(key, wake);
+      watched(1);
+      let isOpen = true;
+      return () => {
+        if (isOpen) watched(-1);
+        isOpen = false;
+        stop();
+      };
+    },
     instances: (ids) => store.instances(ids),
     scrub: () => store.scrub(),
     close: async () => undefined,

@@ -32,7 +32,10 @@ export class HostedSession {
    *   store's
    */
   static async take(core: Core, key: SessionKey, reason: string): Promise<HostedSession> {
-    core.guardOpen();
+    return await core.take(() => HostedSession.#take(core, key, reason));
+  }
+
+  static async #take(core: Core, key: SessionKey, reason: string): Promise<HostedSession> {
     await core.instance.ensureAlive();
     const tails = [{ log: "state", last: 1 }];
     const { record, tails: found } = await core.load(key, tails);

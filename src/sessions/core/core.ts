@@ -66,6 +66,8 @@ export class Core {
   #commits = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
+  /** Steps under way that take a lease or begin a turn. */
+  readonly #takes = new Set<Promise<unknown>>();
   readonly instance: InstanceKeeper;
   readonly poller: ChangePoller;
   readonly queues: SessionQueues;
@@ -164,7 +166,27 @@ export class Core {
 
   /** @throws SessionError `closed` */
   guardOpen(): void {
-    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this Sessions object" });
+    if (!this.isOpen) throw new SessionError("closed", { name: "this Sessions object" });
+  }
+
+  /** False from the call of `close` on. */
+  get isOpen(): boolean {
+    return this.#closing === undefined;
+  }
+
+  /**
+   * Run a step that takes a lease or begins a turn. `close` waits for the step, and settles what it took.
+   * @throws SessionError `closed`, and what the step throws
+   */
+  async take<T>(step: () => Promise<T>): Promise<T> {
+    this.guardOpen();
+    const taking = step();
+    this.#takes.add(taking);
+    try {
+      return await taking;
+    } finally {
+      this.#takes.delete(taking);
+    }
   }
 
   /** Guard an operation that the fallback cannot replay. @throws SessionError `store_unavailable` in the fallback */
@@ -276,7 +298,7 @@ export class Core {
 
   /** Run `chore` after `ms`, unless closed by then. Does not keep the process alive. */
   schedule(ms: number, chore: () => Promise<void>): void {
-    if (this.#closing !== undefined) return;
+    if (!this.isOpen) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       const running = chore().finally(() => this.#chores.delete(running));
@@ -307,7 +329,12 @@ export class Core {
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.poller.close();
+    this.eventFeeds.close();
     const results = await this.settle();
+    while (this.#takes.size > 0) {
+      await Promise.allSettled(this.#takes);
+      results.push(...(await this.settle()));
+    }
     await this.conflicts.close();
     await Promise.allSettled(this.#chores);
     await this.#queue.drain();

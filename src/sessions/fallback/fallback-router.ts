@@ -102,8 +102,8 @@ export class FallbackRouter {
   }
 
   /**
-   * Tell the store what waits, one last time, and close both.
-   * @throws SessionError `outbox_unsent` where something would be lost with this process
+   * Replays to the store what waits, one last time, and closes both stores, also if the outbox cannot be read.
+   * @throws SessionError `outbox_unsent` if turns would be lost with this process
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -118,15 +118,18 @@ export class FallbackRouter {
     }
     // What is being answered is sealed first, so that it is told too.
     await fallback.settle();
-    await this.#tellLast();
-    const { waiting = 0 } = (await this.#outbox?.state()) ?? {};
-    const isLost = waiting > 0 && !fallback.store.capabilities.durable;
+    let unsent = 0;
     try {
-      await fallback.close();
+      await this.#tellLast();
+      unsent = (await this.#outbox?.state())?.waiting ?? 0;
     } finally {
-      await this.core.close();
+      try {
+        await fallback.close();
+      } finally {
+        await this.core.close();
+      }
     }
-    if (isLost) throw new SessionError("outbox_unsent", { turns: waiting });
+    if (unsent > 0 && !fallback.store.capabilities.durable) throw new SessionError("outbox_unsent", { turns: unsent });
   }
 
   async #tellLast(): Promise<void> {

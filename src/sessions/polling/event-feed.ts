@@ -4,6 +4,7 @@ import { eachPage } from "../../domain/values/pages.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../../store/store.ts";
 import { entryBytes } from "../../store/within-bytes.ts";
 import type { Clock } from "../../clock.ts";
+import { SessionError } from "../../errors.ts";
 
 /** How often a followed tenant is read, ms. */
 const readEveryMs = 500;
@@ -54,6 +55,12 @@ export class EventFeeds {
   /** How many tenants are read. */
   get size(): number {
     return this.#feeds.size;
+  }
+
+  /** End the pauses of all feeds with the error `closed`. */
+  close(): void {
+    const error = new SessionError("closed", { name: "this Sessions object" });
+    for (const feed of this.#feeds.values()) feed.stop(error);
   }
 
   /** Follow a tenant's events from now on. */
@@ -112,9 +119,9 @@ class TenantFeed {
     return await orAborted(this.#coming, signal);
   }
 
-  /** No follower is left. */
-  stop(): void {
-    this.#stop.abort();
+  /** End the pause before the next reading. */
+  stop(reason?: Error): void {
+    this.#stop.abort(reason);
   }
 
   #read(): Promise<EventRound> {

@@ -565,14 +565,16 @@ async function takeLease(
   const { core } = handle;
   core.guardOpen();
   await core.instance.ensureAlive();
-  await acquire(handle, { busy, waitMs }, (ticket, options) =>
-    handle.write((draft, context) => {
-      const ahead = options.recovers === "any";
-      grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
-      return changeOf(draft);
-    }, options),
+  return await acquire(handle, { busy, waitMs }, (ticket, options) =>
+    core.take(async () => {
+      await handle.write((draft, context) => {
+        const ahead = options.recovers === "any";
+        grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
+        return changeOf(draft);
+      }, options);
+      return new SessionLease(handle);
+    }),
   );
-  return new SessionLease(handle);
 }
 
 const sealedStatuses = ["done", "failed", "interrupted"] as const;

@@ -28,7 +28,11 @@ export interface BeginOptions extends WriteOptions {
  * Begin a turn on this handle, whose own fence it writes under; without one it takes a lease in the same commit.
  * @throws SessionError `busy` also where the same key's turn is still being answered
  */
-export async function beginOn(
+export async function beginOn(handle: Handle, turn: OpenTurn, options: BeginOptions): Promise<Begun> {
+  return await handle.core.take(() => beginTurnOn(handle, turn, options));
+}
+
+async function beginTurnOn(
   handle: Handle,
   turn: OpenTurn,
   { ticket, named, choose, ...options }: BeginOptions,

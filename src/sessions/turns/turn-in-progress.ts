@@ -218,6 +218,11 @@ export class TurnInProgress implements AsyncDisposable {
 
   #sealLater(seal: Seal): void {
     if (this.#isEnded) return;
+    if (!this.#handle.core.isOpen) {
+      // The process closes its store: the next process that opens the session seals the turn.
+      this.#end(false);
+      return;
+    }
     clearTimeout(this.#retryTimer);
     this.#owed = seal;
     this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();

@@ -124,7 +124,10 @@ export class Hints {
     if (client === undefined) return;
     // The process stays open until the connection has ended: with an unreferenced socket, `end` would never settle.
     client.ref();
-    await untilLate(client.end().catch(() => undefined), endMs);
+    await untilLate(
+      client.end().catch(() => undefined),
+      endMs,
+    );
     client.unref();
   }
 }
