@@ -5,6 +5,7 @@
 
 /** Codes of the values that may be expected. */
 export type Expected =
+  | "agent_or_default"
   | "agents"
   | "boolean"
   | "cloneable"
@@ -13,6 +14,7 @@ export type Expected =
   | "database_file"
   | "database_url"
   | "date"
+  | "default_agent"
   | "file_outside_store"
   | "list"
   | "module_address"
@@ -47,11 +49,12 @@ export interface Expectation {
   readonly expected: Expected;
   readonly min?: number;
   readonly max?: number;
-  /** The known values of `one_of`. */
+  /** The known values of `one_of`, `default_agent` and `agent_or_default`. */
   readonly known?: readonly string[];
 }
 
 const words: { readonly [Code in Expected]: (expectation: Expectation) => string } = {
+  agent_or_default: ({ known = [] }) => `one of ${known.join(", ")}, or "default": true for one of them`,
   agents: () => "agents to choose from: openSessions({ agents })",
   boolean: () => "true or false",
   cloneable: () => "a value that can be copied to another thread",
@@ -60,6 +63,7 @@ const words: { readonly [Code in Expected]: (expectation: Expectation) => string
   database_file: () => "a database in a file",
   database_url: () => "an sqlite: or postgres: URL",
   date: () => "a valid Date",
+  default_agent: ({ known = [] }) => `"default": true for one of ${known.join(", ")}`,
   file_outside_store: () => "a file that is not part of the store",
   list: (e) => `at most ${e.max} items`,
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",

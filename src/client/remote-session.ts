@@ -235,7 +235,7 @@ export class RemoteSession implements OverHttp {
   }
 
   /**
-   * Changes metadata, deadlines, user or instructions.
+   * Changes metadata, deadlines, user, agent, instructions or budget.
    * @throws SessionError as a local session
    */
   async update({ metadata, ...patch }: SessionPatch): Promise<void> {

@@ -15,7 +15,8 @@ export const renderings = {
 
 function openaiLine({ session, logs }: SessionSnapshot): string {
   const instructions = logs["instructions"]?.at(-1)?.data;
-  const system = instructions === undefined ? [] : [{ role: "system", content: instructions }];
+  const isNone = instructions === undefined || instructions === "";
+  const system = isNone ? [] : [{ role: "system", content: instructions }];
   const messages = (logs["turns"] ?? []).flatMap(({ data }) => {
     const { input, output } = data as TurnData;
     return [...input, ...output];
@@ -37,7 +38,7 @@ function markdownOf({ session, logs }: SessionSnapshot): string {
   const parts = [
     `# ${oneLine(id)}`,
     oneLine([...about, spent].join(" · ")),
-    ...(typeof instructions === "string" ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
+    ...(typeof instructions === "string" && instructions !== "" ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
     ...(logs["turns"] ?? []).map(turnText),
   ];
   return `${parts.join("\n\n")}\n\n`;

@@ -11,7 +11,8 @@ import type { Answer } from "../domain/turns/answer.ts";
 import type { ConsultOptions, Routed } from "../sessions/turns/consult.ts";
 import type { Model } from "../sessions/options/model.ts";
 import { traceCall } from "../sessions/tracing/operation.ts";
-import { defaultAgent, type Agent } from "../sessions/options/options.ts";
+import { defaultAgent } from "../domain/turns/agent-choice.ts";
+import type { Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { handoffTools } from "./handoff-tools.ts";
@@ -37,7 +38,7 @@ export interface ManagerOptions {
   readonly routerTimeout?: Duration;
   /**
    * The agent that answers if the router finds none, names an unknown one, or fails.
-   * @default the agent with `default: true`
+   * @default the agent with `default: true`, else the only agent, else "assistant"
    */
   readonly default?: string;
   /**

@@ -88,8 +88,8 @@ test("a model that keeps talking is cut off", async () => {
 });
 
 test("a model that fails or hangs fails the router, and nothing is written", async () => {
-  const billing = { billing: agents.billing };
-  await using place = inMemory({ agents: billing, model: quiet });
+  const withoutDefault = { billing: agents.billing, spare: {} };
+  await using place = inMemory({ agents: withoutDefault, model: quiet });
   const { sessions } = place;
   const session = await sessions.create({ agent: "billing" });
   const { version } = await session.refresh();

@@ -6,10 +6,12 @@ import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import { parseDuration } from "../domain/values/duration.ts";
 import { defined } from "../domain/values/defined.ts";
+import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import {
   correlated,
+  type Agent,
   type Duration,
   type FallbackNews,
   type ReplayNews,
@@ -156,6 +158,7 @@ export function createServer(options: ServerOptions): Server {
     version = "0.0.0",
   } = options;
   for (const origin of origins) guardOrigin(origin);
+  guardDefaultAgent(sessions);
   const deadlineMs = parseDuration(options.deadline ?? "2m", "deadline");
   const limits = new RateLimits(options.rates ?? {});
   const streams = new OpenStreams(options.streams ?? {});
@@ -320,6 +323,16 @@ function sessionIn(c: RequestContext, tenant: string): string | undefined {
 function guardOrigin(origin: string): void {
   if (URL.canParse(origin) && new URL(origin).origin === origin) return;
   throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected: "origin" });
+}
+
+/**
+ * Refuses several agents without a default one: devices and most programs name no agent, so their sessions would fail.
+ * @throws SessionError `argument_invalid`
+ */
+function guardDefaultAgent({ agents = new Map<string, Agent>() }: Sessions): void {
+  if (agents.size === 0 || defaultAgent(agents) !== undefined) return;
+  const known = [...agents.keys()];
+  throw new SessionError("argument_invalid", { name: "agents.default", expected: "default_agent", known });
 }
 
 /** The caller's request id if it is a plain one, so that the logs of both sides can be compared. */

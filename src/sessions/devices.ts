@@ -3,7 +3,7 @@ import type { Change } from "../domain/record/change.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import { parseDeviceId } from "../domain/values/device.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
-import { parseId } from "../domain/values/ids.ts";
+import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -18,7 +18,7 @@ import { isSame, keyedHash } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
-import { freshId } from "./session/opening.ts";
+import { freshId, newSession } from "./session/opening.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
 import { Session, type HandOffOptions } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
@@ -111,6 +111,7 @@ export class Devices {
   async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.link", async () => {
       const name = this.#name(deviceId);
+      this.#guardOptions(name, options);
       await redeemLinkCode(this.#core, this.#tenant, name, code);
       return await this.#open(name, options);
     });
@@ -211,6 +212,7 @@ export class Devices {
       const name = this.#name(deviceId);
       parseId(user, "user");
       if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
+      this.#guardOptions(name, options);
       for (let attempt = 1; attempt <= attemptsMax; attempt++) {
         const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
         if (device === undefined || owner === undefined) throw new Error("each name has a way");
@@ -279,9 +281,10 @@ export class Devices {
     agent: string,
     options: HandOffOptions = {},
   ): Promise<readonly ActiveAgent[]> {
-    return await this.#perform("devices.handOff", () =>
-      this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options)),
-    );
+    return await this.#perform("devices.handOff", () => {
+      this.#core.agent(parseNewId(agent, "agent"));
+      return this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options));
+    });
   }
 
   /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
@@ -332,6 +335,11 @@ export class Devices {
     const open = async (core: Core) =>
       await openWay(core, this.#tenant, await wayOf(core, this.#tenant, name), options);
     return new Session(await this.#reach.open(open, this.#waiting(name)));
+  }
+
+  /** Check the options of a fresh session before anything is written. @throws SessionError as `create` */
+  #guardOptions(name: string, options: DeviceOptions): void {
+    newSession(this.#core, { tenant: this.#tenant, id: name }, options);
   }
 
   /** Where its turns wait that were said while the store was away, wherever its way leads. */

@@ -7,7 +7,11 @@ import {
   type SessionProblem,
   type ProblemKind,
 } from "../domain/copies/session-check.ts";
+import { handoffAt } from "../domain/record/handoff.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
+import { stateAt } from "../domain/record/states.ts";
+import { isKnown } from "../domain/turns/agent-choice.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
@@ -30,7 +34,7 @@ export interface DoctorRequest {
 
 /** Something that is wrong with a store or one of its sessions. */
 export interface Finding {
-  readonly kind: ProblemKind | "lease" | "unlisted" | StoreProblem["kind"];
+  readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | StoreProblem["kind"];
   /** Null: it is no one session's. */
   readonly tenant: string | null;
   readonly session: string | null;
@@ -83,6 +87,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
+      unknownAgents(core, record).forEach(found);
     }
   }
   return report;
@@ -120,6 +125,30 @@ async function* allSessions(
     const what = `the rest of the sessions cannot be listed: ${reason}`;
     found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
   }
+}
+
+/** The agents of a live session that this process does not know; none if no agents are configured. */
+function unknownAgents(core: Core, record: SessionRecord): readonly Finding[] {
+  const { tenant, id: session, agent } = record;
+  const { agents } = core.options;
+  const state = stateAt(record, core.now());
+  if (isInternalScope(tenant) || (state !== "active" && state !== "inactive")) return [];
+  const chosen = core.chooseAgent(record, {}).agent;
+  const answering = isKnown(chosen, agents) ? `${formatValue(chosen)} answers in its place` : "its questions fail";
+  const finding = (what: string): Finding => ({ kind: "agent", tenant, session, what, remedy: null, repaired: false });
+  const active = handoffAt(record, core.now())?.agent;
+  return [
+    ...(isKnown(agent, agents)
+      ? []
+      : [finding(`its agent ${formatValue(agent)} is unknown: ${answering}; update({ agent }) sets another one`)]),
+    ...(active === undefined || isKnown(active, agents)
+      ? []
+      : [
+          finding(
+            `its active agent ${formatValue(active)} is unknown: ${answering}; handOff() or endHandoff() replaces it`,
+          ),
+        ]),
+  ];
 }
 
 function unreadableFinding(error: SessionError<"session_unreadable">): Finding {

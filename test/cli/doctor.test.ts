@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -33,6 +34,20 @@ function contentOf(place: Workplace): string {
 const loseTheEnd = "delete from entries where session = 1 and seq = 3";
 const loseTheMiddle = "delete from entries where session = 2 and seq = 2";
 const loseTheRecord = "delete from sessions where id = 'c'";
+
+test("with an agents file the doctor reports sessions whose agent is not in it", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  for (const agent of ["support", "sales"]) await sessions.create({ id: agent, agent });
+  assert.equal((await place.run(["doctor"])).code, 0, "without a file every agent is known");
+  await writeFile(join(place.folder, "agents.json"), '{"helpdesk":{"default":true},"sales":{}}');
+  const { code, stdout } = await place.run(["doctor", "--agents", "agents.json"]);
+  assert.equal(code, 1);
+  assert.equal(
+    stdout,
+    'agent  default/support: its agent "support" is unknown: "helpdesk" answers in its place; update({ agent }) sets another one\n',
+  );
+});
 
 test("of a sound store the doctor says so, and leaves", async () => {
   await using place = await harmed("");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { answers, setUp, type Workplace } from "./command-line.ts";
@@ -169,5 +169,20 @@ test("wrong usage is said before anything is opened", async () => {
   const taken = await place.run(["serve", "--port", new URL(url).port]);
   assert.equal(taken.code, 2);
   assert.match(taken.stderr, /is in use; choose another with --port/);
+  await stop(child);
+});
+
+test("an agents file of several agents without a default one is refused at start; one agent needs no mark", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const file = join(place.folder, "perdure.agents.json");
+  await writeFile(file, '{"ceo":{"keywords":["oven"]},"cto":{}}');
+  const { code, stderr } = await place.run(["serve", "--port", "0"]);
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /agents.default is missing; expected "default": true for one of ceo, cto/);
+  await writeFile(file, '{"ceo":{"instructions":"You run a bakery."}}');
+  const { child, url } = await serve(place);
+  const { status, body } = await chat(url, randomUUID(), "hello");
+  assert.deepEqual([status, body["text"]], [200, "saw 2"]);
   await stop(child);
 });

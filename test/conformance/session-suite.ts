@@ -397,6 +397,15 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual([user, expiresAt.getTime() - lastActivityAt.getTime()], ["ada", 3_600_000]);
       assert.equal(await (await sessions.create()).instructions(), undefined);
     });
+
+    check("update sets another agent with its instructions", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      await session.update({ agent: "ceo" });
+      assert.deepEqual([session.info.agent, await session.instructions()], ["ceo", "You lead."]);
+      await session.update({ agent: "assistant" });
+      assert.equal(await session.instructions(), undefined);
+      await assert.rejects(session.update({ agent: "gone" }), { code: "agent_unknown" });
+    });
   });
 }
 

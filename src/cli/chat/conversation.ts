@@ -10,6 +10,7 @@ import {
   type Sessions,
   type Turn,
 } from "../../index.ts";
+import { isKnown } from "../../domain/turns/agent-choice.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
@@ -85,7 +86,8 @@ async function openSession(
   // Only one that exists: a mistyped id must not start another conversation.
   const session = await sessions.get(id);
   if (onExpired === "fail" || session.info.state !== "expired") return session;
-  return await sessions.ensure(id, { agent: session.info.agent, onExpired });
+  const own = session.info.agent;
+  return await sessions.ensure(id, { agent: isKnown(own, sessions.agents) ? own : agent, onExpired });
 }
 
 /** How a question of this conversation is asked. */

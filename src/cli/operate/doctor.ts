@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { openSessions, type Sessions } from "../../index.ts";
+import { openSessions, type Agent, type Sessions } from "../../index.ts";
+import { readAgentsFile } from "../program/agents-file.ts";
 import { bareCommand, examples, jsonOption, type JsonOption } from "../program/command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
@@ -7,25 +8,34 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { doctor as examine, type Finding } from "../../admin.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
+  readonly agents?: string;
   readonly repair?: boolean;
 }
 
 export function doctorCommand(): Command {
   return bareCommand("doctor", "Look over a whole store: what is wrong, and what would mend it")
     .option("--store <url>", "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)")
+    .option(
+      "--agents <file>",
+      "report sessions whose agent is not in it (default: perdure.agents.json, where it exists)",
+    )
     .option("--repair", "mend what can be mended; nothing is deleted, and sessions in use are left alone")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples(["perdure doctor", "perdure doctor --repair", "perdure doctor --json | jq -r .session"]) +
-        "\nExit codes: 0 nothing is wrong (any more), 1 something is.\n",
+      examples([
+        "perdure doctor",
+        "perdure doctor --repair",
+        "perdure doctor --agents perdure.agents.json",
+        "perdure doctor --json | jq -r .session",
+      ]) + "\nExit codes: 0 nothing is wrong (any more), 1 something is.\n",
     )
     .action(doctor);
 }
 
-async function doctor({ repair = false, json, ...options }: DoctorOptions): Promise<void> {
+async function doctor({ repair = false, agents: file, json, ...options }: DoctorOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openToLook(options);
+    await using sessions = await openToLook(options, readAgentsFile(file));
     const onFinding = json === true ? writeJson : describe;
     const {
       sessions: looked,
@@ -51,11 +61,18 @@ async function doctor({ repair = false, json, ...options }: DoctorOptions): Prom
 }
 
 /** A schema that is out of date is something to find, not something to change on the way in. */
-async function openToLook(options: Pick<StoreOptions, "store">): Promise<Sessions> {
+async function openToLook(
+  options: Pick<StoreOptions, "store">,
+  agents: Readonly<Record<string, Agent>> | undefined,
+): Promise<Sessions> {
   const url = storeUrl(options);
-  if (!/^postgres(ql)?:/i.test(url)) return await openExisting(options);
+  if (!/^postgres(ql)?:/i.test(url)) return await openExisting(options, { agents });
   const { openPostgres } = await import("../../store/postgres/open.ts");
-  return await openSessions({ store: await openPostgres({ url, migrate: false, serverless: true }), sweep: false });
+  return await openSessions({
+    store: await openPostgres({ url, migrate: false, serverless: true }),
+    sweep: false,
+    ...(agents === undefined ? {} : { agents }),
+  });
 }
 
 /** One finding on one line: where, what, and what mends it. */
@@ -66,5 +83,6 @@ function describe({ kind, tenant, session, what, remedy, repaired }: Finding): v
     : remedy === null
       ? "nothing here mends it; a backup may"
       : `--repair: ${remedy}`;
-  writeLine(`${kind}  ${where}: ${what} (${end})`);
+  // An unknown agent is not damage: the finding itself names the call that replaces it.
+  writeLine(`${kind}  ${where}: ${what}${kind === "agent" ? "" : ` (${end})`}`);
 }

@@ -28,7 +28,10 @@ export async function openFor(
 }
 
 /** As {@link openFor}, for commands that only read or remove. @throws SessionError as {@link guardExistingStore} */
-export async function openExisting(options: StoreOptions, extra: { readonly secret?: string } = {}): Promise<Sessions> {
+export async function openExisting(
+  options: StoreOptions,
+  extra: { readonly agents?: Readonly<Record<string, Agent>> | undefined; readonly secret?: string } = {},
+): Promise<Sessions> {
   await guardExistingStore(storeUrl(options));
   return await openFor(options, extra);
 }

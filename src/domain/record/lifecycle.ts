@@ -1,6 +1,6 @@
 /** Birth, time to live, metadata and end of a session. */
 import { SessionError } from "../../errors.ts";
-import { changeOf, draftOf, firstVersion, identityOf, set, splice, type Change, type Draft } from "./change.ts";
+import { changeOf, draftOf, firstVersion, headOf, identityOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
@@ -134,7 +134,8 @@ export interface Patch {
   readonly ttlMs?: number;
   readonly maxAgeMs?: number | null;
   readonly user?: string | null;
-  readonly agent?: string;
+  /** Its instructions replace those of the earlier agent; "": it has none. */
+  readonly agent?: { readonly name: string; readonly instructions: string };
   readonly budget?: Budget | null;
   readonly instructions?: string;
 }
@@ -142,14 +143,18 @@ export interface Patch {
 /** @throws SessionError that of the session's state, `metadata_too_large`, `argument_invalid` */
 export function updateSession(record: SessionRecord, patch: Patch, context: Context): Change {
   const draft = draftOf(record);
-  const { metadata, instructions, ...fields } = patch;
+  const { metadata, agent, ...fields } = patch;
+  const next = agent?.name === record.agent ? undefined : agent;
+  const { instructions = next?.instructions, ...plain } = fields;
   use(draft, context);
-  set(draft, fields);
+  set(draft, plain);
+  if (next !== undefined) set(draft, { agent: next.name });
   if (draft.record.user !== record.user) appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
   if (metadata !== undefined) {
     set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }
-  if (instructions !== undefined) instruct(draft, instructions, context);
+  const hadInstructions = headOf(record, "instructions") > 0;
+  if (instructions !== undefined && (instructions !== "" || hadInstructions)) instruct(draft, instructions, context);
   set(draft, deadlines(draft.record));
   return changeOf(draft);
 }
@@ -168,6 +173,11 @@ function instruct(draft: Draft, instructions: string, { now, limits }: Context):
     throw invalidText("instructions", instructions, { max: limits.instructionsLengthMax });
   const seq = (draft.record.heads["instructions"] ?? 0) + 1;
   splice(draft, "instructions", seq, [{ seq, key: null, at: now, data: encode(instructions) }]);
+}
+
+/** The startup context that an entry of the log `instructions` stores; an empty one means none. */
+export function storedInstructions(entry: Entry | undefined): string | undefined {
+  return entry === undefined ? undefined : (decode(entry.data) as string) || undefined;
 }
 
 /** A sign of life: moves a sliding deadline. */

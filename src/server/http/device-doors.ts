@@ -6,6 +6,7 @@ import { hasCode } from "../../errors.ts";
 import type { Session, Sessions } from "../../index.ts";
 import { shownDevice } from "./authority.ts";
 import { addressOf, type ClientAddress } from "./client-address.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext } from "./route.ts";
 import type { Shared } from "./server-context.ts";
@@ -40,7 +41,7 @@ export function deviceDoors(
     return session;
   }
 
-  async function openDevice(c: RequestContext, device: string): Promise<Session> {
+  async function openDevice(c: RequestContext, device: string, agent?: string): Promise<Session> {
     if (!remembered.has(device)) {
       try {
         await findDevice(c, device);
@@ -50,7 +51,7 @@ export function deviceDoors(
         countNew(c);
       }
     }
-    const session = await sessions.devices.open(device);
+    const session = await sessions.devices.open(device, defined({ agent }));
     remember(device);
     return session;
   }

@@ -12,10 +12,10 @@ export interface Shared extends Routes {
   readonly sessions: Sessions;
   readonly converse: Converse;
   /**
-   * Opens the session of a device, creating it if needed; then the device counts as new.
+   * Opens the session of a device, creating it for this agent if needed; then the device counts as new.
    * @throws SessionError `rate_limited`
    */
-  readonly openDevice: (c: RequestContext, device: string) => Promise<Session>;
+  readonly openDevice: (c: RequestContext, device: string, agent?: string) => Promise<Session>;
   /**
    * Finds the session of a device; a device without one counts as new.
    * @throws SessionError `rate_limited`

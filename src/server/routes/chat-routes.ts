@@ -1,6 +1,7 @@
 /** The chat of a device: the device id is the secret that opens its session. */
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
+import { defaultAgent } from "../../domain/turns/agent-choice.ts";
 import { SessionError } from "../../errors.ts";
 import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
 import {
@@ -43,7 +44,7 @@ export function addChatRoutes(shared: Shared): void {
       guardSaidByUser(question);
       if (agent !== undefined) guardOpenAgent(sessions, agent);
       const device = deviceOrNew(c, sessions);
-      const session = await openDevice(c, device);
+      const session = await openDevice(c, device, agent);
       c.set("session", session.id);
       const { key } = idempotencyKey(c);
       const ask = (): Promise<Answer> =>
@@ -199,7 +200,6 @@ function guardSaidByUser(said: MessageInput): void {
  */
 function guardOpenAgent({ agents }: Sessions, agent: string): void {
   if (agents === undefined) return;
-  const { openToDevices, default: isDefault = false } = agents.get(agent) ?? {};
-  if (openToDevices ?? isDefault) return;
+  if (agents.get(agent)?.openToDevices ?? agent === defaultAgent(agents)) return;
   throw new SessionError("agent_unknown", { agent });
 }

@@ -140,13 +140,16 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "patch",
       path: "/v1/sessions/{id}",
-      summary: "Change metadata, deadlines, user, instructions or budget",
+      summary: "Change metadata, deadlines, user, agent, instructions or budget",
       scope: "write",
       params: idInPath,
       body: z.object({
         metadata: metadata.optional(),
         removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to remove" }),
         user: z.string().nullable().optional(),
+        agent: agentName
+          .optional()
+          .meta({ description: "the session's agent, from the next turn on; replaces the stored instructions" }),
         instructions: z.string().optional(),
         ttl: duration.optional(),
         maxAge: duration.nullable().optional(),

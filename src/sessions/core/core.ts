@@ -3,6 +3,7 @@ import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Context } from "../../domain/record/guards.ts";
+import { chooseAgent, defaultAgent, type AgentChoice, type ProposedAgents } from "../../domain/turns/agent-choice.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
@@ -204,6 +205,24 @@ export class Core {
     const agent = agents.get(name);
     if (agent !== undefined) return agent;
     throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
+  }
+
+  /** The agent of a session that names none. @throws SessionError `argument_invalid` if none of several is the default */
+  defaultAgent(): string {
+    const { agents } = this.options;
+    const agent = defaultAgent(agents);
+    if (agent !== undefined) return agent;
+    const known = [...(agents?.keys() ?? [])];
+    throw new SessionError("argument_invalid", { name: "agent", expected: "agent_or_default", known });
+  }
+
+  /** The agent that answers a question of this session now. */
+  chooseAgent(
+    record: Pick<SessionRecord, "agent" | "handoff">,
+    proposed: ProposedAgents,
+    now: number = this.now(),
+  ): AgentChoice {
+    return chooseAgent(record, proposed, this.options.agents, now);
   }
 
   /** How long a handoff to this agent lasts in this user's sessions, ms. @throws SessionError `duration_invalid` */

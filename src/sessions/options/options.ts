@@ -22,7 +22,10 @@ export interface Agent {
   readonly description?: string;
   /** Words of a message that speak for it. */
   readonly keywords?: readonly string[];
-  /** It answers where no agent fits, and has the sessions that name nobody. At most one is. @default false */
+  /**
+   * The agent of sessions that name none, and the one that answers in place of an unknown agent. At most one is marked.
+   * @default true for the only agent, and for an agent called "assistant" if none is marked
+   */
   readonly default?: boolean;
   /** Devices may name it in a message or hand off to it. @default only where it is the default agent */
   readonly openToDevices?: boolean;
@@ -200,11 +203,6 @@ export function parsePolicy({ agent, user, state, after, do: action }: Retention
 function parseSecret(secret: string): string {
   if (typeof secret === "string" && secret.length >= 16) return secret;
   throw invalidText("secret", secret, { min: 16 });
-}
-
-/** Who answers where no agent fits, and whom a session is for that names nobody; undefined where none is marked so. */
-export function defaultAgent(agents: ReadonlyMap<string, Agent> | undefined): string | undefined {
-  return [...(agents ?? [])].find(([, agent]) => agent.default === true)?.[0];
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {

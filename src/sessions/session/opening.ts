@@ -12,12 +12,14 @@ import type { Core } from "../core/core.ts";
 import { markChange, markShared, sharedBy } from "../core/fork-references.ts";
 import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { defaultAgent } from "../options/options.ts";
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
 
 /** How a new session begins. */
 export interface NewSessionOptions {
-  /** Whom the session is for. @default the agent with `default: true`, else "assistant" */
+  /**
+   * The session's agent, which answers while no other agent is active.
+   * @default the agent with `default: true`, else the only agent, else "assistant"
+   */
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: Metadata;
@@ -52,10 +54,10 @@ interface Place {
   readonly id: string | undefined;
 }
 
-/** @throws SessionError `agent_unknown`, `id_invalid`, `duration_invalid` */
+/** @throws SessionError `agent_unknown`, `argument_invalid`, `id_invalid`, `duration_invalid` */
 export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
   core.guardOpen();
-  const agent = parseNewId(options.agent ?? defaultAgent(core.options.agents) ?? "assistant", "agent");
+  const agent = parseNewId(options.agent ?? core.defaultAgent(), "agent");
   const profile = core.agent(agent);
   const user = options.user === undefined ? null : parseNewId(options.user, "user");
   const budget = options.budget ?? profile.budget;

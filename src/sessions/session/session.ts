@@ -1,13 +1,19 @@
 import { guardBudget, parseBudget } from "../../domain/record/budget.ts";
 import { changeOf, headOf } from "../../domain/record/change.ts";
-import { decode } from "../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
 import { grant, requestCancel } from "../../domain/turns/leases.ts";
 import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
-import { endSession, removeSession, touchSession, updateSession, type Patch } from "../../domain/record/lifecycle.ts";
+import {
+  endSession,
+  removeSession,
+  storedInstructions,
+  touchSession,
+  updateSession,
+  type Patch,
+} from "../../domain/record/lifecycle.ts";
 import type { Metadata, Budget } from "../../domain/record/record.ts";
 import {
   parseMessages,
@@ -28,6 +34,7 @@ import { beginOn, guardSameContent, lastTurn, writeOnce } from "../turns/begin.t
 import { consult, type ConsultOptions } from "../turns/consult.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
+import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
@@ -45,7 +52,7 @@ export interface TurnInput {
   readonly input: MessageInput;
   /** What came out; a text is one message of the assistant. @default nothing yet */
   readonly output?: MessageInput;
-  /** Who answered. @default who has the floor, else the session's agent */
+  /** The agent that answered. @default the active agent, else the session's agent */
   readonly agent?: string;
   readonly model?: string;
   /** Tokens, as far as they are known; what is missing or NaN is estimated. @default none, which counts nothing */
@@ -86,6 +93,8 @@ export interface SessionPatch {
   /** Life after creation, or after the last revival; null lifts the cap. */
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
+  /** The session's agent, from the next turn on; its instructions replace those of the earlier agent. */
+  readonly agent?: string;
   readonly instructions?: string;
   /** Null lifts it. */
   readonly budget?: Budget | null;
@@ -255,12 +264,11 @@ export class Session {
     return watchSession(this.#handle, options);
   }
 
-  /** The startup context the session was created with, or was last given. */
+  /** The startup context that the session was created with or last given; undefined if it has none. */
   async instructions(): Promise<string | undefined> {
     return await traceCall(this.#handle.about("instructions"), async () => {
       const { tails } = await this.#handle.peek([{ log: "instructions", last: 1 }]);
-      const entry = tails[0]?.[0];
-      return entry === undefined ? undefined : (decode(entry.data) as string);
+      return storedInstructions(tails[0]?.[0]);
     });
   }
 
@@ -288,11 +296,14 @@ export class Session {
     });
   }
 
-  /** Change metadata, deadlines, user, instructions or budget. @throws SessionError `metadata_too_large`, `session_expired` … */
+  /**
+   * Change metadata, deadlines, user, agent, instructions or budget.
+   * @throws SessionError `metadata_too_large`, `agent_unknown`, `session_expired` …
+   */
   async update(patch: SessionPatch): Promise<void> {
     this.#handle.core.guardStore();
     await traceCall(this.#handle.about("update"), async () => {
-      const parsed = parsePatch(patch);
+      const parsed = parsePatch(this.#handle.core, patch);
       await this.#handle.inOrder(() =>
         this.#handle.write(({ record }, context) => updateSession(record, parsed, context)),
       );
@@ -548,7 +559,7 @@ export class Session {
 
   #agent(name: string | undefined): string {
     const { core, record } = this.#handle;
-    if (name === undefined) return handoffAt(record, core.now())?.agent ?? record.agent;
+    if (name === undefined) return core.chooseAgent(record, {}).agent;
     core.agent(parseNewId(name, "agent"));
     return name;
   }
@@ -631,13 +642,20 @@ function parseCount(value: unknown, name: string): number {
   throw invalidArgument(name, value, { expected: "whole_number", min: 0, max: countMax });
 }
 
-function parsePatch({ metadata, ttl, maxAge, user, instructions, budget }: SessionPatch): Patch {
+function parsePatch(core: Core, { metadata, ttl, maxAge, user, agent, instructions, budget }: SessionPatch): Patch {
   return defined({
     metadata: metadata === undefined ? undefined : parseMetadata(metadata),
     ttlMs: ttl === undefined ? undefined : parseDuration(ttl, "ttl"),
     maxAgeMs: maxAge === undefined ? undefined : maxAge === null ? null : parseDuration(maxAge, "maxAge"),
     user: user === undefined ? undefined : user === null ? null : parseNewId(user, "user"),
+    agent: agent === undefined ? undefined : agentOf(core, agent),
     instructions,
     budget: budget === undefined ? undefined : budget === null ? null : parseBudget(budget),
   });
+}
+
+/** @throws SessionError `agent_unknown`, `id_invalid` */
+function agentOf(core: Core, name: string): NonNullable<Patch["agent"]> {
+  const { instructions = "" } = core.agent(parseNewId(name, "agent"));
+  return { name, instructions };
 }

@@ -1,11 +1,12 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import type { Draft } from "../../domain/record/change.ts";
 import { saidIn } from "../../domain/turns/chunk.ts";
-import { decode } from "../../domain/values/codec.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import type { Handoff, SessionRecord } from "../../domain/record/record.ts";
+import { storedInstructions } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import type { AgentChoice } from "../../domain/turns/agent-choice.ts";
 import {
   parseMessages,
   summaryOf,
@@ -46,21 +47,25 @@ export interface ConsultOptions {
   readonly signal?: AbortSignal;
   /** Makes a retry of the same question the same turn. */
   readonly key?: string;
-  /** Who answers. @default who has the floor, else the session's agent */
+  /**
+   * The agent that answers; the active agent does not change.
+   * @default the active agent, else the session's agent; the default agent if that one is unknown
+   */
   readonly agent?: string;
   /** What to do where the session is already answering. @default that of `openSessions` */
   readonly busy?: BusyPolicy;
   /**
-   * Called where nobody is named and nobody known has the floor, and no earlier try with the same key is kept: says who
-   * answers. What it throws is thrown on, with nothing written. @default the session's agent answers
+   * Chooses the agent that answers. Called if the call names no agent, no known agent is active, and no earlier try with
+   * the same key is stored. If it throws, `consult` throws the same error and writes nothing.
+   * @default the session's agent answers
    */
   readonly route?: () => Promise<Routed>;
 }
 
-/** Who was chosen to answer where no handoff to end. */
+/** The agent that a router chose. */
 export interface Routed {
   readonly agent: string;
-  /** Give it the floor too, in the same commit as the question, unless somebody has it by then. */
+  /** Make it the active agent, in the same commit as the question, unless another agent is active by then. */
   readonly takesFloor: boolean;
 }
 
@@ -68,7 +73,7 @@ export interface Routed {
 export interface Consultation extends Traced {
   readonly tenant: string;
   readonly session: string;
-  /** Who answers; until that is decided, who would if nobody else were chosen. */
+  /** The agent that answers; before the question is durable, the agent that would answer now. */
   agent: string;
   /** The name of the model that was asked for. */
   model?: string;
@@ -86,8 +91,9 @@ const consults = tracingChannel<unknown, Consultation>("perdure:consult");
 
 /** Ask, with the session's memory. `owner` is the handle of the caller; the answer is written through one of its own. */
 export async function consult(owner: Handle, question: MessageInput, options: ConsultOptions): Promise<Answer> {
-  const { tenant, id: session, agent } = owner.record;
-  const consultation: Consultation = { tenant, session, agent: options.agent ?? agent };
+  const { tenant, id: session } = owner.record;
+  const { agent } = owner.core.chooseAgent(owner.record, { named: options.agent });
+  const consultation: Consultation = { tenant, session, agent };
   const asked = Promise.withResolvers<Answer>();
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
@@ -125,7 +131,8 @@ async function ask(
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
   const { turns, tokens } = parseWindow(options.window ?? 20);
-  if (options.agent !== undefined) core.agent(parseId(options.agent, "agent"));
+  const named = options.agent;
+  if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(owner.record));
   const startedAt = core.options.clock.now();
@@ -152,29 +159,25 @@ async function ask(
   let instructions: Entry | undefined;
   let routed: Routed | undefined;
   const begin: Attempt<Begun> = async (ticket, writeOptions) => {
-    // Who waits or pushes in has said that what happens meanwhile is fine: the model is shown the newest turns.
+    // Under the policies that wait or interrupt, the caller accepts turns written meanwhile: the model sees the newest.
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
     const [turnEntries = [], instructionsEntries] = loaded.tails;
     past = turnEntries.map(turnOf);
     instructions = instructionsEntries?.[0];
-    const named = options.agent !== undefined;
-    const found = knownFloor(core, loaded.record, options);
-    if (!named && found === null && options.route !== undefined && !(await isKept(handle, key)))
+    const found = core.chooseAgent(loaded.record, { named });
+    if (isUnsettled(found) && options.route !== undefined && !(await isKept(handle, key)))
       routed ??= await options.route();
-    // Who is asked is judged again on the record that is written: the floor may change between look and write.
-    const agent = options.agent ?? found?.agent ?? routed?.agent ?? loaded.record.agent;
+    // A handoff that expires between this load and the write still decides this question.
+    const proposed = { named, routed: found.by === "handoff" ? found.agent : routed?.agent };
+    // The record that is written decides: another process may have handed off since this load.
     const choose = (draft: Draft, context: Context): { agent: string; model?: string } => {
-      const floor = knownFloor(core, draft.record, options, context.now);
-      if (!named && floor === null && routed?.takesFloor === true)
-        startHandoff(
-          draft,
-          { agent: routed.agent, ttlMs: core.handoffTtlMs(routed.agent, draft.record.user), note: null },
-          context,
-        );
-      const chosen = named ? agent : (floor?.agent ?? agent);
-      return { agent: chosen, ...modelOf(core, chosen, options) };
+      const { agent, by } = core.chooseAgent(draft.record, proposed, context.now);
+      if (by === "routed" && routed?.agent === agent && routed.takesFloor)
+        startHandoff(draft, { agent, ttlMs: core.handoffTtlMs(agent, draft.record.user), note: null }, context);
+      return { agent, ...modelOf(core, agent, options) };
     };
-    return await beginOn(handle, { key, input, agent }, { ticket, named, choose, ...writeOptions });
+    const open = { key, input, agent: core.chooseAgent(loaded.record, proposed).agent };
+    return await beginOn(handle, open, { ticket, named: named !== undefined, choose, ...writeOptions });
   };
   let turn: Begun;
   try {
@@ -237,23 +240,16 @@ async function isKept(handle: Handle, key: string | null): Promise<boolean> {
   return key !== null && (await handle.entryByKey(parseId(key, "key"))) !== undefined;
 }
 
-/** Who has the floor. Where another can be chosen, an agent that is not known here any more has lost it. */
-function knownFloor(
-  core: Core,
-  record: SessionRecord,
-  { route }: ConsultOptions,
-  now: number = core.now(),
-): Handoff | null {
-  const floor = handoffAt(record, now);
-  const isKnown = floor === null || core.options.agents?.has(floor.agent) !== false;
-  return isKnown || route === undefined ? floor : null;
+/** True if neither the caller nor a handoff decides which agent answers. */
+function isUnsettled({ by }: AgentChoice): boolean {
+  return by !== "named" && by !== "handoff";
 }
 
-/** What the agent is told ahead of everything else. @throws SessionError `agent_unknown` */
+/** The startup context of the agent that answers. @throws SessionError `agent_unknown` */
 function systemMessages(core: Core, record: SessionRecord, agent: string, instructions?: Entry): readonly Message[] {
-  // What is kept with the session was meant for its own agent.
+  // The session stores the startup context of its own agent.
   const kept = agent === record.agent && instructions !== undefined;
-  const content = kept ? (decode(instructions.data) as string) : core.agent(agent).instructions;
+  const content = kept ? storedInstructions(instructions) : core.agent(agent).instructions;
   return content === undefined ? [] : [{ role: "system", content }];
 }
 
