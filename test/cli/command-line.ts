@@ -11,6 +11,10 @@ import { startModelServer, type ChatRequest, type ModelServer, type Reply } from
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
+/** The compile cache that a run of many test files shares. */
+const { NODE_COMPILE_CACHE: cacheFolder } = process.env;
+const compileCache = cacheFolder === undefined ? {} : { NODE_COMPILE_CACHE: cacheFolder };
+
 export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
@@ -73,7 +77,7 @@ export class Workplace implements AsyncDisposable {
     const output = stdout === undefined ? "pipe" : openSync(stdout, "w");
     const child = spawn(program, args, {
       cwd: this.folder,
-      env: { PATH: process.env["PATH"] ?? "", ...this.#environment, ...env },
+      env: { PATH: process.env["PATH"] ?? "", ...compileCache, ...this.#environment, ...env },
       detached,
       stdio: ["pipe", output, "pipe"],
       ...defined({ uid }),

@@ -1,32 +1,36 @@
+/** The conformance suite on PostgreSQL: with own connections, in a pool of the caller, in partitions, and behind PgBouncer. */
 import { after, before, test } from "node:test";
 import { storeConformance } from "../../src/testing/conformance.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
-import { someDatabase } from "./server.ts";
+import { Pool, someDatabase } from "./server.ts";
 
 let database: Awaited<ReturnType<typeof someDatabase>>;
 let bouncer: PgBouncer;
+let pool: Pool;
 const missing =
   process.env["PERDURE_TEST_POSTGRES_URL"] === undefined
     ? missingPgBouncer()
     : "PERDURE_TEST_POSTGRES_URL names a server, which this test would have to configure";
 before(async () => {
   database = await someDatabase();
+  pool = new Pool({ connectionString: database.url });
   if (database.server !== undefined && missing === undefined) bouncer = await PgBouncer.start(database.server);
 });
 after(async () => {
+  await pool.end();
   if (missing === undefined) await bouncer[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();
 });
 
 storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
 storeConformance({
-  name: "the PostgreSQL store in a schema of another name",
-  open: () => openPostgres({ url: database.url, schema: `our "agents'; $body$ --` }),
+  name: "the PostgreSQL store in a schema of another name, on a pool of the caller",
+  open: () => openPostgres({ pool, schema: `our "agents'; $body$ --` }),
 });
 storeConformance({
-  name: "the PostgreSQL store with its entries in 8 parts",
-  open: () => openPostgres({ url: database.url, schema: "parts", partitions: 8 }),
+  name: "the PostgreSQL store with its entries in 8 partitions, on a pool of the caller",
+  open: () => openPostgres({ pool, schema: "parts", partitions: 8 }),
 });
 storeConformance({
   name: "the PostgreSQL store with statements under names",

