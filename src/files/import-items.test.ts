@@ -207,6 +207,20 @@ test("an image in a UIMessage becomes one of OpenAI's", async () => {
   ]);
 });
 
+test("an export to OpenAI's format closes tool calls without a result, as a request to a model does", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "x" });
+  const call = { id: "c1", function: { name: "weather", arguments: "{}" } };
+  await session.append({ input: "q", output: [{ role: "assistant", tool_calls: [call] }] });
+  await session.append({ input: "and?", output: "a" });
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  const { messages } = JSON.parse(line) as { messages: readonly Message[] };
+  assert.deepEqual(
+    messages.map(({ role, tool_call_id: id }) => id ?? role),
+    ["user", "assistant", "c1", "user", "assistant"],
+  );
+});
+
 test("text before the first exchange becomes the instructions, and survives an export to OpenAI's format", async () => {
   await using place = inMemory();
   const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...said], metadata: { a: 1 } })}\n`;

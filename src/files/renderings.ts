@@ -1,6 +1,8 @@
 /** Renders a session for other programs, and for people. */
 import { decode } from "../domain/values/codec.ts";
+import { requestMessages } from "../domain/turns/model-request.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
+import { unbounded } from "../domain/turns/window.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/transfer/snapshot-text.ts";
 
 /** Formats of an export. */
@@ -15,14 +17,16 @@ export const renderings = {
 
 function openaiLine({ session, logs }: SessionSnapshot): string {
   const instructions = logs["instructions"]?.at(-1)?.data;
-  const isNone = instructions === undefined || instructions === "";
-  const system = isNone ? [] : [{ role: "system", content: instructions }];
-  const messages = (logs["turns"] ?? []).flatMap(({ data }) => {
-    const { input, output } = data as TurnData;
-    return [...input, ...output];
-  });
+  const messages = requestMessages(
+    {
+      turns: (logs["turns"] ?? []).map(({ data }) => data as TurnData),
+      question: [],
+      instructions: typeof instructions === "string" && instructions !== "" ? instructions : undefined,
+    },
+    { window: unbounded },
+  );
   const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
-  return `${JSON.stringify({ id: session.id, messages: [...system, ...messages], ...metadata })}\n`;
+  return `${JSON.stringify({ id: session.id, messages, ...metadata })}\n`;
 }
 
 function markdownOf({ session, logs }: SessionSnapshot): string {

@@ -1,4 +1,5 @@
 import { Assembly } from "../domain/turns/chunk.ts";
+import { continueRequest } from "../domain/turns/model-request.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
@@ -57,7 +58,7 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
         yield { type: "message", message };
         results.push(message);
       }
-      messages = [...messages, ...output, ...results];
+      messages = continueRequest(messages, { output, results });
     }
   };
 }

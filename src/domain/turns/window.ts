@@ -1,13 +1,22 @@
-import type { Message, Turn } from "./turn.ts";
-import { closeToolCalls } from "./turn.ts";
-import { estimateTokens } from "./usage.ts";
 import { invalidArgument } from "../values/invalid-argument.ts";
 
-/** What of the past a model is shown: the last so many turns, or as many whole turns as fit into so many tokens. */
+/** The past turns that a model is shown: the last so many, or as many whole turns as fit into so many tokens. */
 export type Window = number | { readonly turns?: number; readonly tokens?: number };
 
+/** A window as two bounds; the tighter one holds. */
+export interface WindowBounds {
+  readonly turns: number;
+  readonly tokens: number;
+}
+
+/** No window shows more turns than this. */
+export const windowTurnsMax = 1000;
+
+/** The bounds of an export: every turn. */
+export const unbounded: WindowBounds = { turns: Number.POSITIVE_INFINITY, tokens: Number.POSITIVE_INFINITY };
+
 /** @throws SessionError `argument_invalid` */
-export function parseWindow(window: Window): { turns: number; tokens: number } {
+export function parseWindow(window: Window): WindowBounds {
   if (typeof window !== "number" && (typeof window !== "object" || window === null)) {
     throw invalidArgument("window", window, { expected: "window" });
   }
@@ -21,21 +30,7 @@ export function parseWindow(window: Window): { turns: number; tokens: number } {
   return { turns: Math.min(turns, windowTurnsMax), tokens };
 }
 
-/** No window shows more turns than this. */
-export const windowTurnsMax = 1000;
-
-/**
- * The messages of the newest whole turns that fit. It cuts between turns only, so that no tool call loses its result,
- * and closes what a turn left dangling.
- */
-export function windowMessages(turns: readonly Turn[], tokensMax: number): Message[] {
-  const chosen: (readonly Message[])[] = [];
-  let tokens = 0;
-  for (const turn of turns.toReversed()) {
-    const messages = closeToolCalls([...turn.input, ...turn.output]);
-    tokens += estimateTokens(messages);
-    if (tokens > tokensMax) break;
-    chosen.push(messages);
-  }
-  return chosen.toReversed().flat();
+/** How many turns to load for a window: a turn has at least two messages of four tokens, so more cannot fit. */
+export function turnsToLoad({ turns, tokens }: WindowBounds): number {
+  return Math.min(turns, Math.floor(tokens / 8) + 1);
 }

@@ -11,13 +11,13 @@ import {
   parseMessages,
   summaryOf,
   turnOf,
-  type Message,
   type MessageInput,
   type Turn,
   type TurnSummary,
 } from "../../domain/turns/turn.ts";
 import { clip } from "../../domain/values/format-value.ts";
-import { parseWindow, windowMessages, type Window } from "../../domain/turns/window.ts";
+import { requestMessages } from "../../domain/turns/model-request.ts";
+import { parseWindow, turnsToLoad, type Window } from "../../domain/turns/window.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { sessionIds, type Context } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -31,7 +31,6 @@ import { beginOn, type Begun } from "./begin.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import type { Model, ModelRequest } from "../options/model.ts";
-import { noteMessages } from "./handoff-note.ts";
 import { addContext } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
@@ -130,7 +129,7 @@ async function ask(
 ): Promise<Asked> {
   const { core } = owner;
   const input = parseMessages(question, "user", "question");
-  const { turns, tokens } = parseWindow(options.window ?? 20);
+  const window = parseWindow(options.window ?? 20);
   const named = options.agent;
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
@@ -144,10 +143,12 @@ async function ask(
     waitMs: core.options.waitMs,
     signal: options.signal,
   };
-  // A turn is at least two messages of four tokens: more turns than this cannot fit.
-  const last = Math.min(turns, Math.floor(tokens / 8) + 1);
   const tails: LoadRequest["tails"] = [
-    { log: "turns", last: turns === 0 ? 0 : last + 1, bytesMax: core.options.limits.windowBytesMax },
+    {
+      log: "turns",
+      last: window.turns === 0 ? 0 : turnsToLoad(window) + 1,
+      bytesMax: core.options.limits.windowBytesMax,
+    },
     { log: "instructions", last: 1 },
   ];
 
@@ -202,12 +203,15 @@ async function ask(
       const [entries = []] = (await handle.peek(tails)).tails;
       past = entries.map(turnOf);
     }
-    const window = past.filter(({ seq }) => seq < inProgress.seq).slice(-last);
-    const system = systemMessages(core, handle.record, agent, instructions);
-    const conversation = [...windowMessages(turns === 0 ? [] : window, tokens), ...input];
-    const floor = handoffAt(handle.record, core.now());
-    const note = noteMessages(floor?.agent === agent ? floor : null, conversation[0]);
-    const messages = [...system, ...note.system, ...note.reported, ...conversation];
+    const handoff = handoffAt(handle.record, core.now());
+    const messages = requestMessages(
+      {
+        turns: past.filter(({ seq }) => seq < inProgress.seq),
+        question: input,
+        instructions: instructionsFor(core, handle.record, agent, instructions),
+      },
+      { window, handoff: handoff?.agent === agent ? handoff : null },
+    );
     request = { messages, agent, ...modelOf(core, agent, options) };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
@@ -246,11 +250,9 @@ function isUnsettled({ by }: AgentChoice): boolean {
 }
 
 /** The startup context of the agent that answers. @throws SessionError `agent_unknown` */
-function systemMessages(core: Core, record: SessionRecord, agent: string, instructions?: Entry): readonly Message[] {
+function instructionsFor(core: Core, record: SessionRecord, agent: string, stored?: Entry): string | undefined {
   // The session stores the startup context of its own agent.
-  const kept = agent === record.agent && instructions !== undefined;
-  const content = kept ? storedInstructions(instructions) : core.agent(agent).instructions;
-  return content === undefined ? [] : [{ role: "system", content }];
+  return agent === record.agent && stored !== undefined ? storedInstructions(stored) : core.agent(agent).instructions;
 }
 
 /** The name of the model that was asked for, else that of the agent. @throws SessionError `agent_unknown` */

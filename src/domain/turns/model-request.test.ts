@@ -4,9 +4,13 @@ import * as fc from "fast-check";
 import { messages, turn } from "../../../test/property/arbitraries.ts";
 import { closeToolCalls, danglingToolCalls } from "./turn.ts";
 import { estimateTokens, estimateUsage } from "./usage.ts";
-import { parseWindow, windowMessages, windowTurnsMax, type Window } from "./window.ts";
+import { continueRequest, requestMessages } from "./model-request.ts";
+import type { Message, Turn } from "./turn.ts";
+import { parseWindow, unbounded, windowTurnsMax, type Window } from "./window.ts";
 
 const turns = fc.array(turn, { maxLength: 8 });
+const windowMessages = (turns: readonly Turn[], tokens: number): readonly Message[] =>
+  requestMessages({ turns, question: [] }, { window: { ...unbounded, tokens } });
 const budget = fc.oneof(fc.nat(400), fc.constant(Number.MAX_SAFE_INTEGER));
 
 test("a window holds the newest whole turns, as many as the budget allows and no more", () => {
@@ -54,4 +58,32 @@ test("a window is a number of turns, or turns and tokens", () => {
   assert.deepEqual(parseWindow({ turns: 5_000, tokens: 0 }), { turns: windowTurnsMax, tokens: 0 });
   const invalid = [-1, 1.5, Number.NaN, "20", null, true, { turns: -1 }, { tokens: 0.5 }, { turns: "all" }];
   for (const window of invalid) assert.throws(() => parseWindow(window as Window), { code: "argument_invalid" });
+});
+
+test("a request is instructions, note, window and question, in this order", () => {
+  const said = (content: string, role: Message["role"] = "user"): Message => ({ role, content });
+  const pair = (name: string): Pick<Turn, "input" | "output"> => ({
+    input: [said(name)],
+    output: [said(`re: ${name}`, "assistant")],
+  });
+  const content = { turns: [pair("one"), pair("two")], question: [said("three")], instructions: "Be brief." };
+  const handoff = { agent: "a", since: 0, expiresAt: 1, note: "urgent" };
+  const texts = (messages: readonly Message[]): unknown => messages.map(({ content }) => content);
+  const past = ["one", "re: one", "two", "re: two", "three"];
+  assert.deepEqual(texts(requestMessages(content, { window: unbounded })), ["Be brief.", ...past]);
+  assert.deepEqual(texts(requestMessages(content, { window: { ...unbounded, turns: 1 } })), [
+    "Be brief.",
+    ...past.slice(2),
+  ]);
+  assert.deepEqual(texts(requestMessages(content, { window: { ...unbounded, turns: 0 } })), ["Be brief.", "three"]);
+  const noted = requestMessages(content, { window: unbounded, handoff: { ...handoff, noteFrom: "application" } });
+  assert.deepEqual(texts(noted), ["Be brief.", "The conversation was handed to you: urgent", ...past]);
+  const reported = requestMessages({ ...content, instructions: undefined }, { window: unbounded, handoff });
+  assert.deepEqual(
+    reported.map(({ role }) => role),
+    ["user", "assistant", "user", "assistant", "user", "assistant", "user"],
+  );
+  const output = [said("calls", "assistant")];
+  const results = [said("result", "tool")];
+  assert.deepEqual(texts(continueRequest(content.question, { output, results })), ["three", "calls", "result"]);
 });
