@@ -149,15 +149,11 @@ export async function* exportSessions(
   const { tenant } = sessions;
   const behind = after === undefined ? undefined : { tenant, id: after };
   const query = { ...(await filterOf(core, selection)), tenant, after: behind };
-  const [{ portableSessions }, { snapshotText }] = await Promise.all([
-    import("./sessions/transfer/exporting.ts"),
-    import("./sessions/transfer/snapshot-text.ts"),
-  ]);
-  for await (const found of portableSessions(core, query)) {
-    const { id } = found.record;
-    if ("portable" in found) {
-      yield { id, turns: found.portable.record.counters.turns, text: snapshotText(found.portable).text };
-    } else if (onSkipped === undefined) throw found.error;
+  const { snapshotTexts } = await import("./sessions/transfer/exporting.ts");
+  for await (const found of snapshotTexts(core, query)) {
+    const { id } = found.key;
+    if ("text" in found) yield { id, turns: found.record.counters.turns, text: found.text };
+    else if (onSkipped === undefined) throw found.error;
     else onSkipped(id, found.error);
   }
 }

@@ -1,5 +1,4 @@
 /** Backs up a whole store into one file and restores it, on any engine. Its parts are imported on demand. */
-import { createReadStream } from "node:fs";
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -85,7 +84,7 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   const { onProgress, onSkipped, limits } = options;
   const { openPostgresMoment } = await import("./store/postgres/snapshot-store.ts");
   const { packedPiece, Piece } = await import("./files/export-file.ts");
-  const { backupLines } = await import("./files/backup-lines.ts");
+  const { backupPieces } = await import("./files/backup-lines.ts");
   guardTarget(file, undefined);
   const packed = file.endsWith(".gz");
   let content = { sessions: 0, entries: 0 };
@@ -93,44 +92,47 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
     await using moment = await openPostgresMoment(url);
     const core = coreOn(moment.store, limits);
     await using handle = await open(temporary, "wx", 0o600);
-    const lines = backupLines(core, onSkipped);
+    const pieces = backupPieces(core, onSkipped);
     const total = onProgress === undefined ? undefined : await core.store.count({ now: core.now() });
     const piece = new Piece();
-    let [written, bytes] = [0, 0];
+    let [sessions, bytes] = [0, 0];
     const write = async (): Promise<void> => {
       const taken = piece.take();
       bytes += taken.length;
       await handle.writeFile(packed ? await packedPiece(taken) : taken);
-      // The first line names the format.
-      const sessions = Math.max(0, written - 1);
       onProgress?.({ done: sessions, total, sessions, bytes });
     };
-    let next = await lines.next();
-    for (; next.done !== true; next = await lines.next()) {
-      written++;
-      if (piece.add(next.value)) await write();
+    let next = await pieces.next();
+    for (; next.done !== true; next = await pieces.next()) {
+      ({ sessions } = next.value);
+      if (piece.add(next.value.text)) await write();
     }
     await write();
     content = next.value;
-    await checkLines(temporary, limitsOf(limits));
+    await checkLines(temporary, defined({ limits }));
   });
   return { file, kind: "lines", ...content, bytes: (await stat(file)).size };
 }
 
 /** Reads the backup to its last line, which shows whether it is complete. */
-async function checkLines(file: string, limits: Limits): Promise<LinesContent> {
-  const sessions = sessionsIn(file, limits);
+async function checkLines(file: string, options: LinesOptions): Promise<LinesContent> {
+  const sessions = sessionsIn(file, options);
   for (;;) {
     const next = await sessions.next();
     if (next.done === true) return next.value;
   }
 }
 
+type LinesOptions = Pick<RestoreStoreOptions, "limits" | "skipDamaged">;
+
 /** The sessions of a lines backup, each checked. */
-async function* sessionsIn(file: string, limits: Limits): AsyncGenerator<BackupSession, LinesContent, undefined> {
+async function* sessionsIn(
+  file: string,
+  { limits, skipDamaged }: LinesOptions,
+): AsyncGenerator<BackupSession, LinesContent, undefined> {
   const { backupSessions } = await import("./files/backup-lines.ts");
-  const { unpacked } = await import("./files/bytes.ts");
-  return yield* backupSessions(unpacked(createReadStream(file), file), { file, limits });
+  const { rangedFile } = await import("./files/bytes.ts");
+  return yield* backupSessions(await rangedFile(file), { file, limits: limitsOf(limits), skipDamaged });
 }
 
 function limitsOf(limits: Partial<Limits> | undefined): Limits {
@@ -144,6 +146,11 @@ function coreOn(store: Store, limits: Partial<Limits> | undefined): Core {
 
 /** Options of a restore. */
 export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
+  /**
+   * Restore the sessions of a damaged backup that can be read. Each damaged line is counted in `skipped` and named in `reasons`,
+   * and `complete` is false. @default a backup of lines is read to its end first, and a damaged line fails the restore
+   */
+  readonly skipDamaged?: boolean;
   readonly limits?: Partial<Limits>;
 }
 
@@ -156,7 +163,7 @@ export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
   const file = resolve(path);
   const isDatabase = (await headOf(file)).toString("latin1") === "SQLite format 3\0";
-  const content = isDatabase ? undefined : await checkLines(file, limitsOf(options.limits));
+  const content = isDatabase ? undefined : await checkLines(file, options);
   const store = await openStore(url);
   try {
     const target = coreOn(store, options.limits);
@@ -220,13 +227,13 @@ function ofBackup(error: unknown, { copy, file }: { readonly copy: string; reado
 async function restoreLines(
   file: string,
   target: Core,
-  { limits, signal, onProgress, total }: RestoreStoreOptions & { readonly total: number },
+  { signal, onProgress, total, ...options }: RestoreStoreOptions & { readonly total: number },
 ): Promise<CopyReport> {
   const { Copying } = await import("./sessions/transfer/copying.ts");
   const copying = new Copying(target, {
     signal,
     onProgress: onProgress && ((report) => onProgress({ ...report, total })),
   });
-  await copying.take(sessionsIn(file, limitsOf(limits)));
+  await copying.take(sessionsIn(file, options));
   return copying.report(true);
 }

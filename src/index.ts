@@ -37,7 +37,7 @@ export {
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
-export type { SessionSnapshot, SnapshotEntry } from "./sessions/transfer/snapshot-text.ts";
+export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshots/snapshot-text.ts";
 export type { PortableRecord } from "./domain/copies/snapshot.ts";
 export type { StoredHandoff } from "./domain/record/handoff.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";

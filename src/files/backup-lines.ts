@@ -1,16 +1,20 @@
 /**
  * A whole store as lines of JSON: the first names the format, then one for each session and each internal record, and
- * the last has their number and a hash of all lines before it.
+ * the last has their number and a hash of all lines before it. A line is read and written in pieces, so a session of any
+ * size has one.
  */
 import { createHash, type Hash } from "node:crypto";
 import type { SessionKey } from "../domain/record/entry.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
-import { portableSessions } from "../sessions/transfer/exporting.ts";
-import { readSnapshot, textOf, type ReadSnapshot } from "../sessions/transfer/snapshot-reader.ts";
-import { snapshotText } from "../sessions/transfer/snapshot-text.ts";
-import { documentsOf } from "./documents.ts";
+import { endsPass, typedFailure } from "../sessions/core/pass-failures.ts";
+import { checksumOf, type SessionSource } from "../sessions/snapshots/session-source.ts";
+import { readChunks, readSnapshot, textOf, type ReadSnapshot } from "../sessions/snapshots/snapshot-reader.ts";
+import { entryText, SnapshotWriter } from "../sessions/snapshots/snapshot-text.ts";
+import { eachSession } from "../sessions/transfer/exporting.ts";
+import type { ByteRange, RangedFile } from "./bytes.ts";
+import { documentsOf, type SourceDocument } from "./documents.ts";
 
 const format = "perdure.backup/1";
 
@@ -20,76 +24,187 @@ export interface LinesContent {
   readonly entries: number;
 }
 
+/** A piece of the text of a backup, and the number of sessions that are complete with it. */
+export interface BackupPiece {
+  readonly text: string;
+  readonly sessions: number;
+}
+
 /**
- * All sessions and internal records of a store. A session that cannot be read fails the backup.
- * @throws SessionError `store_invalid`, `snapshot_too_large` for a session that cannot be read, without `onSkipped`
+ * All sessions and internal records of a store, which does not change meanwhile.
+ * @throws SessionError `store_invalid` for a session that cannot be read, without `onSkipped`
  */
-export async function* backupLines(
+export async function* backupPieces(
   core: Core,
   onSkipped?: (session: SessionKey, error: SessionError) => void,
-): AsyncGenerator<string, LinesContent, undefined> {
+): AsyncGenerator<BackupPiece, LinesContent, undefined> {
   const { now } = await core.store.instances([]);
   const hash = createHash("sha256");
-  const hashed = (line: string): string => {
-    hash.update(line);
-    return line;
-  };
   let sessions = 0;
   let entries = 0;
+  const hashed = (text: string): BackupPiece => {
+    hash.update(text);
+    return { text, sessions };
+  };
   yield hashed(`{"format":"${format}","at":${now}}\n`);
-  for await (const found of portableSessions(core, { now, tenant: undefined })) {
-    if ("error" in found) {
-      if (onSkipped === undefined) throw found.error;
-      onSkipped({ tenant: found.record.tenant, id: found.record.id }, found.error);
-      continue;
+  for await (const found of eachSession(core, { now, tenant: undefined })) {
+    const error = "error" in found ? found.error : await damageOf(found);
+    if (error !== undefined) {
+      if (onSkipped === undefined) throw error;
+      onSkipped(found.key, error);
+    } else if ("source" in found) {
+      const { source } = found;
+      const writer = new SnapshotWriter(source.record);
+      yield hashed(`{"tenant":${JSON.stringify(found.key.tenant)},"snapshot":${writer.beginning}`);
+      for await (const { log, entry } of source.entries()) {
+        yield hashed(writer.entry(log, entryText(entry)));
+        entries++;
+      }
+      sessions++;
+      yield hashed(`${writer.end().ending}}\n`);
     }
-    const { record, portable } = found;
-    yield hashed(`{"tenant":${JSON.stringify(record.tenant)},"snapshot":${snapshotText(portable).text}}\n`);
-    sessions++;
-    for (const log of portable.logs.values()) entries += log.length;
   }
-  yield `{"sessions":${sessions},"entries":${entries},"checksum":"sha256:${hash.digest("hex")}"}\n`;
+  yield { text: `{"sessions":${sessions},"entries":${entries},"checksum":"sha256:${hash.digest("hex")}"}\n`, sessions };
   return { sessions, entries };
 }
 
-/** A session of a backup. */
-export interface BackupSession {
+/** The error of a large session that cannot be read to its end: it is found before any of the session is written. */
+async function damageOf({
+  key,
+  source,
+}: {
   readonly key: SessionKey;
-  readonly portable: ReadSnapshot;
+  readonly source: SessionSource;
+}): Promise<SessionError | undefined> {
+  if (source.inMemory !== undefined) return undefined;
+  try {
+    await checksumOf(source);
+    return undefined;
+  } catch (error) {
+    if (endsPass(error)) throw error;
+    return typedFailure(key, error);
+  }
 }
+
+/** A session of a backup, or the error of a line, which `key` names. */
+export type BackupSession = { readonly key: SessionKey } & (
+  | { readonly source: ReadSnapshot }
+  | { readonly error: SessionError }
+);
+
+/** How to read a backup. */
+export interface BackupReading {
+  readonly file: string;
+  readonly limits: Limits;
+  /** Report a damaged line, and continue with the next. @default the first one ends the reading */
+  readonly skipDamaged?: boolean | undefined;
+}
+
+/** A longer line is read in chunks, again for each pass. Of a packed file that costs more, so the limit is that of a snapshot. */
+const lineBytesMax = 16 * 1024 * 1024;
 
 /**
  * The sessions of a backup, each checked; the last line shows whether the backup is complete.
  * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`
  */
 export async function* backupSessions(
-  stream: AsyncIterable<Uint8Array>,
-  { file, limits }: { readonly file: string; readonly limits: Limits },
+  lines: RangedFile,
+  { file, limits, skipDamaged = false }: BackupReading,
 ): AsyncGenerator<BackupSession, LinesContent, undefined> {
-  const hash = createHash("sha256");
-  const found = { sessions: 0, entries: 0 };
+  const { snapshotBytesMax } = limits;
+  const bytesMax = lines.isPacked ? snapshotBytesMax : Math.min(snapshotBytesMax, lineBytesMax);
+  const reading = new LineReading(lines, { limits, skipDamaged });
+  let damaged = 0;
+  const failed = (source: string, error: unknown): BackupSession => {
+    if (!skipDamaged || !isOfTheLine(error)) throw error;
+    damaged++;
+    return { key: { tenant: "", id: source }, error };
+  };
   let line = 0;
-  let end: Readonly<Record<string, unknown>> | undefined;
-  for await (const document of documentsOf(stream, { file, bytesMax: limits.snapshotBytesMax + 2048 })) {
-    line++;
-    if ("error" in document) throw document.error;
-    const { source, bytes } = document;
-    if (end !== undefined) throw invalid(source, "the line", "follows upon what should be the last line");
-    const text = textOf(bytes, source);
-    if (line === 1) guardFormat(text, source);
-    else if (text.startsWith('{"tenant":')) {
-      const session = sessionOf(text, source, limits);
-      found.sessions++;
-      for (const log of session.portable.logs.values()) found.entries += log.length;
-      yield session;
-    } else {
-      end = fieldsOf(text, source);
-      guardEnd(end, { source, found, hash });
+  let isEnded = false;
+  try {
+    for await (const document of documentsOf(lines.bytes(), { file, bytesMax })) {
+      line++;
+      const { source } = document;
+      try {
+        if (isEnded) throw invalid(source, "the line", "follows upon what should be the last line");
+        const read = await reading.read(document, line);
+        if (read === "end") isEnded = true;
+        else if (read !== "format") yield read;
+      } catch (error) {
+        // The last line does not agree with damaged ones.
+        if (error instanceof EndMismatch) {
+          isEnded = true;
+          if (damaged === 0 || !skipDamaged) yield failed(source, error.error);
+        } else yield failed(source, error);
+      }
     }
-    hash.update(text).update("\n");
+    if (!isEnded) throw invalid(file, `line ${line + 1}`, "is missing: the backup is cut off");
+  } catch (error) {
+    yield failed(file, error);
   }
-  if (end === undefined) throw invalid(file, `line ${line + 1}`, "is missing: the backup is cut off");
-  return found;
+  return reading.found;
+}
+
+/** True for errors of the contents, not of the disk. */
+function isOfTheLine(error: unknown): error is SessionError {
+  return error instanceof SessionError && (error.code === "snapshot_invalid" || error.code === "snapshot_too_large");
+}
+
+/** The last line does not agree with the lines before it. */
+class EndMismatch extends Error {
+  readonly error: SessionError;
+
+  constructor(error: SessionError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+/** Reads the lines of a backup, one after the other. */
+class LineReading {
+  readonly #lines: RangedFile;
+  readonly #limits: Limits;
+  readonly #skipDamaged: boolean;
+  readonly #hash = createHash("sha256");
+  readonly found = { sessions: 0, entries: 0 };
+
+  constructor(lines: RangedFile, { limits, skipDamaged }: Required<Omit<BackupReading, "file">>) {
+    this.#lines = lines;
+    this.#limits = limits;
+    this.#skipDamaged = skipDamaged === true;
+  }
+
+  /** @throws SessionError `snapshot_invalid`, `snapshot_newer`; EndMismatch */
+  async read(document: SourceDocument, line: number): Promise<BackupSession | "format" | "end"> {
+    const { source } = document;
+    if ("range" in document) {
+      for await (const chunk of this.#lines.bytes(document.range)) this.#hash.update(chunk);
+      this.#hash.update("\n");
+      return this.#counted(await sessionInRange(this.#lines, document.range, { source, limits: this.#limits }));
+    }
+    const before = this.#hash.copy();
+    this.#hash.update(document.bytes).update("\n");
+    const text = textOf(document.bytes, source);
+    const isSession = text.startsWith('{"tenant":');
+    // A damaged backup may have lost its first line.
+    if (line === 1 && !(isSession && this.#skipDamaged)) {
+      guardFormat(text, source);
+      return "format";
+    }
+    if (isSession) return this.#counted(await sessionOf(text, { source, limits: this.#limits }));
+    const end = fieldsOf(text, source);
+    if (!Object.hasOwn(end, "checksum")) throw invalid(source, "the line", "is no session of a backup");
+    const wrong = mismatch(end, { source, found: this.found, hash: before });
+    if (wrong !== undefined) throw new EndMismatch(wrong);
+    return "end";
+  }
+
+  #counted(session: { readonly key: SessionKey; readonly source: ReadSnapshot }): BackupSession {
+    this.found.sessions++;
+    this.found.entries += session.source.entryCount;
+    return session;
+  }
 }
 
 function invalid(source: string, path: string, reason: string, cause?: unknown): SessionError {
@@ -117,23 +232,67 @@ function guardFormat(text: string, source: string): void {
 
 /** The tenant may be an internal scope, so it is not checked as an id. */
 const opening = /^\{"tenant":("(?:[^"\\]|\\.){0,2000}"),"snapshot":/;
+/** The bytes in which {@link opening} ends. */
+const openingBytes = 16 * 1024;
 
-function sessionOf(text: string, source: string, limits: Limits): BackupSession {
+interface LineContext {
+  readonly source: string;
+  readonly limits: Limits;
+}
+
+async function sessionOf(text: string, context: LineContext): Promise<{ key: SessionKey; source: ReadSnapshot }> {
+  const { tenant, length } = openingOf(text, context.source);
+  if (!text.endsWith("}")) throw invalid(context.source, "the line", "is no session of a backup");
+  const read = await readSnapshot(text.slice(length, -1), context);
+  return { key: { tenant, id: read.record.id }, source: read };
+}
+
+/** @throws SessionError `snapshot_invalid` */
+function openingOf(text: string, source: string): { readonly tenant: string; readonly length: number } {
   const [before = "", tenant] = opening.exec(text) ?? [];
-  if (tenant === undefined || !text.endsWith("}")) throw invalid(source, "the line", "is no session of a backup");
-  const portable = readSnapshot(text.slice(before.length, -1), { source, limits });
+  if (tenant === undefined) throw invalid(source, "the line", "is no session of a backup");
   try {
-    return { key: { tenant: JSON.parse(tenant) as string, id: portable.record.id }, portable };
+    return { tenant: JSON.parse(tenant) as string, length: before.length };
   } catch (error) {
     throw invalid(source, "tenant", "is no text", error);
   }
 }
 
-function guardEnd(
+/** The session in a line that is larger than what is in memory. */
+async function sessionInRange(
+  lines: RangedFile,
+  { start, end }: ByteRange,
+  context: LineContext,
+): Promise<{ key: SessionKey; source: ReadSnapshot }> {
+  let head = Buffer.alloc(0);
+  for await (const chunk of lines.bytes({ start, end: Math.min(end, start + openingBytes) }))
+    head = Buffer.concat([head, chunk]);
+  const { tenant, length } = openingOf(head.toString("utf8"), context.source);
+  const opened = Buffer.byteLength(head.toString("utf8").slice(0, length));
+  // The last byte is the brace that closes the line.
+  const snapshot = { start: start + opened, end: end - 1 };
+  const read = await readChunks(() => textIn(lines.bytes(snapshot), context.source), context);
+  return { key: { tenant, id: read.record.id }, source: read };
+}
+
+/** The text of bytes, in chunks. @throws SessionError `snapshot_invalid` where it is not UTF-8 */
+async function* textIn(bytes: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
+    yield decoder.decode();
+  } catch (error) {
+    if (error instanceof TypeError) throw invalid(source, "the text", "it is not UTF-8", error);
+    throw error;
+  }
+}
+
+/** What the last line says other than the lines before it; undefined where they agree. */
+function mismatch(
   end: Readonly<Record<string, unknown>>,
   { source, found, hash }: { source: string; found: LinesContent; hash: Hash },
-): void {
-  const checksum = `sha256:${hash.copy().digest("hex")}`;
+): SessionError | undefined {
+  const checksum = `sha256:${hash.digest("hex")}`;
   const wrong = Object.entries({ ...found, checksum }).find(([name, value]) => end[name] !== value);
-  if (wrong !== undefined) throw invalid(source, wrong[0], `is not ${wrong[1]}, which the lines before it come to`);
+  return wrong && invalid(source, wrong[0], `is not ${wrong[1]}, which the lines before it come to`);
 }

@@ -1,3 +1,5 @@
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { SessionError } from "../errors.ts";
@@ -49,5 +51,45 @@ export async function* unpacked(
     if (!String((error as NodeJS.ErrnoException).code).startsWith("Z_")) throw error;
     const reason = `it is damaged or cut off (${(error as Error).message})`;
     throw new SessionError("snapshot_invalid", { source, path: "the compressed data", reason }, { cause: error });
+  }
+}
+
+/** A range of bytes; `end` is behind the last one. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A file that can be read again, whole or in a range, unpacked if it is gzip. */
+export interface RangedFile {
+  /** A range of a packed file costs as much as all bytes before it. */
+  readonly isPacked: boolean;
+  bytes(range?: ByteRange): AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+export async function rangedFile(file: string): Promise<RangedFile> {
+  await using handle = await open(file);
+  const { buffer } = await handle.read({ buffer: Buffer.alloc(2) });
+  const isPacked = buffer[0] === 0x1f && buffer[1] === 0x8b;
+  return {
+    isPacked,
+    async *bytes(range) {
+      if (range === undefined) yield* unpacked(createReadStream(file), file);
+      else if (isPacked) yield* bytesOfRange(unpacked(createReadStream(file), file), range);
+      else if (range.start < range.end) yield* createReadStream(file, { start: range.start, end: range.end - 1 });
+    },
+  };
+}
+
+async function* bytesOfRange(
+  stream: AsyncIterable<Uint8Array>,
+  { start, end }: ByteRange,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let at = 0;
+  for await (const chunk of stream) {
+    const [from, to] = [Math.max(0, start - at), Math.min(chunk.length, end - at)];
+    if (from < to) yield chunk.subarray(from, to);
+    at += chunk.length;
+    if (at >= end) return;
   }
 }

@@ -1,10 +1,12 @@
 /** The JSON documents of a file: one per line, the items of one array, or the whole file as one. */
 import { SessionError } from "../errors.ts";
+import type { ByteRange } from "./bytes.ts";
 
 /** A document, or the error that prevented reading it. */
 export type SourceDocument =
   | { readonly source: string; readonly bytes: Buffer }
-  | { readonly source: string; readonly error: SessionError };
+  /** `range` is the place of a document that exceeds the limit. */
+  | { readonly source: string; readonly error: SessionError; readonly range: ByteRange };
 
 /** @throws SessionError the errors of the stream */
 export async function* documentsOf(
@@ -13,17 +15,22 @@ export async function* documentsOf(
 ): AsyncGenerator<SourceDocument, void, undefined> {
   let splitter: Splitter | undefined;
   let count = 0;
+  let markLength = 0;
   const named = (piece: Piece): SourceDocument => {
     count++;
     const source = `${file}:${splitter?.unit === "line" ? "" : "item "}${splitter?.unit === "line" ? piece.number : count}`;
     if ("bytes" in piece) return { source, bytes: piece.bytes };
-    return { source, error: new SessionError("snapshot_too_large", { source, bytes: piece.length, bytesMax }) };
+    const { length, end } = piece;
+    const error = new SessionError("snapshot_too_large", { source, bytes: length, bytesMax });
+    return { source, error, range: { start: markLength + end - length, end: markLength + end } };
   };
   let head: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (splitter === undefined) {
-      bytes = head = withoutMark(Buffer.concat([head, bytes]));
+      const marked = Buffer.concat([head, bytes]);
+      bytes = head = withoutMark(marked);
+      markLength += marked.length - head.length;
       splitter = splitterFor(head, bytesMax);
     }
     for (const piece of splitter?.take(bytes) ?? []) yield named(piece);
@@ -37,8 +44,11 @@ function withoutMark(head: Buffer): Buffer {
   return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? head.subarray(3) : head;
 }
 
-/** A document, or the place of one that exceeded the limit. */
-type Piece = { readonly number: number; readonly bytes: Buffer } | { readonly number: number; readonly length: number };
+/** A document, or the length of one that exceeded the limit, and where it ends in the stream. */
+type Piece = { readonly number: number } & (
+  | { readonly bytes: Buffer }
+  | { readonly length: number; readonly end: number }
+);
 
 interface Splitter {
   readonly unit: "line" | "item";
@@ -63,12 +73,20 @@ class Gathered {
   readonly #bytesMax: number;
   #parts: Buffer[] = [];
   #length = 0;
+  /** The bytes of the stream so far. */
+  #at = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
+  /** Skips bytes that belong to no document. */
+  skip(length: number): void {
+    this.#at += length;
+  }
+
   add(part: Buffer): void {
+    this.#at += part.length;
     this.#length += part.length;
     if (this.#length > this.#bytesMax) this.#parts = [];
     else this.#parts.push(part);
@@ -79,7 +97,7 @@ class Gathered {
     const [parts, length] = [this.#parts, this.#length];
     this.#parts = [];
     this.#length = 0;
-    if (length > this.#bytesMax) return { number, length };
+    if (length > this.#bytesMax) return { number, length, end: this.#at };
     const [first] = parts;
     const bytes = parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
     return bytes.every(isSpace) ? undefined : { number, bytes };
@@ -100,6 +118,7 @@ class Lines implements Splitter {
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
       this.#gathered.add(chunk.subarray(start, end));
       const piece = this.#gathered.take(this.#number++);
+      this.#gathered.skip(1);
       if (piece !== undefined) yield piece;
       start = end + 1;
     }
@@ -150,6 +169,7 @@ class Items implements Splitter {
       if (!this.#cutsAt(chunk[at] ?? 0)) continue;
       this.#gathered.add(chunk.subarray(start, at));
       const piece = this.#gathered.take(this.#number++);
+      this.#gathered.skip(1);
       if (piece !== undefined) yield piece;
       start = at + 1;
     }

@@ -262,12 +262,12 @@ test("an invalid conversation does not block the others, and is reported with it
       "f:4 message_invalid",
       "f:5 message_invalid",
       "f:6 snapshot_too_large",
+      "f:7 session_exists",
       "f:8 snapshot_invalid",
       "f:9 snapshot_newer",
       "f:10 snapshot_invalid",
       "f:11 id_invalid",
       "f:12 message_invalid",
-      "f:7 session_exists",
     ],
   );
   assert.match(report.reasons[0]?.message ?? "", /line 1, column 37/);

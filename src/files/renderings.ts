@@ -3,7 +3,7 @@ import { decode } from "../domain/values/codec.ts";
 import { requestMessages } from "../domain/turns/model-request.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
 import { unbounded } from "../domain/turns/window.ts";
-import type { SessionSnapshot, SnapshotEntry } from "../sessions/transfer/snapshot-text.ts";
+import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
 
 /** Formats of an export. */
 export const renderings = {

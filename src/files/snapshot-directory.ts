@@ -6,7 +6,7 @@ import { SessionError } from "../errors.ts";
 import { withStoreErrors, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { SessionSnapshot } from "../sessions/transfer/snapshot-text.ts";
+import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
 
 /** A snapshot in a folder. */
 export interface SavedSnapshot {
@@ -42,8 +42,11 @@ export class SnapshotDirectory {
   async save(id: string): Promise<SavedSnapshot> {
     const snapshot = await this.#sessions.snapshot(id);
     const file = this.#fileOf(id);
-    const text = `${JSON.stringify(snapshot)}\n`;
-    await writeDurably(file, async (handle) => await handle.writeFile(text));
+    const { snapshotChunks } = await import("../sessions/snapshots/snapshot-reader.ts");
+    await writeDurably(file, async (handle) => {
+      for (const chunk of snapshotChunks(snapshot)) await handle.writeFile(chunk);
+      await handle.writeFile("\n");
+    });
     return await savedSnapshot(id, file);
   }
 
@@ -113,10 +116,9 @@ export async function loadSnapshot(file: string, limits: Limits): Promise<Sessio
     const { size } = await handle.stat();
     // Checked before reading, as the file may exceed the memory.
     if (size > bytesMax) throw new SessionError("snapshot_too_large", { source: file, bytes: size, bytesMax });
-    const { readSnapshot, textOf } = await import("../sessions/transfer/snapshot-reader.ts");
-    const text = textOf(await handle.readFile(), file);
-    readSnapshot(text, { source: file, limits });
-    return JSON.parse(text) as SessionSnapshot;
+    const { readSnapshot } = await import("../sessions/snapshots/snapshot-reader.ts");
+    const { snapshotOf } = await import("../sessions/snapshots/session-source.ts");
+    return await snapshotOf(await readSnapshot(await handle.readFile(), { source: file, limits }));
   });
 }
 

@@ -6,7 +6,8 @@ import type { Entry } from "../domain/record/entry.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import type { LogRange, Store } from "../store/store.ts";
 import type { Model } from "./options/model.ts";
-import { portableSessions } from "./transfer/exporting.ts";
+import { turnsOf } from "./snapshots/session-source.ts";
+import { eachSession } from "./transfer/exporting.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
 import { exportSessions } from "../admin.ts";
@@ -148,9 +149,9 @@ test("an export loads small sessions together and large logs by themselves, whol
     return loaded;
   };
   const turns: [string, number][] = [];
-  for await (const one of portableSessions(coreOf(place.sessions), { tenant: "default", now: 0 })) {
-    assert.ok("portable" in one);
-    turns.push([one.record.id, one.portable.logs.get("turns")?.length ?? 0]);
+  for await (const one of eachSession(coreOf(place.sessions), { tenant: "default", now: 0 })) {
+    assert.ok("source" in one);
+    turns.push([one.key.id, (await Array.fromAsync(turnsOf(one.source))).length]);
   }
   assert.deepEqual(
     turns,
@@ -204,8 +205,9 @@ test("a snapshot and an export have all events, whatever their bytes, and those 
   const eventsOf = async (): Promise<number[]> => {
     const taken = (await place.sessions.snapshot("s")).logs["events"]?.length ?? 0;
     let exported = 0;
-    for await (const one of portableSessions(coreOf(place.sessions), { tenant: "default", now: 0 }))
-      if ("portable" in one) exported = one.portable.logs.get("events")?.length ?? 0;
+    for await (const one of eachSession(coreOf(place.sessions), { tenant: "default", now: 0 }))
+      if ("source" in one)
+        exported = (await Array.fromAsync(one.source.entries())).filter(({ log }) => log === "events").length;
     return [taken, exported];
   };
   assert.deepEqual(await eventsOf(), [6, 6]);

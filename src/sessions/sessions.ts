@@ -27,7 +27,7 @@ import { resolveOptions, type Agent, type SessionsOptions } from "./options/opti
 import { Session } from "./session/session.ts";
 import { infoOf, type SessionInfo } from "./session/session-info.ts";
 import type { RestoreOptions } from "./transfer/snapshots.ts";
-import type { SessionSnapshot } from "./transfer/snapshot-text.ts";
+import type { SessionSnapshot } from "./snapshots/snapshot-text.ts";
 import {
   findEvents,
   walkEvents,
@@ -259,10 +259,12 @@ export class Sessions implements AsyncDisposable {
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
     const { tenant } = this;
     return await traceCall({ operation: "restore", tenant }, async () => {
-      const { parseOnExists, parseSnapshot, restoreOn } = await import("./transfer/snapshots.ts");
+      const { parseOnExists, restoreOn } = await import("./transfer/snapshots.ts");
+      const { readSnapshot } = await import("./snapshots/snapshot-reader.ts");
       const onExists = parseOnExists(options.onExists);
-      const portable = parseSnapshot(this.#core, snapshot);
-      return new Session(await restoreOn(this.#core, portable, { ...options, onExists, tenant }));
+      const { limits } = this.#core.options;
+      const source = await readSnapshot(snapshot, { source: "the snapshot", limits });
+      return new Session(await restoreOn(this.#core, source, { ...options, onExists, tenant }));
     });
   }
 

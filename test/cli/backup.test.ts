@@ -15,7 +15,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { backupStore, restoreStore } from "../../src/admin.ts";
+import { backupPieces } from "../../src/files/backup-lines.ts";
 import { openSessions } from "../../src/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
 import { Workplace } from "./command-line.ts";
@@ -113,6 +115,27 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   );
   assert(!existsSync(join(place.folder, "none.db")));
   assert.equal((await place.run(["backup", "create", bad, "--store", "memory:"])).code, 2);
+});
+
+test("the good lines of a damaged backup are restored with --skip-damaged: bad ones are named and counted, exit code 1", async () => {
+  await using place = await Workplace.open();
+  const file = join(place.folder, "monday.ndjson");
+  await using sessions = await openSessions({ store: "memory:", sweep: false });
+  for (const id of ["a", "b", "c"]) await (await sessions.create({ id })).append({ input: "a word" });
+  let text = "";
+  for await (const piece of backupPieces(coreOf(sessions))) text += piece.text;
+  const lines = text.split("\n");
+  writeFileSync(file, lines.with(2, lines[2]?.slice(0, 100) ?? "").join("\n"));
+  const args = ["backup", "restore", file, "--store", `sqlite:${join(place.folder, "restored.db")}`];
+  const refused = await place.run(args);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /monday\.ndjson:3 .*\[snapshot_invalid\]/);
+  const { code, stderr } = await place.run([...args, "--skip-damaged"]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^skipped .*monday\.ndjson:3 .*\[snapshot_invalid\]\nrestored and checked: 2 new, .*, 1 skipped\n$/,
+  );
 });
 
 test("no command writes its file over a store: neither its own, under any name, nor one that is in use", async () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { hasCode } from "../../errors.ts";
 import { parseAgentsFile } from "./agents-schema.ts";
-import { parseLocatedJson, type LocatedValue } from "../../sessions/transfer/located-json.ts";
+import { parseLocatedJson, type LocatedValue } from "../../sessions/snapshots/located-json.ts";
 
 test("an agents file is read, in its order", () => {
   const agents = parseAgentsFile(

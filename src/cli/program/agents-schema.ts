@@ -10,7 +10,7 @@ import {
   type LocatedMember,
   type LocatedValue,
   type Place,
-} from "../../sessions/transfer/located-json.ts";
+} from "../../sessions/snapshots/located-json.ts";
 import { parsePolicy, type Agent, type RetentionPolicy } from "../../sessions/options/options.ts";
 
 const settings = [

@@ -7,6 +7,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 
 interface RestoreOptions extends JsonOption {
   readonly store?: string;
+  readonly skipDamaged?: boolean;
 }
 
 /** `perdure backup restore`: write a backup into a store. */
@@ -14,20 +15,27 @@ export function restoreCommand(): Command {
   return bareCommand("restore", "Restore all sessions of a backup into a store, preferably an empty one")
     .argument("<file>", "a file written by perdure backup create")
     .option(...storeOption)
+    .option(
+      "--skip-damaged",
+      "restore what can be read of a damaged backup, name the lines that cannot, and exit with 1",
+    )
     .option(...jsonOption)
     .addHelpText(
       "after",
       examples([
         "perdure backup restore monday.db --store sqlite:restored.db",
         "perdure backup restore monday.ndjson.gz --store postgres://app@db.example/app",
+        "perdure backup restore cut-off.ndjson --store sqlite:rescued.db --skip-damaged",
       ]) + "\nSessions that exist are left unchanged: after an interruption, run it again.\n",
     )
     .action(restore);
 }
 
-async function restore(file: string, { json, ...options }: RestoreOptions): Promise<void> {
+async function restore(file: string, { json, skipDamaged = false, ...options }: RestoreOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    const done = await withProgress((progress) => restoreStore(file, storeUrl(options), { signal, ...progress }));
+    const done = await withProgress((progress) =>
+      restoreStore(file, storeUrl(options), { signal, skipDamaged, ...progress }),
+    );
     tellCopy(done, { json, verb: "restored" });
   });
 }

@@ -32,18 +32,6 @@ export function stepOf({ readMax, readBytesMax }: Limits): { readonly entries: n
   return { entries: pagesAtOnce * readMax, length: pagesAtOnce * readBytesMax };
 }
 
-/** True where logs are more than one commit takes. */
-export function isLarge(logs: Iterable<readonly Entry[]>, limits: Limits): boolean {
-  const max = stepOf(limits);
-  let [count, length] = [0, 0];
-  for (const entries of logs) {
-    count += entries.length;
-    for (const { data } of entries) length += data.length;
-    if (count > max.entries || length > max.length) return true;
-  }
-  return false;
-}
-
 /** Logs as a rule takes them: in memory, or staged. With `staged` the logs in memory are empty. */
 export interface ArrivedLogs {
   readonly logs: Logs;

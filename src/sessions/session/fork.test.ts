@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { hasCode } from "../../errors.ts";
 import type { Session } from "./session.ts";
-import type { SessionSnapshot } from "../transfer/snapshot-text.ts";
+import type { SessionSnapshot } from "../snapshots/snapshot-text.ts";
 import { removeSession, sweep, importSessions } from "../../admin.ts";
 
 const day = 86_400_000;

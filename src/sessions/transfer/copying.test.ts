@@ -7,6 +7,9 @@ import { after, test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { createConversations, createNasty } from "../../../test/support/nasty-sessions.ts";
 import { openSessions, type Sessions } from "../../index.ts";
+import { stagedScope } from "../../domain/copies/staged.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import type { Entry } from "../../domain/record/entry.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
 import { copySessions, removeSession, erase, findReferences, exportSessions } from "../../admin.ts";
@@ -197,7 +200,13 @@ const changes: Record<string, (sessions: Sessions) => Promise<unknown>> = {
 };
 const phone = randomUUID();
 
-for (const [what, change] of Object.entries(changes)) {
+/** Limits under which sessions of three turns are read entry by entry, and staged in the target. */
+const inSteps = { readMax: 2, readBytesMax: 32 };
+
+for (const [what, change, limits] of Object.entries(changes).flatMap(([name, one]) => [
+  [name, one, {}] as const,
+  [`${name}, in steps`, one, inSteps] as const,
+])) {
   test(`${what}: whenever it comes during a copy, the copy has it, or does not say that it is complete`, async () => {
     let last = 0;
     for (let moment = 1; moment <= last || moment === 1; moment++) {
@@ -229,12 +238,13 @@ for (const [what, change] of Object.entries(changes)) {
         isOn = true;
       };
       const source = interrupted(memory, async (name) => await before(name === "commit" ? "of the source" : name));
-      const from = await openSessions({ store: source, sweep: false, secret });
+      const from = await openSessions({ store: source, sweep: false, secret, limits });
       const target = openMemory();
       const to = await openSessions({
         store: interrupted(target, () => before("of the target")),
         sweep: false,
         secret,
+        limits,
       });
       const report = await copySessions(from, to, { everything: true });
       isOn = false;
@@ -346,4 +356,76 @@ test("a copy of many sessions has a few pages of them in memory, and reads none 
   const again = await copySessions(from, to.sessions);
   assert.deepEqual([again.present, again.complete, loaded], [1500, true, 1500]);
   await from.close();
+});
+
+test("a session of any size is copied in steps: no read and no commit is larger than one, also over the limit of a snapshot", async () => {
+  const limits = { readBytesMax: 1000, snapshotBytesMax: 20_000 };
+  const stepBytes = 4 * limits.readBytesMax;
+  await using from = inMemory({ limits });
+  await using to = inMemory({ limits });
+  const session = await from.sessions.create({ id: "s", instructions: "Be brief." });
+  for (let turn = 1; turn <= 100; turn++)
+    await session.append({ input: `${turn} ${"x".repeat(500)}` }, { key: `k${turn}` });
+  await session.setLegalHold("a lawsuit");
+  const sizes: number[] = [];
+  for (const { store } of [from, to]) {
+    const [load, read] = [store.load.bind(store), store.read.bind(store)];
+    const bytesOf = (entries: readonly Entry[]): number => entries.reduce((sum, { data }) => sum + data.length, 0);
+    store.load = async (requests) => {
+      const loaded = await load(requests);
+      sizes.push(...loaded.sessions.flatMap((one) => one?.tails ?? []).map(bytesOf));
+      return loaded;
+    };
+    store.read = async (key, range) => {
+      const entries = await read(key, range);
+      sizes.push(bytesOf(entries));
+      return entries;
+    };
+  }
+  to.store.plan((_, batch) => {
+    sizes.push(bytesIn(batch));
+    return undefined;
+  });
+  const report = await copySessions(from.sessions, to.sessions);
+  assert.deepEqual([report.restored, report.skipped, report.complete], [1, 0, true], JSON.stringify(report.reasons));
+  assert.ok(Math.max(...sizes) <= stepBytes, `${Math.max(...sizes)} bytes in one go`);
+  to.store.plan({});
+  await session.append({ input: "more" });
+  assert.deepEqual([(await copySessions(from.sessions, to.sessions)).replaced], [1]);
+  const copy = await to.sessions.get("s");
+  assert.deepEqual(await Array.fromAsync(copy.turns()), await Array.fromAsync(session.turns()));
+  assert.equal(copy.info.legalHold?.reason, "a lawsuit");
+  assert.equal(await to.store.count({ tenant: stagedScope("default"), now: to.clock.now() }), 0);
+});
+
+function bytesIn(batch: readonly Transaction[]): number {
+  const entries = batch.flat().flatMap(({ splices }) => splices.flatMap((splice) => splice.entries));
+  return entries.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+test("a session that is written to without a pause is copied in one load; over the limit of a snapshot it is skipped and named", async () => {
+  for (const isLarge of [false, true]) {
+    const limits = { readBytesMax: 500, snapshotBytesMax: isLarge ? 5000 : 1_000_000 };
+    await using from = inMemory({ limits });
+    await using to = inMemory({ limits });
+    const session = await from.sessions.create({ id: "s" });
+    for (let turn = 1; turn <= 50; turn++) await session.append({ input: "x".repeat(200) });
+    let isWriting = false;
+    const read = from.store.read.bind(from.store);
+    from.store.read = async (key, range) => {
+      if (!isWriting && (isLarge || session.info.turn < 70)) {
+        isWriting = true;
+        await session.append({ input: "meanwhile" });
+        isWriting = false;
+      }
+      return await read(key, range);
+    };
+    const { restored, reasons } = await copySessions(from.sessions, to.sessions);
+    if (!isLarge) assert.equal(restored, 1);
+    else
+      assert.deepEqual(
+        reasons.map(({ source, code }) => [source, code]),
+        [["s", "snapshot_too_large"]],
+      );
+  }
 });

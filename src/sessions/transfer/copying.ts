@@ -1,18 +1,16 @@
-/** A store into another: each session as one change, checked where it arrived, while writers go on in the first. */
+/** Copies a store into another while writers continue in the first. Each session arrives as one change, and is checked there. */
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
-import type { Portable } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
 import { markShared, marksScope } from "../core/fork-references.ts";
-import { portableSessions, recordPages } from "./exporting.ts";
+import { eachSession, recordPages } from "./exporting.ts";
 import {
   arrive,
-  hasChecksum,
   isBehind,
   Skipped,
   windowMax,
@@ -21,8 +19,8 @@ import {
   type SkippedItem,
 } from "./importing.ts";
 import { endsPass } from "../core/pass-failures.ts";
-import { portableSession } from "./snapshots.ts";
-import { snapshotText } from "./snapshot-text.ts";
+import { loadedWhole, SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
+import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
 import { inWindows } from "./batches.ts";
 
@@ -72,8 +70,10 @@ export interface CopyReport {
   readonly complete: boolean;
 }
 
-/** The source is looked through again for what changed meanwhile, so many times at most. */
+/** The source is searched again for changes, at most this many times in all. */
 const passesMax = 5;
+/** A session that changes while it is read is read again, this many times in all; the last time in one load. */
+const attemptsMax = 4;
 
 /** What is copied, and into which tenant. */
 export interface CopyScope {
@@ -127,11 +127,11 @@ interface Pass {
   readonly run: string;
 }
 
-/** Sessions of the source that the target does not have as they stand. */
+/** Sessions of the source that the target does not have in their present state. */
 async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerator<Arriving, void, undefined> {
   const keyOf = ({ tenant, id }: SessionKey): SessionKey => ({ tenant: scope.into ?? tenant, id });
   const query = { now: 0, tenant: scope.found };
-  const sessions = portableSessions(from, query, async (page) => {
+  const sessions = eachSession(from, query, async (page) => {
     const moving = page.filter((record) => !isLinkCode(record));
     const standing = await found(to, moving.map(keyOf));
     const others = moving.filter((record, index) => {
@@ -141,21 +141,34 @@ async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerat
     copying.pass(moving.length - others.length);
     return others;
   });
+  const arriving = (source: StoredSession): Arriving => {
+    const { stored } = source;
+    const key = keyOf(stored);
+    // The copy of a fork is whole, so nothing else in the target leads to it from the users whose words it contains.
+    const before = (): Promise<void> => markShared(from, stored, { into: to, as: { ...stored, ...key } });
+    return {
+      key,
+      source,
+      ...defined({ before: stored.parent === null ? undefined : before }),
+      mark: copyMark(run, stored),
+      isEarlier: isEarlierOf(stored, run),
+      async again(attempt) {
+        try {
+          return arriving(await (attempt < attemptsMax ? storedSession : loadedWhole)(from, stored));
+        } catch (error) {
+          if (hasCode(error, "session_not_found")) return undefined;
+          throw error;
+        }
+      },
+    };
+  };
   for await (const one of sessions) {
-    const key = keyOf(one.record);
-    if ("error" in one) {
-      yield { key, error: one.error };
-      continue;
-    }
-    const { record, ...rest } = one;
-    // What was forked is whole there: nothing leads to it any more from those whose words it holds.
-    const marks = () => markShared(from, record, { into: to, as: { ...record, ...key } });
-    const before = record.parent === null ? {} : { before: marks };
-    yield { key, ...rest, ...before, mark: copyMark(run, record), isEarlier: isEarlierOf(record, run) };
+    if ("error" in one) yield { key: keyOf(one.key), error: one.error };
+    else yield arriving(one.source);
   }
 }
 
-/** A copy of this session, or of whatever had its id when this run copied it. */
+/** True for a copy of this session, or of an earlier session of its id that this run copied. */
 function isEarlierOf({ createdAt }: SessionRecord, run: string): (standing: SessionRecord) => boolean {
   return (standing) => isCopyOf(standing, run) || (isCopy(standing) && standing.createdAt === createdAt);
 }
@@ -207,15 +220,19 @@ async function countAll(core: Core, scopes: readonly Scope[]): Promise<number> {
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
-/** A session on its way, or why it could not be read. */
-export type Arriving = {
-  readonly key: SessionKey;
-  /** What is to be done before it is there. */
-  readonly before?: () => Promise<void>;
-} & Pick<ArrivalPolicy, "mark" | "isEarlier"> &
-  ({ readonly portable: Portable } | { readonly error: SessionError });
+/** A session on its way, or the error that prevented reading it. */
+export type Arriving = { readonly key: SessionKey } & (
+  | ({
+      readonly source: SessionSource;
+      /** Called before the session is written. */
+      readonly before?: () => Promise<void>;
+      /** The session as it is now, for the next attempt, where it changed while its entries were read; undefined if removed. */
+      readonly again?: (attempt: number) => Promise<Arriving | undefined>;
+    } & Pick<ArrivalPolicy, "mark" | "isEarlier">)
+  | { readonly error: SessionError }
+);
 
-/** Sessions that are put into a store and checked there, and what became of them. */
+/** Puts sessions into a store, checks them there, and counts. */
 export class Copying {
   readonly #to: Core;
   readonly #signal: AbortSignal | undefined;
@@ -293,9 +310,10 @@ export class Copying {
 
   async #takeOne(session: Arriving): Promise<Arrived> {
     try {
-      if ("error" in session) throw session.error;
-      await session.before?.();
-      const { arrived, bytes } = await copySession(this.#to, session);
+      const copied = await this.#copied(session);
+      // A session that was removed meanwhile is cleared from the target after the others.
+      if (copied === undefined) return "present";
+      const { arrived, bytes } = copied;
       if (arrived === "present") {
         this.pass(1);
         return arrived;
@@ -309,6 +327,25 @@ export class Copying {
       this.#skipped.add(session.key.id, error);
       return "present";
     }
+  }
+
+  /** Undefined for a session that the source no longer has. */
+  async #copied(first: Arriving): Promise<{ readonly arrived: Arrived; readonly bytes: number } | undefined> {
+    let session: Arriving | undefined = first;
+    for (let attempt = 1; session !== undefined; attempt++) {
+      if ("error" in session) throw session.error;
+      try {
+        await session.before?.();
+        return await copySession(this.#to, session);
+      } catch (error) {
+        if (!(error instanceof SessionMoved)) throw error;
+        const { id: sessionId, tenant } = session.key;
+        if (session.again === undefined || attempt >= attemptsMax)
+          throw new SessionError("contended", { sessionId, tenant, attempts: attempt }, { cause: error });
+        session = await session.again(attempt + 1);
+      }
+    }
+    return undefined;
   }
 }
 
@@ -326,29 +363,42 @@ class Listed {
 /** @throws SessionError `session_exists`, `conflict` where it changed in the target before it could be checked */
 async function copySession(
   to: Core,
-  { key, portable, mark, isEarlier }: Extract<Arriving, { portable: Portable }>,
+  { key, source, mark, isEarlier }: Extract<Arriving, { source: SessionSource }>,
 ): Promise<{ readonly arrived: Arrived; readonly bytes: number }> {
-  const { text, checksum } = snapshotText(portable);
-  const arrived = await arrive(
+  const { arrived, session } = await arrive(
     to,
-    { key, portable },
+    { key, source },
     {
-      isSame: hasChecksum(checksum),
+      isSame: async (existing) => (await checksumOf(existing)).checksum === (await checksumOf(source)).checksum,
       mayReplace: isBehind,
       dryRun: false,
       ...defined({ isEarlier, mark }),
     },
   );
-  if (arrived !== "present" && snapshotText(await portableSession(to, key)).checksum !== checksum) {
-    const turns = portable.record.counters.turns;
+  if (session === undefined) return { arrived, bytes: 0 };
+  if (!(await isThere(to, key, session.checksum))) {
+    const { turns } = source.record.counters;
     throw new SessionError("conflict", { sessionId: key.id, tenant: key.tenant, seenTurn: turns, storedTurn: turns });
   }
-  return { arrived, bytes: text.length };
+  return { arrived, bytes: session.length };
+}
+
+/** True where the store has the session with this checksum. */
+async function isThere(core: Core, key: SessionKey, checksum: string): Promise<boolean> {
+  try {
+    return (await checksumOf(await storedSession(core, key))).checksum === checksum;
+  } catch (error) {
+    if (error instanceof SessionMoved || hasCode(error, "session_not_found")) return false;
+    throw error;
+  }
 }
 
 function sizeOf(session: Arriving): number {
   if ("error" in session) return 0;
+  const { inMemory } = session.source;
+  // A large session is under way alone.
+  if (inMemory === undefined) return Infinity;
   let size = 0;
-  for (const entries of session.portable.logs.values()) for (const { data } of entries) size += data.length;
+  for (const entries of inMemory.logs.values()) for (const { data } of entries) size += data.length;
   return size;
 }

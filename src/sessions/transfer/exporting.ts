@@ -1,10 +1,10 @@
-/** Sessions by the many, one after another, with no more of them in memory than a few. */
+/** Reads many sessions, one after another, with a few small ones in memory. */
 import { logsOf } from "../../domain/copies/archive.ts";
 import { isStaged } from "../../domain/copies/staged.ts";
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import type { Portable } from "../../domain/copies/snapshot.ts";
+import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode, type SessionError } from "../../errors.ts";
@@ -14,45 +14,78 @@ import type { Loaded, Page, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { hasEntriesElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
-import { areCut, portableFrom, portableSession, tailsOf } from "./snapshots.ts";
+import { snapshotPieces, type SessionSource } from "../snapshots/session-source.ts";
+import { atOneMoment, sourceIn, storedSession, tailsOf, type StoredSession } from "./stored-session.ts";
 
 /** Which sessions, and from where on. */
-export interface PortableQuery extends SessionFilter {
-  /** Undefined: all tenants, with what else is kept for them. */
+export interface TransferQuery extends SessionFilter {
+  /** Undefined: all tenants, with their internal records. */
   readonly tenant: string | undefined;
-  /** Go on behind this session. */
+  /** Continue after this session. */
   readonly after?: { readonly tenant: string; readonly id: string } | undefined;
 }
 
-/** A session as it was found, or why it could not be read. */
-export type FoundPortable =
-  | { readonly record: SessionRecord; readonly portable: Portable }
-  | { readonly record: SessionKey; readonly error: SessionError };
+/** A session, or the error that prevented reading it. */
+export type FoundSession =
+  | { readonly key: SessionKey; readonly source: StoredSession }
+  | { readonly key: SessionKey; readonly error: SessionError };
 
-/** So many sessions, or so many entries of theirs, are loaded in one go; a log of more bytes is loaded with its session alone. */
+/** The sessions, or the entries of them, that one load takes. A session with a larger log is read by itself. */
 const loadMax = { sessions: 32, entries: 500 } as const;
 
 /**
- * Each session at a moment of its own, by tenant and id. What stands throughout comes once, whatever is written
- * meanwhile; what is created or removed meanwhile may come or not.
+ * Each session at a moment of its own, by tenant and id. A session that exists throughout comes once, whatever is written
+ * meanwhile; one that is created or removed meanwhile may come or not.
  */
-export async function* portableSessions(
+export async function* eachSession(
   core: Core,
-  query: PortableQuery,
+  query: TransferQuery,
   /** Which records of a page to load. @default all */
   chosen: (page: readonly SessionRecord[]) => Promise<readonly SessionRecord[]> = (page) => Promise.resolve(page),
-): AsyncGenerator<FoundPortable, void, undefined> {
+): AsyncGenerator<FoundSession, void, undefined> {
   for await (const { records: all, unreadable } of recordPages(core, query)) {
     const records = all.filter((record) => !isStaged(record));
     for (const group of groupsOf(await chosen(records))) yield* await loadGroup(core, group);
-    for (const error of unreadable) yield { record: keyOf(error), error };
+    for (const error of unreadable) yield { key: keyOf(error), error };
   }
+}
+
+/** The snapshot of a session as a text, or the error that prevented it. */
+export type SnapshotOfSession =
+  | { readonly key: SessionKey; readonly record: PortableRecord; readonly text: string }
+  | { readonly key: SessionKey; readonly error: SessionError };
+
+/** The snapshots of sessions, as {@link eachSession} finds them. */
+export async function* snapshotTexts(
+  core: Core,
+  query: TransferQuery,
+): AsyncGenerator<SnapshotOfSession, void, undefined> {
+  for await (const found of eachSession(core, query)) {
+    if ("error" in found) {
+      yield found;
+      continue;
+    }
+    const { key } = found;
+    try {
+      yield { key, ...(await atOneMoment(core, key, textOf, found.source)) };
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) continue; // it was removed meanwhile
+      if (endsPass(error)) throw error;
+      yield { key, error: typedFailure(key, error) };
+    }
+  }
+}
+
+async function textOf(source: SessionSource): Promise<{ readonly record: PortableRecord; readonly text: string }> {
+  let text = "";
+  for await (const piece of snapshotPieces(source)) text += piece;
+  return { record: source.record, text };
 }
 
 /** The records of these sessions, by tenant and id, page by page. */
 export async function* recordPages(
   core: Core,
-  { tenant, after, ...filter }: PortableQuery,
+  { tenant, after, ...filter }: TransferQuery,
   limit = 200,
 ): AsyncGenerator<Pick<Page, "records" | "unreadable">, void, undefined> {
   const query = { order: "key", limit, ...filter, ...defined({ tenant }) } as const;
@@ -76,35 +109,35 @@ function* groupsOf(records: readonly SessionRecord[]): Generator<readonly Sessio
   if (group.length > 0) yield group;
 }
 
-async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise<readonly FoundPortable[]> {
-  const found: FoundPortable[] = [];
+async function loadGroup(core: Core, records: readonly SessionRecord[]): Promise<readonly FoundSession[]> {
+  const found: FoundSession[] = [];
   let loaded: readonly (Loaded | undefined)[];
   try {
-    const requests = records.map((record) => ({ key: record, tails: tailsOf(logsOf(record)) }));
+    const requests = records.map((record) => ({ key: record, tails: tailsOf(core, logsOf(record)) }));
     loaded = (await core.store.load(requests)).sessions;
   } catch (error) {
-    // One of them is damaged: which one, each must tell by itself.
+    // One of them is damaged; each is loaded alone to find which.
     if (endsPass(error)) throw error;
     if (records.length > 1) return (await Promise.all(records.map((one) => loadGroup(core, [one])))).flat();
-    return records.map((record) => ({ record, error: typedFailure(record, error) }));
+    return records.map((record) => ({ key: ownKey(record), error: typedFailure(record, error) }));
   }
   for (const [index, record] of records.entries()) {
     const one = loaded[index];
     if (one === undefined) continue; // it was removed meanwhile
+    const key = ownKey(record);
     try {
       const logs = logsOf(record);
-      const isWhole =
-        !hasEntriesElsewhere(one.record) &&
-        logsOf(one.record).every((log) => logs.includes(log)) &&
-        !(await areCut(core, one, logs));
-      const { snapshotBytesMax } = core.options.limits;
-      const portable = isWhole ? portableFrom(one, logs, snapshotBytesMax) : await portableSession(core, record);
-      found.push({ record: one.record, portable });
+      const isComplete = !hasEntriesElsewhere(one.record) && logsOf(one.record).every((log) => logs.includes(log));
+      found.push({ key, source: isComplete ? await sourceIn(core, one, logs) : await storedSession(core, record) });
     } catch (error) {
       if (hasCode(error, "session_not_found")) continue;
       if (endsPass(error)) throw error;
-      found.push({ record, error: typedFailure(record, error) });
+      found.push({ key, error: typedFailure(record, error) });
     }
   }
   return found;
+}
+
+function ownKey({ tenant, id }: SessionRecord): SessionKey {
+  return { tenant, id };
 }

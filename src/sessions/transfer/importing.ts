@@ -1,110 +1,149 @@
-/** Sessions by the many from elsewhere: each as one change, many changes in a commit, and none of them twice. */
-import { isDeepStrictEqual } from "node:util";
-import type { SessionKey } from "../../domain/record/entry.ts";
+/** Imports many sessions: each as one change, many changes in a commit, and none of them twice. */
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import type { Portable } from "../../domain/copies/snapshot.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { portableConversation, type Conversation } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
-import { readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
-import { portableSession, replaceable, restoredSession, standing, withStaged } from "./snapshots.ts";
-import { snapshotText } from "./snapshot-text.ts";
+import { ArrivingLogs } from "../core/staged-logs.ts";
+import { checksumOf, sourceOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
+import { readSnapshot, type ReadSnapshot } from "../snapshots/snapshot-reader.ts";
+import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
+import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
 /** A session that comes from elsewhere. */
 export interface Arrival {
   readonly key: SessionKey;
-  readonly portable: Portable;
+  readonly source: SessionSource;
 }
 
-/** What became of it: `present` where the very same stood there already. */
+/** The fate of a session: `present` where the very same stood there already. */
 export type Arrived = "restored" | "present" | "replaced";
 
-/** What is to become of one that stands already and is another. */
+/** What happens to another session under the same key. */
 export interface ArrivalPolicy {
-  /** True where the one that stands counts as the same. */
-  readonly isSame: (standing: Portable, arriving: Portable) => boolean;
-  /** True where the arriving one takes its place. */
-  readonly mayReplace: (standing: Portable, arriving: Portable) => boolean;
-  /** True for a record that is an earlier state of the arriving session: that one takes its place, also of one under hold. */
-  readonly isEarlier?: (standing: SessionRecord) => boolean;
-  /** The mark of the record that is written. @default the commit's own */
+  /** True where the existing session counts as the same. */
+  readonly isSame: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
+  /** True where the arriving session replaces the existing one. */
+  readonly mayReplace: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
+  /** True for the record of an earlier state of the arriving session, which replaces it, also under a legal hold. */
+  readonly isEarlier?: (existing: SessionRecord) => boolean;
+  /** The commit id of the written record. @default the commit's own */
   readonly mark?: string;
-  /** Only say what would become of it. */
+  /** Only report what would happen. */
   readonly dryRun: boolean;
 }
 
-/** The same, byte for byte, as one with this checksum. */
-export function hasChecksum(checksum: string): (standing: Portable) => boolean {
-  return (standing) => snapshotText(standing).checksum === checksum;
+/** The existing session may change this often while it is compared. */
+const attemptsMax = 20;
+
+/** True for a session with this checksum: the same, byte for byte. */
+export function hasChecksum(checksum: string): ArrivalPolicy["isSame"] {
+  return async (existing) => (await checksumOf(existing)).checksum === checksum;
 }
 
-/** The same messages, whenever they came. */
-export function saysTheSame(standing: Portable, arriving: Portable): boolean {
-  const [texts, others] = [standing, arriving].map(({ logs }) => (logs.get("turns") ?? []).map(({ data }) => data));
-  return isDeepStrictEqual(texts, others);
+/** True for the same messages, whatever their times. */
+export async function saysTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
+  const [one, other] = [existing, arriving].map(({ record }) => record.counters.turns);
+  return one === other && (await continues(existing, arriving, (turn, later) => turn.data === later.data));
 }
 
-/** True where what stands is a beginning of what arrives: it was brought here before, and the other went on. */
-export function isBehind(standing: Portable, arriving: Portable): boolean {
-  const later = arriving.logs.get("turns") ?? [];
-  const earlier = standing.logs.get("turns") ?? [];
-  // The last of them may have been in progress.
-  const sealed = standing.record.openTurn === null ? earlier : earlier.slice(0, -1);
-  if (standing.record.lastActivityAt > arriving.record.lastActivityAt) return false;
-  return (
-    earlier.length <= later.length &&
-    sealed.every(({ data, key }, index) => data === later[index]?.data && key === later[index].key)
+/** True where the existing session is a beginning of the arriving one: an earlier copy, which the other has continued. */
+export async function isBehind(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
+  const { lastActivityAt, openTurn } = existing.record;
+  if (lastActivityAt > arriving.record.lastActivityAt) return false;
+  // The open turn, which is the last one, was in progress.
+  return await continues(
+    existing,
+    arriving,
+    (turn, later) => turn.seq === openTurn || (turn.data === later.data && turn.key === later.key),
   );
+}
+
+/** True where each turn of one session agrees with the turn of the same number in the other one. */
+async function continues(
+  one: SessionSource,
+  other: SessionSource,
+  agrees: (turn: Entry, later: Entry) => boolean,
+): Promise<boolean> {
+  const later = turnsOf(other);
+  try {
+    for await (const turn of turnsOf(one)) {
+      const next = await later.next();
+      if (next.done === true || !agrees(turn, next.value)) return false;
+    }
+    return true;
+  } finally {
+    await later.return();
+  }
 }
 
 /**
  * Put one session where it belongs, unless it is there.
- * @throws SessionError `session_exists` where another stands that may not be replaced, `busy`, the store's
+ * @throws SessionError `session_exists` where another stands that may not be replaced, `busy`, `contended`, the store's
  */
-export async function arrive(core: Core, arrival: Arrival, policy: ArrivalPolicy): Promise<Arrived> {
-  const { key, portable } = arrival;
+export async function arrive(
+  core: Core,
+  arrival: Arrival,
+  policy: ArrivalPolicy,
+): Promise<{ readonly arrived: Arrived; readonly session?: ArrivedSession | undefined }> {
+  const { key, source } = arrival;
   await core.learnTime();
-  return await withStaged(core, portable, async (stage) => {
-    // Most are new and are written at once; what stands is found on the way. A large one is not staged in vain.
-    let found = policy.dryRun || stage.isNeeded ? (await core.find(key))?.record : undefined;
-    for (;;) {
-      const isLater = found !== undefined && policy.isEarlier?.(found) === true;
-      const arrived = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
-      if (arrived === "present" || policy.dryRun) return arrived;
-      const replaced = found && (await replaceable(core, found, { isLater }));
-      const changes = await restoredSession(core, portable, { key, found: replaced, isLater, stage });
-      const outcome = await core.commit(changes, policy.mark);
-      if (outcome.status === "ok") return arrived;
-      found = await standing(core, key, outcome);
+  await using arriving = new ArrivingLogs(core, key, source.record.user);
+  let session: ArrivedSession | undefined;
+  // Most sessions are new and written at once; an existing one is found on the way. A large one is not staged in vain.
+  let found = policy.dryRun || source.inMemory === undefined ? (await core.find(key))?.record : undefined;
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const isLater = found !== undefined && policy.isEarlier?.(found) === true;
+    const fate = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
+    if (fate === "moved") {
+      found = (await core.find(key))?.record;
+      continue;
     }
-  });
+    if (fate === "present" || policy.dryRun) return { arrived: fate };
+    const replaced = found && (await replaceable(core, found, { isLater }));
+    session ??= await arrived(arriving, source);
+    const changes = await restoredSession(core, session, { key, found: replaced, isLater });
+    const outcome = await core.commit(changes, policy.mark);
+    if (outcome.status === "ok") {
+      arriving.taken();
+      return { arrived: fate, session };
+    }
+    found = await standing(core, key, outcome);
+  }
+  throw new SessionError("contended", { sessionId: key.id, tenant: key.tenant, attempts: attemptsMax });
 }
 
-/** What would become of it beside the one that stands. @throws SessionError `session_exists` */
+/** The fate beside the existing session; `moved` where that changed meanwhile. @throws SessionError `session_exists` */
 async function judge(
   core: Core,
-  { key, portable }: Arrival,
+  { key, source }: Arrival,
   policy: ArrivalPolicy & { readonly isLater: boolean },
-): Promise<Arrived> {
-  let standing: Portable;
+): Promise<Arrived | "moved"> {
+  let existing: StoredSession;
   try {
-    standing = await portableSession(core, key);
+    existing = await storedSession(core, key);
   } catch (error) {
     if (hasCode(error, "session_not_found")) return "restored"; // it was removed meanwhile
     throw error;
   }
-  if (policy.isSame(standing, portable)) return "present";
-  if (policy.isLater || policy.mayReplace(standing, portable)) return "replaced";
-  throw new SessionError("session_exists", { sessionId: key.id, tenant: key.tenant });
+  try {
+    if (await policy.isSame(existing, source)) return "present";
+    if (policy.isLater || (await policy.mayReplace(existing, source))) return "replaced";
+  } catch (error) {
+    if (error instanceof SessionMoved && error.session === existing.stored) return "moved";
+    throw error;
+  }
+  throw new SessionError("session_exists", sessionIds(existing.stored));
 }
 
 /**
- * What is to be imported: a snapshot's text, a conversation of another program, or what could not be read. `source` is how
- * the report calls it.
+ * An item to import: the text of a snapshot, a conversation of another program, or the error that prevented reading it. `source` is
+ * its name in the report.
  */
 export type ImportItem =
   | { readonly source?: string; readonly text: string }
@@ -113,43 +152,43 @@ export type ImportItem =
 
 /** How to import. */
 export interface ImportOptions {
-  /** Only say what would become of each. @default false */
+  /** Only report what would happen. @default false */
   readonly dryRun?: boolean;
-  /** Where another session of the id exists: leave it, or put this one in its place. @default "skip" */
+  /** Where another session of the id exists: leave it, or replace it. @default "skip" */
   readonly onExists?: "skip" | "replace";
-  /** The agent of conversations that name none. @default as for a new session */
+  /** The agent of conversations without one. @default as for a new session */
   readonly agent?: string;
   /** Called after each commit. */
   readonly onProgress?: (report: ImportReport) => void;
 }
 
-/** What an import did, or would do. */
+/** The result of an import, or of its dry run. */
 export interface ImportReport {
   readonly restored: number;
-  /** Stood there already, the very same. */
+  /** Existed already, the very same. */
   readonly present: number;
   readonly replaced: number;
-  /** Turns of those restored and replaced. */
+  /** Turns of the restored and replaced sessions. */
   readonly turns: number;
   readonly skipped: number;
-  /** Why, the first hundred of them. */
+  /** The reasons for the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
 }
 
-/** What was not imported, and why. */
+/** An item that was not imported, and the reason. */
 export interface SkippedItem {
   readonly source: string;
   readonly code: string;
   readonly message: string;
 }
 
-/** So many sessions, or characters of their texts, are under way at the same time. */
+/** The sessions, or the characters of their texts, that are under way at the same time. */
 export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
 const reasonsMax = 100;
-/** A file with more items that cannot be read is no file of sessions: reading on would take time for nothing. */
+/** A file with more items that cannot be read is no file of sessions, and the import ends. */
 const unreadableMax = 10_000;
 
-/** What was left out, how often and why. */
+/** Counts the items that were left out, and keeps the first reasons. */
 export class Skipped {
   #count = 0;
   readonly #reasons: SkippedItem[] = [];
@@ -166,7 +205,7 @@ export class Skipped {
 }
 
 /**
- * Import what comes, in bounded memory. What is wrong with one is told in the report and keeps nobody else out.
+ * Import items in bounded memory. An item that fails is in the report, and the import continues with the others.
  * @throws SessionError the store's, where it fails, and `snapshot_invalid` where more than {@link unreadableMax} items
  *   cannot be read; what was imported by then stays, and importing again goes on
  */
@@ -182,18 +221,21 @@ export async function importAll(
   const counts = { restored: 0, present: 0, replaced: 0, turns: 0 };
   const skipped = new Skipped();
   let unreadable = 0;
-  const bring = async (item: NamedItem): Promise<void> => {
+  /** Undefined where it was imported. */
+  const failureOf = async (item: NamedItem): Promise<{ readonly error: unknown } | undefined> => {
     try {
-      const portable = portableOfItem(core, item, agent);
-      const isSame = "checksum" in portable ? hasChecksum(portable.checksum) : saysTheSame;
-      const key = { tenant, id: parseNewId(portable.record.id, "session id") };
-      const arrived = await arrive(core, { key, portable }, { isSame, mayReplace: () => replaces, dryRun });
-      counts[arrived]++;
-      if (arrived !== "present") counts.turns += portable.record.counters.turns;
+      const source = await sourceOfItem(core, item, agent);
+      const isSame = "checksum" in source ? hasChecksum(source.checksum) : saysTheSame;
+      const key = { tenant, id: parseNewId(source.record.id, "session id") };
+      const mayReplace = async (): Promise<boolean> => replaces;
+      const { arrived: fate } = await arrive(core, { key, source }, { isSame, mayReplace, dryRun });
+      counts[fate]++;
+      if (fate !== "present") counts.turns += source.record.counters.turns;
+      return undefined;
     } catch (error) {
       if (endsPass(error)) throw error;
       if (isUnreadable(error) && ++unreadable > unreadableMax) throw tooManyUnreadable(item.source);
-      skipped.add(item.source, error);
+      return { error };
     }
   };
   let count = 0;
@@ -204,7 +246,9 @@ export async function importAll(
   const sizeOf = (one: ImportItem | string): number =>
     (typeof one === "string" ? one : "text" in one ? one.text : "").length;
   await inWindows(items, { max: windowMax, sizeOf }, async (window) => {
-    await Promise.all(window.map(named).map(bring));
+    const taken = window.map(named);
+    const failures = await Promise.all(taken.map(failureOf));
+    failures.forEach((failure, index) => failure && skipped.add(taken[index]?.source ?? "", failure.error));
     onProgress?.({ ...counts, ...skipped.report });
   });
   return { ...counts, ...skipped.report };
@@ -226,8 +270,12 @@ function parsePolicy(onExists: NonNullable<ImportOptions["onExists"]>): typeof o
 
 type NamedItem = ImportItem & { readonly source: string };
 
-function portableOfItem(core: Core, item: NamedItem, agent: string | undefined): Portable | ReadSnapshot {
+async function sourceOfItem(
+  core: Core,
+  item: NamedItem,
+  agent: string | undefined,
+): Promise<SessionSource | ReadSnapshot> {
   if ("error" in item) throw item.error;
-  if ("text" in item) return readSnapshot(item.text, { source: item.source, limits: core.options.limits });
-  return portableConversation(core, item.conversation, agent);
+  if ("text" in item) return await readSnapshot(item.text, { source: item.source, limits: core.options.limits });
+  return sourceOf(portableConversation(core, item.conversation, agent));
 }

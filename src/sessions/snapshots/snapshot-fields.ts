@@ -2,10 +2,18 @@
 import { parseId } from "../../domain/values/ids.ts";
 import { countMax, instantMaxMs } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
+import { SessionError } from "../../errors.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** Refuses the document: the value at `path` is not as it should be. */
 export type Refuse = (path: string, reason: string, cause?: unknown) => never;
+
+/** Refuses the document of this name with `snapshot_invalid`. */
+export function refusalOf(source: string): Refuse {
+  return (path, reason, cause) => {
+    throw new SessionError("snapshot_invalid", { source, path, reason }, { cause });
+  };
+}
 
 export function objectOf(value: unknown, path: string, refuse: Refuse): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;

@@ -1,4 +1,4 @@
-/** Whether the logs of a snapshot hold what they should, and its header says what they hold. */
+/** Checks the logs of a snapshot, and its header against them. */
 import { parseChunk } from "../../domain/turns/chunk.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
@@ -18,64 +18,83 @@ import {
   type Refuse,
 } from "./snapshot-fields.ts";
 
-/** An entry and the value that its data stands for, which is looked at once and let go. */
-export interface ReadEntry {
-  readonly entry: Entry;
-  readonly value: unknown;
-}
-
-export type ReadLogs = ReadonlyMap<LogName, readonly ReadEntry[]>;
-
-/** The limits that hold, and how the document is refused. */
+/** The limits that hold, and the way the document is refused. */
 interface Judge {
   readonly limits: Limits;
   readonly refuse: Refuse;
 }
 
-/** @throws what `refuse` throws */
-export function guardContent(record: PortableRecord, logs: ReadLogs, { limits, refuse }: Judge): void {
-  guardTurns(record, logs.get("turns") ?? [], refuse);
-  const each = (log: string, guard: (value: unknown, path: string) => void): void => {
-    for (const { entry, value } of logs.get(log) ?? []) guard(value, `logs.${log}[${entry.seq - 1}].data`);
-  };
-  each("turns", (value, path) => guardToolCalls(value as TurnData, path, { limits, refuse }));
-  each("instructions", (value, path) => textOfAtMost(value, path, { lengthMax: limits.instructionsLengthMax, refuse }));
-  each("chunks", (value, path) => judged(path, refuse, () => parseChunk(value)));
-  each("events", (value, path) => guardEvent(objectOf(value, path, refuse), path, refuse));
-  each("spent", (value, path) => guardSpent(objectOf(value, path, refuse), path, refuse));
-}
+/** Checks the entries of a snapshot as they come, and at the end whether the header agrees with them. */
+export class ContentGuard {
+  readonly #limits: Limits;
+  readonly #refuse: Refuse;
+  #turns = 0;
+  #messages = 0;
+  /** The turn in progress, which is the last one. */
+  #open: number | null = null;
 
-/** The header says what the log of turns holds. */
-function guardTurns(
-  { state, counters, openTurn, inherited = 0 }: PortableRecord,
-  turns: readonly ReadEntry[],
-  refuse: Refuse,
-): void {
-  let messages = 0;
-  for (const { entry, value } of turns) {
-    const { seq } = entry;
-    const path = `logs.turns[${seq - 1}].data`;
-    const turn = objectOf(value, path, refuse);
-    const status = turn["status"];
-    if ((status === "open") !== (openTurn === seq))
-      refuse(`${path}.status`, `is ${formatValue(status)}, openTurn is ${openTurn}`);
-    const before = turn["messagesBefore"];
-    if (before !== undefined && before !== messages)
-      refuse(`${path}.messagesBefore`, `is ${formatValue(before)}, the log has ${messages}`);
-    messages += messagesOf(turn, path, refuse);
+  constructor({ limits, refuse }: Judge) {
+    this.#limits = limits;
+    this.#refuse = refuse;
   }
-  const agrees = (path: string, said: number, found: number): void => {
-    if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
-  };
-  if (openTurn !== null) agrees("session.openTurn", openTurn, turns.length);
-  if (openTurn !== null && (state === "ended" || state === "archived"))
-    refuse("session.openTurn", `is ${openTurn}; a session in the state ${state} has no turn in progress`);
-  agrees("session.counters.turns", counters.turns, turns.length);
-  agrees("session.counters.messages", counters.messages, messages);
-  if (inherited > turns.length) refuse("session.inherited", `is ${inherited}, the log has ${turns.length} turns`);
+
+  /** Check the next entry of a log, by the value of its data. @throws what `refuse` throws */
+  add(log: LogName, { seq }: Entry, value: unknown): void {
+    const [limits, refuse] = [this.#limits, this.#refuse];
+    const path = `logs.${log}[${seq - 1}].data`;
+    switch (log) {
+      case "turns":
+        this.#addTurn(seq, objectOf(value, path, refuse), path);
+        guardToolCalls(value as TurnData, path, { limits, refuse });
+        break;
+      case "instructions":
+        textOfAtMost(value, path, { lengthMax: limits.instructionsLengthMax, refuse });
+        break;
+      case "chunks":
+        judged(path, refuse, () => parseChunk(value));
+        break;
+      case "events":
+        guardEvent(objectOf(value, path, refuse), path, refuse);
+        break;
+      case "spent":
+        guardSpent(objectOf(value, path, refuse), path, refuse);
+        break;
+    }
+  }
+
+  #addTurn(seq: number, turn: Fields, path: string): void {
+    const refuse = this.#refuse;
+    if (this.#open !== null) refuse(`logs.turns[${this.#open - 1}].data.status`, `is "open", turn ${seq} follows`);
+    if (turn["status"] === "open") this.#open = seq;
+    const before = turn["messagesBefore"];
+    if (before !== undefined && before !== this.#messages)
+      refuse(`${path}.messagesBefore`, `is ${formatValue(before)}, the log has ${this.#messages}`);
+    this.#messages += messagesOf(turn, path, refuse);
+    this.#turns = seq;
+  }
+
+  /** Check the header against the log of turns, once all entries were added. @throws what `refuse` throws */
+  guardHeader({ state, counters, openTurn, inherited = 0 }: PortableRecord): void {
+    const refuse = this.#refuse;
+    const turns = this.#turns;
+    const agrees = (path: string, said: number, found: number): void => {
+      if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
+    };
+    if (openTurn !== null) agrees("session.openTurn", openTurn, turns);
+    if (openTurn !== this.#open)
+      refuse(
+        `logs.turns[${turns - 1}].data.status`,
+        `is ${this.#open === null ? "not " : ""}"open", openTurn is ${openTurn}`,
+      );
+    if (openTurn !== null && (state === "ended" || state === "archived"))
+      refuse("session.openTurn", `is ${openTurn}; a session in the state ${state} has no turn in progress`);
+    agrees("session.counters.turns", counters.turns, turns);
+    agrees("session.counters.messages", counters.messages, this.#messages);
+    if (inherited > turns) refuse("session.inherited", `is ${inherited}, the log has ${turns} turns`);
+  }
 }
 
-/** No turn has more tool calls than one that is appended. */
+/** The limit of tool calls is that of a turn which is appended. */
 function guardToolCalls({ input, output }: TurnData, path: string, { limits, refuse }: Judge): void {
   const count = countToolCalls(input) + countToolCalls(output);
   if (count > limits.toolCallsMax) refuse(path, `has ${count} tool calls, the limit is ${limits.toolCallsMax}`);
@@ -83,7 +102,7 @@ function guardToolCalls({ input, output }: TurnData, path: string, { limits, ref
 
 const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
 
-/** How many messages the turn has. */
+/** The number of messages of the turn. */
 function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   const { status, agent, model, requests, durationMs, usage, steps, error } = turn;
   if (!statuses.includes(status)) refuse(`${path}.status`, `is ${formatValue(status)}`);
@@ -146,7 +165,7 @@ function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse:
     refuse(`${path}.heldMs`, `is ${formatValue(heldMs)}; expected milliseconds or null`);
 }
 
-/** What turns took that were cut off: sums, which may be greater than what one turn takes. */
+/** The usage of truncated turns: sums, which may be greater than the usage of one turn. */
 function guardSpent(spent: Fields, path: string, refuse: Refuse): void {
   const sum = (value: unknown, place: string): void => {
     wholeOf(value, place, { least: 0, most: counterMax, refuse });

@@ -24,6 +24,11 @@ export interface Place {
   readonly column: number;
 }
 
+/** A place of a text that stands at `outer` in another one, as a place of that one. */
+export function placeWithin(outer: Place, { line, column }: Place): Place {
+  return line === 1 ? { line: outer.line, column: outer.column + column - 1 } : { line: outer.line + line - 1, column };
+}
+
 /** The text is not JSON. */
 export class JsonError extends Error {
   override readonly name = "JsonError";

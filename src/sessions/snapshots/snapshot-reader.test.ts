@@ -6,12 +6,32 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { createNasty } from "../../../test/support/nasty-sessions.ts";
 import { defaultLimits } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
-import { readSnapshot } from "./snapshot-reader.ts";
+import { takeSnapshot } from "../transfer/snapshots.ts";
+import { coreOf } from "../sessions.ts";
+import { Pauses } from "./pauses.ts";
+import { readChunks, readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import type { Sessions } from "../sessions.ts";
 
-const read = (text: string, limits = defaultLimits): ReturnType<typeof readSnapshot> =>
-  readSnapshot(text, { source: "the test's", limits });
+/** In chunks of every size, so that each part is cut somewhere. */
+const chunkLengths = [1, 7, 1000];
+
+async function read(text: string, limits = defaultLimits): Promise<ReadSnapshot> {
+  const context = { source: "the test's", limits };
+  const length = chunkLengths[text.length % chunkLengths.length] ?? 1;
+  const chunks = (): Iterable<string> =>
+    Array.from({ length: Math.ceil(text.length / length) }, (_, index) =>
+      text.slice(index * length, (index + 1) * length),
+    );
+  const outcome = async (reading: Promise<ReadSnapshot>): Promise<unknown> =>
+    await reading.then(
+      ({ record, inMemory }) => ({ record, logs: inMemory?.logs }),
+      (error: unknown) => error,
+    );
+  if (text.length <= limits.snapshotBytesMax)
+    assert.deepEqual(await outcome(readChunks(chunks, context)), await outcome(readSnapshot(text, context)));
+  return await readSnapshot(text, context);
+}
 
 async function sample(): Promise<string> {
   await using place = inMemory();
@@ -23,9 +43,9 @@ async function sample(): Promise<string> {
 }
 
 /** What the reader says against it. */
-function refusal(text: string): { code: string; path: string; reason: string } {
+async function refusal(text: string): Promise<{ code: string; path: string; reason: string }> {
   try {
-    read(text);
+    await read(text);
   } catch (error) {
     assert(error instanceof SessionError, String(error));
     const { path = "", reason = "" } = error.details as { path?: string; reason?: string };
@@ -56,7 +76,7 @@ test("any byte flipped, anywhere, is refused with the place, and nothing is writ
 test("a text cut off anywhere is refused with line and column", async () => {
   const text = await sample();
   for (let length = 0; length < text.length; length += 7) {
-    const { code, path } = refusal(text.slice(0, length));
+    const { code, path } = await refusal(text.slice(0, length));
     assert.equal(code, "snapshot_invalid");
     assert.match(path, /^line 1, column \d+$/);
   }
@@ -65,35 +85,36 @@ test("a text cut off anywhere is refused with line and column", async () => {
 test("other spacing says the same; a name that stands twice is refused where it does", async () => {
   const text = await sample();
   const pretty = JSON.stringify(JSON.parse(text), null, 2);
-  assert.equal(snapshotText(read(pretty)).text, text);
+  assert.equal(snapshotText((await read(pretty)).inMemory ?? assert.fail()).text, text);
   const twice = pretty.replace('"agent": "ceo",', '"agent": "ceo",\n    "agent": "ceo",');
-  assert.deepEqual(refusal(twice), {
+  assert.deepEqual(await refusal(twice), {
     code: "snapshot_invalid",
     path: "line 6, column 5",
     reason: 'the name "agent" stands twice',
   });
   const deep = text.replace('"content":"one"', '"content":"one","content":"one"');
-  assert.match(refusal(deep).reason, /stands twice/);
+  assert.match((await refusal(deep)).reason, /stands twice/);
 });
 
 test("one from the future is refused by name, what is none of ours as well", async () => {
   const text = await sample();
   const newer = text.replace("perdure.session/1", "perdure.session/2");
-  assert.throws(() => read(newer), {
+  await assert.rejects(read(newer), {
     code: "snapshot_newer",
     details: { source: "the test's", found: "perdure.session/2", known: "perdure.session/1" },
   });
-  assert.equal(refusal(text.replace("perdure.session/1", "other/1")).path, "format");
-  for (const other of ["null", "[]", "1", '"text"', "{}"]) assert.equal(refusal(other).code, "snapshot_invalid");
+  assert.equal((await refusal(text.replace("perdure.session/1", "other/1"))).path, "format");
+  for (const other of ["null", "[]", "1", '"text"', "{}"])
+    assert.equal((await refusal(other)).code, "snapshot_invalid");
 });
 
 test("nesting of 10 000 levels is refused, in the text and in an object", async () => {
   await using place = inMemory();
   const text = await sample();
   const deep = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
-  assert.match(refusal(text.replace('"metadata":{}', `"metadata":{"a":${deep}}`)).reason, /nested/);
-  assert.match(refusal(text.replace('"content":"one"', `"content":${deep}`)).reason, /nested/);
-  assert.equal(refusal(deep).code, "snapshot_invalid");
+  assert.match((await refusal(text.replace('"metadata":{}', `"metadata":{"a":${deep}}`))).reason, /nested/);
+  assert.match((await refusal(text.replace('"content":"one"', `"content":${deep}`))).reason, /nested/);
+  assert.equal((await refusal(deep)).code, "snapshot_invalid");
   const object = JSON.parse(text.replace('"content":"one"', `"content":${deep}`)) as never;
   await assert.rejects(place.sessions.restore(object), { code: "snapshot_invalid" });
   await nothingWritten(place.sessions);
@@ -102,7 +123,7 @@ test("nesting of 10 000 levels is refused, in the text and in an object", async 
 test("one that is too large is refused before it is parsed", async () => {
   const text = await sample();
   const bytes = Buffer.byteLength(text);
-  assert.throws(() => read(text, { ...defaultLimits, snapshotBytesMax: bytes - 1 }), {
+  await assert.rejects(read(text, { ...defaultLimits, snapshotBytesMax: bytes - 1 }), {
     code: "snapshot_too_large",
     details: { source: "the test's", bytes, bytesMax: bytes - 1 },
   });
@@ -114,8 +135,8 @@ test("a turn with more tool calls than the limit is refused with its place", asy
   const call = { id: "a", function: { name: "f", arguments: "{}" } };
   await session.append({ input: "q", output: [{ role: "assistant", tool_calls: [call, call, call] }] });
   const text = JSON.stringify(await place.sessions.snapshot("s"));
-  read(text, { ...defaultLimits, toolCallsMax: 3 });
-  assert.throws(() => read(text, { ...defaultLimits, toolCallsMax: 2 }), {
+  await read(text, { ...defaultLimits, toolCallsMax: 3 });
+  await assert.rejects(read(text, { ...defaultLimits, toolCallsMax: 2 }), {
     code: "snapshot_invalid",
     message: /logs\.turns\[0\]\.data: has 3 tool calls, the limit is 2/,
   });
@@ -137,7 +158,7 @@ test("a tag that does not fit its value is refused", async () => {
     '{"$type":"bytes","value":"*"}',
     '{"$type":null}',
   ])
-    assert.match(refusal(text.replace('"content":"one"', `"content":${tag}`)).path, /^logs\.turns\[0\]\.data/);
+    assert.match((await refusal(text.replace('"content":"one"', `"content":${tag}`))).path, /^logs\.turns\[0\]\.data/);
 });
 
 test("a header that says other than the logs is refused", async () => {
@@ -148,7 +169,7 @@ test("a header that says other than the logs is refused", async () => {
     ['"messagesBefore":2', '"messagesBefore":2000000', "logs.turns[1].data.messagesBefore"],
     ['"openTurn":null', '"openTurn":2', "logs.turns[1].data.status"],
     ['"openTurn":null', '"openTurn":9', "session.openTurn"],
-    ['"status":"done"', '"status":"open"', "logs.turns[0].data.status"],
+    ['"status":"done"', '"status":"open"', "logs.turns[0].data.output"],
     [
       '"seq":2,"key":null,"at":1750000000000,"data":{"status"',
       '"seq":3,"key":null,"at":1750000000000,"data":{"status"',
@@ -162,7 +183,7 @@ test("a header that says other than the logs is refused", async () => {
   ];
   for (const [from, to, path] of wrong) {
     assert(text.includes(from), `${from} stands in ${text}`);
-    assert.equal(refusal(text.replace(from, to)).path, path);
+    assert.equal((await refusal(text.replace(from, to))).path, path);
   }
 });
 
@@ -195,7 +216,7 @@ test("a number, a time or a text beyond its range is refused with its place, wha
   for (const [path, value] of wrong) {
     const changed: unknown = JSON.parse(JSON.stringify(document));
     put(changed, path.split("."), value);
-    const { path: place, reason } = refusal(JSON.stringify(changed));
+    const { path: place, reason } = await refusal(JSON.stringify(changed));
     assert.notEqual(place, "checksum", `${path}: ${reason}`);
   }
 });
@@ -205,13 +226,13 @@ test("an open turn that makes no sense is refused", async () => {
   const session = await place.sessions.create({ id: "s" });
   await session.begin("q");
   const text = JSON.stringify(await place.sessions.snapshot("s"));
-  assert.equal(read(text).record.openTurn, 1);
+  assert.equal((await read(text)).record.openTurn, 1);
   for (const state of ["ended", "archived"])
-    assert.equal(refusal(text.replace('"state":"active"', `"state":"${state}"`)).path, "session.openTurn");
+    assert.equal((await refusal(text.replace('"state":"active"', `"state":"${state}"`))).path, "session.openTurn");
   const answered = text
     .replace('"output":[]', '"output":[{"role":"assistant"}]')
     .replace('"messages":1', '"messages":2');
-  assert.equal(refusal(answered).path, "logs.turns[0].data.output");
+  assert.equal((await refusal(answered)).path, "logs.turns[0].data.output");
 });
 
 test("the published schema and the reader agree, on what is whole and on every wrong type in every place", async () => {
@@ -229,8 +250,13 @@ test("the published schema and the reader agree, on what is whole and on every w
       put(changed, path, wrong);
       if (schema.safeParse(changed).success) continue;
       refused++;
-      assert.notEqual(refusal(JSON.stringify(changed)).reason, "", `${path.join(".")} as ${JSON.stringify(wrong)}`);
-      if (path[0] !== "checksum") assert.notEqual(refusal(JSON.stringify(changed)).path, "checksum", path.join("."));
+      assert.notEqual(
+        (await refusal(JSON.stringify(changed))).reason,
+        "",
+        `${path.join(".")} as ${JSON.stringify(wrong)}`,
+      );
+      if (path[0] !== "checksum")
+        assert.notEqual((await refusal(JSON.stringify(changed))).path, "checksum", path.join("."));
     }
   }
   assert(refused > 300, `${refused} were refused`);
@@ -247,4 +273,49 @@ function put(document: unknown, path: readonly string[], value: unknown): void {
   const fields = document as Record<string, unknown>;
   if (rest.length === 0) fields[name] = value;
   else put(fields[name], rest, value);
+}
+
+test("a snapshot is taken and read with a turn of the event loop after each half a million characters", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 0; turn < 60; turn++) await session.append({ input: "x".repeat(100_000) });
+  const snapshot = await place.sessions.snapshot("s");
+  const text = JSON.stringify(snapshot);
+  const options = { source: "the test's", limits: defaultLimits };
+  const work: Record<string, (pauses: Pauses) => Promise<unknown>> = {
+    "take a snapshot": (pauses) => takeSnapshot(coreOf(place.sessions), { tenant: "default", id: "s" }, pauses),
+    "read a text": (pauses) => readSnapshot(text, { ...options, pauses }),
+    "read bytes": (pauses) => readSnapshot(Buffer.from(text), { ...options, pauses }),
+    "read an object": (pauses) => readSnapshot(snapshot, { ...options, pauses }),
+    "read entries": async (pauses) => {
+      const read = await readSnapshot(text, { ...options, pauses });
+      for await (const _ of read.entries()) continue;
+    },
+  };
+  for (const [name, run] of Object.entries(work)) {
+    const pauses = new CountedPauses();
+    await run(pauses);
+    assert.ok(pauses.count >= 10, `${name}: ${pauses.count} turns of the event loop`);
+    assert.ok(pauses.longest < 800_000, `${name}: ${pauses.longest} characters without one`);
+  }
+});
+
+/** Counts the characters of work between two turns of the event loop. */
+class CountedPauses extends Pauses {
+  count = 0;
+  longest = 0;
+  #since = 0;
+
+  constructor() {
+    super(async () => {
+      this.count++;
+      this.#since = 0;
+    });
+  }
+
+  override async after(characters: number): Promise<void> {
+    this.#since += characters;
+    this.longest = Math.max(this.longest, this.#since);
+    await super.after(characters);
+  }
 }
