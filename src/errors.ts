@@ -18,6 +18,8 @@ interface FromModel extends Partial<InSession> {
   readonly reason: string;
   /** Of the model's endpoint. */
   readonly httpStatus?: number;
+  /** True if the request was longer than the model's context. */
+  readonly contextExceeded?: boolean;
   readonly turn?: number;
 }
 
@@ -481,16 +483,16 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   model_failed: {
     status: 502,
     retryable: true,
-    details: { sessionId: "id", reason: "text", httpStatus: "number", turn: "number" },
+    details: { sessionId: "id", reason: "text", httpStatus: "number", contextExceeded: "flag", turn: "number" },
     message: (d) =>
       `the model failed: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}`,
   },
   model_refused: {
     status: 502,
     retryable: false,
-    details: { sessionId: "id", reason: "text", httpStatus: "number", turn: "number" },
+    details: { sessionId: "id", reason: "text", httpStatus: "number", contextExceeded: "flag", turn: "number" },
     message: (d) =>
-      `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; check the key, the model's name and the address`,
+      `the model refused the request: ${d.reason}${d.turn === undefined ? "" : ` (turn ${d.turn} of session ${d.sessionId})`}; ${refusalAdvice(d)}`,
   },
   tool_steps_exceeded: {
     status: 502,
@@ -764,4 +766,14 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
 /** True if `error` is a {@link SessionError} with this code. */
 export function hasCode<Code extends ErrorCode>(error: unknown, code: Code): error is SessionError<Code> {
   return error instanceof SessionError && error.code === code;
+}
+
+/** The next step after a refusal of the model's endpoint. */
+function refusalAdvice({ httpStatus, contextExceeded }: ErrorDetails["model_refused"]): string {
+  if (contextExceeded === true)
+    return "the request is longer than the model's context; ask for less or set a smaller window";
+  if (httpStatus === 401 || httpStatus === 403) return "check the key and its rights";
+  if (httpStatus === 404) return "check the model's name and the address";
+  if (httpStatus === 400 || httpStatus === 422) return "check the question, the settings and the model's name";
+  return "check the key, the model's name and the address";
 }

@@ -18,7 +18,9 @@ export type Expected =
   | "file_outside_store"
   | "list"
   | "module_address"
+  | "credentials"
   | "name"
+  | "number"
   | "one_default_agent"
   | "one_of"
   | "origin"
@@ -67,6 +69,9 @@ const words: { readonly [Code in Expected]: (expectation: Expectation) => string
   file_outside_store: () => "a file that is not part of the store",
   list: (e) => `at most ${e.max} items`,
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",
+  credentials: () =>
+    "an API key; set OPENAI_API_KEY, or set baseURL or OPENAI_BASE_URL for an endpoint that needs none",
+  number: ({ min = 0 }) => `a number, ${min} or more`,
   name: (e) => `${lengths(e)} without control characters`,
   one_default_agent: () => "at most one agent with default: true",
   one_of: ({ known = [] }) => (known.length === 1 ? String(known[0]) : `one of ${known.join(", ")}`),

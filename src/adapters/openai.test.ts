@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
-import { createManager, openSessions, SessionError, type ErrorCode, type Message, type ModelEvent } from "../index.ts";
+import {
+  createManager,
+  openSessions,
+  SessionError,
+  withTools,
+  type ErrorCode,
+  type Message,
+  type ModelEvent,
+} from "../index.ts";
 import { startModelServer, type Reply } from "../../test/support/model-server.ts";
 import { OpenAI } from "openai";
 import { openaiModel, type OpenaiClient } from "./openai.ts";
@@ -24,6 +32,7 @@ test("text, the answering model and usage arrive as the endpoint sends them", as
     { type: "text", text: "Hel" },
     { type: "text", text: "lo" },
     { type: "usage", usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 } },
+    { type: "finish", reason: "stop" },
   ]);
 });
 
@@ -38,7 +47,7 @@ test("tool calls that arrive in chunks become one message, their arguments byte 
       [{ index: 0, function: { arguments: ' "x" }' } }],
     ],
   });
-  assert.deepEqual(events.at(-1), {
+  assert.deepEqual(events.at(-2), {
     type: "message",
     message: {
       role: "assistant",
@@ -154,7 +163,10 @@ test("an answer that arrives a few bytes at a time is the same answer, its emoji
   for (const bytesAtOnce of [1, 2, 3, 7]) {
     const body = `: a comment\r\n\r\ndata: ${JSON.stringify(chunk)}\r\n\r\ndata: [DONE]\r\n\r\n`;
     const events = await ask({ kind: "raw", body, bytesAtOnce });
-    assert.deepEqual(events, [{ type: "text", text: chunk.choices[0]?.delta.content }]);
+    assert.deepEqual(events, [
+      { type: "text", text: chunk.choices[0]?.delta.content },
+      { type: "finish", reason: "stop" },
+    ]);
   }
 });
 
@@ -184,17 +196,18 @@ test("tool calls are distinguished by index or by id, whichever the server sends
   assert.deepEqual(await callsOf(at(0, first), at(0, { ...more, id: "" }), at(0, again), at(1, second)), expected);
 });
 
-test("empty usage is no usage; a missing total is the sum", async () => {
+test("empty usage is no usage; an unknown part is left out", async () => {
   const usageIn = async (usage: unknown): Promise<unknown> => {
     const chunk = JSON.stringify({ choices: [{ delta: { content: "x" }, finish_reason: "stop" }], usage });
     const events = await ask({ kind: "raw", body: `data: ${chunk}\n\ndata: [DONE]\n\n` });
     return events.find(({ type }) => type === "usage");
   };
-  for (const nothing of [undefined, null, {}, { prompt_tokens: 3 }, { prompt_tokens: -1, completion_tokens: 1.5 }])
+  for (const nothing of [undefined, null, {}, { prompt_tokens: -1, completion_tokens: 1.5 }])
     assert.equal(await usageIn(nothing), undefined);
+  assert.deepEqual(await usageIn({ prompt_tokens: 3 }), { type: "usage", usage: { inputTokens: 3 } });
   assert.deepEqual(await usageIn({ prompt_tokens: 3, completion_tokens: 2 }), {
     type: "usage",
-    usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+    usage: { inputTokens: 3, outputTokens: 2 },
   });
 });
 
@@ -219,7 +232,7 @@ test("a request is retried before its answer begins, and never after", async () 
   const model = openaiModel({ baseURL: server.baseURL, model: "m", maxRetries: 1 });
   const answer = (): Promise<ModelEvent[]> =>
     Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) }));
-  assert.deepEqual((await answer()).at(-1), { type: "text", text: "ok" });
+  assert.deepEqual((await answer()).at(-2), { type: "text", text: "ok" });
   await assert.rejects(answer(), { code: "model_failed" });
   assert.equal(server.requests.length, 3);
 });
@@ -242,7 +255,7 @@ test("chunks of a hundred thousand calls find their call without a search", asyn
   };
   const model = openaiModel({ client: callingClient(pieces()), model: "m" });
   const events = await Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(600_000) }));
-  const last = events.at(-1);
+  const last = events.at(-2);
   assert.ok(last?.type === "message");
   assert.equal(last.message.tool_calls?.length, count);
   assert.equal(last.message.tool_calls[0]?.function.arguments.length, count);
@@ -278,10 +291,10 @@ test("invalid options fail at once, and a missing key for OpenAI's own endpoint 
   t.after(() => Object.assign(process.env, address === undefined ? {} : { OPENAI_BASE_URL: address }));
   delete process.env["OPENAI_API_KEY"];
   process.env["OPENAI_BASE_URL"] = "";
-  const answer = Array.fromAsync(
-    openaiModel({ model: "m" })({ messages: [], agent: "a", signal: AbortSignal.abort() }),
-  );
-  await assert.rejects(answer, { code: "model_refused" });
+  assert.throws(() => openaiModel({ model: "m" }), {
+    code: "argument_invalid",
+    details: { name: "apiKey", expected: "credentials" },
+  });
   delete process.env["OPENAI_BASE_URL"];
 });
 
@@ -339,3 +352,323 @@ test("consult against the real protocol seals all received output, whatever happ
     ["Be brief.", "first?", "one two", "second?"],
   );
 });
+
+/** A stream of these choices, as an endpoint sends it. */
+function choices(...list: readonly object[]): Reply {
+  const chunks = list.map((choice) => `data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`);
+  return { kind: "raw", body: `${chunks.join("")}data: [DONE]\n\n` };
+}
+
+const delta = (fields: object, finish_reason: string | null = null): object => ({ delta: fields, finish_reason });
+const toolCalls = (...calls: readonly object[]): Reply =>
+  choices(...calls.map((call) => delta({ tool_calls: [call] })), delta({}, "tool_calls"));
+
+async function streamedCalls(reply: Reply): Promise<readonly (readonly [id: string, name: string, args: string])[]> {
+  const events = await ask(reply);
+  const { message } = events.find((event) => event.type === "message") ?? assert.fail("no message");
+  return (message.tool_calls ?? []).map(({ id, function: { name, arguments: args } }) => [id, name, args] as const);
+}
+
+const parallel: readonly (readonly [title: string, pieces: readonly object[], names: readonly string[]])[] = [
+  [
+    "with one index and no ids",
+    [
+      { index: 0, function: { name: "weather", arguments: '{"city":"Ghent"}' } },
+      { index: 0, function: { name: "time", arguments: '{"zone":"UTC"}' } },
+    ],
+    ["weather", "time"],
+  ],
+  [
+    "without index and ids",
+    [
+      { function: { name: "weather", arguments: '{"city":' } },
+      { function: { arguments: '"Ghent"}' } },
+      { function: { name: "weather", arguments: '{"city":"Lier"}' } },
+    ],
+    ["weather", "weather"],
+  ],
+  [
+    "told apart by index, without ids",
+    [
+      { index: 0, function: { name: "a", arguments: "{}" } },
+      { index: 1, function: { name: "b", arguments: "{}" } },
+    ],
+    ["a", "b"],
+  ],
+  [
+    "with the same id",
+    [
+      { index: 0, id: "call", function: { name: "a", arguments: "{}" } },
+      { index: 1, id: "call", function: { name: "b", arguments: "{}" } },
+    ],
+    ["a", "b"],
+  ],
+  [
+    "whose name comes with every piece",
+    [
+      { index: 0, id: "c", function: { name: "a", arguments: '{"x":' } },
+      { index: 0, id: "c", function: { name: "a", arguments: "1}" } },
+    ],
+    ["a"],
+  ],
+];
+
+for (const [title, pieces, names] of parallel) {
+  test(`tool calls ${title} stay apart, each with JSON as arguments and an id of its own`, async () => {
+    const calls = await streamedCalls(toolCalls(...pieces));
+    assert.deepEqual(
+      calls.map(([, name]) => name),
+      names,
+    );
+    for (const [, , args] of calls) assert.doesNotThrow(() => JSON.parse(args), args);
+    const ids = new Set(calls.map(([id]) => id));
+    assert.equal(ids.size, names.length);
+    for (const id of ids) assert.notEqual(id, "");
+  });
+}
+
+test("arguments that come as an object are kept as JSON", async () => {
+  const [call] = await streamedCalls(toolCalls({ index: 0, id: "c", function: { name: "f", arguments: { a: [1] } } }));
+  assert.equal(call?.[2], '{"a":[1]}');
+});
+
+test("what only the provider knows is kept in the turn and sent back with its message and its calls", async () => {
+  const reasoning = [
+    delta({ role: "assistant", reasoning_content: "I need " }),
+    delta({ reasoning_content: "the weather.", reasoning_details: [{ type: "reasoning.text", index: 0, text: "I " }] }),
+    delta({ reasoning_details: [{ type: "reasoning.text", index: 0, text: "need", signature: "S" }] }),
+    delta({
+      tool_calls: [
+        {
+          index: 0,
+          id: "c1",
+          function: { name: "weather", arguments: "{}" },
+          extra_content: { google: { thought_signature: "SIG" } },
+        },
+      ],
+    }),
+    delta({}, "tool_calls"),
+  ];
+  await using server = await startModelServer((_request, index) =>
+    index === 0 ? choices(...reasoning) : { kind: "answer", texts: ["sunny"] },
+  );
+  await using sessions = await openSessions({
+    store: "memory:",
+    model: openaiModel({ baseURL: server.baseURL, model: "m1" }),
+  });
+  const session = await sessions.create({ agent: "a" });
+  const weather = { name: "weather", description: "…", parameters: { type: "object" }, run: () => "sunny" };
+  const model = withTools(openaiModel({ baseURL: server.baseURL, model: "m1" }), [weather], { session });
+  const turn = await (await session.consult("weather?", { model })).done;
+  const expected = {
+    reasoning_content: "I need the weather.",
+    reasoning_details: [{ type: "reasoning.text", index: 0, text: "I need", signature: "S" }],
+    role: "assistant",
+    content: null,
+    tool_calls: [
+      {
+        extra_content: { google: { thought_signature: "SIG" } },
+        id: "c1",
+        type: "function",
+        function: { name: "weather", arguments: "{}" },
+      },
+    ],
+  };
+  assert.deepEqual(turn.output[0], expected);
+  assert.deepEqual(server.requests[1]?.messages[1], expected);
+  await (
+    await session.consult("and now?")
+  ).done;
+  assert.deepEqual(server.requests[2]?.messages[1], expected);
+});
+
+test("an endpoint that refuses another provider's fields is asked again without them, once for all requests", async () => {
+  await using server = await startModelServer((request) =>
+    request.messages.some((message) => "reasoning_content" in message)
+      ? { kind: "status", status: 400, message: "messages.1.reasoning_content: extra inputs are not permitted" }
+      : { kind: "answer", texts: ["ok"] },
+  );
+  const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
+  const messages: readonly Message[] = [
+    { role: "user", content: "a" },
+    { role: "assistant", content: "b", reasoning_content: "thought" },
+    { role: "user", content: "c" },
+  ];
+  const signal = AbortSignal.timeout(5000);
+  await Array.fromAsync(model({ messages, agent: "a", signal }));
+  await Array.fromAsync(model({ messages, agent: "a", signal }));
+  assert.equal(server.requests.length, 3);
+});
+
+test("reasoning is reported apart from the answer's text, and completes the text's message", async () => {
+  const events = await ask(
+    choices(delta({ reasoning_content: "think" }), delta({ content: "said" }), delta({}, "stop")),
+  );
+  assert.deepEqual(
+    events.filter(({ type }) => type !== "model"),
+    [
+      { type: "reasoning", text: "think" },
+      { type: "text", text: "said" },
+      { type: "message", message: { reasoning_content: "think", role: "assistant", content: null } },
+      { type: "finish", reason: "stop" },
+    ],
+  );
+});
+
+const ends: readonly (readonly [title: string, chunks: readonly object[], text: string, finish: string | undefined])[] =
+  [
+    ["max_tokens", [delta({ content: "1. turn off" }), delta({}, "length")], "1. turn off", "length"],
+    ["a filter", [delta({ content: "No" }), delta({}, "content_filter")], "No", "content_filter"],
+    ["a refusal", [delta({ refusal: "I can't help." }), delta({}, "stop")], "I can't help.", "refusal"],
+    [
+      "an answer in parts",
+      [delta({ content: [{ type: "text", text: "Hello." }] }), delta({}, "stop")],
+      "Hello.",
+      "stop",
+    ],
+    ["a whole message", [{ message: { content: "Hello." }, finish_reason: "stop" }], "Hello.", "stop"],
+    ["a provider's own word", [delta({ content: "x" }), delta({}, "eos")], "x", "eos"],
+  ];
+
+for (const [title, chunks, text, finish] of ends) {
+  test(`the turn keeps that ${title} ended the answer, and its text`, async () => {
+    await using server = await startModelServer(() => choices(...chunks));
+    await using sessions = await openSessions({
+      store: "memory:",
+      model: openaiModel({ baseURL: server.baseURL, model: "m1" }),
+    });
+    const session = await sessions.create({ agent: "a" });
+    const turn = await (await session.consult("x")).done;
+    assert.deepEqual(
+      [turn.status, turn.output.map(({ content }) => content).join(""), turn.finish],
+      ["done", text, finish],
+    );
+    assert.equal((await Array.fromAsync(session.turns({ last: 1 })))[0]?.finish, finish);
+  });
+}
+
+for (const finish of ["", null]) {
+  test(`a stream with the finish reason ${JSON.stringify(finish)} has not ended`, async () => {
+    await assert.rejects(ask(choices(delta({ content: "Only the beg" }, finish))), { code: "model_failed" });
+  });
+}
+
+test("an endpoint that refuses stream_options is asked again without it, once for all requests", async () => {
+  await using server = await startModelServer((request) =>
+    "stream_options" in request
+      ? { kind: "status", status: 422, message: "stream_options: extra inputs are not permitted" }
+      : { kind: "answer", texts: ["fine"] },
+  );
+  const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
+  const request = {
+    messages: [{ role: "user", content: "x" }],
+    agent: "a",
+    signal: AbortSignal.timeout(5000),
+  } as const;
+  await Array.fromAsync(model(request));
+  await Array.fromAsync(model(request));
+  assert.equal(server.requests.length, 3);
+});
+
+const usages: readonly (readonly [title: string, chunk: object, expected: object])[] = [
+  [
+    "with cached and reasoning tokens",
+    {
+      usage: {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        total_tokens: 14,
+        prompt_tokens_details: { cached_tokens: 8 },
+        completion_tokens_details: { reasoning_tokens: 4 },
+      },
+    },
+    { inputTokens: 9, outputTokens: 5, totalTokens: 14, cachedTokens: 8, reasoningTokens: 4 },
+  ],
+  [
+    "in the choice, as Moonshot sends it",
+    { choices: [{ delta: {}, usage: { prompt_tokens: 3, completion_tokens: 2 } }] },
+    { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+  ],
+  [
+    "in x_groq",
+    { x_groq: { usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } } },
+    { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+  ],
+  [
+    "with DeepSeek's cache hits",
+    { usage: { prompt_tokens: 3, completion_tokens: 2, prompt_cache_hit_tokens: 1 } },
+    { inputTokens: 3, outputTokens: 2, totalTokens: 5, cachedTokens: 1 },
+  ],
+];
+
+for (const [title, chunk, expected] of usages) {
+  test(`usage ${title} is kept, and a last usage of zeros does not replace it`, async () => {
+    const body = [
+      { choices: [delta({ content: "x" }, "stop")] },
+      chunk,
+      { usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 } },
+    ].map((one) => `data: ${JSON.stringify(one)}\n\n`);
+    await using server = await startModelServer(() => ({ kind: "raw", body: `${body.join("")}data: [DONE]\n\n` }));
+    await using sessions = await openSessions({
+      store: "memory:",
+      model: openaiModel({ baseURL: server.baseURL, model: "m1" }),
+    });
+    const session = await sessions.create({ agent: "a" });
+    assert.deepEqual((await (await session.consult("x")).done).usage, expected);
+  });
+}
+
+test("settings of the call go ahead of the agent's, and these ahead of the model's", async () => {
+  await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
+  await using sessions = await openSessions({
+    store: "memory:",
+    model: openaiModel({ baseURL: server.baseURL, model: "m1", temperature: 0.1, maxTokens: 10, body: { seed: 1 } }),
+    agents: { a: { settings: { temperature: 0.2, effort: "low" } } },
+  });
+  const session = await sessions.create({ agent: "a" });
+  await (
+    await session.consult("x", { settings: { temperature: 0.3 } })
+  ).done;
+  const { temperature, max_tokens, reasoning_effort, seed } = server.requests[0] as unknown as Record<string, unknown>;
+  assert.deepEqual(
+    { temperature, max_tokens, reasoning_effort, seed },
+    { temperature: 0.3, max_tokens: 10, reasoning_effort: "low", seed: 1 },
+  );
+  for (const settings of [
+    { temperature: -1 },
+    { maxTokens: 0 },
+    { effort: "" },
+    { timeoutMs: 0.5 },
+    { body: [] },
+    { temprature: 1 },
+  ] as object[])
+    await assert.rejects(session.consult("x", { settings }), { code: "argument_invalid" });
+});
+
+test("half a surrogate pair goes to the endpoint as U+FFFD, and stays in the store as it is", async () => {
+  await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
+  await using sessions = await openSessions({
+    store: "memory:",
+    model: openaiModel({ baseURL: server.baseURL, model: "m1" }),
+  });
+  const session = await sessions.create({ agent: "a" });
+  await (
+    await session.consult("cut \ud83d")
+  ).done;
+  assert.equal(server.requests[0]?.messages[0]?.content, "cut \ufffd");
+  assert.equal((await Array.fromAsync(session.turns({ last: 1 })))[0]?.input[0]?.content, "cut \ud83d");
+});
+
+for (const [status, message] of [
+  [400, "This model's maximum context length is 8192 tokens."],
+  [400, "prompt is too long: 210000 tokens > 200000 maximum"],
+  [413, "Request too large"],
+  [400, "the request exceeds the available context size"],
+] as const) {
+  test(`a refusal for length is marked so: ${message}`, async () => {
+    await assert.rejects(ask({ kind: "status", status, message }), {
+      code: "model_refused",
+      details: { reason: `${status} ${message}`, httpStatus: status, contextExceeded: true },
+    });
+  });
+}

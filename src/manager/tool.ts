@@ -107,11 +107,27 @@ function parseArguments(text: string): Readonly<Record<string, Value>> {
   throw new Error(`the arguments are ${formatValue(args)}; expected an object`);
 }
 
+/** The tool has had its effects: a result that cannot be written is no error, or the model would call it again. */
 function resultText(result: unknown): string {
-  const text = typeof result === "string" ? result : (JSON.stringify(result) ?? "");
+  let text: string;
+  try {
+    text = typeof result === "string" ? result : (JSON.stringify(result, plain) ?? "");
+  } catch {
+    return "The call is done, but its result cannot be shown.";
+  }
   const bytes = Buffer.byteLength(text);
   if (bytes <= resultBytesMax) return text;
   // Decoding as a stream drops a character that was cut in two.
   const head = new TextDecoder().decode(Buffer.from(text).subarray(0, resultBytesMax), { stream: true });
   return `${head}\n[cut: the first ${resultBytesMax} of ${bytes} bytes]`;
+}
+
+/** Values that JSON does not know, as the model can read them. */
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Map)
+    return [...value.keys()].every((key) => typeof key === "string") ? Object.fromEntries(value) : [...value];
+  if (value instanceof Set) return [...value];
+  if (value instanceof Error) return { name: value.name, message: clip(value.message, errorLengthMax) };
+  return value;
 }

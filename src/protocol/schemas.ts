@@ -65,6 +65,7 @@ export const turnAnswer: z.ZodType = z
       .array(z.looseObject({}))
       .optional()
       .meta({ description: "usage of each model call, if the turn had several" }),
+    finish: z.string().optional().meta({ description: "why the answer ended, such as stop or length" }),
     error: z.object({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: "Turn" });

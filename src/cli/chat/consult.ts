@@ -41,7 +41,7 @@ async function consult(agent: string, question: string, options: ConversationOpt
       return;
     }
     const text = await answer.text();
-    const { seq: turn, usage, durationMs } = await answer.done;
-    writeJson({ session: session.id, turn, answer: text, usage, durationMs });
+    const { seq: turn, usage, durationMs, finish } = await answer.done;
+    writeJson({ session: session.id, turn, answer: text, usage, durationMs, finish });
   });
 }

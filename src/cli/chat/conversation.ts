@@ -125,5 +125,8 @@ export function noteTurn(session: Session, turn: Turn): void {
   const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
   const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
   const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(printable).join(", ")}`;
-  note(`session ${session.id} · turn ${seq} · ${tokens} · ${span(durationMs)}${asks}`);
+  const { finish } = turn;
+  const isCut = finish !== undefined && !["stop", "tool_calls"].includes(finish);
+  const end = isCut ? ` · ended by ${printable(finish)}` : "";
+  note(`session ${session.id} · turn ${seq} · ${tokens} · ${span(durationMs)}${asks}${end}`);
 }

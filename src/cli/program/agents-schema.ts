@@ -11,11 +11,15 @@ import {
   type LocatedValue,
   type Place,
 } from "../../sessions/snapshots/located-json.ts";
+import type { ModelSettings } from "../../sessions/options/model.ts";
+import { parseModelSettings } from "../../sessions/options/model-settings.ts";
+import type { Value } from "../../domain/values/codec.ts";
 import { parsePolicy, type Agent, type RetentionPolicy } from "../../sessions/options/options.ts";
 
 const settings = [
   "instructions",
   "model",
+  "settings",
   "ttl",
   "handoffTtl",
   "idleTimeout",
@@ -62,6 +66,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.instructions = text(member.value, `instructions of ${called}`, invalid);
     } else if (setting === "model") {
       agent.model = text(member.value, `model of ${called}`, invalid);
+    } else if (setting === "settings") {
+      agent.settings = modelSettings(member.value, `settings of ${called}`, invalid);
     } else if (setting === "ttl" || setting === "handoffTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
     } else if (setting === "description") {
@@ -118,6 +124,19 @@ function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
   const budget = Object.fromEntries(units) as Budget;
   checked(value, invalid, () => parseBudget(budget, name));
   return budget;
+}
+
+function modelSettings(value: LocatedValue, name: string, invalid: Invalid): ModelSettings {
+  const settings = plainValue(value) as ModelSettings;
+  checked(value, invalid, () => parseModelSettings(settings, name));
+  return settings;
+}
+
+/** The value without its places. */
+function plainValue(value: LocatedValue): Value {
+  if (value.kind === "plain") return value.value;
+  if (value.kind === "array") return value.items.map(plainValue);
+  return Object.fromEntries([...value.members].map(([name, member]) => [name, plainValue(member.value)]));
 }
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {

@@ -68,7 +68,8 @@ export class Assembly {
       return;
     }
     const { message } = chunk;
-    const isSameMessage = message.tool_calls != null && message.content == null;
+    // Tool calls, and the fields that only the provider knows, complete the text before them.
+    const isSameMessage = message.role === "assistant" && message.content == null;
     if (this.#text.isEmpty) {
       this.#messages.push(message);
     } else if (isSameMessage) {

@@ -33,6 +33,10 @@ export interface Usage {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly totalTokens: number;
+  /** Of the input tokens, those that the provider had in its cache; absent where it does not say. */
+  readonly cachedTokens?: number;
+  /** Of the output tokens, those of the model's reasoning; absent where it does not say. */
+  readonly reasoningTokens?: number;
   /** True where the model did not say and Perdure counted characters. */
   readonly estimated?: true;
 }
@@ -43,6 +47,8 @@ export interface ReportedUsage {
   readonly outputTokens?: number | null | undefined;
   /** @default the sum of the other two */
   readonly totalTokens?: number | null | undefined;
+  readonly cachedTokens?: number | null | undefined;
+  readonly reasoningTokens?: number | null | undefined;
   readonly estimated?: true | undefined;
 }
 
@@ -75,6 +81,8 @@ export interface Turn {
   readonly durationMs?: number;
   /** What each call of a model took, where there were several and their caller told them apart. */
   readonly steps?: readonly Step[];
+  /** Why the answer ended: "stop", "length", "content_filter", "tool_calls", "refusal", or the provider's own word. */
+  readonly finish?: string;
   /** Why it failed or was interrupted. */
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -82,7 +90,7 @@ export interface Turn {
 /** What may be told of a turn outside of its session: nothing that was said in it. */
 export interface TurnSummary extends Pick<
   Turn,
-  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs"
+  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs" | "finish"
 > {
   /** Why it failed or was interrupted. */
   readonly code?: string;
@@ -110,8 +118,21 @@ export function messagesBefore(entry: Entry): number | undefined {
 
 /** The entry that stores a turn. What sums are made of comes first, so that they need not read the messages. */
 export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
-  const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, error } = turn;
-  const data = { status, agent, model, usage, requests, durationMs, messagesBefore, input, output, steps, error };
+  const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, finish, error } = turn;
+  const data = {
+    status,
+    agent,
+    model,
+    usage,
+    requests,
+    durationMs,
+    messagesBefore,
+    input,
+    output,
+    steps,
+    finish,
+    error,
+  };
   return { seq, key, at, data: encode(data, "turn") };
 }
 

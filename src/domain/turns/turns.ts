@@ -162,6 +162,7 @@ export interface Sealing {
   readonly requests: number;
   readonly durationMs: number;
   readonly steps?: readonly Step[];
+  readonly finish?: string;
   readonly error?: { readonly code: string; readonly message: string };
 }
 

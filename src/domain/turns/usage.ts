@@ -24,7 +24,9 @@ export function addCounts(sum: number, more: number): number {
  */
 export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
   if (typeof reported !== "object" || reported === null) return estimate();
-  const { inputTokens, outputTokens, totalTokens, estimated } = reported as Readonly<Record<string, unknown>>;
+  const { inputTokens, outputTokens, totalTokens, cachedTokens, reasoningTokens, estimated } = reported as Readonly<
+    Record<string, unknown>
+  >;
   const isWhole = isCount(inputTokens) && isCount(outputTokens);
   const guess = isWhole ? undefined : estimate();
   const input = isCount(inputTokens) ? inputTokens : (guess?.inputTokens ?? 0);
@@ -33,6 +35,8 @@ export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
     inputTokens: input,
     outputTokens: output,
     totalTokens: isCount(totalTokens) ? totalTokens : Math.min(input + output, countMax),
+    ...(isCount(cachedTokens) ? { cachedTokens: Math.min(cachedTokens, input) } : {}),
+    ...(isCount(reasoningTokens) ? { reasoningTokens } : {}),
     ...(guess !== undefined || estimated === true ? { estimated: true } : {}),
   };
 }
@@ -52,6 +56,11 @@ const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
 /** True for the name of a model: 1 to 256 characters, no control characters. */
 export function isModelName(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= 256 && !unprintable.test(value);
+}
+
+/** True for the reason of an answer's end: 1 to 64 characters, no control characters. */
+export function isFinish(value: unknown): value is string {
+  return isModelName(value) && value.length <= 64;
 }
 
 /**
@@ -76,8 +85,17 @@ export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
     inputTokens: addCounts(spent.inputTokens, usage.inputTokens),
     outputTokens: addCounts(spent.outputTokens, usage.outputTokens),
     totalTokens: addCounts(spent.totalTokens, usage.totalTokens),
+    ...addPart("cachedTokens", spent, usage),
+    ...addPart("reasoningTokens", spent, usage),
     ...(estimated ? { estimated } : {}),
   };
+}
+
+type Part = "cachedTokens" | "reasoningTokens";
+
+/** A part of the tokens in both together; absent where neither says. */
+function addPart(part: Part, { [part]: spent }: Usage, { [part]: more }: Usage): { readonly [part in Part]?: number } {
+  return spent === undefined && more === undefined ? {} : { [part]: addCounts(spent ?? 0, more ?? 0) };
 }
 
 /** An estimate of what an exchange cost, marked as one. */

@@ -346,16 +346,19 @@ function addTurnRoutes(shared: Shared): void {
         agent: agentName.optional(),
         model: z.string().optional(),
         usage: z
-          .object({
+          .strictObject({
             inputTokens: z.number().nullish(),
             outputTokens: z.number().nullish(),
             totalTokens: z.number().nullish(),
+            cachedTokens: z.number().nullish(),
+            reasoningTokens: z.number().nullish(),
             estimated: z.literal(true).optional(),
           })
           .optional(),
         durationMs: z.number().optional(),
         requests: z.number().optional(),
         status: z.enum(["done", "failed", "interrupted"]).optional(),
+        finish: z.string().optional(),
       }),
       answers: { 201: { description: "the turn", schema: turnAnswer } },
     },

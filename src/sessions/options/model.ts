@@ -17,7 +17,23 @@ export interface ModelRequest {
   readonly agent: string;
   /** What the model may call. @default nothing */
   readonly tools?: readonly ToolDescription[];
+  /** How the model answers. @default the model's own settings */
+  readonly settings?: ModelSettings;
   readonly signal: AbortSignal;
+}
+
+/** How a model answers. Those of a call replace those of the agent, and these replace the model's own, one by one. */
+export interface ModelSettings {
+  /** 0 for the most likely words, more for more variety; most providers take up to 1 or 2. */
+  readonly temperature?: number;
+  /** Maximum number of tokens of one answer, reasoning included. */
+  readonly maxTokens?: number;
+  /** How long a reasoning model thinks, in the provider's words: "low", "medium", "high" … */
+  readonly effort?: string;
+  /** The longest silence within an answer, ms. @default 120 000 */
+  readonly timeoutMs?: number;
+  /** More fields of the request, as the provider knows them; an object. */
+  readonly body?: { readonly [field: string]: Value };
 }
 
 /** A tool, as a model is told of it. */
@@ -36,6 +52,10 @@ export type ModelEvent =
   | { readonly type: "text"; readonly text: string }
   /** A whole message: tool calls, or the results of tools that the model's side ran. */
   | { readonly type: "message"; readonly message: Message }
+  /** A piece of the model's reasoning, for display while it thinks; it is no part of the answer. */
+  | { readonly type: "reasoning"; readonly text: string }
+  /** Why the answer ended: "stop", "length", "content_filter", "tool_calls", "refusal", or the provider's own word. */
+  | { readonly type: "finish"; readonly reason: string }
   /** What it cost, as the provider counted. */
   | { readonly type: "usage"; readonly usage: ReportedUsage }
   /** How many calls of a model the answer has taken so far, where it takes more than one. */

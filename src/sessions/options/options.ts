@@ -8,7 +8,8 @@ import { formatValue } from "../../domain/values/format-value.ts";
 import type { SettledState, Budget } from "../../domain/record/record.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
-import type { Model } from "./model.ts";
+import type { Model, ModelSettings } from "./model.ts";
+import { parseModelSettings } from "./model-settings.ts";
 import { parseOneOf } from "./arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
@@ -18,6 +19,8 @@ export interface Agent {
   readonly instructions?: string;
   /** The name of its model, as the provider knows it. */
   readonly model?: string;
+  /** How its model answers. @default the model's own settings */
+  readonly settings?: ModelSettings;
   /** What it is for, for who chooses among agents. */
   readonly description?: string;
   /** Words of a message that speak for it. */
@@ -170,6 +173,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     parseNewId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
+    if (agent.settings !== undefined) parseModelSettings(agent.settings, `agents.${name}.settings`);
     if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `agents.${name}.idleTimeout`);
     if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `agents.${name}.handoffTtl`);
   }

@@ -24,7 +24,7 @@ import {
   type Usage,
 } from "../../domain/turns/turn.ts";
 import { holdSession, releaseHold } from "../../domain/record/retention.ts";
-import { estimateUsage, isCount, isDurationMs, isModelName, parseUsage } from "../../domain/turns/usage.ts";
+import { estimateUsage, isCount, isDurationMs, isFinish, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
 import { acquire } from "../turns/acquire.ts";
@@ -62,6 +62,8 @@ export interface TurnInput {
   readonly requests?: number;
   /** @default "done" */
   readonly status?: "done" | "failed" | "interrupted";
+  /** Why the answer ended, such as "stop" or "length". */
+  readonly finish?: string;
 }
 
 /** How the floor is handed over. */
@@ -605,12 +607,19 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
     usage: turn.usage === undefined ? undefined : usageOf(turn.usage, { input, output }),
     requests: parseCount(requests, "requests"),
     durationMs: durationMs === undefined ? undefined : parseDurationMs(durationMs),
+    finish: turn.finish === undefined ? undefined : parseFinish(turn.finish),
   });
 }
 
+const usageNames = ["inputTokens", "outputTokens", "totalTokens", "cachedTokens", "reasoningTokens"] as const;
+
 /** @throws SessionError `argument_invalid` for a value that is stated and is no count: the caller has a mistake to correct */
 function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
-  for (const name of ["inputTokens", "outputTokens", "totalTokens"] as const) {
+  for (const name of Object.keys(usage ?? {})) {
+    const known = [...usageNames, "estimated"];
+    if (!known.includes(name)) throw invalidArgument("field of usage", name, { expected: "one_of", known });
+  }
+  for (const name of usageNames) {
     const value: unknown = usage?.[name];
     if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`);
   }
@@ -620,6 +629,11 @@ function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "
 function parseModelName(name: string): string {
   if (isModelName(name)) return name;
   throw invalidArgument("model", name, { expected: "name", min: 1, max: 256 });
+}
+
+function parseFinish(finish: string): string {
+  if (isFinish(finish)) return finish;
+  throw invalidArgument("finish", finish, { expected: "name", min: 1, max: 64 });
 }
 
 function parseDurationMs(ms: number): number {

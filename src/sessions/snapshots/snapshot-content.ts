@@ -5,7 +5,7 @@ import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limi
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { countToolCalls, parseMessages, type TurnData } from "../../domain/turns/turn.ts";
-import { isModelName } from "../../domain/turns/usage.ts";
+import { isFinish, isModelName } from "../../domain/turns/usage.ts";
 import {
   countOf,
   idOf,
@@ -104,13 +104,15 @@ const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
 
 /** The number of messages of the turn. */
 function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
-  const { status, agent, model, requests, durationMs, usage, steps, error } = turn;
+  const { status, agent, model, requests, durationMs, usage, steps, finish, error } = turn;
   if (!statuses.includes(status)) refuse(`${path}.status`, `is ${formatValue(status)}`);
   idOf(agent, `${path}.agent`, refuse);
   guardModel(model, path, refuse);
   countOf(requests, `${path}.requests`, refuse);
   if (durationMs !== undefined) spanOf(durationMs, `${path}.durationMs`, { most: durationMaxMs, refuse });
   if (usage !== undefined) guardUsage(usage, path, (tokens, place) => countOf(tokens, place, refuse), refuse);
+  if (finish !== undefined && !isFinish(finish))
+    refuse(`${path}.finish`, `is ${formatValue(finish)}; expected a text of 1 to 64 characters, no control characters`);
   if (steps !== undefined) guardSteps(steps, `${path}.steps`, refuse);
   if (error !== undefined) {
     const { code, message } = objectOf(error, `${path}.error`, refuse);
@@ -142,6 +144,9 @@ function guardUsage(
 ): void {
   const usage = objectOf(value, `${path}.usage`, refuse);
   for (const name of ["inputTokens", "outputTokens", "totalTokens"]) guard(usage[name], `${path}.usage.${name}`);
+  for (const name of ["cachedTokens", "reasoningTokens"]) {
+    if (usage[name] !== undefined) guard(usage[name], `${path}.usage.${name}`);
+  }
 }
 
 function guardSteps(steps: unknown, path: string, refuse: Refuse): void {

@@ -105,8 +105,8 @@ export async function writeOnce(
 
 /** @throws SessionError `key_reused` where the earlier turn of this key is not the one wanted now */
 export function guardSameContent(handle: Handle, earlier: Turn, wanted: Turn): void {
-  const contentOf = ({ status, agent, model, usage, requests, input, output }: Turn): string =>
-    encode([status, agent, model ?? null, usage ?? null, requests, input, output]);
+  const contentOf = ({ status, agent, model, usage, requests, input, output, finish }: Turn): string =>
+    encode([status, agent, model ?? null, usage ?? null, requests, input, output, finish ?? null]);
   if (contentOf(earlier) === contentOf(wanted)) return;
   throw new SessionError("key_reused", {
     ...sessionIds(handle.record),

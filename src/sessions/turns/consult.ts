@@ -30,7 +30,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { beginOn, type Begun } from "./begin.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
-import type { Model, ModelRequest } from "../options/model.ts";
+import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
+import { parseModelSettings } from "../options/model-settings.ts";
 import { addContext } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
@@ -40,6 +41,8 @@ import type { TurnInProgress } from "./turn-in-progress.ts";
 export interface ConsultOptions {
   /** What answers; a text is the name that the model of `openSessions` passes on. @default the agent's */
   readonly model?: Model | string;
+  /** How the model answers, ahead of the agent's settings. @default the agent's, else the model's own */
+  readonly settings?: ModelSettings;
   /** What of the past the model is shown, within `limits.windowBytesMax`. @default the last 20 turns */
   readonly window?: Window;
   /** Stops the answer; what had arrived is kept. Before the turn begins, the call rejects with `aborted`. */
@@ -134,6 +137,7 @@ async function ask(
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(owner.record));
+  if (options.settings !== undefined) parseModelSettings(options.settings, "settings");
   const startedAt = core.options.clock.now();
   if (isAborted(options.signal)) throw aborted(owner, startedAt, options.signal?.reason);
 
@@ -212,7 +216,7 @@ async function ask(
       },
       { window, handoff: handoff?.agent === agent ? handoff : null },
     );
-    request = { messages, agent, ...modelOf(core, agent, options) };
+    request = { messages, agent, ...modelOf(core, agent, options), ...settingsOf(core, agent, options) };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
     const known = identified(error, consultation, inProgress.seq);
@@ -261,6 +265,12 @@ function modelOf(core: Core, agent: string, { model }: ConsultOptions): { model?
   return defined({ model: name });
 }
 
+/** The settings of the call, ahead of those of the agent. @throws SessionError `agent_unknown` */
+function settingsOf(core: Core, agent: string, { settings }: ConsultOptions): { settings?: ModelSettings } {
+  const own = core.agent(agent).settings;
+  return own === undefined && settings === undefined ? {} : { settings: { ...own, ...settings } };
+}
+
 /** The answer of a turn that an earlier try with the same key brought to its end. */
 async function repeat(owner: Handle, turn: Turn, say: Say): Promise<Turn> {
   for (const { role, content } of turn.output) {
@@ -289,6 +299,7 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
   const began = performance.now();
   const spending = new ModelUsage({ asked: request.messages, model: request.model, now });
   const cost = (): Cost => spending.cost(turn.output);
+  let finish: string | undefined;
   turn.cost = cost;
   try {
     for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
@@ -307,7 +318,9 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
         spending.call(event.requests, turn.output);
       } else if (event.type === "step") {
         spending.step(event.usage, turn.output);
-      } else {
+      } else if (event.type === "finish") {
+        finish = event.reason;
+      } else if (event.type === "model") {
         spending.answers(event.model);
       }
     }
@@ -322,7 +335,7 @@ async function run(turn: TurnInProgress, { consultation, model, request, say, si
     consultation.answer = summaryOf({ ...turn.open, status: brokenStatus(known), ...cost(), error: { code, message } });
     throw await sealBroken(turn, known, cost());
   }
-  const sealed = await turn.seal(cost());
+  const sealed = await turn.seal({ ...cost(), ...defined({ finish }) });
   consultation.answer = summaryOf(sealed);
   return sealed;
 }

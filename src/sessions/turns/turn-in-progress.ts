@@ -11,7 +11,7 @@ import {
   type Usage,
 } from "../../domain/turns/turn.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
-import { estimateUsage, isCount, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
+import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
@@ -32,6 +32,8 @@ export interface Seal {
   readonly requests?: number;
   /** What each call of a model took, where there were several. */
   readonly steps?: readonly Step[];
+  /** Why the answer ended, in the provider's words. */
+  readonly finish?: string;
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -301,7 +303,7 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /** What the turn took and how it ended, in values that can be stored and summed, whatever its model reports. */
-  #took({ usage, requests, model, steps, error }: Seal, output: readonly Message[]): Took {
+  #took({ usage, requests, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
     const estimate = (): Usage => estimateUsage(this.open.input, output);
     const elapsedMs = this.#handle.core.now() - this.open.at;
     return defined({
@@ -310,6 +312,7 @@ export class TurnInProgress implements AsyncDisposable {
       usage: usage === undefined ? undefined : parseUsage(usage, estimate),
       model: isModelName(model) ? model : undefined,
       steps: steps === undefined ? undefined : parseSteps(steps, estimate),
+      finish: isFinish(finish) ? finish : undefined,
       error,
     });
   }

@@ -1,0 +1,132 @@
+import type { Message, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
+
+/** How an endpoint departs from OpenAI's own. Each one is learned from its first refusal, and kept for later requests. */
+export interface EndpointLimits {
+  /** False for an endpoint that refuses `stream_options`; it then reports no usage. */
+  streamOptions: boolean;
+  /** False for an endpoint that refuses fields of assistant messages that another provider made. */
+  providerFields: boolean;
+  /** The name under which the endpoint takes the maximum number of output tokens. */
+  maxTokensField: "max_completion_tokens" | "max_tokens";
+}
+
+/** The JSON body of a request for a streamed chat completion. */
+export function requestBody(
+  request: ModelRequest,
+  { model, settings, limits }: { model: string; settings: ModelSettings; limits: EndpointLimits },
+): Record<string, unknown> {
+  const { temperature, maxTokens, effort, body } = settings;
+  const { messages, tools } = request;
+  return {
+    model,
+    messages: messages.map((message) => toWire(message, limits)),
+    // Some endpoints refuse an empty list.
+    ...(tools === undefined || tools.length === 0
+      ? {}
+      : { tools: tools.map((tool) => ({ type: "function", function: tool })) }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(maxTokens === undefined ? {} : { [limits.maxTokensField]: maxTokens }),
+    ...(effort === undefined ? {} : { reasoning_effort: effort }),
+    ...(limits.streamOptions ? { stream_options: { include_usage: true } } : {}),
+    ...body,
+    // The answer is read as a stream, whatever `body` says.
+    stream: true,
+  };
+}
+
+/**
+ * Fields of an assistant message that are not sent. `refusal` is text in `content` already; `annotations` and `audio` are
+ * parts of answers only; the others are marks of Perdure.
+ */
+const keptFields = new Set([
+  "role",
+  "content",
+  "name",
+  "tool_calls",
+  "refusal",
+  "annotations",
+  "audio",
+  "synthetic",
+  "is_error",
+  "native",
+]);
+
+/**
+ * A message as chat completions take it. An assistant message keeps the fields that its provider made (signatures,
+ * `reasoning_content`, `reasoning_details`), because thinking models refuse a tool result without them; the fields that
+ * an application added to other messages are not sent.
+ */
+function toWire(message: Message, { providerFields }: EndpointLimits): Record<string, unknown> {
+  const { role, content, name, tool_calls: toolCalls, tool_call_id: toolCallId, ...rest } = message;
+  const isAnswer = role === "assistant" && providerFields;
+  const extra = isAnswer ? Object.entries(rest).filter(([key, value]) => !keptFields.has(key) && value != null) : [];
+  const wire = {
+    role,
+    content: content ?? null,
+    ...(name == null ? {} : { name }),
+    ...(toolCalls === undefined || toolCalls === null || toolCalls.length === 0
+      ? {}
+      : { tool_calls: toolCalls.map((call) => callToWire(call, providerFields)) }),
+    ...(toolCallId == null ? {} : { tool_call_id: toolCallId }),
+    ...Object.fromEntries(extra),
+  };
+  return wellFormed(wire) as Record<string, unknown>;
+}
+
+function callToWire(
+  { id, type: _, function: called, ...rest }: NonNullable<Message["tool_calls"]>[number],
+  providerFields: boolean,
+): Record<string, unknown> {
+  const { name, arguments: text } = called;
+  // Endpoints that parse the arguments refuse an empty text.
+  const wire = { id, type: "function", function: { name, arguments: text.trim() === "" ? "{}" : text } };
+  return providerFields ? { ...rest, ...wire } : wire;
+}
+
+/**
+ * The same value with half surrogate pairs replaced by U+FFFD: `JSON.stringify` escapes them, and strict parsers refuse
+ * the escape. The store keeps the original.
+ */
+function wellFormed(value: unknown): unknown {
+  if (typeof value === "string") return value.isWellFormed() ? value : value.toWellFormed();
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key.toWellFormed(), wellFormed(one)]));
+}
+
+/**
+ * What the endpoint cannot take, from its refusal of a request; false where the refusal names nothing of the kind, or the
+ * request did not hold it.
+ */
+export function learnLimit(error: SessionError, body: Record<string, unknown>, limits: EndpointLimits): boolean {
+  if (error.code !== "model_refused") return false;
+  const { reason, httpStatus } = error.details as { readonly reason: string; readonly httpStatus?: number };
+  if (httpStatus !== undefined && ![400, 404, 422].includes(httpStatus)) return false;
+  if ("stream_options" in body && /stream_options|include_usage/i.test(reason)) {
+    limits.streamOptions = false;
+    return true;
+  }
+  if (limits.maxTokensField in body && new RegExp(`\\b${limits.maxTokensField}\\b`).test(reason)) {
+    const isRefused = /unsupported|unknown|unrecognized|not (?:supported|permitted|allowed)|use '/i.test(reason);
+    if (!isRefused) return false;
+    limits.maxTokensField = limits.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
+    return true;
+  }
+  if (limits.providerFields && providerFieldsIn(body).some((field) => reason.includes(field))) {
+    limits.providerFields = false;
+    return true;
+  }
+  return false;
+}
+
+/** The names of the provider's own fields in the assistant messages of a body. */
+function providerFieldsIn({ messages }: Record<string, unknown>): readonly string[] {
+  const known = new Set(["role", "content", "name", "tool_calls", "id", "type", "function"]);
+  const fields = new Set<string>();
+  for (const message of messages as readonly Record<string, unknown>[]) {
+    if (message["role"] !== "assistant") continue;
+    for (const one of [message, ...((message["tool_calls"] as Record<string, unknown>[] | undefined) ?? [])])
+      for (const key of Object.keys(one)) if (!known.has(key)) fields.add(key);
+  }
+  return [...fields];
+}
