@@ -33,9 +33,9 @@ export async function serverlessChat(input: ChatServerInput, { exchanges }: Conv
     return code;
   });
   await inFreshProcess(input, laptop, async (mine, pid) => {
-    expect((await mine.turns()).length === 0, "a device sees another's chat");
+    expect((await Array.fromAsync(mine.turns())).length === 0, "a device sees another's chat");
     await mine.link(code);
-    const turns = await mine.turns();
+    const turns = await Array.fromAsync(mine.turns());
     expect(turns.length === questions.length, "the shared chat is not whole");
     say(pid, `lets the laptop, which saw nothing before, share all ${turns.length} turns for the code`);
   });

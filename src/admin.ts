@@ -4,6 +4,7 @@
  * @module perdure/admin
  */
 import { parseId } from "./domain/values/ids.ts";
+import type { Page } from "./domain/values/pages.ts";
 import type { SessionError } from "./errors.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
@@ -72,9 +73,9 @@ export async function stats(sessions: Sessions, query: StatsQuery = {}): Promise
   return await statsOfTenant(core, sessions.tenant, query);
 }
 
-/** The hosts of live sessions on this store, of all tenants, the latest heartbeat first; at most 1000. */
-export async function listHosts(sessions: Sessions): Promise<readonly HostInfo[]> {
-  return await hostsOn(openCore(sessions));
+/** The hosts of live sessions on this store, of all tenants, the latest heartbeat first: one page of at most 1000. */
+export async function listHosts(sessions: Sessions): Promise<Page<HostInfo>> {
+  return { items: await hostsOn(openCore(sessions)) };
 }
 
 /**
@@ -115,7 +116,7 @@ export async function copySessions(
   options: CopyOptions = {},
 ): Promise<CopyReport> {
   const { tenant } = sessions;
-  return await traceCall({ operation: "copyTo", tenant }, async () => {
+  return await traceCall({ operation: "copy", tenant }, async () => {
     const { copyAll } = await import("./sessions/transfer/copying.ts");
     return await copyAll(coreOf(sessions), coreOf(target), { ...options, tenant, into: target.tenant });
   });

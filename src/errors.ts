@@ -221,7 +221,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { from: "number", to: "number" },
     message: (d) =>
-      `the range of turns from ${d.from} to ${d.to} is not valid; turns are numbered from 1, and "from" is at most "to"`,
+      `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
   },
   message_invalid: {
     status: 400,

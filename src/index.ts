@@ -12,7 +12,7 @@ export {
   type UnreadableSession,
 } from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
-export { Devices, type ClaimOptions, type DevicePage, type UserDevice } from "./sessions/devices.ts";
+export { Devices, type ClaimOptions, type UserDevice } from "./sessions/devices.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
@@ -52,7 +52,7 @@ export type { Router, RouterContext } from "./manager/router.ts";
 export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts";
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
-export type { TurnRange } from "./sessions/turns/turn-reader.ts";
+export type { EntryRange } from "./sessions/turns/entry-reader.ts";
 export type {
   EventFilter,
   EventPage,
@@ -87,6 +87,7 @@ export type { Chunk } from "./domain/turns/chunk.ts";
 export type { Window } from "./domain/turns/window.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
 export type { Duration } from "./domain/values/duration.ts";
+export type { Page, PageQuery } from "./domain/values/pages.ts";
 export type { Value } from "./domain/values/codec.ts";
 export { defaultLimits, type Limits } from "./domain/values/limits.ts";
 export {

@@ -145,7 +145,7 @@ async function restored(sessions: Sessions, document: { checksum: string }, as: 
 async function passes(sessions: Sessions): Promise<void> {
   for (let after: { after?: string } = {}; ;) {
     const page = await sessions.list({ limit: 50, ...after });
-    for (const info of page.sessions)
+    for (const info of page.items)
       for (const at of [info.createdAt, info.lastActivityAt, info.expiresAt]) at.toISOString();
     assert.equal(page.unreadable, undefined);
     if (page.next === undefined) break;
@@ -154,8 +154,8 @@ async function passes(sessions: Sessions): Promise<void> {
   await sessions.count({ state: ["active", "expired"] });
   const stats = await statsOf(sessions, { by: ["agent", "user", "model", "day", "hour"] });
   assert.deepEqual(stats.unreadable, { sessions: 0, entries: 0 });
-  const events = await sessions.events({ limit: 1000 });
-  for (const { at } of events.events) new Date(at).toISOString();
+  const events = await sessions.listEvents({ limit: 1000 });
+  for (const { at } of events.items) new Date(at).toISOString();
   assert.equal(events.unreadable, undefined);
   await Array.fromAsync(sessions.eachEvent());
   await Array.fromAsync(exportSessions(sessions));

@@ -2,10 +2,11 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachPage, type After } from "../domain/values/pages.ts";
+import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type {
   ActiveAgent,
   BusyPolicy,
+  EntryRange,
   HandOffOptions,
   LinkCode,
   MessageInput,
@@ -17,7 +18,7 @@ import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession }
 import { askOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { encodeKey } from "./remote-session.ts";
-import { turnPages } from "./turn-pages.ts";
+import { turnPages } from "./log-pages.ts";
 
 /** Server and device of a chat. */
 export interface ChatOptions extends Omit<HttpOptions, "headers"> {
@@ -71,9 +72,12 @@ export class Chat {
     return await askOver(this.#http, request, async () => undefined);
   }
 
-  /** The last turns, oldest first; empty if the device has no session. */
-  async turns({ last = 20 }: { last?: number } = {}): Promise<readonly Turn[]> {
-    return await Array.fromAsync(turnPages(this.#http, "/v1/chat/turns", { last }));
+  /**
+   * Reads the turns, oldest first; none if the device has no session.
+   * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
+   */
+  turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
+    return turnPages(this.#http, "/v1/chat", Object.keys(range).length === 0 ? { from: 1 } : range);
   }
 
   /** The device's session; undefined before its first message. */
@@ -129,19 +133,19 @@ export class Chat {
     await this.#http.ask({ method: "POST", path: "/v1/devices/link", body: { code }, once: true });
   }
 
-  /** The other devices that share this chat through a code, by names that are no device ids. */
-  async sharing(): Promise<readonly UserDevice[]> {
-    const ask = async (after: After): Promise<{ devices: { id: string; linkedAt: string }[]; next?: string }> => {
-      const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { ...after } });
-      return body as { devices: { id: string; linkedAt: string }[]; next?: string };
-    };
-    const found: UserDevice[] = [];
-    for await (const { devices } of eachPage(ask))
-      found.push(...devices.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })));
-    return found;
+  /** One page of the other devices that share this chat through a code, by names that are no device ids. */
+  async listSharing(page: PageQuery = {}): Promise<Page<UserDevice>> {
+    const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { ...page } });
+    const { devices, next } = body as { devices: { id: string; linkedAt: string }[]; next?: string };
+    return defined({ items: devices.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })), next });
   }
 
-  /** Removes one device from the chat, by its name in `sharing`; false if it does not share the chat. */
+  /** All devices of `listSharing`. */
+  eachSharing(): AsyncGenerator<UserDevice, void, undefined> {
+    return eachItem((after) => this.listSharing(after));
+  }
+
+  /** Removes one device from the chat, by its name in `listSharing`; false if it does not share the chat. */
   async endSharing(id: string): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "DELETE", path: `/v1/devices/link/${encodeURIComponent(id)}` });
     return (body as { unlinked: boolean }).unlinked;

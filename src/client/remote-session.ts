@@ -17,12 +17,11 @@ import type {
   SessionNews,
   SessionPatch,
   TurnInput,
-  TurnRange,
+  EntryRange,
   WatchOptions,
   WriteKey,
 } from "../index.ts";
 import {
-  eventOfWire,
   activeAgentOfWire,
   infoOfWire,
   newsOfWire,
@@ -30,7 +29,6 @@ import {
   turnOfWire,
   wireEtag,
   type SessionView,
-  type WireEvent,
   type WireActiveAgent,
   type WireSession,
   type WireTurn,
@@ -38,7 +36,7 @@ import {
 import { askOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
-import { turnPages } from "./turn-pages.ts";
+import { eventPages, turnPages } from "./log-pages.ts";
 
 /** The members of `Session` that work over HTTP: all but those tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -78,8 +76,6 @@ export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "ro
 
 /** Query and body of a request. */
 type RequestParts = Pick<HttpRequest, "query" | "body">;
-
-const pageSize = 500;
 
 /**
  * A session over HTTP, with the promises of a local one: a write is based on what this object has loaded, a lost
@@ -178,19 +174,16 @@ export class RemoteSession implements OverHttp {
    * Reads the turns, oldest first.
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
-  async *turns(range: TurnRange = {}): AsyncGenerator<Turn, void, undefined> {
+  async *turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
     const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
-    const isPage = last === undefined ? !(to >= from) : last <= pageSize || Object.keys(range).length > 1;
-    const path = `${this.#path}/turns`;
-    if (isPage) {
-      // Also for an invalid range, which the server refuses with its reason.
-      yield* turnPages(this.#http, path, range);
+    if (last !== undefined || !(to >= from)) {
+      // The server refuses an invalid range with its reason.
+      yield* turnPages(this.#http, this.#path, range);
       return;
     }
     const { turn: head } = await this.#look();
     const end = Math.min(to, head);
-    const first = last === undefined ? from : Math.max(1, head - last + 1);
-    if (first <= end) yield* turnPages(this.#http, path, { from: first, to: end });
+    if (from <= end) yield* turnPages(this.#http, this.#path, { from, to: end });
   }
 
   /** Watches what is committed to the session from now on; a stream that breaks is resumed. */
@@ -278,10 +271,12 @@ export class RemoteSession implements OverHttp {
     });
   }
 
-  /** Reads the session's events. */
-  async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
-    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/events`, query: { last } });
-    return (body as { events: WireEvent[] }).events.map(eventOfWire);
+  /**
+   * Reads the session's events, oldest first.
+   * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
+   */
+  events(range: EntryRange = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    return eventPages(this.#http, this.#path, Object.keys(range).length === 0 ? { from: 1 } : range);
   }
 
   /** Ends the session for good; its events record the reason. */

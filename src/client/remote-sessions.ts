@@ -1,6 +1,6 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachPage } from "../domain/values/pages.ts";
+import { eachItem, eachPage } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ErasureReceipt,
@@ -19,7 +19,10 @@ import type {
   EventQuery,
   EventWalk,
   ListQuery,
+  SessionInfo,
   SessionPage,
+  SessionSelection,
+  SessionState,
   TenantEvent,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
@@ -103,27 +106,38 @@ export class RemoteSessions {
     return this.#session(body);
   }
 
-  /** One page of sessions, most recently active first. */
+  /** One page of sessions. @throws SessionError `request_invalid` */
   async list({
     activeSince,
     activeBefore,
     state,
     ...query
-  }: ListQuery & { readonly state?: string } = {}): Promise<SessionPage> {
+  }: ListQuery & { readonly state?: SessionState } = {}): Promise<SessionPage> {
     const { body } = await this.#http.ask({
       method: "GET",
       path: "/v1/sessions",
       query: { ...query, state, activeSince: activeSince?.toISOString(), activeBefore: activeBefore?.toISOString() },
     });
-    const page = body as { sessions: WireSession[]; next?: string };
-    return { ...page, sessions: page.sessions.map(infoOfWire) };
+    const { sessions, ...page } = body as { sessions: WireSession[]; next?: string };
+    return { ...page, items: sessions.map(infoOfWire) };
+  }
+
+  /**
+   * All sessions that match, by id, page by page. A session that exists throughout is found once, whatever changes
+   * meanwhile.
+   * @throws SessionError `request_invalid`
+   */
+  each(
+    selection: SessionSelection & { readonly state?: SessionState } = {},
+  ): AsyncGenerator<SessionInfo, void, undefined> {
+    return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
   }
 
   /** One page of the tenant's events, by time. */
-  async events(query: EventQuery = {}): Promise<EventPage> {
+  async listEvents(query: EventQuery = {}): Promise<EventPage> {
     const { body } = await this.#http.ask({ method: "GET", path: "/v1/events", query: wireQuery(query) });
-    const page = body as { events: WireTenantEvent[]; next?: string };
-    return { ...page, events: page.events.map(tenantEventOfWire) };
+    const { events, ...page } = body as { events: WireTenantEvent[]; next?: string };
+    return { ...page, items: events.map(tenantEventOfWire) };
   }
 
   /**
@@ -142,8 +156,8 @@ export class RemoteSessions {
     }
     const isAborted = (): boolean => signal?.aborted === true;
     if (isAborted()) return;
-    for await (const { events } of eachPage((after) => this.events({ ...filter, ...after }))) {
-      yield* events;
+    for await (const { items } of eachPage((after) => this.listEvents({ ...filter, ...after }))) {
+      yield* items;
       if (isAborted()) return;
     }
   }

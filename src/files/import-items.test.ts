@@ -150,7 +150,7 @@ for (const [name, text, expected] of forms) {
       await using place = inMemory();
       const report = await importText(place.sessions, text, { length });
       assert.deepEqual([report.restored, report.reasons], [1, []]);
-      const [session] = (await place.sessions.list()).sessions;
+      const [session] = (await place.sessions.list()).items;
       assert.deepEqual(await messagesOf(place.sessions, session?.id ?? ""), expected);
       await place.clock.advance(1000);
       assert.equal((await importText(place.sessions, text, { length })).present, 1);
@@ -272,7 +272,7 @@ test("an invalid conversation does not block the others, and is reported with it
   );
   assert.match(report.reasons[0]?.message ?? "", /line 1, column 37/);
   assert.deepEqual(
-    (await place.sessions.list()).sessions.map(({ id }) => id),
+    (await place.sessions.list()).items.map(({ id }) => id),
     ["a", "z"],
   );
 });

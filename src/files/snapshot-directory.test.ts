@@ -24,7 +24,7 @@ test("every id maps to one file in the folder, and back", async () => {
   await using place = inMemory();
   const folder = join(root, "odd", "inside");
   const directory = new SnapshotDirectory(folder, place.sessions);
-  assert.deepEqual(await directory.list(), []);
+  assert.deepEqual(await Array.fromAsync(directory.each()), []);
   const more = [
     "../../etc/passwd",
     "...",
@@ -52,7 +52,7 @@ test("every id maps to one file in the folder, and back", async () => {
     assert.doesNotMatch(name, /^(con|prn|aux|nul|com\d|lpt\d)\./);
     assert(name.length < 120);
   }
-  assert.deepEqual(new Set((await directory.list()).map(({ id }) => id)), new Set(ids));
+  assert.deepEqual(new Set((await Array.fromAsync(directory.each())).map(({ id }) => id)), new Set(ids));
   for (const id of ids) assert.deepEqual(await directory.load(id), await place.sessions.snapshot(id));
 });
 
@@ -73,9 +73,16 @@ test("the newest snapshot is kept, other files are left alone, and deleted ones 
   writeFileSync(join(folder, "package.json"), "{}");
   writeFileSync(join(folder, "copy.json"), readFileSync(file));
   assert.deepEqual(
-    (await directory.list()).map(({ id }) => id),
+    (await Array.fromAsync(directory.each())).map(({ id }) => id),
     ["s"],
   );
+  await place.sessions.create({ id: "t" });
+  await directory.save("t");
+  const first = await directory.list({ limit: 1 });
+  const rest = await directory.list({ limit: 1, after: first.next ?? "" });
+  assert.deepEqual([...first.items, ...rest.items], await Array.fromAsync(directory.each()));
+  assert.equal(rest.next, undefined);
+  await directory.delete("t");
   assert.equal((await directory.load("s")).session.counters.turns, 1);
   await directory.delete("s");
   for (const look of [() => directory.load("s"), () => directory.delete("s")]) {
@@ -94,7 +101,10 @@ test("tenants do not see each other's files", async () => {
   await mine.save("s");
   await theirs.save("s");
   assert.deepEqual([(await mine.load("s")).session.agent, (await theirs.load("s")).session.agent], ["ceo", "cfo"]);
-  assert.deepEqual([(await mine.list()).length, (await theirs.list()).length], [1, 1]);
+  assert.deepEqual(
+    [(await Array.fromAsync(mine.each())).length, (await Array.fromAsync(theirs.each())).length],
+    [1, 1],
+  );
 });
 
 test("a snapshot that was altered, truncated or padded to 500 MB is refused with its file name", async () => {
@@ -122,7 +132,7 @@ test("temporary files of a killed writer are never listed, and are removed an ho
   ];
   for (const name of [fresh, old]) writeFileSync(join(folder, name), "half");
   utimesSync(join(folder, old), new Date(0), new Date(0));
-  assert.deepEqual((await directory.list()).length, 1);
+  assert.deepEqual((await Array.fromAsync(directory.each())).length, 1);
   await directory.save("s");
   assert.deepEqual(readdirSync(folder).toSorted(), [fresh, "s.json"]);
 });

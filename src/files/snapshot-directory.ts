@@ -1,10 +1,13 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { defined } from "../domain/values/defined.ts";
 import { parseId } from "../domain/values/ids.ts";
+import type { Page, PageQuery } from "../domain/values/pages.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { SessionError } from "../errors.ts";
 import { withStoreErrors, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
+import { parseLimit } from "../sessions/options/arguments.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
 
@@ -63,8 +66,20 @@ export class SnapshotDirectory {
     }
   }
 
-  /** Lists the snapshots by id. Other files in the folder are skipped. */
-  async list(): Promise<SavedSnapshot[]> {
+  /** One page of the snapshots, by id. Other files in the folder are skipped. @throws SessionError `argument_invalid` */
+  async list({ limit = 100, after }: PageQuery = {}): Promise<Page<SavedSnapshot>> {
+    const pageSize = parseLimit(limit, this.#sessions.limits.pageMax);
+    const saved = (await this.#all()).filter(({ id }) => after === undefined || id > after);
+    const items = saved.slice(0, pageSize);
+    return defined({ items, next: saved.length > pageSize ? items.at(-1)?.id : undefined });
+  }
+
+  /** All snapshots, by id. */
+  async *each(): AsyncGenerator<SavedSnapshot, void, undefined> {
+    yield* await this.#all();
+  }
+
+  async #all(): Promise<SavedSnapshot[]> {
     const saved: SavedSnapshot[] = [];
     for (const name of await this.#names()) {
       const file = join(this.folder, name);

@@ -66,7 +66,7 @@ test("a message activates a session, it answers in order, and passivation saves 
   assert.equal(here.host.get("s"), undefined);
   assert.equal((await here.other.get("s")).info.state, "inactive");
   assert.equal(await here.host.send("s", "x"), 4, "where it was");
-  const events = await (await here.other.get("s")).events();
+  const events = await Array.fromAsync((await here.other.get("s")).events());
   assert.deepEqual(
     events.map(({ type }) => type).filter((type) => type.includes("ivated")),
     ["activated", "passivated", "activated"],
@@ -109,7 +109,7 @@ test("a session that fails too often stays failed, with its cause, until it is s
   assert.equal(here.host.get("s")?.phase, "failed");
   assert.equal(here.host.get("s")?.failure, "as told");
   await assert.rejects(here.host.send("s", "x"), { code: "session_failed" });
-  await until(async () => (await (await here.other.get("s")).events()).at(-1)?.type === "failed");
+  await until(async () => (await Array.fromAsync((await here.other.get("s")).events())).at(-1)?.type === "failed");
   await (await here.other.get("s")).append({ input: "others may write to it" });
   assert.equal(here.host.metrics().live, 0);
   await here.host.start("s");
@@ -166,11 +166,7 @@ test("idle sessions are passivated after the timeout of the host, their agent or
   await host.ensure("of the host", { agent: "plain" });
   await host.ensure("of the agent", { agent: "quick" });
   await host.ensure("of its own", { agent: "quick", metadata: { timeoutMinutes: 5 } });
-  const live = (): string[] =>
-    host
-      .list()
-      .map(({ id }) => id)
-      .toSorted();
+  const live = (): string[] => [...host.each()].map(({ id }) => id).toSorted();
   const at = async (ms: number, expected: string[]): Promise<void> => {
     await clock.advance(ms);
     await until(() => live().length === expected.length);
@@ -206,9 +202,13 @@ test("at the limit of live sessions, a new one is refused, waits, or replaces th
     await here.host.send("a", "x");
     await here.host.ensure("c");
     assert.deepEqual(
-      here.host.list().map(({ id }) => id),
+      [...here.host.each()].map(({ id }) => id),
       ["a", "c"],
     );
+    const first = here.host.list({ limit: 1 });
+    const rest = here.host.list({ limit: 1, after: first.next ?? "" });
+    assert.deepEqual([first.items[0]?.id, first.next, rest.items[0]?.id, rest.next], ["a", "a", "c", undefined]);
+    assert.throws(() => here.host.list({ limit: 0 }), { code: "argument_invalid" });
     await Promise.all(Array.from({ length: 20 }, (_, index) => here.host.ensure(`s${index}`)));
     assert.equal(here.host.metrics().live, 2);
   }
@@ -461,13 +461,13 @@ test("a session that is created and killed a thousand times leaves nothing behin
   }
   await Promise.all(calls);
   await here.host.kill("s");
-  assert.equal(here.host.list().length, 0);
+  assert.equal([...here.host.each()].length, 0);
   assert.equal(here.host.metrics().live, 0);
   assert.equal(timers(here.host), 0);
   assert.equal(coreOf(here.sessions).leases.size, 0);
   assert.equal((await here.other.get("s")).info.lease, null);
   await here.host.start("s");
-  assert.equal(here.host.list().length, 1);
+  assert.equal([...here.host.each()].length, 1);
 });
 
 function timers(host: Host): number {
@@ -552,7 +552,7 @@ test("an unknown or ended session and an invalid runtime fail with typed errors 
   const ended = await here.sessions.create({ id: "ended" });
   await ended.end();
   await assert.rejects(here.host.send("ended", "x"), { code: "session_ended" });
-  assert.equal(here.host.list().length, 0);
+  assert.equal([...here.host.each()].length, 0);
   assert.equal(here.host.metrics().live, 0);
   await assert.rejects(here.host.send("", "x"), { code: "id_invalid" });
   await assert.rejects(startHost(here.sessions, { runtime: {} as never }), { code: "runtime_invalid" });

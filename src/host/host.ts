@@ -1,10 +1,13 @@
 import { parseDuration } from "../domain/values/duration.ts";
+import { defined } from "../domain/values/defined.ts";
+import type { Page, PageQuery } from "../domain/values/pages.ts";
 import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
 import type { EnsureOptions } from "../sessions/session/opening.ts";
 import { RestartQueue } from "./restart-queue.ts";
+import { parseLimit } from "../sessions/options/arguments.ts";
 import { isLive } from "../sessions/instances/liveness.ts";
 import { HostedSession } from "./runtime/hosted-session.ts";
 import { removeSession } from "../sessions/remove-session.ts";
@@ -275,27 +278,29 @@ export class Host implements AsyncDisposable {
     return actor === undefined ? undefined : infoOf(actor);
   }
 
-  /** The live sessions, least recent message first. */
-  list(): readonly LiveInfo[] {
-    return [...this.#actors.values()].map(infoOf);
+  /** All live sessions, least recent message first. */
+  *each(): Generator<LiveInfo, void, undefined> {
+    for (const actor of this.#actors.values()) yield infoOf(actor);
   }
 
-  /**
-   * A page of the live sessions ordered by id, after `after`. Sorts only a page at a time, so it stays fast with 100
-   * 000 sessions.
-   */
-  page({ after = "", limit }: { readonly after?: string; readonly limit: number }): readonly LiveInfo[] {
-    let page: Actor[] = [];
+  /** One page of the live sessions, by id. @throws SessionError `argument_invalid` */
+  list({ limit = 100, after = "" }: PageQuery = {}): Page<LiveInfo> {
+    parseLimit(limit, this.#core.options.limits.pageMax);
+    // Sorts only a page at a time, so it stays fast with 100 000 sessions; one more shows whether a page follows.
+    const most = limit + 1;
+    let found: Actor[] = [];
     let last: string | undefined;
     for (const actor of this.#actors.values()) {
       const { id } = actor.key;
       if (id <= after || (last !== undefined && id >= last)) continue;
-      page.push(actor);
-      if (page.length < 2 * limit) continue;
-      page = page.sort(byId).slice(0, limit);
-      last = page.at(-1)?.key.id;
+      found.push(actor);
+      if (found.length < 2 * most) continue;
+      found = found.sort(byId).slice(0, most);
+      last = found.at(-1)?.key.id;
     }
-    return page.sort(byId).slice(0, limit).map(infoOf);
+    found = found.sort(byId).slice(0, most);
+    const page = found.slice(0, limit);
+    return defined({ items: page.map(infoOf), next: found.length > limit ? page.at(-1)?.key.id : undefined });
   }
 
   metrics(): HostMetrics {

@@ -5,7 +5,7 @@
 import type { SessionRecord } from "../domain/record/record.ts";
 import { eachPage, type After } from "../domain/values/pages.ts";
 import type { Core } from "../sessions/core/core.ts";
-import type { Page } from "../store/store.ts";
+import type { FoundRecords } from "../store/store.ts";
 
 /** Sessions per query. */
 const pageSize = 500;
@@ -17,7 +17,7 @@ export async function* abandonedSessions(
   { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<readonly SessionRecord[], void, undefined> {
   const aliveByInstance = new Map<string, boolean>();
-  const ask = async (after: After): Promise<Page> => {
+  const ask = async (after: After): Promise<FoundRecords> => {
     signal?.throwIfAborted();
     const query = { order: "recent", tenant, now: core.now(), states: ["active"], limit: pageSize } as const;
     return await core.store.find({ ...query, ...after });

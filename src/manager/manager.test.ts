@@ -23,7 +23,7 @@ function open(options: SessionsOptions = {}): InMemory {
 
 /** The handoff events of a session. */
 async function handoffEvents(session: Session): Promise<readonly string[]> {
-  const events = (await session.events()).filter(({ category }) => category === "handoff");
+  const events = (await Array.fromAsync(session.events())).filter(({ category }) => category === "handoff");
   return events.map((event) => ("agent" in event ? `${event.type} ${event.agent}` : event.type));
 }
 

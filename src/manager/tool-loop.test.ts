@@ -297,7 +297,7 @@ test("after a handoff by the model, the current agent finishes its answer and th
     /^Error: agent "nobody" is not configured; configured agents: front, billing/,
   );
   assert.match(String(results(refused)["5"]), /^Error: agent is undefined; expected a text/);
-  const events = await session.events();
+  const events = await Array.fromAsync(session.events());
   assert.deepEqual(
     events.map(({ type }) => type),
     ["created", "handed_off", "handoff_ended"],

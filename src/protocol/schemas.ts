@@ -70,7 +70,7 @@ export const turnAnswer: z.ZodType = z
   })
   .meta({ id: "Turn" });
 
-export const turnsQuery: z.ZodType<{
+export const rangeQuery: z.ZodType<{
   last?: number | undefined;
   from?: number | undefined;
   to?: number | undefined;

@@ -39,7 +39,7 @@ test("twenty processes that meet a device at once make one session", async () =>
   const device = randomUUID();
   const sessions = await Promise.all(Array.from({ length: 20 }, () => here.another({ secret }).devices.open(device)));
   assert.equal(new Set(sessions.map(({ id }) => id)).size, 1);
-  assert.equal((await here.sessions.list()).sessions.length, 1);
+  assert.equal((await here.sessions.list()).items.length, 1);
 });
 
 test("what is no UUID opens nothing, and no error repeats it", async () => {
@@ -103,7 +103,7 @@ test("a device whose session expired, ended or was archived goes on with a fresh
   assert.deepEqual(await said(third), []);
   await third.append({ input: "now" });
   assert.deepEqual(await said(await here.sessions.devices.open(device)), ["now"]);
-  const { sessions } = await here.sessions.list();
+  const { items: sessions } = await here.sessions.list();
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
 
@@ -119,7 +119,7 @@ test("a session whose time is up in the middle of an answer begins afresh once t
   await answer.write({ text: "A long answer" });
   assert.equal((await answer.seal()).status, "done");
   assert.deepEqual(await said(await sessions.devices.open(device)), []);
-  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [old] = (await sessions.list({ state: "archived" })).items;
   const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
   assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
 });
@@ -138,7 +138,7 @@ test("a device that redeems a code shares the session, on both sides, until it i
   await shared.append({ input: "from the laptop" });
   assert.deepEqual(await said(await sessions.devices.open(phone)), ["from the phone", "from the laptop"]);
   assert.deepEqual(
-    (await shared.events()).map(({ type }) => type),
+    (await Array.fromAsync(shared.events())).map(({ type }) => type),
     ["created", "device_linked"],
   );
   assert.equal(await sessions.devices.unlink(laptop), true);
@@ -221,7 +221,7 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.equal(claimed.info.expiresAt.getTime() - here.clock.now(), 30 * day);
   assert.deepEqual(await said(claimed), ["as a guest"]);
   assert.deepEqual(
-    (await claimed.events()).map((event) => (event.type === "claimed" ? event.user : event.type)),
+    (await Array.fromAsync(claimed.events())).map((event) => (event.type === "claimed" ? event.user : event.type)),
     ["created", "ada"],
   );
   assert.deepEqual(await said(await sessions.devices.claim(laptop, "ada")), ["as a guest"]);
@@ -233,10 +233,14 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.deepEqual(await said(await sessions.devices.open(laptop)), ["as a guest"]);
   assert.deepEqual(await said(await sessions.devices.open(guest)), []);
 
-  const { devices } = await sessions.devices.list("ada");
+  const { items: devices } = await sessions.devices.list("ada");
   assert.equal(devices.length, 2);
   assert(devices.every(({ id, linkedAt }) => id.startsWith("device_") && linkedAt.getTime() === here.clock.now()));
-  assert.deepEqual((await sessions.devices.list("bob")).devices, []);
+  const first = await sessions.devices.list("ada", { limit: 1 });
+  const rest = await sessions.devices.list("ada", { limit: 1, after: first.next ?? "" });
+  assert.deepEqual([...first.items, ...rest.items], devices);
+  assert.deepEqual(await Array.fromAsync(sessions.devices.each("ada")), devices);
+  assert.deepEqual((await sessions.devices.list("bob")).items, []);
   assert.equal(await sessions.devices.signOut("bob", devices[0]?.id ?? ""), false, "not bob's to sign out");
   for (const { id } of devices) assert.equal(await sessions.devices.signOut("ada", id), true);
   assert.deepEqual(
@@ -245,7 +249,7 @@ test("a guest's session becomes the user's with one event, and every device of t
     "the session that was claimed is no longer the device's",
   );
   assert.deepEqual(await said(await sessions.devices.open(laptop)), []);
-  assert.deepEqual((await sessions.devices.list("ada")).devices, []);
+  assert.deepEqual((await sessions.devices.list("ada")).items, []);
 });
 
 test("where the user has a session already, the caller says which goes on; the other is kept as ended", async () => {
@@ -263,8 +267,8 @@ test("where the user has a session already, the caller says which goes on; the o
     assert.deepEqual(await said(session), expected);
     assert.deepEqual(await said(await sessions.devices.open(home)), expected);
     assert.deepEqual(await said(await sessions.devices.open(phone)), expected);
-    const [other] = (await sessions.list({ state: "ended" })).sessions;
-    const events = await (await sessions.get(other?.id ?? "")).events();
+    const [other] = (await sessions.list({ state: "ended" })).items;
+    const events = await Array.fromAsync((await sessions.get(other?.id ?? "")).events());
     assert.deepEqual(
       events.slice(-2).map((event) => (event.type === "superseded" ? event.by : event.type)),
       [session.id, "ended"],
@@ -300,9 +304,9 @@ test("claims of one user from ten devices at once leave one session and no half 
     devices.map((device) => here.another({ secret }).devices.claim(device, "ada", { keep: "user" })),
   );
   assert(results.every(({ status }) => status === "fulfilled"));
-  const { sessions } = await here.sessions.list({ user: "ada", state: "active" });
+  const { items: sessions } = await here.sessions.list({ user: "ada", state: "active" });
   assert.equal(sessions.length, 1);
-  assert.equal((await here.sessions.list({ state: "ended" })).sessions.length, 9);
+  assert.equal((await here.sessions.list({ state: "ended" })).items.length, 9);
   const opened = await Promise.all(devices.map((device) => here.sessions.devices.open(device)));
   assert.deepEqual(new Set(opened.map(({ id }) => id)), new Set([sessions[0]?.id]));
 });
@@ -331,7 +335,7 @@ test("a session that begins while its device or user is claimed is one that they
       for (let step = 0; step < steps; step++) await Promise.resolve();
       const claimed = await here.sessions.devices.claim(guest, "ada", { keep: steps % 2 === 0 ? "user" : "device" });
       await Promise.all(speaking);
-      const live = (await here.sessions.list({ state: "active" })).sessions;
+      const live = (await here.sessions.list({ state: "active" })).items;
       assert.deepEqual(
         live.map(({ id, user }) => ({ id, user })),
         [{ id: claimed.id, user: "ada" }],
@@ -348,11 +352,11 @@ test("a claim whose answer is lost is not done twice, and one that fails changes
   here.store.plan({ [here.store.commits + 1]: { fails: "before" } });
   await assert.rejects(here.sessions.devices.claim(device, "ada"));
   assert.equal((await here.sessions.devices.open(device)).info.user, null);
-  assert.deepEqual((await here.sessions.devices.list("ada")).devices, []);
+  assert.deepEqual((await here.sessions.devices.list("ada")).items, []);
   here.store.plan({ [here.store.commits + 1]: { fails: "after" } });
   const session = await here.sessions.devices.claim(device, "ada");
   assert.deepEqual(
-    (await session.events()).map(({ type }) => type),
+    (await Array.fromAsync(session.events())).map(({ type }) => type),
     ["created", "claimed"],
   );
 });
@@ -374,7 +378,7 @@ test("a session shared by code that its owner claims is the user's alone; the ot
   assert.deepEqual(await said(await sessions.devices.open(owner)), ["shared"]);
   const joined = await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   assert.deepEqual(await said(joined), ["shared"], "a code of a user's device brings the other to the user");
-  assert.equal((await sessions.devices.list("ada")).devices.length, 2);
+  assert.equal((await sessions.devices.list("ada")).items.length, 2);
 });
 
 test("many devices at once: hand the floor, ask who has it, give it back, in a few round trips", async () => {
@@ -414,7 +418,7 @@ test("pointers in use outlive a year, codes and pointers out of use are swept aw
   assert(looked >= 2, `looked at ${looked}`);
   assert.deepEqual(await said(await sessions.devices.open(one)), ["kept"]);
   assert.deepEqual(await said(await sessions.devices.open(other)), [], "unlinked by a year of silence");
-  assert.equal((await sessions.list()).sessions.length, 2);
+  assert.equal((await sessions.list()).items.length, 2);
 });
 
 test("finding a device's session writes nothing, and a sealed id that was altered or made up is none", async () => {

@@ -7,7 +7,7 @@ import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachPage } from "../domain/values/pages.ts";
+import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
@@ -35,13 +35,6 @@ export interface UserDevice {
   /** A name for the device; its own id is not kept. */
   readonly id: string;
   readonly linkedAt: Date;
-}
-
-/** One page of a user's devices. */
-export interface DevicePage {
-  readonly devices: readonly UserDevice[];
-  /** Pass it as `after` for the next page; absent on the last one. */
-  readonly next?: string;
 }
 
 const attemptsMax = 20;
@@ -126,32 +119,35 @@ export class Devices {
       const name = this.#name(deviceId);
       if (await this.#unlink(name, (pointer) => pointer.kind !== "own")) return true;
       let ended = false;
-      for await (const { devices } of eachPage((after) => this.#sharing(name, after)))
-        for (const { id } of devices) ended = (await this.#endSharing(name, id)) || ended;
+      for await (const { id } of eachItem((after) => this.#sharing(name, after)))
+        ended = (await this.#endSharing(name, id)) || ended;
       return ended;
     });
   }
 
   /**
-   * The other devices that share the session of this one by a link code. None where this one shares another's session, or
-   * speaks for a user, whose devices `list` names.
+   * One page of the other devices that share the session of this one by a link code. It is empty if this device shares the
+   * session of another one, or is linked to a user, whose devices `list` returns.
    */
-  async sharing(deviceId: string, page: { limit?: number; after?: string } = {}): Promise<DevicePage> {
-    return await this.#perform("devices.sharing", () => this.#sharing(this.#name(deviceId), page));
+  async listSharing(deviceId: string, page: PageQuery = {}): Promise<Page<UserDevice>> {
+    return await this.#perform("devices.listSharing", () => this.#sharing(this.#name(deviceId), page));
   }
 
-  /** End the sharing with one device, by the name that `sharing` gives it; false where it does not share the session. */
+  /** All devices of `listSharing`. */
+  eachSharing(deviceId: string): AsyncGenerator<UserDevice, void, undefined> {
+    return eachItem((after) => this.listSharing(deviceId, after));
+  }
+
+  /** End the sharing with one device, by the name that `listSharing` gives it; false where it does not share the session. */
   async endSharing(deviceId: string, id: string): Promise<boolean> {
     return await this.#perform("devices.endSharing", () =>
       this.#endSharing(this.#name(deviceId), parseId(id, "device")),
     );
   }
 
-  async #sharing(name: string, { limit = 100, after }: { limit?: number; after?: string }): Promise<DevicePage> {
-    const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
+  async #sharing(name: string, page: PageQuery): Promise<Page<UserDevice>> {
     const session = await this.#ownSessionId(name);
-    if (session === undefined) return { devices: [] };
-    return await this.#devicePage({ agent: session, limit: pageSize, ...defined({ after }) });
+    return session === undefined ? { items: [] } : await this.#page({ agent: session }, page);
   }
 
   async #endSharing(name: string, id: string): Promise<boolean> {
@@ -175,29 +171,35 @@ export class Devices {
     });
   }
 
-  /** The devices that speak for a user. */
-  async list(user: string, { limit = 100, after }: { limit?: number; after?: string } = {}): Promise<DevicePage> {
+  /** One page of the devices that are linked to a user. */
+  async list(user: string, page: PageQuery = {}): Promise<Page<UserDevice>> {
     return await this.#perform("devices.list", async () => {
       this.#core.guardOpen();
-      return await this.#devicePage({
-        user: parseId(user, "user"),
-        limit: parseLimit(limit, this.#core.options.limits.pageMax),
-        ...defined({ after }),
-      });
+      return await this.#page({ user: parseId(user, "user") }, page);
     });
   }
 
-  async #devicePage(query: { agent?: string; user?: string; limit: number; after?: string }): Promise<DevicePage> {
+  /** All devices that are linked to a user. */
+  each(user: string): AsyncGenerator<UserDevice, void, undefined> {
+    return eachItem((after) => this.list(user, after));
+  }
+
+  async #page(
+    linkedTo: { readonly agent: string } | { readonly user: string },
+    { limit = 100, after }: PageQuery,
+  ): Promise<Page<UserDevice>> {
+    const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
     const { now } = await this.#core.store.instances([]);
     const { records, next } = await this.#core.store.find({
       order: "recent",
       tenant: internalScope(this.#tenant, "devices"),
       states: ["active"],
       now,
-      ...query,
+      limit: pageSize,
+      ...linkedTo,
+      ...defined({ after }),
     });
-    const devices = records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) }));
-    return next === undefined ? { devices } : { devices, next };
+    return defined({ items: records.map(({ id, createdAt }) => ({ id, linkedAt: new Date(createdAt) })), next });
   }
 
   /**
@@ -289,7 +291,7 @@ export class Devices {
 
   /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
   async endHandoffs(deviceIds: readonly string[]): Promise<readonly boolean[]> {
-    return await this.#perform("devices.release", async () => {
+    return await this.#perform("devices.endHandoffs", async () => {
       return await this.#each(deviceIds, async (way) => {
         const record = ownSession(this.#core, way);
         return record === undefined ? false : await new Session(new Handle(this.#core, record)).endHandoff();

@@ -17,7 +17,7 @@ import { internalScope, isInternalScope } from "../domain/values/internal-scope.
 import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { keyOf } from "../store/row.ts";
-import type { Page, StoreProblem } from "../store/store.ts";
+import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import { Handle } from "./core/handle.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
@@ -115,7 +115,7 @@ async function* allSessions(
   core: Core,
   found: (finding: Finding) => void,
   report: { complete: boolean },
-): AsyncGenerator<Page, void, undefined> {
+): AsyncGenerator<FoundRecords, void, undefined> {
   try {
     yield* eachPage((after) => core.store.find({ order: "key", now: core.now(), limit: pageSize, ...after }));
   } catch (error) {

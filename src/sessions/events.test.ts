@@ -8,7 +8,7 @@ import { sweep } from "../admin.ts";
 const hour = 3_600_000;
 
 async function told(session: Session): Promise<string[]> {
-  return (await session.events()).map(({ type }) => type);
+  return (await Array.fromAsync(session.events())).map(({ type }) => type);
 }
 
 test("what becomes of a session is told in its events: creation, expiry, revival, restart, its end and why", async () => {
@@ -25,7 +25,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   await revived.update({ user: "bob" });
   await clock.advance(2 * hour);
   const fresh = await sessions.ensure("s", { onExpired: "reset" });
-  const [restarted] = await fresh.events();
+  const [restarted] = await Array.fromAsync(fresh.events());
   assert.ok(restarted?.type === "reset");
   assert.deepEqual(await told(await sessions.get(restarted.archive)), [
     "created",
@@ -35,7 +35,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
     "archived",
   ]);
   await fresh.end({ reason: "the case is closed" });
-  const end = (await fresh.events()).at(-1);
+  const end = (await Array.fromAsync(fresh.events())).at(-1);
   assert.equal(end?.type === "ended" ? end.reason : undefined, "the case is closed");
   await assert.rejects(fresh.end({ reason: "x".repeat(4001) }), { code: "argument_invalid" });
 });
@@ -46,7 +46,7 @@ test("who takes a lease from whom is told with the fence that counts from then o
   const lease = await first.lease({ ttl: "1m" });
   const elsewhere = await place.another().get("s");
   await elsewhere.exclusive(async () => undefined, { busy: "take-over" });
-  const taken = (await elsewhere.events()).at(-1);
+  const taken = (await Array.fromAsync(elsewhere.events())).at(-1);
   assert.ok(taken?.type === "taken_over");
   assert.deepEqual([taken.category, taken.severity], ["lease", "warning"]);
   assert.ok(taken.fence > lease.fence);
@@ -56,7 +56,7 @@ test("who takes a lease from whom is told with the fence that counts from then o
   await place.clock.advance(2 * 60_000);
   const third = await place.sessions.get("s");
   await third.append({ input: "after" });
-  const recovered = (await third.events()).at(-1);
+  const recovered = (await Array.fromAsync(third.events())).at(-1);
   assert.ok(recovered?.type === "recovered");
   assert.equal(recovered.from, taken.to);
 });
@@ -73,7 +73,7 @@ test("an event bears the name of the request it came of, however deep inside, an
     ),
   );
   for (const id of ["req-a", "req-b"]) {
-    const events = await (await sessions.get(id)).events();
+    const events = await Array.fromAsync((await sessions.get(id)).events());
     assert.deepEqual(
       events.map(({ type, correlation }) => [type, correlation]),
       [
@@ -83,6 +83,6 @@ test("an event bears the name of the request it came of, however deep inside, an
     );
   }
   const other = await sessions.create({ id: "s" });
-  assert.equal((await other.events())[0]?.correlation, null);
+  assert.equal((await Array.fromAsync(other.events()))[0]?.correlation, null);
   assert.throws(() => correlated("", () => undefined), { code: "id_invalid" });
 });

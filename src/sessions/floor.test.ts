@@ -34,7 +34,7 @@ test("handing the floor on, prolonging and releasing it are told in the events, 
   await session.handOff("c", { ttl: "1h" });
   await place.clock.advance(2 * hour);
   await session.handOff("d");
-  const told = (await elsewhere.events()).map((event) => {
+  const told = (await Array.fromAsync(elsewhere.events())).map((event) => {
     if (event.type === "handed_off") return [event.type, event.agent, event.from];
     return event.type === "handoff_ended" ? [event.type, event.agent, event.reason] : [event.type];
   });
@@ -49,7 +49,7 @@ test("handing the floor on, prolonging and releasing it are told in the events, 
     ["handed_off", "d", null],
   ]);
   assert.deepEqual(
-    (await session.events({ last: 2 })).map(({ seq }) => seq),
+    (await Array.fromAsync(session.events({ last: 2 }))).map(({ seq }) => seq),
     [7, 8],
   );
 });
@@ -63,7 +63,7 @@ test("a change of the floor whose commit fails leaves neither state nor history"
   const elsewhere = await place.another().get("s");
   assert.equal((await elsewhere.activeAgent())?.agent, "a");
   assert.deepEqual(
-    (await elsewhere.events()).map(({ type }) => type),
+    (await Array.fromAsync(elsewhere.events())).map(({ type }) => type),
     ["created", "handed_off"],
   );
 });
@@ -147,7 +147,7 @@ test("the sweep takes back expired floors, page by page, and looks again when th
     failures: [],
     complete: true,
   });
-  assert.equal((await sessions[7]?.events())?.at(-1)?.type, "handoff_ended");
+  assert.equal((await Array.fromAsync(sessions[7]?.events() ?? [])).at(-1)?.type, "handoff_ended");
   assert.equal((await sweep(place.sessions)).looked, 0);
   await place.clock.advance(7 * 24 * hour);
   assert.equal((await sweep(place.sessions)).expired, 250, "the sessions' own deadlines are not forgotten");
@@ -160,11 +160,11 @@ test("bad handoffs are refused before anything is written", async () => {
   await assert.rejects(session.handOff(""), { code: "id_invalid" });
   await assert.rejects(session.handOff("assistant", { ttl: -1 }), { code: "duration_invalid" });
   await assert.rejects(session.handOff("assistant", { note: "x".repeat(4001) }), { code: "argument_invalid" });
-  await assert.rejects(session.events({ last: -1 }), { code: "argument_invalid" });
+  await assert.rejects(Array.fromAsync(session.events({ last: -1 })), { code: "argument_invalid" });
   await place.clock.advance(25 * hour);
   await assert.rejects(session.handOff("assistant"), { code: "session_expired" });
   assert.deepEqual(
-    (await session.events()).map(({ type }) => type),
+    (await Array.fromAsync(session.events())).map(({ type }) => type),
     ["created"],
   );
 });

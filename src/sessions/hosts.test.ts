@@ -29,7 +29,7 @@ test("hosts are known by their address, once each, with their workers; one that 
   await clock.advance(20_000);
   const here = [await instance("http://here.test"), await instance("http://here.test")];
   const looking = Sessions.on(store, { clock, sweep: false });
-  const hosts = await listHosts(looking);
+  const hosts = (await listHosts(looking)).items;
   assert.deepEqual(
     hosts.map(({ address, pid, alive }) => [address, pid, alive]),
     [
@@ -40,7 +40,7 @@ test("hosts are known by their address, once each, with their workers; one that 
   assert.equal(hosts[0]?.seenAt.getTime(), clock.now());
   for (const keeper of [silent, ...here]) await keeper.leave();
   assert.deepEqual(
-    (await listHosts(looking)).map(({ address, alive }) => [address, alive]),
+    (await listHosts(looking)).items.map(({ address, alive }) => [address, alive]),
     [["http://here.test", false]],
     "who said goodbye is none; its worker that was killed is still to be seen",
   );
@@ -57,7 +57,7 @@ test("however many workers a host has, the other hosts are told of", async () =>
   const crowd = { ...host, pid: 2, address: "http://crowd.test" };
   for (let worker = 0; worker < 1200; worker++) await store.heartbeat({ ...crowd, id: `worker ${worker}` });
   assert.deepEqual(
-    (await listHosts(looking)).map(({ address, alive }) => [address, alive]),
+    (await listHosts(looking)).items.map(({ address, alive }) => [address, alive]),
     [
       ["http://crowd.test", true],
       ["http://few.test", true],

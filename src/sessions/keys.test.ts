@@ -9,11 +9,28 @@ test("a key opens its tenant with its right until it is revoked, in every proces
   const { token, ...info } = await keys.create({ name: "billing", tenant: "shop", right: "read" });
   assert.match(token, /^pdk_[0-9a-z]{26}_[\w-]{43}$/);
   assert.deepEqual(await place.another().keys.verify(token), info);
-  assert.deepEqual(await keys.list(), [info]);
+  assert.deepEqual(await Array.fromAsync(keys.each()), [info]);
   assert.equal(await keys.revoke(info.id), true);
   assert.equal(await keys.revoke(info.id), false);
   assert.equal(await place.another().keys.verify(token), null);
-  assert.deepEqual(await keys.list(), []);
+  assert.deepEqual(await Array.fromAsync(keys.each()), []);
+});
+
+test("keys are listed by pages, the newest first", async () => {
+  await using place = inMemory();
+  const { keys } = place.sessions;
+  for (const name of ["a", "b", "c"]) {
+    await keys.create({ name });
+    await place.clock.advance(60_000);
+  }
+  const first = await keys.list({ limit: 2 });
+  const rest = await keys.list({ limit: 2, after: first.next ?? "" });
+  assert.deepEqual(
+    [first, rest].map(({ items }) => items.map(({ name }) => name)),
+    [["c", "b"], ["a"]],
+  );
+  assert.equal(rest.next, undefined);
+  await assert.rejects(keys.list({ limit: 0 }), { code: "argument_invalid" });
 });
 
 test("what is not exactly a key opens nothing", async () => {
@@ -48,6 +65,6 @@ test("the store holds no token, and no list of sessions shows a key", async () =
   });
   assert.equal(records.length, 1);
   assert(!JSON.stringify(records).includes(token.slice(31)));
-  assert.deepEqual((await place.sessions.list()).sessions, []);
+  assert.deepEqual((await place.sessions.list()).items, []);
   assert.equal((await sweep(place.sessions)).looked, 0);
 });

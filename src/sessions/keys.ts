@@ -4,12 +4,13 @@ import { parseId, parseNewId, sortableId } from "../domain/values/ids.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
-import { eachPage } from "../domain/values/pages.ts";
+import { defined } from "../domain/values/defined.ts";
+import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSame } from "./core/keyed-hash.ts";
 import { traceCall } from "./tracing/operation.ts";
-import { parseOneOf } from "./options/arguments.ts";
+import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** What a key allows: `write` includes `read`, and `admin` both. */
 export type KeyRight = "read" | "write" | "admin";
@@ -71,21 +72,26 @@ export class Keys {
     });
   }
 
-  /** All keys, the newest first. */
-  async list(): Promise<readonly KeyInfo[]> {
+  /** One page of the keys, the newest first. @throws SessionError `argument_invalid` */
+  async list({ limit = 100, after }: PageQuery = {}): Promise<Page<KeyInfo>> {
     return await traceCall({ operation: "keys.list", tenant: undefined }, async () => {
       const core = this.#core;
       core.guardOpen();
+      const pageSize = parseLimit(limit, core.options.limits.pageMax);
       const { now } = await core.store.instances([]);
-      const keys: KeyInfo[] = [];
-      const query = { order: "recent", tenant: scope, now, limit: 100 } as const;
-      for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after })))
-        for (const record of records) {
-          const content = contentOf(core, record);
-          if (content !== undefined) keys.push(infoOf(record, content));
-        }
-      return keys;
+      const query = { order: "recent", tenant: scope, now, limit: pageSize } as const;
+      const { records, next } = await core.store.find({ ...query, ...defined({ after }) });
+      const items = records.flatMap((record) => {
+        const content = contentOf(core, record);
+        return content === undefined ? [] : [infoOf(record, content)];
+      });
+      return defined({ items, next });
     });
+  }
+
+  /** All keys, the newest first. */
+  each(): AsyncGenerator<KeyInfo, void, undefined> {
+    return eachItem((after) => this.list(after));
   }
 
   /** The key opens nothing any more; false where there is none of this id. */

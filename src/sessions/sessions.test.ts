@@ -28,12 +28,12 @@ test("a session expires by the clock alone, when it is read", async () => {
   ]) {
     await assert.rejects(write, { code: "session_expired" });
   }
-  const { sessions: expired } = await place.sessions.list({ state: "expired" });
+  const { items: expired } = await place.sessions.list({ state: "expired" });
   assert.deepEqual(
     expired.map(({ id }) => id),
     ["s"],
   );
-  assert.deepEqual((await place.sessions.list({ state: "active" })).sessions, []);
+  assert.deepEqual((await place.sessions.list({ state: "active" })).items, []);
 });
 
 test("each write slides the deadline, reading does not, and an absolute cap stands", async () => {
@@ -140,7 +140,7 @@ test("restarting begins an empty log under the same id and keeps the old one, wh
   assert.equal(await fresh.instructions(), "be brief");
   await fresh.append({ input: "new" }, { key: "k1" }); // the keys of the old log are free again
 
-  const { sessions: archived } = await place.sessions.list({ state: "archived" });
+  const { items: archived } = await place.sessions.list({ state: "archived" });
   assert.equal(archived.length, 1);
   const kept = await place.sessions.get(archived[0]?.id ?? "");
   assert.notEqual(kept.id, "s");
@@ -168,7 +168,7 @@ test("a session of more turns than are read in one go is restarted whole", async
   await Promise.all(Array.from({ length: 1203 }, (_, index) => session.append({ input: `${index}` })));
   await place.clock.advance(hour);
   await place.sessions.ensure("s", { onExpired: "reset" });
-  const [archived] = (await place.sessions.list({ state: "archived" })).sessions;
+  const [archived] = (await place.sessions.list({ state: "archived" })).items;
   assert.equal((await Array.fromAsync((await place.sessions.get(archived?.id ?? "")).turns())).length, 1203);
 });
 
@@ -207,7 +207,7 @@ test("tenants do not see each other's sessions", async () => {
   await (await a.create({ id: "s" })).append({ input: "of a" });
   await assert.rejects(b.get("s"), { code: "session_not_found" });
   assert.equal((await b.ensure("s")).info.turn, 0);
-  assert.equal((await a.list()).sessions.length, 1);
+  assert.equal((await a.list()).items.length, 1);
   await removeSession(b, "s");
   assert.equal((await a.get("s")).info.turn, 1);
 });
@@ -223,7 +223,7 @@ test("lists come in pages, the most recently active first, and are narrowed by a
   const seen: string[] = [];
   for (let after: string | undefined; ;) {
     const page = await place.sessions.list({ limit: 10, ...defined({ after }) });
-    seen.push(...page.sessions.map(({ id }) => id));
+    seen.push(...page.items.map(({ id }) => id));
     if (page.next === undefined) break;
     after = page.next;
   }
@@ -232,7 +232,7 @@ test("lists come in pages, the most recently active first, and are narrowed by a
     Array.from({ length: 25 }, (_, index) => `s${24 - index}`),
   );
   const ids = async (query: object): Promise<string[]> =>
-    (await place.sessions.list(query)).sessions.map(({ id }) => id).toSorted();
+    (await place.sessions.list(query)).items.map(({ id }) => id).toSorted();
   assert.equal((await ids({ agent: "odd" })).length, 12);
   assert.deepEqual(await ids({ user: "u3", agent: "odd" }), ["s13", "s23", "s3"]);
   assert.deepEqual(await ids({ state: "ended" }), ["s3"]);

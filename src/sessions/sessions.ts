@@ -4,6 +4,7 @@ import type { Limits } from "../domain/values/limits.ts";
 import type { SessionState } from "../domain/record/record.ts";
 import { sessionStates } from "../domain/record/states.ts";
 import { defined } from "../domain/values/defined.ts";
+import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { SessionError } from "../errors.ts";
 import type { SessionFilter, Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";
@@ -51,20 +52,18 @@ export interface SessionSelection {
   readonly activeBefore?: Date;
 }
 
-/** Which sessions to list. */
-export interface ListQuery extends SessionSelection {
-  /** Sessions on the page. @default 100 */
-  readonly limit?: number;
-  /** The `next` of the page before. */
-  readonly after?: string;
+/** The sessions to list, and the page of them. */
+export interface ListQuery extends SessionSelection, PageQuery {
+  /**
+   * `recent`: the most recently active first, to the minute; a session that becomes active meanwhile moves to the front.
+   * `id`: by id; a session that exists throughout is found once, whatever changes meanwhile.
+   * @default "recent"
+   */
+  readonly order?: "recent" | "id";
 }
 
-/** One page of a list. */
-export interface SessionPage {
-  /** The most recently active first, to the minute. */
-  readonly sessions: readonly SessionInfo[];
-  /** Pass it as `after` for the next page; absent on the last one. */
-  readonly next?: string;
+/** One page of sessions. It may end before `limit`, at `limits.pageBytesMax`. */
+export interface SessionPage extends Page<SessionInfo> {
   /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
   readonly unreadable?: readonly UnreadableSession[];
 }
@@ -194,36 +193,41 @@ export class Sessions implements AsyncDisposable {
     });
   }
 
-  /**
-   * One page of sessions, the most recently active first. It may end before `limit` where `limits.pageBytesMax` is reached.
-   * @throws SessionError `argument_invalid`
-   */
-  async list(query: ListQuery = {}): Promise<SessionPage> {
+  /** One page of sessions. @throws SessionError `argument_invalid`, `id_invalid` */
+  async list({ order = "recent", limit = 100, after, ...selection }: ListQuery = {}): Promise<SessionPage> {
     return await traceCall({ operation: "list", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
-      const { after } = query;
-      const filter = await filterOf(this.#core, query);
+      const { pageMax, pageBytesMax: bytesMax } = this.#core.options.limits;
+      const filter = await filterOf(this.#core, selection);
       const page = await this.#core.store.find({
-        order: "recent",
+        order: parseOneOf(order, "order", ["recent", "id"]) === "id" ? "key" : "recent",
         tenant: this.tenant,
-        limit: parseLimit(query.limit ?? 100, this.#core.options.limits.pageMax),
-        bytesMax: this.#core.options.limits.pageBytesMax,
+        limit: parseLimit(limit, pageMax),
+        bytesMax,
         ...filter,
         ...defined({ after }),
       });
-      const sessions = page.records.map((record) => infoOf(record, filter.now));
       const unreadable = page.unreadable.map(unreadableSession);
-      return {
-        sessions,
-        ...defined({ next: page.next }),
-        ...(unreadable.length === 0 ? {} : { unreadable }),
-      };
+      return defined({
+        items: page.records.map((record) => infoOf(record, filter.now)),
+        next: page.next,
+        unreadable: unreadable.length === 0 ? undefined : unreadable,
+      });
     });
   }
 
-  /** One page of what happened in the tenant's sessions beside their turns, by time. @throws SessionError `argument_invalid`, `id_invalid` */
-  async events(query: EventQuery = {}): Promise<EventPage> {
-    return await traceCall({ operation: "events", tenant: this.tenant }, async () => {
+  /**
+   * All sessions that match, by id, one page in memory at a time. A session that exists throughout is found once, whatever
+   * changes meanwhile. Damaged sessions are skipped; `list` and the doctor name them.
+   * @throws SessionError as `list`
+   */
+  each(selection: SessionSelection = {}): AsyncGenerator<SessionInfo, void, undefined> {
+    return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
+  }
+
+  /** One page of the events of the tenant's sessions, by time. @throws SessionError `argument_invalid`, `id_invalid` */
+  async listEvents(query: EventQuery = {}): Promise<EventPage> {
+    return await traceCall({ operation: "listEvents", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
       return await findEvents(this.#core, this.tenant, query);
     });

@@ -49,15 +49,15 @@ test("events are found across the sessions of a tenant, by type, category, sever
     [{ order: "descending", limit: 1 }, ["a handed_off"]],
   ];
   for (const [query, expected] of queries)
-    assert.deepEqual(told((await sessions.events(query)).events), expected, JSON.stringify(query));
+    assert.deepEqual(told((await sessions.listEvents(query)).items), expected, JSON.stringify(query));
 
-  const first = await sessions.events({ limit: 2 });
+  const first = await sessions.listEvents({ limit: 2 });
   assert.ok(first.next);
-  const rest = await sessions.events({ limit: 3, after: first.next });
-  assert.deepEqual(told([...first.events, ...rest.events]), queries[0]?.[1]);
+  const rest = await sessions.listEvents({ limit: 3, after: first.next });
+  assert.deepEqual(told([...first.items, ...rest.items]), queries[0]?.[1]);
   assert.equal(rest.next, undefined);
   assert.deepEqual(told(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
-  const [event] = (await sessions.events({ type: "ended" })).events;
+  const [event] = (await sessions.listEvents({ type: "ended" })).items;
   assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
 });
 
@@ -68,11 +68,11 @@ test("what devices and keys lead to has no events, and a tenant is never shown a
   const session = await sessions.devices.open(device);
   await sessions.devices.linkCode(device);
   await sessions.keys.create({ name: "k", right: "read", tenant: "default" });
-  assert.deepEqual(told((await sessions.events()).events), [`${session.id} created`]);
+  assert.deepEqual(told((await sessions.listEvents()).items), [`${session.id} created`]);
   const scopes = ["default\u0001devices", "default\u0001codes", "\u0001keys"];
   for (const tenant of scopes)
     assert.deepEqual((await place.store.events({ tenant, order: "ascending", limit: 9 })).events, []);
-  assert.deepEqual((await sessions.for("other").events()).events, []);
+  assert.deepEqual((await sessions.for("other").listEvents()).items, []);
 });
 
 test("what is no type, category, severity, order, limit, date or page is refused", async () => {
@@ -88,8 +88,8 @@ test("what is no type, category, severity, order, limit, date or page is refused
     { since: new Date(Number.NaN) },
     { after: "nowhere" },
   ] as unknown as EventQuery[];
-  for (const query of wrong) await assert.rejects(place.sessions.events(query), { code: "argument_invalid" });
-  await assert.rejects(place.sessions.events({ session: "" }), { code: "id_invalid" });
+  for (const query of wrong) await assert.rejects(place.sessions.listEvents(query), { code: "argument_invalid" });
+  await assert.rejects(place.sessions.listEvents({ session: "" }), { code: "id_invalid" });
   await assert.rejects(Array.fromAsync(place.sessions.eachEvent(wrong[0] as EventWalk)), { code: "argument_invalid" });
 });
 

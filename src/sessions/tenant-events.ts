@@ -13,7 +13,7 @@ import {
 import { parseId } from "../domain/values/ids.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachPage, type After } from "../domain/values/pages.ts";
+import { eachPage, type After, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
@@ -36,14 +36,10 @@ export interface EventFilter {
   readonly before?: Date;
 }
 
-/** Which events, and how many at once. */
-export interface EventQuery extends EventFilter {
+/** The events to list, and the page of them. */
+export interface EventQuery extends EventFilter, PageQuery {
   /** `descending`: the newest first. @default "ascending" */
   readonly order?: "ascending" | "descending";
-  /** Events on the page. @default 100 */
-  readonly limit?: number;
-  /** The `next` of the page before. */
-  readonly after?: string;
 }
 
 /** Which events to go through, oldest first, and whether to wait for more. */
@@ -70,10 +66,7 @@ export type TenantEvent = SessionEvent & {
 };
 
 /** One page of events. */
-export interface EventPage {
-  readonly events: readonly TenantEvent[];
-  /** Pass it as `after` for the next page; absent on the last one. */
-  readonly next?: string;
+export interface EventPage extends Page<TenantEvent> {
   /** Events of the page that cannot be read; absent where there are none. */
   readonly unreadable?: readonly UnreadableEvent[];
 }
@@ -101,11 +94,7 @@ export async function findEvents(core: Core, tenant: string, query: EventQuery):
   const { events, next } = await core.store.events(scan);
   const unreadable: UnreadableEvent[] = [];
   const readable = readableEvents(events, (event) => unreadable.push(event));
-  return {
-    events: readable,
-    ...defined({ next }),
-    ...(unreadable.length === 0 ? {} : { unreadable }),
-  };
+  return defined({ items: readable, next, unreadable: unreadable.length === 0 ? undefined : unreadable });
 }
 
 /** The events that can be read. A walk passes over the others; a page of events names them, and so does the doctor. */

@@ -16,7 +16,7 @@ export type {
   LogRange,
   Look,
   Outcome,
-  Page,
+  FoundRecords,
   SessionFilter,
   SessionQuery,
   Store,

@@ -26,7 +26,7 @@ import type {
   Look,
   LogRange,
   Outcome,
-  Page,
+  FoundRecords,
   SessionQuery,
   Store,
   StoreProblem,
@@ -178,7 +178,7 @@ class MemoryStore implements Store {
     return withinBytes(within.slice(0, range.limit), entryBytes, range.bytesMax);
   }
 
-  async find(query: SessionQuery): Promise<Page> {
+  async find(query: SessionQuery): Promise<FoundRecords> {
     this.#guardOpen();
     const found: { readonly position: Position; readonly row: RecordRow }[] = [];
     for (const one of this.#ordered.get(query.order)?.following(beginningOf(query)) ?? []) {

@@ -8,7 +8,7 @@ import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/h
 import type { SessionRecord } from "../domain/record/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
-import type { Outcome, Page } from "./store.ts";
+import type { Outcome, FoundRecords } from "./store.ts";
 
 /** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
 export interface RecordRow {
@@ -133,7 +133,7 @@ export function conflictWith(row: RecordRow | undefined): Outcome {
 }
 
 /** The records of a page, and the rows among them that cannot be read. */
-export function recordsOf(rows: readonly RecordRow[]): Pick<Page, "records" | "unreadable"> {
+export function recordsOf(rows: readonly RecordRow[]): Pick<FoundRecords, "records" | "unreadable"> {
   const records: SessionRecord[] = [];
   const unreadable: SessionError<"session_unreadable">[] = [];
   for (const row of rows) {

@@ -61,7 +61,7 @@ export interface Store {
    *   the first record is there whatever its size.
    * INVARIANT scope-is-in-the-key: a query for one tenant never shows another's.
    */
-  find(query: SessionQuery): Promise<Page>;
+  find(query: SessionQuery): Promise<FoundRecords>;
 
   /**
    * How many records match, counted where they are kept.
@@ -331,7 +331,7 @@ export interface FoundEvents {
 }
 
 /** One page of records. */
-export interface Page {
+export interface FoundRecords {
   /** With `unreadable`, as many as the query's limit; fewer on the last page, and where `bytesMax` is reached. */
   readonly records: readonly SessionRecord[];
   /** Rows of the page that cannot be read: one of them never fails the page. */

@@ -10,9 +10,9 @@ export async function* countedSessions(
   { state }: Required<Pick<ListQuery, "state">>,
 ): AsyncGenerator<SessionInfo, void, undefined> {
   let seen = 0;
-  for await (const page of eachPage((after) => sessions.list({ state, limit: 1000, ...after }))) {
-    yield* page.sessions;
-    seen += page.sessions.length;
+  for await (const { items } of eachPage((after) => sessions.list({ state, limit: 1000, ...after }))) {
+    yield* items;
+    seen += items.length;
     if (seen >= sessionsMax) return;
   }
 }

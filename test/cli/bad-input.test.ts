@@ -256,7 +256,7 @@ test("a model's address without a model behind it is an error that says so, and 
     /perdure: the model failed: .*\(ECONNREFUSED at 127\.0\.0\.1:\d+\) \(turn 1 of session ceo_\w+\) \[model_failed\]/,
   );
   await using sessions = await openSessions(place.storeUrl);
-  assert.equal((await sessions.list()).sessions[0]?.turn, 1);
+  assert.equal((await sessions.list()).items[0]?.turn, 1);
 });
 
 test("PERDURE_DEBUG adds the stack", async () => {

@@ -134,7 +134,7 @@ test(
     assert.equal(await person.exitCode(), 0);
 
     await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
-    const [info] = (await sessions.list()).sessions;
+    const [info] = (await sessions.list()).items;
     const turns = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
     const kept = turns.map(({ status, output }) => [status, output[0]?.content]);
     assert.deepEqual(kept, [

@@ -62,7 +62,7 @@ test("Ctrl-C stops the answer, keeps what came, and exits with 130", async () =>
   child.kill("SIGINT");
   assert.equal((await finished).code, 130);
   await using sessions = await openSessions(place.storeUrl);
-  const [info] = (await sessions.list()).sessions;
+  const [info] = (await sessions.list()).items;
   const [turn] = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
   assert.deepEqual([turn?.status, turn?.output[0]?.content, info?.lease], ["interrupted", "so far so good", null]);
 });
@@ -77,7 +77,7 @@ test("a reader that has seen enough is no failure, and the answer is kept whole"
   child.stdout?.once("data", () => child.stdout?.destroy());
   assert.equal((await finish(child)).code, 0);
   await using sessions = await openSessions(place.storeUrl);
-  const [info] = (await sessions.list()).sessions;
+  const [info] = (await sessions.list()).items;
   const [turn] = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
   assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "x".repeat(200_000)]);
 });
@@ -99,7 +99,7 @@ for (const [name, code] of [
     assert.equal(stdout, "", "no half data");
     assert.equal((JSON.parse(stderr) as { error: { code: string } }).error.code, "interrupted");
     await using sessions = await openSessions(place.storeUrl);
-    const [info] = (await sessions.list()).sessions;
+    const [info] = (await sessions.list()).items;
     const [turn] = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
     assert.deepEqual([turn?.status, turn?.output[0]?.content], ["interrupted", "so far"]);
     assert.equal(turn?.usage?.estimated, true);

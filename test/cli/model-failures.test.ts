@@ -35,7 +35,7 @@ for (const [title, reply, stdout, says] of failures) {
     assert.deepEqual([failed.code, failed.stdout], [1, stdout]);
 
     const sessions = await openSessions({ store: place.storeUrl, sweep: false });
-    const [info] = (await sessions.list()).sessions;
+    const [info] = (await sessions.list()).items;
     const [turn] = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
     await sessions.close();
     assert.deepEqual(turn?.input, [{ role: "user", content: "x" }]);

@@ -189,7 +189,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         copied.reasons.map(({ source }) => source),
         [forks.get("bad")],
       );
-      assert.equal((await target.list()).sessions.length, 5);
+      assert.equal((await target.list()).items.length, 5);
 
       const found: string[] = [];
       const examined = await doctor(sessions, { onFinding: ({ session }) => found.push(session ?? "") });
@@ -198,7 +198,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       assert.ok(found.includes("bad") && found.every(isOfBad), found.join(" "));
 
       await assert.rejects(erase(sessions, { user: "ada" }), /nobody expected this/);
-      const left = (await sessions.list({ user: "ada" })).sessions.map(({ id }) => id);
+      const left = (await sessions.list({ user: "ada" })).items.map(({ id }) => id);
       assert.ok(left.includes("bad") && !left.includes("a") && !left.includes("z"), left.join(" "));
     });
 

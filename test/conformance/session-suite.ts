@@ -231,7 +231,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await (await session.consult("hello")).done).agent, "ceo");
       assert.equal(await session.endHandoff(), true);
       assert.equal(await session.endHandoff(), false);
-      const events = await session.events();
+      const events = await Array.fromAsync(session.events());
       assert.deepEqual(
         events.map(({ seq, type }) => [seq, type]),
         [
@@ -241,6 +241,9 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
         ],
       );
       assert(events.every(({ at, severity }) => Number.isFinite(at) && severity === "info"));
+      assert.deepEqual(await Array.fromAsync(session.events({ last: 2 })), events.slice(1));
+      assert.deepEqual(await Array.fromAsync(session.events({ from: 1, to: 2 })), events.slice(0, 2));
+      await assert.rejects(Array.fromAsync(session.events({ from: 2, to: 1 })), { code: "range_invalid" });
       await assert.rejects(session.handOff("nobody"), { code: "agent_unknown" });
       await assert.rejects(session.handOff("ceo", { ttl: "never" }), { code: "duration_invalid" });
     });
@@ -248,15 +251,15 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
     check("what happened in all sessions is found by pages", async (sessions) => {
       for (const id of ["a", "b"]) await sessions.create({ id });
       await (await sessions.get("a")).end({ reason: "b/ä ?#%" });
-      const first = await sessions.events({ limit: 2 });
-      const rest = await sessions.events({ limit: 2, ...defined({ after: first.next }) });
-      const found = [...first.events, ...rest.events];
+      const first = await sessions.listEvents({ limit: 2 });
+      const rest = await sessions.listEvents({ limit: 2, ...defined({ after: first.next }) });
+      const found = [...first.items, ...rest.items];
       assert.deepEqual(found.map(({ session, type }) => `${session} ${type}`).toSorted(), [
         "a created",
         "a ended",
         "b created",
       ]);
-      const { events } = await sessions.events({
+      const { items: events } = await sessions.listEvents({
         type: ["ended", "expired"],
         severity: "info",
         order: "descending",
@@ -266,19 +269,19 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual([end.reason, end.sessionAgent, end.category], ["b/ä ?#%", "assistant", "lifecycle"]);
       assert.ok(Number.isFinite(end.at));
       const since = new Date(end.at + 1);
-      assert.deepEqual((await sessions.events({ since })).events, []);
-      await assert.rejects(sessions.events({ after: "nowhere" }), { code: "argument_invalid" });
+      assert.deepEqual((await sessions.listEvents({ since })).items, []);
+      await assert.rejects(sessions.listEvents({ after: "nowhere" }), { code: "argument_invalid" });
     });
 
     check("sessions are listed by pages, ended and removed, and what is not there is named", async (sessions) => {
       for (const id of ["a", "b/ä ?#%", "c"]) await sessions.create({ id, user: "ada" });
       const first = await sessions.list({ limit: 2 });
       const rest = await sessions.list({ limit: 2, after: first.next ?? "" });
-      const ids = [...first.sessions, ...rest.sessions].map(({ id }) => id);
+      const ids = [...first.items, ...rest.items].map(({ id }) => id);
       assert.deepEqual(ids.toSorted(), ["a", "b/ä ?#%", "c"]);
       assert.equal(rest.next, undefined);
       await (await sessions.get("b/ä ?#%")).end();
-      assert.equal((await sessions.list({ state: "ended" })).sessions[0]?.id, "b/ä ?#%");
+      assert.equal((await sessions.list({ state: "ended" })).items[0]?.id, "b/ä ?#%");
       await assert.rejects(sessions.ensure("b/ä ?#%"), {
         code: "session_ended",
         details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
@@ -291,6 +294,29 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await sessions.ensure("c")).info.user, "ada");
       assert.equal((await (sessions instanceof Sessions ? sweep(sessions) : sessions.sweep())).complete, true);
     });
+
+    check(
+      "each finds all sessions that match once, by id, also one that becomes active meanwhile",
+      async (sessions) => {
+        for (const id of ["c", "a", "b", "other"]) await sessions.create({ id, user: id === "other" ? "bob" : "ada" });
+        const first = await sessions.list({ order: "id", limit: 1, user: "ada" });
+        assert.deepEqual(
+          first.items.map(({ id }) => id),
+          ["a"],
+        );
+        const rest = await sessions.list({ order: "id", user: "ada", ...defined({ after: first.next }) });
+        assert.deepEqual(
+          rest.items.map(({ id }) => id),
+          ["b", "c"],
+        );
+        const found: string[] = [];
+        for await (const { id } of sessions.each({ user: "ada" })) {
+          found.push(id);
+          if (id === "a") await (await sessions.get("c")).touch();
+        }
+        assert.deepEqual(found, ["a", "b", "c"]);
+      },
+    );
 
     check("what is archived is read as before, and comes back as it was", async (sessions) => {
       const session = await sessions.create({ id: "s", instructions: "Be brief." });
@@ -372,8 +398,8 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.erased.turns], [2, 0, 3]);
       assert.deepEqual([receipt.erased.archives, receipt.store, receipt.held], [1, "a test's", 0]);
       assert.deepEqual(await erased(sessions, { user: "ada" }), receipt);
-      assert.deepEqual((await sessions.list({ user: "ada" })).sessions, []);
-      assert.equal((await sessions.list({ user: "bob" })).sessions.length, 2);
+      assert.deepEqual((await sessions.list({ user: "ada" })).items, []);
+      assert.equal((await sessions.list({ user: "bob" })).items.length, 2);
       assert.deepEqual(await inputs((await sessions.get("bob")).turns()), ["q1", "q2"]);
     });
 

@@ -100,7 +100,7 @@ test("queue: questions wait for the running answer, across processes, and are an
     answers.push(session.consult(question, { busy: "queue" }).then((answer) => answer.text()));
     // Until it has its place in the session's own queue.
     for (;;) {
-      const [loaded] = await sessions.list().then(({ sessions: all }) => all);
+      const [loaded] = await sessions.list().then(({ items: all }) => all);
       if ((loaded?.waiting ?? 0) >= answers.length) break;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

@@ -60,7 +60,7 @@ for (const name of engineNames) {
       await worker.kill();
     }
     await assertSound(sessions);
-    const { sessions: infos } = await sessions.list({ limit: 1000 });
+    const { items: infos } = await sessions.list({ limit: 1000 });
     let shared = 0;
     for (const { id, turn, parent } of infos) {
       if (parent !== null) shared++;
@@ -128,8 +128,8 @@ for (const name of engineNames) {
       assert(verifyErasure(sessions, receipt, "ada"));
       assert.deepEqual(await erase(sessions, { user: "ada", forks }), receipt, "single");
       const bobs = await sessions.list({ user: "bob", limit: 1000 });
-      assert.equal(bobs.sessions.length, 60 + 3 + shared.length - others);
-      for (const { id, turn } of bobs.sessions) {
+      assert.equal(bobs.items.length, 60 + 3 + shared.length - others);
+      for (const { id, turn } of bobs.items) {
         assert.equal((await Array.fromAsync((await sessions.get(id)).turns())).length, turn);
       }
       await assertSound(sessions);

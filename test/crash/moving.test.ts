@@ -135,7 +135,7 @@ for (const name of engineNames) {
         const { counters } = (await directory.load(session.id)).session;
         assert(counters.turns === turns || counters.turns === session.info.turn, `${counters.turns} turns`);
         turns = counters.turns;
-        assert.equal((await directory.list()).length, 1);
+        assert.equal((await Array.fromAsync(directory.each())).length, 1);
       },
     });
     await run(["snapshot", "save", session.id, "--store", store, "--dir", folder]);

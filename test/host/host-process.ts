@@ -51,7 +51,7 @@ async function serve(store: string): Promise<void> {
   await using host = await startHost(sessions, { runtime, address, restart: { backoff: "10ms" } });
   await host.recover();
   const answer = async (request: IncomingMessage): Promise<unknown> => {
-    if (request.method === "GET") return host.list().map(({ id }) => id);
+    if (request.method === "GET") return [...host.each()].map(({ id }) => id);
     const note = (await json(request)) as Note;
     return { seq: await host.send(note.id, note) };
   };

@@ -52,7 +52,7 @@ async function liveAndSleep(): Promise<void> {
   while (host.metrics().live > 0) await sleep(100);
   assert.equal(host.metrics().counts.passivated, count);
   assert.equal(host.metrics().timers, 0);
-  assert.deepEqual(host.list(), []);
+  assert.deepEqual([...host.each()], []);
   const asleep = await heapBytes();
   const each = (live - asleep) / count;
   process.stdout.write(

@@ -163,7 +163,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
       if (round % 3 === 0) await sleep(round);
       await Promise.all([starting, here.host.kill("s")]);
     }
-    assert.equal(here.host.list().length, 0);
+    assert.equal([...here.host.each()].length, 0);
     assert.equal(here.host.metrics().timers, 0);
     await until(() => here.host.metrics().workers.length <= (isolation === "pool" ? 2 : 1));
     assert.equal((await here.sessions.get("s")).info.lease, null);
@@ -313,7 +313,7 @@ test("pool: a displaced session that is stopped before its restart is passivated
   await until(() => ids.some((id) => here.host.get(id)?.phase === "restarting"));
   await Promise.all(ids.map((id, index) => (index % 2 === 0 ? here.host.kill(id) : here.host.stop(id))));
   await dying;
-  assert.equal(here.host.list().length, 0);
+  assert.equal([...here.host.each()].length, 0);
   for (const id of ids) {
     const { state, lease } = (await here.sessions.get(id)).info;
     assert.deepEqual({ state, lease }, { state: "inactive", lease: null }, id);

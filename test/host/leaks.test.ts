@@ -66,7 +66,7 @@ async function liveAll(place: Place, { lives, atOnce }: { lives: number; atOnce:
 function guardEmpty({ host, sessions }: Place): void {
   const { live, waiting, timers, mailbox } = host.metrics();
   assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
-  assert.deepEqual(host.list(), []);
+  assert.deepEqual([...host.each()], []);
   const core = coreOf(sessions);
   assert.equal(core.leases.size, 0);
   assert.equal(core.turns.size, 0);

@@ -88,7 +88,7 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, turnTimeo
     assert.equal(typeof (await host.send(mortal, "x")), "number", "and is there again");
   }
   for (const [id, talk] of said) await guardTurns(sessions, id, talk);
-  assert.equal(host.list().length, others + 1);
+  assert.equal([...host.each()].length, others + 1);
   while (host.metrics().byPhase.restarting > 0) await sleep(10);
   assert.equal(host.metrics().byPhase.live, others + 1);
   await host.close();

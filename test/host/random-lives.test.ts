@@ -383,14 +383,14 @@ async function live(t: TestContext, { whenFull, commands }: History, outcomes: M
   assert.deepEqual(world.witness.wrongs, []);
   const { live, waiting, timers, mailbox } = world.host.metrics();
   assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
-  assert.deepEqual(world.host.list(), []);
+  assert.deepEqual([...world.host.each()], []);
   assert.equal(coreOf(place.sessions).leases.size, 0);
   const others = place.another();
   for (const id of ids) {
     const session = await others.get(id).catch(() => undefined);
     if (session === undefined) continue;
     assert.equal(session.info.lease, null, `no lease of ${id} stands`);
-    const events = await session.events();
+    const events = await Array.fromAsync(session.events());
     // A touch from elsewhere makes it active as well, and names no host.
     const lives = events.filter((event) =>
       event.type === "activated" ? event.instance !== null : event.type === "passivated" || event.type === "failed",

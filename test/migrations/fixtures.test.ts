@@ -112,7 +112,7 @@ for (const fixture of fixtures) {
     assert.deepEqual([turns.length, turns[0]?.status], [1, "interrupted"]);
     assert.equal(turns[0]?.output[0]?.content, "half an answer");
 
-    const { events } = await sessions.events({ limit: 500 });
+    const { items: events } = await sessions.listEvents({ limit: 500 });
     for (const type of ["created", "forked", "archived", "recovered"])
       assert.ok(
         events.some((event) => event.type === type),

@@ -75,12 +75,12 @@ test("a damaged row fails no pass on PostgreSQL, is named, and its session can b
       await (await sessions.create({ id: "bad" })).append({ input: "q", output: "a" });
       await query(String(url), harm, ["bad"]);
       const page = await sessions.list();
-      const named = [...(page.unreadable ?? []), ...page.sessions].map(({ id }) => id);
+      const named = [...(page.unreadable ?? []), ...page.items].map(({ id }) => id);
       assert.deepEqual(named.toSorted(), ["a", "bad", "z"], harm);
       const { turns, unreadable } = await stats(sessions, { by: ["agent", "day"] });
       const isRead = harm.includes("active_minute") || harm.includes("sweep_at");
       assert(turns.turns >= 2 && (isRead || unreadable.sessions + unreadable.entries > 0), harm);
-      await sessions.events();
+      await sessions.listEvents();
       await sweep(sessions);
       const skipped: string[] = [];
       const exported = await Array.fromAsync(exportSessions(sessions, { onSkipped: (id) => skipped.push(id) }));

@@ -205,7 +205,7 @@ for (const way of ways) {
     await disk.empty();
     const { erased, sharedForks } = await erase(sessions, { user: "ada" });
     assert.deepEqual([erased.sessions, erased.turns, sharedForks.count], [40, 160, 10]);
-    for (const { id } of (await sessions.list({ user: "bob" })).sessions) {
+    for (const { id } of (await sessions.list({ user: "bob" })).items) {
       assert.equal((await Array.fromAsync((await sessions.get(id)).turns())).length, 4);
     }
     await assertSound(sessions);

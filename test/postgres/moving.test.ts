@@ -73,7 +73,7 @@ test("a store is copied between SQLite and PostgreSQL, both ways, with its tenan
     assert.deepEqual([skipped, complete], [0, true]);
     assert.deepEqual(await linesOf(to), await linesOf(sqlite));
     assert.deepEqual(await linesOf(to.for("other")), await linesOf(sqlite.for("other")));
-    assert.equal((await to.keys.list()).length, 1);
+    assert.equal((await Array.fromAsync(to.keys.each())).length, 1);
   }
 });
 

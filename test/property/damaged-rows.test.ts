@@ -28,7 +28,7 @@ async function allPasses(sessions: Sessions): Promise<{ named: readonly string[]
   await sessions.list({ user: "ada", state: "active" });
   await sessions.count();
   await stats(sessions, { by: ["agent", "user", "model", "day", "hour"] });
-  await sessions.events();
+  await sessions.listEvents();
   await Array.fromAsync(sessions.eachEvent());
   await sweep(sessions);
   const skipped: string[] = [];
@@ -41,7 +41,7 @@ async function allPasses(sessions: Sessions): Promise<{ named: readonly string[]
   }
   return {
     named: [...skipped, ...findings, ...(page.unreadable ?? []).map(({ id }) => id)],
-    listed: page.sessions.map(({ id }) => id),
+    listed: page.items.map(({ id }) => id),
   };
 }
 

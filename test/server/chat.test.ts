@@ -36,7 +36,7 @@ test("a device without messages has no session, and reading creates none", async
   assert.equal((await here.call("GET", "/v1/chat/active-agent", { device })).status, 204);
   assert.equal((await here.call("DELETE", "/v1/chat/active-agent", { device })).status, 204);
   assert.deepEqual((await here.call("POST", "/v1/chat/cancel", { device })).json, { cancelled: false });
-  assert.deepEqual((await here.sessions.list()).sessions, []);
+  assert.deepEqual((await here.sessions.list()).items, []);
 });
 
 test("a repeated message with the same key is the same turn; with another text it is refused", async () => {

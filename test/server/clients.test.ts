@@ -47,7 +47,7 @@ test("a chat through a round-robin proxy keeps its context from instance to inst
         const answer = await mine.say(`${index}`);
         assert.equal((await Array.fromAsync(answer)).join(""), `${index} ${index}`);
       }
-      assert.equal((await mine.turns()).length, 6);
+      assert.equal((await Array.fromAsync(mine.turns())).length, 6);
       assert.equal((await mine.session())?.turn, 6);
     } finally {
       await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
@@ -89,7 +89,7 @@ test("the floor, link codes and cancel from the client, and what it has not said
     const [phone, laptop] = [randomUUID(), randomUUID()].map((device) => chat({ url: listening.url, device }));
     assert(phone !== undefined && laptop !== undefined);
     assert.equal(await phone.session(), undefined);
-    assert.deepEqual(await phone.turns(), []);
+    assert.deepEqual(await Array.fromAsync(phone.turns()), []);
     assert.equal(await phone.activeAgent(), null);
     await (
       await phone.say("from the phone")
@@ -99,14 +99,16 @@ test("the floor, link codes and cancel from the client, and what it has not said
     const { code, expiresAt } = await phone.linkCode();
     assert(expiresAt.getTime() > Date.now());
     await laptop.link(code);
-    assert.equal((await laptop.turns())[0]?.input[0]?.content, "from the phone");
+    assert.equal((await Array.fromAsync(laptop.turns()))[0]?.input[0]?.content, "from the phone");
     await assert.rejects(laptop.link(code), { code: "link_code_invalid" });
     await laptop.endHandoff();
     assert.equal(await phone.activeAgent(), null);
     assert.equal(await laptop.unlink(), true);
-    assert.deepEqual(await laptop.turns(), []);
+    assert.deepEqual(await Array.fromAsync(laptop.turns()), []);
     assert.equal(await phone.cancel(), false);
-    await assert.rejects(chat({ url: listening.url, device: "no uuid" }).turns(), { code: "id_invalid" });
+    await assert.rejects(Array.fromAsync(chat({ url: listening.url, device: "no uuid" }).turns()), {
+      code: "id_invalid",
+    });
   } finally {
     await listening.close(1000);
   }

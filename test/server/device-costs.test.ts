@@ -43,7 +43,7 @@ test("new device ids are counted together, and devices with a session are not af
   );
   assertProblem(await here.call("POST", "/v1/devices/link-codes", { device: randomUUID() }), 429, "rate_limited");
   assert.equal((await say(here, known)).status, 200);
-  assert.equal((await here.sessions.list({ limit: 1000 })).sessions.length, 20);
+  assert.equal((await here.sessions.list({ limit: 1000 })).items.length, 20);
 });
 
 test("new devices of one address have their own limit, if the proxy sends the address", async () => {
@@ -181,20 +181,20 @@ test("the owner of a session lists its devices and ends the sharing; the others 
   await (
     await phone.say("my secret")
   ).done;
-  assert.deepEqual([await phone.sharing(), await phone.unlink()], [[], false]);
+  assert.deepEqual([await Array.fromAsync(phone.eachSharing()), await phone.unlink()], [[], false]);
   for (const other of [laptop, thief]) await other.link((await phone.linkCode()).code);
-  assert.equal((await thief.turns()).length, 1);
-  assert.equal((await phone.sharing()).length, 2);
-  assert.deepEqual(await thief.sharing(), [], "only the owner sees who shares");
-  const [first] = await phone.sharing();
+  assert.equal((await Array.fromAsync(thief.turns())).length, 1);
+  assert.equal((await Array.fromAsync(phone.eachSharing())).length, 2);
+  assert.deepEqual(await Array.fromAsync(thief.eachSharing()), [], "only the owner sees who shares");
+  const [first] = await Array.fromAsync(phone.eachSharing());
   assert.equal(await thief.endSharing(first?.id ?? ""), false, "and only the owner ends it");
   assert.equal(await phone.endSharing(first?.id ?? ""), true);
   assert.equal(await phone.endSharing(first?.id ?? ""), false);
-  assert.equal((await phone.sharing()).length, 1);
+  assert.equal((await Array.fromAsync(phone.eachSharing())).length, 1);
   assert.equal(await phone.unlink(), true);
-  assert.deepEqual(await phone.sharing(), []);
-  for (const other of [laptop, thief]) assert.deepEqual(await other.turns(), []);
-  assert.equal((await phone.turns()).length, 1, "the owner keeps its session");
+  assert.deepEqual(await Array.fromAsync(phone.eachSharing()), []);
+  for (const other of [laptop, thief]) assert.deepEqual(await Array.fromAsync(other.turns()), []);
+  assert.equal((await Array.fromAsync(phone.turns())).length, 1, "the owner keeps its session");
 });
 
 test("ending the sharing with an unknown device is refused", async () => {

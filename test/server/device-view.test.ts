@@ -101,11 +101,11 @@ test("neither a key nor a device's id follows a redirect", async () => {
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
   try {
     const device = randomUUID();
-    await assert.rejects(chat({ url, device, retries: 0 }).turns(), { code: "store_unavailable" });
+    await assert.rejects(Array.fromAsync(chat({ url, device, retries: 0 }).turns()), { code: "store_unavailable" });
     await assert.rejects(connect({ url, key: "k", retries: 0 }).get("s"), { code: "store_unavailable" });
     assert.deepEqual(
       heard.map((request) => request.url),
-      ["/v1/chat/turns?last=20", "/v1/sessions/s"],
+      ["/v1/chat/turns?from=1", "/v1/sessions/s"],
     );
   } finally {
     http.closeAllConnections();

@@ -134,7 +134,7 @@ test("the client reports each event once, however often the connection breaks an
     heard.map(({ session }) => session),
     ids,
   );
-  assert.deepEqual(heard[0], (await sessions.events()).events[0], "as the sessions themselves tell it");
+  assert.deepEqual(heard[0], (await sessions.listEvents()).items[0], "as the sessions themselves tell it");
   leaving.abort();
   await hearing;
   const all = await Array.fromAsync(remote.eachEvent({ type: "created" }));

@@ -84,6 +84,17 @@ test("turns over HTTP: appended once by key, on the state of an ETag, read in ra
   assert.deepEqual(await seqs("from=1&to=2"), [1, 2]);
   assert.equal((await here.call("POST", "/v1/sessions/s/truncate", { key, body: { after: 1 } })).json.turn, 1);
   assert.deepEqual(await seqs(""), [1]);
+  const events = async (query: string): Promise<[number, string][]> =>
+    (await here.call("GET", `/v1/sessions/s/events?${query}`, { key })).json.events.map(
+      ({ seq, type }: { seq: number; type: string }) => [seq, type],
+    );
+  await here.call("PUT", "/v1/sessions/s/active-agent", { key, body: { agent: "ceo" } });
+  assert.deepEqual(await events(""), [
+    [1, "created"],
+    [2, "handed_off"],
+  ]);
+  assert.deepEqual([await events("last=1"), await events("from=1&to=1")], [[[2, "handed_off"]], [[1, "created"]]]);
+  assertProblem(await here.call("GET", "/v1/sessions/s/events?from=2&to=1", { key }), 400, "range_invalid");
   const consulted = await here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "Hi", window: 1 } });
   assert.equal(consulted.json.text, "you said: Hi");
 });
@@ -211,7 +222,7 @@ test("the right of a key limits its requests; missing, altered and revoked keys 
   assertProblem(await here.call("DELETE", "/v1/sessions/s", { key: write }), 403, "key_forbidden");
   assertProblem(await here.call("POST", "/v1/sweep", { key: write, body: {} }), 403, "key_forbidden");
   assert.equal((await here.call("POST", "/v1/sweep", { key: admin, body: {} })).json.complete, true);
-  const [newest] = await here.sessions.keys.list();
+  const [newest] = await Array.fromAsync(here.sessions.keys.each());
   await here.sessions.keys.revoke(newest?.id ?? "");
   const revoked = [read, write, admin];
   const answers = [];
@@ -311,7 +322,8 @@ test("a watch ends once its key is revoked", async (t) => {
   const text = response.text();
   t.mock.timers.tick(15_000);
   await here.call("POST", "/v1/sessions/s/turns", { key, body: { input: "before" } });
-  const id = (await here.sessions.keys.list()).find(({ right }) => right === "read")?.id ?? assert.fail();
+  const id =
+    (await Array.fromAsync(here.sessions.keys.each())).find(({ right }) => right === "read")?.id ?? assert.fail();
   assert.equal(await here.sessions.keys.revoke(id), true);
   t.mock.timers.tick(15_000);
   assert.match(await text, /keep-alive/);

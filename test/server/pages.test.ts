@@ -51,6 +51,22 @@ test("a page of turns ends at one mebibyte, and next continues it", async () => 
   }
 });
 
+test("the events of a session come in pages of at most 500, and the client reads all of them", async () => {
+  await using here = serve();
+  const session = await here.sessions.create({ id: "s" });
+  for (let event = 2; event <= 502; event++) await session.setLegalHold(`reason ${event}`);
+  const key = await here.key("read");
+  const { json } = await here.call("GET", "/v1/sessions/s/events?from=1", { key });
+  assert.deepEqual([json.events.length, json.next], [500, 501]);
+  const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(String(url), init));
+  const remote = await connect({ url: "http://server.test", key, fetch }).get("s");
+  const local = await Array.fromAsync(session.events());
+  assert.equal(local.length, 502);
+  assert.deepEqual(await Array.fromAsync(remote.events()), local);
+  assert.deepEqual(await Array.fromAsync(remote.events({ last: 501 })), local.slice(1));
+});
+
 test("a page has at most 500 turns, and next continues it", async () => {
   await using here = serve();
   const device = randomUUID();
@@ -60,6 +76,8 @@ test("a page has at most 500 turns, and next continues it", async () => {
   assert.deepEqual([json.turns.length, json.next], [500, 501]);
   const rest = await here.call("GET", "/v1/chat/turns?from=501", { device });
   assert.deepEqual([seqs(rest.json.turns), rest.json.next], [[501, 502], undefined]);
+  const last = await here.call("GET", "/v1/chat/turns?last=501", { device });
+  assert.deepEqual([last.json.turns[0].seq, last.json.turns.length, last.json.next], [2, 500, 502]);
 });
 
 test("the clients read all pages of a range", async () => {
@@ -68,8 +86,8 @@ test("the clients read all pages of a range", async () => {
   const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
     await here.server.fetch(new Request(String(url), init));
   const mine = chat({ url: "http://server.test", device, fetch });
-  assert.deepEqual(seqs(await mine.turns({ last: 100 })), everyTurn);
-  assert.deepEqual(seqs(await mine.turns({ last: 15 })), everyTurn.slice(-15));
+  assert.deepEqual(seqs(await Array.fromAsync(mine.turns({ last: 100 }))), everyTurn);
+  assert.deepEqual(seqs(await Array.fromAsync(mine.turns({ last: 15 }))), everyTurn.slice(-15));
   const session = await connect({ url: "http://server.test", key: await here.key("read"), fetch }).get(id);
   assert.deepEqual(seqs(await Array.fromAsync(session.turns())), everyTurn);
   assert.deepEqual(seqs(await Array.fromAsync(session.turns({ from: 2, to: 20 }))), everyTurn.slice(1, 20));

@@ -24,7 +24,7 @@ export async function underWriters(url: string, work: () => Promise<void>): Prom
     // All of them are at work.
     const atWork = async (): Promise<number> => {
       const listed = await sessions.list({ limit: 1000 });
-      return listed.sessions.filter(({ id, turn }) => /^(own|shadow)-/.test(id) && turn > 2).length;
+      return listed.items.filter(({ id, turn }) => /^(own|shadow)-/.test(id) && turn > 2).length;
     };
     while ((await atWork()) < 16) await sleep(50);
     await work();

@@ -24,7 +24,7 @@ interface EventsOptions extends StoreOptions, JsonOption {
 }
 
 /** Where events are told: the sessions of a store, or those of a server. */
-type Teller = Pick<Sessions | RemoteSessions, "events" | "eachEvent">;
+type Teller = Pick<Sessions | RemoteSessions, "listEvents" | "eachEvent">;
 
 export function eventsCommand(): Command {
   return storeCommand("events", "What happened to the sessions beside their turns, oldest first")
@@ -85,10 +85,10 @@ async function writeLast(
   query: EventFilter & { readonly limit: number },
   write: (event: TenantEvent) => void,
 ): Promise<boolean> {
-  const page = await sessions.events({ ...query, order: "descending" });
-  for (const event of page.events.toReversed()) write(event);
+  const page = await sessions.listEvents({ ...query, order: "descending" });
+  for (const event of page.items.toReversed()) write(event);
   if (page.next !== undefined) note(`only the last ${query.limit}; --limit or --since shows more`);
-  return page.events.length > 0;
+  return page.items.length > 0;
 }
 
 /** Writes events no faster than they are read, until the reader closes the pipe. */

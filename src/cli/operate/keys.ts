@@ -54,7 +54,7 @@ function listCommand(): Command {
 
 async function list({ json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openFor(options);
-  const keys = await sessions.keys.list();
+  const keys = await Array.fromAsync(sessions.keys.each());
   if (json === true) {
     for (const key of keys) writeJson(key);
     return;

@@ -38,7 +38,7 @@ export async function guardReach(sessions: Sessions, options: Pick<ListenOptions
 /** A store that is away, where there is a fallback, may hold keys. */
 async function knowsKeys(sessions: Sessions): Promise<boolean> {
   try {
-    return (await sessions.keys.list()).length > 0;
+    return (await Array.fromAsync(sessions.keys.each())).length > 0;
   } catch (error) {
     if (hasCode(error, "store_unavailable")) return true;
     throw error;

@@ -57,7 +57,7 @@ async function status({ json = false, watch = false, key: keyOption, ...options 
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
     const look = async (): Promise<void> => {
-      const known = (await listHosts(sessions)).filter(({ alive, seenAt }) => alive || isRecent(seenAt));
+      const known = (await listHosts(sessions)).items.filter(({ alive, seenAt }) => alive || isRecent(seenAt));
       const reports = await Promise.all(known.map(async (info) => await ask(info, key, signal)));
       if (signal.aborted) return;
       if (json) for (const report of reports) writeJson(plain(report));

@@ -45,9 +45,9 @@ async function list({ json, since, before, store, tenant, ...filter }: ListOptio
     ...defined({ activeSince: since, activeBefore: before }),
   };
   const page = await sessions.list(query);
-  if (json === true) for (const info of page.sessions) writeJson(info);
-  else if (page.sessions.length === 0) note("no sessions");
-  else writeSessions(page.sessions);
+  if (json === true) for (const info of page.items) writeJson(info);
+  else if (page.items.length === 0) note("no sessions");
+  else writeSessions(page.items);
   for (const { id, reason } of page.unreadable ?? []) note(`session ${printable(id)} is left out: ${reason}`);
   if (page.next !== undefined) note(`more: --after ${page.next}`);
 }

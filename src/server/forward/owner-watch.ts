@@ -39,7 +39,7 @@ export class OwnerWatch {
   }
 
   async #look(): Promise<void> {
-    const hosts = new Map((await listHosts(this.#sessions)).map((host) => [host.address, host]));
+    const hosts = new Map((await listHosts(this.#sessions)).items.map((host) => [host.address, host]));
     for (const { address, lost } of this.#waiting) {
       const host = hosts.get(address);
       if (host?.alive !== true) lost(reasonOf(host));

@@ -13,13 +13,13 @@ import {
   message,
   sessionAnswer,
   turnsAnswer,
-  turnsQuery,
+  rangeQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
 import { answerReply, activeAgentReply, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { turnsReply } from "./turns-page.ts";
+import { turnsReply } from "./log-page.ts";
 
 export function addChatRoutes(shared: Shared): void {
   const { sessions, converse, outlive, stop, spending, openDevice, findDevice } = shared;
@@ -97,7 +97,7 @@ export function addChatRoutes(shared: Shared): void {
       path: "/v1/chat/turns",
       summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
       scope: "device",
-      query: turnsQuery,
+      query: rangeQuery,
       answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
     },
     async (c, { query }) => {

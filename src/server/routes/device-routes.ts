@@ -91,7 +91,7 @@ export function addDeviceRoutes(shared: Shared): void {
       },
     },
     async (c, { query }) => {
-      const { devices, next } = await sessions.devices.sharing(deviceOf(c, sessions), defined(query));
+      const { items: devices, next } = await sessions.devices.listSharing(deviceOf(c, sessions), defined(query));
       const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
       return jsonAnswer(c, { devices: wire, ...defined({ next }) });
     },

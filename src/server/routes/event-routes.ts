@@ -68,14 +68,14 @@ export function addEventRoutes(shared: Shared): void {
           admitted: async () => await holdsKey(c, shared.sessions),
         });
       }
-      const page = await c.get("sessions").events(
+      const { items, ...page } = await c.get("sessions").listEvents(
         defined({
           ...query,
           since: since === undefined ? undefined : new Date(since),
           before: before === undefined ? undefined : new Date(before),
         }),
       );
-      return jsonAnswer(c, { ...page, events: page.events.map(wireTenantEvent) });
+      return jsonAnswer(c, { ...page, events: items.map(wireTenantEvent) });
     },
   );
 }

@@ -95,10 +95,8 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       if (c.get("sessions").tenant !== host.tenant) {
         throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
       }
-      const found = host.page({ limit: limit + 1, ...defined({ after }) });
-      const page = found.slice(0, limit);
-      const next = found.length > limit ? page.at(-1)?.id : undefined;
-      return jsonAnswer(c, wireHost(host.metrics(), page, { memoryBytes: process.memoryUsage.rss(), next }));
+      const { items, next } = host.list({ limit, ...defined({ after }) });
+      return jsonAnswer(c, wireHost(host.metrics(), items, { memoryBytes: process.memoryUsage.rss(), next }));
     },
   );
 

@@ -18,25 +18,16 @@ import {
   sessionAnswer,
   turnAnswer,
   turnsAnswer,
-  turnsQuery,
+  rangeQuery,
 } from "../../protocol/schemas.ts";
-import {
-  parseEtag,
-  parseNewsId,
-  wireEtag,
-  wireEvent,
-  wireNews,
-  wireSession,
-  wireTurn,
-  type Heard,
-} from "../../protocol/wire.ts";
+import { parseEtag, parseNewsId, wireEtag, wireNews, wireSession, wireTurn, type Heard } from "../../protocol/wire.ts";
 import { holdsKey } from "../http/authority.ts";
 import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { turnsReply } from "./turns-page.ts";
+import { eventsReply, turnsReply } from "./log-page.ts";
 import { sweep, stats, removeSession } from "../../admin.ts";
 
 const beginning = {
@@ -88,7 +79,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions",
-      summary: "List sessions, most recently active first",
+      summary: "List sessions, most recently active first or by id",
       scope: "read",
       query: z.object({
         agent: agentName.optional(),
@@ -96,6 +87,10 @@ function addLifeRoutes(shared: Shared): void {
         state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
+        order: z
+          .enum(["recent", "id"])
+          .default("recent")
+          .meta({ description: "by id, a session that exists throughout is found once, whatever changes meanwhile" }),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(8192).optional(),
       }),
@@ -111,14 +106,14 @@ function addLifeRoutes(shared: Shared): void {
       },
     },
     async (c, { query: { activeSince, activeBefore, ...query } }) => {
-      const page = await c.get("sessions").list(
+      const { items, ...page } = await c.get("sessions").list(
         defined({
           ...query,
           activeSince: activeSince === undefined ? undefined : new Date(activeSince),
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),
       );
-      return jsonAnswer(c, { ...page, sessions: page.sessions.map(wireSession) });
+      return jsonAnswer(c, { ...page, sessions: items.map(wireSession) });
     },
   );
 
@@ -325,7 +320,7 @@ function addTurnRoutes(shared: Shared): void {
       summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
       scope: "read",
       params: idInPath,
-      query: turnsQuery,
+      query: rangeQuery,
       answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
     },
     async (c, { params, query }) => await turnsReply(c, await c.get("sessions").get(params.id), query),
@@ -546,17 +541,17 @@ function addActiveAgentRoutes(shared: Shared): void {
       summary: "Get the events of a session, oldest first",
       scope: "read",
       params: idInPath,
-      query: z.object({ last: count.default(100) }),
+      query: rangeQuery,
       answers: {
         200: {
-          description: "the last events",
-          schema: z.object({ events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })) }),
+          description: "a page of events; without a range the last 100",
+          schema: z.object({
+            events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
+            next: z.number().optional().meta({ description: "pass it as from to get the remaining events" }),
+          }),
         },
       },
     },
-    async (c, { params, query }) => {
-      const events = await (await c.get("sessions").get(params.id)).events(query);
-      return jsonAnswer(c, { events: events.map(wireEvent) });
-    },
+    async (c, { params, query }) => await eventsReply(c, await c.get("sessions").get(params.id), query),
   );
 }

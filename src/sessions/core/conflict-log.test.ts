@@ -28,7 +28,7 @@ async function conflicts(
   { clock }: Pick<InMemory, "clock">,
 ): Promise<Extract<SessionEvent, { type: "conflicted" }>[]> {
   for (let step = 0; step < 60; step++) await clock.advance(50);
-  return (await session.events()).filter((event) => event.type === "conflicted");
+  return (await Array.fromAsync(session.events())).filter((event) => event.type === "conflicted");
 }
 
 test("a conflict that a caller was told of is an event: what was seen and what was found, on whose behalf, and nothing that was said", async () => {
@@ -49,7 +49,7 @@ test("a conflict that a caller was told of is an event: what was seen and what w
     correlation: "job-7",
   });
   assert.ok(at > 0 && seq === 2 && seenVersion < storedVersion);
-  assert.ok(!JSON.stringify(await theirs.events()).includes("secret"));
+  assert.ok(!JSON.stringify(await Array.fromAsync(theirs.events())).includes("secret"));
 });
 
 test("every way to write turns tells of its conflict, and one that is folded in is none", async () => {
@@ -149,7 +149,7 @@ test("closing waits for what is still to be written down", async () => {
     await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });
     await sessions.close();
     await using again = await open();
-    const { events } = await again.events({ type: "conflicted" });
+    const { items: events } = await again.listEvents({ type: "conflicted" });
     assert.equal(events.length, 1);
   } finally {
     rmSync(folder, { recursive: true });
@@ -195,7 +195,7 @@ test("whoever makes up what they have seen leaves one event for each change that
     await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
   }
   await place.sessions.close();
-  const events = await (await place.another().get("s")).events();
+  const events = await Array.fromAsync((await place.another().get("s")).events());
   assert.equal(events.filter(({ type }) => type === "conflicted").length, 1);
 });
 
@@ -215,7 +215,7 @@ test("a refusal writes nothing: ninety refusals of one session are one commit, a
   await place.clock.advance(2000);
   assert.equal(place.store.commits - commits - refused, 1);
   assert.equal((await session.refresh()).version, version + 1);
-  const { events } = await place.sessions.events({ type: "conflicted", limit: 1000 });
+  const { items: events } = await place.sessions.listEvents({ type: "conflicted", limit: 1000 });
   assert.equal(events.length, 90);
 });
 
@@ -238,7 +238,7 @@ test("a session that goes on moving is not written to more than three times a se
   for (let turn = 0; turn < 5; turn++) await place.clock.advance(0);
   assert.equal(tries, 3);
   for (let step = 0; step < 50; step++) await place.clock.advance(100);
-  assert.equal((await place.sessions.events({ type: "conflicted" })).events.length, 1);
+  assert.equal((await place.sessions.listEvents({ type: "conflicted" })).items.length, 1);
 });
 
 test("a writer that was refused and then succeeded pauses before its next turns, until four met no other turn", async () => {

@@ -32,7 +32,7 @@ async function turnsOf(sessions: Sessions, id: string): Promise<string | undefin
     const session = await sessions.get(id);
     const turns = await Array.fromAsync(session.turns());
     const texts = turns.map(({ input }) => String(input[0]?.content).slice(0, 3));
-    return `${session.info.state}: ${texts.join(",")}; ${(await session.events()).length} events`;
+    return `${session.info.state}: ${texts.join(",")}; ${(await Array.fromAsync(session.events())).length} events`;
   } catch (error) {
     if (hasCode(error, "session_not_found")) return undefined;
     throw error;
@@ -106,7 +106,7 @@ for (const [name, { prepare, run, commitsMin = 5 }] of Object.entries(operations
       isLooking = true;
       const looked = (async () => {
         seen.add(await turnsOf(reader, "s"));
-        const { sessions } = await reader.list();
+        const { items: sessions } = await reader.list();
         assert.equal(sessions.length, old === undefined ? 0 : 1);
         await assertSound(reader);
         isLooking = false;

@@ -92,7 +92,7 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
   });
   assert.deepEqual([held, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
   const left = await sessions.list();
-  assert.deepEqual(new Set(left.sessions.map(({ user }) => user)), new Set(["bob"]));
+  assert.deepEqual(new Set(left.items.map(({ user }) => user)), new Set(["bob"]));
   assert.deepEqual(await findReferences(sessions, "bob"), {
     sessions: 2,
     held: 0,
@@ -174,7 +174,7 @@ for (const [what, act] of [
       if (!acted) break;
       assert.equal((await findReferences(sessions, ada)).sessions, 0, `at commit ${moment}`);
       if (what === "unlinked") continue;
-      assert.equal((await sessions.devices.list("bob")).devices.length, 1, `at commit ${moment}`);
+      assert.equal((await sessions.devices.list("bob")).items.length, 1, `at commit ${moment}`);
       assert.equal((await sessions.devices.open(phone)).info.user, "bob", `at commit ${moment}`);
       if (what.includes("unlinked")) {
         const codes = await here.store.count({ tenant: internalScope("default", "devices"), now: here.clock.now() });
@@ -244,7 +244,7 @@ test("what is under hold stays, and the receipt says so", async () => {
   const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.held, receipt.erased.sessions], [1, 5]);
   assert.deepEqual(
-    (await sessions.list({ user: ada })).sessions.map(({ id }) => id),
+    (await sessions.list({ user: ada })).items.map(({ id }) => id),
     ["archived"],
   );
   await (await sessions.get("archived")).clearLegalHold();
@@ -294,7 +294,7 @@ const shared = [
 ];
 
 async function idsIn(sessions: Sessions): Promise<string[]> {
-  return (await sessions.list({ limit: 1000 })).sessions.map(({ id }) => id).toSorted();
+  return (await sessions.list({ limit: 1000 })).items.map(({ id }) => id).toSorted();
 }
 
 test("forks of others that hold what a user said stay whole, and everything says so, by name, for as long as they do", async () => {
@@ -426,9 +426,7 @@ for (const [what, lose] of [
       await lose(sessions);
       const left = (await idsIn(sessions)).filter((id) => /carol|dan|alone/.test(id));
       const found = async (): Promise<string[]> => (await findReferences(sessions, ada)).sharedForks.ids.toSorted();
-      const holding = (await sessions.list({ user: "bob" })).sessions.some(
-        ({ id, turn }) => id === "bob's" && turn > 0,
-      );
+      const holding = (await sessions.list({ user: "bob" })).items.some(({ id, turn }) => id === "bob's" && turn > 0);
       assert(!holding);
       assert.deepEqual(await found(), left);
       const { sharedForks } = await erase(sessions, { user: ada });
@@ -544,7 +542,7 @@ test("what a user said in a session that is now another user's is reported by na
   assert.deepEqual([receipt.erased.sessions, receipt.sharedForks], [0, shared]);
   const after = await findReferences(sessions, ada);
   assert.deepEqual([after.ways, after.sharedForks], [0, shared]);
-  assert.deepEqual((await sessions.list({ user: ada })).sessions, []);
+  assert.deepEqual((await sessions.list({ user: ada })).items, []);
   await here.clock.advance(31 * day);
   await sweep(sessions);
   assert.deepEqual((await findReferences(sessions, ada)).sharedForks, shared);

@@ -54,7 +54,7 @@ test("what is archived is read as before, byte for byte, and listed and counted 
   assert.equal(other.info.state, "archived");
   assert.deepEqual([other.info.counters, other.info.turn], [counters, turn]);
   assert.deepEqual(
-    (await sessions.list({ state: "archived", user: "u" })).sessions.map(({ id }) => id),
+    (await sessions.list({ state: "archived", user: "u" })).items.map(({ id }) => id),
     ["s"],
   );
   const rows = await place.store.read({ tenant: "default", id: "s" }, all("turns"));
@@ -91,7 +91,7 @@ test("unarchive brings back the same logs and the state it had, and whoever had 
   const heads = { ...record.heads, events: 5, spent: 0 };
   assert.deepEqual({ ...after, ...moved }, { ...record, ...moved, heads });
   assert.deepEqual(
-    (await writer.events({ last: 2 })).map(({ type }) => type),
+    (await Array.fromAsync(writer.events({ last: 2 }))).map(({ type }) => type),
     ["archived", "unarchived"],
   );
   assert.equal((await writer.append({ input: "and on" })).seq, 6);
@@ -119,7 +119,7 @@ async function everything(sessions: Sessions, id: string): Promise<unknown> {
     last: await Array.fromAsync(session.turns({ last: 2 })),
     range: await Array.fromAsync(session.turns({ from: 2, to: 3 })),
     instructions: await session.instructions(),
-    events: (await session.events()).filter(({ type }) => type !== "archived"),
+    events: (await Array.fromAsync(session.events())).filter(({ type }) => type !== "archived"),
   };
 }
 
@@ -279,7 +279,7 @@ test("what a restart has put away as it was can be compressed, and comes back as
   await filled(sessions, "s");
   await clock.advance(day);
   await sessions.ensure("s", { onExpired: "reset" });
-  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [old] = (await sessions.list({ state: "archived" })).items;
   assert.ok(old);
   assert.equal(old.archive, null);
   assert.equal(await (await sessions.get(old.id)).archive(), true);
@@ -342,7 +342,8 @@ test("archiving in steps keeps all rows that stay: events, the usage of truncate
   await session.handOff("cfo");
   await session.endHandoff();
   const reader = place.another();
-  const eventTypes = async (): Promise<string[]> => (await (await reader.get("s")).events()).map(({ type }) => type);
+  const eventTypes = async (): Promise<string[]> =>
+    (await Array.fromAsync((await reader.get("s")).events())).map(({ type }) => type);
   const before = {
     turns: await Array.fromAsync(session.turns()),
     forked: await Array.fromAsync(fork.turns()),

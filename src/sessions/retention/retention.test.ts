@@ -15,7 +15,7 @@ async function ended(sessions: Sessions, id: string, options: { agent?: string; 
 }
 
 async function states(sessions: Sessions): Promise<Record<string, string>> {
-  const { sessions: infos } = await sessions.list();
+  const { items: infos } = await sessions.list();
   return Object.fromEntries(infos.map(({ id, state }) => [id, state]));
 }
 
@@ -78,14 +78,14 @@ test("a dry run tells what would go and changes nothing", async () => {
   await ended(sessions, "past", { agent: "cfo" });
   await sessions.create({ id: "short", ttl: 1000 });
   await clock.advance(2 * day);
-  const before = (await sessions.list()).sessions;
+  const before = (await sessions.list()).items;
   const report = await sweep(sessions, { dryRun: true });
   assert.deepEqual(report.planned, [
     { tenant: "default", session: "short", action: "expire" },
     { tenant: "default", session: "cold", action: "archive" },
     { tenant: "default", session: "past", action: "purge" },
   ]);
-  assert.deepEqual((await sessions.list()).sessions, before);
+  assert.deepEqual((await sessions.list()).items, before);
   const { archived, removed, expired, planned } = await sweep(sessions);
   assert.deepEqual(
     { archived, removed, expired, planned },
@@ -137,7 +137,7 @@ test("a session under legal hold is not removed, truncated or purged until the h
   assert.equal(await session.clearLegalHold(), true);
   assert.equal(await session.clearLegalHold(), false);
   assert.deepEqual(
-    (await session.events()).map(({ type }) => type),
+    (await Array.fromAsync(session.events())).map(({ type }) => type),
     ["created", "legal_hold_set", "ended", "archived", "unarchived", "legal_hold_cleared"],
   );
   assert.equal((await sweep(sessions)).removed, 1);
@@ -152,7 +152,7 @@ test("a hold goes with the old session where one is started afresh", async () =>
   await clock.advance(2 * day);
   const fresh = await sessions.ensure("s", { onExpired: "reset" });
   assert.equal(fresh.info.legalHold, null);
-  const [old] = (await sessions.list({ state: "archived" })).sessions;
+  const [old] = (await sessions.list({ state: "archived" })).items;
   assert.equal(old?.legalHold?.reason, "a lawsuit");
   await assert.rejects(removeSession(sessions, old.id), { code: "legal_hold" });
 });

@@ -60,7 +60,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   });
   await place.clock.advance(1000 * hour);
   assert.equal((await sweep(place.sessions)).removed, 0);
-  assert.equal((await place.sessions.list({ limit: 1000 })).sessions.length, 251);
+  assert.equal((await place.sessions.list({ limit: 1000 })).items.length, 251);
 });
 
 test("a session that was used since is looked at, and left alone until its new deadline", async () => {
@@ -180,7 +180,7 @@ test("past the retention time what expired or ended is removed with everything i
   assert.equal((await sweep(place.sessions, { retention })).removed, 1);
   await assert.rejects(place.sessions.get("expires"), { code: "session_not_found" });
   await assert.rejects(place.sessions.get("ends"), { code: "session_not_found" });
-  const left = (await place.sessions.list()).sessions.map(({ id }) => id.replace(/\..*/, ""));
+  const left = (await place.sessions.list()).items.map(({ id }) => id.replace(/\..*/, ""));
   assert.deepEqual(left.toSorted(), ["lives", "restarts", "restarts"], "the archived one stays");
 });
 
@@ -308,7 +308,7 @@ test("past their retention events are forgotten, the session lives on, and a res
   assert.deepEqual([first.forgotten, first.complete], [100, false]);
   const second = await sweep(sessions, { eventRetention: "20m" });
   assert.deepEqual([second.forgotten, second.complete], [151, true]);
-  const left = await session.events();
+  const left = await Array.fromAsync(session.events());
   assert.deepEqual(
     left.map(({ seq, type }) => [seq, type]),
     [
@@ -318,14 +318,14 @@ test("past their retention events are forgotten, the session lives on, and a res
   );
   await session.endHandoff();
   await session.append({ input: "two" });
-  assert.equal((await session.events()).at(-1)?.seq, 254);
+  assert.equal((await Array.fromAsync(session.events())).at(-1)?.seq, 254);
   await place.clock.advance(2 * hour);
   const fresh = await sessions.ensure("s", { onExpired: "reset" });
-  const [restarted] = await fresh.events();
+  const [restarted] = await Array.fromAsync(fresh.events());
   assert.ok(restarted?.type === "reset");
   const archived = await sessions.get(restarted.archive);
   assert.deepEqual(
-    (await archived.events()).map(({ seq, type }) => [seq, type]),
+    (await Array.fromAsync(archived.events())).map(({ seq, type }) => [seq, type]),
     [
       [252, "handoff_ended"],
       [253, "handed_off"],
@@ -342,7 +342,11 @@ test("the retention of events is an option, and a sweep of one tenant leaves the
   for (const tenant of ["one", "two"]) await place.sessions.for(tenant).create({ id: "s", ttl: "9d" });
   await place.clock.advance(25 * hour);
   assert.equal((await sweep(sweeping.for("one"))).forgotten, 1);
-  assert.deepEqual((await place.sessions.for("one").events()).events, []);
-  assert.equal((await place.sessions.for("two").events()).events.length, 1, "a sweep of one tenant leaves the others");
+  assert.deepEqual((await place.sessions.for("one").listEvents()).items, []);
+  assert.equal(
+    (await place.sessions.for("two").listEvents()).items.length,
+    1,
+    "a sweep of one tenant leaves the others",
+  );
   assert.equal((await sweep(sweeping.for("two"))).forgotten, 1);
 });

@@ -57,7 +57,9 @@ test("a fork shares the turns up to its own, and nothing said in either from the
   );
   assert.equal(await again.instructions(), "Be brief.");
   assert.deepEqual(
-    (await again.events()).map((event) => (event.type === "forked" ? [event.seq, event.from, event.turn] : event.type)),
+    (await Array.fromAsync(again.events())).map((event) =>
+      event.type === "forked" ? [event.seq, event.from, event.turn] : event.type,
+    ),
     ["created", [2, "s", 6]],
   );
 });

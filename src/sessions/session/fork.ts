@@ -13,7 +13,7 @@ import { SessionError } from "../../errors.ts";
 import { Handle } from "../core/handle.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
-import { readCut } from "../turns/turn-reader.ts";
+import { readCut } from "../turns/entry-reader.ts";
 
 /** How a session is forked. */
 export interface ForkOptions {

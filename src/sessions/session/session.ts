@@ -2,7 +2,7 @@ import { guardBudget, parseBudget } from "../../domain/record/budget.ts";
 import { changeOf, headOf } from "../../domain/record/change.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
-import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
+import type { SessionEvent } from "../../domain/record/event.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
 import { grant, requestCancel } from "../../domain/turns/leases.ts";
 import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
@@ -40,7 +40,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "../turns/session-lease.ts";
-import { readCut, readTurns, type TurnRange } from "../turns/turn-reader.ts";
+import { readCut, readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
@@ -253,7 +253,7 @@ export class Session {
    * The turns, oldest first: the last so many, or from one number to another, bounds included.
    * @throws SessionError `range_invalid`, `argument_invalid`
    */
-  turns(range: TurnRange = {}): AsyncIterable<Turn> {
+  turns(range: EntryRange = {}): AsyncIterable<Turn> {
     return readTurns(this.#handle, range);
   }
 
@@ -358,14 +358,13 @@ export class Session {
     });
   }
 
-  /** What happened to the session beside its turns, oldest first: handoffs, claims and the like; within `limits.pageBytesMax`. @default the last 100 */
-  async events({ last = 100 }: { last?: number } = {}): Promise<readonly SessionEvent[]> {
-    return await traceCall(this.#handle.about("events"), async () => {
-      const limit = Math.min(parseCount(last, "last"), this.#handle.core.options.limits.readMax);
-      const bytesMax = this.#handle.core.options.limits.pageBytesMax;
-      const { tails } = await this.#handle.peek([{ log: "events", last: limit, bytesMax }]);
-      return (tails[0] ?? []).map(eventOf);
-    });
+  /**
+   * The events, oldest first: the last so many, or from one number to another, bounds included. They tell of changes beside
+   * the turns, such as handoffs, claims and archiving.
+   * @throws SessionError `range_invalid`, `argument_invalid`
+   */
+  events(range: EntryRange = {}): AsyncIterable<SessionEvent> {
+    return readEvents(this.#handle, range);
   }
 
   /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */

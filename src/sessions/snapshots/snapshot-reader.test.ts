@@ -55,7 +55,7 @@ async function refusal(text: string): Promise<{ code: string; path: string; reas
 }
 
 async function nothingWritten(sessions: Sessions): Promise<void> {
-  assert.deepEqual((await sessions.list()).sessions, []);
+  assert.deepEqual((await sessions.list()).items, []);
 }
 
 test("any byte flipped, anywhere, is refused with the place, and nothing is written", async () => {

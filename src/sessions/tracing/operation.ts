@@ -15,11 +15,12 @@ export type OperationName =
   | "ensure"
   | "get"
   | "list"
+  | "listEvents"
   | "count"
   | "snapshot"
   | "restore"
   | "import"
-  | "copyTo"
+  | "copy"
   | "sweep"
   | "refresh"
   | "append"
@@ -56,7 +57,7 @@ export type OperationName =
   | "clearLegalHold"
   | "erase"
   | "remove"
-  | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "sharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "release"}`
+  | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 
 /** What is published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */

@@ -41,7 +41,7 @@ test("everything goes over, all tenants, devices and keys, and copying again cha
   assert.deepEqual(await linesOf(to), await linesOf(from.sessions));
   assert.deepEqual(await linesOf(to.for("other")), await linesOf(other));
   assert.equal((await to.devices.open(device)).id, session.id);
-  assert.equal((await to.keys.list())[0]?.name, "backend");
+  assert.equal((await Array.fromAsync(to.keys.each()))[0]?.name, "backend");
   assert.equal((await to.keys.verify(token))?.right, "write");
 });
 
@@ -52,8 +52,8 @@ test("a tenant goes over alone, into the tenant that takes it", async () => {
   await from.sessions.for("shop").create({ id: "b" });
   const { restored } = await copySessions(from.sessions.for("shop"), to.sessions.for("store"));
   assert.equal(restored, 1);
-  assert.deepEqual((await to.sessions.list()).sessions, []);
-  assert.equal((await to.sessions.for("store").list()).sessions[0]?.id, "b");
+  assert.deepEqual((await to.sessions.list()).items, []);
+  assert.equal((await to.sessions.for("store").list()).items[0]?.id, "b");
 });
 
 for (const everything of [false, true]) {
@@ -91,7 +91,7 @@ for (const everything of [false, true]) {
       0,
     );
     const { sharedForks } = await erase(store, { user: "ada", forks: "erase" });
-    assert.deepEqual([sharedForks.count, (await store.list()).sessions], [0, []]);
+    assert.deepEqual([sharedForks.count, (await store.list()).items], [0, []]);
   });
 }
 
@@ -137,7 +137,7 @@ test("a store that is written to all the while is copied, each session as it was
   writing = false;
   await Promise.all(writers);
   assert.equal(during.skipped, 0, JSON.stringify(during.reasons));
-  for (const { id } of (await to.list()).sessions) {
+  for (const { id } of (await to.list()).items) {
     const turns = await Array.fromAsync((await to.get(id)).turns());
     turns.forEach(({ input }, index) => assert.equal(input[0]?.content, `turn ${index + 1}`));
   }

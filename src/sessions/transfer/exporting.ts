@@ -10,7 +10,7 @@ import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode, type SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
-import type { Loaded, Page, SessionFilter } from "../../store/store.ts";
+import type { Loaded, FoundRecords, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { hasEntriesElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
@@ -87,7 +87,7 @@ export async function* recordPages(
   core: Core,
   { tenant, after, ...filter }: TransferQuery,
   limit = 200,
-): AsyncGenerator<Pick<Page, "records" | "unreadable">, void, undefined> {
+): AsyncGenerator<Pick<FoundRecords, "records" | "unreadable">, void, undefined> {
   const query = { order: "key", limit, ...filter, ...defined({ tenant }) } as const;
   const first = defined({ after: after && encodeCursor([after.tenant, after.id]) });
   yield* eachPage((cursor) => core.store.find({ ...query, ...cursor }), first);

@@ -1,13 +1,13 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
-import type { CountQuery, Page, SessionQuery } from "../store.ts";
+import type { CountQuery, FoundRecords, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import type { Database } from "./connection/database.ts";
 import { recordJson } from "./connection/record-json.ts";
 import { sqlInto, type Sql } from "./connection/sql.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
-export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<Page> {
+export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<FoundRecords> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
   const conditions = query.order === "key" || query.order === "recent" ? listed(sql, query) : forSweep(sql, query);

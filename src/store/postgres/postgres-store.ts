@@ -13,7 +13,7 @@ import type {
   Look,
   LogRange,
   Outcome,
-  Page,
+  FoundRecords,
   SessionQuery,
   Store,
   StoreProblem,
@@ -192,7 +192,7 @@ export class PostgresStore implements Store {
     return read;
   }
 
-  async find(query: SessionQuery): Promise<Page> {
+  async find(query: SessionQuery): Promise<FoundRecords> {
     this.#database.guardOpen();
     return await findPage((text, values) => this.#ask(text, values), this.#schema, query);
   }

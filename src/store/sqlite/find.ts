@@ -2,13 +2,13 @@ import type { DatabaseSync } from "node:sqlite";
 import type { SessionState } from "../../domain/record/record.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
-import type { CountQuery, Page, SessionFilter, SessionQuery } from "../store.ts";
+import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
 
 /** One page of records; one row more than asked for tells whether another page follows. */
-export function findPage(database: DatabaseSync, query: SessionQuery): Page {
+export function findPage(database: DatabaseSync, query: SessionQuery): FoundRecords {
   const where = whereOf(query);
   const order = orderOf(query);
   const statement = database.prepare(`

@@ -22,7 +22,7 @@ import type {
   Look,
   LogRange,
   Outcome,
-  Page,
+  FoundRecords,
   SessionQuery,
   Store,
   StoreProblem,
@@ -265,7 +265,7 @@ export class SqliteStore implements Store {
     });
   }
 
-  async find(query: SessionQuery): Promise<Page> {
+  async find(query: SessionQuery): Promise<FoundRecords> {
     return await this.#run(() => findPage(this.#database, query));
   }
 

@@ -1,5 +1,7 @@
+/** Reads the turns and events of a session, oldest first, one page in memory at a time. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
+import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
 import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
@@ -10,49 +12,60 @@ import { readLog } from "../core/log-reader.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
-/** The last so many turns, or those from one number to another, bounds included; all of them where nothing is said. */
-export interface TurnRange {
+/** The last so many entries, or those from one number to another, bounds included. Without bounds, all entries. */
+export interface EntryRange {
   readonly last?: number;
   readonly from?: number;
   readonly to?: number;
 }
 
-/** Read turns page by page, oldest first, never more than a page in memory. */
-export async function* readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
+export function readTurns(handle: Handle, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
+  return readEntries(handle, range, { log: "turns", parse: turnOf });
+}
+
+export function readEvents(handle: Handle, range: EntryRange): AsyncGenerator<SessionEvent, void, undefined> {
+  return readEntries(handle, range, { log: "events", parse: eventOf });
+}
+
+async function* readEntries<Item>(
+  handle: Handle,
+  range: EntryRange,
+  { log, parse }: { readonly log: "turns" | "events"; readonly parse: (entry: Entry) => Item },
+): AsyncGenerator<Item, void, undefined> {
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   if (last !== undefined && last <= readMax) {
-    const tail = await traceCall(handle.about("turns"), async () => {
+    const tail = await traceCall(handle.about(log), async () => {
       guardRange(range);
-      return await lastEntries(handle, last);
+      return await lastEntries(handle, log, last);
     });
-    for (const entry of tail ?? []) yield turnOf(entry);
+    for (const entry of tail ?? []) yield parse(entry);
     if (tail !== undefined) return;
   }
-  const { record } = await traceCall(handle.about("turns"), async () => {
+  const { record } = await traceCall(handle.about(log), async () => {
     guardRange(range);
     return await handle.peek();
   });
-  const head = headOf(record, "turns");
+  const head = headOf(record, log);
   const end = Math.min(to, head);
   let before: Entry | undefined;
   for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
-    const page = await traceCall(handle.about("turns"), async () => {
-      const range = { log: "turns", from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
-      const entries = await readLog(handle.core, record, range);
-      if (before !== undefined) await guardUnchanged(handle, record, before);
+    const page = await traceCall(handle.about(log), async () => {
+      const wanted = { log, from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
+      const entries = await readLog(handle.core, record, wanted);
+      if (before !== undefined && log === "turns") await guardUnchanged(handle, record, before);
       return entries;
     });
-    if (page.length === 0) return;
-    for (const entry of page) yield turnOf(entry);
+    for (const entry of page) yield parse(entry);
     before = page.at(-1);
-    next += page.length;
+    if (before === undefined) return;
+    next = before.seq + 1;
   }
 }
 
 /**
- * A page belongs to the ones before as long as nothing in front of it was cut off and written anew before it was read: the
- * turns are as the record says, or, where others wrote, the last turn of the page before is still the same.
+ * Guard that a page of turns belongs to the same history as the pages before it. That holds if the record has the same
+ * turns, or if the last turn of the page before is unchanged in the newest record.
  * @throws SessionError `conflict`
  */
 async function guardUnchanged(handle: Handle, record: SessionRecord, before: Entry): Promise<void> {
@@ -72,18 +85,22 @@ async function guardUnchanged(handle: Handle, record: SessionRecord, before: Ent
 }
 
 /**
- * The last turns in one round trip; undefined where that does not bring all of them: they are too many bytes for it, they
- * stand elsewhere, or there are none, or none any more.
+ * The last entries of a log in one round trip. Undefined if the round trip does not return all of them: they exceed its
+ * limit of bytes, they are in an archive or a parent, or the log is empty.
  */
-async function lastEntries(handle: Handle, last: number): Promise<readonly Entry[] | undefined> {
+async function lastEntries(
+  handle: Handle,
+  log: "turns" | "events",
+  last: number,
+): Promise<readonly Entry[] | undefined> {
   const bytesMax = handle.core.options.limits.readBytesMax;
-  const range = { log: "turns", from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
+  const range = { log, from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
   const page = await handle.core.store.read(handle.key, { ...range, bytesMax });
   const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
   return isWhole ? page.toReversed() : undefined;
 }
 
-function guardRange({ last, from, to }: TurnRange): void {
+function guardRange({ last, from, to }: EntryRange): void {
   if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
     throw invalidArgument("last", last, { expected: "without_range" });
   }
@@ -92,7 +109,7 @@ function guardRange({ last, from, to }: TurnRange): void {
   if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
 
-/** What these turns hold and took, for who cuts them off. */
+/** The messages and the usage of these turns, for a truncation. */
 export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
   const tally = new CutTally();
   for await (const turn of readTurns(handle, range)) tally.add(turn, handle.record.inherited);

@@ -1,0 +1,44 @@
+import { defined } from "../domain/values/defined.ts";
+import { eachPage, type After } from "../domain/values/pages.ts";
+import type { EntryRange, SessionEvent, Turn } from "../index.ts";
+import { eventOfWire, turnOfWire, type WireEvent, type WireTurn } from "../protocol/wire.ts";
+import type { Http } from "./http.ts";
+
+/** A page of one of the logs. */
+interface LogPage {
+  readonly turns?: readonly WireTurn[];
+  readonly events?: readonly WireEvent[];
+  /** The number of the first entry of the next page. */
+  readonly next?: number;
+}
+
+/** The turns of a range, page by page, as the server divides it. */
+export function turnPages(http: Http, path: string, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
+  return logPages(http, `${path}/turns`, range, ({ turns = [] }) => turns.map(turnOfWire));
+}
+
+/** The events of a range, page by page, as the server divides it. */
+export function eventPages(http: Http, path: string, range: EntryRange): AsyncGenerator<SessionEvent, void, undefined> {
+  return logPages(http, `${path}/events`, range, ({ events = [] }) => events.map(eventOfWire));
+}
+
+async function* logPages<Item>(
+  http: Http,
+  path: string,
+  { last, ...range }: EntryRange,
+  itemsOf: (page: LogPage) => readonly Item[],
+): AsyncGenerator<Item, void, undefined> {
+  const ask = async ({ after: from }: After<number>): Promise<LogPage> => {
+    const query = from === undefined ? { ...defined({ last }), ...range } : { ...range, from };
+    return (await http.ask({ method: "GET", path, query })).body as LogPage;
+  };
+  let left = last ?? Number.POSITIVE_INFINITY;
+  for await (const page of eachPage<LogPage, number>(ask)) {
+    for (const item of itemsOf(page)) {
+      // Entries added meanwhile do not belong to the last ones that were requested.
+      if (left-- <= 0) return;
+      yield item;
+    }
+    if (left <= 0) return;
+  }
+}
