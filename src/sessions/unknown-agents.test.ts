@@ -83,7 +83,7 @@ test("several agents without a default: a session that names none is refused wit
       code: "argument_invalid",
       message: /agent is missing; expected one of ceo, cto, or "default": true/,
     });
-  assert.deepEqual((await place.sessions.list()).sessions, []);
+  assert.deepEqual((await place.sessions.list()).items, []);
   assert.equal((await place.sessions.devices.open(randomUUID(), { agent: "cto" })).info.agent, "cto");
 });
 
@@ -99,7 +99,7 @@ test("claim, link and handOff check their options before they write", async () =
   await assert.rejects(devices.link(other, code, { agent: "gone" }), { code: "agent_unknown" });
   assert.equal((await devices.link(other, code, { agent: "ceo" })).id, session.id, "the code is still good");
   await assert.rejects(devices.handOff([randomUUID()], "gone"), { code: "agent_unknown" });
-  assert.equal((await place.sessions.list()).sessions.length, 1);
+  assert.equal((await place.sessions.list()).items.length, 1);
   assert.equal((await devices.claim(device, "ada", { agent: "ceo" })).info.user, "ada");
 });
 
