@@ -87,6 +87,7 @@ export interface ErrorDetails {
     storedVersion: number;
   };
   readonly key_reused: InSession & { key: string; seq: number };
+  readonly key_archived: InSession & { key: string; archive: string; seq: number };
   readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
   readonly queue_full: InSession & { waiting: number; waitingMax: number };
   readonly fenced: InSession & {
@@ -409,6 +410,13 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     details: { sessionId: "id", key: "id", seq: "number" },
     message: (d) =>
       `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.sessionId}, which has other content; repeat that turn exactly, or use a new key`,
+  },
+  key_archived: {
+    status: 409,
+    retryable: false,
+    details: { sessionId: "id", key: "id", archive: "id", seq: "number" },
+    message: (d) =>
+      `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.archive}, which was session ${d.sessionId} before its reset; nothing was written; read that turn, or use a new key for a new one`,
   },
   busy: {
     status: 409,

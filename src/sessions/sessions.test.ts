@@ -138,7 +138,8 @@ test("restarting begins an empty log under the same id and keeps the old one, wh
   assert.equal(fresh.info.turn, 0);
   assert.equal(fresh.info.counters.turns, 0);
   assert.equal(await fresh.instructions(), "be brief");
-  await fresh.append({ input: "new" }, { key: "k1" }); // the keys of the old log are free again
+  await assert.rejects(fresh.append({ input: "old 1", output: "yes" }, { key: "k1" }), { code: "key_archived" });
+  await fresh.append({ input: "new" }, { key: "k4" });
 
   const { items: archived } = await place.sessions.list({ state: "archived" });
   assert.equal(archived.length, 1);

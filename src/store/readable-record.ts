@@ -59,6 +59,10 @@ function isArchive(value: unknown): boolean {
   );
 }
 
+function isReset(value: unknown): boolean {
+  return isFields(value) && isText(value["archive"]) && isInstant(value["at"]);
+}
+
 const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boolean])[] = [
   ["version", isNumber],
   ["commitId", isText],
@@ -90,4 +94,5 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["parent", orNull((value) => isFields(value) && isText(value["id"]) && isNumber(value["at"]))],
   ["inherited", isNumber],
   ["forkedAt", isNumber],
+  ["resets", (value) => Array.isArray(value) && value.every(isReset)],
 ];

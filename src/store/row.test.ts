@@ -18,6 +18,7 @@ test("a record comes back from its row as it was", () => {
     parent: { id: "p", at: 2, born: 1 },
     inherited: 2,
     forkedAt: 2,
+    resets: [{ archive: "a", at: 1 }],
     archive: {
       state: "ended",
       heads: { turns: 3 },
@@ -35,7 +36,7 @@ test("a row that was written before there were floors, archives, holds and forks
   const record = sampleRecord();
   const row = rowOf(record);
   const { floor: _, ...data } = JSON.parse(row.data) as Record<string, unknown>;
-  for (const field of ["archive", "hold", "parent", "inherited", "forkedAt"])
+  for (const field of ["archive", "hold", "parent", "inherited", "forkedAt", "resets"])
     assert(!(field in data), `${field} takes no room`);
   assert.deepStrictEqual(recordOf({ ...row, data: JSON.stringify(data) }), record);
 });

@@ -33,14 +33,14 @@ export interface RecordRow {
 /** The fields of a record without a column of their own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** Absent in most records, and in rows of older versions. */
-type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "turnsCommitId";
+type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "resets" | "turnsCommitId";
 /** `floor` and `hold` are the names that rows have had since the first version. */
 type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold"> &
   Partial<Pick<Rest, OptionalFields>> & { floor?: StoredHandoff | null; hold?: SessionRecord["legalHold"] };
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
-  const { budget, archive, legalHold, parent, inherited, forkedAt } = record;
+  const { budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     metadata: record.metadata,
     ttlMs: record.ttlMs,
@@ -64,6 +64,7 @@ export function rowOf(record: SessionRecord): RecordRow {
   if (parent !== null) rest.parent = parent;
   if (inherited !== 0) rest.inherited = inherited;
   if (forkedAt !== 0) rest.forkedAt = forkedAt;
+  if (resets.length > 0) rest.resets = resets;
   return {
     tenant: record.tenant,
     id: record.id,
@@ -182,6 +183,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     parent: rest.parent ?? null,
     inherited: rest.inherited ?? 0,
     forkedAt: rest.forkedAt ?? 0,
+    resets: rest.resets ?? [],
   };
 }
 

@@ -123,6 +123,7 @@ export function restoreSession(
     archive: null,
     parent: null,
     forkedAt: 0,
+    resets: [],
     tenant: key.tenant,
     id: key.id,
     version,

@@ -4,7 +4,7 @@ import { changeOf, draftOf, firstVersion, headOf, identityOf, set, splice, type 
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
-import { noCounters, type Identity, type Metadata, type SessionRecord, type Budget } from "./record.ts";
+import { noCounters, type Identity, type Metadata, type Reset, type SessionRecord, type Budget } from "./record.ts";
 import { guardForks, guardHold } from "./retention.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
@@ -74,6 +74,7 @@ export function draftOfNew(
     parent: null,
     inherited: 0,
     forkedAt: 0,
+    resets: [],
   };
   const draft = draftOf(born, next);
   set(draft, { metadata: keepMetadata(draft.record, session.metadata, context) });
@@ -254,6 +255,16 @@ export function removeSession(record: SessionRecord): Change {
 /** The logs of a session, whole. */
 export type Logs = ReadonlyMap<string, readonly Entry[]>;
 
+/** How long after a reset the keys of the turns before it are refused. */
+const keyMemoryMs = 7 * 86_400_000;
+/** The resets that a record names at most. */
+const resetsMax = 8;
+
+/** The resets after which a retry with a key of before is still refused. */
+export function recentResets({ resets }: Pick<SessionRecord, "resets">, now: number): readonly Reset[] {
+  return resets.filter(({ at }) => now - at < keyMemoryMs);
+}
+
 /**
  * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
  * that land together. The logs move to the archived session within the store, so the changes are small whatever the length of
@@ -282,7 +293,8 @@ export function restartSession(
   appendEvent(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record, context);
   appendEvent(fresh, { type: "reset", agent: session.agent, user: session.user, archive: archiveId }, context);
+  const resets = [{ archive: archiveId, at: context.now }, ...recentResets(record, context.now)].slice(0, resetsMax);
   // The fence never falls, or a holder from before could pass for the one of today.
-  set(fresh, { fence: record.fence });
+  set(fresh, { fence: record.fence, resets });
   return [{ ...changeOf(archived), logsOf: { tenant: record.tenant, id: record.id } }, changeOf(fresh)];
 }

@@ -119,6 +119,13 @@ export interface LegalHold {
   readonly at: number;
 }
 
+/** A reset: the session began afresh under its id, and what it was before is archived. */
+export interface Reset {
+  /** The id of the archived session. */
+  readonly archive: string;
+  readonly at: number;
+}
+
 /** The session that holds the first turns of a fork. */
 export interface Parent {
   readonly id: string;
@@ -192,6 +199,8 @@ export interface SessionRecord extends Identity {
   readonly inherited: number;
   /** The last turn that forks share; 0: there are none. */
   readonly forkedAt: number;
+  /** The recent resets of this id, the last one first: the keys of the archived turns are refused. */
+  readonly resets: readonly Reset[];
 }
 
 /** One instance of a program that shares the store with others. */

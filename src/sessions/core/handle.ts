@@ -10,6 +10,7 @@ import {
 } from "../../domain/record/change.ts";
 import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import { recentResets } from "../../domain/record/lifecycle.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
@@ -259,6 +260,8 @@ export class Handle implements WritableSession {
       const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
       if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
+      await this.#guardKeys(record, change);
+
       const marks = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
       const beside = [...marks, ...given];
       const outcome = await this.#commit(change, beside);
@@ -289,6 +292,24 @@ export class Handle implements WritableSession {
       if (entry !== undefined) return entry;
     }
     return undefined;
+  }
+
+  /**
+   * A retry of a turn from before a reset would write it a second time.
+   * @throws SessionError `key_archived` where an archived turn has a claimed key
+   */
+  async #guardKeys(record: SessionRecord, { claims }: Change): Promise<void> {
+    if (claims.length === 0 || record.resets.length === 0) return;
+    const { tenant, id: sessionId } = record;
+    const resets = recentResets(record, this.core.now());
+    const archived = await this.core.findAll(resets.map(({ archive: id }) => ({ tenant, id })));
+    for (const { log, key } of claims) {
+      for (const one of archived) {
+        const [entry] = one === undefined ? [] : await readLog(this.core, one, { log, keys: [key] });
+        if (entry === undefined || one === undefined) continue;
+        throw new SessionError("key_archived", { sessionId, tenant, key, archive: one.id, seq: entry.seq });
+      }
+    }
   }
 
   /** Clear a dead holder's lease and seal the turn it left open. */

@@ -152,7 +152,7 @@ export class Session {
 
   /**
    * Append a finished turn.
-   * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `busy`, `fenced`, `turn_open`,
+   * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `key_archived`, `busy`, `fenced`, `turn_open`,
    *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
