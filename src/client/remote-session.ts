@@ -190,7 +190,10 @@ export class RemoteSession implements OverHttp {
   async *watch(options: WatchOptions = {}): AsyncGenerator<SessionNews, void, void> {
     const { signal, after = this.#seen.turn, afterChunk = 0 } = options;
     const request = { method: "GET", path: `${this.#path}/watch`, signal } as const;
+    let isOpen = false;
     const continues = async (): Promise<boolean> => {
+      // Also when the session's time is up, an open turn goes on to its end.
+      if (isOpen) return true;
       const { state } = await this.#look();
       return state === "active" || state === "inactive";
     };
@@ -198,7 +201,9 @@ export class RemoteSession implements OverHttp {
     const events = resumeEvents(this.#http, request, { lastId, breaksMax: Number.POSITIVE_INFINITY, continues });
     for await (const { event, data } of events) {
       const news = newsOfWire(event, data);
-      if (news !== undefined) yield news;
+      if (news === undefined) continue;
+      isOpen = news.type === "chunk" || (news.type === "turn" && news.turn.status === "open");
+      yield news;
     }
   }
 

@@ -361,10 +361,12 @@ export class Host implements AsyncDisposable {
     for (let from = 0; from < actors.length; from += verifyPageSize) {
       const some = actors.slice(from, from + verifyPageSize);
       const fences = some.map(({ fence }) => fence);
-      const records = await this.#core.findAll(some.map(({ key }) => key));
+      const found = await this.#core.loadEach(some.map(({ key }) => ({ key, tails: [] })));
       some.forEach((actor, index) => {
-        const isSameLife = actor.fence === fences[index];
-        if (isSameLife && records[index]?.lease?.fence !== actor.fence) actor.lost(records[index]?.fence);
+        const loaded = found[index];
+        // A session that cannot be read checks its lease again before its next message.
+        if (actor.fence !== fences[index] || loaded instanceof SessionError) return;
+        if (loaded?.record.lease?.fence !== actor.fence) actor.lost(loaded?.record.fence);
       });
     }
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { identityOf } from "../domain/record/change.ts";
 import { coreOf, Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
@@ -145,6 +146,25 @@ test("a host that was paused drops the sessions that others took meanwhile, also
   await until(() => host.get("a") === undefined);
   assert.equal(host.metrics().counts.fenced, 1);
   assert.equal(await host.send("b", "append"), "append", "what nobody took is still its own");
+});
+
+test("after a gap in its heartbeat, a host drops the sessions that others took, also if one of its own cannot be read", async () => {
+  await using place_ = await place();
+  const { host, other, here } = place_;
+  for (const id of ["a", "b", "damaged"]) await host.ensure(id);
+  await place_.lose();
+  await other.send("a", "append");
+  const { store } = coreOf(here);
+  const { sessions } = await store.load([{ key: { tenant: "default", id: "damaged" }, tails: [] }]);
+  const record = sessions[0]?.record ?? assert.fail();
+  const damaged = { ...record, version: record.version + 1, metadata: 5 as never };
+  const key = { tenant: "default", id: "damaged" };
+  await store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
+  place_.clock.set(place_.clock.now() + 60_000);
+  await coreOf(here).instance.ensureAlive();
+  await until(() => host.get("a") === undefined);
+  assert.deepEqual([host.get("b")?.phase, host.get("damaged")?.phase], ["live", "live"]);
+  await assert.rejects(host.stop("damaged"), { code: "session_unreadable" });
 });
 
 test("after a gap in its heartbeat, a host does not answer for a session that another host took", async () => {

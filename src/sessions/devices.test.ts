@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { identityOf } from "../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
 import type { Session } from "./session/session.ts";
@@ -379,6 +380,20 @@ test("a session shared by code that its owner claims is the user's alone; the ot
   const joined = await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   assert.deepEqual(await said(joined), ["shared"], "a code of a user's device brings the other to the user");
   assert.equal((await sessions.devices.list("ada")).items.length, 2);
+});
+
+test("a handoff of many devices reaches all sessions but the one that cannot be read", async () => {
+  await using here = place();
+  const { devices } = here.sessions;
+  const ids = Array.from({ length: 3 }, () => randomUUID());
+  const sessions = await Promise.all(ids.map((id) => devices.open(id)));
+  const key = { tenant: "default", id: sessions[1]?.id ?? "" };
+  const loaded = await here.store.load([{ key, tails: [] }]);
+  const record = loaded.sessions[0]?.record ?? assert.fail();
+  const damaged = { ...record, version: record.version + 1, metadata: 5 as never };
+  await here.store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
+  await assert.rejects(devices.handOff(ids, "scheduling"), { code: "session_unreadable" });
+  for (const index of [0, 2]) assert.equal((await sessions[index]?.activeAgent())?.agent, "scheduling");
 });
 
 test("many devices at once: hand the floor, ask who has it, give it back, in a few round trips", async () => {

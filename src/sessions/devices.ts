@@ -13,7 +13,15 @@ import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
 import { deviceName, userName } from "./core/keyed-names.ts";
-import { openWay, ownSession, wayOf, waysOf, type DeviceOptions, type Way } from "./devices/device-route.ts";
+import {
+  answeringSession,
+  openWay,
+  ownSession,
+  wayOf,
+  waysOf,
+  type DeviceOptions,
+  type Way,
+} from "./devices/device-route.ts";
 import { isSame, keyedHash } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
@@ -63,12 +71,16 @@ export class Devices {
     return await this.#perform("devices.open", () => this.#open(this.#name(deviceId), options));
   }
 
-  /** The session of a device, or undefined where `open` would begin a fresh one; nothing is written. */
+  /**
+   * The session of a device, also one whose time is up while a turn is open; undefined if `open` would begin a fresh one.
+   * Nothing is written.
+   */
   async find(deviceId: string): Promise<Session | undefined> {
     return await this.#perform("devices.find", async () => {
       const name = this.#name(deviceId);
       const handle = await this.#reach.open(async (core) => {
-        const record = ownSession(core, await wayOf(core, this.#tenant, name));
+        const way = await wayOf(core, this.#tenant, name);
+        const record = ownSession(core, way) ?? answeringSession(way);
         return record === undefined ? undefined : new Handle(core, record);
       }, this.#waiting(name));
       return handle === undefined ? undefined : new Session(handle);
@@ -299,14 +311,24 @@ export class Devices {
     });
   }
 
-  /** All at once, so that their commits share batches. */
+  /** All at once, so that their commits share batches. A session that cannot be read fails once all others have been tried. */
   async #each<T>(deviceIds: readonly string[], work: (way: Way) => Promise<T>): Promise<readonly T[]> {
-    const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
-    const results = await Promise.allSettled(ways.map(work));
+    const names = this.#names(deviceIds);
+    const results = await Promise.allSettled((await this.#waysOf(names)).map(async (way) => await work(await way)));
     return results.map((result) => {
       if (result.status === "rejected") throw result.reason;
       return result.value;
     });
+  }
+
+  /** The way of each device, in few round trips; each by itself if a session among them cannot be read. */
+  async #waysOf(names: readonly string[]): Promise<readonly (Way | Promise<Way>)[]> {
+    try {
+      return await waysOf(this.#core, this.#tenant, names);
+    } catch (error) {
+      if (!hasCode(error, "session_unreadable")) throw error;
+      return names.map((name) => wayOf(this.#core, this.#tenant, name));
+    }
   }
 
   async #unlink(name: string, isLinked: (pointer: Pointer) => boolean): Promise<boolean> {

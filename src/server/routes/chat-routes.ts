@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
 import { defaultAgent } from "../../domain/turns/agent-choice.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
 import {
   agentName,
@@ -29,6 +29,21 @@ export function addChatRoutes(shared: Shared): void {
     return session;
   };
 
+  /** Opens the session of a device; a repeated question also comes to the answer of a session whose time is up. */
+  const opened = async (
+    c: RequestContext,
+    { device, agent, key }: { device: string; agent: string | undefined; key: string | undefined },
+  ): Promise<Session> => {
+    try {
+      return await openDevice(c, device, agent);
+    } catch (error) {
+      if (key === undefined || !hasCode(error, "busy")) throw error;
+      const answering = await findDevice(c, device);
+      if (answering === undefined || (await answering.turnByKey(key)) === undefined) throw error;
+      return answering;
+    }
+  };
+
   addRoute(
     shared,
     {
@@ -44,9 +59,9 @@ export function addChatRoutes(shared: Shared): void {
       guardSaidByUser(question);
       if (agent !== undefined) guardOpenAgent(sessions, agent);
       const device = deviceOrNew(c, sessions);
-      const session = await openDevice(c, device, agent);
-      c.set("session", session.id);
       const { key } = idempotencyKey(c);
+      const session = await opened(c, { device, agent, key });
+      c.set("session", session.id);
       const ask = (): Promise<Answer> =>
         spending.count({ device, session, key }, () => converse(session, question, defined({ agent, busy, key })));
       return await answerReply(c, session, { ask, outlive, stop });

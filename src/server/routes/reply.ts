@@ -81,7 +81,8 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
       attachedAnswer(session, turn, { audience, signal, streams });
     return eventStream(c, attached, { stop });
   }
-  const { signal } = new AbortController();
+  // A client that leaves ends the wait; the answer itself goes on.
+  const { signal } = c.req.raw;
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);
   throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "its session came to an end" });

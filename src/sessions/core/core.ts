@@ -20,6 +20,7 @@ import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
 import { ChangePoller } from "../polling/change-poller.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
+import { endsPass } from "./pass-failures.ts";
 import { SessionQueues } from "./session-queue.ts";
 
 /** How a core differs from that of the primary store. */
@@ -95,7 +96,7 @@ export class Core {
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
     this.#commitPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
-    this.poller = new ChangePoller({ store: this.store, load: (requests) => this.#loadWhole(requests) });
+    this.poller = new ChangePoller({ store: this.store, load: (requests) => this.loadEach(requests) });
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,
@@ -236,6 +237,22 @@ export class Core {
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
     const [loaded] = await this.#loadWhole([{ key, tails }]);
     return loaded;
+  }
+
+  /**
+   * As many results as requests, in their order. A session that cannot be read is its error, and fails no other session.
+   * @throws SessionError if the store failed as a whole
+   */
+  async loadEach(requests: readonly LoadRequest[]): Promise<readonly (Loaded | SessionError | undefined)[]> {
+    try {
+      return await this.#loadWhole(requests);
+    } catch (error) {
+      if (!(error instanceof SessionError) || endsPass(error)) throw error;
+      if (requests.length === 1) return [error];
+      const half = Math.ceil(requests.length / 2);
+      const halves = [requests.slice(0, half), requests.slice(half)];
+      return (await Promise.all(halves.map((some) => this.loadEach(some)))).flat();
+    }
   }
 
   async #loadWhole(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {

@@ -83,6 +83,11 @@ export function ownSession(core: Core, { record, user }: Way, owner: string | nu
   return state === "active" || state === "inactive" ? record : undefined;
 }
 
+/** The session found whose time is up while its last answer still runs; only readers come to it until that turn ends. */
+export function answeringSession({ record, user }: Way): SessionRecord | undefined {
+  return record?.user === user && record.openTurn !== null ? record : undefined;
+}
+
 /** The session at the end of the way, created or begun afresh where there is none to go on with. */
 export async function openWay(core: Core, tenant: string, known: Way, options: DeviceOptions): Promise<Handle> {
   let way = known;

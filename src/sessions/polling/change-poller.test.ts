@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import { identityOf } from "../../domain/record/change.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { SessionError } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
 import { coreOf, Sessions } from "../sessions.ts";
 import type { SessionNews } from "../turns/watch.ts";
@@ -77,7 +80,7 @@ test("32 waiters of one held session cost at most 8 calls of the store a second,
   await sessions.close();
 });
 
-test("200 turns in progress that are silent are one batched load a second", async (t) => {
+test("200 silent turns in progress cost one load of all of them a second", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();
   const { sessions, calls, reset } = counting(place);
@@ -114,7 +117,7 @@ test("500 watches of one session share one load of each change, and the same tur
   await sessions.close();
 });
 
-test("watches that missed the same turns read them once for all", async () => {
+test("watches that missed the same turns share one read of them", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const { sessions, calls, reads } = hinted(place);
@@ -135,7 +138,7 @@ test("watches that missed the same turns read them once for all", async () => {
   await sessions.close();
 });
 
-test("the pieces of a long answer are loaded once, and not again with each new piece", async () => {
+test("the chunks of a long answer are loaded once, and not again with each new chunk", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const { sessions, entries } = hinted(place);
@@ -153,7 +156,7 @@ test("the pieces of a long answer are loaded once, and not again with each new p
   await sessions.close();
 });
 
-test("a watch hears of another process's changes without a hint, and one question asks for all watched sessions", async (t) => {
+test("without hints, one load asks for all watched sessions and finds the changes of another process", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();
   const { sessions, calls, reset } = counting(place);
@@ -176,6 +179,39 @@ test("a watch hears of another process's changes without a hint, and one questio
   assert.equal(calls.load, 0);
   await sessions.close();
 });
+
+test("a session that cannot be read fails its own watch, and no other of the same load", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  const { sessions } = counting(place);
+  const ids = Array.from({ length: 9 }, (_, index) => `s${index}`);
+  for (const id of ids) await place.sessions.create({ id });
+  const watches = await Promise.all(ids.map(async (id) => (await sessions.get(id)).watch()[Symbol.asyncIterator]()));
+  const news = Promise.allSettled(watches.map((watch) => watch.next()));
+  await pass(t, place, 1);
+  await damage(place.shared, { tenant: "default", id: "s4" });
+  for (const id of ids) if (id !== "s4") await (await place.sessions.get(id)).append({ input: "q" });
+  await pass(t, place, 1);
+  const outcomes = (await news).map((one) => (one.status === "fulfilled" ? one.value.value?.type : codeOf(one.reason)));
+  assert.deepEqual(
+    outcomes,
+    ids.map((id) => (id === "s4" ? "session_unreadable" : "turn")),
+  );
+  await sessions.close();
+});
+
+/** Put a record in the store that no rule can work on. */
+async function damage(store: Store, key: SessionKey): Promise<void> {
+  const { sessions } = await store.load([{ key, tails: [] }]);
+  const record = sessions[0]?.record ?? assert.fail();
+  const damaged = { ...record, version: record.version + 1, metadata: 5 as never };
+  const change = { key, expected: identityOf(record), record: damaged, splices: [], claims: [] };
+  assert.deepEqual(await store.commit([[change]]), [{ status: "ok" }]);
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof SessionError ? error.code : error;
+}
 
 /** A program whose loads are counted, on a store that gives hints. */
 function hinted(place: InMemory): ReturnType<typeof counting> & { reads: () => number; entries: () => number } {

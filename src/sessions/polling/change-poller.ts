@@ -1,18 +1,17 @@
-/** Polls sessions for the whole process: each is loaded once, and the result goes to all its watches. */
+/** Polls sessions for the whole process: loads each session once, and hands the result to all its watches. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
 
-/** The poll interval, where the store gives no hint, ms. */
+/** The poll interval, if the store gives no hint, ms. */
 const roundMs = 250;
 /** Quiet watches are polled every nth round. */
 const quietRounds = 4;
-/** Sessions per question to the store. */
+/** Sessions of one load. */
 const pageSize = 200;
 /** Chunks of an answer that its first load asks for, and every later one. */
 const chunksAtOnce = { first: 64, later: 8 };
@@ -20,9 +19,9 @@ const chunksAtOnce = { first: 64, later: 8 };
 /** A session at one moment. All watches of the process share it; it is immutable. */
 export interface SessionView {
   readonly record: SessionRecord;
-  /** The last turn; absent where there is none, or no watch asks for turns. */
+  /** The last turn; absent if there is none, or if no watch asks for turns. */
   readonly turn?: Turn;
-  /** All chunks of the last turn's answer, where it is open, by their numbers from 1. */
+  /** All chunks of the last turn's answer, if the turn is open, by their numbers from 1. */
   readonly chunks: readonly Chunk[];
 }
 
@@ -52,28 +51,27 @@ interface Subscription extends WatchNeeds {
   readonly notify: (found: Found) => void;
 }
 
+/** Loads sessions; one that cannot be read is its error. */
+type Load = (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | SessionError | undefined)[]>;
+
 /**
- * One poller serves all watches of a process. A store's hint starts a poll at once; without any, one request for all watched
- * sessions, four times a second, finds the changes. Nothing runs while there is no watch.
+ * One poller serves all watches of a process. A hint of the store starts a poll at once. Without hints, one request for
+ * all watched sessions, four times a second, finds the changes. Nothing runs while there is no watch.
  */
 export class ChangePoller {
   readonly #store: Pick<Store, "watch">;
-  readonly #load: (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | undefined)[]>;
+  readonly #load: Load;
   readonly #topics = new Map<string, Topic>();
-  /** To be loaded, whether or not their version has changed. */
+  /** Topics that are loaded next, even if their version has not changed. */
   readonly #due = new Set<Topic>();
+  /** Watches that are not quiet: each keeps the process alive. */
+  #loud = 0;
   #isLoading = false;
   #timer: NodeJS.Timeout | undefined;
   #round = 0;
   #isClosed = false;
 
-  constructor({
-    store,
-    load,
-  }: {
-    readonly store: Pick<Store, "watch">;
-    readonly load: (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | undefined)[]>;
-  }) {
+  constructor({ store, load }: { readonly store: Pick<Store, "watch">; readonly load: Load }) {
     this.#store = store;
     this.#load = load;
   }
@@ -85,17 +83,26 @@ export class ChangePoller {
 
   /** Call `notify` whenever a poll finds a change of the session, and after each `look`. */
   watch(key: SessionKey, needs: WatchNeeds, notify: (found: Found) => void): SessionWatch {
+    if (this.#isClosed) {
+      queueMicrotask(() => notify({ status: "failed", error: closedError() }));
+      return { look: () => undefined, stop: () => undefined };
+    }
     const text = keyText(key);
     const topic = this.#topics.get(text) ?? new Topic(key);
     this.#topics.set(text, topic);
     const subscription: Subscription = { ...needs, notify };
     topic.subscriptions.add(subscription);
-    if (needs.isQuiet !== true) topic.unhint ??= this.#store.watch(key, () => this.#lookAt(topic));
+    const isLoud = needs.isQuiet !== true;
+    if (isLoud) {
+      this.#loud++;
+      topic.unhint ??= this.#store.watch(key, () => this.#lookAt(topic));
+    }
     this.#schedule();
     return {
       look: () => this.#lookAt(topic),
       stop: () => {
         if (!topic.subscriptions.delete(subscription)) return;
+        if (isLoud) this.#loud--;
         if (topic.isQuiet) topic.dropHints();
         if (topic.subscriptions.size === 0) {
           this.#due.delete(topic);
@@ -110,7 +117,7 @@ export class ChangePoller {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    const error = new SessionError("closed", { name: "this Sessions object" });
+    const error = closedError();
     for (const topic of this.#topics.values()) {
       topic.dropHints();
       topic.notify({ status: "failed", error });
@@ -128,7 +135,7 @@ export class ChangePoller {
     }
     this.#timer ??= setTimeout(() => void this.#poll(), roundMs);
     // A watch keeps the process alive; a turn in progress does not.
-    if ([...this.#topics.values()].every(({ isQuiet }) => isQuiet)) this.#timer.unref();
+    if (this.#loud === 0) this.#timer.unref();
     else this.#timer.ref();
   }
 
@@ -136,7 +143,7 @@ export class ChangePoller {
     this.#round++;
     const isQuietRound = this.#round % quietRounds === 0;
     const topics = [...this.#topics.values()].filter((topic) => isQuietRound || !topic.isQuiet);
-    // What was loaded since the last round is known already.
+    // A topic that was loaded since the last round is known already.
     const stale = topics.filter((topic) => !topic.isFresh && !this.#due.has(topic));
     for (const topic of topics) topic.isFresh = false;
     for (let start = 0; start < stale.length; start += pageSize)
@@ -145,18 +152,14 @@ export class ChangePoller {
     this.#schedule();
   }
 
+  /** Load what each topic expects: the record to compare, or its turns as well while an answer is streamed. */
   async #compare(topics: readonly Topic[]): Promise<void> {
-    try {
-      const loaded = await this.#load(topics.map(({ key }) => ({ key, tails: [] })));
-      topics.forEach((topic, index) => {
-        const { record } = loaded[index] ?? {};
-        if (topic.hasFound(record)) return;
-        if (record !== undefined && topic.needsTurns) this.#lookAt(topic);
-        else topic.take(record === undefined ? undefined : { record, chunks: [] });
-      });
-    } catch (error) {
-      for (const topic of topics) topic.notify({ status: "failed", error });
-    }
+    const requests = topics.map((topic) => (topic.isStreaming ? topic.request() : topic.recordRequest()));
+    await this.#each(topics, requests, (topic, loaded, { tails }) => {
+      if (topic.hasFound(loaded?.record)) topic.isStreaming = false;
+      else if (loaded !== undefined && tails.length === 0 && topic.needsTurns) this.#lookAt(topic);
+      else this.#take(topic, loaded);
+    });
   }
 
   #lookAt(topic: Topic): void {
@@ -172,19 +175,45 @@ export class ChangePoller {
     while (this.#due.size > 0) {
       const topics = [...this.#due].slice(0, pageSize);
       for (const topic of topics) this.#due.delete(topic);
-      try {
-        const loaded = await this.#load(topics.map((topic) => topic.request()));
-        topics.forEach((topic, index) => {
-          const view = topic.viewOf(loaded[index]);
-          if (view === "incomplete") this.#due.add(topic);
-          else topic.take(view);
-        });
-      } catch (error) {
-        for (const topic of topics) topic.notify({ status: "failed", error });
-      }
+      const requests = topics.map((topic) => topic.request());
+      await this.#each(topics, requests, (topic, loaded) => this.#take(topic, loaded));
     }
     this.#isLoading = false;
   }
+
+  /** Load the topics in one call, and use the result of each. */
+  async #each(
+    topics: readonly Topic[],
+    requests: readonly LoadRequest[],
+    use: (topic: Topic, loaded: Loaded | undefined, request: LoadRequest) => void,
+  ): Promise<void> {
+    try {
+      const loaded = await this.#load(requests);
+      topics.forEach((topic, index) => {
+        const [request, one] = [requests[index], loaded[index]];
+        if (request === undefined) return;
+        try {
+          if (one instanceof SessionError) throw one;
+          use(topic, one, request);
+        } catch (error) {
+          // This session cannot be read; the others of the load can.
+          topic.notify({ status: "failed", error });
+        }
+      });
+    } catch (error) {
+      for (const topic of topics) topic.notify({ status: "failed", error });
+    }
+  }
+
+  #take(topic: Topic, loaded: Loaded | undefined): void {
+    const view = topic.viewOf(loaded);
+    if (view === "incomplete") this.#lookAt(topic);
+    else topic.take(view);
+  }
+}
+
+function closedError(): SessionError {
+  return new SessionError("closed", { name: "this Sessions object" });
 }
 
 /** A watched session. */
@@ -194,10 +223,12 @@ class Topic {
   unhint: (() => void) | undefined;
   /** It was loaded since the last round. */
   isFresh = false;
+  /** Its last load found new chunks of an open turn, so the next poll loads the turns at once. */
+  isStreaming = false;
   #view: SessionView | undefined;
-  /** What was found last; undefined where the session was missing, or not looked for yet. */
+  /** The identity of the last loaded record; undefined if the session was missing, or is not loaded yet. */
   #found: Identity | undefined;
-  /** Pieces of the answer that the next load asks for. */
+  /** Chunks of the answer that the next load asks for. */
   #chunks = chunksAtOnce.first;
 
   constructor(key: SessionKey) {
@@ -214,7 +245,7 @@ class Topic {
     return false;
   }
 
-  /** True where this is what was found last. */
+  /** Whether this is the record that was loaded last. */
   hasFound(record: SessionRecord | undefined): boolean {
     return this.#found?.version === record?.version && this.#found?.commitId === record?.commitId;
   }
@@ -224,8 +255,12 @@ class Topic {
     this.unhint = undefined;
   }
 
+  recordRequest(): LoadRequest {
+    return { key: this.key, tails: [] };
+  }
+
   request(): LoadRequest {
-    if (!this.needsTurns) return { key: this.key, tails: [] };
+    if (!this.needsTurns) return this.recordRequest();
     return {
       key: this.key,
       tails: [
@@ -235,7 +270,7 @@ class Topic {
     };
   }
 
-  /** The view that was loaded, upon the one that stands; `incomplete` where more pieces came than were asked for. */
+  /** The loaded view, with the chunks of the known one; "incomplete" if there are more new chunks than were asked for. */
   viewOf(loaded: Loaded | undefined): SessionView | "incomplete" | undefined {
     if (loaded === undefined) return undefined;
     const { record, tails } = loaded;
@@ -250,11 +285,12 @@ class Topic {
     this.#chunks = record.openTurn === null ? chunksAtOnce.first : chunksAtOnce.later;
     const [last] = turns;
     const turn = known?.turn ?? (last === undefined ? undefined : turnOf(last));
-    return { record, ...defined({ turn }), chunks };
+    return { record, ...(turn !== undefined && { turn }), chunks };
   }
 
   take(view: SessionView | undefined): void {
     this.isFresh = true;
+    this.isStreaming = view?.turn?.status === "open";
     this.#view = view?.turn === undefined ? undefined : view;
     this.#found = view?.record;
     this.notify(view === undefined ? { status: "missing" } : { status: "found", view });
@@ -265,7 +301,7 @@ class Topic {
   }
 }
 
-/** The pieces up to number `head`; undefined where some are missing between those known and those loaded. */
+/** The chunks up to number `head`; undefined if some are missing between the known and the loaded ones. */
 function extended(known: readonly Chunk[], entries: readonly Entry[], head: number): readonly Chunk[] | undefined {
   if (known.length >= head) return known.length === head ? known : known.slice(0, head);
   const added = entries.filter(({ seq }) => seq > known.length);

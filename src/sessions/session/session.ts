@@ -258,9 +258,9 @@ export class Session {
   }
 
   /**
-   * What any process commits to the session from here on, turns and pieces of answers, as it is committed; ends with the
-   * session's life. Nobody's writes are delayed by who watches.
-   * @throws SessionError `session_not_found` once it is removed, `argument_invalid`, `closed`
+   * Watches the session: turns and chunks of answers, as any process commits them. Ends with the session's life, or with
+   * the turn that is open then. A watch delays no write.
+   * @throws SessionError `session_not_found` once the session is removed, `argument_invalid`, `closed`
    */
   watch(options: WatchOptions = {}): AsyncIterable<SessionNews> {
     return watchSession(this.#handle, options);

@@ -136,7 +136,7 @@ async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerat
     const standing = await found(to, moving.map(keyOf));
     const others = moving.filter((record, index) => {
       const copy = standing[index];
-      return copy === undefined || copy === "unreadable" || !isCurrent(copy, record);
+      return copy === undefined || copy instanceof SessionError || !isCurrent(copy, record);
     });
     copying.pass(moving.length - others.length);
     return others;
@@ -173,18 +173,13 @@ function isEarlierOf({ createdAt }: SessionRecord, run: string): (standing: Sess
   return (standing) => isCopyOf(standing, run) || (isCopy(standing) && standing.createdAt === createdAt);
 }
 
-/** The records under these keys; `unreadable` where one is damaged, undefined where there is none. */
+/** The records under these keys; the error of one that is damaged, undefined if there is none. */
 async function found(
   core: Core,
   keys: readonly SessionKey[],
-): Promise<readonly (SessionRecord | "unreadable" | undefined)[]> {
-  try {
-    return await core.findAll(keys);
-  } catch (error) {
-    if (!hasCode(error, "session_unreadable")) throw error;
-    if (keys.length === 1) return ["unreadable"];
-    return (await Promise.all(keys.map((key) => found(core, [key])))).flat();
-  }
+): Promise<readonly (SessionRecord | SessionError | undefined)[]> {
+  const loaded = await core.loadEach(keys.map((key) => ({ key, tails: [] })));
+  return loaded.map((one) => (one instanceof SessionError ? one : one?.record));
 }
 
 /** Remove from the target what this run copied and the source has no more; how many there were. */

@@ -1,11 +1,13 @@
-/** Who watches a session is told of everything, once and in order, whoever commits it. */
+/** A watch hands its reader every change of a session, once and in order, from any process. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
+import type { Session } from "../session/session.ts";
+import { coreOf } from "../sessions.ts";
 import type { SessionNews } from "./watch.ts";
 
-/** In a few words. */
-function told(news: SessionNews): string {
+/** A change in a few words. */
+function textOf(news: SessionNews): string {
   if (news.type === "turn") return `${news.turn.status} ${news.turn.seq}`;
   if (news.type === "truncated") return `truncated ${news.after}`;
   return `chunk ${news.turn}.${news.seq} ${"text" in news.chunk ? news.chunk.text : news.chunk.message.role}`;
@@ -16,12 +18,12 @@ async function take(source: AsyncIterator<SessionNews>, count: number): Promise<
   while (taken.length < count) {
     const { value, done } = await source.next();
     if (done === true) break;
-    taken.push(told(value));
+    taken.push(textOf(value));
   }
   return taken;
 }
 
-test("turns of another process are told as they come, after those that stand already", async () => {
+test("a watch hands out the stored turns, then those of another process as they are appended", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "one" });
@@ -35,7 +37,7 @@ test("turns of another process are told as they come, after those that stand alr
   await watching.return?.();
 });
 
-test("by default only what comes after what this object has seen is told", async () => {
+test("a watch begins after the turns that its object has seen", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const other = await place.another().get("s");
@@ -43,7 +45,7 @@ test("by default only what comes after what this object has seen is told", async
   assert.deepEqual(await take(other.watch()[Symbol.asyncIterator](), 1), ["done 1"]);
 });
 
-test("an answer is told piece by piece: opened, its pieces, finished", async () => {
+test("an answer comes as its open turn, its chunks, its finished turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const watching = (await place.another().get("s")).watch()[Symbol.asyncIterator]();
@@ -59,7 +61,7 @@ test("an answer is told piece by piece: opened, its pieces, finished", async () 
   await watching.return?.();
 });
 
-test("who comes back goes on at the piece after the last one it had", async () => {
+test("a watch that begins after a chunk continues with the next chunk", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const watcher = await place.another().get("s");
@@ -77,7 +79,7 @@ test("who comes back goes on at the piece after the last one it had", async () =
   await second.return?.();
 });
 
-test("more pieces at once than one look brings are all told, in order", async () => {
+test("more chunks than one load brings all come, in order", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("hello");
@@ -99,7 +101,7 @@ test("more pieces at once than one look brings are all told, in order", async ()
   await long.seal();
 });
 
-test("turns that are taken back are told, and what comes in their place", async () => {
+test("a truncation comes as such, and then the turns in the place of the truncated ones", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (const input of ["one", "two", "three"]) await session.append({ input });
@@ -113,7 +115,7 @@ test("turns that are taken back are told, and what comes in their place", async 
   await watching.return?.();
 });
 
-test("watching ends with the session, with the signal, and with an error where the session is removed", async () => {
+test("a watch ends with its session and with its signal, and fails if the session is removed", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const ending = take(session.watch()[Symbol.asyncIterator](), 9);
@@ -132,7 +134,140 @@ test("watching ends with the session, with the signal, and with an error where t
   await Promise.all([assert.rejects(watching, { code: "session_not_found" }), other.remove()]);
 });
 
-test("what a change of another process gives no hint of is seen all the same", async () => {
+test("turns that are truncated and replaced between two polls come again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  place.store.watch = () => () => undefined;
+  const appendAll = async (session: Session, inputs: readonly string[]): Promise<void> => {
+    for (const input of inputs) await session.append({ input });
+  };
+  const cases: Readonly<Record<string, { readonly change: (session: Session) => Promise<void>; news: string[] }>> = {
+    "the last one": {
+      change: async (session) => {
+        await session.truncate(3);
+        await appendAll(session, ["other 4"]);
+      },
+      news: ["truncated 3", "done 4"],
+    },
+    "several, by fewer": {
+      change: async (session) => {
+        await session.truncate(1);
+        await appendAll(session, ["other 2", "other 3"]);
+      },
+      news: ["truncated 1", "done 2", "done 3"],
+    },
+    "several, by more": {
+      change: async (session) => {
+        await session.truncate(2);
+        await appendAll(session, ["other 3", "other 4", "5", "6"]);
+      },
+      news: ["truncated 2", "done 3", "done 4", "done 5", "done 6"],
+    },
+    "one that the reader had not got": {
+      change: async (session) => {
+        await appendAll(session, ["5", "6"]);
+        await session.truncate(5);
+        await appendAll(session, ["other 6"]);
+      },
+      news: ["done 5", "done 6"],
+    },
+    "all of them": {
+      change: async (session) => {
+        await session.truncate(0);
+        await appendAll(session, ["other 1", "2", "3", "4", "5"]);
+      },
+      news: ["truncated 0", "done 1", "done 2", "done 3", "done 4", "done 5"],
+    },
+  };
+  for (const [id, { change, news }] of Object.entries(cases)) {
+    const session = await place.sessions.create({ id });
+    await appendAll(session, ["1", "2", "3", "4"]);
+    const watching = (await place.another().get(id)).watch({ after: 0 })[Symbol.asyncIterator]();
+    assert.equal((await take(watching, 4)).length, 4);
+    const next = take(watching, news.length);
+    await place.clock.advance(1);
+    await change(session);
+    for (let round = 0; round < 2; round++) {
+      t.mock.timers.tick(250);
+      await settled();
+    }
+    assert.deepEqual(await next, news, id);
+    await watching.return?.();
+  }
+});
+
+test("an open turn that is replaced between two polls comes as truncated and as the new one", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  place.store.watch = () => () => undefined;
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "1" });
+  const turn = await session.begin("2");
+  await turn.write({ text: "x".repeat(9000) });
+  const watching = (await place.another().get("s")).watch({ after: 0 })[Symbol.asyncIterator]();
+  assert.equal((await take(watching, 3)).at(-1), `chunk 2.1 ${"x".repeat(9000)}`);
+  const next = take(watching, 3);
+  await place.clock.advance(1);
+  await turn.seal();
+  await session.truncate(1);
+  await session.append({ input: "other 2" });
+  const other = await session.begin("3");
+  for (let round = 0; round < 2; round++) {
+    t.mock.timers.tick(250);
+    await settled();
+  }
+  assert.deepEqual(await next, ["truncated 1", "done 2", "open 3"]);
+  await watching.return?.();
+  await other.seal();
+});
+
+test("a watch of a session whose time is up goes on until its open turn ends", async () => {
+  await using place = inMemory({ maxAge: "10s" });
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("hello");
+  const all = take((await place.another().get("s")).watch({ after: 0 })[Symbol.asyncIterator](), 9);
+  await place.clock.advance(20_000);
+  await turn.write({ text: "x".repeat(9000) });
+  assert.equal((await session.refresh()).state, "expired");
+  // A watch that begins now has all of it, too.
+  const later = (await place.another().get("s")).watch({ after: 0 })[Symbol.asyncIterator]();
+  const begun = await take(later, 2);
+  const rest = take(later, 9);
+  await turn.seal();
+  assert.deepEqual(
+    (await all).map((text) => text.slice(0, 9)),
+    ["open 1", "chunk 1.1", "done 1"],
+  );
+  assert.deepEqual([begun[0], await rest], ["open 1", ["done 1"]]);
+});
+
+test("a reader that stops while it waits ends its watch", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const watching = session.watch()[Symbol.asyncIterator]();
+  const [first, second] = [watching.next(), watching.next()];
+  await watching.return?.();
+  assert.deepEqual([(await first).done, (await second).done, (await watching.next()).done], [true, true, true]);
+  assert.deepEqual([coreOf(place.sessions).poller.size, place.watches], [0, 0]);
+});
+
+test("news of a reader that does not read merge", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const watching = session.watch({ after: 0 })[Symbol.asyncIterator]();
+  const first = take(watching, 1);
+  const turn = await session.begin("hello");
+  assert.deepEqual(await first, ["open 1"]);
+  await turn.write({ text: "x".repeat(9000) });
+  await settled();
+  await turn.seal();
+  for (let index = 2; index <= 5; index++) await session.append({ input: `${index}` });
+  await settled();
+  assert.deepEqual(await take(watching, 5), ["done 1", "done 2", "done 3", "done 4", "done 5"]);
+  await watching.return?.();
+});
+
+test("a change without a hint of the store comes at the next poll", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.watch = () => () => undefined;
@@ -141,7 +276,7 @@ test("what a change of another process gives no hint of is seen all the same", a
   assert.deepEqual(await watching, ["done 1"]);
 });
 
-test("a place to begin that is none is refused", async () => {
+test("a number that is no turn or chunk is refused", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (const options of [{ after: -1 }, { after: 0.5 }, { afterChunk: -1 }]) {
@@ -149,3 +284,7 @@ test("a place to begin that is none is refused", async () => {
     await assert.rejects(watching.next(), { code: "argument_invalid" });
   }
 });
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,28 +1,30 @@
 import { headOf } from "../../domain/record/change.ts";
-import type { Chunk } from "../../domain/turns/chunk.ts";
-import { stateAt } from "../../domain/record/states.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
+import { stateAt } from "../../domain/record/states.ts";
+import type { Chunk } from "../../domain/turns/chunk.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
-import type { Found, SessionView } from "../polling/change-poller.ts";
+import type { Found, SessionView, SessionWatch } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
 import { parseWholeNumber } from "../options/arguments.ts";
 
-/** Where to begin to watch, and when to stop. */
+/** Where a watch begins, and when it ends. */
 export interface WatchOptions {
-  /** The number of the last turn already known; 0: from the first. @default the last one this object has seen */
+  /** The number of the last turn that the caller knows; 0: from the first. @default the last one this object has seen */
   readonly after?: number;
-  /** How many pieces of the turn after that are already known, where its answer is still arriving. @default 0 */
+  /** How many chunks of the turn after that the caller knows, if its answer is still arriving. @default 0 */
   readonly afterChunk?: number;
-  /** Ends the watching without an error. */
+  /** Ends the watch without an error. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * What happened in a session. A turn is told once when it is begun, `open`, and once when it is finished; in between
- * come the pieces of its answer. One that is finished when it is first seen is told once.
+ * A change of a session. A turn comes once when it is begun, `open`, then the chunks of its answer, and once when it is
+ * finished. A turn that is finished when the watch first sees it comes once. Changes that happen between two reads of a
+ * watch merge: the chunks of an answer that is finished by then do not come.
  */
 export type SessionNews =
   | { readonly type: "turn"; readonly turn: Turn }
@@ -30,134 +32,309 @@ export type SessionNews =
       readonly type: "chunk";
       /** The number of the open turn. */
       readonly turn: number;
-      /** The number of the piece in its answer, from 1. */
+      /** The number of the chunk in its answer, from 1. */
       readonly seq: number;
       readonly chunk: Chunk;
     }
-  /** The turns after this number were taken back. */
+  /** The turns after this number were truncated. */
   | { readonly type: "truncated"; readonly after: number };
 
-/** What has been told so far. */
-interface Told {
-  /** The last finished turn. */
-  turn: number;
-  /** The pieces of the turn after that. */
-  chunks: number;
-  /** Whether the turn after that was told as open. */
-  opened: boolean;
+/**
+ * What any process commits to a session, in order, as it is committed. Ends with the session's life: at its expiry, or
+ * with the turn that is open then.
+ */
+export function watchSession(handle: Handle, options: WatchOptions): AsyncIterableIterator<SessionNews, void> {
+  return new Watch(handle, options);
 }
 
-/** What is committed to a session by any process, in order, as it is committed; ends with the session's life. */
-export async function* watchSession(handle: Handle, options: WatchOptions): AsyncGenerator<SessionNews, void, void> {
-  try {
-    yield* watched(handle, options);
-  } catch (error) {
-    const { tenant, id: session, agent } = handle.record;
-    throw addContext(error, { command: "watch", tenant, session, agent });
+type Result = IteratorResult<SessionNews, void>;
+
+/** What tells a turn from another one that took its number after a truncation. */
+type Known = Pick<Turn, "seq" | "at" | "key">;
+
+/** A watch remembers so many of the turns that its reader has got, to find how far a truncation went. */
+const knownMax = 16;
+
+/**
+ * One reader of a session's changes. The poller hands it the newest view of the session; each `next` takes one step from
+ * what the reader has got towards that view. A reader that reads nothing keeps no queue.
+ *
+ * States: *new*, until the first `next` begins the watch; *watching*; *over*, after an error, `return`, the signal or the
+ * end of the session's life.
+ */
+class Watch implements AsyncIterableIterator<SessionNews, void> {
+  readonly #handle: Handle;
+  readonly #options: WatchOptions;
+  #watch: SessionWatch | undefined;
+  #isOver = false;
+  /** The newest view, until the reader has got all of it. */
+  #found: Found | undefined;
+  /** The `next` that waits for a change. */
+  #reading: PromiseWithResolvers<Result> | undefined;
+  /** The last finished turn that the reader has got. */
+  #turn = 0;
+  /** The chunks of the turn after that which the reader has got; undefined before that turn came as open. */
+  #chunks: number | undefined;
+  /** The last turns that the reader has got, the open one included. */
+  #known: Known[] = [];
+  /** The record up to which the turns that the reader has got are known to be the stored ones. */
+  #compared: SessionRecord | undefined;
+  /** The turns after this number were truncated, and the reader is to get that. */
+  #cutAfter: number | undefined;
+  /** Finished turns between the reader and the view. */
+  #page: readonly Turn[] = [];
+  #isFetching = false;
+
+  constructor(handle: Handle, options: WatchOptions) {
+    this.#handle = handle;
+    this.#options = options;
   }
-}
 
-async function* watched(handle: Handle, options: WatchOptions): AsyncGenerator<SessionNews, void, void> {
-  const { core } = handle;
-  const { signal } = options;
-  let changed = Promise.withResolvers<void>();
-  /** What the poller found last; a slow reader goes on from there, however much came in between. */
-  let found: Found | undefined;
-  const told = beginning(handle, options);
-  core.guardOpen();
-  const watch = core.poller.watch(handle.key, { needs: "turns" }, (news) => {
-    found = news;
-    changed.resolve();
-  });
-  const stop = (): void => changed.resolve();
-  signal?.addEventListener("abort", stop, { once: true });
-  try {
-    watch.look();
-    for (;;) {
-      if (found === undefined && !isAborted(signal)) await changed.promise;
-      if (isAborted(signal)) return;
-      core.guardOpen();
-      const view = viewOf(handle, found);
-      found = undefined;
-      changed = Promise.withResolvers();
-      for await (const news of newsOf(handle, view, told)) {
-        yield news;
-        if (isAborted(signal)) return;
-      }
-      const state = stateAt(view.record, core.now());
-      if (state !== "active" && state !== "inactive") return;
+  next(): Promise<Result> {
+    if (this.#reading !== undefined) {
+      const again = (): Promise<Result> => this.next();
+      return this.#reading.promise.then(again, again);
     }
-  } finally {
-    signal?.removeEventListener("abort", stop);
-    watch.stop();
+    const reading = Promise.withResolvers<Result>();
+    this.#reading = reading;
+    try {
+      if (this.#watch === undefined && !this.#isOver) this.#begin();
+      this.#advance();
+    } catch (error) {
+      this.#fail(error);
+    }
+    return reading.promise;
   }
+
+  async return(): Promise<Result> {
+    this.#end();
+    return over;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #begin(): void {
+    const { core, key, seenTurn } = this.#handle;
+    const { after = seenTurn, afterChunk = 0, signal } = this.#options;
+    this.#turn = parseWholeNumber(after, "after", 0);
+    const chunks = parseWholeNumber(afterChunk, "afterChunk", 0);
+    if (chunks > 0) this.#chunks = chunks;
+    core.guardOpen();
+    if (signal?.aborted === true) {
+      this.#end();
+      return;
+    }
+    signal?.addEventListener("abort", this.#end, { once: true });
+    this.#watch = core.poller.watch(key, { needs: "turns" }, (found) => {
+      this.#found = found;
+      this.#advance();
+    });
+    this.#watch.look();
+  }
+
+  /** Gives the waiting `next` its result, if there is one. */
+  #advance(): void {
+    const reading = this.#reading;
+    if (reading === undefined || this.#isFetching) return;
+    try {
+      const result = this.#isOver ? over : this.#result();
+      if (result === undefined) return;
+      this.#reading = undefined;
+      reading.resolve(result);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The result of a `next`; undefined while there is none. */
+  #result(): Result | undefined {
+    if (this.#found === undefined) return undefined;
+    const view = viewOf(this.#handle, this.#found);
+    const news = this.#step(view);
+    if (news === "compare" || news === "read") {
+      void this.#fetch(view, news);
+      return undefined;
+    }
+    if (news !== undefined) return { done: false, value: news };
+    this.#found = undefined;
+    if (!isOver(view.record, this.#handle.core.now())) return undefined;
+    this.#end();
+    return over;
+  }
+
+  /**
+   * The next change on the way to a view; undefined at its end. "compare": turns that the reader has got may have been
+   * truncated; "read": finished turns before the last one come first.
+   */
+  #step(view: SessionView): SessionNews | "compare" | "read" | undefined {
+    const { record, turn, chunks } = view;
+    const head = headOf(record, "turns");
+    if (this.#cutAfter !== undefined) return this.#truncate(this.#cutAfter);
+    if (this.#mayBeCut(view)) {
+      if (this.#known.length > 0) return "compare";
+      if (head < this.#turn) return this.#truncate(head);
+    }
+    this.#compared = record;
+    if (head === this.#turn) return this.#chunks === undefined ? undefined : this.#truncate(head);
+    if (turn === undefined) return undefined;
+    const next = this.#turn + 1;
+    const reached = next < turn.seq ? this.#page[next - (this.#page[0]?.seq ?? next)] : turn;
+    if (reached === undefined) return "read";
+    if (reached === turn) this.#page = [];
+    // Another turn has taken the place of the open one.
+    if (this.#chunks !== undefined && this.#isAnother(reached)) return this.#truncate(this.#turn);
+    if (reached.status !== "open") return this.#finish(reached);
+    if (this.#chunks === undefined) {
+      this.#chunks = 0;
+      this.#remember(reached);
+      return { type: "turn", turn: reached };
+    }
+    const chunk = chunks[this.#chunks];
+    return chunk && { type: "chunk", turn: reached.seq, seq: ++this.#chunks, chunk };
+  }
+
+  #finish(turn: Turn): SessionNews {
+    this.#turn = turn.seq;
+    this.#chunks = undefined;
+    this.#remember(turn);
+    return { type: "turn", turn };
+  }
+
+  #truncate(after: number): SessionNews {
+    this.#turn = after;
+    this.#chunks = undefined;
+    this.#cutAfter = undefined;
+    this.#known = this.#known.filter(({ seq }) => seq <= after);
+    this.#page = [];
+    return { type: "truncated", after };
+  }
+
+  #remember({ seq, at, key }: Known): void {
+    if (this.#known.at(-1)?.seq === seq) this.#known.pop();
+    if (this.#known.push({ seq, at, key }) > knownMax) this.#known.shift();
+  }
+
+  /** Whether turns that the reader has got may have been truncated, and others appended, since the last view. */
+  #mayBeCut({ record, turn }: SessionView): boolean {
+    if (headOf(record, "turns") < this.#turn) return true;
+    if (turn?.seq === this.#turn && this.#isAnother(turn)) return true;
+    const before = this.#compared;
+    if (before === undefined) return false;
+    // Each truncation of turns adds to the log of what they took; of turns that a fork shares, it lowers their number.
+    return (
+      record.createdAt !== before.createdAt ||
+      headOf(record, "spent") !== headOf(before, "spent") ||
+      record.inherited < before.inherited
+    );
+  }
+
+  /** Whether this turn has the number of the last one that the reader has got, and is not the same. */
+  #isAnother({ seq, at, key }: Turn): boolean {
+    const known = this.#known.at(-1);
+    return known?.seq === seq && (known.at !== at || known.key !== key);
+  }
+
+  /** Reads what stands between the reader and a view, in the store or in its turns. */
+  async #fetch(view: SessionView, what: "compare" | "read"): Promise<void> {
+    this.#isFetching = true;
+    try {
+      if (what === "compare") await this.#compare(view);
+      else await this.#read(view);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isFetching = false;
+    }
+    this.#advance();
+  }
+
+  /** Finds how many of the turns that the reader has got are the stored ones. */
+  async #compare(view: SessionView): Promise<void> {
+    const { record } = view;
+    const last = Math.min(this.#turn, headOf(record, "turns"));
+    const known = this.#known.filter(({ seq }) => seq <= last);
+    let after = record.createdAt === this.#compared?.createdAt ? Math.min(last, (known[0]?.seq ?? 1) - 1) : 0;
+    for (let from = after + 1; from <= last && known.length > 0;) {
+      const turns = await pageOf(this.#handle, view, { from, to: last });
+      for (const { seq, at, key } of turns)
+        if (known.some((one) => one.seq === seq && one.at === at && one.key === key)) after = seq;
+      from = (turns.at(-1)?.seq ?? last) + 1;
+    }
+    this.#compared = record;
+    if (after < this.#turn) this.#cutAfter = after;
+  }
+
+  async #read(view: SessionView): Promise<void> {
+    const page = await pageOf(this.#handle, view, { from: this.#turn + 1, to: (view.turn?.seq ?? 1) - 1 });
+    if (this.#isOver) return;
+    this.#page = page;
+    // They were truncated meanwhile: the next view has that.
+    if (page.length === 0 && viewIn(this.#found) === view) this.#found = undefined;
+  }
+
+  #fail(error: unknown): void {
+    const reading = this.#reading;
+    this.#reading = undefined;
+    this.#end();
+    const { tenant, id: session, agent } = this.#handle.record;
+    reading?.reject(addContext(error, { command: "watch", tenant, session, agent }));
+  }
+
+  readonly #end = (): void => {
+    this.#isOver = true;
+    this.#options.signal?.removeEventListener("abort", this.#end);
+    this.#watch?.stop();
+    this.#found = undefined;
+    this.#page = [];
+    const reading = this.#reading;
+    this.#reading = undefined;
+    reading?.resolve(over);
+  };
+}
+
+const over: Result = { done: true, value: undefined };
+
+/** A session is over at its expiry or its end, but an open turn goes on to its own end. */
+function isOver(record: SessionRecord, now: number): boolean {
+  const state = stateAt(record, now);
+  return state !== "active" && state !== "inactive" && record.openTurn === null;
+}
+
+function viewIn(found: Found | undefined): SessionView | undefined {
+  return found?.status === "found" ? found.view : undefined;
 }
 
 /** @throws SessionError `session_not_found`, or the store's */
-function viewOf({ key, record }: Handle, found: Found | undefined): SessionView {
-  if (found?.status === "found") return found.view;
-  if (found?.status === "failed") throw found.error;
+function viewOf({ key, record }: Handle, found: Found): SessionView {
+  if (found.status === "found") return found.view;
+  if (found.status === "failed") throw found.error;
   throw new SessionError("session_not_found", { ...sessionIds(record), sessionId: key.id, tenant: key.tenant });
 }
 
-function beginning(handle: Handle, { after = handle.seenTurn, afterChunk = 0 }: WatchOptions): Told {
-  const chunks = parseWholeNumber(afterChunk, "afterChunk", 0);
-  return { turn: parseWholeNumber(after, "after", 0), chunks, opened: chunks > 0 };
+/** Numbers of turns, bounds included. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
 }
 
-function isAborted(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true;
-}
+/** The last page of turns that was read for a view: watches that are equally far behind share it. */
+const pagesOf = new WeakMap<SessionView, Range & { readonly turns: Promise<readonly Turn[]> }>();
 
-async function* newsOf(handle: Handle, view: SessionView, told: Told): AsyncGenerator<SessionNews, void, void> {
-  const { record, turn, chunks } = view;
-  const head = headOf(record, "turns");
-  if (head < told.turn || (head === told.turn && told.opened)) {
-    Object.assign(told, { turn: head, chunks: 0, opened: false } satisfies Told);
-    yield { type: "truncated", after: head };
-  }
-  if (turn === undefined || head === told.turn) return;
-  for await (const finished of finishedBefore(handle, view, { from: told.turn + 1, end: turn.seq }))
-    yield finish(finished, told);
-  if (turn.status !== "open") {
-    yield finish(turn, told);
-    return;
-  }
-  if (!told.opened) {
-    told.opened = true;
-    yield { type: "turn", turn };
-  }
-  for (const chunk of chunks.slice(told.chunks)) {
-    told.chunks++;
-    yield { type: "chunk", turn: turn.seq, seq: told.chunks, chunk };
-  }
-}
-
-function finish(turn: Turn, told: Told): SessionNews {
-  Object.assign(told, { turn: turn.seq, chunks: 0, opened: false } satisfies Told);
-  return { type: "turn", turn };
-}
-
-/** The last page of finished turns that was read for a view: watches that are equally far behind share it. */
-const pagesOf = new WeakMap<SessionView, { readonly from: number; readonly turns: Promise<readonly Turn[]> }>();
-
-/** The turns from one number up to another, which is not among them; a turn before the last is a finished one. */
-async function* finishedBefore(
-  { core }: Handle,
-  view: SessionView,
-  { from, end }: { readonly from: number; readonly end: number },
-): AsyncGenerator<Turn, void, void> {
-  for (let next = from; next < end;) {
-    let page = pagesOf.get(view);
-    if (page?.from !== next) {
-      const limit = core.options.limits.readMax;
-      const range = { log: "turns", from: next, to: end - 1, order: "ascending", limit } as const;
-      page = { from: next, turns: readLog(core, view.record, range).then((entries) => entries.map(turnOf)) };
-      pagesOf.set(view, page);
-    }
-    const turns = await page.turns;
-    if (turns.length === 0) return; // they were taken back meanwhile, which the next view tells
-    yield* turns;
-    next += turns.length;
+/** A page of the turns of a view. */
+async function pageOf({ core }: Handle, view: SessionView, { from, to }: Range): Promise<readonly Turn[]> {
+  const known = pagesOf.get(view);
+  if (known?.from === from && known.to === to) return await known.turns;
+  const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+  const range = { log: "turns", from, to, order: "ascending", limit, bytesMax } as const;
+  const turns = readLog(core, view.record, range).then((entries) => entries.map(turnOf));
+  pagesOf.set(view, { from, to, turns });
+  try {
+    return await turns;
+  } catch (error) {
+    // The next watch reads it again.
+    pagesOf.delete(view);
+    throw error;
   }
 }
