@@ -44,7 +44,8 @@ export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/excha
 export { SessionLease } from "./sessions/turns/session-lease.ts";
 export { TurnInProgress, type Seal } from "./sessions/turns/turn-in-progress.ts";
 export { Answer } from "./domain/turns/answer.ts";
-export type { Consultation, ConsultOptions, Routed } from "./sessions/turns/consult.ts";
+export type { Consultation } from "./sessions/turns/model-answer.ts";
+export type { ConsultOptions, Routed } from "./sessions/turns/question.ts";
 export { createManager, type Manager, type ManagerOptions, type SendOptions } from "./manager/manager.ts";
 export type { Tool, ToolContext, ToolRun } from "./manager/tool.ts";
 export { withTools, type ToolLoopOptions } from "./manager/tool-loop.ts";

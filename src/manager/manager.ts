@@ -8,7 +8,7 @@ import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/turns/answer.ts";
-import type { ConsultOptions, Routed } from "../sessions/turns/consult.ts";
+import type { ConsultOptions, Routed } from "../sessions/turns/question.ts";
 import type { Model } from "../sessions/options/model.ts";
 import { traceCall } from "../sessions/tracing/operation.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";

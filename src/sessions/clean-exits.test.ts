@@ -8,7 +8,7 @@ import { SessionError } from "../errors.ts";
 import type { Model } from "./options/model.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
-import type { ConsultOptions } from "./turns/consult.ts";
+import type { ConsultOptions } from "./turns/question.ts";
 
 /** Timers that were started and neither ended nor cleared, referenced or not. */
 function countTimers(): { readonly running: ReadonlyMap<number, string>; stop(): void } {

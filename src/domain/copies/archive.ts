@@ -3,10 +3,10 @@ import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Dra
 import { encode } from "../values/codec.ts";
 import type { Entry, LogName } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
-import type { Logs } from "../record/lifecycle.ts";
+import { closeForArchive, type Logs } from "../record/lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "../record/record.ts";
 import { keepSpent, type Spent } from "../turns/truncated-usage.ts";
-import { nextState, stateAt, stateBefore } from "../record/states.ts";
+import { stateAt, stateBefore } from "../record/states.ts";
 import { guardLease, turnOpen, type Context } from "../record/guards.ts";
 import type { Staged } from "./staged.ts";
 
@@ -92,13 +92,8 @@ export function archiveSession(
     // The staged logs replace all rows of the session, those that stay included.
     set(draft, { heads: { ...record.heads, ...staged.heads } });
   }
+  closeForArchive(draft, context);
   set(draft, {
-    state: nextState(record, "archive", context.now),
-    stateSince: context.now,
-    lease: null,
-    waiters: [],
-    cancel: null,
-    handoff: null,
     // The archive contains the turns of a parent as well.
     parent: null,
     heads: liveHeads(draft.record.heads),

@@ -252,6 +252,15 @@ export function removeSession(record: SessionRecord): Change {
   };
 }
 
+/**
+ * Set the state `archived` in the draft and clear the lease, its queue, the cancel request and the handoff.
+ * @throws SessionError that of the session's state
+ */
+export function closeForArchive(draft: Draft, { now }: Context): void {
+  const state = nextState(draft.record, "archive", now);
+  set(draft, { state, stateSince: now, lease: null, waiters: [], cancel: null, handoff: null });
+}
+
 /** The logs of a session, whole. */
 export type Logs = ReadonlyMap<string, readonly Entry[]>;
 
@@ -282,14 +291,7 @@ export function restartSession(
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
   if (record.parent !== null) throw new RangeError(`session ${record.id} still shares turns of ${record.parent.id}`);
   const archived = draftOf({ ...record, ...noRecord, id: archiveId }, firstVersion(context));
-  set(archived, {
-    state: nextState(record, "archive", context.now),
-    stateSince: context.now,
-    lease: null,
-    waiters: [],
-    cancel: null,
-    handoff: null,
-  });
+  closeForArchive(archived, context);
   appendEvent(archived, { type: "archived", of: record.id }, context);
   const fresh = draftOfNew(session, record, context);
   appendEvent(fresh, { type: "reset", agent: session.agent, user: session.user, archive: archiveId }, context);

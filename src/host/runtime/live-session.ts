@@ -2,7 +2,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import type { MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { ConsultOptions } from "../../sessions/turns/consult.ts";
+import type { ConsultOptions } from "../../sessions/turns/question.ts";
 import type { Model } from "../../sessions/options/model.ts";
 import type { HostedSession } from "./hosted-session.ts";
 import { Session } from "../../sessions/session/session.ts";

@@ -17,7 +17,7 @@ import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn } from "../../domain/turns/turns.ts";
 import { putMark } from "../core/fork-references.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
-import { guardSameContent, writeOnce } from "../turns/begin.ts";
+import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-names.ts";
 import { openWay, wayOf } from "../devices/device-route.ts";

@@ -1,0 +1,39 @@
+/** Writes under idempotency keys: a retry finds the entry of the first try. */
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
+import { encode } from "../../domain/values/codec.ts";
+import { SessionError } from "../../errors.ts";
+import type { Handle } from "../core/handle.ts";
+import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+
+/**
+ * Write with an idempotency key. If the write fails and an entry with this key is stored, this is a repetition: the key
+ * is looked up after any error, because the record has usually moved on since the first try.
+ */
+export async function writeOnce(
+  handle: Handle,
+  key: string | null,
+  rule: Rule,
+  options: WriteOptions,
+): Promise<WriteResult> {
+  try {
+    return await handle.write(rule, options);
+  } catch (error) {
+    if (key === null || !(error instanceof SessionError)) throw error;
+    const entry = await handle.entryByKey(key);
+    if (entry === undefined) throw error;
+    return { status: "duplicate", entry };
+  }
+}
+
+/** @throws SessionError `key_reused` if the earlier turn of this key has another content */
+export function guardSameContent(handle: Handle, earlier: Turn, wanted: Turn): void {
+  const contentOf = ({ status, agent, model, usage, requests, input, output, finish }: Turn): string =>
+    encode([status, agent, model ?? null, usage ?? null, requests, input, output, finish ?? null]);
+  if (contentOf(earlier) === contentOf(wanted)) return;
+  throw new SessionError("key_reused", {
+    ...sessionIds(handle.record),
+    key: earlier.key ?? "",
+    seq: earlier.seq,
+  });
+}

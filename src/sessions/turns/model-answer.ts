@@ -1,0 +1,178 @@
+/** A model's answer: written to its turn as it arrives, and sealed when it ends, whatever happens. */
+import { saidIn } from "../../domain/turns/chunk.ts";
+import { summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { clip } from "../../domain/values/format-value.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { Traced } from "../../store/calls/store-call.ts";
+import type { Model, ModelRequest } from "../options/model.ts";
+import { ModelUsage, type Cost } from "./model-usage.ts";
+import type { TurnInProgress } from "./turn-in-progress.ts";
+
+/** Published on the tracing channel `perdure:consult` for a question and its whole answer. */
+export interface Consultation extends Traced {
+  readonly tenant: string;
+  readonly session: string;
+  /** The agent that answers; before the question is durable, the agent that would answer now. */
+  agent: string;
+  /** The name of the model that was asked for. */
+  model?: string;
+  /** The number of the turn; set once the question is durable. */
+  turn?: number;
+  /** An earlier try with the same key was answered and its answer is returned: no model was called. */
+  repeated?: boolean;
+  /** From the call of the model to the first text of its answer. */
+  firstTextMs?: number;
+  /** The sealed answer: status, usage, times. */
+  answer?: TurnSummary;
+}
+
+/** Receives the text of an answer as it arrives. */
+export type Say = (text: string) => void;
+
+/** The call of a model for a turn that began. */
+export interface ModelCall {
+  readonly consultation: Consultation;
+  readonly model: Model;
+  readonly request: Omit<ModelRequest, "signal">;
+  readonly say: Say;
+  readonly signal: AbortSignal | undefined;
+  readonly now: () => number;
+}
+
+/**
+ * Call the model, write its answer to the turn as it arrives, and seal the turn.
+ * @throws SessionError the model's or the store's, with the ids of the turn
+ */
+export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise<Turn> {
+  const { consultation, request, signal, now } = call;
+  const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
+  const usage = new ModelUsage({ asked: request.messages, model: request.model, now });
+  const cost = (): Cost => usage.cost(turn.output);
+  turn.cost = cost;
+  let finish: string | undefined;
+  try {
+    finish = await writeAnswer(turn, call, { stop, usage });
+  } catch (failure) {
+    const error = identified(reasonOf(failure, turn, stop), consultation, turn.seq);
+    const { code, message } = error;
+    consultation.answer = summaryOf({ ...turn.open, status: brokenStatus(error), ...cost(), error: { code, message } });
+    throw await sealBroken(turn, error, cost());
+  }
+  const sealed = await turn.seal({ ...cost(), ...defined({ finish }) });
+  consultation.answer = summaryOf(sealed);
+  return sealed;
+}
+
+/** The reason with which the answer finished, if the model reports one. */
+async function writeAnswer(
+  turn: TurnInProgress,
+  { consultation, model, request, say }: ModelCall,
+  { stop, usage }: { readonly stop: AbortSignal; readonly usage: ModelUsage },
+): Promise<string | undefined> {
+  const began = performance.now();
+  let finish: string | undefined;
+  for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
+    if (event.type === "text") {
+      if (event.text === "") continue;
+      consultation.firstTextMs ??= performance.now() - began;
+      say(event.text);
+      await turn.write({ text: event.text });
+    } else if (event.type === "message") {
+      const said = saidIn(event);
+      if (said !== "") say(said);
+      await turn.write({ message: event.message });
+    } else if (event.type === "usage") {
+      usage.report(event.usage);
+    } else if (event.type === "requests") {
+      usage.call(event.requests, turn.output);
+    } else if (event.type === "step") {
+      usage.step(event.usage, turn.output);
+    } else if (event.type === "finish") {
+      finish = event.reason;
+    } else if (event.type === "model") {
+      usage.answers(event.model);
+    }
+  }
+  return finish;
+}
+
+/** The cause of a broken answer: a stop of the turn or of the caller comes before the error that it led to. */
+function reasonOf(failure: unknown, turn: TurnInProgress, stop: AbortSignal): unknown {
+  if (turn.signal.aborted) return turn.signal.reason;
+  return stop.aborted ? turn.interruption("it was aborted") : failure;
+}
+
+/** The codes of errors that a model throws without the ids of the session. */
+const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
+
+/** A turn stores at most this much of the reason of a failure, in characters. */
+const reasonLengthMax = 1000;
+
+/** The error of a broken answer, with the ids of its turn. */
+export function identified(error: unknown, { session, tenant, agent }: Consultation, turn: number): SessionError {
+  const ids = { sessionId: session, tenant, agent, turn };
+  for (const code of modelCodes) {
+    if (hasCode(error, code))
+      return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
+  }
+  if (error instanceof SessionError) return error;
+  const reason = clip(error instanceof Error ? error.message : String(error), reasonLengthMax);
+  return new SessionError("model_failed", { ...ids, reason }, { cause: error });
+}
+
+function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
+  return code === "interrupted" ? "interrupted" : "failed";
+}
+
+/** Seal a turn whose answer broke off. Returns the error for the caller: this one, or that of the seal. */
+export async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
+  // The code alone does not show it: a tool of the model may have thrown `fenced` for another session.
+  if (turn.isLost) return error;
+  const { code, details } = error;
+  // Only the reason: the rest of the message repeats what the turn itself shows.
+  const message = "reason" in details ? details.reason : error.message;
+  try {
+    await turn.seal({ status: brokenStatus(error), ...cost, error: { code, message } });
+  } catch (failure) {
+    return failure;
+  }
+  return error;
+}
+
+/** The answer that an earlier try with the same key left in its turn. @throws SessionError the error of that turn */
+export function repeatAnswer({ sessionId, tenant }: { sessionId: string; tenant: string }, turn: Turn, say: Say): Turn {
+  for (const { role, content } of turn.output) {
+    if (role === "assistant" && typeof content === "string") say(content);
+  }
+  if (turn.status === "done") return turn;
+  const ids = { sessionId, tenant, agent: turn.agent, turn: turn.seq };
+  const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
+  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
+  const known = modelCodes.find((one) => one === code) ?? "model_failed";
+  throw new SessionError(known, { ...ids, reason });
+}
+
+/** The events, until the signal aborts: a model that ignores its signal must not keep the session busy. */
+async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
+  let interrupt = (): void => undefined;
+  const onAbort = (): void => interrupt();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const iterator = events[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      // A race with one promise of the abort would keep memory for every event until the answer ends.
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        interrupt = () => reject(signal.reason);
+        iterator.next().then(resolve, reject);
+      });
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not awaited: a model that hangs would block its own cleanup.
+    iterator.return?.()?.catch(() => undefined);
+  }
+}

@@ -1,0 +1,212 @@
+/** A question for a model: its options, and the steps before the model is asked. `consult` takes them in order. */
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
+import { storedInstructions } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { requestMessages } from "../../domain/turns/model-request.ts";
+import { parseMessages, turnOf, type Message, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
+import { parseWindow, turnsToLoad, type Window, type WindowBounds } from "../../domain/turns/window.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { parseId } from "../../domain/values/ids.ts";
+import { SessionError } from "../../errors.ts";
+import type { Loaded, LoadRequest } from "../../store/store.ts";
+import type { Core } from "../core/core.ts";
+import type { Handle } from "../core/handle.ts";
+import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
+import { parseModelSettings } from "../options/model-settings.ts";
+import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
+import { acquire, type Attempt, type Patience } from "./acquire.ts";
+import { beginOn, type BeginOptions, type BeginResult } from "./begin.ts";
+import type { TurnInProgress } from "./turn-in-progress.ts";
+
+/** How a question is asked. */
+export interface ConsultOptions {
+  /**
+   * The model that answers, or the name that the model of `openSessions` gets.
+   * @default the agent's
+   */
+  readonly model?: Model | string;
+  /**
+   * How the model answers, ahead of the agent's settings.
+   * @default the agent's, else the model's own
+   */
+  readonly settings?: ModelSettings;
+  /**
+   * The past turns that the model is shown, within `limits.windowBytesMax`.
+   * @default the last 20 turns
+   */
+  readonly window?: Window;
+  /** Stops the answer; the turn keeps the output received so far. Before the turn begins, the call rejects with `aborted`. */
+  readonly signal?: AbortSignal;
+  /** Idempotency key: a retry of the same question is the same turn. */
+  readonly key?: string;
+  /**
+   * The agent that answers; the active agent does not change.
+   * @default the active agent, else the session's agent; the default agent if that one is unknown
+   */
+  readonly agent?: string;
+  /**
+   * What happens if the session is already answering.
+   * @default that of `openSessions`
+   */
+  readonly busy?: BusyPolicy;
+  /**
+   * Chooses the agent that answers. Called if the call names no agent, no known agent is active, and no earlier try with
+   * the same key is stored. If it throws, `consult` throws the same error and writes nothing.
+   * @default the session's agent answers
+   */
+  readonly route?: () => Promise<Routed>;
+}
+
+/** The agent that a router chose. */
+export interface Routed {
+  readonly agent: string;
+  /** Make it the active agent, in the same commit as the question, unless another agent is active by then. */
+  readonly takesFloor: boolean;
+}
+
+/** A question whose options are checked. */
+export interface Question {
+  readonly input: readonly Message[];
+  readonly key: string | null;
+  /** The agent that the caller names. */
+  readonly named: string | undefined;
+  readonly model: Model;
+  /** The name of the model that the caller names. */
+  readonly modelName: string | undefined;
+  readonly settings: ModelSettings | undefined;
+  readonly window: WindowBounds;
+  readonly patience: Patience;
+  readonly route: ConsultOptions["route"];
+}
+
+/** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
+export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
+  const { agent: named, signal } = options;
+  const input = parseMessages(message, "user", "question");
+  const window = parseWindow(options.window ?? 20);
+  if (named !== undefined) core.agent(parseId(named, "agent"));
+  const model = typeof options.model === "function" ? options.model : core.options.model;
+  if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
+  if (options.settings !== undefined) parseModelSettings(options.settings, "settings");
+  const busy = options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy);
+  return {
+    input,
+    key: core.turnKey(options.key),
+    named,
+    model,
+    modelName: typeof options.model === "string" ? options.model : undefined,
+    settings: options.settings,
+    window,
+    patience: { busy, waitMs: core.options.waitMs, signal },
+    route: options.route,
+  };
+}
+
+/** A turn that began, and the logs as loaded before it. */
+export interface BegunQuestion {
+  readonly begun: BeginResult;
+  readonly loaded: Loaded;
+}
+
+/**
+ * Begin the turn of a question: it is durable when this resolves.
+ * @throws SessionError `busy`, `queue_full`, `conflict`, `turn_open`, `key_reused`, the errors of `route` and of the store
+ */
+export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
+  const { input, key, named, patience } = question;
+  let routed: Routed | undefined;
+  const attempt: Attempt<BegunQuestion> = async (ticket, writeOptions) => {
+    // Under the policies that wait or interrupt, the caller accepts turns written meanwhile: the model sees the newest.
+    const tails = tailsOf(handle.core, question);
+    const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
+    const found = handle.core.chooseAgent(loaded.record, { named });
+    const isSettled = found.by === "named" || found.by === "handoff";
+    if (!isSettled && question.route !== undefined && !(await isStored(handle, key))) routed ??= await question.route();
+    // A handoff that expires between this load and the write still decides this question.
+    const proposed = found.by === "handoff" ? { agent: found.agent, takesFloor: false } : routed;
+    const choose = chooser(handle.core, question, proposed);
+    const open = {
+      key,
+      input,
+      agent: handle.core.chooseAgent(loaded.record, { named, routed: proposed?.agent }).agent,
+    };
+    const begun = await beginOn(handle, open, { ticket, named: named !== undefined, choose, ...writeOptions });
+    return { begun, loaded };
+  };
+  return await acquire(handle, patience, attempt);
+}
+
+/** Chooses the agent on the record that is written: another process may have handed off since the load. */
+function chooser(core: Core, question: Question, routed: Routed | undefined): NonNullable<BeginOptions["choose"]> {
+  return (draft, context) => {
+    const proposed = { named: question.named, routed: routed?.agent };
+    const { agent, by } = core.chooseAgent(draft.record, proposed, context.now);
+    if (by === "routed" && routed?.takesFloor === true) {
+      const ttlMs = core.handoffTtlMs(agent, draft.record.user);
+      startHandoff(draft, { agent, ttlMs, note: null }, context);
+    }
+    return { agent, ...modelNameOf(core, agent, question) };
+  };
+}
+
+/** True if an earlier try with this key began its turn. */
+async function isStored(handle: Handle, key: string | null): Promise<boolean> {
+  return key !== null && (await handle.entryByKey(parseId(key, "key"))) !== undefined;
+}
+
+/** The ends of the logs from which the request is made. */
+function tailsOf(core: Core, { window }: Question): LoadRequest["tails"] {
+  const last = window.turns === 0 ? 0 : turnsToLoad(window) + 1;
+  return [
+    { log: "turns", last, bytesMax: core.options.limits.windowBytesMax },
+    { log: "instructions", last: 1 },
+  ];
+}
+
+/**
+ * The request to the model, for a turn that began.
+ * @throws SessionError `agent_unknown`, the store's
+ */
+export async function requestOf(
+  handle: Handle,
+  question: Question,
+  { seq, open: { agent } }: TurnInProgress,
+  { tails }: Loaded,
+): Promise<Omit<ModelRequest, "signal">> {
+  const { core, record } = handle;
+  const [turnEntries = [], instructions = []] = tails;
+  let past: readonly Turn[] = turnEntries.map(turnOf);
+  if (past.some(({ status }) => status === "open")) {
+    // Its writer is dead: the commit of the question sealed it with the output received so far.
+    const [entries = []] = (await handle.peek(tailsOf(core, question))).tails;
+    past = entries.map(turnOf);
+  }
+  const handoff = handoffAt(record, core.now());
+  const messages = requestMessages(
+    {
+      turns: past.filter((turn) => turn.seq < seq),
+      question: question.input,
+      instructions: instructionsOf(core, record, agent, instructions[0]),
+    },
+    { window: question.window, handoff: handoff?.agent === agent ? handoff : null },
+  );
+  return { messages, agent, ...modelNameOf(core, agent, question), ...settingsOf(core, agent, question) };
+}
+
+/** The settings of the call, ahead of those of the agent. @throws SessionError `agent_unknown` */
+function settingsOf(core: Core, agent: string, { settings }: Question): { settings?: ModelSettings } {
+  const own = core.agent(agent).settings;
+  return own === undefined && settings === undefined ? {} : { settings: { ...own, ...settings } };
+}
+
+/** The startup context of the agent that answers: the session stores that of its own agent. */
+function instructionsOf(core: Core, record: SessionRecord, agent: string, stored?: Entry): string | undefined {
+  return agent === record.agent && stored !== undefined ? storedInstructions(stored) : core.agent(agent).instructions;
+}
+
+/** The name of the model that the caller names, else that of the agent. @throws SessionError `agent_unknown` */
+export function modelNameOf(core: Core, agent: string, { modelName }: Question): { model?: string } {
+  return defined({ model: modelName ?? core.agent(agent).model });
+}
