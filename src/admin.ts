@@ -13,7 +13,8 @@ import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-recei
 import type { References } from "./sessions/erasure/references.ts";
 import type { Subject } from "./sessions/erasure/subject.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
-import { sweep as sweepTenant, type SweepReport, type SweepRequest } from "./sessions/retention/sweep.ts";
+import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
+import type { SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
 import { coreOf, fallbackOf, filterOf, type Sessions, type SessionSelection } from "./sessions/sessions.ts";
 import type { Stats, StatsQuery } from "./sessions/stats.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
@@ -40,7 +41,7 @@ export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./ses
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";
-export type { SweepAction, SweepFailure, SweepReport, SweepRequest } from "./sessions/retention/sweep.ts";
+export type { SweepAction, SweepFailure, SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
 export { removeSession } from "./sessions/remove-session.ts";
 export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
 

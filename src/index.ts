@@ -24,7 +24,7 @@ export type { BreakerState } from "./store/calls/breaker.ts";
 export type { EventNews, TurnNews } from "./sessions/tracing/committed.ts";
 export type { Operation, OperationName } from "./sessions/tracing/operation.ts";
 export type { StoreCall, Traced } from "./store/calls/store-call.ts";
-export type { SweepNews } from "./sessions/retention/sweep.ts";
+export type { SweepNews } from "./sessions/retention/sweep-run.ts";
 export type { Seen } from "./sessions/core/seen.ts";
 export {
   Session,

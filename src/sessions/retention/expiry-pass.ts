@@ -1,0 +1,101 @@
+/** The pass of the sweep over sessions that are due: marks them as expired, and ends expired handoffs. */
+import { stagedScope } from "../../domain/copies/staged.ts";
+import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
+import { expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { stateAt } from "../../domain/record/states.ts";
+import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
+import { hasCode } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { Handle } from "../core/handle.ts";
+import { endsPass } from "../core/pass-failures.ts";
+import { pageSize, type SweepRun } from "./sweep-run.ts";
+
+/** A session on which the sweep failed is due again after this time, behind those that are due earlier. */
+const failedAgainMs = 3_600_000;
+
+export async function expiryPass(run: SweepRun, now: number): Promise<void> {
+  for (const scope of scopesOf(run.tenant)) {
+    const query = { order: "due", ...scope, before: now, limit: pageSize } as const;
+    await run.eachRecord({ query, action: "expire", visit: (record) => visitDue(run, record, now) });
+  }
+}
+
+/** A tenant's sessions, and the internal records that belong to it; one scope for all tenants. */
+function scopesOf(tenant: string | undefined): readonly { readonly tenant?: string }[] {
+  if (tenant === undefined) return [{}];
+  const internal = ["devices", "erasures"].map((kind) => ({ tenant: internalScope(tenant, kind) }));
+  return [{ tenant }, ...internal, { tenant: stagedScope(tenant) }];
+}
+
+async function visitDue(run: SweepRun, record: SessionRecord, now: number): Promise<void> {
+  run.look();
+  run.lagMs = Math.max(run.lagMs, now - record.sweepAt);
+  const isInternal = isInternalScope(record.tenant);
+  if (run.isDryRun) {
+    if (isInternal || stateAt(record, now) !== "expired") return;
+    run.counts.expired++;
+    run.plan(record, "expire");
+    return;
+  }
+  const done = await run.attempt(record, "expire", async () => {
+    if (isInternal) {
+      await removeExpired(run.core, record);
+      return;
+    }
+    const { expires, endsHandoff } = await mark(run.core, record);
+    if (expires) run.counts.expired++;
+    if (endsHandoff) run.counts.handoffs++;
+  });
+  // A session that fails would otherwise be the first one of every sweep.
+  if (!done) await postpone(run.core, record);
+}
+
+/** End an expired handoff, and mark the session as expired if its time is up and no writer is at work; else postpone. */
+async function mark(core: Core, record: SessionRecord): Promise<{ expires: boolean; endsHandoff: boolean }> {
+  const handle = new Handle(core, record);
+  let expires = false;
+  let endsHandoff = false;
+  await unlessRemoved(() =>
+    handle.write(
+      (draft, context) => {
+        endsHandoff = clearExpiredHandoff(draft, context);
+        const change = expireSession(draft, context);
+        expires = change !== null;
+        return change ?? postponeSweep(draft, context);
+      },
+      { recovers: "dead", reason: "its writer is gone and the session expired" },
+    ),
+  );
+  return { expires, endsHandoff };
+}
+
+/** Postpone without recovery, which may be the step that failed. */
+async function postpone(core: Core, record: SessionRecord): Promise<void> {
+  try {
+    const loaded = await core.find(record);
+    if (loaded === undefined) return;
+    await new Handle(core, loaded.record).write((draft, context) => postponeSweep(draft, context, failedAgainMs));
+  } catch (error) {
+    // The failure of the session is reported already; the next sweep visits it again.
+    if (endsPass(error)) throw error;
+  }
+}
+
+/** Remove an internal record whose time is up; one that was used meanwhile is postponed. */
+async function removeExpired(core: Core, record: SessionRecord): Promise<void> {
+  await unlessRemoved(() =>
+    new Handle(core, record).write((draft, context) =>
+      stateAt(draft.record, context.now) === "expired" ? removeSession(draft.base) : postponeSweep(draft, context),
+    ),
+  );
+}
+
+/** Another process may remove the session during the sweep: then nothing is left to do. */
+async function unlessRemoved(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!hasCode(error, "session_not_found")) throw error;
+  }
+}

@@ -1,0 +1,92 @@
+/** The pass of the sweep that archives and removes sessions by the retention policies. */
+import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { policyFor, type Policy } from "../../domain/record/retention.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
+import { hasCode } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { detachForks } from "../core/detach-forks.ts";
+import { Handle } from "../core/handle.ts";
+import { pageSize, type SweepRun } from "./sweep-run.ts";
+
+/** Sessions that are archived together: compression takes memory and time. */
+const archivesAtOnce = 4;
+
+export async function retentionPass(run: SweepRun, now: number): Promise<void> {
+  const policies = policiesOf(run.core, run.retentionMs);
+  for (const policy of policies) {
+    const { agent, user, state, afterMs, action } = policy;
+    const scope = defined({ tenant: run.tenant, agent, user });
+    await run.eachRecord({
+      query: { order: "settled", ...scope, states: [state], before: now - afterMs, limit: pageSize },
+      action,
+      atOnce: action === "archive" ? archivesAtOnce : pageSize,
+      visit: async (record) => {
+        // A session to which the policy does not apply does not count, or it would use up the rows of every sweep.
+        if (isInternalScope(record.tenant) || !applies(policies, policy, record)) return;
+        await visitSettled(run, policy, record);
+      },
+    });
+  }
+}
+
+async function visitSettled(run: SweepRun, policy: Policy, record: SessionRecord): Promise<void> {
+  const { action } = policy;
+  run.look();
+  const done = await run.attempt(record, action, async () => {
+    if (run.isDryRun) run.plan(record, action);
+    else if (!(await apply(run.core, policy, record))) return;
+    if (action === "archive") run.counts.archived++;
+    else run.counts.removed++;
+  });
+  // A session that fails is found by every sweep, and must not use up the rows of those behind it.
+  if (!done) run.rowsLeft++;
+}
+
+/** The policies of the options; after them `retention` for all sessions that expired or ended. */
+function policiesOf(core: Core, retentionMs: number | null): readonly Policy[] {
+  if (retentionMs === null) return core.options.retention;
+  const last = (["expired", "ended"] as const).map((state): Policy => ({
+    state,
+    afterMs: retentionMs,
+    action: "purge",
+  }));
+  return [...core.options.retention, ...last];
+}
+
+/** True if this policy decides about the session, and has something to do. */
+function applies(policies: readonly Policy[], policy: Policy, record: SessionRecord): boolean {
+  if (policyFor(policies, record) !== policy) return false;
+  return policy.action === "archive" ? record.archive === null : record.legalHold === null;
+}
+
+/** False if the session changed meanwhile or is in use: a later sweep visits it again. */
+async function apply(core: Core, { action }: Policy, record: SessionRecord): Promise<boolean> {
+  return action === "archive" ? await archive(core, record) : await purge(core, record);
+}
+
+async function archive(core: Core, record: SessionRecord): Promise<boolean> {
+  try {
+    const { archiveOn } = await import("./archive.ts");
+    return await archiveOn(new Handle(core, record), record);
+  } catch (error) {
+    const isInUse = (["busy", "turn_open", "contended", "session_not_found"] as const).some((code) =>
+      hasCode(error, code),
+    );
+    if (isInUse) return false;
+    throw error;
+  }
+}
+
+async function purge(core: Core, record: SessionRecord): Promise<boolean> {
+  let found = record;
+  if (record.forkedAt > 0) {
+    const handle = new Handle(core, record);
+    await detachForks(handle);
+    found = handle.record;
+  }
+  // Only in the state that was found: a session that was revived meanwhile stays.
+  if (found.state !== record.state || found.stateSince !== record.stateSince || found.legalHold !== null) return false;
+  return found.forkedAt === 0 && (await core.commit([removeSession(found)])).status === "ok";
+}
