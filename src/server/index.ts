@@ -3,7 +3,9 @@
  *
  * @module perdure/server
  */
-export { createServer, type LogEntry, type Server, type ServerOptions } from "./app.ts";
+export { createServer, type Server } from "./app.ts";
+export type { ServerOptions } from "./options.ts";
+export type { LogEntry } from "./request-log.ts";
 export type { ClientAddress } from "./http/client-address.ts";
 export type { DeviceBudget, DeviceBudgets } from "./http/device-budgets.ts";
 export { listen, type Listening, type ListenOptions } from "./listen.ts";

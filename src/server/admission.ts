@@ -1,0 +1,46 @@
+import type { Sessions } from "../index.ts";
+import { guardRight, keyOf, shownDevice } from "./http/authority.ts";
+import type { OpenStreams } from "./http/open-streams.ts";
+import type { RateLimits } from "./http/rate-limits.ts";
+import type { RequestContext, Scope } from "./http/route.ts";
+
+/** The parts of a server that count its callers. */
+export interface Counting {
+  readonly sessions: Sessions;
+  readonly limits: RateLimits;
+  readonly streams: OpenStreams;
+  /** Counts a caller as a new device. */
+  readonly countNew: (c: RequestContext) => void;
+}
+
+/**
+ * Admits the callers of a scope: anyone, a device, or a key with the right. It counts them against the rate limits, and
+ * sets how their streams are counted.
+ * @throws SessionError `key_missing`, `key_forbidden`, `rate_limited`, `id_invalid`
+ */
+export async function admit(
+  c: RequestContext,
+  scope: Scope,
+  { sessions, limits, streams, countNew }: Counting,
+): Promise<void> {
+  if (scope === "open") return;
+  if (scope === "device") {
+    const device = shownDevice(c, sessions);
+    c.set("countStream", () => streams.open({ device: device ?? undefined, session: sessionIn(c, sessions.tenant) }));
+    if (device === null) countNew(c);
+    else limits.count("device", device);
+    return;
+  }
+  const key = await keyOf(c, sessions);
+  limits.count("key", key.id);
+  guardRight(key, scope);
+  c.set("key", key);
+  c.set("sessions", sessions.for(key.tenant));
+  c.set("countStream", () => streams.open({ key: key.id, session: sessionIn(c, key.tenant) }));
+}
+
+/** The session of a request, qualified by its tenant. */
+function sessionIn(c: RequestContext, tenant: string): string | undefined {
+  const session = c.get("session");
+  return session === undefined ? undefined : `${tenant} ${session}`;
+}

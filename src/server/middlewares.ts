@@ -1,0 +1,135 @@
+/**
+ * The middlewares around every route, outermost first: the frame of a request (id, log, metrics), headers for browsers,
+ * CORS, the limit of bodies, and the deadline.
+ */
+import type { Hono, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { secureHeaders } from "hono/secure-headers";
+import { defined } from "../domain/values/defined.ts";
+import { SessionError } from "../errors.ts";
+import { correlated } from "../index.ts";
+import { deviceHeader, isSecure } from "./http/authority.ts";
+import type { OpenStreams } from "./http/open-streams.ts";
+import { asSessionError, problemResponse } from "./http/problem-response.ts";
+import { brokenBody, type Env, type RequestContext } from "./http/route.ts";
+import type { ServerMetrics } from "./metrics/metrics.ts";
+import type { ServerSettings } from "./options.ts";
+import { failureEntry, routeOf } from "./request-log.ts";
+import type { RunningWork } from "./running-work.ts";
+
+/** The parts of a server that its middlewares use. */
+export interface Surroundings {
+  readonly settings: ServerSettings;
+  readonly metrics: ServerMetrics;
+  readonly streams: OpenStreams;
+  readonly running: RunningWork;
+}
+
+export function addMiddlewares(app: Hono<Env>, surroundings: Surroundings): void {
+  const { origins, deadlineMs } = surroundings.settings;
+  app.use(requestFrame(surroundings));
+  app.use(
+    secureHeaders({
+      crossOriginResourcePolicy: "cross-origin",
+      xFrameOptions: "DENY",
+      // Without includeSubDomains: subdomains are configured elsewhere.
+      strictTransportSecurity: "max-age=15552000",
+    }),
+  );
+  if (origins.length > 0) app.use(corsOf(origins));
+  app.use(bodyLimits(surroundings.settings));
+  app.use(async (_, next) => await withDeadline(deadlineMs, next()));
+  app.onError((thrown, c) => {
+    const error = asSessionError(thrown, c.get("requestId"));
+    c.get("report")(error);
+    return problemResponse(c, error);
+  });
+  app.notFound((c) => {
+    throw new SessionError("route_unknown", { method: c.req.method, path: c.req.path.slice(0, 100) });
+  });
+}
+
+/** Sets the variables of a request, and logs and counts it once it is answered. */
+function requestFrame({ settings, metrics, streams, running }: Surroundings): MiddlewareHandler<Env> {
+  const { secureCookies, log } = settings;
+  return async (c, next) => {
+    const started = performance.now();
+    c.set("requestId", requestIdOf(c));
+    c.set("secure", isSecure(c, secureCookies));
+    c.set("audience", "device");
+    c.set("streams", streams);
+    c.set("countStream", () => streams.open({}));
+    c.set("report", (error) => {
+      metrics.countError(error.code);
+      if (error.status >= 500) log?.(failureEntry(c, error));
+    });
+    c.header("x-request-id", c.get("requestId"));
+    await running.track(correlated(c.get("requestId"), next));
+    const { status } = c.res;
+    const request = { method: c.req.method, route: routeOf(c), status, ms: performance.now() - started };
+    metrics.countRequest(request);
+    log?.({
+      level: status >= 500 ? "error" : "info",
+      event: "request",
+      requestId: c.get("requestId"),
+      ...request,
+      ...defined({ session: c.get("session") }),
+    });
+  };
+}
+
+/** The caller's request id if it is a plain one, so that the logs of both sides can be compared. */
+function requestIdOf(c: RequestContext): string {
+  const given = c.req.header("x-request-id") ?? "";
+  return /^[\w.-]{8,80}$/.test(given) ? given : crypto.randomUUID();
+}
+
+function corsOf(origins: readonly string[]): MiddlewareHandler {
+  return cors({
+    origin: [...origins],
+    credentials: true,
+    allowHeaders: ["content-type", "authorization", deviceHeader, "idempotency-key", "if-match", "last-event-id"],
+    exposeHeaders: ["etag", "retry-after", "x-request-id"],
+    maxAge: 600,
+  });
+}
+
+/** Paths of devices, wherever the app is mounted. */
+const devicePath = /\/v1\/(chat|devices)(\/|$)/;
+
+/** Limits the size of a body: less for devices than for keys. */
+function bodyLimits({ bodyBytesMax, deviceBodyBytesMax }: ServerSettings): MiddlewareHandler<Env> {
+  const operatorLimit = bodyLimitOf(bodyBytesMax);
+  const deviceLimit = bodyLimitOf(deviceBodyBytesMax);
+  return async (c, next) => {
+    let isComplete = false;
+    const proceed = async (): Promise<void> => {
+      isComplete = true;
+      await next();
+    };
+    try {
+      return await (devicePath.test(c.req.path) ? deviceLimit : operatorLimit)(c, proceed);
+    } catch (error) {
+      throw isComplete ? error : brokenBody(error);
+    }
+  };
+}
+
+function bodyLimitOf(bytesMax: number): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: bytesMax,
+    onError: (c) => problemResponse(c as RequestContext, new SessionError("body_too_large", { bytesMax })),
+  });
+}
+
+/** @throws SessionError `deadline_passed`; the work continues */
+async function withDeadline(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new SessionError("deadline_passed", { deadlineMs: ms })), ms);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,145 @@
+import { defaultAgent } from "../domain/turns/agent-choice.ts";
+import { parseDuration } from "../domain/values/duration.ts";
+import { SessionError } from "../errors.ts";
+import type { Host } from "../host/index.ts";
+import type { Agent, Duration, Sessions } from "../index.ts";
+import type { ClientAddress } from "./http/client-address.ts";
+import type { DeviceBudgets } from "./http/device-budgets.ts";
+import type { StreamLimits } from "./http/open-streams.ts";
+import type { Rates } from "./http/rate-limits.ts";
+import type { Converse } from "./http/server-context.ts";
+import type { LogEntry } from "./request-log.ts";
+
+/** Options of a server; all but `sessions` are optional. */
+export interface ServerOptions {
+  /** The served sessions: devices belong to its tenant, keys to their own tenants. The caller closes it. */
+  readonly sessions: Sessions;
+  /**
+   * How a message is answered, such as a manager's `send`.
+   * @default `session.consult`
+   */
+  readonly converse?: Converse;
+  /**
+   * Host of live sessions on `sessions`; the caller closes it.
+   * @default none
+   */
+  readonly host?: Host;
+  /**
+   * Origins whose pages may call the server.
+   * @default none
+   */
+  readonly cors?: readonly string[];
+  /**
+   * Maximum size of a body, bytes.
+   * @default 8 MiB
+   */
+  readonly bodyBytesMax?: number;
+  /**
+   * Maximum size of a device's body, bytes: each later question may show it to the model again.
+   * @default 256 KiB
+   */
+  readonly deviceBodyBytesMax?: number;
+  /**
+   * Time limit of a request that is not a stream.
+   * @default "2m"
+   */
+  readonly deadline?: Duration;
+  readonly rates?: Rates;
+  /**
+   * Limits of concurrent streams.
+   * @default the limits of `StreamLimits`
+   */
+  readonly streams?: StreamLimits;
+  /**
+   * Usage limits of devices per 24 hours, counted by this server.
+   * @default no limits
+   */
+  readonly deviceBudgets?: DeviceBudgets;
+  /**
+   * `connection`, or the header in which the proxy sets the client's address.
+   * @default addresses are not used
+   */
+  readonly clientAddress?: ClientAddress;
+  /**
+   * Send cookies over HTTPS only, even if the request came without.
+   * @default true
+   */
+  readonly secureCookies?: boolean;
+  /**
+   * Whether `/metrics` needs no key.
+   * @default false
+   */
+  readonly openMetrics?: boolean;
+  /**
+   * Called for each request, and for each internal error.
+   * @default no log
+   */
+  readonly log?: (entry: LogEntry) => void;
+  /**
+   * Version of the program, for the OpenAPI document.
+   * @default "0.0.0"
+   */
+  readonly version?: string;
+}
+
+/** The options of a server, checked, with their defaults. */
+export interface ServerSettings {
+  readonly sessions: Sessions;
+  readonly converse: Converse;
+  readonly host: Host | undefined;
+  readonly origins: readonly string[];
+  readonly bodyBytesMax: number;
+  readonly deviceBodyBytesMax: number;
+  readonly deadlineMs: number;
+  readonly rates: Rates;
+  readonly streams: StreamLimits;
+  readonly deviceBudgets: DeviceBudgets;
+  readonly clientAddress: ClientAddress | undefined;
+  readonly secureCookies: boolean;
+  readonly openMetrics: boolean;
+  readonly log: ((entry: LogEntry) => void) | undefined;
+  readonly version: string;
+}
+
+/** @throws SessionError `argument_invalid`, `duration_invalid` */
+export function resolveOptions(options: ServerOptions): ServerSettings {
+  const { sessions, cors = [], bodyBytesMax = 8 * 1024 * 1024, deviceBodyBytesMax = 256 * 1024 } = options;
+  for (const origin of cors) guardOrigin(origin);
+  guardDefaultAgent(sessions);
+  return Object.freeze({
+    sessions,
+    converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
+    host: options.host,
+    origins: cors,
+    bodyBytesMax,
+    deviceBodyBytesMax: Math.min(bodyBytesMax, deviceBodyBytesMax),
+    deadlineMs: parseDuration(options.deadline ?? "2m", "deadline"),
+    rates: options.rates ?? {},
+    streams: options.streams ?? {},
+    deviceBudgets: options.deviceBudgets ?? {},
+    clientAddress: options.clientAddress,
+    secureCookies: options.secureCookies ?? true,
+    openMetrics: options.openMetrics ?? false,
+    log: options.log,
+    version: options.version ?? "0.0.0",
+  } satisfies ServerSettings);
+}
+
+/**
+ * Refuses an origin that no browser sends, as it would silently match no page.
+ * @throws SessionError `argument_invalid`
+ */
+function guardOrigin(origin: string): void {
+  if (URL.canParse(origin) && new URL(origin).origin === origin) return;
+  throw new SessionError("argument_invalid", { name: "cors", value: JSON.stringify(origin), expected: "origin" });
+}
+
+/**
+ * Refuses several agents without a default one: devices and most programs name no agent, so their sessions would fail.
+ * @throws SessionError `argument_invalid`
+ */
+function guardDefaultAgent({ agents = new Map<string, Agent>() }: Sessions): void {
+  if (agents.size === 0 || defaultAgent(agents) !== undefined) return;
+  const known = [...agents.keys()];
+  throw new SessionError("argument_invalid", { name: "agents.default", expected: "default_agent", known });
+}

@@ -1,0 +1,78 @@
+/** The log of a server: one entry for each request, each internal error, and failures in the background. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { routePath } from "hono/route";
+import { defined } from "../domain/values/defined.ts";
+import type { SessionError } from "../errors.ts";
+import type { FallbackNews, ReplayNews, SweepNews } from "../index.ts";
+import type { RequestContext } from "./http/route.ts";
+
+/** One line of the server's log. It contains no message and no device id. */
+export interface LogEntry {
+  readonly level: "info" | "warn" | "error";
+  /**
+   * `fallback`: a session was opened without the store; `told`: its turns were replayed to the store; `parked`: the store refused
+   * them; `failing`: the replay failed and is retried; `unswept`: a sweep failed on a session; `sweep_failed`: a sweep ended early.
+   */
+  readonly event: "request" | "failure" | "fallback" | "told" | "parked" | "failing" | "unswept" | "sweep_failed";
+  readonly requestId?: string;
+  readonly method?: string;
+  readonly route?: string;
+  readonly status?: number;
+  readonly ms?: number;
+  readonly code?: string;
+  readonly session?: string;
+  readonly reason?: string;
+  /** The internal error. */
+  readonly error?: unknown;
+}
+
+/** The path of the route, never of the request: ids do not belong into logs and labels. */
+export function routeOf(c: RequestContext): string {
+  const path = routePath(c, -1);
+  return path === "" || path === "/*" || path === "*" ? "unknown" : path;
+}
+
+/** Logs sessions opened without the store, and failed replays and sweeps. */
+export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void {
+  const onFallback = (message: unknown): void => {
+    const { session, reason } = message as FallbackNews;
+    log({ level: "warn", event: "fallback", session, reason });
+  };
+  const onReplay = (message: unknown): void => {
+    const { session, parked, failing } = message as ReplayNews;
+    if (failing !== undefined) log({ level: "error", event: "failing", session, code: failing });
+    else if (parked === undefined) log({ level: "info", event: "told", session });
+    else log({ level: "error", event: "parked", session, code: parked });
+  };
+  const onSweep = (message: unknown): void => {
+    const { failures, error } = message as SweepNews;
+    for (const { session, code } of failures) log({ level: "error", event: "unswept", session, code });
+    if (error !== undefined) log({ level: "error", event: "sweep_failed", code: error });
+  };
+  subscribe("perdure:sweep", onSweep);
+  subscribe("perdure:fallback", onFallback);
+  subscribe("perdure:replay", onReplay);
+  return () => {
+    unsubscribe("perdure:sweep", onSweep);
+    unsubscribe("perdure:fallback", onFallback);
+    unsubscribe("perdure:replay", onReplay);
+  };
+}
+
+/** The entry of an internal error. */
+export function failureEntry(c: RequestContext, error: SessionError): LogEntry {
+  const details = error.details as { sessionId?: string };
+  return {
+    level: "error",
+    event: "failure",
+    requestId: c.get("requestId"),
+    method: c.req.method,
+    route: routeOf(c),
+    status: error.status,
+    code: error.code,
+    ...defined({ session: details.sessionId }),
+    // The message names the next step; its cause names what failed.
+    reason: error.message,
+    error: error.cause ?? error,
+  };
+}
