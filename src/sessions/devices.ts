@@ -12,7 +12,6 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
-import { deviceName, userName } from "./core/keyed-names.ts";
 import {
   answeringSession,
   openWay,
@@ -22,8 +21,9 @@ import {
   type DeviceOptions,
   type Way,
 } from "./devices/device-route.ts";
-import { isSame, keyedHash } from "./core/keyed-hash.ts";
+import { keyedHash, deviceName, userName, isSameHash } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
+import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
 import { freshId, newSession } from "./session/opening.ts";
@@ -44,8 +44,6 @@ export interface UserDevice {
   readonly id: string;
   readonly linkedAt: Date;
 }
-
-const attemptsMax = 20;
 
 /**
  * Anonymous clients, each known by a UUID that it keeps to itself: who knows the id has the device's session, so the store
@@ -97,7 +95,7 @@ export class Devices {
   unseal(sealed: string): string | null {
     const [device = ""] = sealed.split(".", 1);
     try {
-      return isSame(Buffer.from(this.seal(device)), Buffer.from(sealed)) ? device : null;
+      return isSameHash(Buffer.from(this.seal(device)), Buffer.from(sealed)) ? device : null;
     } catch (error) {
       if (hasCode(error, "id_invalid")) return null;
       throw error;
@@ -227,16 +225,16 @@ export class Devices {
       parseId(user, "user");
       if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
       this.#guardOptions(name, options);
-      for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
         const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
         if (device === undefined || owner === undefined) throw new Error("each name has a way");
         const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
-        if (isTheirs) return await this.#open(name, options);
+        if (isTheirs) return true;
         const changes = await this.#claimed({ device, owner, user, keep });
         const marks = await deviceMarks(core, this.#tenant, device, { user, beside: changes });
-        if ((await core.commit([...changes, ...marks])).status === "ok") return await this.#open(name, options);
-      }
-      throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+        return (await core.commit([...changes, ...marks])).status === "ok" ? true : undefined;
+      });
+      return await this.#open(name, options);
     });
   }
 
@@ -334,15 +332,15 @@ export class Devices {
   async #unlink(name: string, isLinked: (pointer: Pointer) => boolean): Promise<boolean> {
     const core = this.#core;
     const key = internalKey(this.#tenant, name);
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    return await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
       const way = await wayOf(core, this.#tenant, name);
       if (way.pointer === undefined || !isLinked(way.pointer)) return false;
       // Never back to its first session, which may be another user's by now.
       const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
       const marks = await deviceMarks(core, this.#tenant, way);
-      if ((await core.commit([pointerChange(core, key, way.found, own), ...marks])).status === "ok") return true;
-    }
-    throw new SessionError("contended", { sessionId: name, tenant: this.#tenant, attempts: attemptsMax });
+      const outcome = await core.commit([pointerChange(core, key, way.found, own), ...marks]);
+      return outcome.status === "ok" ? true : undefined;
+    });
   }
 
   /** What is told of it names no device, and a session only once it is found. */

@@ -8,7 +8,7 @@ import { defined } from "../domain/values/defined.ts";
 import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
-import { isSame } from "./core/keyed-hash.ts";
+import { isSameHash } from "./core/keyed-hash.ts";
 import { traceCall } from "./tracing/operation.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
@@ -110,7 +110,7 @@ export class Keys {
       const found = (await this.#core.find(keyOf(id)))?.record;
       const content = contentOf(this.#core, found);
       if (found === undefined || content === undefined) return null;
-      return isSame(Buffer.from(content.hash, "hex"), hashOf(token)) ? infoOf(found, content) : null;
+      return isSameHash(Buffer.from(content.hash, "hex"), hashOf(token)) ? infoOf(found, content) : null;
     });
   }
 }

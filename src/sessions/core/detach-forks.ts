@@ -3,11 +3,12 @@ import { lastOwn } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { forgetForks, forkOf, ownTurns, parentOf } from "../../domain/copies/fork.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { hasCode, SessionError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
 import { markShared } from "./fork-references.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
+import { retryOnConflict } from "./retry-on-conflict.ts";
 
 /** So often may sessions change under who gives forks their own. */
 const attemptsMax = 20;
@@ -72,17 +73,19 @@ async function detach(
 export async function ownSharedTurns(core: Core, record: SessionRecord): Promise<void> {
   const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
   let fork = record;
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  /** False where the fork shares no more turns. */
+  const ownPage = async (): Promise<boolean | undefined> => {
     const { parent } = fork;
-    if (parent === null || parent.id !== record.parent?.id || parent.born !== record.parent.born) return;
+    if (parent === null || parent.id !== record.parent?.id || parent.born !== record.parent.born) return false;
     const shared = { log: "turns", from: 1, to: parent.at, order: "descending", limit, bytesMax } as const;
     const turns = (await readLog(core, fork, shared)).toReversed();
     // It was cut meanwhile where the last shared turn is not there.
     const change = turns.at(-1)?.seq === parent.at ? ownTurns(fork, turns) : undefined;
-    if (change !== undefined && (await core.commit([change])).status === "ok") attempt = 0;
+    const isOwn = change !== undefined && (await core.commit([change])).status === "ok";
     const newest = (await core.find(record))?.record;
-    if (newest === undefined || newest.createdAt !== record.createdAt) return;
+    if (newest === undefined || newest.createdAt !== record.createdAt) return false;
     fork = newest;
-  }
-  throw new SessionError("contended", { sessionId: record.id, tenant: record.tenant, attempts: attemptsMax });
+    return isOwn ? true : undefined;
+  };
+  while (await retryOnConflict({ sessionId: record.id, tenant: record.tenant }, ownPage));
 }

@@ -11,11 +11,11 @@ import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
 import { eachPage } from "../../domain/values/pages.ts";
-import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
-import { isDeviceName } from "./keyed-names.ts";
+import { isDeviceName } from "./keyed-hash.ts";
 import { internalChange } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
+import { retryOnConflict } from "./retry-on-conflict.ts";
 
 /** A session that holds a user's turns. */
 export interface Holding {
@@ -60,8 +60,6 @@ interface Owner {
 const markTtlMs = 100 * 365 * 86_400_000;
 /** So far may the clocks of two processes be apart in what they wrote down as the time. */
 const skewMs = 60_000;
-/** A mark that others write at the same time is written again so many times. */
-const attemptsMax = 20;
 
 /**
  * Put down whose turns a session holds beside its user's, before it has them as its own: from then on nothing else leads there from
@@ -151,12 +149,11 @@ export async function isMarked(core: Core, record: SessionRecord): Promise<boole
 
 /** Put down under this name that a session holds turns of a user's, once. @throws the store's errors */
 export async function putMark(core: Core, name: string, holding: Holding): Promise<void> {
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-    const change = await markChange(core, name, holding);
-    if (change === null || (await core.commit([change])).status === "ok") return;
-  }
   const { id: sessionId, tenant } = holding.record;
-  throw new SessionError("contended", { sessionId, tenant, attempts: attemptsMax });
+  await retryOnConflict({ sessionId, tenant }, async () => {
+    const change = await markChange(core, name, holding);
+    return change === null || (await core.commit([change])).status === "ok" ? true : undefined;
+  });
 }
 
 /** The same as a change, to be committed with others; null where the mark stands and says as much. */

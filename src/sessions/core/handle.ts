@@ -20,6 +20,7 @@ import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "./core.ts";
 import { formerUserMarks } from "./fork-references.ts";
 import { readLog } from "./log-reader.ts";
+import { retryOnConflict } from "./retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { seenOf, type Seen } from "./seen.ts";
 import type { Rule, WritableSession, WriteOptions, WriteResult } from "./writable-session.ts";
@@ -231,58 +232,59 @@ export class Handle implements WritableSession {
     }
   }
 
-  async #write(
-    rule: Rule,
-    { recovers, reason = "its writer is gone", attemptsMax = attemptsDefault, beside: given = [] }: WriteOptions,
-  ): Promise<WriteResult> {
+  async #write(rule: Rule, { attemptsMax = attemptsDefault, ...options }: WriteOptions): Promise<WriteResult> {
     // The record may come from a list, which does not bring the time.
     if (!this.core.knowsTime) await this.core.learnTime();
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const record = this.#record;
-      if (this.#retired) {
-        throw new SessionError("fenced", {
-          ...sessionIds(record),
-          fence: this.fence ?? 0,
-          storedFence: record.fence,
-        });
-      }
-      let change: Change | null;
-      try {
-        const draft = draftOf(record);
-        if (recovers !== undefined) await this.#recover(draft, recovers, reason);
-        change = rule(draft, this.core.context(), this.#writer());
-      } catch (error) {
-        // The rule may have judged a stale record: only the newest one may refuse.
-        if (error instanceof SessionError && (await this.#movedOn(record))) continue;
-        throw error;
-      }
-      if (change === null) return { status: "unchanged" };
-      const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
-      if (inherited !== undefined) return { status: "duplicate", entry: inherited };
+    const retry = { ...sessionIds(this.#record), attemptsMax };
+    return await retryOnConflict(retry, (attempt) => this.#tryWrite(rule, options, attempt));
+  }
 
-      await this.#guardKeys(record, change);
-
-      const marks = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
-      const beside = [...marks, ...given];
-      const outcome = await this.#commit(change, beside);
-      if (outcome.status === "duplicate") return outcome;
-      if (outcome.status === "ok") {
-        const [written] = outcome.changes;
-        if (written === undefined) throw new Error("a commit of one change has one change");
-        this.#applied(written);
-        return { status: "ok", change: written };
-      }
-      if (beside.length > 0) {
-        // The conflict may be on another record of the commit, not on the session.
-        await this.#movedOn(record);
-        continue;
-      }
-      if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
-      guardHistory(record, outcome.current);
-      this.#record = outcome.current;
-      if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
+  /** Undefined if the record has changed: the handle then knows the newest one. */
+  async #tryWrite(
+    rule: Rule,
+    { recovers, reason = "its writer is gone", beside: given = [] }: Omit<WriteOptions, "attemptsMax">,
+    attempt: number,
+  ): Promise<WriteResult | undefined> {
+    const record = this.#record;
+    if (this.#retired) {
+      throw new SessionError("fenced", { ...sessionIds(record), fence: this.fence ?? 0, storedFence: record.fence });
     }
-    throw new SessionError("contended", { ...sessionIds(this.#record), attempts: attemptsMax });
+    let change: Change | null;
+    try {
+      const draft = draftOf(record);
+      if (recovers !== undefined) await this.#recover(draft, recovers, reason);
+      change = rule(draft, this.core.context(), this.#writer());
+    } catch (error) {
+      // The rule may have judged a stale record: only the newest one may refuse.
+      if (error instanceof SessionError && (await this.#movedOn(record))) return undefined;
+      throw error;
+    }
+    if (change === null) return { status: "unchanged" };
+    const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
+    if (inherited !== undefined) return { status: "duplicate", entry: inherited };
+
+    await this.#guardKeys(record, change);
+
+    const marks = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
+    const beside = [...marks, ...given];
+    const outcome = await this.#commit(change, beside);
+    if (outcome.status === "duplicate") return outcome;
+    if (outcome.status === "ok") {
+      const [written] = outcome.changes;
+      if (written === undefined) throw new Error("a commit of one change has one change");
+      this.#applied(written);
+      return { status: "ok", change: written };
+    }
+    if (beside.length > 0) {
+      // The conflict may be on another record of the commit, not on the session.
+      await this.#movedOn(record);
+      return undefined;
+    }
+    if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
+    guardHistory(record, outcome.current);
+    this.#record = outcome.current;
+    if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
+    return undefined;
   }
 
   /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */

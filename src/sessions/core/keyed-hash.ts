@@ -2,12 +2,12 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
 
-/** What a keyed hash is for: the same text under another purpose gives another hash. */
+/** The purpose of a keyed hash: the same text under another purpose gives another hash. */
 type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "cookie" | "erased" | "receipt";
 
 /**
- * The keyed hash of a text, of one tenant and for one purpose. Without the key, which is not in the store, nobody gets from
- * a hash to the device or from a device to its session.
+ * The keyed hash of a text, of one tenant and for one purpose. The key is not in the store: a reader of the store cannot find
+ * the device of a hash, nor the session of a device.
  * @throws SessionError `secret_missing`
  */
 export function keyedHash(core: Core, tenant: string, purpose: Purpose, text: string): Buffer {
@@ -19,12 +19,27 @@ export function keyedHash(core: Core, tenant: string, purpose: Purpose, text: st
     .digest();
 }
 
-/** As part of an id: 160 bits. */
+/** A keyed hash as part of an id: 160 bits. */
 export function keyedName(core: Core, tenant: string, purpose: Purpose, text: string): string {
   return keyedHash(core, tenant, purpose, text).subarray(0, 20).toString("hex");
 }
 
-/** Compare in a time that tells nothing of where they differ. */
-export function isSame(one: Buffer, other: Buffer): boolean {
+/** The id of a device in the store. */
+export function deviceName(core: Core, tenant: string, device: string): string {
+  return `device_${keyedName(core, tenant, "device", device)}`;
+}
+
+/** True for the name of a device, which is also the id of its first session. */
+export function isDeviceName(name: string): boolean {
+  return /^device_[0-9a-f]{40}$/.test(name);
+}
+
+/** The name of a user in the store, where it must not hold the user's id. */
+export function userName(core: Core, tenant: string, user: string): string {
+  return `user_${keyedName(core, tenant, "user", user)}`;
+}
+
+/** Compares in constant time. */
+export function isSameHash(one: Buffer, other: Buffer): boolean {
   return one.length === other.length && timingSafeEqual(one, other);
 }

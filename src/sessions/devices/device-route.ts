@@ -11,12 +11,13 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
-import { hasCode, SessionError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
-import { userName } from "../core/keyed-names.ts";
+import { userName } from "../core/keyed-hash.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { Handle } from "../core/handle.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureFound, freshId, newSession, type NewSessionOptions } from "../session/opening.ts";
 
 /** What a device's session begins with, where it has none. Whose it is, the device says. */
@@ -91,7 +92,7 @@ export function answeringSession({ record, user }: Way): SessionRecord | undefin
 /** The session at the end of the way, created or begun afresh where there is none to go on with. */
 export async function openWay(core: Core, tenant: string, known: Way, options: DeviceOptions): Promise<Handle> {
   let way = known;
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  return await retryOnConflict({ sessionId: way.session, tenant }, async () => {
     const { record, last, user } = way;
     const isFree = record === undefined || (record.user === user && record.state !== "archived");
     const lead = (session: string, kind: "own" | "linked"): Change =>
@@ -110,12 +111,9 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       await core.commit([lead(`${last.name}_${freshId(core)}`, "own"), ...marks]);
     }
     way = await wayOf(core, tenant, way.name);
-  }
-  throw new SessionError("contended", { sessionId: way.session, tenant, attempts: attemptsMax });
+    return undefined;
+  });
 }
-
-/** So often may a way change under who goes it. */
-const attemptsMax = 20;
 
 export async function wayOf(core: Core, tenant: string, name: string): Promise<Way> {
   const [way] = await waysOf(core, tenant, [name]);

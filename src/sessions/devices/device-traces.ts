@@ -7,7 +7,7 @@ import { headOf, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
-import { isDeviceName } from "../core/keyed-names.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 import type { Pointer } from "./device-pointer.ts";
 import { guestSessions } from "./guest-sessions.ts";
 import {

@@ -2,7 +2,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import type { Core } from "../core/core.ts";
-import { isDeviceName } from "../core/keyed-names.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 
 /** A device has few sessions of its own. */
 const guestsPage = 10;

@@ -15,9 +15,10 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./device-pointer.ts";
 import { deviceMarks } from "./device-traces.ts";
-import { isSame, keyedHash, keyedName } from "../core/keyed-hash.ts";
+import { keyedHash, keyedName, isSameHash } from "../core/keyed-hash.ts";
 import { ownSession, waysOf, type Way } from "./device-route.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
 /** A code as it is shown to somebody who types it into another device. */
 export interface LinkCode {
@@ -38,23 +39,23 @@ type Content = { readonly device: string; readonly secret: string; readonly trie
 /** A fresh code of the device, in the place of its last one. */
 export async function makeLinkCode(core: Core, tenant: string, device: string): Promise<LinkCode> {
   const secret = codeLetters(core.options.clock.random(16));
-  for (let attempt = 1, index = 0; attempt <= attemptsMax && index < handlesMax; attempt++) {
+  let index = 0;
+  return await retryOnConflict({ sessionId: device, tenant, attemptsMax }, async () => {
     // The same handles for the same device, so that no device has many codes.
     const handle = codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`));
     const key = codeKey(core, tenant, handle);
     const found = (await core.find(key))?.record;
     const content = contentOf(core, found);
     if (content !== undefined && content.device !== device) {
-      index++;
-      continue;
+      index = (index + 1) % handlesMax;
+      return undefined;
     }
     const made: Content = { device, secret: secretHash(core, tenant, handle, secret).toString("hex"), tries: 0 };
     const change = internalChange(core, key, found, { metadata: made, ttlMs });
     const { status } = await core.commit([change]);
-    if (status === "ok")
-      return { code: `${handle}-${secret}`, expiresAt: new Date(change.record?.expiresAt ?? Number.NaN) };
-  }
-  throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
+    if (status !== "ok") return undefined;
+    return { code: `${handle}-${secret}`, expiresAt: new Date(change.record?.expiresAt ?? Number.NaN) };
+  });
 }
 
 /** From here on the device shares the session of the one that asked for the code. @throws SessionError `link_code_invalid` */
@@ -64,23 +65,22 @@ export async function redeemLinkCode(core: Core, tenant: string, device: string,
   if (typed === null) throw invalid;
   const key = codeKey(core, tenant, typed.handle);
   const offered = secretHash(core, tenant, typed.handle, typed.secret);
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  await retryOnConflict({ sessionId: device, tenant, attemptsMax }, async () => {
     const found = (await core.find(key))?.record;
     const content = contentOf(core, found);
     if (found === undefined || content === undefined || content.device === device) throw invalid;
-    if (!isSame(Buffer.from(content.secret, "hex"), offered)) {
+    if (!isSameHash(Buffer.from(content.secret, "hex"), offered)) {
       const miss = missed(core, key, found, content);
       if ((await core.commit([miss])).status === "ok") throw invalid;
-      continue;
+      return undefined;
     }
     const [theirs, ours] = await waysOf(core, tenant, [content.device, device]);
     if (theirs === undefined || ours === undefined) throw new Error("each name has a way");
     const user = theirs.user === null ? {} : { user: theirs.user };
     const marks = await deviceMarks(core, tenant, ours, user);
     const changes = [removeSession(found), ...linked(core, tenant, theirs, ours), ...marks];
-    if ((await core.commit(changes)).status === "ok") return;
-  }
-  throw new SessionError("contended", { sessionId: device, tenant, attempts: attemptsMax });
+    return (await core.commit(changes)).status === "ok" ? true : undefined;
+  });
 }
 
 /** The records of the codes of these devices. */

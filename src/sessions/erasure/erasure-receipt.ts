@@ -1,5 +1,5 @@
 /** What an erasure leaves behind: what was erased, when and where, signed, and without a word of whom it was about. */
-import { isSame, keyedHash } from "../core/keyed-hash.ts";
+import { keyedHash, isSameHash } from "../core/keyed-hash.ts";
 import type { Core } from "../core/core.ts";
 import type { SharedForks } from "./shared-forks.ts";
 import { subjectOf } from "./subject.ts";
@@ -54,7 +54,7 @@ export function signReceipt(core: Core, unsigned: Unsigned): ErasureReceipt {
 export function isReceipt(core: Core, receipt: ErasureReceipt, user: string | undefined): boolean {
   if (!isForm(receipt)) return false;
   const isTheirs = user === undefined || receipt.subject === subjectOf(core, receipt.tenant, user);
-  return isTheirs && isSame(Buffer.from(receipt.signature, "base64url"), signatureOf(core, receipt));
+  return isTheirs && isSameHash(Buffer.from(receipt.signature, "base64url"), signatureOf(core, receipt));
 }
 
 /** The fields of a receipt: the signature covers all of them, and nothing else passes beside them. */

@@ -10,8 +10,8 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
-import { hasCode, SessionError } from "../../errors.ts";
-import { isDeviceName } from "../core/keyed-names.ts";
+import { hasCode } from "../../errors.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 import type { Settled } from "../../store/store.ts";
 import { signReceipt, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
 import { detachForks } from "../core/detach-forks.ts";
@@ -20,6 +20,7 @@ import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
+import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { tracesOf, type References } from "./references.ts";
@@ -72,6 +73,7 @@ export class Erasure {
   readonly #subject: Subject;
   readonly #request: ErasureRequest;
   readonly #key: SessionKey;
+  readonly #retry: Retry;
   #found: SessionRecord | undefined;
   #progress: Progress | undefined;
 
@@ -81,12 +83,13 @@ export class Erasure {
     this.#subject = subject;
     this.#request = request;
     this.#key = { tenant: internalScope(tenant, "erasures"), id: subjectOf(core, tenant, user) };
+    this.#retry = { sessionId: this.#key.id, tenant: this.#key.tenant, attemptsMax };
   }
 
   /** @throws SessionError `contended` where something new of the user keeps coming, and the store's */
   async run(): Promise<ErasureReceipt> {
     await this.#load();
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    return await retryOnConflict(this.#retry, async () => {
       let traces: References | undefined;
       let failure: unknown;
       try {
@@ -99,8 +102,8 @@ export class Erasure {
       await this.#pass();
       // One session that cannot be looked at keeps none of the others from going.
       if (traces === undefined) throw failure;
-    }
-    throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
+      return undefined;
+    });
   }
 
   async #load(): Promise<void> {
@@ -221,26 +224,26 @@ export class Erasure {
   async #eraseBatch(found: readonly Item[]): Promise<void> {
     const { core } = this.#subject;
     let items = found;
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    await retryOnConflict(this.#retry, async (attempt) => {
       this.#request.signal?.throwIfAborted();
       items = this.#goingOf(items);
-      if (items.length === 0) return;
+      if (items.length === 0) return true;
       const progress = counted(this.#underWay(), items);
       const change = this.#noted(progress, progressTtlMs);
       const outcome = await core.commit([...items.map(({ record }) => removeSession(record)), change]);
       if (outcome.status === "ok") {
         this.#found = change.record ?? undefined;
         this.#progress = progress;
-        return;
+        return true;
       }
       if (items.length > 1 && attempt > 1 && !items.some(({ kind }) => kind === "device")) {
         // A writer that keeps writing to one of them must not hold up the others.
         for (const item of items) await this.#eraseBatch([item]);
-        return;
+        return true;
       }
       items = await this.#newest(items, outcome);
-    }
-    throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
+      return undefined;
+    });
   }
 
   /** Another process wrote to one of these records, or erases the same user. */
@@ -292,15 +295,15 @@ export class Erasure {
       if (outcome?.status === "ok") gone.push(record);
     }
     if (gone.length === 0) return;
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    await retryOnConflict(this.#retry, async () => {
       const progress = counted(
         this.#underWay(),
         gone.map((record) => ({ kind: "outbox", record })),
       );
       const outcome = await core.commit([this.#noted(progress, progressTtlMs)]);
       await this.#load();
-      if (outcome.status === "ok") return;
-    }
+      return outcome.status === "ok" ? true : undefined;
+    });
   }
 
   #noted(progress: Progress, ttlMs: number): ReturnType<typeof internalChange> {
@@ -318,7 +321,7 @@ export class Erasure {
 
   async #finish({ held, sharedForks }: References): Promise<ErasureReceipt> {
     const { core, fallback, tenant } = this.#subject;
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    return await retryOnConflict(this.#retry, async () => {
       const known = this.#progress?.receipt;
       if (known != null && isSame(known.sharedForks, sharedForks)) return known;
       const progress = this.#underWay();
@@ -339,8 +342,8 @@ export class Erasure {
       const outcome = await core.commit([this.#noted({ ...progress, receipt }, receiptTtlMs)]);
       if (outcome.status === "ok") return receipt;
       await this.#load();
-    }
-    throw new SessionError("contended", { sessionId: this.#key.id, tenant: this.#key.tenant, attempts: attemptsMax });
+      return undefined;
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 /** How much there is of a user. */
-import { isDeviceName } from "../core/keyed-names.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 

@@ -4,7 +4,7 @@
  * before it goes, a mark is put down for each that stays. A session that becomes another's gets its mark with that change.
  */
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { isDeviceName } from "../core/keyed-names.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 import {
   contentOf,
   forksHolding,

@@ -19,10 +19,11 @@ import { putMark } from "../core/fork-references.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import type { Core } from "../core/core.ts";
-import { isDeviceName } from "../core/keyed-names.ts";
+import { isDeviceName } from "../core/keyed-hash.ts";
 import { openWay, wayOf } from "../devices/device-route.ts";
 import { Handle } from "../core/handle.ts";
 import type { Rule } from "../core/writable-session.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureOn } from "../session/opening.ts";
 import { OutboxSums, type OutboxState } from "./outbox-sums.ts";
 import { ToldLog, type Told } from "./replay-progress.ts";
@@ -271,17 +272,18 @@ export class Outbox {
     const { seq: _, status, ...rest } = told;
     const turn = { ...rest, status: status === "open" ? "interrupted" : status } as const;
     const rule: Rule = (draft, context, writer) => appendTurn(draft, { turn, writer }, context);
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const { id: sessionId, tenant } = handle.key;
+    await retryOnConflict({ sessionId, tenant, attemptsMax }, async () => {
       try {
         const written = await writeOnce(handle, turn.key, rule, { recovers: "dead" });
         if (written.status === "duplicate") guardSameContent(handle, turnOf(written.entry), told);
-        return;
+        return true;
       } catch (error) {
         if (!hasCode(error, "conflict")) throw error;
         await handle.refresh();
+        return undefined;
       }
-    }
-    throw new SessionError("contended", { sessionId: handle.key.id, tenant: handle.key.tenant, attempts: attemptsMax });
+    });
   }
 
   /** Whether the floor changed hands since then; of what else its events tell, the store has its own. */

@@ -17,7 +17,6 @@ import type { Archive, Identity, SessionRecord } from "../../domain/record/recor
 import { CutTally, spentEntries } from "../../domain/turns/truncated-usage.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { SessionError } from "../../errors.ts";
 import { readPart } from "../archive/archive-reader.ts";
 import { packPart, type ArchivedEntries } from "../archive/archive-text.ts";
 import { markShared } from "../core/fork-references.ts";
@@ -25,11 +24,10 @@ import type { Handle } from "../core/handle.ts";
 import { eachEntry } from "../core/log-reader.ts";
 import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
 import type { Rule } from "../core/writable-session.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
 /** The most that is compressed together, unless one entry is larger: a reader has one part in memory. */
 const partBytes = 4 * 1024 * 1024;
-/** How often the session may change while its logs are prepared. */
-const attemptsMax = 20;
 
 /**
  * False where the session has an archive already; with `expected`, also where another record stands.
@@ -68,24 +66,22 @@ async function onUnmoved(
   handle: Handle,
   prepare: (record: SessionRecord, arriving: ArrivingLogs) => Promise<Prepared | false | undefined>,
 ): Promise<boolean> {
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  return await retryOnConflict(sessionIds(handle.record), async () => {
     await handle.peek();
     await handle.recoverAbandoned();
     const { record } = handle;
     await using arriving = new ArrivingLogs(handle.core, record, record.user);
     const prepared = await prepare(record, arriving);
-    if (prepared === false) return false;
-    if (prepared === undefined) continue;
+    if (prepared === false || prepared === undefined) return prepared;
     const { rule, beside } = prepared;
     const written = await handle.write(
       (draft, context, writer) => (isSame(draft.base, record) ? rule(draft, context, writer) : null),
       { beside },
     );
-    if (written.status !== "ok") continue;
+    if (written.status !== "ok") return undefined;
     arriving.taken();
     return true;
-  }
-  throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
+  });
 }
 
 /** The logs of a session, compressed part by part. */

@@ -13,6 +13,7 @@ import { SessionError } from "../../errors.ts";
 import { Handle } from "../core/handle.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { readCut } from "../turns/entry-reader.ts";
 
 /** How a session is forked. */
@@ -23,15 +24,12 @@ export interface ForkOptions {
   readonly as?: string;
 }
 
-/** So often may a session change under who forks it. */
-const attemptsMax = 20;
-
 /** @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `session_not_found`, `contended` */
 export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
   const { core } = handle;
   core.guardOpen();
   const id = parseNewId(as ?? agentId(core, handle.record.agent), "session id");
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  return await retryOnConflict(sessionIds(handle.record), async () => {
     const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
     const shared = at ?? lastFinished(record);
     const session = likeIt(record, id, tails[0]?.[0]);
@@ -43,8 +41,8 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
     if (outcome.status === "conflict" && outcome.current?.id === id) {
       throw new SessionError("session_exists", { sessionId: id, tenant: record.tenant });
     }
-  }
-  throw new SessionError("contended", { ...sessionIds(handle.record), attempts: attemptsMax });
+    return undefined;
+  });
 }
 
 /** A new session that begins with what this one was begun with, and with what is left of its budget. */

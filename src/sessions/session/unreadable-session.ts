@@ -1,9 +1,8 @@
-/** Sessions whose record is damaged: what can still be done with them. */
+/** Removes sessions whose record is damaged. */
 import { hasCode, SessionError, type ErrorDetails } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Core } from "../core/core.ts";
-
-const attemptsMax = 5;
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
 /**
  * Remove a session whose record cannot be read. A legal hold and the turns that forks share are respected as far as the
@@ -14,22 +13,21 @@ export async function removeUnreadable(core: Core, error: SessionError<"session_
   const key = keyOf(error);
   const ids = { sessionId: key.id, tenant: key.tenant };
   let { details }: { readonly details: ErrorDetails["session_unreadable"] } = error;
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  await retryOnConflict({ ...ids, attemptsMax: 5 }, async () => {
     guardRemoval(ids, details);
     try {
       const { version, commitId } = details;
       const change = { key, expected: { version, commitId }, record: null, splices: [], claims: [] };
       const outcome = await core.commit([change]);
-      if (outcome.status === "ok") return;
-      // Another process has removed it, or restored it: then it is no longer this session.
-      if (outcome.status === "conflict" && outcome.current === undefined) return;
-      break;
+      if (outcome.status === "ok") return true;
+      // Another process has removed the session.
+      if (outcome.status === "conflict" && outcome.current === undefined) return true;
     } catch (failure) {
       if (!hasCode(failure, "session_unreadable")) throw failure;
       ({ details } = failure);
     }
-  }
-  throw new SessionError("contended", { ...ids, attempts: attemptsMax });
+    return undefined;
+  });
 }
 
 function guardRemoval(
