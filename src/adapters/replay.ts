@@ -152,21 +152,38 @@ function* eventsOf(output: readonly Message[], pieceLength: number): Generator<M
 }
 
 function lookUp({ id, exchanges }: Conversation, messages: readonly Message[]): Exchange {
-  const asked = messages.filter(isQuestion);
+  const asked = joinQuestions(messages).filter(isQuestion);
   const past: Message[] = [];
   let best: { exchange: Exchange; likeness: readonly [questions: number, messages: number] } | undefined;
   for (const exchange of exchanges) {
-    past.push(...exchange.input);
+    const input = joinQuestions(exchange.input);
+    past.push(...input);
     // Questions first: an aborted answer is in the request's history, but in no recording.
     const questions = commonTail(past.filter(isQuestion), asked);
     const likeness = [questions, commonTail(past, messages)] as const;
     const [bestQuestions, bestMessages] = best?.likeness ?? [0, 0];
     const isCloser = questions > bestQuestions || (questions === bestQuestions && likeness[1] > bestMessages);
-    if (questions >= exchange.input.length && isCloser) best = { exchange, likeness };
+    if (questions >= input.length && isCloser) best = { exchange, likeness };
     past.push(...exchange.output);
   }
   if (best !== undefined) return best.exchange;
   throw new SessionError("model_refused", { reason: `the conversation ${id} has no such question` });
+}
+
+/** Questions in a row as one, as a request holds them. */
+function joinQuestions(messages: readonly Message[]): readonly Message[] {
+  const joined: Message[] = [];
+  for (const message of messages) {
+    const last = joined.at(-1);
+    const isJoined =
+      message.role === "user" &&
+      last?.role === "user" &&
+      typeof last.content === "string" &&
+      typeof message.content === "string";
+    if (isJoined) joined[joined.length - 1] = { ...last, content: `${last.content}\n\n${message.content}` };
+    else joined.push(message);
+  }
+  return joined;
 }
 
 function isQuestion({ role }: Message): boolean {

@@ -217,7 +217,7 @@ test("an export to OpenAI's format closes tool calls without a result, as a requ
   const { messages } = JSON.parse(line) as { messages: readonly Message[] };
   assert.deepEqual(
     messages.map(({ role, tool_call_id: id }) => id ?? role),
-    ["user", "assistant", "c1", "user", "assistant"],
+    ["user", "assistant", "c1", "assistant", "user", "assistant"],
   );
 });
 

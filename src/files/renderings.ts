@@ -19,7 +19,7 @@ function openaiLine({ session, logs }: SessionSnapshot): string {
   const instructions = logs["instructions"]?.at(-1)?.data;
   const messages = requestMessages(
     {
-      turns: (logs["turns"] ?? []).map(({ data }) => data as TurnData),
+      turns: (logs["turns"] ?? []).map(({ seq, data }) => ({ seq, ...(data as TurnData) })),
       question: [],
       instructions: typeof instructions === "string" && instructions !== "" ? instructions : undefined,
     },

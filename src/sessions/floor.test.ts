@@ -123,7 +123,7 @@ test("whoever has the floor answers, with its own instructions, model and the no
     ]),
     [
       ["ceo", undefined, ["You lead."]],
-      ["scheduling", "small", ["You plan.", "The conversation was handed to you: before Friday"]],
+      ["scheduling", "small", ["You plan.\n\nThe conversation was handed to you: before Friday"]],
       ["ceo", undefined, ["You lead."]],
     ],
   );

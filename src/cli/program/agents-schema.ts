@@ -11,6 +11,7 @@ import {
   type LocatedValue,
   type Place,
 } from "../../sessions/snapshots/located-json.ts";
+import { parseWindow, type Window } from "../../domain/turns/window.ts";
 import type { ModelSettings } from "../../sessions/options/model.ts";
 import { parseModelSettings } from "../../sessions/options/model-settings.ts";
 import type { Value } from "../../domain/values/codec.ts";
@@ -20,6 +21,7 @@ const settings = [
   "instructions",
   "model",
   "settings",
+  "window",
   "ttl",
   "handoffTtl",
   "idleTimeout",
@@ -68,6 +70,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.model = text(member.value, `model of ${called}`, invalid);
     } else if (setting === "settings") {
       agent.settings = modelSettings(member.value, `settings of ${called}`, invalid);
+    } else if (setting === "window") {
+      agent.window = window(member.value, `window of ${called}`, invalid);
     } else if (setting === "ttl" || setting === "handoffTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
     } else if (setting === "description") {
@@ -130,6 +134,12 @@ function modelSettings(value: LocatedValue, name: string, invalid: Invalid): Mod
   const settings = plainValue(value) as ModelSettings;
   checked(value, invalid, () => parseModelSettings(settings, name));
   return settings;
+}
+
+function window(value: LocatedValue, name: string, invalid: Invalid): Window {
+  const bounds = plainValue(value) as Window;
+  checked(value, invalid, () => parseWindow(bounds, name));
+  return bounds;
 }
 
 /** The value without its places. */

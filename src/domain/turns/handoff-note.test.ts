@@ -70,8 +70,7 @@ test("a note of the application stays an instruction, also when another process 
   assert.deepEqual(
     requests[0]?.messages.map(({ role, content }) => [role, content]),
     [
-      ["system", "You bill."],
-      ["system", "The conversation was handed to you: offer 10 %"],
+      ["system", "You bill.\n\nThe conversation was handed to you: offer 10 %"],
       ["user", "hm"],
     ],
   );

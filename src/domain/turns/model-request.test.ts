@@ -2,37 +2,257 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { messages, turn } from "../../../test/property/arbitraries.ts";
-import { closeToolCalls, danglingToolCalls } from "./turn.ts";
 import { estimateTokens, estimateUsage } from "./usage.ts";
-import { continueRequest, requestMessages } from "./model-request.ts";
+import { continueRequest, halfWindow, requestMessages, type PastTurn } from "./model-request.ts";
 import type { Message, Turn } from "./turn.ts";
-import { parseWindow, unbounded, windowTurnsMax, type Window } from "./window.ts";
+import { parseWindow, selectTurns, unbounded, windowTurnsMax, type Window, type WindowBounds } from "./window.ts";
 
-const turns = fc.array(turn, { maxLength: 8 });
-const windowMessages = (turns: readonly Turn[], tokens: number): readonly Message[] =>
-  requestMessages({ turns, question: [] }, { window: { ...unbounded, tokens } });
-const budget = fc.oneof(fc.nat(400), fc.constant(Number.MAX_SAFE_INTEGER));
+/** Turns numbered from 1, as a log holds them. */
+const turns = fc
+  .array(turn, { maxLength: 8 })
+  .map((list) => list.map((one, index): Turn => ({ ...one, seq: index + 1 })));
+const failedTurns = turns.map((list) =>
+  list.map((one): Turn => {
+    const code = one.seq % 2 === 0 ? "model_refused" : "model_failed";
+    return one.status === "failed" ? { ...one, error: { code, message: "x" } } : one;
+  }),
+);
+const window = fc.oneof(
+  fc.constant(unbounded),
+  fc.record({ turns: fc.nat(8), tokens: fc.oneof(fc.nat(400), fc.constant(Number.MAX_SAFE_INTEGER)) }),
+);
 
-test("a window holds the newest whole turns, as many as the budget allows and no more", () => {
+/** Why the strictest endpoints would refuse these messages; undefined where they accept them. */
+function refusal(messages: readonly Message[]): string | undefined {
+  const spoken = messages[0]?.role === "system" ? messages.slice(1) : messages;
+  const open = new Set<string>();
+  for (const [index, { role, content, tool_calls: calls = [], tool_call_id: id = "" }] of spoken.entries()) {
+    const before = spoken[index - 1]?.role;
+    if (!["user", "assistant", "tool"].includes(role)) return `${role} at ${index}`;
+    if (index === 0 && role !== "user") return `begins with ${role}`;
+    if (role !== "tool" && open.size > 0) return `no result for ${[...open].join()} before ${index}`;
+    if (role === before && role !== "tool") return `${role} twice at ${index}`;
+    if (role === "user" && before === "tool") return `user after tool at ${index}`;
+    const isEmpty = content === null || content === undefined || (typeof content === "string" && content.trim() === "");
+    if (isEmpty && calls.length === 0) return `empty content at ${index}`;
+    if (typeof content !== "string" && content !== null) {
+      const kinds = new Set(["text", "image_url", "input_audio", "file"]);
+      const parts = content as readonly { readonly type: string }[];
+      if (role !== "user" || parts.length === 0 || !parts.every(({ type }) => kinds.has(type)))
+        return `parts at ${index}`;
+    }
+    if (role === "tool" && !open.delete(id)) return `a result without a call at ${index}`;
+    for (const call of calls) {
+      if (call.id === "" || open.has(call.id)) return `an id that is not unique at ${index}`;
+      if (typeof JSON.parse(call.function.arguments) !== "object") return `arguments at ${index}`;
+      open.add(call.id);
+    }
+  }
+  return open.size === 0 ? undefined : "calls without results at the end";
+}
+
+test("the strictest endpoints accept every request, whatever the history holds", () => {
   fc.assert(
-    fc.property(turns, budget, (turns, tokensMax) => {
-      const shown = windowMessages(turns, tokensMax);
-      const whole = turns.map(({ input, output }) => closeToolCalls([...input, ...output]));
-      assert.ok(estimateTokens(shown) <= tokensMax, "the budget is kept");
-      // Turns without messages cost nothing, so several counts may show the same; the greatest that fits must.
-      const fitting = Array.from({ length: turns.length + 1 }, (_, count) => whole.slice(turns.length - count).flat());
-      const most = fitting.filter((some) => estimateTokens(some) <= tokensMax).at(-1);
-      assert.deepEqual(shown, most);
+    fc.property(failedTurns, messages, window, fc.option(fc.string()), (turns, asked, window, instructions) => {
+      const question: readonly Message[] = [...asked, { role: "user", content: "and now?" }];
+      const shown = requestMessages({ turns, question, instructions: instructions ?? undefined }, { window });
+      assert.equal(refusal(shown), undefined, JSON.stringify(shown, null, 1));
+      assert.equal(shown.at(-1)?.role, "user");
+      const output: readonly Message[] = [
+        { role: "assistant", content: "let me see" },
+        { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "" } }] },
+      ];
+      const results: readonly Message[] = [{ role: "tool", tool_call_id: "c", content: "" }];
+      const next = continueRequest(shown, { output, results });
+      assert.equal(refusal(next), undefined, JSON.stringify(next, null, 1));
+      assert.deepEqual(next.slice(0, shown.length), shown, "a later call of the turn keeps the messages of the first");
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a window holds whole turns, the newest, within its tokens and one and a half times its turns", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(50), { maxLength: 60 }), fc.nat(20), fc.nat(800), (sizes, turns, tokens) => {
+      const all = sizes.map((size, index) => ({ seq: index + 1, tokens: size }));
+      const chosen = selectTurns(all, { turns, tokens });
+      assert.deepEqual(chosen, all.slice(all.length - chosen.length), "the newest, without a gap");
+      assert.ok(chosen.reduce((sum, turn) => sum + turn.tokens, 0) <= tokens);
+      assert.ok(chosen.length <= turns + Math.floor(turns / 2));
+      const unlimited = selectTurns(all, { turns, tokens: Number.POSITIVE_INFINITY });
+      assert.ok(unlimited.length >= Math.min(turns, all.length));
+      // At most half of the turns that would fit are left out, so that the beginning stays for several turns.
+      let sum = 0;
+      const fitting = all.toReversed().filter((turn) => (sum += turn.tokens) <= tokens).length;
+      assert.ok(chosen.length >= Math.min(unlimited.length, Math.ceil(fitting / 2)));
     }),
   );
 });
 
-test("no tool call of a window lacks its result", () => {
-  fc.assert(
-    fc.property(turns, budget, (turns, tokensMax) => {
-      assert.deepEqual(danglingToolCalls(windowMessages(turns, tokensMax)), []);
-    }),
+const texts = (messages: readonly Message[]): readonly unknown[] => messages.map(({ content }) => content);
+const said = (content: string, role: Message["role"] = "user"): Message => ({ role, content });
+const past = (seq: number, fields: Partial<PastTurn>): PastTurn => ({
+  seq,
+  status: "done",
+  input: [said(`question ${seq}`)],
+  output: [said(`answer ${seq}`, "assistant")],
+  requests: 1,
+  ...fields,
+});
+const shown = (turns: readonly PastTurn[], question: readonly Message[] = [said("now")]): readonly Message[] =>
+  requestMessages({ turns, question }, { window: unbounded });
+const call = (id: string, name = "f"): Message => ({
+  role: "assistant",
+  content: null,
+  tool_calls: [{ id, function: { name, arguments: "{}" } }],
+});
+const result = (id: string, content: string): Message => ({ role: "tool", tool_call_id: id, content });
+
+for (const window of [
+  { turns: 20, tokens: Number.POSITIVE_INFINITY },
+  { turns: 1000, tokens: 2000 },
+]) {
+  test(`nine tenths of the prompts are the beginning of the next one, over 100 turns in ${JSON.stringify(window)}`, () => {
+    const turns: PastTurn[] = [];
+    let before = "";
+    let sharedLength = 0;
+    let length = 0;
+    for (let seq = 1; seq <= 100; seq++) {
+      const question = [said(`question ${seq} `.repeat(8))];
+      const text = JSON.stringify(requestMessages({ turns, question, instructions: "Be brief." }, { window }));
+      let shared = 0;
+      while (shared < before.length && text[shared] === before[shared]) shared++;
+      sharedLength += shared;
+      length += before.length;
+      before = text;
+      turns.push(past(seq, { input: question, output: [said("answer ".repeat(12), "assistant")] }));
+    }
+    assert.ok(sharedLength / length >= 0.9, `${Math.round((100 * sharedLength) / length)} %`);
+  });
+}
+
+test("a turn that failed or was refused with no answer is not shown", () => {
+  for (const code of ["model_refused", "model_failed"]) {
+    const failed = past(2, { status: "failed", output: [], error: { code, message: "x" } });
+    assert.deepEqual(texts(shown([past(1, {}), failed])), ["question 1", "answer 1", "now"]);
+  }
+});
+
+test("of a turn that was refused after its tools ran, the words and the names of the tools are shown", () => {
+  const output = [said("Let me look.", "assistant"), call("c1", "pay"), result("c1", "poison")];
+  const refused = past(1, { status: "failed", output, error: { code: "model_refused", message: "x" } });
+  assert.deepEqual(texts(shown([refused])), [
+    "question 1",
+    "Let me look.\n\n(no answer: interrupted after calls of pay)",
+    "now",
+  ]);
+});
+
+test("a question that was interrupted before its answer is closed by a marked line", () => {
+  assert.deepEqual(texts(shown([past(1, { status: "interrupted", output: [] })])), [
+    "question 1",
+    "(no answer: interrupted)",
+    "now",
+  ]);
+});
+
+test("an empty answer is closed by a marked line, and messages that no model was asked are joined", () => {
+  const output = [said(" ", "assistant"), { role: "assistant" as const }];
+  assert.deepEqual(texts(shown([past(1, { output })])), ["question 1", "(no answer)", "now"]);
+  assert.deepEqual(texts(shown([past(1, { output: [], requests: 0 })])), ["question 1\n\nnow"]);
+});
+
+test("a result at the beginning of the next turn answers the call of the turn before", () => {
+  const called = past(1, { output: [call("c1")] });
+  const answered = shown([called], [result("c1", "approved")]);
+  assert.deepEqual(answered.slice(1), [call("c1"), result("c1", "approved")]);
+  const appended = past(2, { input: [result("c1", "approved")], output: [said("done", "assistant")] });
+  assert.deepEqual(shown([called, appended]).slice(1, 4), [
+    call("c1"),
+    result("c1", "approved"),
+    said("done", "assistant"),
+  ]);
+  const closed = past(1, { output: [call("c1"), { ...result("c1", "unknown"), synthetic: true }] });
+  assert.deepEqual(shown([closed], [result("c1", "approved")]).slice(1), [call("c1"), result("c1", "approved")]);
+});
+
+test("a result that comes too late, or for no call, is told as text", () => {
+  const called = past(1, { output: [call("c1")] });
+  const late = shown([called, past(2, {})], [result("c1", "approved")]);
+  assert.deepEqual(late.at(-1)?.content, "[Result of the tool call c1] approved");
+  assert.deepEqual(texts(shown([], [result("x", "9")])), ["[Result of the tool call x] 9"]);
+});
+
+test("system messages anywhere are one at the beginning", () => {
+  const turns = [past(1, { input: [said("rule", "developer"), said("question 1")] })];
+  const messages = requestMessages(
+    { turns, question: [said("now")], instructions: "Be brief." },
+    { window: unbounded },
   );
+  assert.deepEqual(texts(messages), ["Be brief.\n\nrule", "question 1", "answer 1", "now"]);
+});
+
+test("parts of other providers are shown in the known form, and unknown kinds are left out", () => {
+  const parts = [
+    { type: "text", text: "a" },
+    { type: "source-url", url: "https://e.example" },
+    { type: "input_text", text: "b" },
+    { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } },
+    { type: "file", mediaType: "image/png", url: "https://e.example/p.png" },
+    { type: "data-weather", data: {} },
+  ];
+  assert.deepEqual(shown([], [{ role: "user", content: parts }])[0]?.content, [
+    { type: "text", text: "a" },
+    { type: "text", text: "b" },
+    { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } },
+    { type: "image_url", image_url: { url: "https://e.example/p.png" } },
+  ]);
+  const thinking = [
+    { type: "thinking", thinking: "hm" },
+    { type: "text", text: "Belgium." },
+  ];
+  assert.deepEqual(texts(shown([past(1, { output: [{ role: "assistant", content: thinking }] })])).at(1), "Belgium.");
+  const unknown = [{ type: "data-x", data: 1 }];
+  assert.equal(shown([], [{ role: "user", content: unknown }])[0]?.content, "(content that a model cannot read)");
+  const anthropic = past(1, {
+    output: [{ role: "assistant", content: [{ type: "tool_use", id: "t1", name: "f", input: { a: 1 } }] }],
+  });
+  const next = shown(
+    [anthropic],
+    [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t1", content: "ok" }] }],
+  );
+  assert.deepEqual(next.slice(1), [
+    {
+      role: "assistant",
+      content: null,
+      tool_calls: [{ id: "t1", type: "function", function: { name: "f", arguments: '{"a":1}' } }],
+    },
+    result("t1", "ok"),
+  ]);
+});
+
+test("pictures have a fixed price, and Chinese costs about a token for each character", () => {
+  const url = `data:image/png;base64,${"A".repeat(1024 * 1024)}`;
+  const picture = estimateTokens([{ role: "user", content: [{ type: "image_url", image_url: { url } }] }]);
+  assert.ok(picture > 100 && picture < 1000, String(picture));
+  const chinese = estimateTokens([said("明天几点开门我想订蛋糕".repeat(91))]);
+  assert.ok(chinese > 650 && chinese < 1100, String(chinese));
+});
+
+test("half of a window shows half of it, and none where nothing is left", () => {
+  const turns = Array.from({ length: 8 }, (_, index) => past(index + 1, {}));
+  let window: WindowBounds | undefined = unbounded;
+  const counts: number[] = [];
+  while (window !== undefined) {
+    counts.push(requestMessages({ turns, question: [said("now")] }, { window }).length);
+    window = halfWindow(turns, window);
+  }
+  assert.deepEqual(
+    counts,
+    counts.toSorted((a, b) => b - a),
+  );
+  assert.equal(counts.at(-1), 1);
+  assert.ok(counts.length <= 6, counts.join());
 });
 
 test("tokens are counted message by message", () => {
@@ -60,30 +280,21 @@ test("a window is a number of turns, or turns and tokens", () => {
   for (const window of invalid) assert.throws(() => parseWindow(window as Window), { code: "argument_invalid" });
 });
 
-test("a request is instructions, note, window and question, in this order", () => {
-  const said = (content: string, role: Message["role"] = "user"): Message => ({ role, content });
-  const pair = (name: string): Pick<Turn, "input" | "output"> => ({
-    input: [said(name)],
-    output: [said(`re: ${name}`, "assistant")],
-  });
-  const content = { turns: [pair("one"), pair("two")], question: [said("three")], instructions: "Be brief." };
+test("a request is instructions and note, window and question, in this order", () => {
+  const content = { turns: [past(1, {}), past(2, {})], question: [said("three")], instructions: "Be brief." };
   const handoff = { agent: "a", since: 0, expiresAt: 1, note: "urgent" };
-  const texts = (messages: readonly Message[]): unknown => messages.map(({ content }) => content);
-  const past = ["one", "re: one", "two", "re: two", "three"];
-  assert.deepEqual(texts(requestMessages(content, { window: unbounded })), ["Be brief.", ...past]);
+  const spoken = ["question 1", "answer 1", "question 2", "answer 2", "three"];
+  assert.deepEqual(texts(requestMessages(content, { window: unbounded })), ["Be brief.", ...spoken]);
   assert.deepEqual(texts(requestMessages(content, { window: { ...unbounded, turns: 1 } })), [
     "Be brief.",
-    ...past.slice(2),
+    ...spoken.slice(2),
   ]);
   assert.deepEqual(texts(requestMessages(content, { window: { ...unbounded, turns: 0 } })), ["Be brief.", "three"]);
   const noted = requestMessages(content, { window: unbounded, handoff: { ...handoff, noteFrom: "application" } });
-  assert.deepEqual(texts(noted), ["Be brief.", "The conversation was handed to you: urgent", ...past]);
+  assert.deepEqual(texts(noted), ["Be brief.\n\nThe conversation was handed to you: urgent", ...spoken]);
   const reported = requestMessages({ ...content, instructions: undefined }, { window: unbounded, handoff });
   assert.deepEqual(
     reported.map(({ role }) => role),
     ["user", "assistant", "user", "assistant", "user", "assistant", "user"],
   );
-  const output = [said("calls", "assistant")];
-  const results = [said("result", "tool")];
-  assert.deepEqual(texts(continueRequest(content.question, { output, results })), ["three", "calls", "result"]);
 });

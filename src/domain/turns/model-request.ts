@@ -1,27 +1,37 @@
 /**
  * The messages that a model is shown. These functions alone decide them, for `consult`, the manager, live sessions, the
- * command line and HTTP, and for exports in a provider's format. They are pure.
+ * command line and HTTP, and for exports in a provider's format. They are pure, and the strictest endpoints accept what
+ * they make: one system message, the user first, roles in turns, each call with one result, no empty content, no unknown
+ * kinds of parts.
  *
  * {@link requestMessages} takes these steps, in this order:
  *
- * 1. Select turns: the newest whole turns that fit into the window. It cuts between turns.
- * 2. Pair tool calls: a marked result closes each call that its turn leaves without one.
- * 3. Append the question.
- * 4. Put the note of the handoff in front: an application's as an instruction, a model's as reported speech.
- * 5. Put the instructions of the agent first.
+ * 1. Leave out turns that failed with no answer: a model that refused a question would refuse it again.
+ * 2. Bring each message into the form that every endpoint takes (shown-message.ts).
+ * 3. Select the newest turns that fit into the window (window.ts).
+ * 4. Answer a question that was interrupted with a marked line.
+ * 5. Pair tool calls and results, across the border of two turns as well (paired-calls.ts).
+ * 6. Put the note of the handoff in front: an application's as an instruction, a model's as reported speech.
+ * 7. Join all system messages at the beginning, and neighbours of one role (alternation.ts).
  *
  * {@link continueRequest} adds the answer of one model call and the results of its tools, for the next call of the turn.
  */
 import type { Handoff } from "../record/record.ts";
+import { alternate, noAnswer, systemMessage } from "./alternation.ts";
 import { noteMessages } from "./handoff-note.ts";
-import { closeToolCalls, type Message, type Turn } from "./turn.ts";
+import { pairCalls } from "./paired-calls.ts";
+import { shownMessages } from "./shown-message.ts";
+import type { Message, Turn } from "./turn.ts";
 import { estimateTokens } from "./usage.ts";
-import type { WindowBounds } from "./window.ts";
+import { selectTurns, type WindowBounds } from "./window.ts";
+
+/** What decides how a turn is shown. */
+export type PastTurn = Pick<Turn, "seq" | "status" | "input" | "output" | "requests" | "error">;
 
 /** The content of a request. */
 export interface RequestContent {
   /** The turns before the question, oldest first. */
-  readonly turns: readonly Pick<Turn, "input" | "output">[];
+  readonly turns: readonly PastTurn[];
   readonly question: readonly Message[];
   /** The startup context of the agent that answers. */
   readonly instructions?: string | undefined;
@@ -39,11 +49,12 @@ export function requestMessages(
   { turns, question, instructions }: RequestContent,
   { window, handoff = null }: RequestOptions,
 ): readonly Message[] {
-  const past = newestTurns(turns, window);
-  const conversation = [...past.flat(), ...question];
+  const past = selectTurns(turns.filter(isShown).map(shownTurn), window);
+  const conversation = pairCalls([...past.map(({ messages }) => messages), question.flatMap(shownMessages)]).flat();
   const note = noteMessages(handoff, conversation[0]);
-  const system: readonly Message[] = instructions === undefined ? [] : [{ role: "system", content: instructions }];
-  return [...system, ...note.system, ...note.reported, ...conversation];
+  const own: readonly Message[] = instructions === undefined ? [] : [{ role: "system", content: instructions }];
+  const all = [...own, ...note.system, ...note.reported, ...conversation];
+  return [...systemMessage(all), ...alternate(all)];
 }
 
 /** The messages of the next model call of the same turn, after its tools have run. */
@@ -51,23 +62,56 @@ export function continueRequest(
   messages: readonly Message[],
   { output, results }: { readonly output: readonly Message[]; readonly results: readonly Message[] },
 ): readonly Message[] {
-  return [...messages, ...output, ...results];
+  const added = [...output, ...results].flatMap(shownMessages);
+  const system = messages.filter(({ role }) => role === "system");
+  return [...system, ...alternate([...messages, ...added])];
 }
 
-/** The messages of the newest turns that fit into the window, turn by turn, oldest first. */
-function newestTurns(turns: RequestContent["turns"], window: WindowBounds): readonly (readonly Message[])[] {
-  const chosen: (readonly Message[])[] = [];
-  let tokens = 0;
-  for (const turn of turns.toReversed()) {
-    const messages = turnMessages(turn);
-    tokens += estimateTokens(messages);
-    if (chosen.length >= window.turns || tokens > window.tokens) break;
-    chosen.push(messages);
-  }
-  return chosen.toReversed();
+/**
+ * The same window, cut to half of the tokens that the turns in it take; undefined where it shows none. For a model that
+ * refused a request because of its length.
+ */
+export function halfWindow(turns: readonly PastTurn[], window: WindowBounds): WindowBounds | undefined {
+  const shown = selectTurns(turns.filter(isShown).map(shownTurn), window);
+  if (shown.length === 0) return undefined;
+  const tokens = shown.reduce((sum, turn) => sum + turn.tokens, 0);
+  return { turns: Math.ceil(shown.length / 2), tokens: Math.floor(tokens / 2) };
 }
 
-/** The messages of one turn as a model is shown them. */
-function turnMessages({ input, output }: Pick<Turn, "input" | "output">): readonly Message[] {
-  return closeToolCalls([...input, ...output]);
+/** True for a turn that a model is shown. */
+export function isShown({ status, output }: PastTurn): boolean {
+  return status !== "failed" || output.some(isAnswer);
+}
+
+/** True for a message with words or calls of the assistant. */
+function isAnswer(message: Message): boolean {
+  return message.role === "assistant" && shownMessages(message).length > 0;
+}
+
+interface ShownTurn {
+  readonly seq: number;
+  readonly messages: readonly Message[];
+  readonly tokens: number;
+}
+
+function shownTurn(turn: PastTurn): ShownTurn {
+  const { seq, status, requests } = turn;
+  const input = turn.input.flatMap(shownMessages);
+  const output = shownOutput(turn).flatMap(shownMessages);
+  const isUnanswered = input.length > 0 && !output.some(({ role }) => role === "assistant");
+  const closing = isUnanswered && (status === "interrupted" || requests > 0);
+  const reason = status === "interrupted" ? "interrupted" : undefined;
+  const messages = [...input, ...output, ...(closing ? [noAnswer(reason)] : [])];
+  return { seq, messages, tokens: estimateTokens(messages) };
+}
+
+/**
+ * The output of a turn. Where the model refused a later call of the turn, a result of a tool may be what it refused: only
+ * the words are shown, and the names of the tools, because they may have had effects.
+ */
+function shownOutput({ status, output, error }: PastTurn): readonly Message[] {
+  if (status !== "failed" || error?.code !== "model_refused") return output;
+  const tools = output.flatMap(({ tool_calls: calls }) => calls ?? []).map(({ function: called }) => called.name);
+  const words = output.filter(({ role }) => role === "assistant").map(({ tool_calls: _, ...message }) => message);
+  return tools.length === 0 ? words : [...words, noAnswer(`interrupted after calls of ${tools.join(", ")}`)];
 }

@@ -225,32 +225,40 @@ export function countToolCalls(messages: readonly Message[]): number {
   return messages.reduce((count, message) => count + (message.tool_calls?.length ?? 0), 0);
 }
 
-/** A call without a result yet, and the index of the message that made it. */
-interface OpenCall {
+/** A call, the index of the message that made it, and that of its result, if there is one. */
+export interface ToolCallPair {
   readonly call: ToolCall;
   readonly madeAt: number;
+  readonly answeredAt?: number;
 }
 
-/** Pairs in one pass: the open calls of each id are a stack, because a result answers the latest one. */
-function unanswered(messages: readonly Message[]): readonly OpenCall[] {
-  const open = new Set<OpenCall>();
-  const stacks = new Map<string | undefined, OpenCall[]>();
-  for (const [madeAt, message] of messages.entries()) {
+/**
+ * The tool calls of these messages, in order, each with its result. Pairs in one pass: the open calls of each id are a
+ * stack, because a result answers the latest one.
+ */
+export function pairToolCalls(messages: readonly Message[]): readonly ToolCallPair[] {
+  const pairs: ToolCallPair[] = [];
+  const stacks = new Map<string | undefined, number[]>();
+  for (const [at, message] of messages.entries()) {
     for (const call of message.tool_calls ?? []) {
-      const made: OpenCall = { call, madeAt };
-      open.add(made);
+      const index = pairs.push({ call, madeAt: at }) - 1;
       const stack = stacks.get(call.id);
-      if (stack === undefined) stacks.set(call.id, [made]);
-      else stack.push(made);
+      if (stack === undefined) stacks.set(call.id, [index]);
+      else stack.push(index);
     }
     if (message.role !== "tool") continue;
-    const answered = stacks.get(message.tool_call_id)?.pop();
-    if (answered !== undefined) open.delete(answered);
+    const open = stacks.get(message.tool_call_id)?.pop();
+    if (open !== undefined) pairs[open] = { ...pairs[open]!, answeredAt: at };
   }
-  return [...open];
+  return pairs;
 }
 
-function unknownResult(call: ToolCall): Message {
+function unanswered(messages: readonly Message[]): readonly ToolCallPair[] {
+  return pairToolCalls(messages).filter(({ answeredAt }) => answeredAt === undefined);
+}
+
+/** The marked result of a call that was interrupted. */
+export function unknownResult(call: ToolCall): Message {
   return {
     role: "tool",
     tool_call_id: call.id,

@@ -1,4 +1,4 @@
-import { encode } from "../values/codec.ts";
+import { encode, type Value } from "../values/codec.ts";
 import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
 import type { Message, Step, Usage } from "./turn.ts";
 
@@ -63,18 +63,51 @@ export function isFinish(value: unknown): value is string {
   return isModelName(value) && value.length <= 64;
 }
 
+/** The price of a picture, a recording or a file, in tokens: some hundreds at most providers, whatever its bytes. */
+const mediaTokens = 700;
+const mediaTypes: ReadonlySet<unknown> = new Set([
+  "image_url",
+  "input_image",
+  "image",
+  "input_audio",
+  "file",
+  "video_url",
+]);
+
 /**
- * Roughly the tokens of some messages: a token for each four characters of the text, and four for each message's frame,
- * the rule of thumb OpenAI documents for English. Only ever used where a provider did not count, and marked so.
+ * Roughly the tokens of some messages: four for each message's frame, one for each four characters of Latin text (the
+ * rule of thumb that OpenAI documents for English), more for other scripts, and a fixed price for pictures, recordings
+ * and files. Used for windows, and where a provider did not count; a usage made of it is marked.
  */
 export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0;
-  for (const message of messages) {
-    const content = typeof message.content === "string" ? message.content : encode(message.content ?? "");
-    const calls = message.tool_calls === undefined ? "" : encode(message.tool_calls ?? "");
-    tokens += 4 + Math.ceil((content.length + calls.length) / 4);
+  for (const { content, tool_calls: calls } of messages) {
+    let weight = calls === undefined || calls === null ? 0 : textWeight(encode(calls));
+    if (typeof content === "string") weight += textWeight(content);
+    else if (Array.isArray(content)) for (const part of content) weight += partWeight(part as Value);
+    else if (content !== undefined && content !== null) weight += partWeight(content);
+    else if (weight === 0) weight += 2;
+    tokens += 4 + Math.ceil(weight / 4);
   }
   return tokens;
+}
+
+function partWeight(part: Value): number {
+  if (typeof part === "string") return textWeight(part);
+  const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
+  if (mediaTypes.has(type)) return mediaTokens * 4;
+  return textWeight(type === "text" && typeof text === "string" ? text : encode(part));
+}
+
+/** Quarters of tokens: 1 for a Latin character, 2 for one of another alphabet, 3 for one of Chinese, Japanese or Korean. */
+function textWeight(text: string): number {
+  let weight = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0x0370) continue;
+    weight += (code >= 0x2e80 && code <= 0xd7ff) || (code >= 0xf900 && code <= 0xffef) ? 2 : 1;
+  }
+  return weight;
 }
 
 /** What both took together; an estimate where either is one. */

@@ -10,6 +10,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
+import { parseWindow, type Window } from "../../domain/turns/window.ts";
 import { parseOneOf } from "./arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
@@ -19,6 +20,8 @@ export interface Agent {
   readonly instructions?: string;
   /** The name of its model, as the provider knows it. */
   readonly model?: string;
+  /** The past turns that its model is shown. @default the last 20 turns within 32 000 tokens */
+  readonly window?: Window;
   /** How its model answers. @default the model's own settings */
   readonly settings?: ModelSettings;
   /** What it is for, for who chooses among agents. */
@@ -173,6 +176,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     parseNewId(name, "agent");
     if (agent.ttl !== undefined) parseDuration(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
+    if (agent.window !== undefined) parseWindow(agent.window, `agents.${name}.window`);
     if (agent.settings !== undefined) parseModelSettings(agent.settings, `agents.${name}.settings`);
     if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `agents.${name}.idleTimeout`);
     if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `agents.${name}.handoffTtl`);

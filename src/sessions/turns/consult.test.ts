@@ -7,6 +7,7 @@ import type { Message } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelEvent, ModelRequest } from "../options/model.ts";
+import type { ConsultOptions } from "./question.ts";
 
 /** A model that says these events to whatever it is asked, and remembers what that was. */
 function scripted(...events: (ModelEvent | Error)[]): { model: Model; requests: ModelRequest[] } {
@@ -104,10 +105,13 @@ test("a window counts turns or tokens, and cuts between turns", async () => {
     ).done;
     return (requests.at(-1)?.messages.length ?? 0) - 1;
   };
-  assert.equal(await shown(), 40, "20 turns by default");
+  assert.equal(await shown(), 60, "20 to 30 turns by default");
+  await session.truncate(30);
   assert.equal(await shown(0), 0);
+  await session.truncate(30);
   assert.equal(await shown({ turns: 1 }), 2);
-  assert.equal(await shown(1000), 66);
+  await session.truncate(30);
+  assert.equal(await shown(1000), 60);
   await session.truncate(30);
   assert.equal(await shown({ tokens: 250 }), 4, "two turns of about 110 tokens");
   await session.truncate(30);
@@ -117,6 +121,69 @@ test("a window counts turns or tokens, and cuts between turns", async () => {
   for (const window of [-1, 1.5, Number.NaN, { tokens: -1 }, "20"]) {
     await assert.rejects(session.consult("?", { window: window as number }), { code: "argument_invalid" });
   }
+});
+
+test("an agent has a window of its own, and the call goes ahead of it", async () => {
+  const { model, requests } = scripted(text("ok"));
+  await using place = inMemory({ model, agents: { a: { window: 40 }, b: { window: { turns: 0 } } } });
+  const session = await place.sessions.create({ id: "s", agent: "a" });
+  for (let index = 1; index <= 40; index++) await session.append({ input: `q${index}`, output: "r" });
+  const shown = async (options: ConsultOptions = {}): Promise<number> => {
+    await (
+      await session.consult("?", options)
+    ).done;
+    await session.truncate(40);
+    return (requests.at(-1)?.messages.length ?? 0) - 1;
+  };
+  assert.deepEqual([await shown(), await shown({ agent: "b" }), await shown({ window: 1 })], [80, 0, 2]);
+});
+
+test("turns that failed do not take the place of others in the window", async () => {
+  let isDown = true;
+  const requests: ModelRequest[] = [];
+  const model: Model = async function* (request) {
+    requests.push(request);
+    if (isDown) throw new SessionError("model_refused", { reason: "could not process image" });
+    yield { type: "text", text: "fine" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "my name is Ann", output: "hello Ann" });
+  for (let index = 1; index <= 70; index++)
+    await assert.rejects((await session.consult(`refused ${index}`)).done, { code: "model_refused" });
+  isDown = false;
+  await (
+    await session.consult("what is my name?")
+  ).done;
+  assert.deepEqual(
+    requests.at(-1)?.messages.map(({ content }) => content),
+    ["my name is Ann", "hello Ann", "what is my name?"],
+  );
+  assert.equal((await session.refresh()).turn, 72, "the log keeps them");
+});
+
+test("a model that refuses a request because of its length is asked again with a smaller window", async () => {
+  const lengths: number[] = [];
+  const model: Model = async function* ({ messages }) {
+    lengths.push(messages.length);
+    if (messages.length > 5) throw new SessionError("model_refused", { reason: "too long", contextExceeded: true });
+    yield { type: "text", text: "fine" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  for (let index = 1; index <= 8; index++) await session.append({ input: `q${index}`, output: "x".repeat(100) });
+  const turn = await (await session.consult("now")).done;
+  assert.equal(turn.status, "done");
+  assert.equal(lengths[0], 17);
+  assert.ok(lengths.length <= 3 && (lengths.at(-1) ?? 9) <= 5, lengths.join());
+  const endless: Model = async function* () {
+    lengths.push(0);
+    yield* [];
+    throw new SessionError("model_refused", { reason: "too long", contextExceeded: true });
+  };
+  lengths.length = 0;
+  await assert.rejects((await session.consult("now", { model: endless })).done, { code: "model_refused" });
+  assert.equal(lengths.length, 4, "three more tries at most");
 });
 
 test("a model that fails seals the turn failed, with what it had said, and the session goes on", async () => {

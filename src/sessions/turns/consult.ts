@@ -19,6 +19,7 @@ import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../core/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Say } from "./model-answer.ts";
+import { withinContext } from "./within-context.ts";
 import { beginQuestion, modelNameOf, parseQuestion, requestOf, type ConsultOptions } from "./question.ts";
 
 const consults = tracingChannel<unknown, Consultation>("perdure:consult");
@@ -77,8 +78,14 @@ async function ask(
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
   try {
-    const request = await requestOf(handle, question, inProgress, loaded);
-    const call = { consultation, model: question.model, request, signal, now: () => core.now() };
+    const { request, shorter } = await requestOf(handle, question, inProgress, loaded);
+    const call = {
+      consultation,
+      model: withinContext(question.model, shorter),
+      request,
+      signal,
+      now: () => core.now(),
+    };
     const run = (say: Say): Promise<Turn> =>
       answerTurn(inProgress, { ...call, say }).finally(() => owner.follow(handle));
     return { seq, run };

@@ -4,9 +4,9 @@ import type { Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { storedInstructions } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { requestMessages } from "../../domain/turns/model-request.ts";
-import { parseMessages, turnOf, type Message, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
-import { parseWindow, turnsToLoad, type Window, type WindowBounds } from "../../domain/turns/window.ts";
+import { halfWindow, requestMessages } from "../../domain/turns/model-request.ts";
+import { parseMessages, turnOf, type Message, type MessageInput } from "../../domain/turns/turn.ts";
+import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/turns/window.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { SessionError } from "../../errors.ts";
@@ -16,6 +16,7 @@ import type { Handle } from "../core/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
+import { pastTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { beginOn, type BeginOptions, type BeginResult } from "./begin.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
@@ -34,7 +35,7 @@ export interface ConsultOptions {
   readonly settings?: ModelSettings;
   /**
    * The past turns that the model is shown, within `limits.windowBytesMax`.
-   * @default the last 20 turns
+   * @default the agent's, else the last 20 turns within 32 000 tokens
    */
   readonly window?: Window;
   /** Stops the answer; the turn keeps the output received so far. Before the turn begins, the call rejects with `aborted`. */
@@ -76,7 +77,9 @@ export interface Question {
   /** The name of the model that the caller names. */
   readonly modelName: string | undefined;
   readonly settings: ModelSettings | undefined;
+  /** The window of the call, else the default one, for an agent that has none. */
   readonly window: WindowBounds;
+  readonly isWindowNamed: boolean;
   readonly patience: Patience;
   readonly route: ConsultOptions["route"];
 }
@@ -85,7 +88,7 @@ export interface Question {
 export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
   const { agent: named, signal } = options;
   const input = parseMessages(message, "user", "question");
-  const window = parseWindow(options.window ?? 20);
+  const window = parseWindow(options.window ?? defaultWindow);
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
@@ -99,6 +102,7 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
     modelName: typeof options.model === "string" ? options.model : undefined,
     settings: options.settings,
     window,
+    isWindowNamed: options.window !== undefined,
     patience: { busy, waitMs: core.options.waitMs, signal },
     route: options.route,
   };
@@ -158,11 +162,14 @@ async function isStored(handle: Handle, key: string | null): Promise<boolean> {
 
 /** The ends of the logs from which the request is made. */
 function tailsOf(core: Core, { window }: Question): LoadRequest["tails"] {
-  const last = window.turns === 0 ? 0 : turnsToLoad(window) + 1;
-  return [
-    { log: "turns", last, bytesMax: core.options.limits.windowBytesMax },
-    { log: "instructions", last: 1 },
-  ];
+  return [tailFor(window, core.options.limits.windowBytesMax), { log: "instructions", last: 1 }];
+}
+
+/** A request, and the same with fewer of the past turns, for a model that refuses it because of its length. */
+export interface BuiltRequest {
+  readonly request: Omit<ModelRequest, "signal">;
+  /** The messages with half of the past turns that the last ones had; undefined if these had none. */
+  readonly shorter: () => readonly Message[] | undefined;
 }
 
 /**
@@ -174,25 +181,29 @@ export async function requestOf(
   question: Question,
   { seq, open: { agent } }: TurnInProgress,
   { tails }: Loaded,
-): Promise<Omit<ModelRequest, "signal">> {
+): Promise<BuiltRequest> {
   const { core, record } = handle;
   const [turnEntries = [], instructions = []] = tails;
-  let past: readonly Turn[] = turnEntries.map(turnOf);
-  if (past.some(({ status }) => status === "open")) {
-    // Its writer is dead: the commit of the question sealed it with the output received so far.
-    const [entries = []] = (await handle.peek(tailsOf(core, question))).tails;
-    past = entries.map(turnOf);
-  }
+  const own = question.isWindowNamed ? undefined : core.agent(agent).window;
+  let window = own === undefined ? question.window : parseWindow(own);
+  const tail = tailFor(question.window, core.options.limits.windowBytesMax);
+  const turns = await pastTurns(handle, { loaded: turnEntries.map(turnOf), tail, window, before: seq });
   const handoff = handoffAt(record, core.now());
-  const messages = requestMessages(
-    {
-      turns: past.filter((turn) => turn.seq < seq),
-      question: question.input,
-      instructions: instructionsOf(core, record, agent, instructions[0]),
-    },
-    { window: question.window, handoff: handoff?.agent === agent ? handoff : null },
-  );
-  return { messages, agent, ...modelNameOf(core, agent, question), ...settingsOf(core, agent, question) };
+  const content = {
+    turns,
+    question: question.input,
+    instructions: instructionsOf(core, record, agent, instructions[0]),
+  };
+  const messagesIn = (bounds: WindowBounds): readonly Message[] =>
+    requestMessages(content, { window: bounds, handoff: handoff?.agent === agent ? handoff : null });
+  const shorter = (): readonly Message[] | undefined => {
+    const half = halfWindow(turns, window);
+    if (half === undefined) return undefined;
+    window = half;
+    return messagesIn(half);
+  };
+  const about = { agent, ...modelNameOf(core, agent, question), ...settingsOf(core, agent, question) };
+  return { request: { messages: messagesIn(window), ...about }, shorter };
 }
 
 /** The settings of the call, ahead of those of the agent. @throws SessionError `agent_unknown` */

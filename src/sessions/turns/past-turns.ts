@@ -1,0 +1,49 @@
+import { isShown } from "../../domain/turns/model-request.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/turns/window.ts";
+import type { LoadRequest } from "../../store/store.ts";
+import type { Handle } from "../core/handle.ts";
+
+/** The end of the log of turns, as a load asks for it. */
+export type TurnTail = LoadRequest["tails"][number] & { readonly bytesMax: number };
+
+/** The tail of the turns that a window of these bounds needs, and one more: a turn that a dead writer left open. */
+export function tailFor(window: WindowBounds, bytesMax: number): TurnTail {
+  const last = turnsToLoad(window);
+  return { log: "turns", last: last === 0 ? 0 : last + 1, bytesMax };
+}
+
+/**
+ * The turns before the question, as far as its window needs them. `loaded` is the tail that was read when the turn began.
+ * It is read again where it holds a turn of a dead writer, which is sealed by now, where the agent that answers has a
+ * larger window, and where turns that a model is not shown take the place of others.
+ */
+export async function pastTurns(
+  handle: Handle,
+  {
+    loaded,
+    tail,
+    window,
+    before,
+  }: {
+    readonly loaded: readonly Turn[];
+    readonly tail: TurnTail;
+    readonly window: WindowBounds;
+    readonly before: number;
+  },
+): Promise<readonly Turn[]> {
+  const wanted = tailFor(window, tail.bytesMax);
+  const shown = loaded.filter(({ seq, status }) => seq < before && status !== "open").filter(isShown).length;
+  const isCut = loaded.length >= tail.last && tail.last > 0;
+  let last = tail.last;
+  if (wanted.last > tail.last) ({ last } = wanted);
+  else if (isCut && shown < Math.min(window.turns, tail.last - 1)) last = windowTurnsMax;
+  const isCurrent = last === tail.last && !loaded.some(({ status }) => status === "open");
+  const turns = isCurrent ? loaded : await readTail(handle, { ...wanted, last });
+  return turns.filter(({ seq }) => seq < before);
+}
+
+async function readTail(handle: Handle, tail: TurnTail): Promise<readonly Turn[]> {
+  const [entries = []] = (await handle.peek([tail])).tails;
+  return entries.map(turnOf);
+}

@@ -1,0 +1,31 @@
+import type { Message } from "../../domain/turns/turn.ts";
+import { hasCode } from "../../errors.ts";
+import type { Model } from "../options/model.ts";
+
+/** How often a request that is too long is asked again. */
+const againMax = 3;
+
+/**
+ * A model that is asked again with fewer of the past turns where it refuses a request because of its length, before it has
+ * said anything. `shorter` gives the messages for the next try; undefined where nothing is left to leave out.
+ */
+export function withinContext(model: Model, shorter: () => readonly Message[] | undefined): Model {
+  return async function* answer(request) {
+    let { messages } = request;
+    for (let attempt = 1; ; attempt++) {
+      let hasSaid = false;
+      try {
+        for await (const event of model({ ...request, messages })) {
+          hasSaid ||= event.type === "text" || event.type === "message";
+          yield event;
+        }
+        return;
+      } catch (error) {
+        const isTooLong = hasCode(error, "model_refused") && error.details.contextExceeded === true;
+        const next = isTooLong && !hasSaid && attempt <= againMax ? shorter() : undefined;
+        if (next === undefined) throw error;
+        messages = next;
+      }
+    }
+  };
+}
