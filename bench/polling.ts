@@ -11,7 +11,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { openSessions, type Session, type Sessions } from "../src/index.ts";
-import { Sessions as SessionsClass } from "../src/sessions/sessions.ts";
+import { sessionsOn } from "../src/sessions/sessions.ts";
 import { openMemory } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
 import { Pool, PostgresServer } from "../test/postgres/server.ts";
@@ -67,7 +67,7 @@ function calls(name: string, ours: number, atMost: number): Measure {
 
 async function waiters(): Promise<Measure> {
   const { store, calls: count } = counted();
-  const sessions = SessionsClass.on(store, { sweep: false });
+  const sessions = sessionsOn(store, { sweep: false });
   const session = await sessions.create({ id: "s" });
   const lease = await (await sessions.get("s")).lease();
   const waiting = Array.from({ length: 32 }, async () =>
@@ -84,7 +84,7 @@ async function waiters(): Promise<Measure> {
 
 async function silentAnswers(): Promise<Measure> {
   const { store, calls: count } = counted();
-  const sessions = SessionsClass.on(store, { sweep: false });
+  const sessions = sessionsOn(store, { sweep: false });
   const turns = await Promise.all(
     Array.from({ length: 200 }, async (_, index) => (await sessions.create({ id: `s${index}` })).begin("q")),
   );
@@ -125,7 +125,7 @@ async function drain(session: Session, signal: AbortSignal): Promise<void> {
 }
 
 async function memoryOfWatchers(): Promise<Measure> {
-  const sessions: Sessions = SessionsClass.on(openMemory(), { sweep: false });
+  const sessions: Sessions = sessionsOn(openMemory(), { sweep: false });
   const session = await sessions.create({ id: "s" });
   const stop = new AbortController();
   globalThis.gc?.();

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { DatabaseSync } from "node:sqlite";
+import { sessionsOn } from "../src/sessions/sessions.ts";
 import { entryOfTurn, parseMessages, type Turn } from "../src/domain/turns/turn.ts";
 import { noCounters } from "../src/domain/record/record.ts";
-import { Sessions } from "../src/index.ts";
 import { openSqlite } from "../src/store/sqlite/open.ts";
 import { creationOf, sampleRecord } from "../src/testing/samples.ts";
 import { alternate, median, type Bench } from "./measure.ts";
@@ -26,7 +26,7 @@ export const bench: Bench = async (report) => {
   try {
     const file = join(folder, "perdure.db");
     await grow(file);
-    const sessions = Sessions.on(await openSqlite({ url: `sqlite:${file}` }), { sweep: false });
+    const sessions = sessionsOn(await openSqlite({ url: `sqlite:${file}` }), { sweep: false });
     const byHand = new DatabaseSync(file, { readOnly: true });
     const scan = byHand.prepare(
       "select count(*), sum(json_extract(data, '$.usage.totalTokens')) from entries where log = 'turns'",

@@ -1,7 +1,7 @@
 import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
-import { Sessions } from "./sessions/sessions.ts";
+import { sessionsOn, type Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options/options.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
@@ -36,10 +36,10 @@ export async function openSessions(target: string | OpenOptions = {}): Promise<S
 async function open(target: string | OpenOptions): Promise<Sessions> {
   const { store = "sqlite:perdure.db", fallback, ...options } = typeof target === "string" ? { store: target } : target;
   if (fallback === undefined) {
-    return Sessions.on(typeof store === "string" ? await openStore(store, options) : store, options);
+    return sessionsOn(typeof store === "string" ? await openStore(store, options) : store, options);
   }
   const outbox = await openOutbox(fallback, options);
-  return Sessions.on(typeof store === "string" ? await openOrLate(store, options) : store, options, outbox);
+  return sessionsOn(typeof store === "string" ? await openOrLate(store, options) : store, options, outbox);
 }
 
 /**

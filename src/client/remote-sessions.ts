@@ -14,7 +14,6 @@ import type {
 import type {
   CreateOptions,
   EnsureOptions,
-  ForkOptions,
   EventPage,
   EventQuery,
   EventWalk,
@@ -174,27 +173,10 @@ export class RemoteSessions {
     return await sendOver(this.#http, { method: "POST", path: `${pathOf(id)}/messages`, body, signal });
   }
 
-  /** End a session for good. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async end(id: string, why: { readonly reason?: string } = {}): Promise<void> {
-    await (await this.get(id)).end(why);
-  }
-
-  /** A new session that goes on from a turn of this one. @throws SessionError `session_not_found`, `range_invalid` … */
-  async fork(id: string, options: ForkOptions = {}): Promise<RemoteSession> {
-    return await (await this.get(id)).fork(options);
-  }
-
-  /** Put a session away, compressed. @throws SessionError `session_not_found`, `busy`, `turn_open` */
-  async archive(id: string): Promise<boolean> {
-    return await (await this.get(id)).archive();
-  }
-
-  /** Bring an archived session back. @throws SessionError `session_not_found` */
-  async unarchive(id: string): Promise<boolean> {
-    return await (await this.get(id)).unarchive();
-  }
-
-  /** Remove a session with everything in it. Needs a key with the right `admin`. @throws SessionError `session_not_found` */
+  /**
+   * Removes a session with all its data, also one whose record cannot be read. Needs a key with the right `admin`.
+   * @throws SessionError `session_not_found`, `legal_hold`
+   */
   async remove(id: string): Promise<void> {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions } from "../open.ts";
-import { coreOf, Sessions } from "../sessions/sessions.ts";
+import { coreOf, sessionsOn } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
@@ -31,8 +31,8 @@ const counter = {
 async function place(options: Partial<HostOptions> = {}) {
   const clock = scriptedClock();
   const store = openMemory({ clock });
-  const sessions = Sessions.on(store, { clock, sweep: false });
-  const other = Sessions.on(store, { clock, sweep: false });
+  const sessions = sessionsOn(store, { clock, sweep: false });
+  const other = sessionsOn(store, { clock, sweep: false });
   const host = await startHost(sessions, { runtime: counter, ...options });
   return {
     clock,
@@ -157,7 +157,7 @@ test("an answer that exceeds its timeout is aborted, and later writes of its cod
 
 test("idle sessions are passivated after the timeout of the host, their agent or their metadata", async () => {
   const clock = scriptedClock();
-  const sessions = Sessions.on(openMemory({ clock }), {
+  const sessions = sessionsOn(openMemory({ clock }), {
     clock,
     sweep: false,
     agents: { quick: { idleTimeout: "1m" }, plain: {} },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { identityOf } from "../domain/record/change.ts";
-import { coreOf, Sessions } from "../sessions/sessions.ts";
+import { coreOf, sessionsOn, type Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
 import { startHost, type Host } from "./host.ts";
@@ -32,7 +32,7 @@ interface Place extends AsyncDisposable {
 async function place(options: Partial<HostOptions> = {}): Promise<Place> {
   const clock = scriptedClock();
   const store = openMemory({ clock });
-  const [here, there] = [Sessions.on(store, { clock, sweep: false }), Sessions.on(store, { clock, sweep: false })];
+  const [here, there] = [sessionsOn(store, { clock, sweep: false }), sessionsOn(store, { clock, sweep: false })];
   const host = await startHost(here, { runtime, address: "http://127.0.0.1:1" });
   const other = await startHost(there, { runtime, address: "http://127.0.0.1:2", restart: { max: 0 }, ...options });
   return {

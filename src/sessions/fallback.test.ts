@@ -3,11 +3,11 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { place, said } from "../../test/support/store-away.ts";
-import { Sessions } from "./sessions.ts";
+import { sessionsOn } from "./sessions.ts";
 
 test("without a fallback, a store that is away is a typed error", async () => {
   await using here = place();
-  const plain = Sessions.on(here.store, { clock: here.clock, sweep: false });
+  const plain = sessionsOn(here.store, { clock: here.clock, sweep: false });
   here.state.away = true;
   await assert.rejects(plain.ensure("s"), { code: "store_unavailable" });
   assert.equal((await plain.health()).store, "down");
@@ -95,7 +95,7 @@ test("another process that tells the same outbox again, as after a crash, double
   for (const input of ["1", "2"]) await (await here.sessions.devices.open(device)).append({ input });
   await here.back();
   await here.sessions.devices.open(device);
-  const successor = Sessions.on(
+  const successor = sessionsOn(
     here.store,
     { clock: here.clock, sweep: false, secret: "a secret for tests only" },
     here.outbox,

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
-import { coreOf, Sessions } from "./sessions.ts";
+import { coreOf, sessionsOn } from "./sessions.ts";
 import { listHosts } from "../admin.ts";
 
 test("hosts are known by their address, once each, with their workers; one that falls silent is not alive", async () => {
   const clock = scriptedClock();
   const store = openMemory({ clock });
   const instance = async (address?: string) => {
-    const { instance: keeper } = coreOf(Sessions.on(store, { clock, sweep: false }));
+    const { instance: keeper } = coreOf(sessionsOn(store, { clock, sweep: false }));
     if (address === undefined) await keeper.ensureAlive();
     else await keeper.announce(address);
     return keeper;
@@ -28,7 +28,7 @@ test("hosts are known by their address, once each, with their workers; one that 
   });
   await clock.advance(20_000);
   const here = [await instance("http://here.test"), await instance("http://here.test")];
-  const looking = Sessions.on(store, { clock, sweep: false });
+  const looking = sessionsOn(store, { clock, sweep: false });
   const hosts = (await listHosts(looking)).items;
   assert.deepEqual(
     hosts.map(({ address, pid, alive }) => [address, pid, alive]),
@@ -50,7 +50,7 @@ test("hosts are known by their address, once each, with their workers; one that 
 test("however many workers a host has, the other hosts are told of", async () => {
   const clock = scriptedClock();
   const store = openMemory({ clock });
-  await using looking = Sessions.on(store, { clock, sweep: false });
+  await using looking = sessionsOn(store, { clock, sweep: false });
   const host = { host: "h", pid: 1, machine: "m", startedAt: "0", address: "http://few.test", staleAfterMs: null };
   await store.heartbeat({ ...host, id: "few" });
   await clock.advance(1);

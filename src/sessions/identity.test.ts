@@ -12,7 +12,7 @@ import { openSqlite } from "../store/sqlite/open.ts";
 import type { Store } from "../store/store.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
 import type { Session } from "./session/session.ts";
-import { Sessions } from "./sessions.ts";
+import { sessionsOn, type Sessions } from "./sessions.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-identity-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -61,14 +61,14 @@ async function putBack(name: string): Promise<PutBack> {
       return typeof value === "function" ? (value.bind(current) as unknown) : value;
     },
   });
-  const program = Sessions.on(leading, { sweep: false });
+  const program = sessionsOn(leading, { sweep: false });
   const handle = await program.create({ id: "s" });
   await handle.append({ input: "1" });
   new DatabaseSync(file).exec(`vacuum into '${backup}'`);
   for (const input of ["2", "3", "4"]) await handle.append({ input });
   await first.close();
   current = await open(backup);
-  const others = Sessions.on(await open(backup), { sweep: false });
+  const others = sessionsOn(await open(backup), { sweep: false });
   return {
     handle,
     others,
@@ -137,7 +137,7 @@ for (const aheadMs of [-48 * hour, 48 * hour]) {
   test(`a machine ${aheadMs / hour} hours ahead creates sessions with the store's time`, async () => {
     const clock = scriptedClock();
     const store = openMemory({ clock });
-    const wrong = Sessions.on(store, {
+    const wrong = sessionsOn(store, {
       clock: {
         now: () => clock.now() + aheadMs,
         sleep: (ms, signal) => clock.sleep(ms, signal),
@@ -202,10 +202,10 @@ test("a program asks the store for its time once before its first write, and not
       };
     },
   });
-  const cold = Sessions.on(store, { clock: place.clock, sweep: false });
+  const cold = sessionsOn(store, { clock: place.clock, sweep: false });
   for (const id of ["a", "b"]) await cold.create({ id });
   assert.deepEqual(calls.splice(0), ["load", "commit", "commit"]);
-  const warm = Sessions.on(store, { clock: place.clock, sweep: false });
+  const warm = sessionsOn(store, { clock: place.clock, sweep: false });
   await (await warm.get("s")).append({ input: "q" });
   assert.deepEqual(calls, ["load", "commit"]);
 });

@@ -77,14 +77,29 @@ export interface UnreadableSession {
 
 /** The core behind a `Sessions` object, for the layers of this package that build on it. */
 export let coreOf: (sessions: Sessions) => Core;
-/** The store that stands in while the real one is unavailable, if there is one. */
+/** The fallback of the store, if there is one. */
 export let fallbackOf: (sessions: Sessions) => Subject["fallback"];
+/**
+ * Sessions on an open store; closing them closes the store. With an `outbox`, another store, sessions that are opened while
+ * the first one is away are buffered there and replayed later.
+ * @throws SessionError for invalid options
+ */
+export let sessionsOn: (store: Store, options?: SessionsOptions, outbox?: Store) => Sessions;
 
 /** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
     fallbackOf = (sessions) => sessions.#reach.fallback;
+    sessionsOn = (store, options = {}, outbox) => {
+      const resolved = resolveOptions(options);
+      const tenant = parseId(options.tenant ?? "default", "tenant");
+      // With a fallback, the first call that does not reach the store opens the circuit breaker.
+      const core = new Core(store, resolved, defined({ failuresMax: outbox === undefined ? undefined : 1 }));
+      const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
+      const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
+      return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
+    };
   }
 
   readonly tenant: string;
@@ -104,21 +119,6 @@ export class Sessions implements AsyncDisposable {
     this.devices = new Devices(reach, tenant);
     this.keys = new Keys(core);
     this.#timer = timer;
-  }
-
-  /**
-   * Sessions on a store; closing them closes it. With an `outbox`, another store, they go on without memory where the first
-   * one cannot be reached, and tell it later what was said.
-   * @throws SessionError for wrong options
-   */
-  static on(store: Store, options: SessionsOptions = {}, outbox?: Store): Sessions {
-    const resolved = resolveOptions(options);
-    const tenant = parseId(options.tenant ?? "default", "tenant");
-    // With something to fall back on, the first call that does not reach the store is one too many.
-    const core = new Core(store, resolved, defined({ failuresMax: outbox === undefined ? undefined : 1 }));
-    const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
-    const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
-    return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
   }
 
   /** The known agents by name, in their order; undefined where none were named. */

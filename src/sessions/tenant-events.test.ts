@@ -13,7 +13,7 @@ import type { Clock } from "../clock.ts";
 import { draftOf } from "../domain/record/change.ts";
 import { defaultLimits } from "../domain/values/limits.ts";
 import { sampleAt, sampleRecord } from "../testing/samples.ts";
-import { coreOf, Sessions } from "./sessions.ts";
+import { coreOf, sessionsOn } from "./sessions.ts";
 import type { EventQuery, EventWalk } from "./tenant-events.ts";
 
 const hour = 3_600_000;
@@ -213,7 +213,7 @@ test("all followers of a tenant in one process share one scan, each with its own
   await using place = inMemory();
   const { clock } = place;
   let scans = 0;
-  const counting = Sessions.on(
+  const counting = sessionsOn(
     { ...place.shared, events: (scan) => (scans++, place.store.events(scan)) },
     { clock, sweep: false },
   );
@@ -258,7 +258,7 @@ test("pages and followers read events within the bytes of a page, and a round ke
   await using place = inMemory({ limits });
   const { clock, sessions } = place;
   const sizes: number[] = [];
-  const measuring = Sessions.on(
+  const measuring = sessionsOn(
     {
       ...place.shared,
       async events(scan) {

@@ -9,7 +9,7 @@ import { identityOf } from "../../src/domain/record/change.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
 import type { SweepNews } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
-import { coreOf, Sessions } from "../../src/sessions/sessions.ts";
+import { coreOf, sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/retention/sweep.ts";
 import type { Store } from "../../src/store/store.ts";
 import { sweep as sweepSessions, erase, doctor, copySessions, exportSessions } from "../../src/admin.ts";
@@ -106,7 +106,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
     test("a session whose recovery throws is reported and put off, and one pass sweeps those of the other tenants", async () => {
       await using opened = await open();
       const store = failingFor(opened.store, "untyped");
-      await using sessions = Sessions.on(store, { sweep: false });
+      await using sessions = sessionsOn(store, { sweep: false });
       await overdue(opened.store, sessions, { untyped: openTurnOfDamagedPieces, typed: openTurnOfNothing });
       const heard: SweepNews[] = [];
       const listener = (news: unknown): void => void heard.push(news as SweepNews);
@@ -140,7 +140,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
 
     test("what is readable of an answer whose pieces are damaged is sealed with a marked error, and the session is swept, ended, unlocked, archived and removed", async () => {
       await using opened = await open();
-      await using sessions = Sessions.on(opened.store, { sweep: false });
+      await using sessions = sessionsOn(opened.store, { sweep: false });
       const mine = sessions.for(tenant);
       for (const id of ["swept", "ended", "unlocked", "appended"]) {
         await mine.create({ id });
@@ -168,7 +168,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
     test("one session that fails keeps no other from being exported, copied, examined and erased", async () => {
       await using opened = await open();
       const store = failingFor(opened.store, "bad");
-      await using sessions = Sessions.on(store, { sweep: false, secret: "a secret for tests only" });
+      await using sessions = sessionsOn(store, { sweep: false, secret: "a secret for tests only" });
       const forks = new Map<string, string>();
       for (const id of ["a", "bad", "z"]) {
         const session = await sessions.create({ id, user: "ada" });
@@ -183,7 +183,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       assert.equal(exported.length, 5);
       assert.deepEqual(unreadable, [forks.get("bad")]);
 
-      await using target = Sessions.on(await openStore("memory:"), { sweep: false });
+      await using target = sessionsOn(await openStore("memory:"), { sweep: false });
       const copied = await copySessions(sessions, target);
       assert.deepEqual(
         copied.reasons.map(({ source }) => source),
@@ -204,7 +204,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
 
     test("a sweep that the store ends says so on its channel", async () => {
       await using opened = await open();
-      await using sessions = Sessions.on(opened.store, { sweep: false });
+      await using sessions = sessionsOn(opened.store, { sweep: false });
       const heard: SweepNews[] = [];
       const listener = (news: unknown): void => void heard.push(news as SweepNews);
       subscribe("perdure:sweep", listener);

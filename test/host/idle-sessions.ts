@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type LiveSession } from "../../src/host/index.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { heapBytes } from "./heap.ts";
@@ -30,7 +30,7 @@ async function inSteps(ids: readonly string[], work: (id: string) => Promise<unk
 
 async function liveAndSleep(): Promise<void> {
   const clock = scriptedClock();
-  await using sessions = Sessions.on(openMemory({ clock }), { clock, sweep: false });
+  await using sessions = sessionsOn(openMemory({ clock }), { clock, sweep: false });
   const ids = Array.from({ length: count }, (_, index) => `s${index}`);
   await inSteps(ids, (id) => sessions.create({ id }));
   await using host = await startHost(sessions, { runtime, maxSessions: count, idleTimeout: "15m" });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { hasCode } from "../../src/errors.ts";
 import type { Finding } from "../../src/sessions/doctor.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
@@ -25,7 +25,7 @@ after(async () => {
 
 test("gaps, lost ends and entries of no session are found; what can be mended is, on request", async () => {
   const url = server.url();
-  const sessions = Sessions.on(await openPostgres({ url }), { sweep: false });
+  const sessions = sessionsOn(await openPostgres({ url }), { sweep: false });
   try {
     for (const id of ["a", "b", "c", "d"]) {
       const session = await sessions.create({ id });
@@ -68,7 +68,7 @@ test("a damaged row fails no pass on PostgreSQL, is named, and its session can b
     "update perdure.entries set at = 9223372036854775807 where session = $1 and log = 'events'",
     "update perdure.entries set data = '{' where session = $1 and log in ('events', 'turns')",
   ];
-  const sessions = Sessions.on(await openPostgres({ url: String(url) }), { sweep: false });
+  const sessions = sessionsOn(await openPostgres({ url: String(url) }), { sweep: false });
   try {
     for (const id of ["a", "z"]) await (await sessions.create({ id })).append({ input: "q", output: "a" });
     for (const harm of harms) {
@@ -105,7 +105,7 @@ async function database({ schema = "perdure", partitions = 1, steps = known } = 
   const layout = layoutOf({ schema, partitions });
   for (const step of migrations.slice(0, steps)) await query(url, stepSql(step, layout));
   if (steps < known) return url;
-  const sessions = Sessions.on(await openPostgres({ url, schema }), { sweep: false });
+  const sessions = sessionsOn(await openPostgres({ url, schema }), { sweep: false });
   await (await sessions.create({ id: "a" })).append({ input: "q", output: "a" });
   await sessions.close();
   return url;
@@ -330,7 +330,7 @@ test("a schema in which no session can be read is one finding, not one of each s
   ]) {
     const url = await database();
     await query(url, sql);
-    const sessions = Sessions.on(await openPostgres({ url, migrate: false, serverless: true }), { sweep: false });
+    const sessions = sessionsOn(await openPostgres({ url, migrate: false, serverless: true }), { sweep: false });
     try {
       const found: Finding[] = [];
       const onFinding = (finding: Finding): void => void found.push(finding);

@@ -7,7 +7,7 @@ import { connect } from "../../src/client/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { TenantEvent } from "../../src/index.ts";
 import { createServer, listen, type Listening } from "../../src/server/index.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
@@ -21,7 +21,7 @@ interface Place extends AsyncDisposable {
 }
 
 async function place(): Promise<Place> {
-  const sessions = Sessions.on(openMemory({ clock: systemClock }), { sweep: false });
+  const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
   const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
   const start = (port: number): Promise<Listening> => listen(createServer({ sessions }), { port });
   let listening = await start(0);

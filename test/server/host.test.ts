@@ -9,7 +9,7 @@ import { defined } from "../../src/domain/values/defined.ts";
 import { systemClock } from "../../src/clock.ts";
 import { startHost, type Host, type HostOptions, type LiveSession, type Runtime } from "../../src/host/index.ts";
 import { createServer } from "../../src/server/index.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { assertProblem, callOn, eventsOf, serve, type Answered, type Call, type Serving } from "./serving.ts";
@@ -167,7 +167,7 @@ async function impostor(here: Hosting, answer: RequestListener): Promise<AsyncDi
   const http = createHttpServer(answer).listen(0, "127.0.0.1");
   await once(http, "listening");
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const sessions = Sessions.on(here.store, { sweep: false });
+  const sessions = sessionsOn(here.store, { sweep: false });
   const host = await startHost(sessions, { runtime, address: url });
   await host.ensure("theirs");
   return {

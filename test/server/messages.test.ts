@@ -9,7 +9,7 @@ import { connect, hasCode, type RemoteSessions } from "../../src/client/index.ts
 import { systemClock } from "../../src/clock.ts";
 import { startHost, type Host, type LiveSession, type Runtime } from "../../src/host/index.ts";
 import { createServer, listen } from "../../src/server/index.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 
 interface Hosting extends AsyncDisposable {
@@ -33,7 +33,7 @@ async function place({ retries = 3 }: { readonly retries?: number } = {}): Promi
       return { message, session: session.id };
     },
   };
-  const sessions = Sessions.on(openMemory({ clock: systemClock }), { sweep: false });
+  const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
   const host = await startHost(sessions, { runtime });
   const listening = await listen(createServer({ sessions, host, deadline: "2s" }), { port: 0 });
   const { token: key } = await sessions.keys.create({ name: "test", right: "write" });
@@ -142,7 +142,7 @@ test("a lost answer is not requested again, and a truncated one never looks comp
 });
 
 test("a server without a host answers route_unknown, and a key without the right is refused", async () => {
-  const sessions = Sessions.on(openMemory({ clock: systemClock }), { sweep: false });
+  const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
   const listening = await listen(createServer({ sessions }), { port: 0 });
   const { token: key } = await sessions.keys.create({ name: "test", right: "write" });
   await assert.rejects(connect({ url: listening.url, key }).send("s", 1), { code: "route_unknown" });

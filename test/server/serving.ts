@@ -4,7 +4,7 @@ import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Agent, KeyRight, Model, Sessions } from "../../src/index.ts";
-import { Sessions as SessionsClass } from "../../src/sessions/sessions.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 
@@ -52,7 +52,7 @@ export function serve({
   store = openMemory({ clock: systemClock }),
   server: how,
 }: ServingOptions = {}): Serving {
-  const sessions = SessionsClass.on(store, {
+  const sessions = sessionsOn(store, {
     model,
     sweep: false,
     secret: "a secret for tests only",

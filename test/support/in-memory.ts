@@ -1,6 +1,6 @@
 /** Sessions on a memory store under a scripted clock, for tests of what needs no file and no second process. */
 import { hasCode, SessionError } from "../../src/errors.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -27,7 +27,7 @@ export function inMemory(options: SessionsOptions = {}): InMemory {
   const store = failingStore(openMemory({ clock }), {}, { clock });
   const opened: Sessions[] = [];
   const another = (others: SessionsOptions = {}): Sessions => {
-    const sessions = Sessions.on(closable(place.shared), { clock, sweep: false, ...others });
+    const sessions = sessionsOn(closable(place.shared), { clock, sweep: false, ...others });
     opened.push(sessions);
     return sessions;
   };

@@ -3,7 +3,7 @@ import { SessionError } from "../../src/errors.ts";
 import type { Model } from "../../src/sessions/options/model.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
 import type { Session } from "../../src/sessions/session/session.ts";
-import { Sessions } from "../../src/sessions/sessions.ts";
+import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { scriptedClock, type ScriptedClock } from "../../src/testing/scripted-clock.ts";
@@ -88,8 +88,8 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
   };
   const outbox = openMemory({ clock });
   const all = { clock, model, sweep: false, secret: "a secret for tests only", ...options } as const;
-  const sessions = Sessions.on(store, all, outbox);
-  const witness = Sessions.on(memory, all);
+  const sessions = sessionsOn(store, all, outbox);
+  const witness = sessionsOn(memory, all);
   return {
     state,
     clock,

@@ -1,7 +1,7 @@
 /** Main module of a worker thread or process: an inline slot, controlled by the host. */
 import { parentPort, workerData } from "node:worker_threads";
 import { createBirpc } from "birpc";
-import { coreOf, Sessions } from "../../sessions/sessions.ts";
+import { coreOf, sessionsOn } from "../../sessions/sessions.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Activation } from "./worker-slot.ts";
@@ -53,7 +53,7 @@ const calls: WorkerCalls = {
     if (isShared) attributeErrors(endLife); // before the module can keep a reference to what is replaced
     const loaded = await loadRuntime(runtime);
     const model = defined({ model: loaded.model });
-    const core = coreOf(Sessions.on(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
+    const core = coreOf(sessionsOn(workerStore(host, capabilities), { ...sessions, ...model, tenant }));
     if (address !== null) await core.instance.announce(address, hosting);
     slot = new InlineSlot(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();

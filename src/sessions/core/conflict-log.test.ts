@@ -11,7 +11,7 @@ import { correlated } from "../tracing/correlation.ts";
 import type { Operation } from "../tracing/operation.ts";
 import { openSqlite } from "../../store/sqlite/open.ts";
 import type { Session } from "../session/session.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn, type Sessions } from "../sessions.ts";
 import { doctor } from "../../admin.ts";
 
 /** Two handles of one session, the first behind by a turn of the second. */
@@ -143,7 +143,7 @@ test("closing waits for what is still to be written down", async () => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-conflict-"));
   try {
     const open = async (): Promise<Sessions> =>
-      Sessions.on(await openSqlite({ url: `sqlite:${join(folder, "store.db")}` }), { sweep: false });
+      sessionsOn(await openSqlite({ url: `sqlite:${join(folder, "store.db")}` }), { sweep: false });
     const sessions = await open();
     const { mine } = await behind({ sessions });
     await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { place, said } from "../../../test/support/store-away.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn } from "../sessions.ts";
 
 test("a key that the store knows with other content is parked and told in health, and the turns around it are not held up", async () => {
   await using here = place();
@@ -76,7 +76,7 @@ test("what was told is not told again by a successor, also where the device has 
   assert.deepEqual(await said(await here.witness.devices.open(second)), ["second"]);
   const { code } = await here.witness.devices.linkCode(first);
   await here.witness.devices.link(second, code);
-  const successor = Sessions.on(
+  const successor = sessionsOn(
     here.store,
     { clock: here.clock, sweep: false, secret: "a secret for tests only" },
     here.outbox,
@@ -94,7 +94,7 @@ test("a floor that was told is not told again by a successor over a newer one", 
   await here.back();
   await here.sessions.ensure("s");
   await (await here.witness.get("s")).handOff("billing");
-  const successor = Sessions.on(here.store, { clock: here.clock, sweep: false }, here.outbox);
+  const successor = sessionsOn(here.store, { clock: here.clock, sweep: false }, here.outbox);
   const session = await successor.ensure("s");
   assert.equal((await session.activeAgent())?.agent, "billing");
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openMemory } from "../../store/memory.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn } from "../sessions.ts";
 
 test("metadata stays what it was when it was given, whatever its owner does with the object afterwards", async () => {
-  await using sessions = Sessions.on(openMemory(), { sweep: false });
+  await using sessions = sessionsOn(openMemory(), { sweep: false });
   const given = { plan: "free", limits: { seats: 2 } };
   const session = await sessions.create({ id: "s", metadata: given });
   const patch = { tags: ["new"] };

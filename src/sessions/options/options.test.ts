@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { openMemory } from "../../store/memory.ts";
 import { defaultLimits } from "../../domain/values/limits.ts";
 import { resolveOptions, type SessionsOptions } from "./options.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn } from "../sessions.ts";
 
 test("what is left out has the documented default", () => {
   const { clock: _, ttlOfUser, handoffTtlOfUser, ...resolved } = resolveOptions({});
@@ -59,12 +59,12 @@ test("wrong options fail at once, before the store is asked anything", () => {
     ["argument_invalid", { limits: { toString: 9 } }],
   ];
   for (const [code, options] of cases) {
-    assert.throws(() => Sessions.on(store, options as SessionsOptions), { code }, JSON.stringify(options));
+    assert.throws(() => sessionsOn(store, options as SessionsOptions), { code }, JSON.stringify(options));
   }
 });
 
 test("a time to live that the application computes is checked when it is used", async () => {
-  await using sessions = Sessions.on(openMemory(), { ttlOfUser: () => "soon", sweep: false });
+  await using sessions = sessionsOn(openMemory(), { ttlOfUser: () => "soon", sweep: false });
   await assert.rejects(sessions.create({ user: "u" }), { code: "duration_invalid" });
   await sessions.create();
 });

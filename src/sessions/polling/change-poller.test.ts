@@ -6,7 +6,7 @@ import { identityOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { SessionError } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
-import { coreOf, Sessions } from "../sessions.ts";
+import { coreOf, sessionsOn, type Sessions } from "../sessions.ts";
 import type { SessionNews } from "../turns/watch.ts";
 
 interface Calls {
@@ -27,7 +27,7 @@ function counting(place: InMemory): { sessions: Sessions; calls: Calls; reset: (
     instances: (ids) => (calls.instances++, shared.instances(ids)),
     watch: () => () => undefined,
   };
-  const sessions = Sessions.on(store, { clock: place.clock, sweep: false });
+  const sessions = sessionsOn(store, { clock: place.clock, sweep: false });
   return { sessions, calls, reset: () => Object.assign(calls, { load: 0, loaded: 0, commit: 0, instances: 0 }) };
 }
 
@@ -229,7 +229,7 @@ function hinted(place: InMemory): ReturnType<typeof counting> & { reads: () => n
     },
     read: (key, range) => (reads++, shared.read(key, range)),
   };
-  const sessions = Sessions.on(store, { clock: place.clock, sweep: false });
+  const sessions = sessionsOn(store, { clock: place.clock, sweep: false });
   const reset = (): void => void Object.assign(calls, { load: 0 });
   return { sessions, calls, reset, reads: () => reads, entries: () => entries };
 }

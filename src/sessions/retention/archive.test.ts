@@ -12,7 +12,7 @@ import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
 import { beginning, dictionary } from "../archive/archive-dictionary.ts";
 import { packedIn, packPart, unpackPart } from "../archive/archive-text.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn, type Sessions } from "../sessions.ts";
 import { doctor, stats } from "../../admin.ts";
 import type { Finding } from "../doctor.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
@@ -194,7 +194,7 @@ function brotliOf(text: string): Value {
 for (const [which, [alter, message]] of Object.entries(alterations))
   test(`an archive ${which} is refused, with its place, and left as it is`, async () => {
     const store = openMemory();
-    await using sessions = Sessions.on(store, { sweep: false });
+    await using sessions = sessionsOn(store, { sweep: false });
     await filled(sessions, "s");
     await (await sessions.get("s")).archive();
     const { version } = await replacePart(store, alter);
@@ -232,7 +232,7 @@ async function replacePart(
 
 test("an archive of the first format, put away before methods had names, is read and comes back", async () => {
   const store = openMemory();
-  await using sessions = Sessions.on(store, { sweep: false });
+  await using sessions = sessionsOn(store, { sweep: false });
   await filled(sessions, "s", 2);
   await (await sessions.get("s")).archive();
   const brotli = `G0MBYJwHtvOUIVkJXywm54Gom7KkeuJbwo/y44JwFMlmuLqwhrT8LO2+LgWWxaLz9EDTDKOUoyQq67seftDvcMMDBnh34utzW4UOE46X/lCxPtdWm9leS+zCq7RFZZKmGljDSe4ngQEWVeCc9MWQkujsgG6Q6yTBcxZJGEcJnZwfgO7vgmLxayn8DRHvKjam/I8YW4ZU7wA=`;

@@ -9,7 +9,7 @@ import { withTools } from "../../manager/tool-loop.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
 import type { Model } from "../options/model.ts";
-import { Sessions } from "../sessions.ts";
+import { sessionsOn } from "../sessions.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { sweep } from "../../admin.ts";
 
@@ -249,7 +249,7 @@ test("a commit is told in the context of who made it, also where it had to wait 
     scrub: () => memory.scrub(),
     close: () => memory.close(),
   };
-  await using sessions = Sessions.on(slow, { sweep: false });
+  await using sessions = sessionsOn(slow, { sweep: false });
   const context = new AsyncLocalStorage<string>();
   const seen: (string | undefined)[] = [];
   const started = (message: unknown): void => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { Sessions } from "../../sessions/sessions.ts";
+import { sessionsOn } from "../../sessions/sessions.ts";
 import type { StoreProblem } from "../store.ts";
 import { creationOf, sampleRecord } from "../../testing/samples.ts";
 import { openSqlite } from "./open.ts";
@@ -26,7 +26,7 @@ async function inspected(
 ): Promise<readonly StoreProblem[]> {
   const file = join(mkdtempSync(join(root, "t-")), "store.db");
   const url = `sqlite:${file}`;
-  const sessions = Sessions.on(await openSqlite({ url }), { sweep: false });
+  const sessions = sessionsOn(await openSqlite({ url }), { sweep: false });
   for (const id of ["a", "b"]) {
     const session = await sessions.create({ id });
     for (let turn = 0; turn < 3; turn++) await session.append({ input: "q", output: "a" });
