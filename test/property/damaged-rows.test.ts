@@ -1,13 +1,15 @@
 /** Rows that were damaged in the database itself: each pass works, names the damaged session, and it can be removed. */
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openSessions } from "../../src/open.ts";
-import type { Sessions } from "../../src/sessions/sessions.ts";
-import { removeSession, doctor, exportSessions, sweep, stats } from "../../src/admin.ts";
+import { StagedLogs } from "../../src/sessions/core/staged-logs.ts";
+import { coreOf, type Sessions } from "../../src/sessions/sessions.ts";
+import { removeSession, doctor, erase, exportSessions, sweep, stats } from "../../src/admin.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-damaged-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -133,3 +135,39 @@ test("another session's write lands in the same batch as one on a damaged record
   assert.equal(failed.status === "rejected" && (failed.reason as { code: string }).code, "session_unreadable");
   await sessions.close();
 });
+
+for (const [what, where, stays] of [
+  ["a session of the user", "id = 'bad'", ["fork of bad"]],
+  ["a fork of another user's", "id = 'fork of bad'", ["bad"]],
+  ["a mark of the user", "tenant like '%shared-forks' and data like '%\"fork of a%'", ["fork of a"]],
+  ["a staged log", "tenant like '%staged'", []],
+] as const) {
+  test(`${what} that cannot be read keeps an erasure from nothing else of the user`, async () => {
+    const file = join(folder, `${what}.db`);
+    const secret = "a secret for tests only";
+    await using sessions = await openSessions({ store: `sqlite:${file}`, sweep: false, secret });
+    const [phone, tablet] = [randomUUID(), randomUUID()];
+    for (const device of [phone, tablet]) await (await sessions.devices.open(device)).append({ input: "as a guest" });
+    await sessions.devices.claim(phone, "ada");
+    for (const id of ["a", "bad", "z"]) {
+      const session = await sessions.create({ id, user: "ada" });
+      await session.append({ input: "q", output: "a" });
+      await (await session.fork({ as: `fork of ${id}` })).update({ user: "bob" });
+      await (await session.fork({ as: `lost fork of ${id}` })).update({ user: null });
+    }
+    for (const id of ["a", "z"]) await removeSession(sessions, id);
+    const core = coreOf(sessions);
+    await StagedLogs.begin(core, { tenant: "default", id: "s" }, "ada");
+    const database = new DatabaseSync(file);
+    assert.equal(Number(database.prepare(`update sessions set data = '{' where ${where}`).run().changes), 1);
+    database.close();
+    await assert.rejects(erase(sessions, { user: "ada", forks: "erase" }), { code: "session_unreadable" });
+    const left = (await sessions.list({ limit: 1000 })).items.filter(
+      ({ id, user }) => user === "ada" || id.startsWith("fork"),
+    );
+    assert.deepEqual(
+      left.map(({ id }) => id),
+      stays,
+    );
+  });
+}

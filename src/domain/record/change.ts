@@ -117,6 +117,11 @@ export function firstVersion({ now, chance }: { readonly now: number; readonly c
   return Math.max(1, now * versionsPerMs + Math.floor(chance * versionsPerMs));
 }
 
+/** A change that alters nothing: the changes beside it land only where this record is still the stored one. */
+export function unchanged(record: SessionRecord): Change {
+  return changeOf(draftOf(record));
+}
+
 /** Set fields of the record, in one copy of the base however often it is called: a write sets some four times. */
 export function set(draft: Draft, fields: Partial<SessionRecord>): void {
   if (draft.record === draft.base) draft.record = { ...draft.base, ...fields };

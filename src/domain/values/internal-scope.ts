@@ -1,6 +1,6 @@
 /**
- * Scopes of our own beside each tenant's, for what is no conversation: whom a device speaks for, one-time codes, keys.
- * A tenant's name holds no control characters, so nobody can name such a scope from outside.
+ * Internal scopes beside each tenant's, for records that are no conversations: pointers of devices, link codes, keys. A
+ * tenant's name holds no control characters, so no caller can name such a scope.
  */
 const mark = "\u0001";
 
@@ -9,7 +9,12 @@ export function internalScope(tenant: string, kind: string): string {
   return `${tenant}${mark}${kind}`;
 }
 
-/** True for a scope made by {@link internalScope}: what is in it is removed as soon as its time is up. */
+/** True for a scope made by {@link internalScope}: the sweep removes its records as soon as they expire. */
 export function isInternalScope(tenant: string): boolean {
   return tenant.includes(mark);
+}
+
+/** The tenant that an internal scope belongs to. */
+export function tenantOfScope(scope: string): string {
+  return scope.slice(0, scope.indexOf(mark));
 }

@@ -1,110 +1,214 @@
 /**
- * A mark is a record that names a session and a user who said something in it, where nothing else leads from that user to it:
- * the session was forked from the user's, or was the user's and became another's, or was shared by a device. Whether
- * the session still holds such a turn is told by its log.
+ * References from a user to sessions that hold the user's words and do not name the user: forks of the user's sessions,
+ * sessions that another user has now, copies of sessions, and sessions that a device shared by a link code.
+ *
+ * A reference ("mark") is a record that names the session and the speaker: the user, or the device of a guest until a user
+ * claims it. A mark of a device lands in one commit with the device's pointer as it was read, because the marks of a device
+ * become the user's when the pointer changes. The log of the session decides whether it still holds the words.
  */
 import { hash } from "node:crypto";
-import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
-import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import { changeOf, draftOf, firstOwn, headOf, set, unchanged, type Change } from "../../domain/record/change.ts";
+import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { forkOf } from "../../domain/copies/fork.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
-import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "./core.ts";
-import { isDeviceName } from "./keyed-hash.ts";
-import { internalChange } from "./internal-record.ts";
+import { guestDeviceOf, isDeviceName } from "./keyed-hash.ts";
+import { internalChange, liveMetadata } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
+import { sessionsBeginningWith } from "./record-pages.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 
-/** A session that holds a user's turns. */
+/** A session that holds a speaker's turns. */
 export interface Holding {
   readonly record: SessionRecord;
   /** The number of the first such turn. */
   readonly from: number;
-  /** Turns written after this are others', epoch ms. @default the creation of the session, for forks */
+  /** Turns written after this time are not the speaker's, epoch ms. @default the turns that a fork shares with its parent */
   readonly until?: number;
-  /** It is to go with the user's own: the user's, or nobody's and forked from one that is. */
+  /** An erasure of the speaker deletes it: it names no user, and the words of no other user are nearer. */
   readonly isTheirs: boolean;
 }
 
-/** What a mark says of a session: its id and when it was created, and as {@link Holding}. */
+/** The content of a mark: the id of the session, when it was created, and as {@link Holding}. */
 export interface MarkContent extends Omit<Holding, "record"> {
   readonly session: string;
   readonly born: number;
 }
 
-/** From which turn on a user speaks in a session, and whether it goes with the user's own. */
 type Said = Omit<Holding, "record">;
+/** The fields by which marks name a session. */
+type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
 
 /** How to mark a session. */
 interface MarkOptions {
-  /** Who is not to be named. */
+  /** A user who is not named: an erasure of this user is running. */
   readonly except?: string | undefined;
-  /** The session as it stands now. @default the same */
+  /** The newest record of the session. @default the same */
   readonly now?: SessionRecord;
-  /** What it will be called. @default as it stands */
+  /** The record that the marks name. @default as it is now */
   readonly as?: SessionRecord;
-  /** The store that the marks are for. @default the same */
-  readonly into?: Core;
 }
 
-/** Whose turns are looked for. */
+/** A user, and the place to look for the user's turns. */
 interface Owner {
   readonly core: Core;
   readonly tenant: string;
   readonly user: string;
+  /** The names of the user in marks. @default the user */
+  readonly names?: readonly string[];
 }
 
-/** As long as a fork may live, which is as long as anybody wants it. */
+/** The longest time to live of a fork, so no mark ends before its session. */
 const markTtlMs = 100 * 365 * 86_400_000;
-/** So far may the clocks of two processes be apart in what they wrote down as the time. */
+/** Clocks of two processes may differ by this much in the times that they wrote. */
 const skewMs = 60_000;
 
 /**
- * Put down whose turns a session holds beside its user's, before it has them as its own: from then on nothing else leads there from
- * whoever said them. These marks bear the users' own names, until those are erased.
+ * Users and devices whose turns a session holds. A device is named with the record that says so, its pointer or a mark: the marks
+ * of these speakers land only where that record is still the stored one.
  */
-export async function markShared(
-  core: Core,
-  record: SessionRecord,
-  { except, now = record, as = now, into = core }: MarkOptions = {},
-): Promise<void> {
-  for (const [name, said] of await saidIn(core, record)) {
-    if (name === record.user || name === except || !(await holds(core, now, said))) continue;
-    await putMark(into, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
-  }
-}
+class Speakers {
+  readonly #said = new Map<string, Said>();
+  readonly #sources = new Map<string, SessionRecord[]>();
+  readonly #marked = new Set<string>();
 
-/** Each user whose turns a session holds, as marks call that user, also through the sessions above it. */
-async function saidIn(core: Core, record: SessionRecord): Promise<ReadonlyMap<string, Said>> {
-  const said = new Map<string, Said>();
-  // Whoever is named first on the way up has what is nobody's below.
-  let isTheirs = true;
-  for await (const { record: above, from, reach } of lineOf(core, record)) {
-    const { user } = above;
-    if (user !== null) {
-      if (from <= reach) add(user, { from, isTheirs });
-      isTheirs = false;
-    }
-    for await (const mark of marksFor(core, above)) {
-      const found = contentOf(mark);
-      if (mark.user === null || found.from > reach || !(await holds(core, above, found))) continue;
-      // What was said further up was there before the session at the bottom.
-      const until = above === record || found.until === undefined ? found.until : undefined;
-      add(mark.user, { ...found, until, isTheirs: isTheirs && found.isTheirs });
-    }
+  get said(): ReadonlyMap<string, Said> {
+    return this.#said;
   }
-  return said;
 
-  function add(name: string, { from, until, isTheirs }: Omit<Said, "until"> & { until?: number | undefined }): void {
-    const known = said.get(name) ?? { from, isTheirs };
-    said.set(name, {
+  /** Two findings of one speaker are one: the earlier first turn, and the later end. */
+  add(
+    name: string,
+    { from, until, isTheirs }: Omit<Said, "until"> & { until?: number | undefined },
+    source?: SessionRecord,
+  ): void {
+    const known = this.#said.get(name) ?? { from, isTheirs };
+    this.#said.set(name, {
       from: Math.min(known.from, from),
       ...laterOf(known.until, until),
       isTheirs: known.isTheirs || isTheirs,
     });
+    if (source?.tenant.endsWith(marksScope("")) === true) this.#marked.add(name);
+    if (source !== undefined && isDeviceName(name))
+      this.#sources.set(name, [...(this.#sources.get(name) ?? []), source]);
   }
+
+  /** True where the session leads to this speaker by its user or by the id of a guest's session, and no mark is to be kept. */
+  isNamedBy({ user, id }: Pick<SessionRecord, "user" | "id">, name: string): boolean {
+    return !this.#marked.has(name) && name === (user ?? guestDeviceOf(id));
+  }
+
+  /** Keep the speakers for which `judge` returns what they said. */
+  async judge(judge: (name: string, said: Said) => Promise<Said | undefined>): Promise<void> {
+    for (const [name, said] of this.#said) {
+      const kept = await judge(name, said);
+      if (kept === undefined) this.#said.delete(name);
+      else this.#said.set(name, kept);
+    }
+  }
+
+  /** The marks that lead from the speakers to this session, with the records that must not change meanwhile. */
+  async changes(core: Core, record: SessionRecord): Promise<readonly Change[]> {
+    const changes: Change[] = [];
+    for (const [name, said] of this.#said) {
+      const mark = await markChange(core, name, { ...said, record });
+      if (mark !== null) changes.push(mark, ...(this.#sources.get(name) ?? []).map(unchanged));
+    }
+    return eachOnce(changes);
+  }
+}
+
+/** Commit the marks of a session that is about to hold turns as its own. @throws SessionError `contended` */
+export async function markShared(core: Core, record: SessionRecord, options: MarkOptions = {}): Promise<void> {
+  const { id: sessionId, tenant } = record;
+  await retryOnConflict({ sessionId, tenant }, async () => {
+    const changes = await sharedMarks(core, record, options);
+    return changes.length === 0 || (await core.commit(changes)).status === "ok" ? true : undefined;
+  });
+}
+
+/**
+ * The marks of all speakers in a session other than its user. Commit them before, or with, the change after which nothing
+ * else leads from the speakers to the session. The marks name users in plain text until the user is erased.
+ */
+export async function sharedMarks(
+  core: Core,
+  record: SessionRecord,
+  { except, now = record, as = now }: MarkOptions = {},
+): Promise<readonly Change[]> {
+  const speakers = await speakersIn(core, record);
+  await speakers.judge(async (name, said) => {
+    if (name === except || speakers.isNamedBy(as, name) || !(await holds(core, now, said))) return undefined;
+    return { ...said, isTheirs: said.isTheirs && record.user === null };
+  });
+  return await speakers.changes(core, as);
+}
+
+/** The same in another store, to which the session is copied whole. */
+export async function markCopied(from: Core, to: Core, record: SessionRecord, as: SessionRecord): Promise<void> {
+  for (const [name, said] of (await speakersIn(from, record)).said) {
+    if (name === record.user || !(await holds(from, record, said))) continue;
+    await putMark(to, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
+  }
+}
+
+async function speakersIn(core: Core, record: SessionRecord): Promise<Speakers> {
+  const speakers = new Speakers();
+  await addSpeakers(core, speakers, { record, owner: await ownerOf(core, record) });
+  return speakers;
+}
+
+/** Add the speakers in a session of this owner, also those in the sessions above it. */
+async function addSpeakers(
+  core: Core,
+  speakers: Speakers,
+  { record, owner: bottomOwner }: { readonly record: SessionRecord; readonly owner: SessionOwner | undefined },
+): Promise<void> {
+  // The first owner on the way up has the sessions below that name no user.
+  let isTheirs = true;
+  for await (const { record: above, from, reach } of lineOf(core, record)) {
+    const isBottom = above === record;
+    const owner = isBottom ? bottomOwner : await ownerOf(core, above);
+    if (owner !== undefined) {
+      if (from <= reach) speakers.add(owner.name, { from, isTheirs }, owner.pointer);
+      isTheirs = false;
+    }
+    // Turns of a session above were written before the session at the bottom was created.
+    for await (const mark of marksFor(core, above)) {
+      const said = contentOf(mark);
+      if (mark.user === null || said.from > reach || !(await holds(core, above, said))) continue;
+      const until = isBottom ? said.until : undefined;
+      speakers.add(mark.user, { ...said, until, isTheirs: isTheirs && said.isTheirs }, mark);
+    }
+    for (const { name, said, pointer } of await sharersOf(core, above)) {
+      if (said.from <= reach) speakers.add(name, { ...said, until: isBottom ? said.until : undefined }, pointer);
+    }
+  }
+}
+
+/** The speaker of a session's own turns. */
+interface SessionOwner {
+  readonly name: string;
+  /** The pointer of the device that is named. */
+  readonly pointer?: SessionRecord;
+}
+
+/**
+ * The user of a session. The id of a guest's session begins with the name of its device: the owner is the device, or the user
+ * that it speaks for since; undefined where a mark names that user.
+ */
+async function ownerOf(core: Core, session: Marked & Pick<SessionRecord, "user">): Promise<SessionOwner | undefined> {
+  const { tenant, id, user } = session;
+  if (user !== null) return { name: user };
+  const device = core.isFallback || isInternalScope(tenant) ? undefined : guestDeviceOf(id);
+  if (device === undefined || (await isMarked(core, session))) return undefined;
+  const pointer = (await core.find({ tenant: internalScope(tenant, "devices"), id: device }))?.record;
+  const claimed = liveMetadata(core, pointer)?.["user"];
+  if (typeof claimed === "string") return { name: claimed };
+  return { name: device, ...(pointer !== undefined && { pointer }) };
 }
 
 /** A session and those above it, each with its first own turn, and the last turn that the session at the bottom has of it. */
@@ -131,23 +235,26 @@ function laterOf(one: number | undefined, other: number | undefined): { until?: 
 
 /** The marks of a session, page by page. */
 export async function* marksFor(core: Core, record: Marked): AsyncGenerator<SessionRecord, void, void> {
-  const query = {
-    order: "recent",
-    tenant: marksScope(record.tenant),
-    agent: nameOf(record),
-    now: 0,
-    limit: 50,
-  } as const;
+  yield* recordsOf(core, marksScope(record.tenant), nameOf(record));
+}
+
+/** The internal records of a scope that name this in the place of the agent. */
+async function* recordsOf(core: Core, tenant: string, agent: string): AsyncGenerator<SessionRecord, void, void> {
+  const query = { order: "recent", tenant, agent, now: 0, limit: 50 } as const;
   for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }))) yield* records;
 }
 
-/** True for a session that a user's mark leads to: it is that user's, and of none that the device speaks for later. */
-export async function isMarked(core: Core, record: SessionRecord): Promise<boolean> {
-  for await (const { user } of marksFor(core, record)) if (user !== null && !isDeviceName(user)) return true;
+/**
+ * True where a mark says that the session is a user's own: it counts for that user, and for none that its device speaks for later.
+ * The mark of a user who only shared the session says no such thing.
+ */
+export async function isMarked(core: Core, record: Marked): Promise<boolean> {
+  for await (const mark of marksFor(core, record))
+    if (mark.user !== null && !isDeviceName(mark.user) && contentOf(mark).isTheirs) return true;
   return false;
 }
 
-/** Put down under this name that a session holds turns of a user's, once. @throws the store's errors */
+/** Write a mark, once. @throws SessionError `contended`, and the store's */
 export async function putMark(core: Core, name: string, holding: Holding): Promise<void> {
   const { id: sessionId, tenant } = holding.record;
   await retryOnConflict({ sessionId, tenant }, async () => {
@@ -156,7 +263,7 @@ export async function putMark(core: Core, name: string, holding: Holding): Promi
   });
 }
 
-/** The same as a change, to be committed with others; null where the mark stands and says as much. */
+/** The change that writes a mark; null where the stored mark says as much. */
 export async function markChange(core: Core, name: string, { record, ...said }: Holding): Promise<Change | null> {
   const key = markKey(name, record);
   const found = (await core.find(key))?.record;
@@ -165,67 +272,134 @@ export async function markChange(core: Core, name: string, { record, ...said }: 
   const merged = {
     from: Math.min(from, said.from),
     ...laterOf(until, said.until),
-    isTheirs: isTheirs && said.isTheirs,
+    isTheirs: isTheirs || said.isTheirs,
   };
   if (known !== undefined && merged.from === from && merged.until === until && merged.isTheirs === isTheirs)
     return null;
   const { id: session, createdAt: born } = record;
   const metadata: Metadata = { session, born, ...merged };
-  // As old as the session: a mark is the same wherever it is put down, and may be copied there as well.
+  // Created with the session: a mark is the same record wherever it is written, and a copy of the store may write it too.
   return internalChange(core, key, found, { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born });
 }
 
+/** The last moment at which a turn of this session can have been written, as far as the session and the store's clock tell. */
+export function untilNow(core: Core, { lastActivityAt }: SessionRecord): number {
+  return Math.max(core.now(), lastActivityAt);
+}
+
 /**
- * The mark of the user whose session becomes another's, to be committed with that change: from then on the session names
- * its former user nowhere else. None where the user said nothing in it that a session above it does not lead to.
+ * The references that change with a session, to be committed with its change: a mark of the former speaker where its user changes,
+ * and pointers of devices that share it where it is truncated.
  */
-export async function formerUserMarks(
+export async function changedReferences(
   core: Core,
   before: SessionRecord,
-  after: Pick<SessionRecord, "user" | "createdAt">,
+  after: SessionRecord,
 ): Promise<readonly Change[]> {
-  const { user, tenant } = before;
-  if (user === null || user === after.user || isInternalScope(tenant)) return [];
-  if (headOf(before, "turns") < firstOwn(before, "turns")) return [];
-  const { from } = await theirs({ core, tenant, user }, before);
-  const record = { ...before, createdAt: after.createdAt };
-  const holding = { record, from, until: core.now(), isTheirs: after.user === null };
-  const change = await markChange(core, user, holding);
-  return change === null ? [] : [change];
+  const speakers = new Speakers();
+  await addFormer(core, speakers, { before, user: after.user });
+  return [...(await speakers.changes(core, before)), ...(await truncatedSharings(core, before, after))];
 }
 
-/** A session's own name for marks. */
-type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
+/** The pointer of a device that shares a session names the first turn that can be the device's: a truncation lowers it. */
+async function truncatedSharings(core: Core, before: SessionRecord, after: SessionRecord): Promise<readonly Change[]> {
+  const next = headOf(after, "turns") + 1;
+  if (next > headOf(before, "turns") || core.isFallback || isInternalScope(before.tenant)) return [];
+  const changes: Change[] = [];
+  for (const { pointer } of await sharersOf(core, before)) {
+    const { from = 1 } = pointer.metadata as unknown as SharingPointer;
+    if (from <= next) continue;
+    const draft = draftOf(pointer);
+    set(draft, { metadata: { ...pointer.metadata, from: next } });
+    changes.push(changeOf(draft));
+  }
+  return changes;
+}
+
+/** Add the speaker of a session that this user has from here on. */
+async function addFormer(
+  core: Core,
+  speakers: Speakers,
+  { before, user }: { readonly before: SessionRecord; readonly user: string | null },
+): Promise<void> {
+  const { tenant } = before;
+  if (before.user === user || isInternalScope(tenant)) return;
+  const owner = await ownerOf(core, before);
+  if (owner === undefined || owner.name === user) return;
+  if (headOf(before, "turns") < firstOwn(before, "turns")) return;
+  const { from } = await theirs({ core, tenant, user: owner.name }, before);
+  speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);
+}
+
+/** A session that is written from a snapshot. */
+interface Restored {
+  /** The session as it is written. */
+  readonly record: SessionRecord;
+  readonly snapshot: PortableRecord;
+  /** Reads a turn of the snapshot. */
+  readonly turnOf: (seq: number) => Promise<Entry | undefined>;
+  /** The session in whose place it is written. */
+  readonly found: SessionRecord | undefined;
+}
+
+/** The references that change with a session that is written from a snapshot, to be committed with it. */
+export async function restoredReferences(core: Core, restored: Restored): Promise<readonly Change[]> {
+  const { record, snapshot, found, turnOf } = restored;
+  if (isInternalScope(record.tenant)) return [];
+  const speakers = new Speakers();
+  // The marks that lead to the session of the snapshot do not lead to another id, or went to another id with a reset.
+  const isElsewhere = record.id !== snapshot.id || (found !== undefined && found.createdAt !== snapshot.createdAt);
+  if (isElsewhere) await addCopied(core, speakers, restored);
+  if (found !== undefined && (await sharesTurn(core, found, turnOf)))
+    await addFormer(core, speakers, { before: found, user: record.user });
+  const sharings = found?.createdAt === record.createdAt ? await truncatedSharings(core, found, record) : [];
+  return eachOnce([...sharings, ...(await speakers.changes(core, record))]);
+}
+
+/** True where the first turn that is the session's own is a turn of the snapshot. */
+async function sharesTurn(core: Core, record: SessionRecord, turnOf: Restored["turnOf"]): Promise<boolean> {
+  const from = firstOwn(record, "turns");
+  const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
+  const other = await turnOf(from);
+  return entry !== undefined && other !== undefined && entry.at === other.at && entry.data === other.data;
+}
 
 /**
- * Whose turns a copy of a session holds beside its user's: a snapshot names the user alone. The session that it was taken from
- * tells, and where that is gone, the marks that led to it.
+ * Add the speakers of a copy under another id. A snapshot names its user alone: the others are those of the session that it was
+ * taken from, and of the marks, the pointers and the id that led to that one.
  */
-export async function saidInCopy(
-  core: Core,
-  tenant: string,
-  { id, createdAt, user }: PortableRecord,
-  turnOf: (seq: number) => Promise<Entry | undefined>,
-): Promise<ReadonlyMap<string, Said>> {
-  const found = (await core.find({ tenant, id }))?.record;
-  const source = found?.createdAt === createdAt ? found : undefined;
-  const said = new Map(
-    source === undefined ? await saidByMarks(core, { tenant, id, createdAt }) : await saidIn(core, source),
-  );
-  // It was nobody's when the snapshot was taken, and became a user's since.
-  if (user === null && source?.user != null) said.set(source.user, { from: 1, until: core.now(), isTheirs: true });
-  for (const [name, { from, until = createdAt, isTheirs }] of said) {
-    const entry = await turnOf(from);
-    if (name === user || entry === undefined || entry.at > until + skewMs) said.delete(name);
-    else said.set(name, { from, until, isTheirs: isTheirs && user === null });
-  }
-  return said;
+async function addCopied(core: Core, speakers: Speakers, { record, snapshot, turnOf }: Restored): Promise<void> {
+  const { id, createdAt, user, inherited = 0 } = snapshot;
+  const origin = { tenant: record.tenant, id, createdAt };
+  const source = await storedOrigin(core, origin);
+  const owner = user === null ? await ownerOf(core, source ?? { ...origin, user }) : { name: user };
+  if (source !== undefined) await addSpeakers(core, speakers, { record: source, owner });
+  const until = source === undefined ? core.now() : untilNow(core, source);
+  if (owner !== undefined) speakers.add(owner.name, { from: 1, until, isTheirs: true }, owner.pointer);
+  // A mark counts also where the source was truncated since: the snapshot has its turns.
+  for await (const mark of marksFor(core, origin))
+    if (mark.user !== null) speakers.add(mark.user, contentOf(mark), mark);
+  if (source === undefined)
+    for (const { name, said, pointer } of await sharersOf(core, origin)) speakers.add(name, said, pointer);
+  await speakers.judge(async (name, said) => {
+    const entry = speakers.isNamedBy(record, name) ? undefined : await turnOf(said.from);
+    if (entry === undefined || !mayHaveSaid(said, entry, { createdAt, inherited })) return undefined;
+    return { ...said, isTheirs: said.isTheirs && user === null };
+  });
 }
 
-async function saidByMarks(core: Core, session: Marked): Promise<ReadonlyMap<string, Said>> {
-  const said = new Map<string, Said>();
-  for await (const mark of marksFor(core, session)) if (mark.user !== null) said.set(mark.user, contentOf(mark));
-  return said;
+/** The session of this id and creation, or what a reset kept of it under an id of its own. */
+async function storedOrigin(core: Core, { tenant, id, createdAt }: Marked): Promise<SessionRecord | undefined> {
+  const found = (await core.find({ tenant, id }))?.record;
+  if (found?.createdAt === createdAt) return found;
+  for await (const kept of sessionsBeginningWith(core, tenant, keptPrefix(id)))
+    if (kept.createdAt === createdAt) return kept;
+  return undefined;
+}
+
+/** The beginning of the ids under which resets keep what a session was until then. */
+export function keptPrefix(id: string): string {
+  return `${id.slice(0, 220)}.`;
 }
 
 /** The pointer of a device that shares a session by a link code. */
@@ -237,46 +411,73 @@ export interface SharingPointer {
   readonly born?: number;
 }
 
-/** What a device that shares this session said in it; undefined if it said nothing. */
-export function turnsOfGuest(
-  core: Core,
-  { from: first = 1, born }: SharingPointer,
-  record: SessionRecord,
-): Holding | undefined {
-  const from = born === record.createdAt ? first : 1;
-  return headOf(record, "turns") < from ? undefined : { record, from, until: core.now(), isTheirs: false };
+/** A device that shares a session. */
+interface Sharer {
+  /** The name of the device. */
+  readonly name: string;
+  readonly said: Said;
+  readonly pointer: SessionRecord;
 }
 
-/** What each device that shares this session said in it, by the name of the device. */
-export async function sharedBy(core: Core, record: SessionRecord): Promise<readonly (readonly [string, Holding])[]> {
-  const { tenant, id } = record;
+/** The devices that share a session; of a session that is gone, those that shared it. */
+async function sharersOf(core: Core, session: Marked & Partial<SessionRecord>): Promise<readonly Sharer[]> {
+  const { tenant, id } = session;
   if (core.isFallback || isInternalScope(tenant)) return [];
-  const query = { order: "recent", tenant: internalScope(tenant, "devices"), agent: id, now: 0, limit: 50 } as const;
-  const shared: [string, Holding][] = [];
-  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after })))
-    for (const { id: name, metadata } of records) {
-      const pointer = metadata as unknown as SharingPointer;
-      const said = pointer.kind === "linked" ? turnsOfGuest(core, pointer, record) : undefined;
-      if (said !== undefined) shared.push([name, said]);
-    }
-  return shared;
+  const sharers: Sharer[] = [];
+  for await (const pointer of recordsOf(core, internalScope(tenant, "devices"), id)) {
+    const said = saidBySharer(core, pointer, session);
+    if (said !== undefined) sharers.push({ name: pointer.id, said, pointer });
+  }
+  return sharers;
 }
 
-/** What a mark says. */
+/** The turns that the device of this pointer can have said in the session; undefined where the pointer leads elsewhere. */
+function saidBySharer(
+  core: Core,
+  { metadata }: SessionRecord,
+  { id, createdAt, lastActivityAt }: Marked & Partial<SessionRecord>,
+): Said | undefined {
+  const { kind, session, from = 1, born } = metadata as unknown as SharingPointer;
+  if (kind !== "linked" || session !== id) return undefined;
+  const isGone = lastActivityAt === undefined;
+  // The device joined a later session of this id.
+  if (isGone && born !== undefined && born > createdAt) return undefined;
+  return { from: born === createdAt ? from : 1, until: Math.max(core.now(), lastActivityAt ?? 0), isTheirs: false };
+}
+
+/**
+ * The turns of a device in the session that its pointer shares, also where the pointer has expired; undefined where it can have
+ * said nothing.
+ */
+export async function sharedByPointer(core: Core, pointer: SessionRecord): Promise<Holding | undefined> {
+  const tenant = tenantOfScope(pointer.tenant);
+  const { kind, session: id } = pointer.metadata as unknown as SharingPointer;
+  const record = kind === "linked" ? (await core.find({ tenant, id }))?.record : undefined;
+  const said = record && saidBySharer(core, pointer, record);
+  if (record === undefined || said === undefined || headOf(record, "turns") < said.from) return undefined;
+  return { ...said, record };
+}
+
 export function contentOf(mark: SessionRecord): MarkContent {
   return mark.metadata as unknown as MarkContent;
 }
 
-/** A session of the user's own, with the first turn of its line that is. */
-export async function theirs({ core, user }: Owner, record: SessionRecord): Promise<Holding> {
+/** A session of the user's own, with the first turn that is the user's in it and in the sessions above it. */
+export async function theirs({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<Holding> {
   let from = firstOwn(record, "turns");
-  for await (const above of lineOf(core, record)) {
-    if (above.record.user === user && above.from <= above.reach) ({ from } = above);
+  for await (const { record: above, from: first, reach } of lineOf(core, record)) {
+    if (first <= reach && first < from && (await ownerOf(core, above))?.name === user) from = first;
+    const marks = await core.findAll(names.map((name) => markKey(name, above)));
+    for (const mark of marks) {
+      const said = mark && contentOf(mark);
+      if (said === undefined || said.from >= from || said.from > reach || !(await holds(core, above, said))) continue;
+      ({ from } = said);
+    }
   }
   return { record, from, isTheirs: true };
 }
 
-/** Forks of this session that hold turns of the user's as well. */
+/** Forks of this session that hold turns of the user as well. */
 export async function* forksHolding(
   { core, tenant, user }: Owner,
   { record, from, isTheirs }: Holding,
@@ -289,30 +490,48 @@ export async function* forksHolding(
   }
 }
 
-/** True where the session still has the turn that a mark speaks of, or may have it. */
+/** True where the session still has the first turn of a mark, or may have it. */
 export async function holds(
   core: Core,
   record: SessionRecord,
-  { from, until = record.createdAt }: Pick<Holding, "from" | "until">,
+  said: Pick<Holding, "from" | "until">,
 ): Promise<boolean> {
+  const { from } = said;
   if (headOf(record, "turns") < from) return false;
   if (record.parent !== null && record.parent.at >= from) return true;
   const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
   const [entry]: readonly Entry[] = await readLog(core, record, range);
-  return entry !== undefined && entry.at <= until + skewMs;
+  return entry !== undefined && mayHaveSaid(said, entry, record);
 }
 
-/** The key of the mark of a fork that calls a user by this name. */
-export function markKey(name: string, { tenant, id, createdAt }: SessionRecord): SessionKey {
+/** The turns that a fork shares are older than the fork, whatever their times say. */
+function mayHaveSaid(
+  { from, until }: Pick<Holding, "from" | "until">,
+  entry: Entry,
+  { createdAt, inherited }: Pick<SessionRecord, "createdAt" | "inherited">,
+): boolean {
+  if (until === undefined && from <= inherited) return true;
+  return entry.at <= (until ?? createdAt) + skewMs;
+}
+
+/** The key of the mark of a session that calls a speaker by this name. */
+export function markKey(name: string, { tenant, id, createdAt }: Marked): SessionKey {
   return { tenant: marksScope(tenant), id: hash("sha256", JSON.stringify([name, id, createdAt]), "hex") };
 }
 
-/** What all marks of a session have in common. */
-function nameOf({ id, createdAt }: Omit<Marked, "tenant">): string {
+/** The name that all marks of a session have in common. */
+function nameOf({ id, createdAt }: Marked): string {
   return hash("sha256", JSON.stringify([id, createdAt]), "hex");
 }
 
-/** Where the marks of a tenant are. */
+/** The scope of the marks of a tenant. */
 export function marksScope(tenant: string): string {
   return internalScope(tenant, "shared-forks");
+}
+
+/** The changes, each record once: the first change of a record decides. */
+export function eachOnce(changes: readonly Change[]): readonly Change[] {
+  const byKey = new Map<string, Change>();
+  for (const change of changes) if (!byKey.has(keyText(change.key))) byKey.set(keyText(change.key), change);
+  return [...byKey.values()];
 }

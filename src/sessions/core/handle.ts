@@ -18,7 +18,7 @@ import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "./core.ts";
-import { formerUserMarks } from "./fork-references.ts";
+import { changedReferences } from "./fork-references.ts";
 import { readLog } from "./log-reader.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
@@ -265,8 +265,8 @@ export class Handle implements WritableSession {
 
     await this.#guardKeys(record, change);
 
-    const marks = change.record === null ? [] : await formerUserMarks(this.core, record, change.record);
-    const beside = [...marks, ...given];
+    const references = change.record === null ? [] : await changedReferences(this.core, record, change.record);
+    const beside = [...references, ...given];
     const outcome = await this.#commit(change, beside);
     if (outcome.status === "duplicate") return outcome;
     if (outcome.status === "ok") {

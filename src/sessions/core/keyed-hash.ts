@@ -31,7 +31,12 @@ export function deviceName(core: Core, tenant: string, device: string): string {
 
 /** True for the name of a device, which is also the id of its first session. */
 export function isDeviceName(name: string): boolean {
-  return /^device_[0-9a-f]{40}$/.test(name);
+  return guestDeviceOf(name) === name;
+}
+
+/** The device whose name the id of a guest's session begins with; undefined for other ids. */
+export function guestDeviceOf(id: string): string | undefined {
+  return /^device_[0-9a-f]{40}/.exec(id)?.[0];
 }
 
 /** The name of a user in the store, where it must not hold the user's id. */

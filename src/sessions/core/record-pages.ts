@@ -1,17 +1,47 @@
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { eachPage } from "../../domain/values/pages.ts";
+import type { SessionError } from "../../errors.ts";
+import { encodeCursor } from "../../store/cursor.ts";
+import type { SessionQuery } from "../../store/store.ts";
 import type { Core } from "./core.ts";
 
 const pageSize = 50;
+/** Few sessions share the beginning of their ids. */
+const alikePageSize = 10;
 
 /**
  * Records of a scope that name this user, page by page; the caller may remove them on the way.
- * @throws SessionError for a record that cannot be read: an erasure that passed over it would not be complete
+ * @throws SessionError `session_unreadable` as {@link readablePages}
  */
 export async function* recordPages(core: Core, tenant: string, user: string): AsyncGenerator<readonly SessionRecord[]> {
-  const query = { order: "recent", tenant, user, now: 0, limit: pageSize } as const;
+  yield* readablePages(core, { order: "recent", tenant, user, now: 0, limit: pageSize });
+}
+
+/**
+ * Records page by page; the caller may remove them on the way.
+ * @throws SessionError `session_unreadable` for a record that cannot be read, once all pages with readable ones were passed on
+ */
+export async function* readablePages(core: Core, query: SessionQuery): AsyncGenerator<readonly SessionRecord[]> {
+  let failure: SessionError | undefined;
   for await (const { records, unreadable } of eachPage((after) => core.store.find({ ...query, ...after }))) {
-    if (unreadable[0] !== undefined) throw unreadable[0];
+    failure ??= unreadable[0];
     if (records.length > 0) yield records;
+  }
+  if (failure !== undefined) throw failure;
+}
+
+/** Sessions whose ids begin with this text and are longer, by id. */
+export async function* sessionsBeginningWith(
+  core: Core,
+  tenant: string,
+  beginning: string,
+): AsyncGenerator<SessionRecord, void, void> {
+  const query = { order: "key", tenant, now: 0, limit: alikePageSize } as const;
+  const first = { after: encodeCursor([tenant, beginning]) };
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }), first)) {
+    for (const record of records) {
+      if (!record.id.startsWith(beginning)) return;
+      yield record;
+    }
   }
 }

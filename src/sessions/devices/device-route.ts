@@ -103,11 +103,12 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
       // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.
       const kind = last.pointer?.kind === "linked" ? "linked" : "own";
-      const beside = core.isFallback ? [] : [lead(way.session, kind)];
+      const lapsed = last.pointer === undefined ? await deviceMarks(core, tenant, last) : [];
+      const beside = core.isFallback ? [] : [lead(way.session, kind), ...lapsed];
       const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "reset", onEnded: "reset" });
       if (handle?.record.user === user) return handle;
     } else {
-      const marks = await deviceMarks(core, tenant, { ...way, ...last });
+      const marks = await deviceMarks(core, tenant, last);
       await core.commit([lead(`${last.name}_${freshId(core)}`, "own"), ...marks]);
     }
     way = await wayOf(core, tenant, way.name);

@@ -1,14 +1,14 @@
 /**
- * What a device said is found through the pointer from the device to its user. Where that pointer changes, these marks
- * take its place, and land in the same commit. Two things would be lost otherwise: the sessions that the device had as
- * a guest, and turns that it said in a session shared by a link code.
+ * The words of a device are found through its pointer, which leads from the device to its user. A change of the pointer lands in
+ * one commit with marks that take its place. They lead to the sessions that the device had as a guest, and to turns that it wrote
+ * in a session shared by a link code.
  */
 import { headOf, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
-import type { Pointer } from "./device-pointer.ts";
+import { pointerOf } from "./device-pointer.ts";
 import { guestSessions } from "./guest-sessions.ts";
 import {
   contentOf,
@@ -16,19 +16,20 @@ import {
   isMarked,
   markChange,
   marksScope,
-  turnsOfGuest,
+  sharedByPointer,
+  untilNow,
   type Holding,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
 
-/** A device, its pointer, and the session that this one leads to. */
+/** A device, and the record of its pointer. */
 interface Speaker {
   readonly name: string;
-  readonly pointer: Pointer | undefined;
-  readonly record: SessionRecord | undefined;
+  /** Its pointer, also one that has expired. */
+  readonly found: SessionRecord | undefined;
 }
 
-/** Where a device's pointer leads from here on. */
+/** The destination of a changed pointer. */
 export interface NextSpeaker {
   /** The user that the device speaks for; undefined: none. */
   readonly user?: string;
@@ -40,34 +41,29 @@ export interface NextSpeaker {
 export async function deviceMarks(
   core: Core,
   tenant: string,
-  device: Speaker,
+  { name, found }: Speaker,
   { user, beside = [] }: NextSpeaker = {},
 ): Promise<readonly Change[]> {
-  const { name, pointer } = device;
   if (core.isFallback || !isDeviceName(name)) return [];
   const holdings = new Holdings();
-  const moved: Change[] = [];
-  const { record } = device;
-  const left = pointer?.kind === "linked" && record !== undefined ? turnsOfGuest(core, pointer, record) : undefined;
+  const left = found && (await sharedByPointer(core, found));
   if (left !== undefined) holdings.add(user ?? name, left);
-  const isLeaving = pointer?.kind === "user" && pointer.user !== user;
-  // A device that changes users had its guest sessions before it came to the first of them.
-  const guestsOf = isLeaving ? pointer.user : user;
-  if (guestsOf !== undefined) {
-    const named = new Set(beside.filter(({ key }) => key.tenant === tenant).map(({ key }) => key.id));
-    for await (const record of guestSessions(core, tenant, name)) {
-      if (named.has(record.id) || headOf(record, "turns") === 0 || (await isMarked(core, record))) continue;
-      holdings.add(guestsOf, { record, from: 1, until: core.now(), isTheirs: true });
-    }
+  const pointer = pointerOf(core, found);
+  // The words of a guest belong to the first user that the device speaks for.
+  const first = pointer?.kind === "user" && pointer.user !== user ? pointer.user : user;
+  if (first === undefined) return await holdings.changes(core);
+  const named = new Set(beside.filter(({ key }) => key.tenant === tenant).map(({ key }) => key.id));
+  for await (const record of guestSessions(core, tenant, name)) {
+    if (named.has(record.id) || headOf(record, "turns") === 0 || (await isMarked(core, record))) continue;
+    holdings.add(first, { record, from: 1, until: untilNow(core, record), isTheirs: true });
   }
-  if (user !== undefined) {
-    for await (const marks of recordPages(core, marksScope(tenant), name)) {
-      for (const mark of marks) {
-        const { session, born, ...said } = contentOf(mark);
-        const record = (await core.find({ tenant, id: session }))?.record;
-        if (record?.createdAt === born && (await holds(core, record, said))) holdings.add(user, { record, ...said });
-        moved.push(removeSession(mark));
-      }
+  const moved: Change[] = [];
+  for await (const marks of recordPages(core, marksScope(tenant), name)) {
+    for (const mark of marks) {
+      const { session, born, ...said } = contentOf(mark);
+      const record = (await core.find({ tenant, id: session }))?.record;
+      if (record?.createdAt === born && (await holds(core, record, said))) holdings.add(first, { record, ...said });
+      moved.push(removeSession(mark));
     }
   }
   return [...moved, ...(await holdings.changes(core))];
@@ -78,20 +74,21 @@ class Holdings {
   readonly #all = new Map<string, { readonly name: string; readonly holding: Holding }>();
 
   add(name: string, holding: Holding): void {
-    const { record, from, until = record.createdAt, isTheirs } = holding;
+    const { record, from, until = 0, isTheirs } = holding;
     const key = JSON.stringify([name, record.id]);
     const known = this.#all.get(key)?.holding;
+    const later = Math.max(until, known?.until ?? 0);
     const merged = {
       record,
       from: Math.min(from, known?.from ?? from),
-      until: Math.max(until, known?.until ?? until),
-      isTheirs: isTheirs && (known?.isTheirs ?? true),
+      ...(later > 0 && { until: later }),
+      isTheirs: isTheirs || known?.isTheirs === true,
     };
     this.#all.set(key, { name, holding: merged });
   }
 
   async changes(core: Core): Promise<readonly Change[]> {
-    const all = [...this.#all.values()].filter(({ name, holding }) => holding.record.user !== name);
+    const all = [...this.#all.values()];
     const changes = await Promise.all(all.map(({ name, holding }) => markChange(core, name, holding)));
     return changes.filter((change) => change !== null);
   }

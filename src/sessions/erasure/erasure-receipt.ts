@@ -1,4 +1,4 @@
-/** What an erasure leaves behind: what was erased, when and where, signed, and without a word of whom it was about. */
+/** The signed receipt of an erasure: what was erased, when and where, without the user's name. */
 import { keyedHash, isSameHash } from "../core/keyed-hash.ts";
 import type { Core } from "../core/core.ts";
 import type { SharedForks } from "./shared-forks.ts";
@@ -12,10 +12,10 @@ export interface ErasedCounts {
   readonly archives: number;
   readonly turns: number;
   readonly events: number;
-  /** Devices that spoke for the user, and codes by which others were to join them. */
+  /** Devices that spoke for the user, and unused codes by which other devices could join. */
   readonly devices: number;
   readonly codes: number;
-  /** Sessions that waited, on this machine, for the store to be told of them. */
+  /** Sessions in this machine's outbox. */
   readonly outbox: number;
 }
 
@@ -23,21 +23,21 @@ export interface ErasedCounts {
 export interface ErasureReceipt {
   readonly format: "perdure.erasure/1";
   readonly tenant: string;
-  /** A keyed hash of the user: who has the secret and the user's name can tell that they belong together. */
+  /** A keyed hash of the user: the secret and the user's name verify it. */
   readonly subject: string;
-  /** How the store was called by who asked; null: not at all. */
+  /** The name of the store, from the request; null without one. */
   readonly store: string | null;
   /** ISO 8601, by the store's clock. */
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly erased: ErasedCounts;
-  /** Sessions that were left, because they are under hold. */
+  /** Sessions that stay, because they are under legal hold. */
   readonly held: number;
-  /** Sessions of others, or under hold, that still hold something the user said: they were forked from it, or were the user's. */
+  /** Sessions of other users, or under legal hold, that still hold words of the user: forks, copies, or sessions that were the user's. */
   readonly sharedForks: SharedForks;
-  /** The store's files were written anew, so that what was erased cannot be read from them. */
+  /** The store's files were rewritten: deleted text cannot be read from them. */
   readonly scrubbed: boolean;
-  /** A SHA-256 over what was erased, record by record: kind, id and version, each with the hash before it. */
+  /** A SHA-256 over the deleted records: kind, id and version of each, chained. */
   readonly hash: string;
   /** An HMAC-SHA256 of all this under the secret of `openSessions`. */
   readonly signature: string;
@@ -50,7 +50,7 @@ export function signReceipt(core: Core, unsigned: Unsigned): ErasureReceipt {
   return { format: "perdure.erasure/1", ...unsigned, signature: signatureOf(core, unsigned).toString("base64url") };
 }
 
-/** True for a receipt as {@link signReceipt} made it, and, where a user is named, of that user. */
+/** True for a receipt that {@link signReceipt} made, and, where a user is named, for that user. */
 export function isReceipt(core: Core, receipt: ErasureReceipt, user: string | undefined): boolean {
   if (!isForm(receipt)) return false;
   const isTheirs = user === undefined || receipt.subject === subjectOf(core, receipt.tenant, user);
@@ -92,7 +92,7 @@ function hasExactly(value: unknown, names: readonly string[]): value is Record<s
   return own.length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
-/** Of the values in an order of our own: a receipt may have been written anew by somebody's JSON. */
+/** Covers the values in a fixed order: JSON tools may reorder the fields of a receipt. */
 function signatureOf(core: Core, receipt: Unsigned): Buffer {
   const { tenant, subject, store, startedAt, finishedAt, erased, held, sharedForks, scrubbed, hash } = receipt;
   const { sessions, forks, archives, turns, events, devices, codes, outbox } = erased;

@@ -1,8 +1,12 @@
 /**
- * Erase a user. What goes is counted in a record of its own, in the same transaction with what it counts: an erasure that was
- * killed is taken up where it stood, by whoever runs it again, and two that run at once count everything once. It *runs* until
- * a look finds nothing of the user any more but what is under hold; then the store's files are scrubbed, and it is *finished*:
- * its record holds the receipt, for a while, and whoever runs it again is given that one, unless there is something new.
+ * Erases a user. A progress record in the store counts the deleted records, in one transaction with their deletion: the next run
+ * continues an erasure that was killed, and two runs at once count each record once.
+ *
+ * States of the progress record:
+ * - absent: no erasure ran, or its record expired.
+ * - running (`receipt` is null): passes delete what they find, until a look finds nothing but sessions under legal hold.
+ * - finished (`receipt` is set, after the scrub of the files): a later run returns the receipt, or begins anew where it finds
+ *   new data of the user.
  */
 import { createHash } from "node:crypto";
 import { firstOwn, headOf } from "../../domain/record/change.ts";
@@ -21,27 +25,27 @@ import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
-import { markFork, marksOf, type SharedForks } from "./shared-forks.ts";
+import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { tracesOf, type References } from "./references.ts";
 
-/** Whom to erase. */
+/** The user to erase, and how. */
 export interface ErasureRequest {
   readonly user: string;
-  /** How the receipt calls the store. @default it does not */
+  /** The name of the store in the receipt. @default none */
   readonly store?: string;
   /**
-   * What becomes of sessions of others that were forked from the user's, and of forks of those: they keep what they share, as a
-   * copy of their own, and the receipt names them; or they are erased as a whole, with what others said in them. One
-   * under hold is kept in any case.
+   * Forks of the user's sessions that belong to other users, and forks of those. `keep`: they keep the shared turns as copies of
+   * their own, and the receipt names them. `erase`: they are deleted whole, with the words of other users in them. A fork under
+   * legal hold is kept in both cases.
    * @default "keep"
    */
   readonly forks?: "keep" | "erase";
-  /** Stops it between batches; another run goes on. */
+  /** Stops the erasure between batches; another run continues it. */
   readonly signal?: AbortSignal;
 }
 
-/** What an erasure has done so far. */
+/** The content of the progress record. */
 interface Progress {
   readonly startedAt: number;
   readonly erased: ErasedCounts;
@@ -49,11 +53,11 @@ interface Progress {
   readonly receipt: ErasureReceipt | null;
 }
 
-/** Records that go in one transaction. */
+/** Records that one transaction deletes. */
 const batchSize = 20;
-/** So often may others write under it, and so often may something new of the user come. */
+/** Tries of a commit against concurrent writers, and passes while new data of the user appears. */
 const attemptsMax = 50;
-/** A run that nobody takes up is forgotten after so long, a receipt after so long. */
+/** Time to live of the progress of a run that is not continued, and of a receipt. */
 const progressTtlMs = 365 * 86_400_000;
 const receiptTtlMs = 30 * 86_400_000;
 
@@ -86,7 +90,7 @@ export class Erasure {
     this.#retry = { sessionId: this.#key.id, tenant: this.#key.tenant, attemptsMax };
   }
 
-  /** @throws SessionError `contended` where something new of the user keeps coming, and the store's */
+  /** @throws SessionError `contended` where new data of the user keeps appearing, and the store's */
   async run(): Promise<ErasureReceipt> {
     await this.#load();
     return await retryOnConflict(this.#retry, async () => {
@@ -100,7 +104,7 @@ export class Erasure {
       }
       if (traces !== undefined && this.#isDone(traces)) return await this.#finish(traces);
       await this.#pass();
-      // One session that cannot be looked at keeps none of the others from going.
+      // A session that cannot be read does not prevent the deletion of the others.
       if (traces === undefined) throw failure;
       return undefined;
     });
@@ -116,20 +120,19 @@ export class Erasure {
     this.#progress = liveMetadata(this.#subject.core, found) as Progress | undefined;
   }
 
-  /** What is written down; after a receipt, what comes now is an erasure of its own. */
+  /** The stored progress; after a receipt, the progress of a new erasure. */
   #underWay(): Progress {
     const known = this.#progress;
     if (known !== undefined && known.receipt === null) return known;
     return { startedAt: this.#subject.core.now(), erased: nothing, hash: "", receipt: null };
   }
 
-  /** @throws what kept one session from being erased, once all others are */
+  /** Deletes what one look finds. @throws the first error of a session, once all others are deleted */
   async #pass(): Promise<void> {
-    const { core, tenant, fallback } = this.#subject;
     const failures: unknown[] = [];
-    const tolerantly = async (record: SessionRecord): Promise<boolean> => {
+    const tolerantly: Tolerantly = async (work) => {
       try {
-        await this.#eraseTheirs(record);
+        await work();
         return true;
       } catch (error) {
         if (endsPass(error)) throw error;
@@ -137,17 +140,43 @@ export class Erasure {
         return false;
       }
     };
+    await tolerantly(() => this.#eraseOutbox());
+    await tolerantly(() => this.#eraseStaged());
+    let isMarkedDone = true;
+    const marks = await tolerantly(async () => {
+      for await (const { mark, isPlain } of marksOf(this.#subject))
+        isMarkedDone = (await tolerantly(() => this.#eraseMarked(mark, isPlain))) && isMarkedDone;
+    });
+    await tolerantly(() => this.#eraseDevices(tolerantly, marks && isMarkedDone));
+    await tolerantly(() => this.#eraseSessions(tolerantly));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #eraseOutbox(): Promise<void> {
     for await (const page of waitingPages(this.#subject)) await this.#forgetWaiting(page);
+  }
+
+  async #eraseStaged(): Promise<void> {
     for await (const page of stagedPages(this.#subject)) await this.#eraseAll("staged", page);
+  }
+
+  /** A session that stays gets a mark under the user's keyed hash instead of a plain one. */
+  async #eraseMarked(mark: SessionRecord, isPlain: boolean): Promise<void> {
+    const fork = await markedSession(this.#subject, mark);
+    if (fork !== undefined) await this.#eraseFork(fork);
+    if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
+  }
+
+  /** A pointer leads to the sessions and to the marks of its device, so it is deleted after them. */
+  async #eraseDevices(tolerantly: Tolerantly, isMarkedDone: boolean): Promise<void> {
+    const { core, tenant, fallback } = this.#subject;
     for await (const { pointers, guests } of devicePages(this.#subject)) {
-      // A device's name leads to what it said: the pointer goes last.
       if (fallback !== undefined) await this.#forgetWaiting(await waitingOf(this.#subject, pointers));
-      let goes = true;
-      for (const guest of guests) goes = (await tolerantly(guest)) && goes;
-      // Without it nothing would lead to what is left.
-      if (!goes) continue;
+      let areDone = isMarkedDone;
+      for (const guest of guests) areDone = (await tolerantly(() => this.#eraseTheirs(guest))) && areDone;
+      if (!areDone) continue;
       for (const pointer of pointers) {
-        // In one commit: a code belongs to the user for as long as its device speaks for the user.
+        // In one commit: a code belongs to the user while its device speaks for the user.
         const codes = (await linkCodesOf(core, tenant, [pointer.id])).map(
           (record) => ({ kind: "code", record }) as const,
         );
@@ -155,20 +184,18 @@ export class Erasure {
         await this.#eraseBatch([...codes, { kind, record: pointer }]);
       }
     }
+  }
+
+  async #eraseSessions(tolerantly: Tolerantly): Promise<void> {
     for await (const page of sessionPages(this.#subject)) {
-      const forked = page.filter(({ forkedAt }) => forkedAt > 0);
-      for (const record of forked) await tolerantly(record);
-      await this.#eraseAll(
-        "session",
-        page.filter(({ forkedAt }) => forkedAt === 0),
+      for (const record of page) if (record.forkedAt > 0) await tolerantly(() => this.#eraseTheirs(record));
+      await tolerantly(() =>
+        this.#eraseAll(
+          "session",
+          page.filter(({ forkedAt }) => forkedAt === 0),
+        ),
       );
     }
-    for await (const { mark, isPlain, fork } of marksOf(this.#subject)) {
-      // One that stays is marked anew, without the user's name.
-      if (fork !== undefined) await this.#eraseFork(fork);
-      if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
-    }
-    if (failures.length > 0) throw failures[0];
   }
 
   async #stays({ record: { tenant, id, createdAt } }: Holding): Promise<boolean> {
@@ -176,12 +203,13 @@ export class Erasure {
   }
 
   async #eraseTheirs(record: SessionRecord): Promise<void> {
+    const names = record.forkedAt > 0 ? await namesOf(this.#subject) : [];
     await this.#eraseSession(
-      record.forkedAt > 0 ? await theirs(this.#subject, record) : { record, from: 1, isTheirs: true },
+      names.length > 0 ? await theirs({ ...this.#subject, names }, record) : { record, from: 1, isTheirs: true },
     );
   }
 
-  /** A session, and first the forks that share its turns. */
+  /** Deletes a session, after the forks that share its turns. */
   async #eraseSession(session: Holding): Promise<void> {
     const { record, isTheirs } = session;
     if (record.legalHold !== null) return await this.#eraseForks(session);
@@ -192,7 +220,7 @@ export class Erasure {
         await detachForks(handle, { user: this.#subject.user, before });
       }
     } catch (error) {
-      // It went with what it was forked from, or somebody else erases the same user: the next look finds what is left.
+      // Deleted with its parent, or by another run for the same user: the next look finds what is left.
       if (hasCode(error, "session_not_found")) return;
       throw error;
     }
@@ -204,7 +232,7 @@ export class Erasure {
     for await (const fork of forksHolding(this.#subject, session)) await this.#eraseFork(fork);
   }
 
-  /** One that stays is written down before what it was forked from goes, and so are those that were forked from it. */
+  /** Deletes a fork, or marks it before its parent is deleted, and so on with its own forks. */
   async #eraseFork(fork: Holding): Promise<void> {
     const { record, isTheirs } = fork;
     const goes = record.legalHold === null && (isTheirs || this.#request.forks === "erase");
@@ -220,7 +248,7 @@ export class Erasure {
     }
   }
 
-  /** Records that go together, and what is written down of them, in one transaction. */
+  /** Deletes records and counts them, in one transaction. */
   async #eraseBatch(found: readonly Item[]): Promise<void> {
     const { core } = this.#subject;
     let items = found;
@@ -232,12 +260,12 @@ export class Erasure {
       const change = this.#noted(progress, progressTtlMs);
       const outcome = await core.commit([...items.map(({ record }) => removeSession(record)), change]);
       if (outcome.status === "ok") {
-        this.#found = change.record ?? undefined;
+        this.#found = outcome.changes.at(-1)?.record ?? undefined;
         this.#progress = progress;
         return true;
       }
       if (items.length > 1 && attempt > 1 && !items.some(({ kind }) => kind === "device")) {
-        // A writer that keeps writing to one of them must not hold up the others.
+        // A session that is written to all the time must not delay the others.
         for (const item of items) await this.#eraseBatch([item]);
         return true;
       }
@@ -246,10 +274,10 @@ export class Erasure {
     });
   }
 
-  /** Another process wrote to one of these records, or erases the same user. */
+  /** The newest records after a conflict: another process wrote to one of them, or erases the same user. */
   async #newest(items: readonly Item[], outcome: Settled): Promise<readonly Item[]> {
     const current = outcome.status === "conflict" ? outcome.current : undefined;
-    // No look in between where there is no need: a process that writes without a break would always be ahead of it.
+    // The conflict brings the record: after another load, a process that writes all the time would be ahead again.
     if (current !== undefined && isSameKey(this.#key, current)) {
       this.#know(current);
       return items;
@@ -261,14 +289,14 @@ export class Erasure {
     return items.flatMap((item, index) => stillMeant(item, newest[index]));
   }
 
-  /** Those that may go now: a code goes with its device only. */
+  /** The records that may be deleted now: a code only together with its device. */
   #goingOf(items: readonly Item[]): readonly Item[] {
     const going = items.filter((item) => this.#mayGo(item));
     const devices = new Set<unknown>(going.filter(({ kind }) => kind === "device").map(({ record }) => record.id));
     return going.filter(({ kind, record }) => kind !== "code" || devices.has(record.metadata["device"]));
   }
 
-  /** What is held stays; what was forked, or has become another user's, is looked at anew. */
+  /** A session under legal hold stays. The next pass looks at one that was forked, or got another user, since. */
   #mayGo({ kind, record: { legalHold, forkedAt, user } }: Item): boolean {
     if (legalHold !== null || forkedAt > 0) return false;
     const isTheirs = user === this.#subject.user;
@@ -286,7 +314,7 @@ export class Erasure {
     }
   }
 
-  /** Another store: it cannot be one transaction with the count, which may lack what went last before a crash. */
+  /** The outbox is another store: after a crash, the count may lack the sessions that were deleted last. */
   async #forgetWaiting(records: readonly SessionRecord[]): Promise<void> {
     const { fallback, core } = this.#subject;
     const gone: SessionRecord[] = [];
@@ -313,7 +341,7 @@ export class Erasure {
     });
   }
 
-  /** Nothing is left but what is to stay. */
+  /** True where only sessions that stay are left. */
   #isDone({ sessions, held, devices, ways, outbox, sharedForks }: References): boolean {
     const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.held;
     return sessions === held && devices === 0 && ways === 0 && outbox === 0 && forksAreDone;
@@ -347,18 +375,21 @@ export class Erasure {
   }
 }
 
+/** Runs a part of a pass; false where its error is kept for the end of the pass. */
+type Tolerantly = (work: () => Promise<void>) => Promise<boolean>;
+
 type Kind = "session" | "fork" | "mark" | "device" | "way" | "code" | "staged";
 
-/** A record to be removed, and as what it was found. */
+/** A record to delete, and its kind. */
 interface Item {
   readonly kind: Kind;
   readonly record: SessionRecord;
 }
 
-/** The item with the record that stands now; nothing where that one is another. */
+/** The item with the newest record; nothing where that is another session, device or mark. */
 function stillMeant({ kind, record }: Item, current: SessionRecord | undefined): readonly Item[] {
   if (current === undefined) return [];
-  // A mark that was written anew says something new.
+  // A mark that was written since says more.
   const isSame =
     kind === "mark"
       ? current.version === record.version
@@ -372,7 +403,7 @@ function isSameKey(one: SessionKey, other: SessionKey): boolean {
   return one.tenant === other.tenant && one.id === other.id;
 }
 
-/** The same forks, as far as receipts tell. */
+/** True where a receipt with one would say the same as with the other. */
 function isSame(one: SharedForks, other: SharedForks): boolean {
   return one.count === other.count && one.held === other.held && one.ids.every((id, index) => id === other.ids[index]);
 }
@@ -419,7 +450,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
   }
 }
 
-/** A fork that was given its own turns has no parent any more. */
+/** A fork has no parent any more after it took over its turns. */
 function isFork(kind: "session" | "fork", { parent, inherited }: SessionRecord): boolean {
   return parent !== null || (kind === "fork" && inherited > 0);
 }

@@ -1,21 +1,24 @@
-/** How much there is of a user. */
+/** Counts the data of a user. */
 import { isDeviceName } from "../core/keyed-hash.ts";
 import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
-/** What there is of a user. */
+/** The data of a user in a store and in this machine's outbox. */
 export interface References {
-  /** Sessions in any state, archives included, and forks of them that are nobody's. */
+  /** Sessions in any state, archives included, and forks of them that name no user. */
   readonly sessions: number;
-  /** Those of them that are under hold. */
+  /** Those of them under legal hold. */
   readonly held: number;
   /** Devices that speak for the user. */
   readonly devices: number;
-  /** Records that lead from the user to their session, and to others' that hold something the user said; and copies that were not finished. */
+  /**
+   * Records that lead from the user to sessions: the pointer of the user, marks that name the user, and staged logs of copies that
+   * were not finished.
+   */
   readonly ways: number;
-  /** Sessions that wait on this machine for the store to be told of them. */
+  /** Sessions in this machine's outbox. */
   readonly outbox: number;
-  /** Sessions of others that hold something the user said, because they were forked from the user's. */
+  /** Sessions of other users that hold words of the user. */
   readonly sharedForks: SharedForks;
 }
 

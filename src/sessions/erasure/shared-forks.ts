@@ -1,7 +1,6 @@
 /**
- * What a user said lives on in sessions of others that were forked from the user's, in forks of those, and so on, and in
- * sessions that were the user's and became another's. While the user's session is there, its log of forks leads to its forks;
- * before it goes, a mark is put down for each that stays. A session that becomes another's gets its mark with that change.
+ * Sessions of other users that hold a user's words. While the user's own session exists, its log of forks leads to its forks;
+ * a mark leads to every other session: to one that became another user's, to a copy, and to a fork whose parent is gone.
  */
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
@@ -17,23 +16,22 @@ import {
   type Holding,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
-import { devicePages, sessionPages, subjectOf, type Subject } from "./subject.ts";
+import { deviceNames, devicePages, sessionPages, subjectOf, type Subject } from "./subject.ts";
 
-/** Sessions of others that hold something that a user said: forks, and sessions that were the user's. */
+/** Sessions of other users that hold words of a user: forks, and sessions that were the user's. */
 export interface SharedForks {
   readonly count: number;
-  /** Those of them that are under hold. */
+  /** Those of them under legal hold. */
   readonly held: number;
-  /** The first of them, 50 at most. */
+  /** The ids of the first 50 of them. */
   readonly ids: readonly string[];
 }
 
-/** A mark, and the fork that it is for; undefined where that is gone, or holds nothing of the user any more. */
-interface Marked {
+/** A mark of a user. */
+interface UserMark {
   readonly mark: SessionRecord;
-  /** It bears the user's name. */
+  /** It names the user or a device of the user, and not the user's keyed hash. */
   readonly isPlain: boolean;
-  readonly fork: Holding | undefined;
 }
 
 const idsMax = 50;
@@ -48,64 +46,87 @@ export function withFork({ count, held, ids }: SharedForks, { id, legalHold }: S
   };
 }
 
-/** Every session that holds something that the user said and does not name the user, each once. */
+/** Every session that holds words of the user and does not name the user, each once. */
 export async function* holdingsOf(subject: Subject): AsyncGenerator<Holding, void, void> {
-  for await (const { fork, isPlain } of marksOf(subject)) {
+  const names = await namesOf(subject);
+  for await (const { mark } of marksOf(subject, names)) {
+    const fork = await markedSession(subject, mark);
     if (fork === undefined) continue;
-    // A fork may bear both marks for a moment.
-    if (isPlain && (await subject.core.find(markKey(hashOf(subject), fork.record))) !== undefined) continue;
+    // A session may have marks under several names: it counts with the last one.
+    const later = names.slice(names.indexOf(mark.user ?? "") + 1);
+    if (await hasMark(subject, later, fork.record)) continue;
     yield fork;
-    yield* unmarkedBelow(subject, fork);
+    yield* unmarkedBelow(subject, names, fork);
   }
-  for await (const page of sessionPages(subject)) yield* below(subject, page);
-  for await (const { guests } of devicePages(subject)) yield* below(subject, guests);
+  for await (const page of sessionPages(subject)) yield* below(subject, names, page);
+  for await (const { guests } of devicePages(subject)) yield* below(subject, names, guests);
 }
 
-async function* below(subject: Subject, records: readonly SessionRecord[]): AsyncGenerator<Holding, void, void> {
-  for (const record of records) if (record.forkedAt > 0) yield* unmarkedBelow(subject, await theirs(subject, record));
+async function* below(
+  subject: Subject,
+  names: readonly string[],
+  records: readonly SessionRecord[],
+): AsyncGenerator<Holding, void, void> {
+  for (const record of records)
+    if (record.forkedAt > 0) yield* unmarkedBelow(subject, names, await theirs({ ...subject, names }, record));
 }
 
-async function* unmarkedBelow(subject: Subject, one: Holding): AsyncGenerator<Holding, void, void> {
+async function* unmarkedBelow(
+  subject: Subject,
+  names: readonly string[],
+  one: Holding,
+): AsyncGenerator<Holding, void, void> {
   for await (const fork of forksHolding(subject, one)) {
-    // The user's own are looked at by themselves, and so is what has a mark.
-    if (fork.record.user === subject.user) continue;
-    const marks = [hashOf(subject), subject.user].map((name) => markKey(name, fork.record));
-    if ((await subject.core.findAll(marks)).some((mark) => mark !== undefined)) continue;
+    // The user's own sessions and those with a mark are found by themselves.
+    if (fork.record.user === subject.user || (await hasMark(subject, names, fork.record))) continue;
     yield fork;
-    yield* unmarkedBelow(subject, fork);
+    yield* unmarkedBelow(subject, names, fork);
   }
 }
 
-/** Put down that this fork holds turns of the user's, once, under a name that only the secret leads to. @throws the store's errors */
+async function hasMark({ core }: Subject, names: readonly string[], record: SessionRecord): Promise<boolean> {
+  const marks = await core.findAll(names.map((name) => markKey(name, record)));
+  return marks.some((mark) => mark !== undefined);
+}
+
+/** Write, once, that this session holds words of the user, under the user's keyed hash. @throws the store's errors */
 export async function markFork(subject: Subject, holding: Holding): Promise<void> {
   await putMark(subject.core, hashOf(subject), holding);
 }
 
-/** All marks of the user, first those that bear the user's name; they may be removed on the way. */
-export async function* marksOf(subject: Subject): AsyncGenerator<Marked, void, void> {
-  const { core, tenant, user } = subject;
-  for (const name of [user, hashOf(subject)]) {
-    for await (const marks of recordPages(core, marksScope(tenant), name)) {
-      for (const mark of marks) {
-        const { session, born, ...said } = contentOf(mark);
-        const record = (await core.find({ tenant, id: session }))?.record;
-        const isIt = record?.createdAt === born && record.user !== user && (await holds(core, record, said));
-        const fork = isIt
-          ? { record, ...said, isTheirs: said.isTheirs && (await isAlone(subject, record)) }
-          : undefined;
-        yield { mark, isPlain: name === user, fork };
-      }
-    }
+/** All marks of the user, those under the keyed hash last; the caller may remove them on the way. */
+export async function* marksOf(subject: Subject, names?: readonly string[]): AsyncGenerator<UserMark, void, void> {
+  const { core, tenant } = subject;
+  for (const name of names ?? (await namesOf(subject))) {
+    for await (const marks of recordPages(core, marksScope(tenant), name))
+      for (const mark of marks) yield { mark, isPlain: name !== hashOf(subject) };
   }
 }
 
-/** True for a session that is nobody's and bears no other user's mark. */
+/** The session that a mark leads to; undefined where that is gone, or holds no words of the user any more. */
+export async function markedSession(subject: Subject, mark: SessionRecord): Promise<Holding | undefined> {
+  const { core, tenant, user } = subject;
+  const { session, born, ...said } = contentOf(mark);
+  const record = (await core.find({ tenant, id: session }))?.record;
+  if (record?.createdAt !== born || record.user === user || !(await holds(core, record, said))) return undefined;
+  return { record, ...said, isTheirs: said.isTheirs && (await isAlone(subject, record)) };
+}
+
+/** True for a session that names no user and has no mark of another user. */
 async function isAlone(subject: Subject, record: SessionRecord): Promise<boolean> {
   if (record.user !== null) return false;
   for await (const { user } of marksFor(subject.core, record)) {
     if (user !== null && user !== subject.user && user !== hashOf(subject) && !isDeviceName(user)) return false;
   }
   return true;
+}
+
+/**
+ * The names of the user in marks. A mark of a device that was written into this store while a user claimed the device in another
+ * one counts as the user's.
+ */
+export async function namesOf(subject: Subject): Promise<readonly string[]> {
+  return [subject.user, ...(await deviceNames(subject)), hashOf(subject)];
 }
 
 function hashOf({ core, tenant, user }: Subject): string {

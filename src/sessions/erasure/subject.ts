@@ -1,18 +1,18 @@
-/** Whom an erasure is about, and where that user is found: sessions, devices that speak for them, what waits for the store. */
+/** The user of an erasure, and the places where the user is found: sessions, devices, staged logs, and the outbox. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
-import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey } from "../devices/device-pointer.ts";
+import { isDeviceName, userName } from "../core/keyed-hash.ts";
 import { isAbandoned } from "../core/staged-logs.ts";
-import { keyedName, userName } from "../core/keyed-hash.ts";
-import { recordPages } from "../core/record-pages.ts";
+import { keyedName } from "../core/keyed-hash.ts";
+import { readablePages, recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
 import { isMarked } from "../core/fork-references.ts";
 
-/** A user of a tenant, in a store and in what stands in for it. */
+/** A user of a tenant, in a store and in its fallback. */
 export interface Subject {
   readonly core: Core;
   readonly fallback: Core | undefined;
@@ -31,26 +31,26 @@ export async function* sessionPages({ core, tenant, user }: Subject): AsyncGener
 }
 
 /**
- * Staged logs with the user's words that no session has taken over. Those of a process that is gone count whomever they name:
- * a copy of a fork holds what others said.
+ * Staged logs with the user's words that no session has taken over. Those of a process that is gone count whatever user they
+ * name: a copy of a fork holds words of other users.
  */
 export async function* stagedPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
   const query = { order: "key", tenant: stagedScope(tenant), now: 0, limit: 50 } as const;
-  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }))) {
+  for await (const page of readablePages(core, query)) {
     const theirs: SessionRecord[] = [];
-    for (const record of records) if (record.user === user || (await isAbandoned(core, record))) theirs.push(record);
+    for (const record of page) if (record.user === user || (await isAbandoned(core, record))) theirs.push(record);
     if (theirs.length > 0) yield theirs;
   }
 }
 
-/** The user's sessions that wait for the store. */
+/** The user's sessions in the outbox. */
 export async function* waitingPages({ fallback, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
   if (fallback !== undefined) yield* recordPages(fallback, tenant, user);
 }
 
 /**
- * What leads from devices to the user, the user's own way included, and the sessions that the devices had as guests, where they
- * name no user since and no mark leads to them.
+ * Pointers from devices to the user, the user's own pointer included, and the sessions that the devices had as guests, unless they
+ * name a user since or a mark leads to them.
  */
 export async function* devicePages({ core, tenant, user }: Subject): AsyncGenerator<{
   readonly pointers: readonly SessionRecord[];
@@ -69,7 +69,15 @@ export async function* devicePages({ core, tenant, user }: Subject): AsyncGenera
   if (own !== undefined) yield { pointers: [own], guests: [] };
 }
 
-/** What these devices said while the store was away: then nobody knows whom they speak for. */
+/** The names of the devices that speak for the user. */
+export async function deviceNames({ core, tenant, user }: Subject): Promise<readonly string[]> {
+  const names: string[] = [];
+  for await (const pointers of recordPages(core, internalScope(tenant, "devices"), user))
+    for (const { id } of pointers) if (isDeviceName(id)) names.push(id);
+  return names;
+}
+
+/** Sessions that these devices had while the store was away: the fallback does not know that they speak for the user. */
 export async function waitingOf(
   { fallback, tenant }: Subject,
   pointers: readonly SessionRecord[],

@@ -4,9 +4,10 @@ import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
 import { expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
-import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
+import { markChange, sharedByPointer } from "../core/fork-references.ts";
 import { Handle } from "../core/handle.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
@@ -84,11 +85,26 @@ async function postpone(core: Core, record: SessionRecord): Promise<void> {
 
 /** Remove an internal record whose time is up; one that was used meanwhile is postponed. */
 async function removeExpired(core: Core, record: SessionRecord): Promise<void> {
+  const handle = new Handle(core, record);
+  if (await removeSharing(handle)) return;
   await unlessRemoved(() =>
-    new Handle(core, record).write((draft, context) =>
+    handle.write((draft, context) =>
       stateAt(draft.record, context.now) === "expired" ? removeSession(draft.base) : postponeSweep(draft, context),
     ),
   );
+}
+
+/**
+ * Remove the expired pointer of a device that wrote in a shared session, and leave its mark: a later erasure finds the session
+ * by the mark. False where nothing is to be marked, or the pointer changed meanwhile.
+ */
+async function removeSharing({ core, record }: Handle): Promise<boolean> {
+  if (record.tenant !== internalScope(tenantOfScope(record.tenant), "devices")) return false;
+  const shared = await sharedByPointer(core, record);
+  if (shared === undefined || stateAt(record, core.now()) !== "expired") return false;
+  const mark = await markChange(core, record.id, shared);
+  const changes = [removeSession(record), ...(mark === null ? [] : [mark])];
+  return (await core.commit(changes)).status === "ok";
 }
 
 /** Another process may remove the session during the sweep: then nothing is left to do. */

@@ -9,7 +9,7 @@ import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { markChange, markShared, sharedBy } from "../core/fork-references.ts";
+import { eachOnce, keptPrefix, markShared, sharedMarks } from "../core/fork-references.ts";
 import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
@@ -160,15 +160,11 @@ async function reset(handle: Handle, session: NewSession, beside: readonly Chang
     if (handle.record.parent !== null) return false;
   }
   const { record } = handle;
-  const archiveId = parseId(`${record.id.slice(0, 220)}.${freshId(core)}`, "archive id");
-  // What is kept has its turns under an id that no mark, and no device that shares the session, leads to yet. A device
-  // that leaves from here on is still found here; one that left before has its mark, which is read after this.
-  const kept = { ...record, id: archiveId };
-  const sharing = await sharedBy(core, record);
-  await markShared(core, record, { as: kept });
-  const marks = await Promise.all(sharing.map(([name, said]) => markChange(core, name, { ...said, record: kept })));
+  const archiveId = parseId(keptPrefix(record.id) + freshId(core), "archive id");
   const transaction: Transaction = restartSession(record, { session, archiveId }, core.context());
-  return (await core.commit([...transaction, ...beside, ...marks.filter((mark) => mark !== null)])).status === "ok";
+  // The old turns get an id that no mark, and no device that shares the session, leads to.
+  const marks = await sharedMarks(core, record, { as: { ...record, id: archiveId } });
+  return (await core.commit(eachOnce([...transaction, ...beside, ...marks]))).status === "ok";
 }
 
 /** @throws SessionError `argument_invalid` */

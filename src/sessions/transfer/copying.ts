@@ -7,7 +7,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
-import { markShared, marksScope } from "../core/fork-references.ts";
+import { markCopied, marksScope } from "../core/fork-references.ts";
 import { eachSession, recordPages } from "./exporting.ts";
 import {
   arrive,
@@ -145,7 +145,7 @@ async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerat
     const { stored } = source;
     const key = keyOf(stored);
     // The copy of a fork is whole, so nothing else in the target leads to it from the users whose words it contains.
-    const before = (): Promise<void> => markShared(from, stored, { into: to, as: { ...stored, ...key } });
+    const before = (): Promise<void> => markCopied(from, to, stored, { ...stored, ...key });
     return {
       key,
       source,

@@ -1,19 +1,17 @@
 /** Sessions as documents: taken from the store as they are at one moment, and restored whole. */
-import { firstOwn, headOf, type Change } from "../../domain/record/change.ts";
+import type { Change } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardHold } from "../../domain/record/retention.ts";
-import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { restoreSession, type PortableRecord, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Settled } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { formerUserMarks, markChange, markShared, saidInCopy, sharedBy } from "../core/fork-references.ts";
+import { markShared, restoredReferences } from "../core/fork-references.ts";
 import { detachForks } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { readLog } from "../core/log-reader.ts";
 import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
 import { agentId } from "../session/opening.ts";
 import { parseOneOf } from "../options/arguments.ts";
@@ -93,7 +91,7 @@ export async function arrived(arriving: ArrivingLogs, { record, entries }: Sessi
 }
 
 /**
- * The changes that restore a session. They contain the mark of the user whose session it replaces, where the turns stay.
+ * The changes that restore a session, with the references to the users whose words it holds and whom it does not name.
  * @throws SessionError `legal_hold`, `session_forked`
  */
 export async function restoredSession(
@@ -107,41 +105,9 @@ export async function restoredSession(
     const range = { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 } as const;
     return (await core.store.read(staged.key, range))[0];
   };
-  const carried = place.key.id === record.id ? [] : await carriedMarks(core, change, record, turn);
-  if (place.found === undefined) return [change, ...carried, ...beside];
-  const { user, createdAt } = record;
-  const staying = await sharesTurn(core, place.found, turn);
-  const marks = staying ? await formerUserMarks(core, place.found, { user, createdAt }) : [];
-  return [change, ...carried, ...marks, ...beside];
-}
-
-/** The marks of a session that is restored under another id: those of the session it was taken from lead to that one. */
-async function carriedMarks(
-  core: Core,
-  { record, key: { tenant } }: Change,
-  arriving: PortableRecord,
-  arrivingTurn: (seq: number) => Promise<Entry | undefined>,
-): Promise<readonly Change[]> {
-  if (record === null || isInternalScope(tenant)) return [];
-  const said = new Map(await saidInCopy(core, tenant, arriving, arrivingTurn));
-  const source = (await core.find({ tenant, id: arriving.id }))?.record;
-  const sharing = source?.createdAt === arriving.createdAt ? await sharedBy(core, source) : [];
-  const copied = headOf(record, "turns");
-  for (const [name, holding] of sharing) if (holding.from <= copied) said.set(name, holding);
-  const marks = await Promise.all([...said].map(([name, one]) => markChange(core, name, { ...one, record })));
-  return marks.filter((mark) => mark !== null);
-}
-
-/** True where the first turn that is the session's own arrives as it stands. */
-async function sharesTurn(
-  core: Core,
-  record: SessionRecord,
-  arrivingTurn: (seq: number) => Promise<Entry | undefined>,
-): Promise<boolean> {
-  const from = firstOwn(record, "turns");
-  const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
-  const other = await arrivingTurn(from);
-  return entry !== undefined && other !== undefined && entry.at === other.at && entry.data === other.data;
+  if (change.record === null) throw new Error("a session that is restored has a record");
+  const restored = { record: change.record, snapshot: record, turnOf: turn, found: place.found };
+  return [change, ...(await restoredReferences(core, restored)), ...beside];
 }
 
 /** The session that stands after a commit that did not land, which may have met a mark that moved. */
