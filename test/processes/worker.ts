@@ -1,4 +1,5 @@
 /** A program that tests run in processes of their own, to be raced, stopped and killed. It says on stdout what was acknowledged. */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   hasCode,
@@ -10,7 +11,7 @@ import {
   type Session,
   type Sessions,
 } from "../../src/index.ts";
-import { erase as eraseUser } from "../../src/admin.ts";
+import { copySessions, erase as eraseUser } from "../../src/admin.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -31,6 +32,12 @@ export type Task =
   | { readonly kind: "lease"; readonly sessions: readonly string[]; readonly name: string }
   /** Archive the session and bring it back, without end. */
   | { readonly kind: "archive"; readonly session: string }
+  /** Restore these snapshots, one after the other, each in the place of the session, without end. */
+  | { readonly kind: "restore"; readonly files: readonly string[] }
+  /** Append a turn to the session in another store, and copy that store into this one, without end. */
+  | { readonly kind: "copy"; readonly from: string; readonly session: string }
+  /** Append so many turns to the session, let it expire, and reset it, without end. */
+  | { readonly kind: "reset"; readonly session: string; readonly turns: number }
   /** Fork sessions of five turns after the third and remove them, without end. */
   | { readonly kind: "fork"; readonly name: string }
   /** Erase a user, and say the receipt. */
@@ -138,6 +145,35 @@ async function archive(session: Session): Promise<never> {
   }
 }
 
+async function restore(sessions: Sessions, files: readonly string[]): Promise<never> {
+  for (;;)
+    for (const file of files) {
+      await sessions.restore(readFileSync(file), { onExists: "replace" });
+      say({ did: file });
+    }
+}
+
+async function copy(to: Sessions, { from, session: id }: Extract<Task, { kind: "copy" }>): Promise<never> {
+  await using source = await openSessions({ store: from, limits: to.limits, sweep: false });
+  const session = await source.get(id);
+  for (;;) {
+    await session.append({ input: "one more" });
+    const { complete, reasons } = await copySessions(source, to);
+    if (!complete) throw new Error(`the copy is not complete: ${JSON.stringify(reasons)}`);
+    say({ did: session.info.turn });
+  }
+}
+
+async function reset(sessions: Sessions, { session: id, turns }: Extract<Task, { kind: "reset" }>): Promise<never> {
+  for (;;) {
+    const session = await sessions.ensure(id, { ttl: "1d", onExpired: "reset" });
+    say({ began: session.info.turn });
+    while (session.info.turn < turns) await session.append({ input: `turn ${session.info.turn + 1}` });
+    await session.update({ ttl: "1ms" });
+    say({ did: "expire" });
+  }
+}
+
 async function fork(sessions: Sessions, name: string): Promise<never> {
   for (let count = 0; ; count++) {
     const parent = await sessions.create({ id: `parent-${name}-${count}` });
@@ -194,6 +230,12 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await lease(sessions, task.sessions, task.name);
     case "archive":
       return await archive(await sessions.get(task.session));
+    case "restore":
+      return await restore(sessions, task.files);
+    case "copy":
+      return await copy(sessions, task);
+    case "reset":
+      return await reset(sessions, task);
     case "fork":
       return await fork(sessions, task.name);
     case "erase":
