@@ -48,8 +48,13 @@ interface PutBack extends AsyncDisposable {
   readonly others: Sessions;
 }
 
-/** A program whose file is put back from turn 4 to turn 1 while it runs. */
-async function putBack(name: string): Promise<PutBack> {
+/** A program whose file is put back from turn 4, or from what `go` does, to turn 1 while it runs. */
+async function putBack(
+  name: string,
+  go = async (handle: Session): Promise<void> => {
+    for (const input of ["2", "3", "4"]) await handle.append({ input });
+  },
+): Promise<PutBack> {
   const file = join(folder, `${name}.db`);
   const backup = join(folder, `${name}.backup.db`);
   const open = async (path: string): Promise<Store> => await openSqlite({ url: `sqlite:${path}` });
@@ -65,7 +70,7 @@ async function putBack(name: string): Promise<PutBack> {
   const handle = await program.create({ id: "s" });
   await handle.append({ input: "1" });
   new DatabaseSync(file).exec(`vacuum into '${backup}'`);
-  for (const input of ["2", "3", "4"]) await handle.append({ input });
+  await go(handle);
   await first.close();
   current = await open(backup);
   const others = sessionsOn(await open(backup), { sweep: false });
@@ -132,6 +137,23 @@ for (const [what, inputs] of Object.entries(rewrites)) {
     assert.deepEqual(await said(others), ["1", ...inputs, "last"]);
   });
 }
+
+test("a lease of a store that was put back is lost, also where another holder has the same fencing token", async () => {
+  for (const look of [true, false]) {
+    await using here = await putBack(`lease-${look}`, async (handle) => void (await handle.lease()));
+    const { handle, others } = here;
+    const theirs = await others.get("s");
+    const lease = await theirs.lease();
+    assert.equal(lease.fence, handle.info.lease?.fence, "the same number");
+    if (look) await handle.refresh();
+    const lost = { code: look ? "fenced" : "store_restored" };
+    await assert.rejects(handle.append({ input: "2" }), lost);
+    await assert.rejects(handle.begin("2"), lost);
+    await assert.rejects(handle.end(), lost);
+    await theirs.append({ input: "other 2" });
+    assert.deepEqual(await said(others), ["1", "other 2"]);
+  }
+});
 
 for (const aheadMs of [-48 * hour, 48 * hour]) {
   test(`a machine ${aheadMs / hour} hours ahead creates sessions with the store's time`, async () => {

@@ -76,7 +76,7 @@ export class HostedSession {
   async isCurrent(): Promise<boolean> {
     try {
       const { record } = await this.handle.peek();
-      return record.lease?.fence === this.fence;
+      return this.#lease.isIn(record);
     } catch (error) {
       if (hasCode(error, "session_not_found")) return false;
       throw error;

@@ -12,7 +12,7 @@ import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { recentResets } from "../../domain/record/lifecycle.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -46,7 +46,8 @@ export class Handle implements WritableSession {
   #record: SessionRecord;
   /** The turns that the owner of this handle has seen. */
   #seen: Seen;
-  fence: number | null = null;
+  /** The lease that it writes under. In a store that was put back, another lease may have the same fencing token. */
+  #lease: Pick<Lease, "fence" | "commitId"> | null = null;
   #retired = false;
   /** The version that its owner had seen at its last conflict. */
   #conflictSeen: number | undefined;
@@ -75,6 +76,26 @@ export class Handle implements WritableSession {
 
   get key(): SessionKey {
     return { tenant: this.#record.tenant, id: this.#record.id };
+  }
+
+  /** The fencing token that this view writes under; null without a lease. */
+  get fence(): number | null {
+    return this.#lease?.fence ?? null;
+  }
+
+  /** Write under the lease in the record that this view has just written. */
+  takeLease(): void {
+    this.#lease = this.#record.lease;
+  }
+
+  /** Write under the lease of another view of the same owner. */
+  shareLease(owner: Handle): void {
+    this.#lease = owner.#lease;
+  }
+
+  /** Write without a lease. */
+  dropLease(): void {
+    this.#lease = null;
   }
 
   /** Refuse all further writes through this view: its owner has ended, even if its code still runs. */
@@ -246,7 +267,7 @@ export class Handle implements WritableSession {
     attempt: number,
   ): Promise<WriteResult | undefined> {
     const record = this.#record;
-    if (this.#retired) {
+    if (this.#retired || this.#meetsAnotherLease(record)) {
       throw new SessionError("fenced", { ...sessionIds(record), fence: this.fence ?? 0, storedFence: record.fence });
     }
     let change: Change | null;
@@ -285,6 +306,11 @@ export class Handle implements WritableSession {
     this.#record = outcome.current;
     if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     return undefined;
+  }
+
+  /** True where the record has a lease with the fencing token of this view's, and it is another one. */
+  #meetsAnotherLease({ lease }: SessionRecord): boolean {
+    return lease !== null && lease.fence === this.#lease?.fence && lease.commitId !== this.#lease.commitId;
   }
 
   /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */

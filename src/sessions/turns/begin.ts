@@ -53,12 +53,12 @@ async function beginTurnOn(
   if (written.status === "unchanged") throw new Error("a begin changes something");
   const open = turnOf(lastTurn(written.change));
   const { fence } = handle.record;
-  if (brings) handle.fence = fence;
+  if (brings) handle.takeLease();
   const ended = (settled: boolean): void => {
     if (!brings) return;
     if (settled) core.instance.disuse(handle.key, fence);
     else handle.abandon(fence);
-    handle.fence = null;
+    handle.dropLease();
   };
   return {
     status: "begun",

@@ -100,7 +100,7 @@ async function ask(
 async function ownView(owner: Handle): Promise<Handle> {
   await owner.inOrder(() => Promise.resolve());
   const handle = owner.anotherView();
-  handle.fence = owner.fence;
+  handle.shareLease(owner);
   return handle;
 }
 

@@ -1,5 +1,6 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { releaseLease, renewLease } from "../../domain/turns/leases.ts";
 import { hasCode } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
@@ -12,6 +13,8 @@ import { traceCall } from "../tracing/operation.ts";
 export class SessionLease implements AsyncDisposable {
   /** Grows with every lease of the session; a write under a smaller one fails `fenced`. */
   readonly fence: number;
+  /** The commit that granted it. */
+  readonly #commitId: string | undefined;
   readonly #handle: Handle;
   #released: Promise<void> | undefined;
   #isLost = false;
@@ -19,13 +22,19 @@ export class SessionLease implements AsyncDisposable {
   /** Made by `session.lease` on a handle that has just been granted one. @internal */
   constructor(handle: Handle) {
     this.fence = handle.record.fence;
+    this.#commitId = handle.record.lease?.commitId;
     this.#handle = handle;
-    handle.fence = this.fence;
+    handle.takeLease();
     handle.core.leases.add(this);
   }
 
   get key(): SessionKey {
     return this.#handle.key;
+  }
+
+  /** True where the record names this lease. */
+  isIn({ lease }: Pick<SessionRecord, "lease">): boolean {
+    return lease?.fence === this.fence && lease.commitId === this.#commitId;
   }
 
   /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
@@ -59,7 +68,7 @@ export class SessionLease implements AsyncDisposable {
       throw error;
     } finally {
       core.leases.delete(this);
-      if (this.#handle.fence === this.fence) this.#handle.fence = null;
+      if (this.#handle.fence === this.fence) this.#handle.dropLease();
     }
   }
 
