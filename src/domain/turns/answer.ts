@@ -2,10 +2,10 @@ import { GrowingText } from "../values/growing-text.ts";
 import type { Turn } from "./turn.ts";
 
 /**
- * A streamed answer. Iterate it for the text as it arrives, from its beginning, as often as you like
- * (a long text that arrived before it is read comes in larger pieces); `done` resolves
- * with the sealed turn. The answer runs to its end and is kept whether or not anybody listens; only its `signal` or
- * `session.cancel()` stops it. An answer that failed or was stopped throws its reason, after the text that had arrived.
+ * A streamed answer. Iterate it for the text as it arrives, from its beginning, any number of times (text that arrived
+ * before it is read comes in larger chunks); `done` resolves with the sealed turn. The answer runs to its end and is
+ * stored with or without a reader; only its `signal` or `session.cancel()` stops it. An answer that failed or was stopped
+ * throws its reason, after the text that arrived.
  */
 export class Answer implements AsyncIterable<string> {
   /** The number of the turn that the question began. */
@@ -19,7 +19,7 @@ export class Answer implements AsyncIterable<string> {
   #ended = false;
   readonly #wake: (() => void)[] = [];
 
-  /** Made by `consult`: `run` says each text and resolves with the sealed turn. @internal */
+  /** Made by `consult`: `run` passes on each text and resolves with the sealed turn. @internal */
   constructor(seq: number, run: (say: (text: string) => void) => Promise<Turn>) {
     this.seq = seq;
     this.done = run((text) => {
@@ -29,7 +29,7 @@ export class Answer implements AsyncIterable<string> {
       this.#ended = true;
       this.#notify();
     });
-    // Who asks for `done` or iterates hears of a failure; an answer nobody listens to must not end the process.
+    // Readers of `done` and iterators get a failure; without a reader it must not end the process.
     this.done.catch(() => undefined);
   }
 

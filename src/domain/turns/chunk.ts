@@ -4,28 +4,28 @@ import type { Entry } from "../record/entry.ts";
 import { GrowingText } from "../values/growing-text.ts";
 import { parseMessages, type Message } from "./turn.ts";
 
-/** A piece of an answer as it arrives: some text, or a whole message such as a tool call or its result. */
+/** A part of an answer as it arrives: some text, or a whole message such as a tool call or its result. */
 export type Chunk = { readonly text: string } | { readonly message: Message };
 
 export function encodeChunk(chunk: Chunk): string {
   return encode(chunk, "chunk");
 }
 
-/** What of a piece its reader hears: its text, or what an assistant says in a whole message. */
+/** The text of a chunk for its reader: the text itself, or that of a whole message of the assistant. */
 export function saidIn(chunk: Chunk): string {
   if ("text" in chunk) return chunk.text;
   const { role, content } = chunk.message;
   return role === "assistant" && typeof content === "string" ? content : "";
 }
 
-/** @throws SessionError `message_invalid` for what is neither a text nor a message */
+/** @throws SessionError `message_invalid` for a value that is neither a text nor a message */
 export function parseChunk(value: unknown): Chunk {
   const chunk = value as { readonly text?: unknown; readonly message?: unknown } | null | undefined;
   if (typeof chunk?.text !== "string") parseMessages([chunk?.message], "assistant", "chunk");
   return chunk as Chunk;
 }
 
-/** @throws SessionError `store_invalid` where the entry holds no chunk */
+/** @throws SessionError `store_invalid` for an entry that contains no chunk */
 export function chunkOf(entry: Entry): Chunk {
   try {
     return parseChunk(decode(entry.data));
@@ -35,19 +35,19 @@ export function chunkOf(entry: Entry): Chunk {
   }
 }
 
-/** The chunks of these entries that can be read, in order. */
+/** The readable chunks of these entries, in order. */
 export function readableChunks(entries: readonly Entry[]): readonly Chunk[] {
   return entries.flatMap((entry) => {
     try {
       return [chunkOf(entry)];
     } catch {
-      // The caller compares the numbers and says how many are missing.
+      // The caller compares the counts and reports how many are missing.
       return [];
     }
   });
 }
 
-/** The messages that these pieces make up. */
+/** The messages that the chunks make up. */
 export function assemble(chunks: Iterable<Chunk>): Message[] {
   const assembly = new Assembly();
   for (const chunk of chunks) assembly.add(chunk);
@@ -55,8 +55,8 @@ export function assemble(chunks: Iterable<Chunk>): Message[] {
 }
 
 /**
- * Puts pieces together as they arrive: texts in a row are one message of the assistant, and the tool calls that follow a
- * text belong to the same message, as providers want it. Empty texts are nothing.
+ * Assembles chunks as they arrive: consecutive texts become one message of the assistant, and tool calls after a text join
+ * its message, as providers expect. Empty texts are dropped.
  */
 export class Assembly {
   readonly #messages: Message[] = [];
@@ -80,14 +80,14 @@ export class Assembly {
     this.#text = new GrowingText();
   }
 
-  /** What the pieces so far make up. */
+  /** The messages that the chunks so far make up. */
   get messages(): Message[] {
     if (this.#text.isEmpty) return [...this.#messages];
     return [...this.#messages, { role: "assistant", content: this.#text.toString() }];
   }
 }
 
-/** The same pieces with texts in a row joined, and without empty ones. */
+/** The same chunks with consecutive texts joined and empty ones dropped. */
 export function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
   const merged: Chunk[] = [];
   let texts: string[] = [];

@@ -12,7 +12,7 @@ export function countBegun(counters: Counters, turn: Turn): Counters {
   };
 }
 
-/** The counters after a begun turn was sealed: its output is in the log, its cost is spent. */
+/** The counters after a turn in progress was sealed: adds its output and its usage. */
 export function countSealed(counters: Counters, turn: Turn): Counters {
   const durationMs = turn.durationMs ?? 0;
   return {
@@ -27,7 +27,7 @@ export function countSealed(counters: Counters, turn: Turn): Counters {
   };
 }
 
-/** The counters after turns were cut off: what was spent stays spent. */
+/** The counters after turns were truncated: their usage stays counted. */
 export function countTruncated(counters: Counters, cut: { turns: number; messages: number }): Counters {
   return {
     ...counters,
@@ -36,7 +36,7 @@ export function countTruncated(counters: Counters, cut: { turns: number; message
   };
 }
 
-/** The counters of what stands in the log, with what was cut off before: that stays spent. */
+/** The counters of the log, with the usage of truncated turns added. */
 export function countTruncatedUsage(counters: Counters, spent: Iterable<Spent>): Counters {
   let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
   for (const cut of spent) {
@@ -50,7 +50,7 @@ export function countTruncatedUsage(counters: Counters, spent: Iterable<Spent>):
   return { ...counters, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs };
 }
 
-/** The counters of a whole log, for who checks one against the other. */
+/** The counters of a whole log, to compare a record with its log. */
 export function countAll(turns: Iterable<Turn>): Counters {
   let counters = noCounters;
   for (const turn of turns) {

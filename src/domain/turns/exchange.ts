@@ -1,14 +1,14 @@
 import type { Message } from "./turn.ts";
 
-/** What was asked and what was answered, tool calls and their results included. */
+/** A question and its answer, tool calls and their results included. */
 export interface Exchange {
   readonly input: readonly Message[];
   readonly output: readonly Message[];
 }
 
 /**
- * A list of messages as exchanges: each begins with a message of the user and goes on to the next one. `leading` are the
- * system messages ahead of the first.
+ * A list of messages as exchanges: each begins with a message of the user and ends before the next one. `leading` are the
+ * system messages before the first exchange.
  */
 export function exchangesOf(messages: readonly Message[]): {
   readonly leading: readonly Message[];
@@ -27,7 +27,7 @@ export function exchangesOf(messages: readonly Message[]): {
   return { leading, exchanges };
 }
 
-/** Some messages as one text, as the startup context of a session; undefined where they say nothing. */
+/** Messages as one text, for the startup context of a session; undefined if they are empty. */
 export function instructionsOf(leading: readonly Message[]): string | undefined {
   const texts = leading.map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)));
   const text = texts.join("\n\n");

@@ -1,9 +1,11 @@
 /**
- * Leases: who may write to a session.
+ * Leases: the exclusive right to write to a session. States of a lease:
  *
- * A lease is *held* until it is released, broken, or *dead*: past its `expiresAt`, or of an instance that is gone.
- * A dead lease is cleared by whoever wants to write next (`recover`), which also seals the turn it left open. Every
- * acquisition and every clearing raises the fence, so the former holder's next write fails `fenced`.
+ * - *held*: until its holder releases it, an operator breaks it, or it is dead.
+ * - *dead*: its `expiresAt` has passed, or its instance has no fresh heartbeat. The next writer clears it (`recover`) and
+ *   seals the turn that it left open.
+ *
+ * Each acquisition and each recovery raises the fencing token, so the next write of the former holder fails with `fenced`.
  */
 import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
@@ -17,43 +19,43 @@ import { countSealed } from "./counters.ts";
 import { estimateUsage } from "./usage.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 
-/** What the holder of a dead lease left behind: the open turn and the pieces of its answer. */
+/** The open turn of a dead lease holder, and the chunks of its answer. */
 export interface AbandonedTurn {
   readonly turn: Turn;
-  /** The pieces that can be read. */
+  /** The readable chunks. */
   readonly chunks: readonly Chunk[];
-  /** How many pieces were written, by the record; more than `chunks` holds where some are missing or damaged. */
+  /** The number of chunks by the record; larger than `chunks` if some are missing or damaged. */
   readonly written: number;
 }
 
-/** True while the lease's own time runs; whether its instance lives is for the caller to find out. */
+/** True until the lease's own time is up; the caller checks whether its instance is alive. */
 export function leaseRuns(lease: Lease, now: number): boolean {
   return lease.expiresAt === null || now < lease.expiresAt;
 }
 
-/** Why what a holder left is put in order. */
+/** Why a session is recovered. */
 export interface Recovery {
   readonly reason: string;
-  /** The instance that takes over from a holder that may well live; null: it is dead, and anybody may come next. */
+  /** The instance that takes over from a holder that may be alive; null: the holder is dead. */
   readonly to: string | null;
 }
 
 /**
- * Clear what a dead holder left: its lease, and its open turn, which becomes `interrupted` with what had arrived; its
- * dangling tool calls get a marked result. The fence grows, so the dead one, should it wake, is fenced.
+ * Clear the lease of a former holder and seal its open turn as `interrupted`, with the output received so far; tool calls
+ * without a result get a marked one. The fencing token grows, so that the former holder is fenced if it wakes.
  */
 export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, to }: Recovery, context: Context): void {
   const { lease, openTurn, lastActivityAt } = draft.record;
   const fence = draft.nextVersion;
   set(draft, { lease: null, fence, cancel: null });
-  const told = { fence, turn: openTurn, reason };
+  const facts = { fence, turn: openTurn, reason };
   if (lease === null || to === null) {
-    appendEvent(draft, { type: "recovered", from: lease?.instance ?? null, ...told }, context);
+    appendEvent(draft, { type: "recovered", from: lease?.instance ?? null, ...facts }, context);
   } else {
-    appendEvent(draft, { type: "taken_over", from: lease.instance, to, ...told }, context);
+    appendEvent(draft, { type: "taken_over", from: lease.instance, to, ...facts }, context);
   }
   if (openTurn === null) return;
-  if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without its remains`);
+  if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without the abandoned turn`);
   const { chunks, written } = remains;
   const output = assemble(chunks);
   const isWhole = chunks.length >= written;
@@ -74,9 +76,9 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
   sealOver(draft, turn);
 }
 
-/** Put the sealed turn in the open one's place and empty the chunks, in the same step. */
+/** Replace the open turn by the sealed one and empty the chunks, in the same step. */
 export function sealOver(draft: Draft, turn: Turn): Entry {
-  // What it was begun with is counted already.
+  // Its input was counted when it began.
   const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
   splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
@@ -86,17 +88,18 @@ export function sealOver(draft: Draft, turn: Turn): Entry {
 
 export interface Acquisition {
   readonly instance: string;
-  /** Null: as long as the instance lives. */
+  /** Null: while the instance is alive. */
   readonly ttlMs: number | null;
-  /** The caller's place in the queue, if it waited. */
+  /** The caller's ticket in the queue, if it waited. */
   readonly ticket: string | null;
-  /** Go ahead of those who wait. @default false */
+  /** Pass the waiters of the queue. @default false */
   readonly ahead?: boolean;
 }
 
 /**
- * Take the lease of a free session; the draft may have been through {@link recover}. One that sleeps goes on sleeping
- * until something is written.
+ * Take the lease of a free session; the draft may come from {@link recover}. An inactive session stays inactive until a
+ * write.
+ * @throws SessionError `busy`, that of the session's state
  */
 export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: Acquisition, context: Context): void {
   const { record } = draft;
@@ -111,7 +114,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
       context.now,
     );
   }
-  nextState(record, "use", context.now); // a lease is for writing: one of a session that takes no writes is refused
+  nextState(record, "use", context.now); // refuses a lease of a session that takes no writes
   const fence = draft.nextVersion;
   set(draft, {
     fence,
@@ -126,7 +129,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
   });
 }
 
-/** Give the lease back. An open turn must be sealed first. */
+/** Release the lease. An open turn must be sealed first. */
 export function releaseLease(record: SessionRecord, fence: number): Change {
   guardFence(record, fence);
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
@@ -135,7 +138,7 @@ export function releaseLease(record: SessionRecord, fence: number): Change {
   return changeOf(draft);
 }
 
-/** Prolong a lease that has an end of its own. */
+/** Renew a lease that has a time limit. */
 export function renewLease(
   record: SessionRecord,
   { fence, ttlMs }: { fence: number; ttlMs: number },
@@ -147,7 +150,7 @@ export function renewLease(
   return changeOf(draft);
 }
 
-/** Ask the running answer to stop. Null where nothing runs or somebody already asked. */
+/** Ask the running answer to stop. Null if no answer runs or it was asked already. */
 export function requestCancel(record: SessionRecord, context: Context): Change | null {
   if (record.openTurn === null || record.cancel?.turn === record.openTurn) return null;
   const draft = draftOf(record);
@@ -156,9 +159,9 @@ export function requestCancel(record: SessionRecord, context: Context): Change |
 }
 
 /**
- * Join the queue for the lease, in the order given, or prolong the wait of tickets that are in it. Of those that do not
- * fit, none joins.
- * @throws SessionError `queue_full` where not one of them fits
+ * Join the queue for the lease, in the order given, or prolong the wait of tickets that are in it. Tickets beyond the
+ * limit do not join.
+ * @throws SessionError `queue_full` if none of them fits
  */
 export function joinQueue(record: SessionRecord, joining: readonly Waiter[], context: Context): Change {
   const { waitersMax } = context.limits;
@@ -179,7 +182,7 @@ export function joinQueue(record: SessionRecord, joining: readonly Waiter[], con
   return changeOf(draft);
 }
 
-/** Leave the queue. Null where the ticket is not in it. */
+/** Leave the queue. Null if the ticket is not in it. */
 export function leaveQueue(record: SessionRecord, ticket: string): Change | null {
   if (!record.waiters.some((waiter) => waiter.ticket === ticket)) return null;
   const draft = draftOf(record);

@@ -1,6 +1,6 @@
 /**
- * What turns took that are no longer in their log: entries of the log `spent`, written in the commit that cuts the turns
- * off, so that who spent how much, when and on which model does not depend on what was forgotten since.
+ * Usage of turns that are no longer in their log: entries of the log `spent`, written in the commit that truncates the
+ * turns, so that stats by agent, hour and model do not change when turns are deleted.
  */
 import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "../record/change.ts";
@@ -10,7 +10,7 @@ import type { SessionRecord } from "../record/record.ts";
 import type { Turn, Usage } from "./turn.ts";
 import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
 
-/** What the turns of one hour took that one agent answered with one model. */
+/** Usage of the turns of one hour, by one agent, with one model. */
 export interface Spent {
   readonly agent: string;
   readonly model?: string;
@@ -21,17 +21,17 @@ export interface Spent {
   readonly durationMs: number;
   /** The longest of them, ms. */
   readonly longestMs: number;
-  /** How many turns it is the sum of. */
+  /** Number of turns in the sum. */
   readonly turns: number;
   readonly failed: number;
   readonly interrupted: number;
-  /** How many of them have tokens that are an estimate. */
+  /** Turns whose tokens are estimated. */
   readonly estimated: number;
-  /** The hour they began in, epoch ms. */
+  /** The hour in which they began, epoch ms. */
   readonly hour: number;
 }
 
-/** Turns that are cut off: how many messages they hold, and what they took. */
+/** Truncated turns: the number of their messages, and their usage. */
 export interface Cut {
   readonly messages: number;
   readonly spent: readonly Spent[];
@@ -40,15 +40,15 @@ export interface Cut {
 const hourMs = 3_600_000;
 const noUsage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 
-/** Sums turns as they are cut off; it holds no more than one sum per agent, model and hour. */
+/** Sums the usage of truncated turns: one sum per agent, model and hour. */
 export class CutTally {
   #messages = 0;
   readonly #spent = new Map<string, Spent>();
 
-  /** @param inherited the last turn whose cost another session has spent */
+  /** @param inherited the last turn whose usage is counted in another session */
   add(turn: Turn, inherited: number): void {
     const { at, status, agent, model, requests, durationMs = 0, input, output } = turn;
-    // An earlier version stored what a model reported without a look at it.
+    // An earlier version stored reported usage unchecked.
     const usage = turn.usage && parseUsage(turn.usage, () => estimateUsage(input, output));
     this.#messages += input.length + output.length;
     if (turn.seq <= inherited) return;
@@ -76,14 +76,14 @@ export class CutTally {
   }
 }
 
-/** Keep what was spent, in the draft. */
+/** Append the usage to the log `spent`, in the draft. */
 export function keepSpent(draft: Draft, spent: readonly Spent[]): void {
   const entries = spentEntries(draft.record, spent);
   const [first] = entries;
   if (first !== undefined) splice(draft, "spent", first.seq, entries);
 }
 
-/** Entries of the log `spent` that follow those of the session. */
+/** The next entries of the log `spent`. */
 export function spentEntries(record: SessionRecord, spent: readonly Spent[]): readonly Entry[] {
   const from = headOf(record, "spent") + 1;
   return spent.map(({ hour, ...data }, index) => ({

@@ -3,7 +3,7 @@ import { decode, encode, type Value } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 import { formatValue } from "../values/format-value.ts";
 
-/** A call of a tool that a model asked for. `arguments` is the model's own text, kept byte for byte. */
+/** A tool call of a model. `arguments` is the model's own text, stored byte for byte. */
 export interface ToolCall {
   readonly id: string;
   readonly type?: "function";
@@ -12,8 +12,8 @@ export interface ToolCall {
 }
 
 /**
- * A message as model providers know it. The roles are those of OpenAI's chat completions API (`system`, `developer`,
- * `user`, `assistant`, `tool`, and the older `function`); what else a message carries is kept as it is.
+ * A message in the form of OpenAI's chat completions API, with its roles (`system`, `developer`, `user`, `assistant`,
+ * `tool`, and the older `function`). All other fields are stored as they are.
  */
 export interface Message {
   readonly role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
@@ -25,7 +25,7 @@ export interface Message {
   readonly [key: string]: Value | undefined;
 }
 
-/** What a user may write where messages are expected; a text stands for one message of the obvious role. */
+/** Messages as callers may write them: a text stands for one message, of the user in an input and of the assistant in an output. */
 export type MessageInput = string | Message | readonly Message[];
 
 /** Tokens of one turn. */
@@ -37,11 +37,11 @@ export interface Usage {
   readonly cachedTokens?: number;
   /** Of the output tokens, those of the model's reasoning; absent where it does not say. */
   readonly reasoningTokens?: number;
-  /** True where the model did not say and Perdure counted characters. */
+  /** True if the model reported none and Perdure counted characters. */
   readonly estimated?: true;
 }
 
-/** Tokens as a caller or a model reports them. What is missing or NaN is unknown: Perdure estimates it. */
+/** Tokens as a caller or a model reports them. A field that is missing or NaN is unknown: Perdure estimates it. */
 export interface ReportedUsage {
   readonly inputTokens?: number | null | undefined;
   readonly outputTokens?: number | null | undefined;
@@ -56,14 +56,14 @@ export interface ReportedUsage {
 export interface Step {
   readonly model?: string;
   readonly usage: Usage;
-  /** From when it was asked until it had answered; the tools that it called come after. */
+  /** From the call until the end of its answer, without the tools that it called. */
   readonly durationMs: number;
 }
 
 /** `open` is in progress; the others are sealed. */
 export type TurnStatus = "open" | "done" | "failed" | "interrupted";
 
-/** One exchange: what went in, what came out, who answered and what it cost. */
+/** One exchange: input, output, the agent that answered, and the usage. */
 export interface Turn {
   /** The turn's number in its session, from 1. */
   readonly seq: number;
@@ -79,7 +79,7 @@ export interface Turn {
   /** Calls of a model within the turn. */
   readonly requests: number;
   readonly durationMs?: number;
-  /** What each call of a model took, where there were several and their caller told them apart. */
+  /** The model calls of the turn, if it had several and their caller reported each. */
   readonly steps?: readonly Step[];
   /** Why the answer ended: "stop", "length", "content_filter", "tool_calls", "refusal", or the provider's own word. */
   readonly finish?: string;
@@ -87,7 +87,7 @@ export interface Turn {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** What may be told of a turn outside of its session: nothing that was said in it. */
+/** A turn without its messages, for telemetry. */
 export interface TurnSummary extends Pick<
   Turn,
   "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs" | "finish"
@@ -102,7 +102,7 @@ export function summaryOf({ key: _, input: _input, output: _output, error, ...su
 
 /** The part of a turn that its entry stores as data; number, key and time are the entry's own. */
 export interface TurnData extends Omit<Turn, "seq" | "key" | "at"> {
-  /** How many messages stand before it in its log, so that who goes on from there need not count them. */
+  /** The number of messages before it in its log, so that readers need not count them. */
   readonly messagesBefore?: number;
 }
 
@@ -111,12 +111,12 @@ export function turnOf(entry: Entry): Turn {
   return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
 }
 
-/** How many messages stand before this turn; undefined where its entry does not say. */
+/** The number of messages before this turn; undefined if its entry does not store it. */
 export function messagesBefore(entry: Entry): number | undefined {
   return (decode(entry.data) as unknown as TurnData).messagesBefore;
 }
 
-/** The entry that stores a turn. What sums are made of comes first, so that they need not read the messages. */
+/** The entry that stores a turn. The usage comes before the messages, so that aggregate queries need not read them. */
 export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
   const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, finish, error } = turn;
   const data = {
@@ -139,7 +139,7 @@ export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
 
 /**
- * Messages from what a user may write; a text becomes one message of `role`.
+ * Messages from an input; a text becomes one message of `role`.
  * @throws SessionError `message_invalid` with the place and the reason
  */
 export function parseMessages(input: unknown, role: Message["role"], path: string): readonly Message[] {

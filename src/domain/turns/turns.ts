@@ -1,6 +1,6 @@
 /**
- * Turns: appended whole, or begun, fed and sealed. At most one turn is in progress, it is the last of the log, and it
- * is always begun under a lease, so that a dead writer is told from a slow one.
+ * Rules of turns. A turn is appended whole, or it begins, gets chunks, and is sealed. At most one turn is in progress. It
+ * is the last of the log, and its writer has a lease: the lease tells a dead writer from a slow one.
  */
 import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
@@ -23,10 +23,10 @@ import {
   type Writer,
 } from "../record/guards.ts";
 
-/** A turn as its writer brings it; number and time come from the rule. */
+/** A turn to append; the rule gives it a number and a time. */
 export type NewTurn = Omit<Turn, "seq" | "at" | "status"> & {
   readonly status: "done" | "failed" | "interrupted";
-  /** When it began, epoch ms, where it is brought later. @default now */
+  /** When it began, epoch ms. @default now */
   readonly at?: number;
 };
 
@@ -47,7 +47,7 @@ export function appendTurn(
   return changeOf(draft);
 }
 
-/** A turn in progress as its writer brings it. */
+/** A turn to begin. */
 export interface OpenTurn {
   readonly key: string | null;
   readonly agent: string;
@@ -90,12 +90,12 @@ function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
   return placed;
 }
 
-/** @throws SessionError `turn_parts_exceeded` where a turn has more tool calls than the limit */
+/** @throws SessionError `turn_parts_exceeded` if a turn has more tool calls than the limit */
 export function guardTurnParts(record: SessionRecord, turn: Pick<Turn, "input" | "output">, context: Context): void {
   guardToolCalls(record, countToolCalls(turn.input) + countToolCalls(turn.output), context);
 }
 
-/** @throws SessionError `turn_parts_exceeded` where so many tool calls of one turn are over the limit */
+/** @throws SessionError `turn_parts_exceeded` if this many tool calls of one turn are over the limit */
 export function guardToolCalls(record: SessionRecord, count: number, { limits }: Context): void {
   if (count <= limits.toolCallsMax) return;
   const exceeded = { part: "toolCalls", count, countMax: limits.toolCallsMax } as const;
@@ -114,7 +114,10 @@ function guardTurnSize(record: SessionRecord, data: string, { limits }: Context)
   });
 }
 
-/** Keep pieces of the running answer. `chunkBytes` is what the turn's chunks would then be together. */
+/**
+ * Append chunks of the running answer. `chunkBytes`: the size of all chunks of the turn, with these.
+ * @throws SessionError `fenced`, `turn_not_open`, `turn_parts_exceeded`, `turn_too_large`
+ */
 export function addChunks(
   record: SessionRecord,
   { chunks, fence, chunkBytes }: { chunks: readonly Chunk[]; fence: number; chunkBytes: number },
@@ -153,7 +156,7 @@ export function addChunks(
   return changeOf(draft);
 }
 
-/** How a turn in progress ends. */
+/** The end of a turn in progress. */
 export interface Sealing {
   readonly status: "done" | "failed" | "interrupted";
   readonly output: readonly Message[];
@@ -167,8 +170,8 @@ export interface Sealing {
 }
 
 /**
- * Seal the turn in progress: the finished turn takes the open one's place and its chunks vanish in the same step.
- * With `release` the lease is given back too.
+ * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step. With
+ * `release` the lease is released too.
  * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
@@ -181,7 +184,7 @@ export function sealTurn(
   const draft = draftOf(record);
   const turn = { ...open, ...sealing };
   const entry = sealOver(draft, turn);
-  // Without an output it is hardly larger than it was begun, and must end whatever the limits say.
+  // Without output it is hardly larger than at its beginning, and it must end regardless of the limits.
   if (sealing.output.length > 0 || sealing.steps !== undefined) {
     guardTurnParts(record, turn, context);
     guardTurnSize(record, entry.data, context);
@@ -192,7 +195,7 @@ export function sealTurn(
 }
 
 /**
- * Cut the log of turns after turn `after`. `cut` is what those turns hold and took, which stays counted.
+ * Truncate the log of turns after turn `after`. `cut`: the messages and usage of those turns; the usage stays counted.
  * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`, `session_forked`
  */
 export function truncateTurns(

@@ -12,7 +12,7 @@ export function isDurationMs(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= durationMaxMs;
 }
 
-/** The sum of two counters, which stops at {@link counterMax}: no sum becomes inexact. What is no amount adds nothing. */
+/** The sum of two counters, at most {@link counterMax}: no sum becomes inexact. A negative number or NaN adds nothing. */
 export function addCounts(sum: number, more: number): number {
   return more >= 0 ? Math.min(sum + more, Math.max(sum, counterMax)) : sum;
 }
@@ -50,7 +50,7 @@ export function parseSteps(steps: readonly Step[], estimate: () => Usage): reado
   }));
 }
 
-// oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+// oxlint-disable-next-line no-control-regex -- the pattern looks for control characters
 const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
 
 /** True for the name of a model: 1 to 256 characters, no control characters. */
@@ -75,9 +75,9 @@ const mediaTypes: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Roughly the tokens of some messages: four for each message's frame, one for each four characters of Latin text (the
+ * An estimate of the tokens of some messages: four for each message's frame, one for each four characters of Latin text (the
  * rule of thumb that OpenAI documents for English), more for other scripts, and a fixed price for pictures, recordings
- * and files. Used for windows, and where a provider did not count; a usage made of it is marked.
+ * and files. Used for windows, and if a provider did not count; such usage is marked.
  */
 export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0;
@@ -110,7 +110,7 @@ function textWeight(text: string): number {
   return weight;
 }
 
-/** What both took together; an estimate where either is one. */
+/** The sum of two usages; an estimate if either is one. */
 export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
   if (spent === undefined) return usage;
   const estimated = spent.estimated === true || usage.estimated === true;
@@ -126,12 +126,12 @@ export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
 
 type Part = "cachedTokens" | "reasoningTokens";
 
-/** A part of the tokens in both together; absent where neither says. */
+/** The sum of one optional field; absent if both lack it. */
 function addPart(part: Part, { [part]: spent }: Usage, { [part]: more }: Usage): { readonly [part in Part]?: number } {
   return spent === undefined && more === undefined ? {} : { [part]: addCounts(spent ?? 0, more ?? 0) };
 }
 
-/** An estimate of what an exchange cost, marked as one. */
+/** The estimated usage of an exchange, marked as an estimate. */
 export function estimateUsage(input: readonly Message[], output: readonly Message[]): Usage {
   const inputTokens = estimateTokens(input);
   const outputTokens = output.length === 0 ? 0 : estimateTokens(output);

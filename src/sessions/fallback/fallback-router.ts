@@ -1,4 +1,4 @@
-/** Which store a session is opened on: the one it belongs to, or the fallback while that one cannot be reached. */
+/** Opens sessions on the primary store, or on the fallback while the primary store is unavailable. */
 import { channel } from "node:diagnostics_channel";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -8,29 +8,29 @@ import type { Handle } from "../core/handle.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxState } from "./outbox-sums.ts";
 
-/** How the sessions of a process stand. */
+/** The health of the sessions of a process. */
 export interface Health {
-  /** `down`: the store could not be reached when it was last asked. */
+  /** `down`: the last call did not reach the store. */
   readonly store: "up" | "down";
   readonly breaker: BreakerState;
-  /** Sessions are stateless now, or something said in one is not in the store yet. */
+  /** New sessions open in the fallback, or the outbox is not empty. */
   readonly degraded: boolean;
   /** Sessions opened without the store since the process began. */
   readonly fallbackSessions: number;
-  /** What waits for the store; null where there is no fallback. */
+  /** The outbox; null without a fallback. */
   readonly outbox: OutboxState | null;
 }
 
-/** How often the store is tried while something waits for it. */
+/** Interval of replays while the outbox is not empty. */
 const retryMs = 1000;
-/** How long a closing process tries to tell the store what waits. */
-const lastTryMs = 5000;
+/** Time limit of the last replay, at close. */
+const lastReplayMs = 5000;
 
-/** What is published on the channel `perdure:fallback` where a session is opened while the store is away. */
+/** Published on the channel `perdure:fallback` for each session that is opened in the fallback. */
 export interface FallbackNews {
   readonly tenant: string;
   readonly session: string;
-  /** Why the store cannot be reached. */
+  /** The error of the store. */
   readonly reason: string;
 }
 
@@ -38,11 +38,11 @@ const opened = channel("perdure:fallback");
 
 export class FallbackRouter {
   readonly core: Core;
-  /** What stands in for the store while it is away. */
+  /** Used while the primary store is unavailable. */
   readonly fallback: Core | undefined;
   readonly #outbox: Outbox | undefined;
   #fallbackSessions = 0;
-  #telling: Promise<boolean> | undefined;
+  #replaying: Promise<boolean> | undefined;
   #closing: Promise<void> | undefined;
   #scheduled = false;
 
@@ -51,14 +51,14 @@ export class FallbackRouter {
     this.fallback = fallback;
     if (fallback === undefined) return;
     this.#outbox = new Outbox({ fallback, store: core });
-    // A file may hold what an earlier process could not tell.
+    // The outbox file may contain turns of an earlier process.
     this.#schedule();
   }
 
   /**
-   * Open a session on the store, or on the fallback where the store is away. `waiting` names the session of the fallback
-   * that stands for it, where that is not the one of the same name.
-   * @throws SessionError what `open` throws
+   * Open a session on the store, or on the fallback if the store is unavailable. Its turns in the outbox are replayed
+   * first. `waiting` names its session in the fallback if that has another id.
+   * @throws SessionError those of `open`
    */
   async open<Opened extends Handle | undefined>(
     open: (core: Core) => Promise<Opened>,
@@ -67,12 +67,12 @@ export class FallbackRouter {
     const fallback = this.fallback;
     try {
       const handle = await open(this.core);
-      if (handle !== undefined) await this.#tellFirst(handle, waiting ?? handle.key);
+      if (handle !== undefined) await this.#replayFirst(handle, waiting ?? handle.key);
       return handle;
     } catch (error) {
       if (fallback === undefined || !hasCode(error, "store_unavailable")) throw error;
       const handle = await open(fallback);
-      // Nobody knows whether there is none: the store is away.
+      // The session may exist in the store: not found in the fallback proves nothing.
       if (handle === undefined) throw error;
       this.#fallbackSessions++;
       const { id: session, tenant } = handle.key;
@@ -82,12 +82,12 @@ export class FallbackRouter {
     }
   }
 
-  /** What was said in it while the store was away comes before what is said now. */
-  async #tellFirst(handle: Handle, waiting: SessionKey): Promise<void> {
+  /** Replay the turns of a session before it takes new ones. */
+  async #replayFirst(handle: Handle, waiting: SessionKey): Promise<void> {
     try {
-      if ((await this.#outbox?.tellOf(waiting)) === true) await handle.refresh();
+      if ((await this.#outbox?.replaySession(waiting)) === true) await handle.refresh();
     } catch (error) {
-      // It cannot be told just now, and goes on waiting; that keeps nobody from going on with the session.
+      // The outbox keeps the turns and retries; the session stays usable meanwhile.
       if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
     }
   }
@@ -102,7 +102,7 @@ export class FallbackRouter {
   }
 
   /**
-   * Replays to the store what waits, one last time, and closes both stores, also if the outbox cannot be read.
+   * Replay the outbox a last time, then close both stores, also if the outbox cannot be read.
    * @throws SessionError `outbox_unsent` if turns would be lost with this process
    */
   close(): Promise<void> {
@@ -116,11 +116,11 @@ export class FallbackRouter {
       await this.core.close();
       return;
     }
-    // What is being answered is sealed first, so that it is told too.
+    // Running answers are sealed first, so that they are replayed too.
     await fallback.settle();
     let unsent = 0;
     try {
-      await this.#tellLast();
+      await this.#replayLast();
       unsent = (await this.#outbox?.state())?.waiting ?? 0;
     } finally {
       try {
@@ -132,13 +132,13 @@ export class FallbackRouter {
     if (unsent > 0 && !fallback.store.capabilities.durable) throw new SessionError("outbox_unsent", { turns: unsent });
   }
 
-  async #tellLast(): Promise<void> {
-    const patience = new AbortController();
-    const tired = this.core.options.clock.sleep(lastTryMs, patience.signal);
-    // Failing to tell, and the end of the patience, come to the same: what still waits is counted afterwards.
-    await Promise.race([this.#tell(), tired]).catch(() => undefined);
-    patience.abort();
-    await tired.catch(() => undefined);
+  async #replayLast(): Promise<void> {
+    const timer = new AbortController();
+    const timeout = this.core.options.clock.sleep(lastReplayMs, timer.signal);
+    // After an error or the time limit, the caller counts what is left.
+    await Promise.race([this.#replay(), timeout]).catch(() => undefined);
+    timer.abort();
+    await timeout.catch(() => undefined);
   }
 
   #schedule(): void {
@@ -147,15 +147,15 @@ export class FallbackRouter {
     this.core.schedule(retryMs, async () => {
       this.#scheduled = false;
       try {
-        if (await this.#tell()) this.#schedule();
+        if (await this.#replay()) this.#schedule();
       } catch (error) {
         if (!hasCode(error, "closed")) this.#schedule();
       }
     });
   }
 
-  #tell(): Promise<boolean> {
-    this.#telling ??= (this.#outbox?.tell() ?? Promise.resolve(false)).finally(() => (this.#telling = undefined));
-    return this.#telling;
+  #replay(): Promise<boolean> {
+    this.#replaying ??= (this.#outbox?.replay() ?? Promise.resolve(false)).finally(() => (this.#replaying = undefined));
+    return this.#replaying;
   }
 }

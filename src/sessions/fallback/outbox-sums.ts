@@ -1,33 +1,33 @@
-/** What waits in the outbox, in sums that are kept as it changes: health is asked for often, and by anybody. */
+/** Sums of the outbox, updated as it changes: every health check reads them. */
 import { headOf } from "../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { ErrorCode } from "../../errors.ts";
-import type { Told } from "./replay-progress.ts";
+import type { ReplayProgress } from "./replay-progress.ts";
 
-/** What waits to be told to the store. */
+/** Turns and handoffs that wait for their replay to the store. */
 export interface OutboxState {
-  /** Turns the store has not got. */
+  /** Turns that are not in the store. */
   readonly waiting: number;
-  /** Sessions they are of. */
+  /** Sessions with such turns or handoffs. */
   readonly sessions: number;
-  /** When the oldest of them was touched last; null: nothing waits. */
+  /** When the session that waits longest was last active; null: nothing waits. */
   readonly oldest: Date | null;
-  /** How many items the store refused for good. */
+  /** Items that the store refused for good. */
   readonly parkedItems: number;
-  /** What the store refused for good, and why: one turn of a session, or all that waits of it. The first hundred. */
+  /** The first hundred items that the store refused for good: one turn of a session, or the whole session. */
   readonly parked: readonly ParkedItem[];
-  /** Sessions that could not be sent when it was last tried, and why; they are tried again. The first hundred. */
+  /** The first hundred sessions whose last replay failed; it is retried. */
   readonly failing: readonly ParkedItem[];
 }
 
-/** What of a session the store has not taken. */
+/** A session, or one turn of it, that is not in the store. */
 export interface ParkedItem {
   readonly session: string;
   readonly tenant: string;
-  /** Undefined: all that waits of the session. */
+  /** Undefined: the whole session. */
   readonly turn?: number;
-  /** `internal` where the error is none of Perdure's. */
+  /** `internal` for an error that is not typed. */
   readonly code: ErrorCode;
 }
 
@@ -36,35 +36,40 @@ interface Waiting {
   readonly touchedAt: number;
 }
 
-/** A list of the state names so many; the others are counted. */
+/** Maximum number of items in a list of the state. */
 const listMax = 100;
 
 export class OutboxSums {
-  /** By session, the one touched longest ago first. */
+  /** By session, least recently active first. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #parked = new Map<string, readonly ParkedItem[]>();
   readonly #failing = new Map<string, ParkedItem>();
   #turns = 0;
   #parkedItems = 0;
 
-  /** What waits of a session now. `parked`: why all of it does. */
-  set(record: SessionRecord, told: Told, parked: ErrorCode | undefined): void {
+  /** Update the sums of a session. `parked`: the code if the whole session is parked. */
+  set(record: SessionRecord, progress: ReplayProgress, parked: ErrorCode | undefined): void {
     const key = keyText(record);
     const { tenant, id: session, lastActivityAt } = record;
-    const refused = Object.entries(told.refused).map(([turn, code]) => ({ session, tenant, turn: Number(turn), code }));
+    const refused = Object.entries(progress.refused).map(([turn, code]) => ({
+      session,
+      tenant,
+      turn: Number(turn),
+      code,
+    }));
     this.#park(key, parked === undefined ? refused : [{ session, tenant, code: parked }, ...refused]);
-    const turns = headOf(record, "turns") - told.turns + refused.length;
-    const waits = turns > 0 || headOf(record, "events") > told.events;
+    const turns = headOf(record, "turns") - progress.turns + refused.length;
+    const waits = turns > 0 || headOf(record, "events") > progress.events;
     this.#wait(key, waits ? { turns, touchedAt: lastActivityAt } : undefined);
   }
 
-  /** Why a session could not be sent just now; undefined: it could. True where that is news. */
+  /** Set the code of a failed replay; undefined: it succeeded. True if the code changed. */
   fail({ tenant, id: session }: SessionKey, code: ErrorCode | undefined): boolean {
     const key = keyText({ tenant, id: session });
-    const isNews = this.#failing.get(key)?.code !== code;
+    const hasChanged = this.#failing.get(key)?.code !== code;
     if (code === undefined) this.#failing.delete(key);
     else this.#failing.set(key, { session, tenant, code });
-    return isNews;
+    return hasChanged;
   }
 
   remove(session: SessionKey): void {
@@ -89,7 +94,7 @@ export class OutboxSums {
   #wait(key: string, waiting: Waiting | undefined): void {
     const before = this.#waiting.get(key);
     this.#turns += (waiting?.turns ?? 0) - (before?.turns ?? 0);
-    // One that was touched again goes behind the others.
+    // A session that was active again moves to the end.
     if (waiting === undefined || waiting.touchedAt !== before?.touchedAt) this.#waiting.delete(key);
     if (waiting !== undefined) this.#waiting.set(key, waiting);
   }

@@ -1,7 +1,12 @@
 /**
- * What was said while the store was away, until it is told to the store. A session of the fallback *waits* while it has
- * turns or changes of the floor that the store has not got; they are told in order, each under its key, so that one that
- * is told twice is kept once. A session, or a turn of one, that the store refuses for good is *parked*: it stays here, the others go on.
+ * The outbox: turns and handoffs that were written to the fallback, until they are replayed to the store. States of a
+ * session in it:
+ *
+ * - *waiting*: it has turns or handoffs that are not in the store. They are replayed in order, each turn under its
+ *   idempotency key, so a repeated replay writes it once. An error that may pass leaves it waiting; it is reported as
+ *   failing.
+ * - *parked*: the store refused the session, or one turn of it, for good. It stays here and does not block the others.
+ * - *replayed*: it is removed once no caller has used it for a while.
  */
 import { channel } from "node:diagnostics_channel";
 import { headOf, type Transaction } from "../../domain/record/change.ts";
@@ -26,34 +31,34 @@ import type { Rule } from "../core/writable-session.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureOn } from "../session/opening.ts";
 import { OutboxSums, type OutboxState } from "./outbox-sums.ts";
-import { ToldLog, type Told } from "./replay-progress.ts";
+import { ProgressLog, type ReplayProgress } from "./replay-progress.ts";
 
 const pageSize = 100;
-/** Who holds a session of the fallback may go on with it for so long after its last word. */
+/** A replayed session stays in the fallback for this time after its last activity: a caller may still hold it. */
 const keptMs = 10 * 60_000;
-/** So often may others' turns come in between. */
+/** Retries of a replayed turn while other writers append to the same session. */
 const attemptsMax = 50;
 
-/** What is published on the channel `perdure:replay` once the store was told of a session, or refused what was said in it. */
+/** Published on the channel `perdure:replay` when a session was replayed, parked, or failed. */
 export interface ReplayNews {
   readonly tenant: string;
   readonly session: string;
-  /** The number of the last turn that the store has got. */
+  /** The number of the last replayed turn. */
   readonly turns?: number;
-  /** Why it refused all that waits of the session, or the one `turn`. */
+  /** The code with which the store refused the session, or one `turn` of it. */
   readonly parked?: ErrorCode;
   readonly turn?: number;
-  /** Why it could not be sent now; it is tried again. Published where the code changes. */
+  /** The code of a failed replay, which is retried. Published when the code changes. */
   readonly failing?: ErrorCode;
 }
 
-const replay = channel("perdure:replay");
+const replays = channel("perdure:replay");
 
-/** Replaying one session takes at most this long, for the time in a mark. */
+/** Time until the reference record of a replayed session expires: no replay takes longer. */
 const replayMs = 3_600_000;
-/** Refusals that are about one turn. */
+/** Codes that concern one turn. */
 const ofTheTurn: readonly ErrorCode[] = ["key_reused", "turn_too_large", "message_invalid", "value_unstorable"];
-/** Failures that are about the store, or a session that is made anew at the next try: what they befall goes on waiting. */
+/** Codes that concern the store, or a session that the next replay creates again: the session keeps waiting. */
 const ofTheStore: readonly ErrorCode[] = [
   "store_read_only",
   "store_invalid",
@@ -66,23 +71,23 @@ const ofTheStore: readonly ErrorCode[] = [
 export class Outbox {
   readonly #fallback: Core;
   readonly #store: Core;
-  readonly #told: ToldLog;
-  /** Why the store refused sessions for good. */
+  readonly #progress: ProgressLog;
+  /** Parked sessions, with the code of the refusal. */
   readonly #parked = new Map<string, ErrorCode>();
   readonly #sums = new OutboxSums();
   #counting: Promise<void> | undefined;
   #isCounted = false;
-  /** What changed while the rest was counted. */
+  /** Sessions that changed while the outbox was being counted. */
   readonly #changed = new Set<string>();
-  /** Changed sessions of which this process has not read yet how far they were sent. */
+  /** Changed sessions whose progress this process has not read. */
   readonly #unread = new Map<string, SessionRecord>();
 
-  /** `fallback` holds what was said, `store` is to be told. */
+  /** Replays from `fallback` to `store`. */
   constructor({ fallback, store }: { fallback: Core; store: Core }) {
     this.#fallback = fallback;
     this.#store = store;
-    this.#told = new ToldLog(fallback);
-    fallback.onFallbackCommit = (transaction) => this.#landed(transaction);
+    this.#progress = new ProgressLog(fallback);
+    fallback.onFallbackCommit = (transaction) => this.#onCommit(transaction);
   }
 
   async state(): Promise<OutboxState> {
@@ -91,7 +96,7 @@ export class Outbox {
     return this.#sums.state;
   }
 
-  /** What an earlier process left in a file is counted once; what changes since then, as it changes. */
+  /** Sessions of an earlier process are counted once; from then on each commit updates the sums. */
   async #countedAll(): Promise<void> {
     this.#counting ??= this.#countAll();
     try {
@@ -107,14 +112,14 @@ export class Outbox {
     await this.#eachRecord(async (record) => void found.push(record));
     for (const record of found.toSorted((a, b) => a.lastActivityAt - b.lastActivityAt)) {
       const key = keyText(record);
-      await this.#told.of(record);
+      await this.#progress.of(record);
       if (!this.#changed.has(key)) this.#count(record);
     }
     this.#changed.clear();
     this.#isCounted = true;
   }
 
-  #landed(transaction: Transaction): void {
+  #onCommit(transaction: Transaction): void {
     for (const { key, record } of transaction) {
       const text = keyText(key);
       if (isInternalScope(key.tenant)) continue;
@@ -131,98 +136,98 @@ export class Outbox {
 
   #count(record: SessionRecord): void {
     const key = keyText(record);
-    const told = this.#told.known(record);
-    if (told === undefined) {
+    const progress = this.#progress.known(record);
+    if (progress === undefined) {
       this.#unread.set(key, record);
       return;
     }
     this.#unread.delete(key);
-    this.#sums.set(record, told, this.#parked.get(key));
+    this.#sums.set(record, progress, this.#parked.get(key));
   }
 
-  /** How far it was sent stands in the outbox: another process on the same file may have written it. */
+  /** Read the progress, which another process on the same file may have written. */
   async #read(record: SessionRecord): Promise<void> {
-    await this.#told.of(record);
+    await this.#progress.of(record);
     const newest = this.#unread.get(keyText(record));
     if (newest !== undefined) this.#count(newest);
   }
 
-  /** Tell the store all that waits; false where nothing is held any more. @throws SessionError `store_unavailable` while it is away */
-  async tell(): Promise<boolean> {
-    // Once, while little has changed yet: health finds it done.
+  /** Replay the whole outbox; false once it is empty. @throws SessionError `store_unavailable` */
+  async replay(): Promise<boolean> {
+    // Counted here, while little has changed, so that health checks need not.
     await this.#countedAll();
-    let holds = false;
+    let isEmpty = true;
     await this.#eachRecord(async (record) => {
-      holds = true;
+      isEmpty = false;
       try {
-        await this.#tellOne(record);
+        await this.#replayOne(record);
         this.#failed(record, undefined);
       } catch (error) {
         if (hasCode(error, "store_unavailable") || hasCode(error, "closed")) throw error;
-        // In use, or damaged, or an error that nobody expected: it goes on waiting, and the others do not wait for it.
+        // A session in use, a damaged one, or an unexpected error: it keeps waiting and does not block the others.
         this.#failed(record, error instanceof SessionError ? error.code : "internal");
       }
     });
-    return holds;
+    return !isEmpty;
   }
 
   #failed(record: SessionRecord, code: ErrorCode | undefined): void {
     if (!this.#sums.fail(record, code) || code === undefined) return;
-    replay.publish({ session: record.id, tenant: record.tenant, failing: code } satisfies ReplayNews);
+    replays.publish({ session: record.id, tenant: record.tenant, failing: code } satisfies ReplayNews);
   }
 
-  /** Tell the store what waits of one session, before more is said in it there. True where something was told. */
-  async tellOf(key: SessionKey): Promise<boolean> {
+  /** Replay one session, before it takes new turns. True if something was replayed. */
+  async replaySession(key: SessionKey): Promise<boolean> {
     const record = (await this.#fallback.find(key))?.record;
-    return record !== undefined && (await this.#tellOne(record));
+    return record !== undefined && (await this.#replayOne(record));
   }
 
-  async #tellOne(found: SessionRecord): Promise<boolean> {
+  async #replayOne(found: SessionRecord): Promise<boolean> {
     if (this.#parked.has(keyText(found))) return false;
-    const record = await this.#putInOrder(found);
-    const told = await this.#told.of(record);
+    const record = await this.#recoverAbandoned(found);
+    const progress = await this.#progress.of(record);
     const turns = sealedTurns(record);
     const events = headOf(record, "events");
-    if (told.turns >= turns && told.events >= events) {
-      // Where it could not be written down when it was told.
-      await this.#told.keep(record);
-      await this.#forget(record, told);
+    if (progress.turns >= turns && progress.events >= events) {
+      // An earlier replay may have failed before it stored its progress.
+      await this.#progress.store(record);
+      await this.#forget(record, progress);
       return false;
     }
     try {
       const handle = await this.#open(record);
-      if (told.turns < turns) await this.#markSpeaker(handle.record, record);
-      while (told.turns < turns) {
-        for (const turn of await this.#turnsAfter(record, told.turns, turns)) {
-          await this.#tellTurn(handle, turn, told);
-          told.turns = Math.max(told.turns, turn.seq);
+      if (progress.turns < turns) await this.#markUser(handle.record, record);
+      while (progress.turns < turns) {
+        for (const turn of await this.#turnsAfter(record, progress.turns, turns)) {
+          await this.#replayTurn(handle, turn, progress);
+          progress.turns = Math.max(progress.turns, turn.seq);
         }
-        await this.#told.keep(record);
+        await this.#progress.store(record);
       }
-      if (await this.#movedFloor(record, told.events, events)) await this.#tellFloor(handle, record);
-      told.events = events;
-      await this.#told.keep(record);
-      replay.publish({ session: record.id, tenant: record.tenant, turns: told.turns } satisfies ReplayNews);
+      if (await this.#hasHandoffs(record, progress.events, events)) await this.#replayHandoff(handle, record);
+      progress.events = events;
+      await this.#progress.store(record);
+      replays.publish({ session: record.id, tenant: record.tenant, turns: progress.turns } satisfies ReplayNews);
       return true;
     } catch (error) {
-      await this.#told.keep(record);
+      await this.#progress.store(record);
       if (!(error instanceof SessionError) || error.retryable || ofTheStore.includes(error.code)) throw error;
       this.#parked.set(keyText(record), error.code);
       this.#count(record);
-      replay.publish({ session: record.id, tenant: record.tenant, parked: error.code } satisfies ReplayNews);
+      replays.publish({ session: record.id, tenant: record.tenant, parked: error.code } satisfies ReplayNews);
       return false;
     }
   }
 
-  /** What a process that is gone left open is sealed, or its question would wait for ever. */
-  async #putInOrder(record: SessionRecord): Promise<SessionRecord> {
+  /** Seal a turn that a dead process left open, or it would never be replayed. */
+  async #recoverAbandoned(record: SessionRecord): Promise<SessionRecord> {
     if (record.openTurn === null) return record;
     const handle = new Handle(this.#fallback, record);
     await handle.recoverAbandoned();
     return handle.record;
   }
 
-  /** The store's session that this one stands for, as whoever opened it would have found it. */
+  /** The session in the store, opened as its caller would have opened it. */
   async #open(record: SessionRecord): Promise<Handle> {
     const { tenant, id } = record;
     const fresh = await this.#newSession(record);
@@ -232,8 +237,8 @@ export class Outbox {
     return await openWay(this.#store, tenant, await wayOf(this.#store, tenant, id), options);
   }
 
-  /** The store's session may be another user's: an erasure of the user who spoke while the store was away finds it by this mark. */
-  async #markSpeaker(session: SessionRecord, { user }: SessionRecord): Promise<void> {
+  /** Write a reference record if the session in the store belongs to another user: an erasure finds the turns by it. */
+  async #markUser(session: SessionRecord, { user }: SessionRecord): Promise<void> {
     if (user === null || user === session.user) return;
     const from = headOf(session, "turns") + 1;
     await putMark(this.#store, user, { record: session, from, until: this.#store.now() + replayMs, isTheirs: false });
@@ -252,31 +257,31 @@ export class Outbox {
     return (await this.#fallback.store.read(record, range)).map(turnOf);
   }
 
-  /** A turn that the store refuses for what it is holds up none after it. */
-  async #tellTurn(handle: Handle, turn: Turn, told: Told): Promise<void> {
+  /** Replay one turn; one that the store refuses for good does not block those after it. */
+  async #replayTurn(handle: Handle, turn: Turn, progress: ReplayProgress): Promise<void> {
     try {
       await this.#write(handle, turn);
     } catch (error) {
       if (!(error instanceof SessionError) || !ofTheTurn.includes(error.code)) throw error;
-      told.refused[turn.seq] = error.code;
+      progress.refused[turn.seq] = error.code;
       const { tenant, id } = handle.key;
-      replay.publish({ session: id, tenant, turn: turn.seq, parked: error.code } satisfies ReplayNews);
+      replays.publish({ session: id, tenant, turn: turn.seq, parked: error.code } satisfies ReplayNews);
     }
   }
 
   /**
-   * After what others have said there meanwhile: the key, not the place, makes it once.
-   * @throws SessionError `key_reused` where it stands for something else there
+   * Append a turn after the turns of other writers: its key, not its number, makes it unique.
+   * @throws SessionError `key_reused` if another turn has the key
    */
-  async #write(handle: Handle, told: Turn): Promise<void> {
-    const { seq: _, status, ...rest } = told;
+  async #write(handle: Handle, replayed: Turn): Promise<void> {
+    const { seq: _, status, ...rest } = replayed;
     const turn = { ...rest, status: status === "open" ? "interrupted" : status } as const;
     const rule: Rule = (draft, context, writer) => appendTurn(draft, { turn, writer }, context);
     const { id: sessionId, tenant } = handle.key;
     await retryOnConflict({ sessionId, tenant, attemptsMax }, async () => {
       try {
         const written = await writeOnce(handle, turn.key, rule, { recovers: "dead" });
-        if (written.status === "duplicate") guardSameContent(handle, turnOf(written.entry), told);
+        if (written.status === "duplicate") guardSameContent(handle, turnOf(written.entry), replayed);
         return true;
       } catch (error) {
         if (!hasCode(error, "conflict")) throw error;
@@ -286,8 +291,8 @@ export class Outbox {
     });
   }
 
-  /** Whether the floor changed hands since then; of what else its events tell, the store has its own. */
-  async #movedFloor(record: SessionRecord, after: number, to: number): Promise<boolean> {
+  /** True if the events of the range have a handoff. For all other events the store has appended its own. */
+  async #hasHandoffs(record: SessionRecord, after: number, to: number): Promise<boolean> {
     for (let from = after + 1; from <= to; from += pageSize) {
       const range = { log: "events", from, to, order: "ascending", limit: pageSize } as const;
       const entries = await this.#fallback.store.read(record, range);
@@ -296,22 +301,22 @@ export class Outbox {
     return false;
   }
 
-  async #tellFloor(handle: Handle, record: SessionRecord): Promise<void> {
-    const floor = handoffAt(record, this.#store.now());
+  async #replayHandoff(handle: Handle, record: SessionRecord): Promise<void> {
+    const handoff = handoffAt(record, this.#store.now());
     await handle.write((draft, context) => {
-      if (floor === null) return endHandoff(draft.base, context);
-      const { expiresAt, since: _, ...handed } = floor;
+      if (handoff === null) return endHandoff(draft.base, context);
+      const { expiresAt, since: _, ...handed } = handoff;
       return handOff(draft.base, { ...handed, ttlMs: Math.max(1, expiresAt - context.now) }, context);
     });
   }
 
-  /** All of it is told, and nobody has gone on with it for a while. */
-  async #forget(record: SessionRecord, told: Told): Promise<void> {
+  /** Remove a session that is replayed whole and was not active for a while. */
+  async #forget(record: SessionRecord, progress: ReplayProgress): Promise<void> {
     const isIdle = this.#fallback.now() - record.lastActivityAt > keptMs;
-    if (!isIdle || record.openTurn !== null || told.turns < headOf(record, "turns")) return;
-    if (Object.keys(told.refused).length > 0) return;
+    if (!isIdle || record.openTurn !== null || progress.turns < headOf(record, "turns")) return;
+    if (Object.keys(progress.refused).length > 0) return;
     const outcome = await this.#fallback.commit([removeSession(record)]);
-    if (outcome.status === "ok") this.#told.forget(record);
+    if (outcome.status === "ok") this.#progress.forget(record);
   }
 
   async #eachRecord(visit: (record: SessionRecord) => Promise<unknown>): Promise<void> {
@@ -321,7 +326,7 @@ export class Outbox {
   }
 }
 
-/** The number of the last turn that is no longer being answered. */
+/** The number of the last sealed turn. */
 function sealedTurns(record: SessionRecord): number {
   return record.openTurn === null ? headOf(record, "turns") : record.openTurn - 1;
 }

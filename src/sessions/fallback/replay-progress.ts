@@ -6,28 +6,28 @@ import type { ErrorCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../core/handle.ts";
 
-/** What of a session of the fallback the store has got. */
-export interface Told {
-  /** The number of the last turn that was told, or refused. */
+/** How much of a session of the fallback was replayed to the store. */
+export interface ReplayProgress {
+  /** The number of the last turn that was replayed or refused. */
   turns: number;
-  /** Events; the first one tells of the session's creation, which the store tells itself. */
+  /** Events; the first one is the session's creation, for which the store appends its own. */
   events: number;
-  /** Turns that the store refused for good, by number, and why. */
+  /** The codes of turns that the store refused for good, by turn number. */
   readonly refused: { [turn: string]: ErrorCode };
 }
 
 interface Known {
   readonly bornAt: number;
-  readonly told: Told;
-  /** As it stands in the log; undefined where nothing does. */
-  kept: string | undefined;
+  readonly progress: ReplayProgress;
+  /** The entry as stored; undefined: the log is empty. */
+  stored: string | undefined;
 }
 
 /**
- * How far each session of the fallback is told. It stands in a log of the session itself, so that a successor does not
- * tell again what has been told: where a device's way leads elsewhere by then, no key would make that once.
+ * How far each session of the fallback was replayed. Stored in a log of the session, so that the next process does not
+ * replay a turn again: if the device leads to another session by then, the key of the turn is unknown there.
  */
-export class ToldLog {
+export class ProgressLog {
   readonly #fallback: Core;
   readonly #known = new Map<string, Known>();
 
@@ -35,47 +35,47 @@ export class ToldLog {
     this.#fallback = fallback;
   }
 
-  /** To be changed in place, and then kept by {@link keep}. */
-  async of(record: SessionRecord): Promise<Told> {
-    return (await this.#of(record)).told;
+  /** The progress of a session, to be changed in place and then stored by {@link store}. */
+  async of(record: SessionRecord): Promise<ReplayProgress> {
+    return (await this.#of(record)).progress;
   }
 
-  /** What is known without reading; undefined where the log must be read. */
-  known(record: SessionRecord): Told | undefined {
+  /** The progress without a read; undefined if the log must be read. */
+  known(record: SessionRecord): ReplayProgress | undefined {
     const known = this.#known.get(keyText(record));
-    if (known?.bornAt === record.createdAt) return known.told;
-    return headOf(record, "told") === 0 ? nothingTold() : undefined;
+    if (known?.bornAt === record.createdAt) return known.progress;
+    return headOf(record, "told") === 0 ? noProgress() : undefined;
   }
 
   async #of(record: SessionRecord): Promise<Known> {
     const key = keyText(record);
     const known = this.#known.get(key);
-    // Another process on the same file may have forgotten one that was told, and begun it anew.
+    // Another process on the same file may have removed the replayed session and created it again.
     if (known?.bornAt === record.createdAt) return known;
     const range = { log: "told", from: 1, to: 1, order: "ascending", limit: 1 } as const;
     const [entry] = headOf(record, "told") === 0 ? [] : await this.#fallback.store.read(record, range);
     const read: Known = {
       bornAt: record.createdAt,
-      told: entry === undefined ? nothingTold() : (decode(entry.data) as unknown as Told),
-      kept: entry?.data,
+      progress: entry === undefined ? noProgress() : (decode(entry.data) as unknown as ReplayProgress),
+      stored: entry?.data,
     };
-    // Somebody else may have read it in this moment: there is one of each.
+    // Another call may have read it meanwhile: both must share one object.
     const meanwhile = this.#known.get(key);
     if (meanwhile?.bornAt === record.createdAt) return meanwhile;
     this.#known.set(key, read);
     return read;
   }
 
-  /** Write down how far it is told, where that is further than it was. */
-  async keep(record: SessionRecord): Promise<void> {
+  /** Store the progress if it changed. */
+  async store(record: SessionRecord): Promise<void> {
     const known = await this.#of(record);
-    const data = encode(known.told);
-    if (known.kept === data) return;
+    const data = encode(known.progress);
+    if (known.stored === data) return;
     await new Handle(this.#fallback, record).write((draft, { now }) => {
       splice(draft, "told", 1, [{ seq: 1, key: null, at: now, data }]);
       return changeOf(draft);
     });
-    known.kept = data;
+    known.stored = data;
   }
 
   forget(record: SessionRecord): void {
@@ -83,6 +83,6 @@ export class ToldLog {
   }
 }
 
-function nothingTold(): Told {
+function noProgress(): ReplayProgress {
   return { turns: 0, events: 1, refused: {} };
 }
