@@ -1,8 +1,10 @@
 /**
- * The floor: which agent answers, beside the one the session was opened for.
+ * Handoffs: another agent than the session's own is active for a time. States:
  *
- * It is *nobody's* until it is handed to an agent; then that agent's until it is handed on, released, or its time is
- * up, which is judged on read. Each change of the floor tells itself in the log of events, in the same commit.
+ * - *none*: no agent is active; the session's agent answers.
+ * - *active*: from a handoff until the next handoff, its end, or its expiry, which is judged on read.
+ *
+ * Each change appends an event in the same commit.
  */
 import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
 import { appendEvent } from "./event.ts";
@@ -10,29 +12,29 @@ import { use } from "./lifecycle.ts";
 import type { Handoff, SessionRecord } from "./record.ts";
 import type { Context } from "./guards.ts";
 
-/** Who has the floor at `now`; null: nobody. */
+/** The handoff in force at `now`; null: none. */
 export function handoffAt({ handoff }: Pick<SessionRecord, "handoff">, now: number): Handoff | null {
   return handoff !== null && now < handoff.expiresAt ? handoff : null;
 }
 
-/** Whom the floor is handed to, and for how long. */
+/** A handoff to an agent, for a time. */
 export interface HandoffRequest {
   readonly agent: string;
   readonly ttlMs: number;
-  /** What the next agent should know. */
+  /** Information for the next agent. */
   readonly note: string | null;
-  /** The application wrote the note. @default a model did, and the next agent reads it as reported speech */
+  /** The application wrote the note. @default a model wrote it; the next agent reads it as reported speech */
   readonly noteFrom?: "application";
 }
 
-/** Hand the floor to an agent, or prolong it. @throws SessionError that of the session's state */
+/** Make an agent the active one, or prolong its time. @throws SessionError that of the session's state */
 export function handOff(record: SessionRecord, handed: HandoffRequest, context: Context): Change {
   const draft = draftOf(record);
   startHandoff(draft, handed, context);
   return changeOf(draft);
 }
 
-/** Give the floor to an agent, in the draft. @throws SessionError that of the session's state */
+/** Start a handoff, in the draft. @throws SessionError that of the session's state */
 export function startHandoff(draft: Draft, { agent, ttlMs, note, noteFrom }: HandoffRequest, context: Context): void {
   const { now } = context;
   const noted = note === null || noteFrom === undefined ? { note } : { note, noteFrom };
@@ -47,7 +49,7 @@ export function startHandoff(draft: Draft, { agent, ttlMs, note, noteFrom }: Han
   appendEvent(draft, { type: "handed_off", agent, from, ttlMs, ...noted, activeMs }, context);
 }
 
-/** Give the floor back; null where nobody has it. */
+/** End the handoff; null if none is in force. */
 export function endHandoff(record: SessionRecord, context: Context): Change | null {
   const draft = draftOf(record);
   clearExpiredHandoff(draft, context);
@@ -63,7 +65,7 @@ export function endHandoff(record: SessionRecord, context: Context): Change | nu
   return draft.record === draft.base ? null : changeOf(draft);
 }
 
-/** Take an expired floor off the record, in the draft. True where there was one. */
+/** Remove an expired handoff from the record, in the draft. True if there was one. */
 export function clearExpiredHandoff(draft: Draft, context: Context): boolean {
   const { handoff } = draft.record;
   if (handoff === null || context.now < handoff.expiresAt) return false;
@@ -76,7 +78,7 @@ export function clearExpiredHandoff(draft: Draft, context: Context): boolean {
   return true;
 }
 
-/** A handoff as rows and snapshots spell it. */
+/** A handoff as rows and snapshots store it. */
 export type StoredHandoff = Omit<Handoff, "since"> & { readonly lockedAt: number };
 
 export function storedHandoff({ since, ...handoff }: Handoff): StoredHandoff {

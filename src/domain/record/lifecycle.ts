@@ -1,4 +1,4 @@
-/** Birth, time to live, metadata and end of a session. */
+/** Creation, time to live, metadata and end of a session. */
 import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, firstVersion, headOf, identityOf, set, splice, type Change, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -18,21 +18,18 @@ export interface NewSession {
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly budget?: Budget | null;
-  /** The startup context; kept in a log of its own, so that no append rewrites it. */
+  /** The startup context; stored in a log of its own, so that no append rewrites it. */
   readonly instructions: string | null;
 }
 
-/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are no text or too long */
+/** @throws SessionError `metadata_too_large`, `argument_invalid` for instructions that are not a text or too long */
 export function createSession(session: NewSession, context: Context): Change {
   const draft = draftOfNew(session, undefined, context);
   appendEvent(draft, { type: "created", agent: session.agent, user: session.user }, context);
   return changeOf(draft);
 }
 
-/**
- * A fresh session in the draft, in the place of the record that was found there, if one was. `now` is when its life
- * begins.
- */
+/** A new session in the draft, in place of the record that was found, if there was one. `now`: its time of creation. */
 export function draftOfNew(
   session: NewSession,
   found: Identity | undefined,
@@ -61,7 +58,7 @@ export function draftOfNew(
     counters: noCounters,
     budget: session.budget ?? null,
     heads: {},
-    turnsVersion: next, // a restart makes all turns seen before stale
+    turnsVersion: next, // a reset makes all turns seen before stale
     turnsCommitId: "",
     openTurn: null,
     cancel: null,
@@ -83,12 +80,12 @@ export function draftOfNew(
   return draft;
 }
 
-/** What stands where there is no record yet. */
+/** The identity of a record that does not exist. */
 export const noRecord: Identity = { version: 0, commitId: "" };
 
 /**
- * A sign of life, in the draft: wakes a session that sleeps and moves its deadline.
- * @throws SessionError that of an expired, ended or archived session's state; it shows none
+ * Record activity, in the draft: activates an inactive session and moves its deadline.
+ * @throws SessionError that of an expired, ended or archived session's state
  */
 export function use(draft: Draft, context: Context): void {
   const { state: before, lease } = draft.record;
@@ -100,13 +97,13 @@ export function use(draft: Draft, context: Context): void {
   stayLive(draft, context);
 }
 
-/** What was begun in time may go on to its end, also where the session's time ran out meanwhile. */
+/** Move the deadline without a check of the state: a turn that began in time may end after the session expired. */
 export function stayLive(draft: Draft, { now }: Context): void {
   const lastActivityAt = Math.max(now, draft.record.lastActivityAt);
   set(draft, { lastActivityAt, ...deadlines(draft.record, lastActivityAt) });
 }
 
-/** When the session expires, and when the sweep must look at the latest; that moves forward only when the sweep looks. */
+/** When the session expires, and when the sweep must visit it; only the sweep itself moves that time forward. */
 export function deadlines(
   record: SessionRecord,
   lastActivityAt: number = record.lastActivityAt,
@@ -116,7 +113,7 @@ export function deadlines(
   return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
 }
 
-/** A copy of the metadata: every change writes the record anew, and the caller may go on changing its own object. */
+/** A copy of the metadata: each change writes the record again, and the caller may change its own object meanwhile. */
 function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): Metadata {
   const text = encode(metadata, "metadata");
   const bytes = Buffer.byteLength(text);
@@ -128,9 +125,9 @@ function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Con
   });
 }
 
-/** What {@link updateSession} changes; absent fields stay. */
+/** The changes of {@link updateSession}; absent fields stay. */
 export interface Patch {
-  /** Merged key by key; `undefined` takes a key away. */
+  /** Merged key by key; `undefined` removes a key. */
   readonly metadata?: Metadata;
   readonly ttlMs?: number;
   readonly maxAgeMs?: number | null;
@@ -181,7 +178,7 @@ export function storedInstructions(entry: Entry | undefined): string | undefined
   return entry === undefined ? undefined : (decode(entry.data) as string) || undefined;
 }
 
-/** A sign of life: moves a sliding deadline. */
+/** Record activity: moves a sliding deadline. */
 export function touchSession(record: SessionRecord, context: Context): Change {
   const draft = draftOf(record);
   use(draft, context);
@@ -189,8 +186,8 @@ export function touchSession(record: SessionRecord, context: Context): Change {
 }
 
 /**
- * End a session on purpose; null where it has ended already.
- * @throws SessionError `busy` or `fenced` where another writer is at work, `turn_open` where this one is
+ * End a session on purpose; null if it has ended already.
+ * @throws SessionError `busy` or `fenced` if another writer has the lease, `turn_open` if this one has an open turn
  */
 export function endSession(
   draft: Draft,
@@ -207,7 +204,7 @@ export function endSession(
   return changeOf(draft);
 }
 
-/** Mark as expired what the clock has expired; null where it has not, or where somebody is still at work. */
+/** Mark a session as expired; null if its time is not up, or a writer has the lease. */
 export function expireSession(draft: Draft, context: Context): Change | null {
   const { record } = draft;
   if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
@@ -217,8 +214,8 @@ export function expireSession(draft: Draft, context: Context): Change | null {
 }
 
 /**
- * Look again later: the sweep came by and found nothing due but perhaps an expired floor, or somebody still at work in a
- * session whose time is up. Null where the session is no longer one to look at.
+ * Postpone the next visit of the sweep: it found nothing due but perhaps an expired handoff, or a writer at work in an
+ * expired session. Null for a session that the sweep need not visit.
  */
 export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number = 60_000): Change | null {
   const { record } = draft;
@@ -228,7 +225,7 @@ export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number 
   return changeOf(draft);
 }
 
-/** Bring an expired session back to life with a fresh deadline; an absolute cap counts from now. */
+/** Revive an expired session with a new deadline; an absolute cap counts from now. */
 export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
   const { record } = draft;
@@ -261,7 +258,7 @@ export function closeForArchive(draft: Draft, { now }: Context): void {
   set(draft, { state, stateSince: now, lease: null, waiters: [], cancel: null, handoff: null });
 }
 
-/** The logs of a session, whole. */
+/** All logs of a session. */
 export type Logs = ReadonlyMap<string, readonly Entry[]>;
 
 /** How long after a reset the keys of the turns before it are refused. */
@@ -275,17 +272,17 @@ export function recentResets({ resets }: Pick<SessionRecord, "resets">, now: num
 }
 
 /**
- * Start a session afresh under its own id and keep the old one, whole, as `archived` under `archiveId`: two changes
- * that land together. The logs move to the archived session within the store, so the changes are small whatever the length of
- * the logs. A session that shares turns of another one takes them over first.
- * @throws SessionError `busy` or `turn_open` where a writer is still at work, whose answer would be lost, `session_forked`
+ * Reset a session: a new one begins under its id, and the old one stays whole, as `archived`, under `archiveId`. Both
+ * changes land in one commit. The store moves the logs to the archived session, so the changes stay small for logs of any
+ * length. A session that shares turns of another one copies them first.
+ * @throws SessionError `busy` or `turn_open` if a writer is at work, whose answer would be lost, `session_forked`
  */
 export function restartSession(
   record: SessionRecord,
   { session, archiveId }: { session: NewSession; archiveId: string },
   context: Context,
 ): readonly [Change, Change] {
-  // They would look for their first turns in the session that takes its place.
+  // Forks would look for their first turns in the new session.
   guardForks(record, 0);
   guardLease(record, null, context);
   if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
@@ -296,7 +293,7 @@ export function restartSession(
   const fresh = draftOfNew(session, record, context);
   appendEvent(fresh, { type: "reset", agent: session.agent, user: session.user, archive: archiveId }, context);
   const resets = [{ archive: archiveId, at: context.now }, ...recentResets(record, context.now)].slice(0, resetsMax);
-  // The fence never falls, or a holder from before could pass for the one of today.
+  // The fencing token never decreases, or a former holder could write to the new session.
   set(fresh, { fence: record.fence, resets });
   return [{ ...changeOf(archived), logsOf: { tenant: record.tenant, id: record.id } }, changeOf(fresh)];
 }

@@ -6,24 +6,24 @@ import type { WriteOptions } from "../core/writable-session.ts";
 import { traceStep } from "../tracing/operation.ts";
 import type { BusyPolicy } from "../options/options.ts";
 
-/** How to come by a session that may be in use. */
+/** How to wait for a session that may be in use. */
 export interface Patience {
   readonly busy: BusyPolicy;
-  /** How long to wait under the policies that wait, ms. */
+  /** Time limit of the policies that wait, ms. */
   readonly waitMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One try to take the session; throws `busy` where somebody else is at work or first in the queue. */
+/** One try to take the session; throws `busy` if another writer has the lease or is first in the queue. */
 export type Attempt<T> = (ticket: string | null, options: WriteOptions) => Promise<T>;
 
-/** A try that was refused although the session seemed free is made again after this time at the latest, ms. */
+/** Maximum delay before another try, if one was refused although the session seemed free, ms. */
 const retryMs = 150;
 
 /**
- * Take a session under a busy policy. A waiter holds a place in the session's own durable queue, so that order holds
- * across processes, and is woken when it is the first and the session is free.
- * @throws SessionError `busy` when refused or out of patience, `queue_full`
+ * Take a session under a busy policy. A waiter joins the session's durable queue, so that order holds across processes. It
+ * is woken when it is first and the session is free.
+ * @throws SessionError `busy` if refused or once the time limit has passed, `queue_full`
  */
 export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
   if (patience.busy === "take-over") {
@@ -58,14 +58,14 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
       await core.pause(retryMs, signal);
     }
   } finally {
-    // A waiter that gives up, or found an earlier try's turn, took no lease and must not stand in the way of the others.
+    // A waiter that gives up, or that found the turn of an earlier try, has no lease and must not block the queue.
     await place.leave(handle.record);
   }
 }
 
 /**
- * Somebody is at work: the lease is taken, or a turn of the caller's own lease is in progress; or somebody's answer was
- * finished between our look and our write, which who waits has said is fine.
+ * True if a later try may succeed: another writer has the lease, a turn of the caller's own lease is in progress, or
+ * another answer was sealed between the load and the write. The policies that wait accept such turns.
  */
 function mayPass(error: unknown): boolean {
   return hasCode(error, "busy") || hasCode(error, "turn_open") || hasCode(error, "conflict");

@@ -3,7 +3,7 @@ import type { Message, ReportedUsage, Step, Usage } from "../../domain/turns/tur
 import { addUsage, estimateUsage, isCount, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { defined } from "../../domain/values/defined.ts";
 
-/** What an answer took, as far as it came. */
+/** The usage of an answer so far. */
 export interface Cost {
   readonly usage: Usage;
   readonly requests: number;
@@ -11,22 +11,22 @@ export interface Cost {
   readonly steps?: readonly Step[];
 }
 
-/** A turn keeps no more of the name that a model reports for itself. */
+/** A turn stores at most this much of the name that a model reports, in characters. */
 const modelLengthMax = 256;
 
-/** Counts what an answer takes, call by call of the model, so that one that breaks off is charged for all of it. */
+/** Counts the usage of an answer, model call by model call, so that an answer that breaks off is counted whole. */
 export class ModelUsage {
   readonly #asked: readonly Message[];
   readonly #now: () => number;
   readonly #steps: Step[] = [];
   #requests = 1;
   #model: string | undefined;
-  /** What the model's side reported last, of the whole answer. */
+  /** The last report, of the whole answer. */
   #reported: ReportedUsage | undefined;
-  /** The call of the model that is under way: since when, what was said and what was reported before it. */
+  /** The running model call: its start, and the output and the report before it. */
   #call: { readonly since: number; readonly said: readonly Message[]; readonly reported: ReportedUsage | undefined };
 
-  /** `asked`: what the model is shown. */
+  /** `asked`: the messages of the request. */
   constructor({
     asked,
     model,
@@ -42,29 +42,29 @@ export class ModelUsage {
     this.#call = { since: now(), said: [], reported: undefined };
   }
 
-  /** Which model answers. */
+  /** Set the name of the model that answers. */
   answers(model: string): void {
     const name = typeof model === "string" ? clip(model, modelLengthMax - 1) : model;
     if (isModelName(name)) this.#model = name;
   }
 
-  /** The answer as a whole has taken so much by now, as its model says. */
+  /** Set the usage of the whole answer so far, as the model reports it. */
   report(usage: ReportedUsage): void {
     this.#reported = usage;
   }
 
-  /** The model is called for the n-th time; so much was said before. */
+  /** Begin the n-th model call. `said`: the output before it. */
   call(requests: number, said: readonly Message[]): void {
     this.#requests = isCount(requests) ? requests : this.#requests + 1;
     this.#call = { since: this.#now(), said, reported: this.#reported };
   }
 
-  /** The call under way is done. `said`: all that the answer holds by now. */
+  /** End the running call. `said`: the whole output so far. */
   step(usage: ReportedUsage, said: readonly Message[]): void {
     this.#steps.push(this.#stepOf(parseUsage(usage, () => this.#estimateOfCall(said))));
   }
 
-  /** An estimate of what the call under way took. */
+  /** The estimated usage of the running call. */
   #estimateOfCall(said: readonly Message[]): Usage {
     const { said: before } = this.#call;
     return estimateUsage([...this.#asked, ...before], said.slice(before.length));
@@ -75,7 +75,7 @@ export class ModelUsage {
     return { ...model, usage, durationMs: Math.max(0, this.#now() - this.#call.since) };
   }
 
-  /** What it has come to. `said`: all that the answer holds. */
+  /** The usage so far. `said`: the whole output so far. */
   cost(said: readonly Message[]): Cost {
     const { usage, underWay } = this.#taken(said);
     const steps = underWay === undefined ? this.#steps : [...this.#steps, this.#stepOf(underWay)];
@@ -87,7 +87,7 @@ export class ModelUsage {
     };
   }
 
-  /** All that was taken, and what of it by a later call that is not done. */
+  /** The usage of all calls, and the part of a running call after the first. */
   #taken(said: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
     const estimate = (): Usage => estimateUsage(this.#asked, said);
     if (this.#reported === undefined) return { usage: estimate() };
@@ -103,7 +103,7 @@ export class ModelUsage {
 
 function difference(whole: Usage, part: Usage): Usage {
   return {
-    // A model may report less than it did before.
+    // A model may report less than before.
     inputTokens: Math.max(0, whole.inputTokens - part.inputTokens),
     outputTokens: Math.max(0, whole.outputTokens - part.outputTokens),
     totalTokens: Math.max(0, whole.totalTokens - part.totalTokens),

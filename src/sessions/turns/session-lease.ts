@@ -7,11 +7,11 @@ import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 
 /**
- * The exclusive right to write to one session, held by the `Session` it was taken on. It is given back by `release`,
- * by `await using`, by `close`, or by the end of its process.
+ * The exclusive right to write to one session, held by the `Session` on which it was taken. `release`, `await using`,
+ * `close` and the end of its process release it.
  */
 export class SessionLease implements AsyncDisposable {
-  /** Grows with every lease of the session; a write under a smaller one fails `fenced`. */
+  /** The fencing token: grows with each lease of the session. A write under a smaller one fails with `fenced`. */
   readonly fence: number;
   /** The commit that granted it. */
   readonly #commitId: string | undefined;
@@ -19,7 +19,7 @@ export class SessionLease implements AsyncDisposable {
   #released: Promise<void> | undefined;
   #isLost = false;
 
-  /** Made by `session.lease` on a handle that has just been granted one. @internal */
+  /** Made by `session.lease`, on a handle with a new lease. @internal */
   constructor(handle: Handle) {
     this.fence = handle.record.fence;
     this.#commitId = handle.record.lease?.commitId;
@@ -32,12 +32,12 @@ export class SessionLease implements AsyncDisposable {
     return this.#handle.key;
   }
 
-  /** True where the record names this lease. */
+  /** True if the record names this lease. */
   isIn({ lease }: Pick<SessionRecord, "lease">): boolean {
     return lease?.fence === this.fence && lease.commitId === this.#commitId;
   }
 
-  /** Move the end of a lease that was taken with a `ttl`. @throws SessionError `fenced` */
+  /** Renew a lease that was taken with a `ttl`. @throws SessionError `fenced` */
   async renew(ttl: Duration): Promise<void> {
     await traceCall(this.#handle.about("lease.renew"), async () => {
       const ttlMs = parseDuration(ttl, "ttl");
@@ -45,7 +45,7 @@ export class SessionLease implements AsyncDisposable {
     });
   }
 
-  /** Give it back; a turn in progress under it is sealed as interrupted. Does nothing for one that was lost already. */
+  /** Release the lease. A turn in progress under it is sealed as interrupted. Does nothing for a lost lease. */
   release(): Promise<void> {
     this.#released ??= traceCall(this.#handle.about("lease.release"), () => this.#release());
     return this.#released;
@@ -59,7 +59,7 @@ export class SessionLease implements AsyncDisposable {
       await this.#handle.write(({ record }) => releaseLease(record, this.fence));
       core.instance.disuse(this.key, this.fence);
     } catch (error) {
-      // Superseded or removed: there is nothing left to give back, and every write under it has said so.
+      // Superseded, or the session was removed: no lease is left to release, and each write under it has failed.
       if (hasCode(error, "fenced") || hasCode(error, "session_not_found")) {
         this.lose();
         return;
@@ -72,7 +72,7 @@ export class SessionLease implements AsyncDisposable {
     }
   }
 
-  /** Another writer has superseded it, or its session is gone: nothing is left to give back. Its writes go on failing. */
+  /** Drop a lease that was superseded or whose session was removed. Writes under it keep failing. */
   lose(): void {
     if (this.#isLost) return;
     this.#isLost = true;
@@ -81,7 +81,7 @@ export class SessionLease implements AsyncDisposable {
     core.instance.disuse(this.key, this.fence);
   }
 
-  /** The lease is over, and the store knows it, or is to learn it from whoever comes next. */
+  /** Drop a lease that has ended in the store, or that the next writer recovers. */
   drop(): void {
     const { core } = this.#handle;
     this.#released ??= Promise.resolve();

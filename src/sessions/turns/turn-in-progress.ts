@@ -19,50 +19,50 @@ import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
 
-/** How a turn in progress is sealed; what is left out follows from what was written. */
+/** How a turn in progress is sealed. */
 export interface Seal {
   /** @default "done" */
   readonly status?: "done" | "failed" | "interrupted";
-  /** @default the written chunks, put together */
+  /** @default the written chunks, assembled */
   readonly output?: readonly Message[];
-  /** @default none, which counts nothing */
+  /** @default none: nothing is counted */
   readonly usage?: ReportedUsage;
   readonly model?: string;
   /** Calls of a model. @default 1 */
   readonly requests?: number;
-  /** What each call of a model took, where there were several. */
+  /** The usage of each model call, if there were several. */
   readonly steps?: readonly Step[];
-  /** Why the answer ended, in the provider's words. */
+  /** The finish reason of the provider. */
   readonly finish?: string;
   readonly error?: { readonly code: string; readonly message: string };
 }
 
 type Took = Omit<Sealing, "status" | "output">;
 
-/** Chunks go to the log after so long or so much, whichever comes first: one write per token would cost more than the model. */
+/** Chunks are written after this time or length, whichever comes first: one write for each token would be too many. */
 const flushMs = 250;
 const flushLength = 8192;
 /**
- * A seal that the store could not take is tried again after this time, until it lands or the turn is lost. A turn whose
- * write failed is sealed after the same time where its writer does not seal it.
+ * Delay before a failed seal is retried, until it succeeds or the turn is lost. A turn whose write failed is sealed after
+ * the same time if its writer does not seal it.
  */
 const retryMs = 2000;
 /** The lease was superseded, the turn was sealed by another writer, or the session was removed: this writer has lost the turn. */
 const lostCodes: ReadonlySet<string> = new Set(["fenced", "turn_not_open", "session_not_found"] satisfies ErrorCode[]);
-/** Refusals of a seal after which nothing is left to seal here: the turn is lost, or was sealed smaller. */
+/** Codes of a failed seal that end the turn here: it is lost, or was sealed smaller. */
 const settlingCodes: ReadonlySet<string> = new Set([...lostCodes, "turn_too_large", "turn_parts_exceeded"]);
 
 /**
- * A turn between its question and its answer. The question is durable already; what is written goes to the log in
- * pieces, and `seal` puts the finished turn in the place of all that. Disposed of unsealed, it is sealed as interrupted.
+ * A turn between its question and its answer. The question is durable. Chunks are appended to a log, and `seal` replaces
+ * question and chunks by the finished turn. If it is disposed without a seal, it is sealed as interrupted.
  *
  * States: *open*, until `seal` begins or the turn is lost; *sealing*, while `seal` writes; *owed*, while a seal waits for
  * its next try; *ended*, once it is sealed or lost. An ended turn has no timer, no lease use and no place in `core.turns`.
  */
 export class TurnInProgress implements AsyncDisposable {
-  /** The turn as it was begun. */
+  /** The turn as it began. */
   readonly open: Turn;
-  /** What it has taken so far, where its writer counts; for who seals it in its writer's place. @default an estimate */
+  /** Returns the usage so far, for a seal without its writer. @default an estimate */
   cost: (() => Pick<Seal, "usage" | "requests" | "model" | "steps">) | undefined;
   readonly #handle: Handle;
   readonly #fence: number;
@@ -76,16 +76,16 @@ export class TurnInProgress implements AsyncDisposable {
   #bytes = 0;
   #flushing: Promise<void> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
-  /** Tells a writer that writes nothing, within a second, that it was cancelled or superseded. */
+  /** Notifies a writer that writes nothing, within a second, that it was cancelled or superseded. */
   readonly #watch: SessionWatch;
   #retryTimer: NodeJS.Timeout | undefined;
   #sealing: Promise<Turn> | undefined;
-  /** How it was to be sealed when the store could not take it. */
+  /** The seal that is retried. */
   #owed: Seal | undefined;
   #isEnded = false;
   #isLost = false;
 
-  /** Made by `begin`. `releases`: sealing gives the lease back; `ended` is told of the end, and whether the store knows of it. @internal */
+  /** Made by `begin`. `releases`: sealing releases the lease; `ended` is called at the end with whether the store has it. @internal */
   constructor(
     handle: Handle,
     open: Turn,
@@ -113,25 +113,25 @@ export class TurnInProgress implements AsyncDisposable {
     return this.#fence === lease.fence && keyText(this.#handle.key) === keyText(lease.key);
   }
 
-  /** True once nothing is left to seal here: the lease was superseded, or the session was removed. */
+  /** True once this writer can seal nothing: the lease was superseded, or the session was removed. */
   get isLost(): boolean {
     return this.#isLost;
   }
 
-  /** Aborts when the turn was cancelled or its writer superseded; the reason is a `SessionError`. */
+  /** Aborts when the turn is cancelled or its writer superseded; the reason is a `SessionError`. */
   get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** What was written so far, put together. */
+  /** The messages written so far. */
   get output(): readonly Message[] {
     return this.#written.messages;
   }
 
   /**
-   * Write a piece of the answer. It is durable a moment later; resolves at once unless the store lags behind. An empty
-   * text is nothing.
-   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`, or the store's, of this or an earlier piece
+   * Write a chunk of the answer. Resolves at once, before the chunk is durable, unless the store lags behind. An empty
+   * text is dropped.
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`, or the store's, of this or an earlier chunk
    */
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
@@ -150,7 +150,7 @@ export class TurnInProgress implements AsyncDisposable {
     if (this.#bufferLength >= flushLength) await this.#flush();
   }
 
-  /** Refuse a message before it is kept, so that all that arrived before it can be sealed. */
+  /** Refuse a message before it is added, so that the output before it can be sealed. */
   #guardMessage(message: Message): void {
     const { record, core } = this.#handle;
     const toolCalls = this.#toolCalls + countToolCalls([message]);
@@ -158,7 +158,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#toolCalls = toolCalls;
   }
 
-  /** Send what is buffered, after what was sent before. A failure stops the turn: its writer must not go on unheard. */
+  /** Write the buffered chunks, in order. A failure stops the turn, so that the caller stops generating. */
   #flush(): Promise<void> {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
@@ -179,12 +179,12 @@ export class TurnInProgress implements AsyncDisposable {
       }
       this.#heed();
     });
-    // Who awaits the flush sees its failure; nobody else need.
+    // Callers that await the flush get its failure.
     this.#flushing.catch(() => undefined);
     return this.#flushing;
   }
 
-  /** Where the store is away, the next write says so, with its reason. */
+  /** If the store is unavailable, the next write throws its error. */
   #heedFound(found: Found): void {
     if (this.#isEnded || this.#sealing !== undefined) return;
     if (found.status === "missing") {
@@ -195,7 +195,7 @@ export class TurnInProgress implements AsyncDisposable {
     }
   }
 
-  /** Stop the writer. A lost turn ends here; any other is sealed after a while where the writer does not seal it. */
+  /** Stop the writer. A lost turn ends here; any other is sealed after a delay if its writer does not seal it. */
   #fail(error: unknown): void {
     this.#stop.abort(error);
     if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
@@ -245,8 +245,8 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /**
-   * Finish the turn: it takes the open one's place, its chunks vanish and, where `begin` took the lease, the lease is
-   * given back, all in one step. Sealing again answers with the turn that was sealed first.
+   * Finish the turn: in one step it replaces the open turn, its chunks are deleted, and a lease that `begin` took is
+   * released. Sealing again returns the turn that was sealed first.
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
    */
   async seal(seal: Seal = {}): Promise<Turn> {
@@ -265,7 +265,7 @@ export class TurnInProgress implements AsyncDisposable {
       return sealed;
     } catch (error) {
       if (error instanceof SessionError && error.retryable) {
-        // The store is away. Unsealed, the turn would keep its session busy for as long as this process lives.
+        // The store is unavailable. Without a retry the turn would keep its session busy while this process lives.
         this.#sealing = undefined;
         this.#sealLater(seal);
       } else {
@@ -278,7 +278,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   async #commitSeal(seal: Seal): Promise<Turn> {
     const { status = "done", output = this.output, steps, ...rest } = seal;
-    // A finished turn may end with a call that its caller runs; one that broke off must not leave calls without results.
+    // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output);
     const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
     try {
@@ -286,7 +286,7 @@ export class TurnInProgress implements AsyncDisposable {
         sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
       );
     } catch (error) {
-      // Too large to keep whole: keep that it happened, so that the session goes on.
+      // Too large to store: seal it without its output, so that the session can continue.
       const exceeds = hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded");
       if (exceeds && (output.length > 0 || steps !== undefined)) {
         const { code, message } = error;
@@ -302,7 +302,7 @@ export class TurnInProgress implements AsyncDisposable {
     return { ...this.open, ...sealing };
   }
 
-  /** What the turn took and how it ended, in values that can be stored and summed, whatever its model reports. */
+  /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */
   #took({ usage, requests, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
     const estimate = (): Usage => estimateUsage(this.open.input, output);
     const elapsedMs = this.#handle.core.now() - this.open.at;
@@ -317,7 +317,7 @@ export class TurnInProgress implements AsyncDisposable {
     });
   }
 
-  /** Give back all that the turn holds in this process. `settled`: the store knows that the lease is over. */
+  /** Free the resources of the turn in this process. `settled`: the store knows that the lease has ended. */
   #end(settled: boolean): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
@@ -329,7 +329,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#ended(settled);
   }
 
-  /** Seal as interrupted what is not sealed yet. */
+  /** Seal the turn as interrupted, unless it is sealed. */
   async settle(): Promise<void> {
     if (this.#isEnded) return;
     if (this.#sealing !== undefined) {
