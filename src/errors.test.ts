@@ -38,3 +38,12 @@ test("a mismatch names the argument, the value and the values that are expected"
   assert.equal(says(ids), "deviceIds has 300 items; expected at most 200 items");
   assert.equal(says({ name: "sessions.agents", expected: "agents" }).split(";")[0], "sessions.agents is missing");
 });
+
+test("details hold no sentence: the text of another component is in the message and the cause", () => {
+  const cause = new Error("Unexpected token");
+  const error = new SessionError("request_invalid", { path: "body", expected: "json" }, { cause });
+  assert.equal(error.message, "body is not JSON: Unexpected token");
+  assert.deepEqual(error.details, { path: "body", expected: "json" });
+  const issue = new SessionError("request_invalid", { path: "body.ttl" }, { reported: "expected string" });
+  assert.equal(issue.message, "body.ttl: expected string");
+});

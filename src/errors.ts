@@ -1,4 +1,4 @@
-import { describeMismatch, type Expectation } from "./expectations.ts";
+import { describeAt, describeMismatch, type Expectation, type Mismatch } from "./expectations.ts";
 
 /** The ids of the failed operation; any error may carry them beside the details of its code. */
 export interface ErrorContext {
@@ -12,6 +12,13 @@ export interface ErrorContext {
 
 interface InSession {
   readonly sessionId: string;
+}
+
+/** A place in a document. Lines and columns count from 1. */
+interface InDocument {
+  readonly path?: string;
+  readonly line?: number;
+  readonly column?: number;
 }
 
 interface FromModel extends Partial<InSession> {
@@ -33,19 +40,20 @@ export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
 export interface ErrorDetails {
   // What the caller passed
   readonly argument_invalid: { name: string } & Expectation;
-  readonly id_invalid: { name: string; value: string; reason: string };
-  readonly duration_invalid: { name: string; value: string };
+  readonly id_invalid: { name: string } & Expectation;
+  readonly duration_invalid: { name: string } & Expectation;
   readonly range_invalid: { from: number; to: number };
-  readonly message_invalid: { path: string; reason: string };
-  readonly value_unstorable: { path: string; reason: string };
+  readonly message_invalid: { path: string } & Mismatch;
+  readonly value_unstorable: { path: string } & Mismatch;
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "pieces"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
-  readonly agents_file_invalid: { file: string; line?: number; reason: string };
+  readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
   // The session
-  readonly session_not_found: InSession;
+  /** `sessionId`: absent if a device has no session. */
+  readonly session_not_found: Partial<InSession>;
   readonly session_exists: InSession;
   readonly session_expired: InSession & { expiresAt: number };
   readonly session_ended: InSession;
@@ -62,9 +70,10 @@ export interface ErrorDetails {
   };
 
   // Snapshots
-  readonly snapshot_invalid: { source: string; path: string; reason: string };
+  readonly snapshot_invalid: { source?: string } & InDocument & Mismatch;
   readonly snapshot_newer: { source: string; found: string; known: string };
-  readonly snapshot_too_large: { source: string; bytes: number; bytesMax: number };
+  /** `sessionId`: of a session that is to become a snapshot; `source`: of one that is read. */
+  readonly snapshot_too_large: { sessionId?: string; source?: string; bytes: number; bytesMax: number };
   readonly snapshot_not_found: { sessionId: string; folder: string };
 
   // Devices
@@ -128,12 +137,13 @@ export interface ErrorDetails {
   readonly session_stopped: InSession & { reason: string };
 
   // HTTP
-  readonly request_invalid: { path: string; reason: string };
+  readonly request_invalid: { path: string } & Mismatch;
   readonly route_unknown: { method: string; path: string };
   readonly method_not_allowed: { method: string; allowed: readonly string[] };
   readonly body_too_large: { bytesMax: number };
   readonly key_missing: { scheme: string };
-  readonly key_forbidden: { right: string; needed: string };
+  /** `tenantOf`: the key is not of the tenant of this server or host. */
+  readonly key_forbidden: { right: string; needed: string; tenantOf?: "server" | "host" };
   readonly device_missing: { header: string };
   readonly streams_full: { scope: "device" | "key" | "session"; open: number; openMax: number };
   readonly rate_limited: { retryAfterMs: number };
@@ -183,8 +193,24 @@ export interface ErrorRule<Details> {
   readonly retryable: boolean;
   /** The names of the details, each with its kind. */
   readonly details: { readonly [Name in keyof Required<Details>]: DetailKind<Details[Name]> };
-  /** What failed, on which id, the limit, the next step. */
-  readonly message: (details: Details) => string;
+  /** What failed, on which id, the limit, the next step; `reported` is the text of another component, or empty. */
+  readonly message: (details: Details, reported: string) => string;
+}
+
+const expectation = {
+  value: "text",
+  length: "number",
+  expected: "code",
+  min: "number",
+  max: "number",
+  known: "ids",
+} as const;
+const place = { path: "id", line: "number", column: "number" } as const;
+
+/** The subject of a sentence about a place in a document. */
+function placeOf({ path, line, column }: InDocument): string {
+  if (path !== undefined) return path;
+  return line === undefined ? "the document" : `line ${line}, column ${column}`;
 }
 
 /** The table of error codes. docs/reference/errors.md explains each of them; a test compares the two. */
@@ -193,29 +219,20 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   argument_invalid: {
     status: 400,
     retryable: false,
-    details: {
-      name: "id",
-      value: "text",
-      length: "number",
-      expected: "code",
-      min: "number",
-      max: "number",
-      known: "ids",
-    },
+    details: { name: "id", ...expectation },
     message: (d) => describeMismatch(d.name, d),
   },
   id_invalid: {
     status: 400,
     retryable: false,
-    details: { name: "id", value: "text", reason: "text" },
-    message: (d) => `${d.name} ${d.value} ${d.reason}`,
+    details: { name: "id", ...expectation },
+    message: (d) => describeMismatch(d.name, d),
   },
   duration_invalid: {
     status: 400,
     retryable: false,
-    details: { name: "id", value: "text" },
-    message: (d) =>
-      `${d.name} is ${d.value}; expected a positive number of milliseconds or a text like "15m", "24h" or "7d"`,
+    details: { name: "id", ...expectation },
+    message: (d) => describeMismatch(d.name, d),
   },
   range_invalid: {
     status: 400,
@@ -227,14 +244,14 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   message_invalid: {
     status: 400,
     retryable: false,
-    details: { path: "id", reason: "text" },
-    message: (d) => `the message at ${d.path} ${d.reason}`,
+    details: { path: "id", ...expectation },
+    message: (d, reported) => describeAt(d.path, d, reported),
   },
   value_unstorable: {
     status: 400,
     retryable: false,
-    details: { path: "id", reason: "text" },
-    message: (d) => `the value at ${d.path} cannot be stored: ${d.reason}`,
+    details: { path: "id", ...expectation },
+    message: (d, reported) => `${describeAt(d.path, d, reported)}; it cannot be stored`,
   },
   turn_too_large: {
     status: 413,
@@ -267,8 +284,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   agents_file_invalid: {
     status: 400,
     retryable: false,
-    details: { file: "id", line: "number", reason: "text" },
-    message: (d) => `${d.file}${d.line === undefined ? "" : `:${d.line}`}: ${d.reason}`,
+    details: { file: "id", ...place, ...expectation },
+    message: (d, reported) => {
+      const { file, line, column } = d;
+      const at = line === undefined ? file : `${file}:${line}:${column}`;
+      return `${at}: ${describeAt(d.path ?? "the file", d, reported)}`;
+    },
   },
 
   // The session
@@ -276,7 +297,10 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 404,
     retryable: false,
     details: { sessionId: "id" },
-    message: (d) => `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
+    message: (d) =>
+      d.sessionId === undefined
+        ? "this device has no session; send a message first"
+        : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
   },
   session_exists: {
     status: 409,
@@ -329,8 +353,9 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   snapshot_invalid: {
     status: 400,
     retryable: false,
-    details: { source: "id", path: "id", reason: "text" },
-    message: (d) => `${d.source} is not a valid snapshot: ${d.path}: ${d.reason}`,
+    details: { source: "id", ...place, ...expectation },
+    message: (d, reported) =>
+      `${d.source ?? "the document"} is not a valid snapshot: ${describeAt(placeOf(d), d, reported)}`,
   },
   snapshot_newer: {
     status: 400,
@@ -342,9 +367,9 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   snapshot_too_large: {
     status: 413,
     retryable: false,
-    details: { source: "id", bytes: "number", bytesMax: "number" },
+    details: { sessionId: "id", source: "id", bytes: "number", bytesMax: "number" },
     message: (d) =>
-      `the snapshot ${d.source} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax if the process has the memory`,
+      `${d.source ?? `the snapshot of session ${d.sessionId}`} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax if the process has the memory`,
   },
   snapshot_not_found: {
     status: 404,
@@ -590,8 +615,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   request_invalid: {
     status: 400,
     retryable: false,
-    details: { path: "id", reason: "text" },
-    message: (d) => `${d.path} ${d.reason}`,
+    details: { path: "id", ...expectation },
+    message: (d, reported) => describeAt(d.path, d, reported),
   },
   route_unknown: {
     status: 404,
@@ -621,8 +646,9 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   key_forbidden: {
     status: 403,
     retryable: false,
-    details: { right: "id", needed: "id" },
-    message: (d) => `the key has the right "${d.right}", this route needs "${d.needed}"`,
+    details: { right: "id", needed: "id", tenantOf: "code" },
+    message: (d) =>
+      `the key has the right "${d.right}", this route needs "${d.needed}"${d.tenantOf === undefined ? "" : ` in the tenant of the ${d.tenantOf}`}`,
   },
   device_missing: {
     status: 401,
@@ -732,6 +758,14 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
 };
 
+/** What an error is made of beside its code and details. */
+export interface SessionErrorOptions extends ErrorOptions {
+  /** Text of another component, such as a driver or a model endpoint, for the message. @default the message of `cause` */
+  readonly reported?: string;
+  /** The whole text, of an error that another process has sent. */
+  readonly message?: string;
+}
+
 /**
  * The one error class of Perdure: every error that it throws on purpose. `code` says what failed, `details` hold the ids
  * and limits needed to act on it. Callers branch on `code`, never on the text.
@@ -741,9 +775,10 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code;
   readonly details: ErrorDetails[Code] & ErrorContext;
 
-  constructor(code: Code, details: ErrorDetails[Code] & ErrorContext, options?: ErrorOptions) {
+  constructor(code: Code, details: ErrorDetails[Code] & ErrorContext, options: SessionErrorOptions = {}) {
+    const { message: text, reported, ...rest } = options;
     const { message }: ErrorRule<ErrorDetails[Code]> = errorCodes[code];
-    super(message(details), options);
+    super(text ?? message(details, reported ?? textOf(options.cause)), rest);
     this.code = code;
     this.details = details;
   }
@@ -754,8 +789,8 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
    */
   withContext({ command, ...ids }: ErrorContext & { readonly command: string }): SessionError<Code> {
     const details = { ...ids, ...this.details, command };
-    const copy = new SessionError(this.code, details, "cause" in this ? { cause: this.cause } : {});
-    copy.message = this.message;
+    const cause = "cause" in this ? { cause: this.cause } : {};
+    const copy = new SessionError(this.code, details, { ...cause, message: this.message });
     if (this.stack !== undefined) copy.stack = this.stack;
     return copy;
   }
@@ -769,6 +804,11 @@ export class SessionError<Code extends ErrorCode = ErrorCode> extends Error {
   get status(): number {
     return errorCodes[this.code].status;
   }
+}
+
+function textOf(cause: unknown): string {
+  if (cause instanceof Error) return cause.message;
+  return typeof cause === "string" ? cause : "";
 }
 
 /** True if `error` is a {@link SessionError} with this code. */

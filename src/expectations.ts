@@ -6,37 +6,77 @@
 /** Codes of the values that may be expected. */
 export type Expected =
   | "agent_or_default"
+  | "acyclic"
   | "agents"
+  | "agents_object"
+  | "array"
+  | "bigint"
+  | "backup_session"
   | "boolean"
+  | "bytes"
   | "cloneable"
+  | "complete"
+  | "content_log"
+  | "conversation"
+  | "credentials"
   | "cursor"
   | "database_at_rest"
   | "database_file"
   | "database_url"
   | "date"
   | "default_agent"
+  | "depth"
+  | "duration"
+  | "entries"
+  | "etag"
+  | "event_id"
+  | "event_stream"
+  | "event_type"
   | "file_outside_store"
+  | "finite_number"
+  | "gzip"
+  | "gzip_ratio"
+  | "json"
+  | "known_message"
+  | "last_line"
   | "list"
+  | "log_name"
+  | "message"
   | "module_address"
-  | "credentials"
   | "name"
+  | "no_dots"
+  | "no_field"
+  | "no_page"
+  | "no_segment_of_dots"
   | "number"
+  | "object"
   | "one_default_agent"
   | "one_of"
   | "origin"
   | "outbox"
   | "package"
-  | "plain_object"
+  | "percent_encoded"
+  | "plain_data"
+  | "readable_file"
+  | "readable_items"
   | "recordings"
   | "regular_file"
   | "schema_name"
+  | "setting"
   | "sqlite_url"
+  | "tagged"
   | "text"
+  | "tool_calls"
+  | "tool_call_list"
   | "tool_name"
   | "unique"
   | "url"
   | "url_or_pool"
   | "url_without_pool"
+  | "utf8"
+  | "uuid"
+  | "value"
+  | "visible"
   | "web_address"
   | "whole_number"
   | "window"
@@ -46,7 +86,7 @@ export type Expected =
 export interface Expectation {
   /** The value that was found, shortened; absent if it is missing or secret. */
   readonly value?: string;
-  /** Characters of the text, or items of the list, that was found; instead of `value`. */
+  /** Characters of the text, items of the list or bytes of the value that was found; instead of `value`. */
   readonly length?: number;
   readonly expected: Expected;
   readonly min?: number;
@@ -55,40 +95,72 @@ export interface Expectation {
   readonly known?: readonly string[];
 }
 
-const words: { readonly [Code in Expected]: (expectation: Expectation) => string } = {
+type Words = (expectation: Expectation) => string;
+
+/** What follows "expected" in a message. */
+const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words } = {
   agent_or_default: ({ known = [] }) => `one of ${known.join(", ")}, or "default": true for one of them`,
   agents: () => "agents to choose from: openSessions({ agents })",
+  agents_object: () => 'an object of agents: {"ceo":{"instructions":"…"}}',
+  array: () => "an array",
+  bigint: (e) => `a bigint of at most ${e.max} digits; pass longer ones as a text or as bytes`,
+  backup_session: () => "{ tenant, snapshot }, a session of a backup",
   boolean: () => "true or false",
+  bytes: (e) => `at most ${e.max} bytes`,
   cloneable: () => "a value that can be copied to another thread",
+  content_log: () => "a log of the conversation; the store keeps this one for itself",
+  conversation: () => "a snapshot, or a conversation with messages or conversations",
+  credentials: () =>
+    "an API key; set OPENAI_API_KEY, or set baseURL or OPENAI_BASE_URL for an endpoint that needs none",
   cursor: () => "the next of an earlier page, unchanged",
   database_at_rest: () => "another file: the -wal or -journal file beside it shows that it is a database in use",
   database_file: () => "a database in a file",
   database_url: () => "an sqlite: or postgres: URL",
   date: () => "a valid Date",
   default_agent: ({ known = [] }) => `"default": true for one of ${known.join(", ")}`,
+  duration: () => 'a positive number of milliseconds or a text like "15m", "24h" or "7d"',
+  entries: () => "an array with at least one entry",
+  etag: () => "an ETag that the server sent for this session",
+  event_id: () => "an event id that this stream has sent",
+  event_stream: (e) => `text/event-stream, because the answer has more than ${e.max} bytes`,
+  event_type: () => "a type of event",
   file_outside_store: () => "a file that is not part of the store",
+  finite_number: () => "a finite number",
+  known_message: () => "a message in the format of OpenAI, ShareGPT, LangChain or the AI SDK",
   list: (e) => `at most ${e.max} items`,
+  log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",
+  message: () => "{ role, content }",
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",
-  credentials: () =>
-    "an API key; set OPENAI_API_KEY, or set baseURL or OPENAI_BASE_URL for an endpoint that needs none",
-  number: ({ min = 0 }) => `a number, ${min} or more`,
   name: (e) => `${lengths(e)} without control characters`,
+  no_dots: () => 'another id than "." and "..", which URLs cannot hold',
+  no_field: () => "no such field",
+  no_page: () => "no such parameter: a stream has no pages",
+  no_segment_of_dots: () => 'a path without the segments "." and ".."',
+  number: ({ min = 0, max }) => (max === undefined ? `a number, ${min} or more` : `a number from ${min} to ${max}`),
+  object: () => "an object",
   one_default_agent: () => "at most one agent with default: true",
   one_of: ({ known = [] }) => (known.length === 1 ? String(known[0]) : `one of ${known.join(", ")}`),
   origin: () => "an origin such as https://chat.example: scheme, host and port, nothing after it",
   outbox: () => '"stateless", or { outbox: "sqlite:FILE" } on a disk of this machine',
   package: () => "an installed package; run npm install",
-  plain_object: () => "a plain object",
+  percent_encoded: () => "percent-encoded text, with %25 for a percent sign",
+  plain_data: () => "plain data: objects, arrays, texts, numbers, booleans, null, dates, bytes or bigints",
   recordings: () => "a .jsonl file, or a folder of such files",
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,
   sqlite_url: () => "sqlite:FILE, with no parameters but synchronous and busyTimeout",
+  tagged: () => "a $type that fits its value",
   text: (e) => lengths(e),
+  tool_calls: (e) => `at most ${e.max} tool calls`,
+  tool_call_list: () => "an array of { id, function: { name, arguments } } with texts",
   tool_name: (e) => `1 to ${e.max} of the characters a-z, A-Z, 0-9, _ and -`,
-  unique: () => "a name that no other tool of the agent has",
+  unique: () => "a value that occurs once",
   url: () => "a URL such as http://127.0.0.1:11434/v1",
   url_or_pool: () => "either a url, or a pool with a method query",
   url_without_pool: () => "a url instead of a pool, because LISTEN needs a connection of its own",
+  uuid: () => "a UUID",
+  value: () => "a value",
+  visible: () => "a text without invisible format characters",
   web_address: () => "an http or https URL without credentials",
   whole_number: ({ min = 0, max }) =>
     max === undefined ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}`,
@@ -96,15 +168,51 @@ const words: { readonly [Code in Expected]: (expectation: Expectation) => string
   without_range: () => "a whole number, 0 or more, without from and to",
 };
 
+/** Codes that name a defect: the whole of what follows the subject. */
+const defects = {
+  acyclic: () => "contains itself",
+  complete: () => "was cut off",
+  depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
+  gzip: () => "is damaged or cut off",
+  gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
+  json: () => "is not JSON",
+  last_line: () => "follows the line that should be the last one",
+  readable_file: () => "cannot be read",
+  readable_items: (e: Expectation) => `has more than ${e.max} items that cannot be read; the import stops here`,
+  setting: ({ known = [] }: Expectation) => `is no setting; the settings are ${known.join(", ")}`,
+  utf8: () => "is not UTF-8",
+};
+
+const units: { readonly [Code in Expected]?: string } = { bytes: "bytes", list: "items", tool_calls: "tool calls" };
+
 function lengths({ min = 0, max }: Expectation): string {
-  if (max === undefined) return min === 0 ? "a text" : `a text of ${min} characters or more`;
+  if (max === undefined)
+    return min === 0 ? "a text" : min === 1 ? "a text that is not empty" : `a text of ${min} characters or more`;
   return min === 0 ? `a text of at most ${max} characters` : `a text of ${min} to ${max} characters`;
 }
 
-/** The sentence that names the subject, the value found and the value expected. */
-export function describeMismatch(subject: string, expectation: Expectation): string {
+function isDefect(expected: Expected): expected is keyof typeof defects {
+  return Object.hasOwn(defects, expected);
+}
+
+/** The sentence that names the subject, the value found and the value expected, or the defect and its reported cause. */
+export function describeMismatch(subject: string, expectation: Expectation, reported = ""): string {
   const { value, length, expected } = expectation;
-  const unit = expected === "list" ? "items" : "characters";
-  const found = value === undefined ? (length === undefined ? "is missing" : `has ${length} ${unit}`) : `is ${value}`;
-  return `${subject} ${found}; expected ${words[expected](expectation)}`;
+  if (isDefect(expected)) {
+    return `${subject} ${defects[expected](expectation)}${reported === "" ? "" : `: ${reported}`}`;
+  }
+  const counted = length === undefined ? "is missing" : `has ${length} ${units[expected] ?? "characters"}`;
+  return `${subject} ${value === undefined ? counted : `is ${value}`}; expected ${nouns[expected](expectation)}`;
+}
+
+/** An expectation within a document; without a code, the cause says what is wrong. */
+export interface Mismatch extends Omit<Expectation, "expected"> {
+  readonly expected?: Expected;
+}
+
+/** The same for a value in a document. */
+export function describeAt(subject: string, { expected, ...found }: Mismatch, reported: string): string {
+  return expected === undefined
+    ? `${subject}: ${reported}`
+    : describeMismatch(subject, { ...found, expected }, reported);
 }

@@ -99,8 +99,9 @@ export {
   type ErrorContext,
   type ErrorDetails,
   type DetailKind,
+  type SessionErrorOptions,
   type ErrorRule,
   type RuntimeFailure,
 } from "./errors.ts";
-export type { Expectation, Expected } from "./expectations.ts";
+export type { Expectation, Expected, Mismatch } from "./expectations.ts";
 export { systemClock, type Clock } from "./clock.ts";

@@ -133,8 +133,8 @@ async function restored(sessions: Sessions, document: { checksum: string }, as: 
       assert(error instanceof SessionError, `an untyped error: ${String(error)}`);
       if (error.code === "id_invalid") return false;
       assert.match(error.code, /^snapshot_/);
-      const { path, reason } = error.details as { readonly path?: string; readonly reason?: string };
-      const checksum = /the content has (sha256:[0-9a-f]{64})$/.exec(reason ?? "")?.[1];
+      const { path, known } = error.details as { readonly path?: string; readonly known?: readonly string[] };
+      const [checksum] = known ?? [];
       if (path !== "checksum" || checksum === undefined || attempt > 1) return false;
       document.checksum = checksum;
     }

@@ -16,6 +16,7 @@ import {
   type Model,
   type ModelEvent,
   type Usage,
+  type Mismatch,
 } from "../index.ts";
 
 export type { Exchange } from "../index.ts";
@@ -59,33 +60,32 @@ export function parseConversations(text: string, file: string): Conversation[] {
 }
 
 function parseConversation(line: string, place: string): Conversation {
-  const invalid = (path: string, reason: string, cause?: unknown): SessionError =>
-    new SessionError("message_invalid", { path, reason }, { cause });
+  const invalid = (path: string, mismatch: Mismatch, cause?: unknown): SessionError =>
+    new SessionError("message_invalid", { path, ...mismatch }, { cause });
   let parsed: { id?: unknown; source?: unknown; messages?: unknown } | null;
   try {
     parsed = JSON.parse(line);
   } catch (error) {
-    throw invalid(place, "is not JSON", error);
+    throw invalid(place, { expected: "json" }, error);
   }
   const { id, source, messages } = parsed ?? {};
-  if (typeof id !== "string" || !Array.isArray(messages)) throw invalid(place, "has no id or no messages");
+  if (typeof id !== "string") throw invalid(`${place} id`, { value: typeof id, expected: "text" });
+  if (!Array.isArray(messages)) throw invalid(`${place} messages`, { value: typeof messages, expected: "array" });
   for (const [index, message] of messages.entries()) {
-    const flaw = problemOf(message);
-    if (flaw !== undefined) throw invalid(`${place} messages[${index}]`, flaw);
+    const path = `${place} messages[${index}]`;
+    if (typeof message !== "object" || message === null || Array.isArray(message))
+      throw invalid(path, { value: typeof message, expected: "message" });
+    const { role, tool_calls: calls } = message as { role?: unknown; tool_calls?: unknown };
+    if (!roles.includes(role as string))
+      throw invalid(`${path}.role`, { value: String(role), expected: "one_of", known: roles });
+    // Everything else is checked when it is stored.
+    if (calls !== undefined && calls !== null && !Array.isArray(calls))
+      throw invalid(`${path}.tool_calls`, { value: typeof calls, expected: "array" });
   }
   return { id, ...(typeof source === "string" ? { source } : {}), ...split(messages) };
 }
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"];
-
-/** Why a value is not a message. Everything else is checked when it is stored. */
-function problemOf(value: unknown): string | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "is not { role, content }";
-  const { role, tool_calls: calls } = value as { role?: unknown; tool_calls?: unknown };
-  if (!roles.includes(role as string)) return `has no role of ${roles.join(", ")}`;
-  if (calls !== undefined && calls !== null && !Array.isArray(calls)) return "has tool_calls that are not a list";
-  return undefined;
-}
 
 function split(messages: readonly Message[]): Pick<Conversation, "instructions" | "exchanges"> {
   const { leading, exchanges } = exchangesOf(messages);

@@ -136,8 +136,8 @@ export class Http {
 function guardPath(target: URL, path: string): void {
   if (target.pathname.endsWith(path)) return;
   const segment = path.split("/").find((one) => one === "." || one === "..") ?? path;
-  const reason = "cannot stand in a URL, which takes it for a step in the path";
-  throw new SessionError("id_invalid", { name: "the id", value: JSON.stringify(segment.slice(0, 100)), reason });
+  const value = JSON.stringify(segment.slice(0, 100));
+  throw new SessionError("id_invalid", { name: "id", value, expected: "no_dots" });
 }
 
 /** The caller waits for busy sessions; temporary failures of the server are retried. */

@@ -15,6 +15,8 @@ import { entryText, SnapshotWriter } from "../sessions/snapshots/snapshot-text.t
 import { eachSession } from "../sessions/transfer/exporting.ts";
 import type { ByteRange, RangedFile } from "./bytes.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
+import type { Mismatch } from "../expectations.ts";
+import { formatValue, clip } from "../domain/values/format-value.ts";
 
 const format = "perdure.backup/1";
 
@@ -127,7 +129,7 @@ export async function* backupSessions(
       line++;
       const { source } = document;
       try {
-        if (isEnded) throw invalid(source, "the line", "follows upon what should be the last line");
+        if (isEnded) throw invalid(source, { expected: "last_line" });
         const read = await reading.read(document, line);
         if (read === "end") isEnded = true;
         else if (read !== "format") yield read;
@@ -139,7 +141,7 @@ export async function* backupSessions(
         } else yield failed(source, error);
       }
     }
-    if (!isEnded) throw invalid(file, `line ${line + 1}`, "is missing: the backup is cut off");
+    if (!isEnded) throw invalid(file, { expected: "complete" });
   } catch (error) {
     yield failed(file, error);
   }
@@ -194,7 +196,7 @@ class LineReading {
     }
     if (isSession) return this.#counted(await sessionOf(text, { source, limits: this.#limits }));
     const end = fieldsOf(text, source);
-    if (!Object.hasOwn(end, "checksum")) throw invalid(source, "the line", "is no session of a backup");
+    if (!Object.hasOwn(end, "checksum")) throw invalid(source, { value: "another line", expected: "backup_session" });
     const wrong = mismatch(end, { source, found: this.found, hash: before });
     if (wrong !== undefined) throw new EndMismatch(wrong);
     return "end";
@@ -207,8 +209,8 @@ class LineReading {
   }
 }
 
-function invalid(source: string, path: string, reason: string, cause?: unknown): SessionError {
-  return new SessionError("snapshot_invalid", { source, path, reason }, { cause });
+function invalid(source: string, mismatch: Mismatch & { readonly path?: string }, cause?: unknown): SessionError {
+  return new SessionError("snapshot_invalid", { source, ...mismatch }, { cause });
 }
 
 function fieldsOf(text: string, source: string): Readonly<Record<string, unknown>> {
@@ -216,9 +218,9 @@ function fieldsOf(text: string, source: string): Readonly<Record<string, unknown
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
   } catch (error) {
-    throw invalid(source, "the line", "it is not JSON", error);
+    throw invalid(source, { expected: "json" }, error);
   }
-  throw invalid(source, "the line", "it is no object");
+  throw invalid(source, { value: "another value", expected: "object" });
 }
 
 function guardFormat(text: string, source: string): void {
@@ -227,7 +229,7 @@ function guardFormat(text: string, source: string): void {
   if (typeof found === "string" && /^perdure\.backup\/\d{1,9}$/.test(found)) {
     throw new SessionError("snapshot_newer", { source, found, known: format });
   }
-  throw invalid(source, "format", `it is no backup: the first line does not say ${format}`);
+  throw invalid(source, { path: "format", value: formatValue(found), expected: "one_of", known: [format] });
 }
 
 /** The tenant may be an internal scope, so it is not checked as an id. */
@@ -242,7 +244,7 @@ interface LineContext {
 
 async function sessionOf(text: string, context: LineContext): Promise<{ key: SessionKey; source: ReadSnapshot }> {
   const { tenant, length } = openingOf(text, context.source);
-  if (!text.endsWith("}")) throw invalid(context.source, "the line", "is no session of a backup");
+  if (!text.endsWith("}")) throw invalid(context.source, { value: "another line", expected: "backup_session" });
   const read = await readSnapshot(text.slice(length, -1), context);
   return { key: { tenant, id: read.record.id }, source: read };
 }
@@ -250,11 +252,11 @@ async function sessionOf(text: string, context: LineContext): Promise<{ key: Ses
 /** @throws SessionError `snapshot_invalid` */
 function openingOf(text: string, source: string): { readonly tenant: string; readonly length: number } {
   const [before = "", tenant] = opening.exec(text) ?? [];
-  if (tenant === undefined) throw invalid(source, "the line", "is no session of a backup");
+  if (tenant === undefined) throw invalid(source, { value: "another line", expected: "backup_session" });
   try {
     return { tenant: JSON.parse(tenant) as string, length: before.length };
   } catch (error) {
-    throw invalid(source, "tenant", "is no text", error);
+    throw invalid(source, { path: "tenant", value: clip(tenant, 60), expected: "text" }, error);
   }
 }
 
@@ -282,17 +284,19 @@ async function* textIn(bytes: AsyncIterable<Uint8Array>, source: string): AsyncG
     for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
     yield decoder.decode();
   } catch (error) {
-    if (error instanceof TypeError) throw invalid(source, "the text", "it is not UTF-8", error);
+    if (error instanceof TypeError) throw invalid(source, { expected: "utf8" }, error);
     throw error;
   }
 }
 
-/** What the last line says other than the lines before it; undefined where they agree. */
+/** The first field of the last line that differs from the lines before it; undefined if they agree. */
 function mismatch(
   end: Readonly<Record<string, unknown>>,
   { source, found, hash }: { source: string; found: LinesContent; hash: Hash },
 ): SessionError | undefined {
   const checksum = `sha256:${hash.digest("hex")}`;
-  const wrong = Object.entries({ ...found, checksum }).find(([name, value]) => end[name] !== value);
-  return wrong && invalid(source, wrong[0], `is not ${wrong[1]}, which the lines before it come to`);
+  const counted: readonly (readonly [string, unknown])[] = Object.entries({ ...found, checksum });
+  const [path, value] = counted.find(([name, one]) => end[name] !== one) ?? [];
+  if (path === undefined) return undefined;
+  return invalid(source, { path, value: formatValue(end[path]), expected: "one_of", known: [String(value)] });
 }

@@ -42,15 +42,13 @@ export async function* unpacked(
     for await (const chunk of packed.pipe(gunzip) as AsyncIterable<Uint8Array>) {
       bytes += chunk.length;
       if (bytes > smallBytes && bytes > ratioMax * packedBytes) {
-        const reason = `it unpacks to more than ${ratioMax} times its size (${packedBytes} bytes so far)`;
-        throw new SessionError("snapshot_invalid", { source, path: "the compressed data", reason });
+        throw new SessionError("snapshot_invalid", { source, expected: "gzip_ratio", max: ratioMax });
       }
       yield chunk;
     }
   } catch (error) {
     if (!String((error as NodeJS.ErrnoException).code).startsWith("Z_")) throw error;
-    const reason = `it is damaged or cut off (${(error as Error).message})`;
-    throw new SessionError("snapshot_invalid", { source, path: "the compressed data", reason }, { cause: error });
+    throw new SessionError("snapshot_invalid", { source, expected: "gzip" }, { cause: error });
   }
 }
 

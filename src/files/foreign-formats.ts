@@ -4,6 +4,7 @@ import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
+import type { Expectation } from "../expectations.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -43,8 +44,8 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function invalid(place: string, reason: string): SessionError {
-  return new SessionError("message_invalid", { path: place, reason });
+function invalid(path: string, value: unknown, expectation: Expectation): SessionError {
+  return new SessionError("message_invalid", { path, value: formatValue(value), ...expectation });
 }
 
 const shareGptRoles: Readonly<Record<string, Message["role"]>> = {
@@ -64,8 +65,8 @@ const shareGptRoles: Readonly<Record<string, Message["role"]>> = {
 function fromShareGpt({ from, value }: Fields, place: string): readonly Message[] {
   const role = Object.hasOwn(shareGptRoles, String(from)) ? shareGptRoles[String(from)] : undefined;
   if (role === undefined)
-    throw invalid(place, `is from ${formatValue(from)}; known: ${Object.keys(shareGptRoles).join(", ")}`);
-  if (typeof value !== "string") throw invalid(place, `has the value ${formatValue(value)}; expected a text`);
+    throw invalid(`${place}.from`, from, { expected: "one_of", known: Object.keys(shareGptRoles) });
+  if (typeof value !== "string") throw invalid(`${place}.value`, value, { expected: "text" });
   return [{ role, content: value }];
 }
 
@@ -93,7 +94,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   const said = named === "chat" || named === "ChatMessage" ? String(content["role"]) : named;
   const role = Object.hasOwn(langChainRoles, said) ? langChainRoles[said] : undefined;
   if (role === undefined)
-    throw invalid(place, `is of the type ${formatValue(said)}; known: ${Object.keys(langChainRoles).join(", ")}`);
+    throw invalid(`${place}.type`, said, { expected: "one_of", known: Object.keys(langChainRoles) });
   const { name, tool_call_id: callId, additional_kwargs: more } = content;
   // Older versions keep the calls in OpenAI's format.
   const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
@@ -111,13 +112,14 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
 }
 
 function langChainCall(call: unknown, place: string): ToolCall {
-  if (!isFields(call)) throw invalid(place, "has a tool call that is no object");
+  if (!isFields(call)) throw invalid(`${place}.tool_calls`, call, { expected: "object" });
   if (isFields(call["function"])) return call as unknown as ToolCall;
   return toolCall({ id: call["id"], name: call["name"], input: call["args"] }, place);
 }
 
 function toolCall({ id, name, input }: { id: unknown; name: unknown; input: unknown }, place: string): ToolCall {
-  if (typeof id !== "string" || typeof name !== "string") throw invalid(place, "has a tool call without id or name");
+  if (typeof id !== "string") throw invalid(`${place}.tool_calls.id`, id, { expected: "text" });
+  if (typeof name !== "string") throw invalid(`${place}.tool_calls.name`, name, { expected: "text" });
   const text = typeof input === "string" ? input : JSON.stringify(input ?? {});
   return { id, type: "function", function: { name, arguments: text } };
 }

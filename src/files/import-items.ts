@@ -65,10 +65,10 @@ function notJson(text: string, source: string): SessionError {
     checkJson(text, { depthMax });
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    const path = `line ${error.place.line}, column ${error.place.column}`;
-    return new SessionError("snapshot_invalid", { source, path, reason: error.message }, { cause: error });
+    const { line, column } = error.place;
+    return new SessionError("snapshot_invalid", { source, line, column }, { cause: error });
   }
-  return new SessionError("snapshot_invalid", { source, path: "the document", reason: "it is not JSON" });
+  return new SessionError("snapshot_invalid", { source, expected: "json" });
 }
 
 function itemOf(source: string, convert: () => Conversation): ImportItem {
@@ -89,8 +89,7 @@ function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
   const said = Array.isArray(value) ? value : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
   if (!Array.isArray(said) || said.length === 0) {
-    const reason = `is ${formatValue(value)} without messages; expected a snapshot, or a conversation with messages or conversations`;
-    throw new SessionError("message_invalid", { path: source, reason });
+    throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
   const messages = said.flatMap((message, index) => messagesOf(message, `${source} messages[${index}]`));
   const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from, system } = fields;
@@ -112,5 +111,5 @@ function conversationOf(value: unknown, source: string): Conversation {
 function messagesOf(value: unknown, place: string): readonly Message[] {
   const form = isFields(value) ? messageForms.find(({ fits }) => fits(value)) : undefined;
   if (form !== undefined && isFields(value)) return form.messages(value, place);
-  throw new SessionError("message_invalid", { path: place, reason: "is a message of no known form" });
+  throw new SessionError("message_invalid", { path: place, value: formatValue(value), expected: "known_message" });
 }

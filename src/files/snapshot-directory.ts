@@ -102,7 +102,7 @@ export class SnapshotDirectory {
   }
 
   #fileOf(id: string): string {
-    return join(this.folder, fileNameOf(parseId(id, "session id")) + ending);
+    return join(this.folder, fileNameOf(parseId(id, "sessionId")) + ending);
   }
 
   async #names(): Promise<string[]> {

@@ -407,7 +407,7 @@ export class Host implements AsyncDisposable {
   }
 
   #key(id: string): SessionKey {
-    return { tenant: this.tenant, id: parseId(id, "session id") };
+    return { tenant: this.tenant, id: parseId(id, "sessionId") };
   }
 
   #text(id: string): string {

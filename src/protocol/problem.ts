@@ -1,5 +1,5 @@
 import { defined } from "../domain/values/defined.ts";
-import { errorCodes, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";
+import { errorCodes, SessionError, type ErrorCode } from "../errors.ts";
 
 /** An error on the wire, after RFC 9457. */
 export interface Problem {
@@ -93,10 +93,8 @@ function isOfServer({ status }: SessionError): boolean {
 /** The error of a problem; undefined if it is not one of Perdure's. */
 export function errorOf(problem: unknown): SessionError | undefined {
   if (typeof problem !== "object" || problem === null) return undefined;
-  const { code, details = {}, detail } = problem as Partial<Problem>;
+  const { code, details = {}, detail = code } = problem as Partial<Problem>;
   if (code === undefined || !Object.hasOwn(errorCodes, code)) return undefined;
-  const error = new SessionError(code, details as ErrorDetails[ErrorCode]);
-  // The server's text may say more than the details.
-  if (detail !== undefined) error.message = detail;
-  return error;
+  // Only the server can make the text: the details may be fewer than those of the error.
+  return new SessionError(code, details, { message: String(detail) });
 }

@@ -62,7 +62,8 @@ export async function listen(
 }
 
 function answer(server: Server | Promise<Server>, request: Request, env: unknown): Response | Promise<Response> {
-  if (hasDotSegment((env as HttpBindings).incoming.url ?? "")) return normalised();
+  if (hasDotSegment((env as HttpBindings).incoming.url ?? ""))
+    return normalised((env as HttpBindings).incoming.url ?? "");
   return server instanceof Promise ? server.then((made) => made.fetch(request, env)) : server.fetch(request, env);
 }
 
@@ -72,8 +73,12 @@ function hasDotSegment(url: string): boolean {
   return /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.test(path);
 }
 
-function normalised(): Response {
-  const error = new SessionError("request_invalid", { path: "path", reason: 'has a segment "." or ".."' });
+function normalised(url: string): Response {
+  const error = new SessionError("request_invalid", {
+    path: "path",
+    value: JSON.stringify(url.slice(0, 100)),
+    expected: "no_segment_of_dots",
+  });
   const problem = problemOf(error, { requestId: crypto.randomUUID(), audience: "device" });
   return new Response(JSON.stringify(problem), { status: error.status, headers: { "content-type": problemType } });
 }

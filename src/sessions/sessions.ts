@@ -267,7 +267,7 @@ export class Sessions implements AsyncDisposable {
       const { readSnapshot } = await import("./snapshots/snapshot-reader.ts");
       const onExists = parseOnExists(options.onExists);
       const { limits } = this.#core.options;
-      const source = await readSnapshot(snapshot, { source: "the snapshot", limits });
+      const source = await readSnapshot(snapshot, { source: "snapshot", limits });
       return new Session(await restoreOn(this.#core, source, { ...options, onExists, tenant }));
     });
   }
@@ -297,7 +297,7 @@ export class Sessions implements AsyncDisposable {
   }
 
   #key(id: string): SessionKey {
-    return { tenant: this.tenant, id: parseId(id, "session id") };
+    return { tenant: this.tenant, id: parseId(id, "sessionId") };
   }
 }
 

@@ -239,7 +239,7 @@ function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | 
   const types = typesOf(filter);
   return defined({
     tenant,
-    session: session === undefined ? undefined : parseId(session, "session id"),
+    session: session === undefined ? undefined : parseId(session, "sessionId"),
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
     beginnings: types?.map(eventBeginning),
     since: since === undefined ? undefined : parseInstant(since, "since"),

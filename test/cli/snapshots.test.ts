@@ -61,7 +61,7 @@ test("a file that is none of ours, or was altered, is wrong usage that says wher
   write(text.replace('"one"', '"two"'));
   const altered = await place.run(["snapshot", "restore", bad, "--as", "x"]);
   assert.equal(altered.code, 2);
-  assert.match(altered.stderr, /bad\.json is no snapshot .*checksum.*\[snapshot_invalid\]/);
+  assert.match(altered.stderr, /bad\.json is not a valid snapshot: checksum.*\[snapshot_invalid\]/);
   write(text.slice(0, 60));
   assert.match((await place.run(["snapshot", "restore", bad])).stderr, /line 1, column 58/);
   write(text.replace("perdure.session/1", "perdure.session/7"));

@@ -106,7 +106,7 @@ test("a streamed answer is a stream if the client accepts one, else one JSON doc
   assert.equal(value.json.answer.message, "hello", "a value is no stream");
   const much = await here.send("s", "much");
   assertProblem(much, 400, "request_invalid");
-  assert.match(much.json.detail, /must take text\/event-stream/);
+  assert.match(much.json.detail, /expected text\/event-stream/);
 });
 
 test("invalid messages and keys without the right are refused; another tenant's key finds nothing", async () => {

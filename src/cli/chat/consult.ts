@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { SessionError } from "../../index.ts";
 import { examples, jsonOption, type JsonOption } from "../program/command.ts";
 import {
   consultOptions,
@@ -12,6 +11,7 @@ import {
 } from "./conversation.ts";
 import { writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 /** `perdure consult`: one question, one answer, one turn. */
 export function consultCommand(): Command {
@@ -31,7 +31,7 @@ export function consultCommand(): Command {
 }
 
 async function consult(agent: string, question: string, options: ConversationOptions & JsonOption): Promise<void> {
-  if (question.trim() === "") throw new SessionError("message_invalid", { path: "question", reason: "is empty" });
+  if (question.trim() === "") throw new CliError("usage", "the question is empty");
   await untilSignalled(async (signal) => {
     const { sessions, session } = await openConversation(agent, options);
     await using _ = sessions;

@@ -16,6 +16,9 @@ import type { ModelSettings } from "../../sessions/options/model.ts";
 import { parseModelSettings } from "../../sessions/options/model-settings.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { parsePolicy, type Agent, type RetentionPolicy } from "../../sessions/options/options.ts";
+import type { Mismatch } from "../../expectations.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { mismatchOf } from "../../domain/values/invalid-argument.ts";
 
 const settings = [
   "instructions",
@@ -35,59 +38,59 @@ const settings = [
 const policySettings = ["state", "after", "do", "user"];
 
 /**
- * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is how errors call it.
+ * The agents of a JSON text `{"ceo":{"instructions":"…","model":"…","ttl":"1h"}, …}`; `file` is its name in errors.
  * Names are ordinary text, `__proto__` and `constructor` included.
  * @throws SessionError `agents_file_invalid` with the line
  */
 export function parseAgentsFile(text: string, file: string): Readonly<Record<string, Agent>> {
-  const invalid = ({ line, column }: Place, reason: string): SessionError =>
-    new SessionError("agents_file_invalid", { file, line, reason: `${reason} (column ${column})` });
+  const invalid: Invalid = ({ line, column }, path, mismatch, cause) =>
+    new SessionError("agents_file_invalid", { file, line, column, ...defined({ path }), ...mismatch }, { cause });
 
   let root: LocatedValue;
   try {
     root = parseLocatedJson(text);
   } catch (error) {
-    if (error instanceof JsonError) throw invalid(error.place, `not JSON: ${error.message}`);
+    if (error instanceof JsonError) throw invalid(error.place, undefined, { expected: "json" }, error);
     throw error;
   }
-  if (root.kind !== "object") throw invalid(root, 'expected an object of agents: {"ceo":{"instructions":"…"}}');
+  if (root.kind !== "object") throw invalid(root, undefined, { value: kindOf(root), expected: "agents_object" });
   const agents = [...root.members].map(([name, member]) => [name, parseAgent(name, member, invalid)] as const);
   // Unlike an assignment, this makes `__proto__` a member like any other.
   return Object.fromEntries(agents);
 }
 
-type Invalid = (place: Place, reason: string) => SessionError;
+/** The error of a value at a place; `path` names it. */
+type Invalid = (place: Place, path: string | undefined, mismatch: Mismatch, cause?: unknown) => SessionError;
 
 function parseAgent(name: string, { name: place, value }: LocatedMember, invalid: Invalid): Agent {
-  checked(place, invalid, () => parseNewId(name, "the agent's name"));
-  const called = `agent ${formatValue(name)}`;
-  if (value.kind !== "object") throw invalid(value, `${called} is ${kindOf(value)}; expected an object`);
+  checked(place, invalid, () => parseNewId(name, "agent"));
+  if (value.kind !== "object") throw invalid(value, name, { value: kindOf(value), expected: "object" });
   const agent: { -readonly [Setting in keyof Agent]: Agent[Setting] } = {};
   for (const [setting, member] of value.members) {
     if (setting === "instructions") {
-      agent.instructions = text(member.value, `instructions of ${called}`, invalid);
+      agent.instructions = text(member.value, `${name}.instructions`, invalid);
     } else if (setting === "model") {
-      agent.model = text(member.value, `model of ${called}`, invalid);
+      agent.model = text(member.value, `${name}.model`, invalid);
     } else if (setting === "settings") {
-      agent.settings = modelSettings(member.value, `settings of ${called}`, invalid);
+      agent.settings = modelSettings(member.value, `${name}.settings`, invalid);
     } else if (setting === "window") {
-      agent.window = window(member.value, `window of ${called}`, invalid);
+      agent.window = window(member.value, `${name}.window`, invalid);
     } else if (setting === "ttl" || setting === "handoffTtl" || setting === "idleTimeout") {
-      agent[setting] = duration(member.value, `${setting} of ${called}`, invalid);
+      agent[setting] = duration(member.value, `${name}.${setting}`, invalid);
     } else if (setting === "description") {
-      agent.description = text(member.value, `description of ${called}`, invalid);
+      agent.description = text(member.value, `${name}.description`, invalid);
     } else if (setting === "keywords") {
-      agent.keywords = texts(member.value, `keywords of ${called}`, invalid);
+      agent.keywords = texts(member.value, `${name}.keywords`, invalid);
     } else if (setting === "default") {
-      agent.default = flag(member.value, `default of ${called}`, invalid);
+      agent.default = flag(member.value, `${name}.default`, invalid);
     } else if (setting === "openToDevices") {
-      agent.openToDevices = flag(member.value, `openToDevices of ${called}`, invalid);
+      agent.openToDevices = flag(member.value, `${name}.openToDevices`, invalid);
     } else if (setting === "retention") {
-      agent.retention = policies(member.value, `retention of ${called}`, invalid);
+      agent.retention = policies(member.value, `${name}.retention`, invalid);
     } else if (setting === "budget") {
-      agent.budget = budget(member.value, `budget of ${called}`, invalid);
+      agent.budget = budget(member.value, `${name}.budget`, invalid);
     } else {
-      throw invalid(member.name, `${called} has no setting ${formatValue(setting)}; known: ${settings.join(", ")}`);
+      throw invalid(member.name, `${name}.${setting}`, { expected: "setting", known: settings });
     }
   }
   return agent;
@@ -95,35 +98,35 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
 
 function text(value: LocatedValue, name: string, invalid: Invalid): string {
   if (value.kind === "plain" && typeof value.value === "string" && value.value.trim() !== "") return value.value;
-  throw invalid(value, `${name} is ${kindOf(value)}; expected a text that is not empty`);
+  throw invalid(value, name, { value: kindOf(value), expected: "text", min: 1 });
 }
 
 function texts(value: LocatedValue, name: string, invalid: Invalid): readonly string[] {
-  if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of texts`);
+  if (value.kind !== "array") throw invalid(value, name, { value: kindOf(value), expected: "array" });
   return value.items.map((item, index) => text(item, `${name}[${index}]`, invalid));
 }
 
 function policies(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]> {
-  if (value.kind !== "array") throw invalid(value, `${name} is ${kindOf(value)}; expected an array of policies`);
+  if (value.kind !== "array") throw invalid(value, name, { value: kindOf(value), expected: "array" });
   return value.items.map((item, index) => policy(item, `${name}[${index}]`, invalid));
 }
 
 function policy(value: LocatedValue, name: string, invalid: Invalid): NonNullable<Agent["retention"]>[number] {
-  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  if (value.kind !== "object") throw invalid(value, name, { value: kindOf(value), expected: "object" });
   const fields = new Map<string, unknown>();
   for (const [setting, member] of value.members) {
     if (!policySettings.includes(setting)) {
-      throw invalid(member.name, `${name} has no setting ${formatValue(setting)}; known: ${policySettings.join(", ")}`);
+      throw invalid(member.name, `${name}.${setting}`, { expected: "setting", known: policySettings });
     }
     fields.set(setting, member.value.kind === "plain" ? member.value.value : kindOf(member.value));
   }
   const found = Object.fromEntries(fields) as unknown as RetentionPolicy;
-  checked(value, invalid, () => parsePolicy(found));
+  checked(value, invalid, () => parsePolicy(found, name));
   return found;
 }
 
 function budget(value: LocatedValue, name: string, invalid: Invalid): Budget {
-  if (value.kind !== "object") throw invalid(value, `${name} is ${kindOf(value)}; expected an object`);
+  if (value.kind !== "object") throw invalid(value, name, { value: kindOf(value), expected: "object" });
   const units = [...value.members].map(([unit, { value: one }]) => [unit, one.kind === "plain" ? one.value : null]);
   const budget = Object.fromEntries(units) as Budget;
   checked(value, invalid, () => parseBudget(budget, name));
@@ -151,23 +154,25 @@ function plainValue(value: LocatedValue): Value {
 
 function flag(value: LocatedValue, name: string, invalid: Invalid): boolean {
   if (value.kind === "plain" && typeof value.value === "boolean") return value.value;
-  throw invalid(value, `${name} is ${kindOf(value)}; expected true or false`);
+  throw invalid(value, name, { value: kindOf(value), expected: "boolean" });
 }
 
 function duration(value: LocatedValue, name: string, invalid: Invalid): string | number {
   if (value.kind !== "plain" || value.value === null || typeof value.value === "boolean")
-    throw invalid(value, `${name} is ${kindOf(value)}; expected a text like "1h" or milliseconds`);
+    throw invalid(value, name, { value: kindOf(value), expected: "duration" });
   const ttl = value.value;
   checked(value, invalid, () => parseDuration(ttl, name));
   return ttl;
 }
 
-/** What the rule says against it, at the place where it stands. */
+/** Applies a rule, and reports its mismatch with the place of the value. */
 function checked(place: Place, invalid: Invalid, rule: () => unknown): void {
   try {
     rule();
   } catch (error) {
-    throw error instanceof SessionError ? invalid(place, error.message) : error;
+    if (!(error instanceof SessionError)) throw error;
+    const { path, ...mismatch } = mismatchOf(error);
+    throw invalid(place, path, mismatch, error);
   }
 }
 

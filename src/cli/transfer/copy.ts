@@ -56,14 +56,10 @@ async function guardApart(from: string, to: string): Promise<void> {
   throw new CliError("usage", "--from and --to name the same store; name another store with --to");
 }
 
-/** How messages begin that name their place themselves. */
-const openings = ["", "the message at "];
-
-/** What was left out and why, each with its place, once. */
+/** Prints the skipped items, each with its place, once, and its error. */
 export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
   for (const { source, code, message } of reasons) {
-    const saysWhere = openings.some((words) => message.startsWith(words + source));
-    const what = saysWhere ? message : `${source}: ${message}`;
+    const what = message.startsWith(source) ? message : `${source}: ${message}`;
     note(`skipped ${printable(what)} [${code}]`);
   }
   if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);

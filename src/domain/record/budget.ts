@@ -7,7 +7,7 @@ import { invalidArgument } from "../values/invalid-argument.ts";
 /** @throws SessionError `argument_invalid` */
 export function parseBudget(budget: Budget, name = "budget"): Budget {
   const isObject = typeof budget === "object" && budget !== null;
-  if (!isObject) throw invalidArgument(name, budget, { expected: "plain_object" });
+  if (!isObject) throw invalidArgument(name, budget, { expected: "object" });
   for (const [unit, value] of Object.entries(budget)) {
     if (unit !== "tokens" && unit !== "turns")
       throw invalidArgument(name, unit, { expected: "one_of", known: ["tokens", "turns"] });

@@ -134,19 +134,19 @@ const refused: readonly [input: unknown, path: string][] = [
   [" \n", "input"],
   [null, "input"],
   [5, "input"],
-  [{}, "input"],
-  [{ role: "robot", content: "hi" }, "input"],
+  [{}, "input.role"],
+  [{ role: "robot", content: "hi" }, "input.role"],
   [["hi"], "input[0]"],
   [[{ role: "user", content: "hi" }, null], "input[1]"],
-  [[{ role: "__proto__" }], "input[0]"],
-  [{ role: "assistant", tool_calls: {} }, "input"],
-  [{ role: "assistant", tool_calls: [{ id: "a" }] }, "input"],
-  [{ role: "assistant", tool_calls: [{ id: 5, function: { name: "f", arguments: "{}" } }] }, "input"],
-  [{ role: "assistant", tool_calls: [{ id: "a", function: { name: "f", arguments: {} } }] }, "input"],
-  [{ role: "assistant", tool_calls: [null] }, "input"],
+  [[{ role: "__proto__" }], "input[0].role"],
+  [{ role: "assistant", tool_calls: {} }, "input.tool_calls"],
+  [{ role: "assistant", tool_calls: [{ id: "a" }] }, "input.tool_calls"],
+  [{ role: "assistant", tool_calls: [{ id: 5, function: { name: "f", arguments: "{}" } }] }, "input.tool_calls"],
+  [{ role: "assistant", tool_calls: [{ id: "a", function: { name: "f", arguments: {} } }] }, "input.tool_calls"],
+  [{ role: "assistant", tool_calls: [null] }, "input.tool_calls"],
 ];
 for (const [input, path] of refused) {
-  test(`${JSON.stringify(input)} is no message, and the error says where`, () => {
+  test(`${JSON.stringify(input)} is no message, and the error has the path`, () => {
     assert.throws(
       () => parseMessages(input, "user", "input"),
       (error: Error & { code?: string; details?: { path?: string } }) =>

@@ -144,7 +144,8 @@ const roles = new Set(["system", "developer", "user", "assistant", "tool", "func
  */
 export function parseMessages(input: unknown, role: Message["role"], path: string): readonly Message[] {
   if (typeof input === "string") {
-    if (input.trim() === "") throw new SessionError("message_invalid", { path, reason: "is empty" });
+    if (input.trim() === "")
+      throw new SessionError("message_invalid", { path, value: formatValue(input), expected: "text", min: 1 });
     return [{ role, content: input }];
   }
   if (!Array.isArray(input)) return [parseMessage(input, path)];
@@ -153,16 +154,15 @@ export function parseMessages(input: unknown, role: Message["role"], path: strin
 
 function parseMessage(value: unknown, path: string): Message {
   if (typeof value !== "object" || value === null) {
-    throw new SessionError("message_invalid", {
-      path,
-      reason: `is ${formatValue(value)}; expected { role, content }`,
-    });
+    throw new SessionError("message_invalid", { path, value: formatValue(value), expected: "message" });
   }
   const message = value as Message;
   if (!roles.has(message.role)) {
     throw new SessionError("message_invalid", {
-      path,
-      reason: `has the role ${formatValue(message.role)}; expected one of ${[...roles].join(", ")}`,
+      path: `${path}.role`,
+      value: formatValue(message.role),
+      expected: "one_of",
+      known: [...roles],
     });
   }
   if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, path);
@@ -183,8 +183,9 @@ function parseToolCalls(calls: unknown, path: string): void {
   // Some recorded conversations carry `tool_calls: null` beside an ordinary answer.
   if (!wellFormed && calls !== null) {
     throw new SessionError("message_invalid", {
-      path,
-      reason: "has tool_calls that are not all { id, function: { name, arguments } } with texts",
+      path: `${path}.tool_calls`,
+      value: formatValue(calls),
+      expected: "tool_call_list",
     });
   }
 }

@@ -159,7 +159,7 @@ const unstorable: readonly [what: string, value: unknown, reason: RegExp][] = [
   ["a regular expression", /a/, /RegExp/],
   ["a boxed text", Object("text"), /String/],
   ["other typed arrays", Float64Array.of(1), /Float64Array/],
-  ["an invalid date", new Date(Number.NaN), /invalid date/],
+  ["an invalid date", new Date(Number.NaN), /invalid Date/],
   ["an array with a hole", holey, /undefined/],
   ["an array with undefined in it", [undefined], /undefined/],
   ["a property named by a symbol", { [Symbol("s")]: 1 }, /symbol/],

@@ -8,6 +8,7 @@
  * back as it was (functions, symbols, cycles, class instances, NaN, holes) is refused with the place where it stands.
  */
 import { SessionError } from "../../errors.ts";
+import type { Expectation } from "../../expectations.ts";
 
 /** A value that every store keeps exactly. */
 export type Value =
@@ -57,27 +58,30 @@ function toPlain(value: unknown, walk: Walk): unknown {
       return value;
     case "number":
       if (Object.is(value, -0)) return { $type: "number", value: "-0" };
-      if (!Number.isFinite(value)) throw unstorable(walk, `${value} is not a finite number`);
+      if (!Number.isFinite(value)) throw unstorable(walk, { value: String(value), expected: "finite_number" });
       return value;
     case "bigint":
       return { $type: "bigint", value: digitsOf(value, walk) };
     case "object":
       return value === null ? null : objectToPlain(value, walk);
     default:
-      throw unstorable(walk, value === undefined ? "it is undefined" : `it is a ${typeof value}`);
+      throw unstorable(walk, {
+        value: value === undefined ? "undefined" : `a ${typeof value}`,
+        expected: "plain_data",
+      });
   }
 }
 
 function objectToPlain(value: object, walk: Walk): unknown {
   if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw unstorable(walk, "it is an invalid date");
+    if (Number.isNaN(value.getTime())) throw unstorable(walk, { value: "an invalid Date", expected: "date" });
     return { $type: "date", value: value.toISOString() };
   }
   if (value instanceof Uint8Array) {
     return { $type: "bytes", value: base64Of(value) };
   }
-  if (walk.ancestors.has(value)) throw unstorable(walk, "it contains itself");
-  if (walk.ancestors.size >= depthMax) throw unstorable(walk, `it is nested deeper than ${depthMax}`);
+  if (walk.ancestors.has(value)) throw unstorable(walk, { expected: "acyclic" });
+  if (walk.ancestors.size >= depthMax) throw unstorable(walk, { expected: "depth", max: depthMax });
   walk.ancestors.add(value);
   const plain = Array.isArray(value) ? arrayToPlain(value, walk) : recordToPlain(value, walk);
   walk.ancestors.delete(value);
@@ -90,7 +94,10 @@ function arrayToPlain(value: readonly unknown[], walk: Walk): unknown {
   if (!Array.isArray(prototype)) throw instanceOf(prototype, walk);
   guardToJson(value, walk);
   const keys = Object.keys(value);
-  if (keys.length > value.length) throw unstorable(walk, `it has the property ${keys[value.length]} beside its items`);
+  if (keys.length > value.length) {
+    walk.path.push(keys[value.length] ?? "");
+    throw unstorable(walk, { value: "a property of an array", expected: "plain_data" });
+  }
   let copy: unknown[] | undefined;
   for (let index = 0; index < value.length; index++) {
     walk.path.push(index);
@@ -112,7 +119,8 @@ function recordToPlain(value: object, walk: Walk): unknown {
     }
   }
   guardToJson(value, walk);
-  if (Object.getOwnPropertySymbols(value).length > 0) throw unstorable(walk, "it has a property named by a symbol");
+  if (Object.getOwnPropertySymbols(value).length > 0)
+    throw unstorable(walk, { value: "an object with a symbol as a property name", expected: "plain_data" });
   const record = value as Record<string, unknown>;
   let copy: Record<string, unknown> | undefined;
   for (const key of Object.keys(record)) {
@@ -136,29 +144,29 @@ function digitsOf(value: bigint, walk: Walk): string {
   const isShort = value.toString(16).length <= digitsMax + 1;
   const digits = isShort ? value.toString() : "";
   if (isShort && digits.replace("-", "").length <= digitsMax) return digits;
-  throw unstorable(walk, `it is a bigint of more than ${digitsMax} digits; pass it as a text or as bytes`);
+  throw unstorable(walk, { value: "a longer bigint", expected: "bigint", max: digitsMax });
 }
 
 /** JSON.stringify would call it and keep something else. */
 function guardToJson(value: object, walk: Walk): void {
   if (typeof (value as { toJSON?: unknown }).toJSON === "function")
-    throw unstorable(walk, "it has a method toJSON; pass what that returns");
+    throw unstorable(walk, { value: "an object with a method toJSON", expected: "plain_data" });
 }
 
 function instanceOf(prototype: unknown, walk: Walk): SessionError {
   const { constructor } = (prototype ?? {}) as { constructor?: unknown };
   const name = typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class";
-  return unstorable(walk, `it is an instance of ${name}; pass plain data`);
+  return unstorable(walk, { value: `an instance of ${name}`, expected: "plain_data" });
 }
 
-function unstorable(walk: Walk, reason: string): SessionError {
+function unstorable(walk: Walk, expectation: Expectation): SessionError {
   let path = "";
   for (const step of walk.path) {
     path += typeof step === "number" ? `[${step}]` : path === "" ? step : `.${step}`;
   }
   return new SessionError("value_unstorable", {
     path: path.length > 200 ? `${path.slice(0, 200)}…` : path,
-    reason,
+    ...expectation,
   });
 }
 

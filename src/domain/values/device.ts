@@ -8,8 +8,8 @@ import { SessionError } from "../../errors.ts";
  */
 export function parseDeviceId(value: unknown): string {
   if (typeof value === "string" && uuid.test(value)) return value.toLowerCase();
-  const shown = typeof value === "string" ? `of ${value.length} characters` : `of type ${typeof value}`;
-  throw new SessionError("id_invalid", { name: "the device id", value: shown, reason: "is not a UUID" });
+  const found = typeof value === "string" ? { length: value.length } : { value: typeof value };
+  throw new SessionError("id_invalid", { name: "deviceId", ...found, expected: "uuid" });
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;

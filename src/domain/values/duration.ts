@@ -20,7 +20,7 @@ const unitMs: Readonly<Record<string, number>> = {
 export function parseDuration(value: Duration, name: string): number {
   const ms = typeof value === "number" ? value : parseText(value);
   if (!Number.isInteger(ms) || ms <= 0 || ms > durationMaxMs) {
-    throw new SessionError("duration_invalid", { name, value: formatValue(value) });
+    throw new SessionError("duration_invalid", { name, value: formatValue(value), expected: "duration" });
   }
   return ms;
 }

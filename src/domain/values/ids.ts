@@ -13,26 +13,10 @@ const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
  * @throws SessionError `id_invalid`
  */
 export function parseId(value: unknown, name: string): string {
-  if (typeof value !== "string") {
-    throw new SessionError("id_invalid", { name, value: formatValue(value), reason: "is not a text" });
-  }
-  if (value.length === 0) {
-    throw new SessionError("id_invalid", { name, value: '""', reason: "is empty" });
-  }
-  if (value.length > idLengthMax) {
-    throw new SessionError("id_invalid", {
-      name,
-      value: formatValue(value),
-      reason: `has ${value.length} characters, the limit is ${idLengthMax}`,
-    });
-  }
-  if (unprintable.test(value)) {
-    throw new SessionError("id_invalid", {
-      name,
-      value: formatValue(value),
-      reason: "holds a control character",
-    });
-  }
+  const bounds = { expected: "name", min: 1, max: idLengthMax } as const;
+  if (typeof value !== "string" || value === "" || unprintable.test(value))
+    throw new SessionError("id_invalid", { name, value: formatValue(value), ...bounds });
+  if (value.length > idLengthMax) throw new SessionError("id_invalid", { name, length: value.length, ...bounds });
   return value;
 }
 
@@ -47,10 +31,9 @@ const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}
  */
 export function parseNewId(value: unknown, name: string): string {
   const id = parseId(value, name);
-  if (isDots(id))
-    throw new SessionError("id_invalid", { name, value: formatValue(id), reason: "is a step of a path in a URL" });
+  if (isDots(id)) throw new SessionError("id_invalid", { name, value: formatValue(id), expected: "no_dots" });
   if (!invisible.test(id)) return id;
-  throw new SessionError("id_invalid", { name, value: formatValue(id), reason: "holds an invisible format character" });
+  throw new SessionError("id_invalid", { name, value: formatValue(id), expected: "visible" });
 }
 
 /** True for `.` and `..`, which no URL can hold as a part of its path. */
@@ -64,11 +47,7 @@ function isDots(id: string): boolean {
  */
 export function parseLogName(value: string): string {
   if (!/^[a-z][a-z0-9_-]{0,31}$/.test(value)) {
-    throw new SessionError("id_invalid", {
-      name: "log",
-      value: formatValue(value),
-      reason: "is not 1 to 32 of a-z, 0-9, _ and -, a letter first",
-    });
+    throw new SessionError("id_invalid", { name: "log", value: formatValue(value), expected: "log_name" });
   }
   return value;
 }

@@ -1,5 +1,6 @@
 import { SessionError } from "../../errors.ts";
-import type { Expectation } from "../../expectations.ts";
+import type { Expectation, Mismatch } from "../../expectations.ts";
+import { defined } from "./defined.ts";
 import { formatValue } from "./format-value.ts";
 
 /** The error of an argument with a value that is not the expected one. */
@@ -20,4 +21,16 @@ export function invalidText(
   const found = typeof value === "string" ? { length: value.length } : { value: formatValue(value) };
   const bounds = { min, ...(max === undefined ? {} : { max }) };
   return new SessionError("argument_invalid", { name, ...found, expected: "text", ...bounds });
+}
+
+/** The mismatch of a rule that refused a value, and the name of the value; empty for an error of another kind. */
+export function mismatchOf(error: unknown): Mismatch & { readonly path?: string } {
+  const details = error instanceof SessionError ? (error.details as Partial<Expectation & Named>) : {};
+  const { name, path = name, value, length, expected, min, max, known } = details;
+  return expected === undefined ? {} : defined({ path, value, length, expected, min, max, known });
+}
+
+interface Named {
+  readonly name: string;
+  readonly path: string;
 }

@@ -106,5 +106,5 @@ export function unpackError({ message, stack, code, details, how }: WireError): 
   if (stack !== undefined) cause.stack = stack;
   if (how !== undefined) return new RuntimeEnd(how, message, { cause });
   if (code === undefined || !Object.hasOwn(errorCodes, code)) return cause;
-  return new SessionError(code, details as ErrorDetails[ErrorCode], { cause });
+  return new SessionError(code, details as ErrorDetails[ErrorCode], { cause, message });
 }

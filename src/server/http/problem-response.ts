@@ -14,7 +14,11 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
     );
   if (error instanceof SessionError) return error;
   if (error instanceof HTTPException && error.status < 500) {
-    return new SessionError("request_invalid", { path: "request", reason: error.message || "is refused" });
+    return new SessionError(
+      "request_invalid",
+      { path: "request" },
+      { reported: error.message || `HTTP ${error.status}` },
+    );
   }
   return new SessionError("internal", { requestId }, { cause: error });
 }

@@ -130,15 +130,16 @@ function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: stri
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const path = [part, ...(issue?.path ?? [])].map(String).join(".");
-  throw new SessionError("request_invalid", {
-    path: path.slice(0, 100),
-    reason: `is refused: ${(issue?.message ?? "").slice(0, 200)}`,
-  });
+  throw new SessionError(
+    "request_invalid",
+    { path: path.slice(0, 100) },
+    { reported: (issue?.message ?? "").slice(0, 200) },
+  );
 }
 
 /** The client disconnected while sending; not an error of the server. */
 export function brokenBody(cause: unknown): SessionError {
-  return new SessionError("request_invalid", { path: "body", reason: "broke off" }, { cause });
+  return new SessionError("request_invalid", { path: "body", expected: "complete" }, { cause });
 }
 
 /** The body, decoded with the codec's tags. */
@@ -147,7 +148,9 @@ async function jsonOf(c: RequestContext): Promise<unknown> {
   if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
     throw new SessionError("request_invalid", {
       path: "header content-type",
-      reason: `is ${JSON.stringify(type.slice(0, 100))}; send application/json`,
+      value: JSON.stringify(type.slice(0, 100)),
+      expected: "one_of",
+      known: ["application/json"],
     });
   }
   const text = await c.req.text().catch((error: unknown) => {
@@ -156,8 +159,8 @@ async function jsonOf(c: RequestContext): Promise<unknown> {
   try {
     return fromJson(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.slice(0, 200) : "unreadable";
-    throw new SessionError("request_invalid", { path: "body", reason: `is not JSON: ${reason}` }, { cause: error });
+    const reported = error instanceof Error ? error.message.slice(0, 200) : "";
+    throw new SessionError("request_invalid", { path: "body", expected: "json" }, { cause: error, reported });
   }
 }
 

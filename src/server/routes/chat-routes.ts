@@ -20,6 +20,7 @@ import { answerReply, activeAgentReply, handOffReply, idempotencyKey, resumeRepl
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./log-page.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 export function addChatRoutes(shared: Shared): void {
   const { sessions, converse, outlive, stop, spending, openDevice, findDevice } = shared;
@@ -82,9 +83,9 @@ export function addChatRoutes(shared: Shared): void {
     async (c, { query: { lastEventId } }) => {
       const lost = c.req.header("last-event-id") ?? lastEventId;
       if (lost === undefined)
-        throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is missing" });
+        throw new SessionError("request_invalid", { path: "header last-event-id", expected: "event_id" });
       const session = await found(c);
-      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      if (session === undefined) throw new SessionError("session_not_found", {});
       return resumeReply(c, session, lost, stop);
     },
   );
@@ -100,7 +101,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c) => {
       const session = await found(c);
-      if (session === undefined) throw new SessionError("session_not_found", { sessionId: "of this device" });
+      if (session === undefined) throw new SessionError("session_not_found", {});
       return sessionReply(c, session.info);
     },
   );
@@ -192,19 +193,20 @@ export function addChatRoutes(shared: Shared): void {
  */
 function guardSaidByUser(said: MessageInput): void {
   const messages: readonly unknown[] = Array.isArray(said) ? said : [said];
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: "message", reason: "is empty" });
+  if (messages.length === 0)
+    throw new SessionError("message_invalid", { path: "message", value: "[]", expected: "message" });
   for (const message of messages) {
     const { role = "user", ...rest } = (typeof message === "object" && message !== null ? message : {}) as {
       readonly role?: unknown;
     };
     const field = ["tool_calls", "tool_call_id", "function_call"].find((name) => name in rest);
     if (field !== undefined) {
-      const reason = `has ${field}; a device neither calls tools nor answers for them`;
-      throw new SessionError("message_invalid", { path: "message", reason });
+      const value = formatValue((rest as Readonly<Record<string, unknown>>)[field]);
+      throw new SessionError("message_invalid", { path: `message.${field}`, value, expected: "no_field" });
     }
     if (role === "user") continue;
-    const reason = `has the role ${JSON.stringify(role)?.slice(0, 40)}; a device speaks as "user"`;
-    throw new SessionError("message_invalid", { path: "message", reason });
+    const value = formatValue(role);
+    throw new SessionError("message_invalid", { path: "message.role", value, expected: "one_of", known: ["user"] });
   }
 }
 

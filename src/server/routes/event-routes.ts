@@ -9,6 +9,7 @@ import { eventStream, wantsStream } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
 
@@ -84,5 +85,9 @@ export function addEventRoutes(shared: Shared): void {
 function guardStreamable(c: RequestContext): void {
   const name = ["before", "order", "limit", "after"].find((one) => c.req.query(one) !== undefined);
   if (name === undefined) return;
-  throw new SessionError("request_invalid", { path: `query.${name}`, reason: "is for pages; a stream has no end" });
+  throw new SessionError("request_invalid", {
+    path: `query.${name}`,
+    value: formatValue(c.req.query(name)),
+    expected: "no_page",
+  });
 }

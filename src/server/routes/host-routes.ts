@@ -42,7 +42,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     },
     async (c, { params: { id }, body: { message, create } }) => {
       if (message === undefined) {
-        throw new SessionError("request_invalid", { path: "body.message", reason: "is missing" });
+        throw new SessionError("request_invalid", { path: "body.message", expected: "value" });
       }
       return await atHostOf(c, { id, path: `/v1/sessions/${encodeURIComponent(id)}/messages` }, async () => {
         if (create === true) await host.ensure(id);
@@ -93,7 +93,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     async (c, { query: { limit, after } }) => {
       // Its metrics contain agents and sessions of the host's tenant.
       if (c.get("sessions").tenant !== host.tenant) {
-        throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read of the host's tenant" });
+        throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read", tenantOf: "host" });
       }
       const { items, next } = host.list({ limit, ...defined({ after }) });
       return jsonAnswer(c, wireHost(host.metrics(), items, { memoryBytes: process.memoryUsage.rss(), next }));
@@ -155,7 +155,9 @@ async function gathered(parts: AsyncIterable<unknown>): Promise<readonly unknown
     if (bytes <= partsBytesMax) continue;
     throw new SessionError("request_invalid", {
       path: "header accept",
-      reason: `must take text/event-stream: the answer has more than ${partsBytesMax} bytes`,
+      value: "application/json",
+      expected: "event_stream",
+      max: partsBytesMax,
     });
   }
   return all;

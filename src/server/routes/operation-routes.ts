@@ -89,7 +89,7 @@ export function addOperationRoutes(
       // The metrics are those of the server's tenant.
       if (!openMetrics && c.get("key").tenant !== sessions.tenant) {
         const { right } = c.get("key");
-        throw new SessionError("key_forbidden", { right, needed: "read of the server's tenant" });
+        throw new SessionError("key_forbidden", { right, needed: "read", tenantOf: "server" });
       }
       return c.body(await metrics.exposition(), 200, { "content-type": metrics.contentType });
     },

@@ -8,6 +8,7 @@ import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } 
 import { countStream, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /**
  * The idempotency key of a request. The header is percent-encoded, so that it can hold any text.
@@ -19,8 +20,8 @@ export function idempotencyKey(c: RequestContext): { key?: string } {
   try {
     return { key: decodeURIComponent(sent) };
   } catch (cause) {
-    const reason = "is not percent-encoded; write a percent sign as %25";
-    throw new SessionError("request_invalid", { path: "header idempotency-key", reason }, { cause });
+    const details = { path: "header idempotency-key", value: formatValue(sent), expected: "percent_encoded" } as const;
+    throw new SessionError("request_invalid", details, { cause });
   }
 }
 

@@ -29,6 +29,7 @@ import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { eventsReply, turnsReply } from "./log-page.ts";
 import { sweep, stats, removeSession } from "../../admin.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 const beginning = {
   agent: agentName.optional(),
@@ -462,7 +463,11 @@ function lastHeard(c: RequestContext): Heard | undefined {
   if (id === undefined) return undefined;
   const heard = parseNewsId(id);
   if (heard !== null) return heard;
-  throw new SessionError("request_invalid", { path: "header last-event-id", reason: "is no id of a stream of news" });
+  throw new SessionError("request_invalid", {
+    path: "header last-event-id",
+    value: formatValue(id),
+    expected: "event_id",
+  });
 }
 
 /**
@@ -476,7 +481,8 @@ function ifMatch(c: RequestContext): { seen?: Seen } {
   if (view !== null) return { seen: view.seen };
   throw new SessionError("request_invalid", {
     path: "header if-match",
-    reason: "is not an ETag that a session came with",
+    value: formatValue(tag),
+    expected: "etag",
   });
 }
 

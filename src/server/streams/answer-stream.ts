@@ -9,6 +9,7 @@ import type { Audience } from "../../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /** How much of an answer the client has received. */
 export interface HeardAnswer {
@@ -30,7 +31,8 @@ export function parseAnswerId(id: string): HeardAnswer {
   if (match !== null) return { turn: Number(match[1]), length: Number(match[2]) };
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
-    reason: "is not an event id of an answer's stream",
+    value: formatValue(id),
+    expected: "event_id",
   });
 }
 
@@ -70,7 +72,8 @@ export async function* resumedAnswer(
   if (heard.turn < 1 || heard.turn > head) {
     throw new SessionError("request_invalid", {
       path: "header last-event-id",
-      reason: `names no turn of this session`,
+      value: `${heard.turn}-${heard.length}`,
+      expected: "event_id",
     });
   }
   // Recovers a turn that a dead writer left open, which would never end otherwise.

@@ -7,6 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { EventWalk, Sessions } from "../../index.ts";
 import { wireTenantEvent } from "../../protocol/wire.ts";
 import type { StreamEvent } from "./event-stream.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /**
  * The time of an event id.
@@ -16,7 +17,8 @@ export function parseFollowId(id: string): number {
   if (/^\d{1,15}$/.test(id)) return Number(id);
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
-    reason: "is no id of a stream of events",
+    value: formatValue(id),
+    expected: "event_id",
   });
 }
 

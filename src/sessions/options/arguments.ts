@@ -30,5 +30,5 @@ export function parseInstant(date: Date, name: string): number {
 /** A plain object; the codec checks the values in it. */
 export function parseMetadata(metadata: Metadata): Metadata {
   if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;
-  throw invalidArgument("metadata", metadata, { expected: "plain_object" });
+  throw invalidArgument("metadata", metadata, { expected: "object" });
 }

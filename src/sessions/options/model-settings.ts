@@ -9,10 +9,10 @@ const known: readonly (keyof ModelSettings)[] = ["temperature", "maxTokens", "ef
 
 /** @throws SessionError `argument_invalid`, also for a setting that does not exist */
 export function parseModelSettings(settings: ModelSettings, name: string): ModelSettings {
-  if (!isObject(settings)) throw invalidArgument(name, settings, { expected: "plain_object" });
+  if (!isObject(settings)) throw invalidArgument(name, settings, { expected: "object" });
   for (const [setting, value] of Object.entries(settings)) {
     if (!known.includes(setting as keyof ModelSettings))
-      throw invalidArgument(`setting of ${name}`, setting, { expected: "one_of", known });
+      throw invalidArgument(name, setting, { expected: "one_of", known });
     if (value === undefined) continue;
     parseSetting(setting as keyof ModelSettings, value, `${name}.${setting}`);
   }
@@ -32,7 +32,7 @@ function parseSetting(setting: keyof ModelSettings, value: unknown, name: string
     if (typeof value !== "string" || value === "" || value.length > effortLengthMax)
       throw invalidText(name, value, { min: 1, max: effortLengthMax });
   } else if (!isObject(value)) {
-    throw invalidArgument(name, value, { expected: "plain_object" });
+    throw invalidArgument(name, value, { expected: "object" });
   }
 }
 

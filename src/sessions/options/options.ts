@@ -164,7 +164,10 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
             eventRetentionMs:
               sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
-    retention: [...retentionOfAgents(options.agents ?? {}), ...(options.retention ?? []).map(parsePolicy)],
+    retention: [
+      ...retentionOfAgents(options.agents ?? {}),
+      ...(options.retention ?? []).map((policy, index) => parsePolicy(policy, `retention[${index}]`)),
+    ],
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock ?? systemClock,
   } satisfies ResolvedOptions);
@@ -189,21 +192,21 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
 
 function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
   return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
-    retention.map((policy) => parsePolicy({ ...policy, agent })),
+    retention.map((policy, index) => parsePolicy({ ...policy, agent }, `agents.${agent}.retention[${index}]`)),
   );
 }
 
 const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
-export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy): Policy {
-  parseOneOf(state, "retention.state", settledStates);
-  parseOneOf(action, "retention.do", ["archive", "purge"]);
+export function parsePolicy({ agent, user, state, after, do: action }: RetentionPolicy, name = "retention"): Policy {
+  parseOneOf(state, `${name}.state`, settledStates);
+  parseOneOf(action, `${name}.do`, ["archive", "purge"]);
   return defined({
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
     user: user === undefined ? undefined : parseId(user, "user"),
     state,
-    afterMs: parseDuration(after, "retention.after"),
+    afterMs: parseDuration(after, `${name}.after`),
     action,
   });
 }

@@ -159,15 +159,24 @@ test("a hold goes with the old session where one is started afresh", async () =>
 
 test("a wrong policy is refused before any I/O, in a file with its line", () => {
   const wrong = [
-    [{ state: "active", after: "1d", do: "purge" }, /retention\.state is "active"/],
-    [{ state: "ended", after: "soon", do: "purge" }, /retention\.after is "soon"/],
-    [{ state: "ended", after: "1d", do: "forget" }, /retention\.do is "forget"/],
-    [{ state: "ended", after: "1d", do: "purge", age: 3 }, /has no setting "age"; known: state, after, do, user/],
+    [{ state: "active", after: "1d", do: "purge" }, /retention\[0\]\.state is "active"/],
+    [{ state: "ended", after: "soon", do: "purge" }, /retention\[0\]\.after is "soon"/],
+    [{ state: "ended", after: "1d", do: "forget" }, /retention\[0\]\.do is "forget"/],
+    [
+      { state: "ended", after: "1d", do: "purge", age: 3 },
+      /\.age is no setting; the settings are state, after, do, user/,
+    ],
   ] as const;
   for (const [policy, message] of wrong) {
     const text = `{"ceo":{\n"retention":[\n${JSON.stringify(policy)}]}}`;
     assert.throws(() => parseAgentsFile(text, "agents.json"), { code: "agents_file_invalid", message });
-    assert.throws(() => parseAgentsFile(text, "agents.json"), /^SessionError: agents.json:3: /);
+    assert.throws(
+      () => parseAgentsFile(text, "agents.json"),
+      /^SessionError: agents\.json:3:\d+: ceo\.retention\[0\]\./,
+    );
   }
-  assert.throws(() => parseAgentsFile('{"ceo":{"retention":{}}}', "agents.json"), /expected an array of policies/);
+  assert.throws(
+    () => parseAgentsFile('{"ceo":{"retention":{}}}', "agents.json"),
+    /ceo\.retention is an object; expected an array/,
+  );
 });

@@ -28,7 +28,7 @@ export interface ForkOptions {
 export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
   const { core } = handle;
   core.guardOpen();
-  const id = parseNewId(as ?? agentId(core, handle.record.agent), "session id");
+  const id = parseNewId(as ?? agentId(core, handle.record.agent), "sessionId");
   return await retryOnConflict(sessionIds(handle.record), async () => {
     const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
     const shared = at ?? lastFinished(record);

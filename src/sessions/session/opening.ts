@@ -63,7 +63,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
   const budget = options.budget ?? profile.budget;
   const ttl = options.ttl ?? (user === null ? undefined : core.options.ttlOfUser(user)) ?? profile.ttl;
   return {
-    key: { tenant, id: parseNewId(id ?? agentId(core, agent), "session id") },
+    key: { tenant, id: parseNewId(id ?? agentId(core, agent), "sessionId") },
     agent,
     user,
     metadata: parseMetadata(options.metadata ?? {}),
@@ -160,7 +160,7 @@ async function reset(handle: Handle, session: NewSession, beside: readonly Chang
     if (handle.record.parent !== null) return false;
   }
   const { record } = handle;
-  const archiveId = parseId(keptPrefix(record.id) + freshId(core), "archive id");
+  const archiveId = parseId(keptPrefix(record.id) + freshId(core), "archiveId");
   const transaction: Transaction = restartSession(record, { session, archiveId }, core.context());
   // The old turns get an id that no mark, and no device that shares the session, leads to.
   const marks = await sharedMarks(core, record, { as: { ...record, id: archiveId } });

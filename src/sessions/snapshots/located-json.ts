@@ -96,7 +96,7 @@ function readName(scanner: Scanner, earlier: { has(name: string): boolean }): st
   const { place } = scanner;
   const name = scanner.takeText();
   if (name === undefined) throw scanner.unexpected("a name in double quotes");
-  if (earlier.has(name)) throw new JsonError(place, `the name ${formatValue(name)} stands twice`);
+  if (earlier.has(name)) throw new JsonError(place, `the name ${formatValue(name)} occurs twice`);
   if (!scanner.take(":")) throw scanner.unexpected('":"');
   return name;
 }
@@ -184,8 +184,8 @@ class Scanner {
 
   unexpected(wanted: string): JsonError {
     const place = this.place;
-    const found = this.atEnd ? "the file ends" : `there is ${this.#found()}`;
-    return new JsonError(place, `${found} where ${wanted} should be`);
+    const found = this.atEnd ? "the end of the file" : this.#found();
+    return new JsonError(place, `found ${found}, expected ${wanted}`);
   }
 
   #found(): string {

@@ -64,11 +64,18 @@ export class ContentGuard {
 
   #addTurn(seq: number, turn: Fields, path: string): void {
     const refuse = this.#refuse;
-    if (this.#open !== null) refuse(`logs.turns[${this.#open - 1}].data.status`, `is "open", turn ${seq} follows`);
+    if (this.#open !== null) {
+      const path = `logs.turns[${this.#open - 1}].data.status`;
+      refuse(path, { value: '"open"', expected: "one_of", known: sealedStatuses });
+    }
     if (turn["status"] === "open") this.#open = seq;
     const before = turn["messagesBefore"];
     if (before !== undefined && before !== this.#messages)
-      refuse(`${path}.messagesBefore`, `is ${formatValue(before)}, the log has ${this.#messages}`);
+      refuse(`${path}.messagesBefore`, {
+        value: formatValue(before),
+        expected: "one_of",
+        known: [String(this.#messages)],
+      });
     this.#messages += messagesOf(turn, path, refuse);
     this.#turns = seq;
   }
@@ -78,62 +85,66 @@ export class ContentGuard {
     const refuse = this.#refuse;
     const turns = this.#turns;
     const agrees = (path: string, said: number, found: number): void => {
-      if (said !== found) refuse(path, `is ${said}, the log has ${found}`);
+      if (said !== found) refuse(path, { value: String(said), expected: "one_of", known: [String(found)] });
     };
     if (openTurn !== null) agrees("session.openTurn", openTurn, turns);
     if (openTurn !== this.#open)
-      refuse(
-        `logs.turns[${turns - 1}].data.status`,
-        `is ${this.#open === null ? "not " : ""}"open", openTurn is ${openTurn}`,
-      );
+      refuse(`logs.turns[${turns - 1}].data.status`, {
+        value: this.#open === null ? "sealed" : '"open"',
+        expected: "one_of",
+        known: this.#open === null ? ["open"] : sealedStatuses,
+      });
     if (openTurn !== null && (state === "ended" || state === "archived"))
-      refuse("session.openTurn", `is ${openTurn}; a session in the state ${state} has no turn in progress`);
+      refuse("session.openTurn", { value: String(openTurn), expected: "one_of", known: ["null"] });
     agrees("session.counters.turns", counters.turns, turns);
     agrees("session.counters.messages", counters.messages, this.#messages);
-    if (inherited > turns) refuse("session.inherited", `is ${inherited}, the log has ${turns} turns`);
+    if (inherited > turns)
+      refuse("session.inherited", { value: String(inherited), expected: "whole_number", min: 0, max: turns });
   }
 }
 
 /** The limit of tool calls is that of a turn which is appended. */
 function guardToolCalls({ input, output }: TurnData, path: string, { limits, refuse }: Judge): void {
   const count = countToolCalls(input) + countToolCalls(output);
-  if (count > limits.toolCallsMax) refuse(path, `has ${count} tool calls, the limit is ${limits.toolCallsMax}`);
+  if (count > limits.toolCallsMax) refuse(path, { length: count, expected: "tool_calls", max: limits.toolCallsMax });
 }
 
-const statuses: readonly unknown[] = ["open", "done", "failed", "interrupted"];
+const sealedStatuses = ["done", "failed", "interrupted"];
+const statuses = ["open", ...sealedStatuses];
 
 /** The number of messages of the turn. */
 function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   const { status, agent, model, requests, durationMs, usage, steps, finish, error } = turn;
-  if (!statuses.includes(status)) refuse(`${path}.status`, `is ${formatValue(status)}`);
+  if (!statuses.includes(status as string))
+    refuse(`${path}.status`, { value: formatValue(status), expected: "one_of", known: statuses });
   idOf(agent, `${path}.agent`, refuse);
   guardModel(model, path, refuse);
   countOf(requests, `${path}.requests`, refuse);
   if (durationMs !== undefined) spanOf(durationMs, `${path}.durationMs`, { most: durationMaxMs, refuse });
   if (usage !== undefined) guardUsage(usage, path, (tokens, place) => countOf(tokens, place, refuse), refuse);
   if (finish !== undefined && !isFinish(finish))
-    refuse(`${path}.finish`, `is ${formatValue(finish)}; expected a text of 1 to 64 characters, no control characters`);
+    refuse(`${path}.finish`, { value: formatValue(finish), expected: "name", min: 1, max: 64 });
   if (steps !== undefined) guardSteps(steps, `${path}.steps`, refuse);
   if (error !== undefined) {
     const { code, message } = objectOf(error, `${path}.error`, refuse);
     textOfAtMost(code, `${path}.error.code`, { lengthMax: 256, refuse });
-    if (typeof message !== "string") refuse(`${path}.error.message`, `is ${formatValue(message)}; expected a text`);
+    if (typeof message !== "string") refuse(`${path}.error.message`, { value: formatValue(message), expected: "text" });
   }
   let count = 0;
   for (const part of ["input", "output"]) {
     const messages = turn[part];
-    if (!Array.isArray(messages))
-      refuse(`${path}.${part}`, `is ${formatValue(messages)}; expected an array of messages`);
-    count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", part)).length;
+    if (!Array.isArray(messages)) refuse(`${path}.${part}`, { value: formatValue(messages), expected: "array" });
+    count += judged(`${path}.${part}`, refuse, () => parseMessages(messages, "user", `${path}.${part}`)).length;
   }
-  if (status === "open" && (turn["output"] as readonly unknown[]).length > 0)
-    refuse(`${path}.output`, "holds messages; a turn in progress has none yet");
+  const { length } = turn["output"] as readonly unknown[];
+  // The output of a turn in progress is in the log of chunks.
+  if (status === "open" && length > 0) refuse(`${path}.output`, { length, expected: "list", max: 0 });
   return count;
 }
 
 function guardModel(model: unknown, path: string, refuse: Refuse): void {
   if (model !== undefined && !isModelName(model))
-    refuse(`${path}.model`, `is ${formatValue(model)}; expected a text of 1 to 256 characters, no control characters`);
+    refuse(`${path}.model`, { value: formatValue(model), expected: "name", min: 1, max: 256 });
 }
 
 function guardUsage(
@@ -150,7 +161,7 @@ function guardUsage(
 }
 
 function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
-  if (!Array.isArray(steps)) refuse(path, `is ${formatValue(steps)}; expected an array`);
+  if (!Array.isArray(steps)) refuse(path, { value: formatValue(steps), expected: "array" });
   for (const [index, one] of (steps as readonly unknown[]).entries()) {
     const place = `${path}[${index}]`;
     const { model, usage, durationMs } = objectOf(one, place, refuse);
@@ -163,11 +174,11 @@ function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
 /** Types of a later version pass. */
 function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse: Refuse): void {
   if (typeof type !== "string" || !/^[a-z][a-z_]{0,63}$/.test(type))
-    refuse(`${path}.type`, `is ${formatValue(type)}; expected a type of event`);
+    refuse(`${path}.type`, { value: formatValue(type), expected: "event_type" });
   if (correlation !== undefined) idOf(correlation, `${path}.correlation`, refuse);
   const isSpan = typeof heldMs === "number" && Math.abs(heldMs) <= counterMax;
   if (heldMs !== undefined && heldMs !== null && !isSpan)
-    refuse(`${path}.heldMs`, `is ${formatValue(heldMs)}; expected milliseconds or null`);
+    refuse(`${path}.heldMs`, { value: formatValue(heldMs), expected: "number", min: -counterMax, max: counterMax });
 }
 
 /** The usage of truncated turns: sums, which may be greater than the usage of one turn. */

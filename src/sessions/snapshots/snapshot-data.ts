@@ -1,6 +1,7 @@
 /** The values in a snapshot: checked to be what the codec writes. */
 import { decode, encode } from "../../domain/values/codec.ts";
 import { judged, type Refuse } from "./snapshot-fields.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 
 /** The depth that the codec allows a value. */
 export const levelsMax = 512;
@@ -14,7 +15,7 @@ export function guardBytes(
   // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
   if (text.length * 3 <= bytesMax) return;
   const bytes = Buffer.byteLength(text);
-  if (bytes > bytesMax) refuse(path, `has ${bytes} bytes, the limit is ${bytesMax}`);
+  if (bytes > bytesMax) refuse(path, { length: bytes, expected: "bytes", max: bytesMax });
 }
 
 /** The value that this JSON encodes, and the codec's text of it. */
@@ -23,21 +24,22 @@ export function dataOf(
   path: string,
   refuse: Refuse,
 ): { readonly text: string; readonly value: unknown } {
+  const text = textWithin(data, path, refuse);
+  if (!text.includes('$type"') && !mayBeDeep(text)) return { text, value: data };
   return judged(path, refuse, () => {
-    const text = textWithin(data);
-    if (!text.includes('$type"') && !mayBeDeep(text)) return { text, value: data };
     const value = decode(text);
-    if (encode(value) === text) return { text, value };
-    throw new TypeError("has a $type that does not fit its value");
+    return encode(value, path) === text
+      ? { text, value }
+      : refuse(path, { value: formatValue(data), expected: "tagged" });
   });
 }
 
-/** @throws TypeError where the value is too deep for JSON */
-function textWithin(data: unknown): string {
+function textWithin(data: unknown, path: string, refuse: Refuse): string {
   try {
     return JSON.stringify(data);
   } catch (error) {
-    throw new TypeError("is nested too deep", { cause: error });
+    // The value is too deep for JSON.stringify.
+    return refuse(path, { expected: "depth", max: levelsMax }, error);
   }
 }
 

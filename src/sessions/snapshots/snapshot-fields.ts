@@ -2,46 +2,55 @@
 import { parseId } from "../../domain/values/ids.ts";
 import { countMax, instantMaxMs } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
-import { SessionError } from "../../errors.ts";
+import { SessionError, hasCode } from "../../errors.ts";
+import { mismatchOf } from "../../domain/values/invalid-argument.ts";
+import type { Mismatch } from "../../expectations.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
-/** Refuses the document: the value at `path` is not as it should be. */
-export type Refuse = (path: string, reason: string, cause?: unknown) => never;
+/** Refuses the document for what it has at a path, or at a line and column. */
+export type Refuse = (
+  place: string | { readonly line: number; readonly column: number },
+  mismatch: Mismatch,
+  cause?: unknown,
+) => never;
 
 /** Refuses the document of this name with `snapshot_invalid`. */
 export function refusalOf(source: string): Refuse {
-  return (path, reason, cause) => {
-    throw new SessionError("snapshot_invalid", { source, path, reason }, { cause });
+  return (place, mismatch, cause) => {
+    // Without a path the place is the document.
+    const at = typeof place === "string" ? (place === "" ? {} : { path: place }) : place;
+    throw new SessionError("snapshot_invalid", { source, ...at, ...mismatch }, { cause });
   };
 }
 
 export function objectOf(value: unknown, path: string, refuse: Refuse): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  return refuse(path, `is ${formatValue(value)}; expected an object`);
+  return refuse(path, { value: formatValue(value), expected: "object" });
 }
 
 /** An object with these fields and no others. */
 export function fieldsOf(value: unknown, path: string, names: readonly string[], refuse: Refuse): Fields {
   const fields = objectOf(value, path, refuse);
   const inside = path === "" ? "" : `${path}.`;
-  for (const name of names) if (!Object.hasOwn(fields, name)) refuse(`${inside}${name}`, "is missing");
+  for (const name of names) if (!Object.hasOwn(fields, name)) refuse(`${inside}${name}`, { expected: "value" });
   for (const name of Object.keys(fields)) {
-    if (!names.includes(name))
-      refuse(path === "" ? "the document" : path, `has the unknown field ${formatValue(name)}`);
+    if (!names.includes(name)) refuse(`${inside}${name}`, { value: formatValue(fields[name]), expected: "no_field" });
   }
   return fields;
 }
 
 export function idOf(value: unknown, path: string, refuse: Refuse): string {
-  return judged(path, refuse, () => parseId(value, "it"));
+  return judged(path, refuse, () => parseId(value, path));
 }
 
-/** What a rule of the domain says, at the place where it says it. */
+/** Applies a rule of the domain, and refuses the document with the mismatch of the rule. */
 export function judged<T>(path: string, refuse: Refuse, rule: () => T): T {
   try {
     return rule();
   } catch (error) {
-    return refuse(path, error instanceof Error ? error.message : String(error), error);
+    if (hasCode(error, "snapshot_invalid")) throw error;
+    const { path: found = path, ...mismatch } = mismatchOf(error);
+    return refuse(found, mismatch, error);
   }
 }
 
@@ -54,7 +63,7 @@ export interface Bounds {
 
 export function wholeOf(value: unknown, path: string, { least, most, refuse }: Bounds): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value + 0; // no -0
-  return refuse(path, `is ${formatValue(value)}; expected a whole number from ${least} to ${most}`);
+  return refuse(path, { value: formatValue(value), expected: "whole_number", min: least, max: most });
 }
 
 export function instantOf(value: unknown, path: string, refuse: Refuse): number {
@@ -68,7 +77,7 @@ export function countOf(value: unknown, path: string, refuse: Refuse): number {
 /** Milliseconds need not be whole. */
 export function spanOf(value: unknown, path: string, { most, refuse }: Omit<Bounds, "least">): number {
   if (typeof value === "number" && value >= 0 && value <= most) return value + 0; // no -0
-  return refuse(path, `is ${formatValue(value)}; expected a number from 0 to ${most}`);
+  return refuse(path, { value: formatValue(value), expected: "number", min: 0, max: most });
 }
 
 export function textOfAtMost(
@@ -76,6 +85,7 @@ export function textOfAtMost(
   path: string,
   { lengthMax, refuse }: { lengthMax: number; refuse: Refuse },
 ): string {
-  if (typeof value !== "string") return refuse(path, `is ${formatValue(value)}; expected a text`);
-  return value.length <= lengthMax ? value : refuse(path, `has ${value.length} characters, the limit is ${lengthMax}`);
+  if (typeof value === "string" && value.length <= lengthMax) return value;
+  const found = typeof value === "string" ? { length: value.length } : { value: formatValue(value) };
+  return refuse(path, { ...found, expected: "text", max: lengthMax });
 }

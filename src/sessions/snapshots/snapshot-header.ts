@@ -53,7 +53,9 @@ export function recordOf(value: unknown, limits: Limits, refuse: Refuse): Portab
     id: idOf(fields["id"], "session.id", refuse),
     agent: idOf(fields["agent"], "session.agent", refuse),
     user: fields["user"] === null ? null : idOf(fields["user"], "session.user", refuse),
-    state: state ?? refuse("session.state", `is ${formatValue(fields["state"])}; expected ${sessionStates.join(", ")}`),
+    state:
+      state ??
+      refuse("session.state", { value: formatValue(fields["state"]), expected: "one_of", known: sessionStates }),
     stateSince: instant("stateSince"),
     createdAt: instant("createdAt"),
     lastActivityAt: instant("lastActivityAt"),
@@ -90,7 +92,9 @@ function floorOf(value: unknown, limits: Limits, refuse: Refuse): StoredHandoff 
 }
 
 function budgetOf(value: unknown, refuse: Refuse): Budget {
-  return judged("session.budget", refuse, () => parseBudget(objectOf(value, "session.budget", refuse), "it"));
+  return judged("session.budget", refuse, () =>
+    parseBudget(objectOf(value, "session.budget", refuse), "session.budget"),
+  );
 }
 
 function holdOf(value: unknown, limits: Limits, refuse: Refuse): LegalHold {

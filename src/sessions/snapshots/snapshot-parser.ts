@@ -65,9 +65,9 @@ export class SnapshotParser {
     // No entry ends here: the document would not be complete.
     for (const _ of this.#entriesOf(this.#splitter.end()));
     const refuse = this.#refuse;
-    if (!this.#members.has("format")) refuse("format", `is undefined; expected ${snapshotFormat}`);
+    if (!this.#members.has("format")) refuse("format", { expected: "one_of", known: [snapshotFormat] });
     const { checksum: said } = fieldsOf(Object.fromEntries(this.#members), "", documentFields, refuse);
-    const record = this.#record ?? refuse("session", "is missing");
+    const record = this.#record ?? refuse("session", { expected: "object" });
     this.#content.guardHeader(record);
     const checksum = this.#isOrdered ? (this.#writer ?? new SnapshotWriter(record)).end().checksum : undefined;
     if (checksum !== undefined) guardChecksum(said, checksum, refuse);
@@ -82,7 +82,7 @@ export class SnapshotParser {
       }
     } catch (error) {
       if (!(error instanceof JsonError)) throw error;
-      this.#refuse(`line ${error.place.line}, column ${error.place.column}`, error.message, error);
+      this.#refuse({ line: error.place.line, column: error.place.column }, {}, error);
     }
   }
 
@@ -90,7 +90,7 @@ export class SnapshotParser {
     const { kind, name } = value;
     switch (kind) {
       case "document":
-        objectOf(this.#parsed(value), "the document", this.#refuse);
+        objectOf(this.#parsed(value), "", this.#refuse);
         return undefined;
       case "member":
         this.#member(value);
@@ -101,7 +101,7 @@ export class SnapshotParser {
       case "log":
       case "end":
         if (kind === "log" || value.index === 0)
-          this.#refuse(this.#pathOf(name), "is no array of entries, or holds none");
+          this.#refuse(this.#pathOf(name), { value: kind === "log" ? "another value" : "[]", expected: "entries" });
         return undefined;
       case "entry":
         return { log: name, entry: this.#entry(value) };
@@ -126,7 +126,7 @@ export class SnapshotParser {
     if (format === snapshotFormat) return;
     if (typeof format === "string" && /^perdure\.session\/\d{1,9}$/.test(format))
       throw new SessionError("snapshot_newer", { source: this.#source, found: format, known: snapshotFormat });
-    this.#refuse("format", `is ${formatValue(format)}; expected ${snapshotFormat}`);
+    this.#refuse("format", { value: formatValue(format), expected: "one_of", known: [snapshotFormat] });
   }
 
   /** @throws JsonError */
@@ -137,12 +137,12 @@ export class SnapshotParser {
       // The message of the engine names no reliable place; the check below does.
     }
     checkPart(text, place, depthMax);
-    throw new JsonError(place, "it is not JSON");
+    throw new JsonError(place, "not JSON");
   }
 
   #pathOf(name: string): string {
     const path = `logs.${judged("logs", this.#refuse, () => parseLogName(name))}`;
-    if (!isContent(name)) this.#refuse(path, "is a log that a store keeps for itself");
+    if (!isContent(name)) this.#refuse(path, { value: formatValue(name), expected: "content_log" });
     return path;
   }
 
@@ -160,7 +160,7 @@ export class SnapshotParser {
     });
     const { key } = entry;
     if (key !== null) {
-      if (this.#log.keys.has(key)) this.#refuse(`${path}.key`, `${formatValue(key)} stands twice in the log`);
+      if (this.#log.keys.has(key)) this.#refuse(`${path}.key`, { value: formatValue(key), expected: "unique" });
       this.#log.keys.add(key);
     }
     this.#content.add(name, entry, data);
@@ -173,7 +173,7 @@ export class SnapshotParser {
 
 /** Refuses the document where its checksum is not that of its content. */
 export function guardChecksum(said: unknown, found: string, refuse: Refuse): void {
-  if (said !== found) refuse("checksum", `is ${formatValue(said)}, the content has ${found}`);
+  if (said !== found) refuse("checksum", { value: formatValue(said), expected: "one_of", known: [found] });
 }
 
 const entryFields = ["seq", "key", "at", "data"] as const;
@@ -185,7 +185,7 @@ function entryOf(
   { limits, refuse }: { limits: Limits; refuse: Refuse },
 ): { readonly entry: Entry; readonly data: unknown } {
   const { seq: found, key, at, data } = fieldsOf(fields, path, entryFields, refuse);
-  if (found !== seq) refuse(`${path}.seq`, `is ${formatValue(found)}; expected ${seq}`);
+  if (found !== seq) refuse(`${path}.seq`, { value: formatValue(found), expected: "one_of", known: [String(seq)] });
   const { text, value } = dataOf(data, `${path}.data`, refuse);
   guardBytes(text, `${path}.data`, { bytesMax: limits.turnBytesMax, refuse });
   const entry = {

@@ -134,7 +134,7 @@ function decoded(
   try {
     return decoder.decode(bytes, { stream });
   } catch (error) {
-    return refuse("the text", "it is not UTF-8", error);
+    return refuse("", { expected: "utf8" }, error);
   }
 }
 
@@ -150,7 +150,7 @@ function* objectChunks(snapshot: unknown, { source, limits }: SnapshotContext): 
     }
   } catch (error) {
     if (error instanceof SessionError) throw error;
-    refuse("the document", error instanceof Error ? error.message : String(error), error);
+    refuse("", { expected: "json" }, error);
   }
 }
 

@@ -226,7 +226,7 @@ export async function importAll(
     try {
       const source = await sourceOfItem(core, item, agent);
       const isSame = "checksum" in source ? hasChecksum(source.checksum) : saysTheSame;
-      const key = { tenant, id: parseNewId(source.record.id, "session id") };
+      const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
       const mayReplace = async (): Promise<boolean> => replaces;
       const { arrived: fate } = await arrive(core, { key, source }, { isSame, mayReplace, dryRun });
       counts[fate]++;
@@ -259,8 +259,12 @@ function isUnreadable(error: unknown): boolean {
 }
 
 function tooManyUnreadable(source: string): SessionError<"snapshot_invalid"> {
-  const reason = `is the ${unreadableMax + 1}th item that cannot be read; the import ends here`;
-  return new SessionError("snapshot_invalid", { source, path: "the item", reason });
+  return new SessionError("snapshot_invalid", {
+    source,
+    path: "the import",
+    expected: "readable_items",
+    max: unreadableMax,
+  });
 }
 
 /** @throws SessionError `argument_invalid` */

@@ -155,7 +155,7 @@ test("no snapshot takes the place of a session under hold; forks of one that is 
   assert.equal((await Array.fromAsync(fork.turns())).length, 3);
 });
 
-test("a snapshot brings no log that a store keeps for itself", async () => {
+test("a snapshot with a log that a store keeps for itself is refused", async () => {
   await using place = inMemory();
   await (await place.sessions.create({ id: "s" })).append({ input: "one" });
   const { logs, ...rest } = await place.sessions.snapshot("s");
@@ -163,7 +163,7 @@ test("a snapshot brings no log that a store keeps for itself", async () => {
     const forged = { ...rest, logs: { ...logs, [log]: [{ seq: 1, key: null, at: 1, data: {} }] } };
     await assert.rejects(place.sessions.restore(forged, { as: log }), {
       code: "snapshot_invalid",
-      message: /is a log that a store keeps for itself/,
+      message: `snapshot is not a valid snapshot: logs.${log} is "${log}"; expected a log of the conversation; the store keeps this one for itself`,
     });
   }
 });

@@ -44,7 +44,7 @@ export async function restoreOn(
 ): Promise<Handle> {
   core.guardOpen();
   await core.learnTime();
-  let key: SessionKey = { tenant, id: parseNewId(as ?? source.record.id, "session id") };
+  let key: SessionKey = { tenant, id: parseNewId(as ?? source.record.id, "sessionId") };
   let found: SessionRecord | undefined;
   await using arriving = new ArrivingLogs(core, key, source.record.user);
   let session: ArrivedSession | undefined;

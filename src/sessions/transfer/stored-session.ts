@@ -214,7 +214,10 @@ class BytesGuard {
   add(entry: Entry): void {
     this.#bytes += entryBytes(entry);
     if (this.#bytes <= this.#bytesMax) return;
-    const source = `of ${this.#id}`;
-    throw new SessionError("snapshot_too_large", { source, bytes: this.#bytes, bytesMax: this.#bytesMax });
+    throw new SessionError("snapshot_too_large", {
+      sessionId: this.#id,
+      bytes: this.#bytes,
+      bytesMax: this.#bytesMax,
+    });
   }
 }

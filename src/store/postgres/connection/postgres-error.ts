@@ -85,6 +85,6 @@ export function sessionErrorOf(error: unknown, { store, pool }: { store: string;
   if (passing.has(state) || ["08", "28", "3D", "53", "57", "58"].includes(state.slice(0, 2)))
     return new SessionError("store_unavailable", { store, reason: text }, cause);
   // Class 22, data exception: a value of a request that this server cannot take. The store is not damaged.
-  if (state.startsWith("22")) return new SessionError("value_unstorable", { path: "request", reason: text }, cause);
+  if (state.startsWith("22")) return new SessionError("value_unstorable", { path: "request" }, cause);
   return new SessionError("store_invalid", { store, reason: text }, cause);
 }
