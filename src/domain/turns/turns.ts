@@ -59,11 +59,37 @@ export interface OpenTurn {
  * Begin a turn: its input is durable from here on. Without a lease of its own the writer takes one in the same step.
  * @throws SessionError as {@link appendTurn}, `budget_exceeded`
  */
-export function beginTurn(
+export function beginTurn(draft: Draft, beginning: Beginning, context: Context): Change {
+  begin(draft, beginning, context);
+  return changeOf(draft);
+}
+
+/** A turn to begin, its writer, and the lease that the writer takes with it. */
+export interface Beginning {
+  readonly turn: OpenTurn;
+  readonly writer: Writer;
+  readonly lease: Acquisition | null;
+}
+
+/**
+ * Begin the last turn again, in its place: the turn that failed or was interrupted goes, and the open one has its number
+ * and its key. `cut` is what the earlier try holds and took, which stays counted.
+ * @throws SessionError as {@link beginTurn}, `legal_hold`, `session_forked`
+ */
+export function beginAgain(
   draft: Draft,
-  { turn, writer, lease }: { turn: OpenTurn; writer: Writer; lease: Acquisition | null },
+  { cut, ...beginning }: Beginning & { readonly cut: Cut },
   context: Context,
 ): Change {
+  const { turn, writer } = beginning;
+  cutTurns(draft, { after: headOf(draft.record, "turns") - 1, cut, writer }, context);
+  begin(draft, beginning, context);
+  // The entry that bears the key goes in this very change.
+  draft.claims.splice(0, draft.claims.length, ...draft.claims.filter(({ key }) => key !== turn.key));
+  return changeOf(draft);
+}
+
+function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Context): void {
   guardLease(draft.record, writer.fence, context);
   guardSeen(draft.base, writer);
   guardBudget(draft.record);
@@ -74,7 +100,6 @@ export function beginTurn(
     cancel: null,
     counters: countBegun(draft.record.counters, placed),
   });
-  return changeOf(draft);
 }
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
@@ -198,11 +223,18 @@ export function sealTurn(
  * Truncate the log of turns after turn `after`. `cut`: the messages and usage of those turns; the usage stays counted.
  * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`, `session_forked`
  */
-export function truncateTurns(
-  draft: Draft,
-  { after, cut, writer }: { after: number; cut: Cut; writer: Writer },
-  context: Context,
-): Change {
+export function truncateTurns(draft: Draft, cutting: Cutting, context: Context): Change {
+  cutTurns(draft, cutting, context);
+  return changeOf(draft);
+}
+
+interface Cutting {
+  readonly after: number;
+  readonly cut: Cut;
+  readonly writer: Writer;
+}
+
+function cutTurns(draft: Draft, { after, cut, writer }: Cutting, context: Context): void {
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
@@ -219,5 +251,4 @@ export function truncateTurns(
   });
   splice(draft, "turns", after + 1, []);
   keepSpent(draft, cut.spent);
-  return changeOf(draft);
 }

@@ -48,8 +48,8 @@ export class DeviceSpending {
   }
 
   /**
-   * Asks a question, and counts it and the usage of its answer. A question that the session has under its key already was
-   * counted, and calls no model.
+   * Asks a question, and counts it and the usage of its answer. A question that the session answers, or has answered,
+   * under its key was counted, and calls no model.
    * @throws SessionError `device_budget_exceeded`, and those of `ask`
    */
   async count(
@@ -57,7 +57,8 @@ export class DeviceSpending {
     ask: () => Promise<Answer>,
   ): Promise<Answer> {
     if (this.#budgets.device === undefined && this.#budgets.all === undefined) return await ask();
-    if (key !== undefined && (await session.turnByKey(key)) !== undefined) return await ask();
+    const earlier = key === undefined ? undefined : await session.turnByKey(key);
+    if (earlier?.status === "open" || earlier?.status === "done") return await ask();
     this.#askOne(device);
     try {
       const answer = await ask();

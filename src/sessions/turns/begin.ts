@@ -1,11 +1,15 @@
 import type { Change, Draft } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { beginTurn, type OpenTurn } from "../../domain/turns/turns.ts";
+import type { Cut } from "../../domain/turns/truncated-usage.ts";
+import { countToolCalls, turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { beginAgain, beginTurn, type OpenTurn } from "../../domain/turns/turns.ts";
 import { turnOpen, type Context } from "../../domain/record/guards.ts";
 import type { Handle } from "../core/handle.ts";
-import type { Rule, WriteOptions } from "../core/writable-session.ts";
+import { hasCode } from "../../errors.ts";
+import { withoutForks } from "../core/detach-forks.ts";
+import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import { readCut } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
 
@@ -47,9 +51,22 @@ async function beginTurnOn(
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
   const rule: Rule = (draft, context, writer) =>
     beginTurn(draft, { turn: { ...turn, ...choose?.(draft, context) }, writer, lease }, context);
-  const written = await writeOnce(handle, turn.key, rule, options);
-  if (written.status === "duplicate")
-    return { status: "repeated", turn: await repeated(handle, turn, named, written.entry) };
+  let written = await writeOnce(handle, turn.key, rule, options);
+  if (written.status === "duplicate") {
+    const earlier = await repeated(handle, turn, named, written.entry);
+    const again = isUnanswered(earlier)
+      ? await writeAgain(
+          handle,
+          earlier,
+          (cut) => (draft, context, writer) =>
+            beginAgain(draft, { turn: { ...turn, ...choose?.(draft, context) }, writer, lease, cut }, context),
+          options,
+        )
+      : undefined;
+    if (again === undefined) return { status: "repeated", turn: earlier };
+    written = again;
+  }
+  if (written.status === "duplicate") throw new Error("a turn that begins again claims no key");
   if (written.status === "unchanged") throw new Error("a begin changes something");
   const open = turnOf(lastTurn(written.change));
   const { fence } = handle.record;
@@ -76,6 +93,43 @@ async function repeated(handle: Handle, turn: OpenTurn, named: boolean, entry: E
   }
   if (earlier.status !== "open") return earlier;
   throw turnOpen(handle.record, earlier.seq);
+}
+
+/**
+ * True for a turn that ended without an answer to give: a retry with its key asks again. Where tools ran, they may have had
+ * effects, and the retry gets the failure.
+ */
+function isUnanswered({ status, output }: Turn): boolean {
+  return (status === "failed" || status === "interrupted") && countToolCalls(output) === 0;
+}
+
+/** How often another writer may come first before a retry gets the failure of its first try. */
+const againMax = 20;
+
+/**
+ * Begin the earlier turn again in its place; undefined where that cannot be: other turns follow it, another retry was
+ * first, or a legal hold keeps it.
+ */
+async function writeAgain(
+  handle: Handle,
+  earlier: Turn,
+  ruleFor: (cut: Cut) => Rule,
+  options: WriteOptions,
+): Promise<WriteResult | undefined> {
+  for (let attempt = 1; attempt <= againMax; attempt++) {
+    // One moment: the turn is the last one of the record that the rule is applied to, or the rule is refused as stale.
+    const [turns = []] = (await handle.refresh([{ log: "turns", last: 1 }])).tails;
+    const last = turns.at(-1) === undefined ? undefined : turnOf(turns.at(-1)!);
+    if (last?.key !== earlier.key || last.seq !== earlier.seq || !isUnanswered(last)) return undefined;
+    const cut = await readCut(handle, { from: last.seq, to: last.seq });
+    try {
+      return await withoutForks(handle, () => handle.write(ruleFor(cut), options));
+    } catch (error) {
+      if (hasCode(error, "legal_hold")) return undefined;
+      if (!hasCode(error, "conflict")) throw error;
+    }
+  }
+  return undefined;
 }
 
 /** The turn that a change appended. */
