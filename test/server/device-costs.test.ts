@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat } from "../../src/client/index.ts";
+import { defined } from "../../src/domain/values/defined.ts";
 import { createServer } from "../../src/server/index.ts";
 import { Windows } from "../../src/server/http/rate-limits.ts";
 import type { Model } from "../../src/index.ts";
@@ -44,6 +45,22 @@ test("new device ids are counted together, and devices with a session are not af
   assertProblem(await here.call("POST", "/v1/devices/link-codes", { device: randomUUID() }), 429, "rate_limited");
   assert.equal((await say(here, known)).status, 200);
   assert.equal((await here.sessions.list({ limit: 1000 })).items.length, 20);
+});
+
+test("every route of devices counts a device without a session as new", async () => {
+  await using here = serve({ server: { rates: { newDevices: 3 } } });
+  const { paths } = (await here.call("GET", "/openapi.json")).json as { paths: Record<string, Record<string, object>> };
+  const bodies: Readonly<Record<string, object>> = { post: { message: "hi", code: "AAAA-BBBB" }, put: { agent: "a" } };
+  const routes = Object.entries(paths)
+    .filter(([path]) => /^\/v1\/(chat|devices)/.test(path) && path !== "/v1/devices/claim")
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ path, method })));
+  assert(routes.length > 12);
+  for (let request = 0; request < 3; request++) await say(here, randomUUID());
+  for (const { path, method } of routes) {
+    const call = { device: randomUUID(), headers: { "last-event-id": "1-1" }, ...defined({ body: bodies[method] }) };
+    const answered = await here.call(method.toUpperCase(), path.replace("{device}", "device_1"), call);
+    assertProblem(answered, 429, "rate_limited");
+  }
 });
 
 test("new devices of one address have their own limit, if the proxy sends the address", async () => {

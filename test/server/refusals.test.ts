@@ -100,6 +100,24 @@ test("the text of a model's error is for keys and the log, never for a device", 
   assert.equal(seen.json.turns[0].error.message, secret);
 });
 
+test("concurrent checks of readiness share one read of the store", async () => {
+  let reads = 0;
+  const memory = openMemory({ clock: systemClock });
+  const store = new Proxy(memory, {
+    get(target, name) {
+      if (name === "find") reads++;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === "function" ? (member.bind(target) as unknown) : member;
+    },
+  });
+  await using here = serve({ store });
+  const checks = await Promise.all(Array.from({ length: 100 }, () => here.call("GET", "/readyz")));
+  assert(checks.every(({ status }) => status === 200));
+  assert.equal(reads, 1);
+  await here.call("GET", "/readyz");
+  assert.equal(reads, 2, "a later check asks again");
+});
+
 test("metrics have one series per route, and concurrent scrapes share one read of the store", async () => {
   await using here = serve({ server: { openMetrics: true } });
   for (let index = 0; index < 20; index++) await here.call(`ODD${index}`, `/v1/chat`);

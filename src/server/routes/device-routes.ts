@@ -6,12 +6,19 @@ import { instant, sessionAnswer } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Counted } from "../http/rate-limits.ts";
-import { addRoute, jsonAnswer } from "../http/route.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import { sessionReply } from "./reply.ts";
 import type { Shared } from "../http/server-context.ts";
 
 export function addDeviceRoutes(shared: Shared): void {
   const { sessions, limits, findDevice } = shared;
+
+  /** The device of the request. A device without a session counts as new, or a caller could invent ids without a limit. */
+  async function countedDevice(c: RequestContext): Promise<string> {
+    const device = deviceOf(c, sessions);
+    await findDevice(c, device);
+    return device;
+  }
 
   addRoute(
     shared,
@@ -23,8 +30,7 @@ export function addDeviceRoutes(shared: Shared): void {
       answers: { 201: { description: "the code", schema: z.object({ code: z.string(), expiresAt: instant }) } },
     },
     async (c) => {
-      const device = deviceOf(c, sessions);
-      await findDevice(c, device);
+      const device = await countedDevice(c);
       const { code, expiresAt } = await sessions.devices.linkCode(device);
       return jsonAnswer(c, { code, expiresAt: expiresAt.toISOString() }, 201);
     },
@@ -69,7 +75,7 @@ export function addDeviceRoutes(shared: Shared): void {
       scope: "device",
       answers: { 200: { description: "whether the session was shared", schema: z.object({ unlinked: z.boolean() }) } },
     },
-    async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(deviceOf(c, sessions)) }),
+    async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(await countedDevice(c)) }),
   );
 
   addRoute(
@@ -91,7 +97,7 @@ export function addDeviceRoutes(shared: Shared): void {
       },
     },
     async (c, { query }) => {
-      const { items: devices, next } = await sessions.devices.listSharing(deviceOf(c, sessions), defined(query));
+      const { items: devices, next } = await sessions.devices.listSharing(await countedDevice(c), defined(query));
       const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
       return jsonAnswer(c, { devices: wire, ...defined({ next }) });
     },
@@ -110,7 +116,7 @@ export function addDeviceRoutes(shared: Shared): void {
       },
     },
     async (c, { params }) =>
-      jsonAnswer(c, { unlinked: await sessions.devices.endSharing(deviceOf(c, sessions), params.device) }),
+      jsonAnswer(c, { unlinked: await sessions.devices.endSharing(await countedDevice(c), params.device) }),
   );
 
   addRoute(

@@ -64,7 +64,15 @@ export function addOperationRoutes(
     },
   );
 
+  let looking: Promise<string> | undefined;
+
+  /** Any caller may ask: requests at the same time share one query. */
   async function storeState(): Promise<string> {
+    looking ??= askStore().finally(() => (looking = undefined));
+    return await looking;
+  }
+
+  async function askStore(): Promise<string> {
     const tooLate = Promise.withResolvers<string>();
     const timer = setTimeout(() => tooLate.resolve("down: no answer in time"), readyMs);
     try {
