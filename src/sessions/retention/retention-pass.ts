@@ -1,5 +1,6 @@
 /** The pass of the sweep that archives and removes sessions by the retention policies. */
 import { removeSession } from "../../domain/record/lifecycle.ts";
+import { keyText } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { policyFor, type Policy } from "../../domain/record/retention.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -12,6 +13,15 @@ import { pageSize, type SweepRun } from "./sweep-run.ts";
 
 /** Sessions that are archived together: compression takes memory and time. */
 const archivesAtOnce = 4;
+/** Sweeps of this process pass over a session for this time after its policy failed. */
+const failedAgainMs = 3_600_000;
+const failedMax = 10_000;
+
+/**
+ * The sessions whose policy failed, with the time of their next visit, the oldest first. They are found ahead of the others by
+ * every sweep, and one that fails after a long time would use up the time of each.
+ */
+const failedIn = new WeakMap<Core, Map<string, number>>();
 
 export async function retentionPass(run: SweepRun, now: number): Promise<void> {
   const policies = policiesOf(run.core, run.retentionMs);
@@ -25,6 +35,7 @@ export async function retentionPass(run: SweepRun, now: number): Promise<void> {
       visit: async (record) => {
         // A session to which the policy does not apply does not count, or it would use up the rows of every sweep.
         if (isInternalScope(record.tenant) || !applies(policies, policy, record)) return;
+        if (!run.isDryRun && hasFailed(run.core, record, now)) return;
         await visitSettled(run, policy, record);
       },
     });
@@ -40,8 +51,25 @@ async function visitSettled(run: SweepRun, policy: Policy, record: SessionRecord
     if (action === "archive") run.counts.archived++;
     else run.counts.removed++;
   });
-  // A session that fails is found by every sweep, and must not use up the rows of those behind it.
-  if (!done) run.rowsLeft++;
+  if (done) return;
+  // It does not use up the rows of the sessions behind it.
+  run.rowsLeft++;
+  remember(run.core, record);
+}
+
+/** True for a session that is not due for another visit yet. */
+function hasFailed(core: Core, record: SessionRecord, now: number): boolean {
+  const until = failedIn.get(core)?.get(keyText(record));
+  return until !== undefined && now < until;
+}
+
+function remember(core: Core, record: SessionRecord): void {
+  const failed = failedIn.get(core) ?? new Map<string, number>();
+  failedIn.set(core, failed);
+  failed.delete(keyText(record));
+  failed.set(keyText(record), core.now() + failedAgainMs);
+  const [oldest] = failed.keys();
+  if (failed.size > failedMax && oldest !== undefined) failed.delete(oldest);
 }
 
 /** The policies of the options; after them `retention` for all sessions that expired or ended. */

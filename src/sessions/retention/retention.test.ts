@@ -3,10 +3,11 @@ import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { parseAgentsFile } from "../../cli/program/agents-schema.ts";
 import type { RetentionPolicy } from "../options/options.ts";
-import type { Sessions } from "../sessions.ts";
+import { sessionsOn, type Sessions } from "../sessions.ts";
 import { removeSession, sweep } from "../../admin.ts";
 
-const day = 86_400_000;
+const hour = 3_600_000;
+const day = 24 * hour;
 
 async function ended(sessions: Sessions, id: string, options: { agent?: string; user?: string } = {}): Promise<void> {
   const session = await sessions.create({ id, ...options });
@@ -179,4 +180,38 @@ test("a wrong policy is refused before any I/O, in a file with its line", () => 
     () => parseAgentsFile('{"ceo":{"retention":{}}}', "agents.json"),
     /ceo\.retention is an object; expected an array/,
   );
+});
+
+test("sessions that fail after a long time keep no later sweep from the sessions behind them", async () => {
+  await using place = inMemory();
+  const ids = ["bad 1", "bad 2", "bad 3", "bad 4", "good"];
+  let tries = 0;
+  const store = new Proxy(place.shared, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return async (...given: [{ readonly id?: string }, ...unknown[]]) => {
+        if (name !== "read" || given[0].id?.startsWith("bad") !== true) return Reflect.apply(member, target, given);
+        tries++;
+        await place.clock.advance(11_000);
+        throw new Error("its log is damaged");
+      };
+    },
+  });
+  const policy = { state: "ended", after: "1h", do: "archive" } as const;
+  await using sessions = sessionsOn(store, { clock: place.clock, sweep: false, retention: [policy] });
+  for (const id of ids) {
+    const session = await sessions.create({ id, ttl: "100d" });
+    await session.append({ input: "said" });
+    await session.end();
+    await place.clock.advance(1000);
+  }
+  await place.clock.advance(2 * hour);
+  const first = await sweep(sessions);
+  assert.deepEqual([first.failed, first.archived, first.complete], [4, 0, false]);
+  const second = await sweep(sessions);
+  assert.deepEqual([second.failed, second.archived, second.complete], [0, 1, true]);
+  assert.equal(tries, 4);
+  await place.clock.advance(2 * hour);
+  assert.equal((await sweep(sessions)).failed, 4, "they are tried again");
 });
