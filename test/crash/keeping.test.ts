@@ -53,9 +53,12 @@ for (const name of engineNames) {
       ...Array.from({ length: rounds(10, 3) }, () => undefined),
       ...engine.blows,
     ].entries()) {
-      const worker = new WorkerProcess({ store, task: { kind: "fork", name: String(round) } });
+      // A fork takes its turns over in several steps.
+      const worker = new WorkerProcess({ store, limits: { readMax: 2 }, task: { kind: "fork", name: String(round) } });
       await worker.hear("count");
-      await sleep(chance() * 60);
+      // Half of them are killed before the parent is removed, the others at any moment.
+      if (round % 2 === 0) await worker.hear("forked", 2);
+      else await sleep(chance() * 60);
       await blow?.();
       await worker.kill();
     }

@@ -180,6 +180,9 @@ async function fork(sessions: Sessions, name: string): Promise<never> {
     for (let turn = 1; turn <= 5; turn++) await parent.append({ input: `turn ${turn}` });
     const forks = await Promise.all([1, 2, 3].map((at) => parent.fork({ at, as: `fork-${name}-${count}-${at}` })));
     for (const one of forks) await one.append({ input: `turn ${one.info.turn + 1}` });
+    say({ forked: count });
+    // Long enough to be killed while the forks share their first turns.
+    await sleep(50);
     await parent.remove();
     say({ count });
   }
