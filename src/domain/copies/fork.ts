@@ -1,7 +1,7 @@
 /**
- * Forks: a session that goes on from a turn of another one. It shares the turns up to there, which stay the parent's, and
- * has its own from the next on, so a fork costs the same however long the parent is. The parent remembers its forks, and
- * keeps what they share until each has been given its own copy.
+ * Forks: a fork continues from a turn of its parent. It shares the turns up to there, which remain rows of the parent, and has
+ * its own from the next turn on, so a fork costs the same however long the parent is. The parent lists its forks, and keeps the
+ * shared turns until each fork has its own copy.
  */
 import { changeOf, draftOf, headOf, lastOwn, set, splice, splicePrefix, type Change } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -18,8 +18,8 @@ export function lastFinished(record: SessionRecord): number {
 }
 
 /**
- * A session that goes on from turn `at` of the parent: two changes that land together. `messages` is how many messages the
- * turns up to there hold.
+ * Fork the parent at turn `at`: two changes that land together. `messages` is the number of messages in the turns up to
+ * there.
  * @throws SessionError `range_invalid` where there is no such turn, `turn_open`
  */
 export function forkSession(
@@ -40,7 +40,7 @@ export function forkSession(
     parent: { id: parent.id, at, born: parent.createdAt },
     inherited: at,
     heads: { ...fork.record.heads, turns: at },
-    // What the turns before cost, the parent has spent.
+    // The usage of the shared turns is counted with the parent.
     counters: { ...noCounters, turns: at, messages },
   });
   appendEvent(fork, { type: "created", agent: session.agent, user: session.user }, context);
@@ -48,12 +48,12 @@ export function forkSession(
   return [changeOf(draft), changeOf(fork)];
 }
 
-/** The session that an entry of the log `forks` speaks of. */
+/** The id of the fork that an entry of the log `forks` names. */
 export function forkOf(entry: Entry): string {
   return (decode(entry.data) as { readonly session: string }).session;
 }
 
-/** What the session had for a parent that an entry of this one's log `forks` speaks of; null where another has its id now. */
+/** The parent that a fork had when the log `forks` of this session named it; null where another session has its id now. */
 export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: SessionRecord): SessionRecord["parent"] {
   if (fork.createdAt !== entry.at) return null;
   const { at } = decode(entry.data) as { readonly at: number };
@@ -61,9 +61,9 @@ export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: S
 }
 
 /**
- * The last shared turns become the session's own: `turns` ends with the last one that it shares, and the session shares those
- * before its first one. A log of any length is copied in several such steps, from its end to its beginning; between two steps
- * the record says which turns are still the parent's.
+ * The last shared turns become rows of the fork: `turns` ends with the last shared one, and the fork continues to share those
+ * before its first one. A log of any length is copied in several such steps, from its end to its beginning; between two steps the
+ * record names the turns that are still rows of the parent.
  */
 export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change {
   const { parent } = record;
@@ -76,7 +76,7 @@ export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change
   return changeOf(draft, { moves: true });
 }
 
-/** Forget the forks, each of which has its own turns by now; null where there are more than these. */
+/** Empty the list of forks, each of which has its own turns by now; null where the list has more than these. */
 export function forgetForks(record: SessionRecord, count: number): Change | null {
   if (lastOwn(record, "forks") !== count) return null;
   const draft = draftOf(record);

@@ -1,6 +1,6 @@
 /**
- * Whether a record and its logs agree: fed the logs entry by entry, it says what is wrong and what would mend it. Nothing
- * that mends deletes: the record follows the logs, never the other way round.
+ * Checks that a record and its logs agree: it takes the logs entry by entry, and returns the problems and the repair. A repair
+ * deletes nothing: it changes the record to agree with the logs.
  */
 import { defined } from "../values/defined.ts";
 import { isArchivable } from "./archive.ts";
@@ -12,29 +12,29 @@ import { spentOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
 import { turnOf } from "../turns/turn.ts";
 
-/** What can be wrong with a session. */
+/** The kinds of problems of a session. */
 export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
 
-/** Something that is wrong with a session. */
+/** A problem of a session. */
 export interface SessionProblem {
   readonly kind: ProblemKind;
   readonly what: string;
-  /** What mends it; null: nothing but a backup. */
+  /** The repair; null where only a backup helps. */
   readonly remedy: string | null;
 }
 
-/** What a record should say for what its logs hold. */
+/** The fields of a record as its logs determine them. */
 export type Repair = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
 
 const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
-/** The logs that say what a record must. */
+/** The logs that determine fields of the record. */
 export const checkedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
 
 export class SessionCheck {
   readonly #record: SessionRecord;
   readonly #flaws: SessionProblem[] = [];
-  /** Where each log ends as far as it runs without a gap. */
+  /** The last entry of each log before a gap. */
   readonly #ends = new Map<LogName, number>();
   readonly #broken = new Set<LogName>();
   #counters: Counters = noCounters;
@@ -45,13 +45,13 @@ export class SessionCheck {
     this.#record = record;
   }
 
-  /** The logs to be fed to it, each from its beginning. */
+  /** The logs that the check takes, each from its beginning. */
   get logs(): readonly LogName[] {
     const { heads, archive } = this.#record;
     return [...new Set([...checkedLogs, ...Object.keys(archive?.heads ?? {}), ...Object.keys(heads)])];
   }
 
-  /** The next entry of a log. */
+  /** Add the next entry of a log. */
   add(log: LogName, entry: Entry): void {
     const end = this.#ends.get(log) ?? (mayLackItsBeginning(log) ? entry.seq - 1 : 0);
     if (entry.seq !== end + 1) this.miss(log, `${log} has no entry ${end + 1}, but one ${entry.seq}`);
@@ -65,7 +65,7 @@ export class SessionCheck {
     }
   }
 
-  /** Entries of a log are missing. */
+  /** Report that entries of a log are missing. */
   miss(log: LogName, what: string): void {
     if (!this.#broken.has(log)) this.#flaw("gap", what);
     this.#broken.add(log);
@@ -78,7 +78,7 @@ export class SessionCheck {
       if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
       this.#counters = countBegun(this.#counters, turn);
-      // What an inherited turn took, another session has spent.
+      // The usage of an inherited turn is counted with another session.
       const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
       if (!isOpen) this.#counters = countSealed(this.#counters, took);
     } else if (log === "spent") {
@@ -92,7 +92,7 @@ export class SessionCheck {
     this.#flaws.push({ kind, what, remedy });
   }
 
-  /** What is wrong, once all logs were fed, and the fields of the record that mend what can be mended; null: none. */
+  /** The problems, after all logs were added, and the fields of the record that repair them; null: none. */
   result(): { readonly flaws: readonly SessionProblem[]; readonly cure: Repair | null } {
     const heads = this.#heads();
     const counters = this.#countersThatHold();
@@ -124,7 +124,7 @@ export class SessionCheck {
     return differ ? Object.fromEntries(heads) : undefined;
   }
 
-  /** What is in an archive is not mended by changing the record. */
+  /** True for a log in an archive, which a change of the record does not repair. */
   #isPutAway(log: LogName): boolean {
     return this.#record.archive !== null && isArchivable(log);
   }
@@ -133,7 +133,7 @@ export class SessionCheck {
     if (this.#broken.has("turns") || this.#broken.has("spent")) return undefined;
     const { counters } = this.#record;
     const wrong = (Object.keys(noCounters) as (keyof Counters)[]).filter(
-      // Fractions of milliseconds that were added up in another order may differ in their last digit.
+      // Fractions of milliseconds that are added in another order may differ in their last digit.
       (name) => Math.abs(counters[name] - this.#counters[name]) > 1e-6 * Math.abs(counters[name]),
     );
     if (wrong.length === 0) return undefined;
@@ -142,7 +142,7 @@ export class SessionCheck {
     return this.#counters;
   }
 
-  /** Undefined where the record says so already. */
+  /** The open turn; undefined where the record agrees. */
   #openTurnThatIs(): number | null | undefined {
     if (this.#broken.has("turns")) return undefined;
     const { openTurn } = this.#record;
@@ -154,7 +154,7 @@ export class SessionCheck {
   }
 }
 
-/** Put into the record what its logs say. Who had seen it before has to look again. */
+/** Put the repaired fields into the record. Handles that had read the turns read them again. */
 export function repairSession(record: SessionRecord, cure: Repair): Change {
   const draft = draftOf(record);
   set(draft, { ...cure, turnsVersion: draft.nextVersion });

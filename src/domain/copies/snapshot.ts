@@ -1,4 +1,4 @@
-/** What of a session makes sense elsewhere, and a session made of it: no leases, fences, waiters, marks and versions. */
+/** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
 import { changeOf, draftOf, firstVersion, set, splice, type Change } from "../record/change.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
@@ -30,19 +30,19 @@ export interface PortableRecord {
   readonly maxAgeMs: number | null;
   readonly maxAgeFrom: number;
   readonly floor: StoredHandoff | null;
-  /** The seq of a turn that was in progress; whoever writes next seals it with what had arrived. */
+  /** The seq of a turn that was in progress; the next writer seals it with the output received so far. */
   readonly openTurn: number | null;
   readonly counters: Counters;
   readonly metadata: Metadata;
-  /** What it may spend; absent where nothing says so. */
+  /** Absent for a session without a budget. */
   readonly budget?: Budget;
-  /** The turns up to this one were another session's, which has spent what they took; absent where there are none. */
+  /** The usage of the turns up to this one is counted with another session; absent where there are none. */
   readonly inherited?: number;
-  /** Absent where it is under none. */
+  /** Absent for a session without a legal hold. */
   readonly hold?: LegalHold;
 }
 
-/** Field by field, in the order in which a snapshot has them. */
+/** The fields in the order of a snapshot. */
 export function portableOf(record: SessionRecord): PortableRecord {
   const { counters, handoff, budget, inherited, legalHold } = record;
   return {
@@ -80,28 +80,27 @@ export function portableOf(record: SessionRecord): PortableRecord {
   };
 }
 
-/** A session as it was elsewhere: its header and its logs, those that hold nothing left out. */
+/** A session in memory: its header and its logs, without empty ones. */
 export interface Portable {
   readonly record: PortableRecord;
   readonly logs: Logs;
 }
 
-/** Where it is to stand, and what stands there now. */
+/** The place of a restored session, and the session that is there now. */
 export interface RestoredPlace {
   readonly key: SessionKey;
-  /** The record whose place it takes; undefined where there is none. */
+  /** The record that it replaces; undefined where there is none. */
   readonly found: SessionRecord | undefined;
-  /** It is a later state of the same session: a hold of the one that stands does not keep it out. @default false */
+  /** It is a later state of the same session, which a legal hold of the earlier state does not refuse. @default false */
   readonly isLater?: boolean;
-  /** Its logs, where they were written already: then they stand there and not in the portable session. */
+  /** The place of its logs, where they were written already; then the logs of the portable session are empty. */
   readonly staged?: Staged | undefined;
 }
 
 /**
- * Put a session where none stands, or in the place of one. Times, numbers, keys and costs stay as they were; whatever
- * handles knew of a session that stood here is stale knowledge of this one. All logs are its own, and stand as they are, also
- * where they were another session's, or put away.
- * @throws SessionError `legal_hold`, `session_forked` of the one whose place it would take
+ * Restore a session where none is, or in the place of one. Times, numbers, keys and usage stay as they were; handles that had read
+ * the replaced session are stale. All logs become rows of the session, also those that it shared or had archived.
+ * @throws SessionError `legal_hold`, `session_forked` of the session that it would replace
  */
 export function restoreSession(
   { record: { floor, hold, ...record }, logs }: Portable,
@@ -135,7 +134,7 @@ export function restoreSession(
     turnsVersion: next,
     turnsCommitId: "",
     cancel: null,
-    // It never falls, or a holder from before could pass for the one of today.
+    // The fence never falls, or a lease holder of before could write under the token of a present one.
     fence: found?.fence ?? 0,
     lease: null,
     waiters: [],

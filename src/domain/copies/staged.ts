@@ -1,6 +1,6 @@
 /**
- * Logs that are written in several steps beside the session that they are for. They stand under a record of their own, in a
- * scope that no list shows, until the session takes them over in one change.
+ * Staged logs are written in several steps beside the session that they are for. They have a record of their own, in a scope that
+ * no list shows, until the session takes them over in one change.
  */
 import { changeOf, draftOf, lastOwn, set, splice, type Change } from "../record/change.ts";
 import type { SessionKey, Splice } from "../record/entry.ts";
@@ -21,13 +21,13 @@ export function isStaged({ tenant }: SessionKey): boolean {
   return tenant.endsWith(internalScope("", kind));
 }
 
-/** Staged logs as a session takes them over: where they stand, and the last seq of each. */
+/** The place of staged logs, and the last seq of each. */
 export interface Staged {
   readonly key: SessionKey;
   readonly heads: SessionRecord["heads"];
 }
 
-/** Write more entries behind those that are there; a log begins with the seq of its first entry. */
+/** Append entries to staged logs; a log begins with the seq of its first entry. */
 export function stageEntries(record: SessionRecord, more: readonly Splice[], context: Context): Change {
   const draft = draftOf(record);
   for (const { log, from, entries } of more) {

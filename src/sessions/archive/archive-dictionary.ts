@@ -1,7 +1,7 @@
 /**
- * What archives are compressed after: the form of turns as our codec writes it, and words that chats and calls of tools are
- * full of, so that a short conversation need not spell them out. Ours, and frozen: archives are made of it. Another one
- * is another method beside this one (`archive-text.ts`).
+ * The dictionary of archives: the form of turns as the codec writes it, and frequent words of chats and tool calls, so that a short
+ * conversation compresses well. It is frozen, because archives depend on it. Another dictionary is another method beside this one
+ * (`archive-text.ts`).
  */
 const fence = "```";
 
@@ -29,9 +29,9 @@ const words = [
 export const dictionary: Buffer = Buffer.from(words.join("\n"));
 
 /**
- * The beginning of every stream of brotli that compresses a text after the dictionary: the dictionary itself, up to a
- * flush. It is the same in all of them, so archives leave it out. Brotli's own dictionaries of this kind are not in every
- * Node that Perdure runs on; a stream is what every decoder reads.
+ * The beginning of every brotli stream that compresses a text after the dictionary: the dictionary itself, up to a flush. It is
+ * the same in all of them, so archives leave it out. Brotli's own dictionaries of this kind are not in every supported Node;
+ * every decoder reads a stream.
  */
 export const beginning: Buffer = Buffer.from(
   "A6YHAByFcbNTOD5rO8ucRURxVaYF3+uGyjZPF3L/ClAweq4fYTe9NPh9utWnqYaPanWiOkTusRxBZqP4QsnOE4wP6DDx2ThY6Vu03zNFE5FIy6" +

@@ -1,4 +1,4 @@
-/** Read the logs of an archived session, part by part. */
+/** Reads the logs of an archived session, part by part. */
 import { isSame } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
 import type { Entry } from "../../domain/record/entry.ts";
@@ -8,7 +8,7 @@ import type { LogRange, Store } from "../../store/store.ts";
 import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
 import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
 
-/** Entries of an archive, as {@link LogRange} says; undefined where it no longer exists. @throws SessionError `store_invalid` */
+/** The entries of a range; undefined where the archive no longer exists. @throws SessionError `store_invalid` */
 export async function readArchive(
   store: Pick<Store, "read" | "load">,
   record: SessionRecord,
@@ -53,7 +53,7 @@ export async function readPart(
   const isReadable = packed !== undefined && part !== undefined && isKnown(packed);
   const sections = isReadable ? await unpackPart(packed, part.sha256, archive.bytes) : undefined;
   if (sections !== undefined) return sections;
-  // Archived again since the record was read, or damaged: the newest record decides.
+  // The session was archived again since the record was read, or the part is damaged: the newest record tells.
   const {
     sessions: [newest],
   } = await store.load([{ key: record, tails: [] }]);

@@ -19,15 +19,15 @@ const compress = promisify(brotliCompress);
 const decompress = promisify(brotliDecompress);
 
 const methods = {
-  /** A stream of brotli. */
+  /** A brotli stream. */
   plain: 0,
   /** The rest of a brotli stream that begins with the dictionary. */
   afterDictionary: 1,
 } as const;
 
-/** Larger texts are compressed with less effort: their own repetitions matter more than the dictionary. */
+/** Larger texts are compressed with less effort, as their own repetitions matter more than the dictionary. */
 const largeBytes = 256 * 1024;
-/** The logarithm of that: how far back a text of that size looks, and how much memory it takes to compress it. */
+/** The logarithm of {@link largeBytes}: the window of the compression, which determines its memory. */
 const windowBits = 18;
 
 /** Entries of one log, one after the other. */
@@ -54,7 +54,7 @@ async function packedText(text: Buffer): Promise<Uint8Array> {
   return Buffer.concat([Buffer.of(methods.plain), await compress(text, { params })]);
 }
 
-/** Undefined where this build of brotli begins its stream with other bytes: its output would not be readable elsewhere. */
+/** Undefined where this build of brotli begins its stream with other bytes: other builds could not read its output. */
 async function compressAfterDictionary(text: Buffer): Promise<Buffer | undefined> {
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
@@ -81,7 +81,7 @@ export function packedIn(value: Value): Packed | undefined {
   return brotli instanceof Uint8Array ? { method: methods.plain, bytes: brotli } : undefined;
 }
 
-/** False for a method that only a newer version can read. */
+/** False for a method of a newer version. */
 export function isKnown({ method }: Packed): boolean {
   return Object.values<number>(methods).includes(method);
 }

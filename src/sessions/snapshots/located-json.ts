@@ -1,10 +1,10 @@
 /**
- * JSON that remembers where everything stands, for files that people write: an error names the line and column, and what
- * reads the values can name theirs. `JSON.parse` tells neither reliably, and takes the last of two equal names in silence.
+ * Parses JSON with the place of each value, for files that people write: an error names the line and column, and a reader of the
+ * values can name theirs. `JSON.parse` does neither reliably, and takes the last of two equal names.
  */
 import { formatValue } from "../../domain/values/format-value.ts";
 
-/** A value and where it begins. */
+/** A value and its place. */
 export type LocatedValue = Place &
   (
     | { readonly kind: "object"; readonly members: ReadonlyMap<string, LocatedMember> }
@@ -12,19 +12,19 @@ export type LocatedValue = Place &
     | { readonly kind: "plain"; readonly value: string | number | boolean | null }
   );
 
-/** A member of an object and where its name stands. */
+/** A member of an object and the place of its name. */
 export interface LocatedMember {
   readonly name: Place;
   readonly value: LocatedValue;
 }
 
-/** Both count from 1. */
+/** A line and a column, which count from 1. */
 export interface Place {
   readonly line: number;
   readonly column: number;
 }
 
-/** A place of a text that stands at `outer` in another one, as a place of that one. */
+/** The place in the whole text of a place in a part that begins at `outer`. */
 export function placeWithin(outer: Place, { line, column }: Place): Place {
   return line === 1 ? { line: outer.line, column: outer.column + column - 1 } : { line: outer.line + line - 1, column };
 }
@@ -44,7 +44,7 @@ const depthMax = 100;
 
 /** @throws JsonError with the place where the text stops being JSON */
 export function parseLocatedJson(text: string): LocatedValue {
-  // A byte order mark is what some editors put in front of a file.
+  // Some editors put a byte order mark in front of a file.
   const scanner = new Scanner(text.replace(/^\uFEFF/, ""));
   const value = readValue(scanner, 0);
   if (!scanner.atEnd) throw scanner.unexpected("the end of the file");
@@ -52,8 +52,8 @@ export function parseLocatedJson(text: string): LocatedValue {
 }
 
 /**
- * Go through a JSON text of any size and keep nothing of it but the names of the objects that are open.
- * @throws JsonError with the place where it stops being JSON, nests deeper than `depthMax`, or has a name twice
+ * Check a JSON text. It keeps only the names of the open objects.
+ * @throws JsonError with the place where the text stops being JSON, is nested deeper than `depthMax`, or has a name twice
  */
 export function checkJson(text: string, { depthMax }: { readonly depthMax: number }): void {
   const scanner = new Scanner(text);
@@ -132,8 +132,7 @@ function readItems(scanner: Scanner, depth: number): readonly LocatedValue[] {
   return items;
 }
 
-/** The grammar of RFC 8259, token by token. */
-/** A piece of a text between its quotation marks: a pattern for the whole would exhaust its stack at some million characters. */
+/** The grammar of RFC 8259, token by token. A pattern for a whole text would exhaust its stack at some million characters. */
 // oxlint-disable-next-line no-control-regex -- control characters are what a JSON text may not hold
 const textPiece = /[^"\\\u0000-\u001f]+|(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,1000}/y;
 const plainToken = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.])/y;
@@ -159,7 +158,7 @@ class Scanner {
     return { line: this.#line, column: this.#at - this.#lineStart + 1 };
   }
 
-  /** Step over this sign, if it is what comes next. */
+  /** Step over this sign, if it is next. */
   take(sign: string): boolean {
     if (this.#text[this.#at] !== sign) return false;
     this.#at++;
@@ -195,7 +194,7 @@ class Scanner {
     return this.#match(word) ?? "something";
   }
 
-  /** The text that comes next, with its quotation marks; where it is not one, nothing is stepped over. */
+  /** The next text, with its quotation marks; undefined where the next token is none. */
   #takeTextToken(): string | undefined {
     const start = this.#at;
     if (this.#text[start] !== '"') return undefined;

@@ -1,4 +1,4 @@
-/** The fields of a document that another program may have made, each checked for its type and its range. */
+/** Checks the fields of a document that another program may have made, for type and range. */
 import { parseId } from "../../domain/values/ids.ts";
 import { countMax, instantMaxMs } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";

@@ -1,13 +1,10 @@
-/** How much is under way at the same time. */
+/** The most that is under way at the same time. */
 export interface WindowMax {
   readonly count: number;
   readonly size: number;
 }
 
-/**
- * Go through what comes, some of it at a time: while one window is worked on, the next one is gathered, and no more.
- * What `work` throws ends it.
- */
+/** Process items in windows: while `work` processes one window, the next one is gathered. An error of `work` ends the pass. */
 export async function inWindows<Item>(
   items: AsyncIterable<Item> | Iterable<Item>,
   { max, sizeOf }: { readonly max: WindowMax; readonly sizeOf: (item: Item) => number },
@@ -19,7 +16,7 @@ export async function inWindows<Item>(
   const send = async (): Promise<void> => {
     await underWay;
     underWay = work(window);
-    // It is awaited before the next one is sent; until then its failure is nobody's surprise.
+    // The next call awaits it; until then its rejection is not unhandled.
     underWay.catch(() => undefined);
     window = [];
     size = 0;

@@ -12,7 +12,7 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { newSession } from "../session/opening.ts";
 
-/** A conversation that another program has kept. */
+/** A conversation of another program. */
 export interface Conversation {
   readonly id: string;
   readonly messages: readonly Message[];
@@ -22,7 +22,7 @@ export interface Conversation {
 }
 
 /**
- * It as a session of this moment: system messages ahead of all others are its instructions, each question with its answer
+ * A conversation as a new session: the system messages before all others are its instructions, and each question with its answer
  * is a turn.
  * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, `metadata_too_large`, `id_invalid`
  */

@@ -1,7 +1,7 @@
 /**
- * The mark of a copied record, in the place of a commit's own: it names the run of the copy, and the version of the record in
- * the source. Any later write in the target replaces it. So a record that still bears it is as it was copied, and it is the
- * same as the source's where that version still stands; no log is read to tell.
+ * The commit id of a copied record names the run of the copy, and the version of the record in the source. A later write in the
+ * target replaces it. A record that still has it is unchanged since the copy, and the same as the source's where the source
+ * still has that version; no log is read to compare them.
  */
 import { hash } from "node:crypto";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -19,17 +19,17 @@ export function copyMark(run: string, source: SessionRecord): string {
   return `${beginning}${run}.${stateOf(source)}`;
 }
 
-/** True for a record that is as it was copied, by whichever run. */
+/** True for a record that is unchanged since a run copied it. */
 export function isCopy({ commitId }: SessionRecord): boolean {
   return commitId.startsWith(beginning);
 }
 
-/** True for a record that is as this run copied it. */
+/** True for a record that is unchanged since this run copied it. */
 export function isCopyOf({ commitId }: SessionRecord, run: string): boolean {
   return commitId.startsWith(`${beginning}${run}.`);
 }
 
-/** True for a copy of the source's record as that stands now. */
+/** True for a copy of the present record of the source. */
 export function isCurrent(copy: SessionRecord, source: SessionRecord): boolean {
   return isCopy(copy) && copy.commitId.endsWith(`.${stateOf(source)}`);
 }

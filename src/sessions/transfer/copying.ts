@@ -24,48 +24,48 @@ import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
 import { inWindows } from "./batches.ts";
 
-/** How to copy. */
+/** Options of a copy. */
 export interface CopyOptions {
-  /** All tenants, with their devices, and the keys of operators. @default this tenant, with its devices */
+  /** Copy all tenants, with their devices, and the API keys. @default this tenant, with its devices */
   readonly everything?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: CopyProgress) => void;
 }
 
-/** How far a copy is. */
+/** The progress of a copy. */
 export interface CopyProgress extends CopyReport {
-  /** How many sessions there were to copy when it began, with what else is kept for them. */
+  /** The number of sessions and internal records in the source when the copy began. */
   readonly total: number;
 }
 
-/** What a copy did. */
+/** The result of a copy. */
 export interface CopyReport {
   /** New in the target. */
   readonly restored: number;
-  /** Stood there already, the very same. */
+  /** Existed in the target already, the very same. */
   readonly present: number;
-  /** Stood there as they were earlier, and were brought up to date. */
+  /** Existed in an earlier state, and were updated. */
   readonly replaced: number;
-  /** Removed in the source while it was copied, and so in the target. */
+  /** Removed in the source during the copy, and so in the target. */
   readonly removed: number;
-  /** Bytes of the snapshots of those written. Each was read back from the target and has the checksum it had in the source. */
+  /** Characters of the snapshots of the written sessions. Each was read back from the target and has the checksum of the source. */
   readonly bytes: number;
   readonly skipped: number;
-  /** Why, the first hundred of them. */
+  /** The reasons for the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
   /**
-   * Sessions that an earlier run copied and that the source does not have: removed there since, or of another source. They stay
-   * in the target.
+   * Sessions that an earlier run copied and that the source does not have: they were removed there since, or came from another
+   * source. They stay in the target.
    */
   readonly orphaned: number;
   /** The ids of the first hundred of them. */
   readonly orphans: readonly string[];
-  /** The ids of the sessions that still changed when they were looked at last, a hundred at most. */
+  /** The ids of the sessions that still differed at the last comparison, a hundred at most. */
   readonly unsettled: readonly string[];
   /**
-   * True where the last look at each session of the source found the same in the target, and in the target nothing that was
-   * removed in the source. False where the signal stopped it, where something was skipped or orphaned, or where the source
-   * changed faster than it was copied: then copy again.
+   * True where the last comparison of each session found the same in both stores, and none in the target that was removed in the
+   * source. False where the signal stopped the copy, where a session was skipped or orphaned, or where the source changed faster
+   * than it was copied: then copy again.
    */
   readonly complete: boolean;
 }
@@ -75,16 +75,16 @@ const passesMax = 5;
 /** A session that changes while it is read is read again, this many times in all; the last time in one load. */
 const attemptsMax = 4;
 
-/** What is copied, and into which tenant. */
+/** The tenant to copy, and the tenant that takes it. */
 export interface CopyScope {
   readonly tenant: string;
   readonly into: string;
 }
 
 /**
- * Copy, compare every session of both stores, copy what differs, and so on until nothing does. What was copied earlier is passed
- * over, or brought up to date where the source went on; another session of the same id is left alone.
- * @throws SessionError a store's, where it fails; what was copied by then stays, and copying again goes on
+ * Copy, compare every session of both stores, copy those that differ, and so on until none does. A session that was copied earlier
+ * is passed over, or updated where the source continued it; another session of the same id is left unchanged.
+ * @throws SessionError the store's; the sessions copied by then stay, and another copy continues
  */
 export async function copyAll(
   from: Core,
@@ -113,7 +113,7 @@ export async function copyAll(
   return copying.report(changed === 0);
 }
 
-/** A scope of the source, and the one that takes it; undefined: all, each into its own. */
+/** A scope of the source, and the scope that takes it; undefined: all, each into its own. */
 interface Scope {
   readonly found: string | undefined;
   readonly into: string | undefined;
@@ -182,12 +182,12 @@ async function found(
   return loaded.map((one) => (one instanceof SessionError ? one : one?.record));
 }
 
-/** Remove from the target what this run copied and the source has no more; how many there were. */
+/** Remove from the target the sessions that this run copied and the source no longer has; returns their number. */
 async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
   let removed = 0;
   for await (const { records } of recordPages(to, { now: 0, tenant: scope.into })) {
     if (copying.isStopped) return removed;
-    // What is no session is removed by any store once its time is up.
+    // A store removes expired internal records by itself.
     const copies = records.filter(
       (record) => isCopy(record) && !(isInternalScope(record.tenant) && record.expiresAt <= to.now()),
     );
@@ -202,7 +202,7 @@ async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
   return removed;
 }
 
-/** The source's hold was lifted there, or it could not have been removed. */
+/** Remove a copy, also under a legal hold: the source cleared its own before the session was removed there. */
 async function removeCopy(to: Core, copy: SessionRecord): Promise<boolean> {
   const key = { tenant: copy.tenant, id: copy.id };
   const change: Change = { key, expected: identityOf(copy), record: null, splices: [], claims: [] };
@@ -264,7 +264,7 @@ export class Copying {
     };
   }
 
-  /** From here on all is looked at again. */
+  /** Begin a pass over all sessions. */
   beginPass(): void {
     this.#passes++;
     this.#skipped = new Skipped();
@@ -272,7 +272,7 @@ export class Copying {
     this.#unsettled = new Listed();
   }
 
-  /** So many stand in the target as they are in the source. */
+  /** Count sessions that the target has in their present state. */
   pass(count: number): void {
     if (this.#passes <= 1) this.#counts.present += count;
   }
@@ -285,7 +285,7 @@ export class Copying {
     this.#orphans.add(id);
   }
 
-  /** Take what comes, until the signal; says how many were new or changed. */
+  /** Take sessions until the signal; returns the number of new or changed ones. */
   async take(sessions: AsyncIterable<Arriving>): Promise<number> {
     let changed = 0;
     await inWindows(this.#untilStopped(sessions), { max: windowMax, sizeOf }, async (window) => {
