@@ -23,13 +23,13 @@ export async function serverlessChat(input: ChatServerInput, { exchanges }: Conv
   }
   await inFreshProcess(input, phone, async (mine, pid) => {
     await mine.handOff("scheduling", { ttl: "1h" });
-    say(pid, "hands the floor to scheduling for an hour");
+    say(pid, "hands off to scheduling for an hour");
   });
   const code = await inFreshProcess(input, phone, async (mine, pid) => {
     const active = await mine.activeAgent();
-    expect(active?.agent === "scheduling", "the floor is lost");
+    expect(active?.agent === "scheduling", "the handoff is lost");
     const { code } = await mine.linkCode();
-    say(pid, `knows that ${active?.agent} has the floor, and shows the code ${code}`);
+    say(pid, `knows that ${active?.agent} is the active agent, and shows the code ${code}`);
     return code;
   });
   await inFreshProcess(input, laptop, async (mine, pid) => {

@@ -27,4 +27,4 @@ const manager = createManager({
 const session = await sessions.ensure("visitor-7", { agent: "front" });
 const answer = await manager.send(session, "My parcel is late. Order 7181.");
 for await (const text of answer) process.stdout.write(text);
-console.log(`\n${(await answer.done).agent} answered, ${(await session.activeAgent())?.agent} has the floor`);
+console.log(`\n${(await answer.done).agent} answered, ${(await session.activeAgent())?.agent} is the active agent`);

@@ -65,7 +65,7 @@ export interface ErrorDetails {
     field: string;
     version: number;
     commitId: string;
-    isHeld: boolean;
+    isUnderLegalHold: boolean;
     forkedAt: number;
   };
 
@@ -337,7 +337,14 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   session_unreadable: {
     status: 500,
     retryable: false,
-    details: { sessionId: "id", field: "id", version: "number", commitId: "id", isHeld: "flag", forkedAt: "number" },
+    details: {
+      sessionId: "id",
+      field: "id",
+      version: "number",
+      commitId: "id",
+      isUnderLegalHold: "flag",
+      forkedAt: "number",
+    },
     message: (d) =>
       `the record of session ${d.sessionId} cannot be read: its field ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
   },

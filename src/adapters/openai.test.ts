@@ -98,7 +98,7 @@ test("tools are offered to the endpoint, their results go back to it, and the tu
   });
   const parameters = { type: "object", properties: { in: { type: "string" } }, required: ["in"] };
   const hour = { name: "hour", description: "The hour in a place", parameters, run: () => 9 };
-  const manager = createManager({ sessions, tools: { clock: [hour] }, offersFloor: false, router: () => "clock" });
+  const manager = createManager({ sessions, tools: { clock: [hour] }, offersHandoffs: false, router: () => "clock" });
   const session = await sessions.create({ agent: "clock" });
   const turn = await (await manager.send(session, "How late is it in Ghent?")).done;
   const bodies = server.requests as unknown as { tools: unknown; messages: unknown[] }[];

@@ -50,7 +50,7 @@ export interface ManagerOptions {
    * Offer `hand_off` and `release` to the model; false for models without tools.
    * @default true
    */
-  readonly offersFloor?: boolean;
+  readonly offersHandoffs?: boolean;
   /**
    * Maximum number of model calls within one answer.
    * @default 10
@@ -81,8 +81,8 @@ export function createManager(options: ManagerOptions): Manager {
   const { sessions, router = routeByKeywords() } = options;
   const agents = parseAgents(sessions);
   const fallback = parseDefault(options.default, agents);
-  const { offersFloor = true, stepsMax = 10 } = options;
-  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersFloor ? handoffTools(agents) : []);
+  const { offersHandoffs = true, stepsMax = 10 } = options;
+  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersHandoffs ? handoffTools(agents) : []);
   parseStepsMax(stepsMax);
   const routerTimeoutMs = parseDuration(options.routerTimeout ?? "10s", "routerTimeout");
 
@@ -94,7 +94,7 @@ export function createManager(options: ManagerOptions): Manager {
       const work = (stop: AbortSignal): ReturnType<Router> => router(text, { agents, session, model, signal: stop });
       // The router is the caller's function: its result is unchecked.
       const agent: unknown = await withTimeout(work, { ms: routerTimeoutMs, signal });
-      if (typeof agent === "string" && agents.has(agent)) return { agent, takesFloor: true };
+      if (typeof agent === "string" && agents.has(agent)) return { agent, becomesActive: true };
       error =
         typeof agent === "string"
           ? new SessionError("agent_unknown", { agent, known })
@@ -105,7 +105,7 @@ export function createManager(options: ManagerOptions): Manager {
       error = new SessionError("router_failed", { ...ids, reason }, { cause });
     }
     if (fallback === undefined) throw error;
-    return { agent: fallback, takesFloor: false };
+    return { agent: fallback, becomesActive: false };
   }
 
   /** The model, with the tools of the answering agent. */

@@ -41,15 +41,19 @@ for (const [said, agent] of [
     const session = await place.sessions.create({ agent: "front" });
     const turn = await (await createManager({ sessions: place.sessions, router }).send(session, "hm")).done;
     assert.equal(turn.agent, agent);
-    const floor = await session.activeAgent();
-    assert.equal(floor?.agent, agent === "front" ? undefined : agent, "what is no name gives the floor to nobody");
+    const handoff = await session.activeAgent();
+    assert.equal(
+      handoff?.agent,
+      agent === "front" ? undefined : agent,
+      "an answer that is no name hands off to no agent",
+    );
   });
 }
 
 test("the router's model gets the agents and the beginning of the message; by default it is the session's model", async () => {
   const { model, requests } = saying("billing");
   await using place = inMemory({ agents, model });
-  const manager = createManager({ sessions: place.sessions, router: routeByModel(), offersFloor: false });
+  const manager = createManager({ sessions: place.sessions, router: routeByModel(), offersHandoffs: false });
   const session = await place.sessions.create({ agent: "front" });
   const turn = await (await manager.send(session, `refund! ${"x".repeat(10_000)}`)).done;
   const [system, user] = requests[0]?.messages ?? [];

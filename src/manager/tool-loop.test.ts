@@ -314,8 +314,8 @@ test("each agent is offered the handoff tools and its own; a model without tools
   const { sessions } = place;
   const tools = { billing: [tool("refund", () => "done")] };
   const session = await sessions.create({ id: "s", agent: "front" });
-  const offered = async (agent: string, offersFloor?: boolean): Promise<readonly string[] | undefined> => {
-    const manager = createManager({ sessions, tools, ...defined({ offersFloor }) });
+  const offered = async (agent: string, offersHandoffs?: boolean): Promise<readonly string[] | undefined> => {
+    const manager = createManager({ sessions, tools, ...defined({ offersHandoffs }) });
     await (
       await manager.send(session, "hm", { agent })
     ).done;

@@ -396,7 +396,7 @@ test("a handoff of many devices reaches all sessions but the one that cannot be 
   for (const index of [0, 2]) assert.equal((await sessions[index]?.activeAgent())?.agent, "scheduling");
 });
 
-test("many devices at once: hand the floor, ask who has it, give it back, in a few round trips", async () => {
+test("many devices at once: hand off, read the active agents, end the handoffs, in a few round trips", async () => {
   await using here = place();
   const { devices } = here.sessions;
   const ids = Array.from({ length: 200 }, () => randomUUID());

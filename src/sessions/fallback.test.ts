@@ -105,7 +105,7 @@ test("another process that tells the same outbox again, as after a crash, double
   assert.deepEqual(await said(await here.witness.devices.open(device)), ["1", "2", "3"]);
 });
 
-test("what others said meanwhile stays, and the floor that was handed over is told too", async () => {
+test("the replay keeps the turns that others wrote meanwhile, and replays the handoff", async () => {
   await using here = place();
   const session = await here.sessions.ensure("s");
   await session.append({ input: "before" });
@@ -121,7 +121,7 @@ test("what others said meanwhile stays, and the floor that was handed over is to
   assert.deepEqual([active?.agent, active?.note], ["scheduling", "n"]);
 });
 
-test("a floor that nobody handed on in the dark stays whose it is", async () => {
+test("a replay without a handoff leaves the active agent of the store", async () => {
   await using here = place();
   const session = await here.sessions.ensure("s");
   await session.handOff("billing", { ttl: "1h" });

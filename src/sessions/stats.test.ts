@@ -110,7 +110,7 @@ test("turns in an archive are not cut off, those that were cut off before still 
   assert.deepEqual(await counted(), [9, 3, 90]);
 });
 
-test("floors: whose they are now, and how long those that are over were held", async () => {
+test("handoffs: how many are active, and how long ended ones were active", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   const one = await sessions.create({ id: "one" });

@@ -212,7 +212,7 @@ class MemoryStore implements Store {
       }
       const { counters, handoff, inherited } = record;
       const bytes = Buffer.byteLength(row.data);
-      tallying.addSession({ ...row, turns: counters.turns, floorExpiresAt: handoff?.expiresAt ?? null, bytes });
+      tallying.addSession({ ...row, turns: counters.turns, handoffExpiresAt: handoff?.expiresAt ?? null, bytes });
       for (const [log, entries] of logs)
         for (const { seq, at, data } of entries) {
           const counts = log === "turns" && seq <= inherited ? inheritedLog : log;

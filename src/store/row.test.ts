@@ -32,7 +32,7 @@ test("a record comes back from its row as it was", () => {
   assert.deepStrictEqual(recordOf(structuredClone(rowOf(record))), record);
 });
 
-test("a row that was written before there were floors, archives, holds and forks is read", () => {
+test("a row from before handoffs, archives, legal holds and forks is read", () => {
   const record = sampleRecord();
   const row = rowOf(record);
   const { floor: _, ...data } = JSON.parse(row.data) as Record<string, unknown>;

@@ -109,11 +109,11 @@ function unreadable(
   { hold, forkedAt }: Partial<StoredRest>,
   cause?: unknown,
 ): SessionError {
-  const isHeld = hold !== undefined && hold !== null;
+  const isUnderLegalHold = hold !== undefined && hold !== null;
   const shared = typeof forkedAt === "number" ? forkedAt : 0;
   return new SessionError(
     "session_unreadable",
-    { sessionId: id, tenant, field, version, commitId, isHeld, forkedAt: shared },
+    { sessionId: id, tenant, field, version, commitId, isUnderLegalHold, forkedAt: shared },
     { cause },
   );
 }

@@ -111,7 +111,7 @@ export interface SessionFacts extends Pick<
   "state" | "createdAt" | "lastActivityAt" | "stateSince" | "expiresAt"
 > {
   readonly turns: number;
-  readonly floorExpiresAt: number | null;
+  readonly handoffExpiresAt: number | null;
   readonly bytes: number;
 }
 
@@ -235,7 +235,7 @@ export class StatsAccumulator {
 
   addSession(session: SessionFacts): void {
     const { now, since = 0 } = this.#query;
-    const { createdAt, lastActivityAt, turns, floorExpiresAt, bytes } = session;
+    const { createdAt, lastActivityAt, turns, handoffExpiresAt, bytes } = session;
     const state = stateAt(session, now);
     const settledAt = settledAtOf(session, now);
     if (lastActivityAt < since && (settledAt === null || settledAt < since)) return;
@@ -243,7 +243,7 @@ export class StatsAccumulator {
     this.#recordBytes += bytes;
     count(this.#turnsOfSessions, turns);
     count(this.#lifeMs, lastActivityAt - createdAt);
-    if (floorExpiresAt !== null && floorExpiresAt > now) this.#handoffs++;
+    if (handoffExpiresAt !== null && handoffExpiresAt > now) this.#handoffs++;
     if (createdAt >= since) this.#day(createdAt).created++;
     if (settledAt === null || settledAt < since) return;
     if (state === "ended") this.#day(settledAt).ended++;

@@ -73,10 +73,10 @@ export interface Store {
    * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
    * `events`, in the forms that `domain/` gives their entries. A store that has nothing faster hands all it has to a
    * `Tallying`.
-   * INVARIANT tally-is-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off;
+   * INVARIANT stats-are-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off;
    *   one that a fork has a copy of counts with the session that spent it, and stands under the log `inherited` here.
-   * INVARIANT tally-is-one-moment: all sums are from the same instant, and no writer waits for them.
-   * INVARIANT tally-is-bounded: at most `limit` groups of each kind, and `limit` days.
+   * INVARIANT stats-are-one-moment: all sums are from the same instant, and no writer waits for them.
+   * INVARIANT stats-are-bounded: at most `limit` groups of each kind, and `limit` days.
    */
   stats(query: StoreStatsQuery): Promise<StoreStats>;
 

@@ -14,7 +14,7 @@ import { readCases } from "./conformance/read-cases.ts";
 import { scopeCases } from "./conformance/scope-cases.ts";
 import { sharingCases } from "./conformance/sharing-cases.ts";
 import { spliceCases } from "./conformance/splice-cases.ts";
-import { tallyCases } from "./conformance/tally-cases.ts";
+import { statsCases } from "./conformance/stats-cases.ts";
 import { valueCases } from "./conformance/value-cases.ts";
 import { watchCases } from "./conformance/watch-cases.ts";
 
@@ -41,7 +41,7 @@ export function conformanceCases(check: Check): void {
   valueCases(check);
   readCases(check);
   findCases(check);
-  tallyCases(check);
+  statsCases(check);
   eventCases(check);
   scopeCases(check);
   sharingCases(check);

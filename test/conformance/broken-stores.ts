@@ -359,17 +359,17 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "sums up another tenant's turns, too",
-    "scope-is-in-the-key: a tally",
-    mapTally(async (tally, query) => {
-      const [own, other] = [await tally(query), await tally({ ...query, tenant: `${query.tenant}x` })];
+    "scope-is-in-the-key: a stats",
+    mapStats(async (stats, query) => {
+      const [own, other] = [await stats(query), await stats({ ...query, tenant: `${query.tenant}x` })];
       return { ...own, turns: { ...own.turns, turns: own.turns.turns + other.turns.turns } };
     }),
   ],
   [
     "forgets what was cut off",
-    "tally-is-whole: what was cut off",
-    mapTally(async (tally, query) => {
-      const whole = await tally(query);
+    "stats-are-whole: what was cut off",
+    mapStats(async (stats, query) => {
+      const whole = await stats(query);
       return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };
     }),
   ],
@@ -385,23 +385,23 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "takes all events for conflicts",
-    "tally-is-whole: conflicts",
-    mapTally(async (tally, query) => {
-      const whole = await tally(query);
+    "stats-are-whole: conflicts",
+    mapStats(async (stats, query) => {
+      const whole = await stats(query);
       const conflicts = whole.logs.find(({ log }) => log === "events")?.entries ?? 0;
       return { ...whole, turns: { ...whole.turns, conflicts } };
     }),
   ],
-  ["sums up all groups", "tally-is-bounded", mapTally((tally, query) => tally({ ...query, limit: 1e6 }))],
-  ["sums up all times", "tally-is-whole: since", mapTally((tally, { since: _, ...query }) => tally(query))],
-  ["takes states as written", "tally-is-whole: sessions", mapTally((tally, query) => tally({ ...query, now: 0 }))],
+  ["sums up all groups", "stats-are-bounded", mapStats((stats, query) => stats({ ...query, limit: 1e6 }))],
+  ["sums up all times", "stats-are-whole: since", mapStats((stats, { since: _, ...query }) => stats(query))],
+  ["takes states as written", "stats-are-whole: sessions", mapStats((stats, query) => stats({ ...query, now: 0 }))],
   [
     "sums up sessions and turns at two moments",
-    "tally-is-one-moment",
-    mapTally(async (tally, query) => {
-      const { sessions } = await tally(query);
+    "stats-are-one-moment",
+    mapStats(async (stats, query) => {
+      const { sessions } = await stats(query);
       await setImmediate();
-      return { ...(await tally(query)), sessions };
+      return { ...(await stats(query)), sessions };
     }),
   ],
   [
@@ -444,7 +444,7 @@ export function broken(store: Store, breakage: Breakage): Store {
 
 // What is otherwise, from the small to the large.
 
-function mapTally(work: (tally: Store["stats"], query: StoreStatsQuery) => Promise<StoreStats>): Breakage {
+function mapStats(work: (stats: Store["stats"], query: StoreStatsQuery) => Promise<StoreStats>): Breakage {
   return (store) => ({ stats: (query) => work((one) => store.stats(one), query) });
 }
 

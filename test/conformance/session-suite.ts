@@ -222,7 +222,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       );
     });
 
-    check("the floor and its events", async (sessions) => {
+    check("a handoff and its events", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       assert.equal(await session.activeAgent(), null);
       const given = await session.handOff("ceo", { ttl: "1h", note: "a note" });

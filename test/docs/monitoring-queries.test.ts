@@ -39,7 +39,7 @@ async function live(store: string): Promise<void> {
 
 type Row = Record<string, unknown>;
 
-function assertTruth([byAgent = [], floors = [], kept = [], events = []]: readonly (readonly Row[])[]): void {
+function assertTruth([byAgent = [], handoffs = [], kept = [], events = []]: readonly (readonly Row[])[]): void {
   const counts = byAgent.map(({ agent, live, expired, ended }) => [
     agent,
     Number(live),
@@ -54,11 +54,11 @@ function assertTruth([byAgent = [], floors = [], kept = [], events = []]: readon
     ],
   );
   assert.deepEqual(
-    floors.map(({ agent, floors: count }) => [agent, Number(count)]),
+    handoffs.map(({ agent, handoffs: count }) => [agent, Number(count)]),
     [["billing", 1]],
   );
   assert.deepEqual(
-    kept.map(({ agent, floors: count }) => [agent, Number(count)]),
+    kept.map(({ agent, handoffs: count }) => [agent, Number(count)]),
     [["scheduling", 1]],
   );
   assert.deepEqual(
@@ -73,7 +73,7 @@ function assertTruth([byAgent = [], floors = [], kept = [], events = []]: readon
   assert(Number(kept[0]?.["median_seconds"] ?? kept[0]?.["mean_seconds"]) >= 0.015);
 }
 
-test("the SQL for SQLite tells live, expired and ended sessions and floors by agent", async () => {
+test("the SQL for SQLite counts live, expired and ended sessions and handoffs by agent", async () => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-operating-"));
   try {
     const file = join(folder, "s.db");

@@ -54,7 +54,7 @@ export type Step =
   | { readonly do: "load"; readonly requests: readonly LoadRequest[] }
   | { readonly do: "read"; readonly key: SessionKey; readonly range: LogRange }
   | { readonly do: "find"; readonly query: SessionQuery & { readonly tenant: string } }
-  | { readonly do: "tally"; readonly query: StoreStatsQuery }
+  | { readonly do: "stats"; readonly query: StoreStatsQuery }
   | { readonly do: "beat"; readonly instance: string; readonly leaving: boolean };
 
 const key = fc.record({ tenant: fc.constantFrom(...tenants), id: fc.constantFrom(...ids) });
@@ -117,7 +117,7 @@ const query = fc
       },
   );
 
-const tally: fc.Arbitrary<StoreStatsQuery> = fc
+const stats: fc.Arbitrary<StoreStatsQuery> = fc
   .record({
     tenant,
     now: moment,
@@ -155,7 +155,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("read" as const), key, range }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("find" as const), query }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("tally" as const), query: tally }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("stats" as const), query: stats }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("beat" as const), instance, leaving: fc.boolean() }),
@@ -213,7 +213,7 @@ export async function compareStores(
         );
         break;
       }
-      case "tally": {
+      case "stats": {
         const query = { ...one.query, tenant: scope + one.query.tenant };
         await same(
           (either) => either.stats(query),

@@ -82,7 +82,7 @@ test("a client whose instance is killed during an answer resumes at another one"
   });
 });
 
-test("the floor, link codes and cancel from the client, and what it has not said yet", async () => {
+test("handoffs, link codes and cancel from the client of a device without a session", async () => {
   await using here = serve();
   const listening = await listen(here.server, { port: 0 });
   try {

@@ -141,7 +141,7 @@ test("stats over HTTP: of the key's own tenant, by each kind of group", async ()
   assertProblem(await here.call("GET", "/v1/stats"), 401, "key_missing");
 });
 
-test("the floor and its events over HTTP", async () => {
+test("a handoff and its events over HTTP", async () => {
   await using here = serve();
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });

@@ -16,7 +16,7 @@ test("an agents file is read, in its order", () => {
   ]);
 });
 
-test("what routes to an agent, and how long it keeps the floor, is read", () => {
+test("reads what routes to an agent, and how long a handoff to it lasts", () => {
   const agent = { description: "Money.", keywords: ["invoice", "refund"], default: true, handoffTtl: "7d" };
   assert.deepEqual(parseAgentsFile(JSON.stringify({ billing: agent }), "a.json"), { billing: agent });
 });

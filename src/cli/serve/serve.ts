@@ -95,7 +95,7 @@ async function serve(options: ServeOptions): Promise<void> {
     const hasKey = await guardReach(sessions, options);
     const server = createServer({
       sessions,
-      ...(isRouted(agents) ? { converse: createManager({ sessions, offersFloor: options.tools }).send } : {}),
+      ...(isRouted(agents) ? { converse: createManager({ sessions, offersHandoffs: options.tools }).send } : {}),
       cors: options.cors,
       secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,

@@ -12,7 +12,7 @@ import {
   type Budget,
 } from "../record/record.ts";
 import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
-import { guardForks, guardHold } from "../record/retention.ts";
+import { guardForks, guardLegalHold } from "../record/retention.ts";
 import type { Staged } from "./staged.ts";
 import type { Context } from "../record/guards.ts";
 
@@ -108,7 +108,7 @@ export function restoreSession(
   context: Context,
 ): Change {
   if (found !== undefined) {
-    if (!isLater) guardHold(found);
+    if (!isLater) guardLegalHold(found);
     guardForks(found, 0);
   }
   const { version, commitId } = found ?? noRecord;

@@ -5,7 +5,7 @@ import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
 import { noCounters, type Identity, type Metadata, type Reset, type SessionRecord, type Budget } from "./record.ts";
-import { guardForks, guardHold } from "./retention.ts";
+import { guardForks, guardLegalHold } from "./retention.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
 import { invalidText } from "../values/invalid-argument.ts";
@@ -238,7 +238,7 @@ export function reviveSession(draft: Draft, context: Context): Change {
 
 /** @throws SessionError `legal_hold`, `session_forked` */
 export function removeSession(record: SessionRecord): Change {
-  guardHold(record);
+  guardLegalHold(record);
   guardForks(record, 0);
   return {
     key: { tenant: record.tenant, id: record.id },

@@ -5,8 +5,8 @@ import type { SessionRecord, SettledState } from "./record.ts";
 import { sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
 
-/** Keep the session from going, for this reason, until {@link releaseHold}. */
-export function holdSession(record: SessionRecord, reason: string, context: Context): Change {
+/** Keep the session from going, for this reason, until {@link clearLegalHold}. */
+export function setLegalHold(record: SessionRecord, reason: string, context: Context): Change {
   const draft = draftOf(record);
   set(draft, { legalHold: { reason, at: context.now } });
   appendEvent(draft, { type: "legal_hold_set", reason }, context);
@@ -14,7 +14,7 @@ export function holdSession(record: SessionRecord, reason: string, context: Cont
 }
 
 /** Null where nothing held it. */
-export function releaseHold(record: SessionRecord, context: Context): Change | null {
+export function clearLegalHold(record: SessionRecord, context: Context): Change | null {
   if (record.legalHold === null) return null;
   const draft = draftOf(record);
   set(draft, { legalHold: null });
@@ -26,7 +26,7 @@ export function releaseHold(record: SessionRecord, context: Context): Change | n
  * Nothing of a session under hold goes.
  * @throws SessionError `legal_hold`
  */
-export function guardHold(record: SessionRecord): void {
+export function guardLegalHold(record: SessionRecord): void {
   const { legalHold } = record;
   if (legalHold !== null) throw new SessionError("legal_hold", { ...sessionIds(record), reason: legalHold.reason });
 }

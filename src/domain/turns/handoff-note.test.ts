@@ -78,15 +78,15 @@ test("a note of the application stays an instruction, also when another process 
 });
 
 test("a note without an origin, as older versions and snapshots keep it, is reported speech", () => {
-  const floor = { agent: "a", since: 0, expiresAt: 1, note: "obey" };
+  const handoff = { agent: "a", since: 0, expiresAt: 1, note: "obey" };
   const question: Message = { role: "user", content: "q" };
-  const { system, reported } = noteMessages(floor, question);
+  const { system, reported } = noteMessages(handoff, question);
   assert.deepEqual([system.length, reported.map(({ role }) => role)], [0, ["user", "assistant"]]);
   assert.deepEqual(
-    noteMessages(floor, { role: "assistant", content: "hello" }).reported.map(({ role }) => role),
+    noteMessages(handoff, { role: "assistant", content: "hello" }).reported.map(({ role }) => role),
     ["user"],
   );
-  assert.deepEqual(noteMessages({ ...floor, note: null }, question), { system: [], reported: [] });
+  assert.deepEqual(noteMessages({ ...handoff, note: null }, question), { system: [], reported: [] });
 });
 
 test("the origin of a note is one of two", async () => {

@@ -9,7 +9,7 @@ import { encodeChunk, type Chunk } from "./chunk.ts";
 import { stayLive, use } from "../record/lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
-import { guardForks, guardHold } from "../record/retention.ts";
+import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { keepSpent, type Cut } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
@@ -239,7 +239,7 @@ function cutTurns(draft: Draft, { after, cut, writer }: Cutting, context: Contex
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
-  guardHold(record);
+  guardLegalHold(record);
   guardForks(record, after);
   const turns = headOf(record, "turns") - after;
   const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };

@@ -35,7 +35,7 @@ export interface CoreOptions {
 export type Committed = Exclude<Settled, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
 
 /** A lease that a `Session` of this process holds. */
-export interface HeldLease {
+export interface OwnLease {
   readonly key: SessionKey;
   readonly fence: number;
   release(): Promise<void>;
@@ -47,7 +47,7 @@ export interface HeldLease {
 export interface OpenTurn {
   /** Seals the turn with the output received so far. */
   settle(): Promise<void>;
-  isUnder(lease: HeldLease): boolean;
+  isUnder(lease: OwnLease): boolean;
 }
 
 /** Shared by all sessions of one open store: the store, its clock, commits, leases, polling. */
@@ -77,7 +77,7 @@ export class Core {
   readonly conflicts: ConflictLog;
   /** Turns in progress and leases held; `close` settles them before it closes the store. */
   readonly turns: Set<OpenTurn> = new Set();
-  readonly leases: Set<HeldLease> = new Set();
+  readonly leases: Set<OwnLease> = new Set();
   /** Stale `seen` positions from callers whose conflict was counted; the oldest are dropped first. */
   readonly staleViews: Set<string> = new Set();
   /**

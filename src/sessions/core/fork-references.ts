@@ -22,7 +22,7 @@ import { sessionsBeginningWith } from "./record-pages.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 
 /** A session that holds a speaker's turns. */
-export interface Holding {
+export interface UserContent {
   readonly record: SessionRecord;
   /** The number of the first such turn. */
   readonly from: number;
@@ -32,13 +32,13 @@ export interface Holding {
   readonly isTheirs: boolean;
 }
 
-/** The content of a mark: the id of the session, when it was created, and as {@link Holding}. */
-export interface MarkContent extends Omit<Holding, "record"> {
+/** The content of a mark: the id of the session, when it was created, and as {@link UserContent}. */
+export interface MarkContent extends Omit<UserContent, "record"> {
   readonly session: string;
   readonly born: number;
 }
 
-type Said = Omit<Holding, "record">;
+type Said = Omit<UserContent, "record">;
 /** The fields by which marks name a session. */
 type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
 
@@ -141,7 +141,7 @@ export async function sharedMarks(
 ): Promise<readonly Change[]> {
   const speakers = await speakersIn(core, record);
   await speakers.judge(async (name, said) => {
-    if (name === except || speakers.isNamedBy(as, name) || !(await holds(core, now, said))) return undefined;
+    if (name === except || speakers.isNamedBy(as, name) || !(await containsTurn(core, now, said))) return undefined;
     return { ...said, isTheirs: said.isTheirs && record.user === null };
   });
   return await speakers.changes(core, as);
@@ -150,7 +150,7 @@ export async function sharedMarks(
 /** The same in another store, to which the session is copied whole. */
 export async function markCopied(from: Core, to: Core, record: SessionRecord, as: SessionRecord): Promise<void> {
   for (const [name, said] of (await speakersIn(from, record)).said) {
-    if (name === record.user || !(await holds(from, record, said))) continue;
+    if (name === record.user || !(await containsTurn(from, record, said))) continue;
     await putMark(to, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
   }
 }
@@ -179,7 +179,7 @@ async function addSpeakers(
     // Turns of a session above were written before the session at the bottom was created.
     for await (const mark of marksFor(core, above)) {
       const said = contentOf(mark);
-      if (mark.user === null || said.from > reach || !(await holds(core, above, said))) continue;
+      if (mark.user === null || said.from > reach || !(await containsTurn(core, above, said))) continue;
       const until = isBottom ? said.until : undefined;
       speakers.add(mark.user, { ...said, until, isTheirs: isTheirs && said.isTheirs }, mark);
     }
@@ -255,16 +255,16 @@ export async function isMarked(core: Core, record: Marked): Promise<boolean> {
 }
 
 /** Write a mark, once. @throws SessionError `contended`, and the store's */
-export async function putMark(core: Core, name: string, holding: Holding): Promise<void> {
-  const { id: sessionId, tenant } = holding.record;
+export async function putMark(core: Core, name: string, content: UserContent): Promise<void> {
+  const { id: sessionId, tenant } = content.record;
   await retryOnConflict({ sessionId, tenant }, async () => {
-    const change = await markChange(core, name, holding);
+    const change = await markChange(core, name, content);
     return change === null || (await core.commit([change])).status === "ok" ? true : undefined;
   });
 }
 
 /** The change that writes a mark; null where the stored mark says as much. */
-export async function markChange(core: Core, name: string, { record, ...said }: Holding): Promise<Change | null> {
+export async function markChange(core: Core, name: string, { record, ...said }: UserContent): Promise<Change | null> {
   const key = markKey(name, record);
   const found = (await core.find(key))?.record;
   const known = found === undefined ? undefined : contentOf(found);
@@ -449,7 +449,7 @@ function saidBySharer(
  * The turns of a device in the session that its pointer shares, also where the pointer has expired; undefined where it can have
  * said nothing.
  */
-export async function sharedByPointer(core: Core, pointer: SessionRecord): Promise<Holding | undefined> {
+export async function sharedByPointer(core: Core, pointer: SessionRecord): Promise<UserContent | undefined> {
   const tenant = tenantOfScope(pointer.tenant);
   const { kind, session: id } = pointer.metadata as unknown as SharingPointer;
   const record = kind === "linked" ? (await core.find({ tenant, id }))?.record : undefined;
@@ -463,14 +463,15 @@ export function contentOf(mark: SessionRecord): MarkContent {
 }
 
 /** A session of the user's own, with the first turn that is the user's in it and in the sessions above it. */
-export async function theirs({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<Holding> {
+export async function theirs({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<UserContent> {
   let from = firstOwn(record, "turns");
   for await (const { record: above, from: first, reach } of lineOf(core, record)) {
     if (first <= reach && first < from && (await ownerOf(core, above))?.name === user) from = first;
     const marks = await core.findAll(names.map((name) => markKey(name, above)));
     for (const mark of marks) {
       const said = mark && contentOf(mark);
-      if (said === undefined || said.from >= from || said.from > reach || !(await holds(core, above, said))) continue;
+      if (said === undefined || said.from >= from || said.from > reach || !(await containsTurn(core, above, said)))
+        continue;
       ({ from } = said);
     }
   }
@@ -478,23 +479,23 @@ export async function theirs({ core, user, names = [user] }: Owner, record: Sess
 }
 
 /** Forks of this session that hold turns of the user as well. */
-export async function* forksHolding(
+export async function* forksContaining(
   { core, tenant, user }: Owner,
-  { record, from, isTheirs }: Holding,
-): AsyncGenerator<Holding, void, void> {
+  { record, from, isTheirs }: UserContent,
+): AsyncGenerator<UserContent, void, void> {
   for await (const entry of eachEntry(core, record, "forks")) {
     const fork = (await core.find({ tenant, id: forkOf(entry) }))?.record;
     // One that was archived has no parent any more; what tells it from a later session of its id is when it was born.
-    if (fork === undefined || fork.createdAt !== entry.at || !(await holds(core, fork, { from }))) continue;
+    if (fork === undefined || fork.createdAt !== entry.at || !(await containsTurn(core, fork, { from }))) continue;
     yield { record: fork, from, isTheirs: fork.user === user || (isTheirs && fork.user === null) };
   }
 }
 
 /** True where the session still has the first turn of a mark, or may have it. */
-export async function holds(
+export async function containsTurn(
   core: Core,
   record: SessionRecord,
-  said: Pick<Holding, "from" | "until">,
+  said: Pick<UserContent, "from" | "until">,
 ): Promise<boolean> {
   const { from } = said;
   if (headOf(record, "turns") < from) return false;
@@ -506,7 +507,7 @@ export async function holds(
 
 /** The turns that a fork shares are older than the fork, whatever their times say. */
 function mayHaveSaid(
-  { from, until }: Pick<Holding, "from" | "until">,
+  { from, until }: Pick<UserContent, "from" | "until">,
   entry: Entry,
   { createdAt, inherited }: Pick<SessionRecord, "createdAt" | "inherited">,
 ): boolean {

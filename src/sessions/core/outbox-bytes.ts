@@ -18,7 +18,7 @@ interface LogSizes {
   readonly sizes: number[];
 }
 
-interface Held {
+interface StoredSizes {
   record: number;
   readonly logs: Map<LogName, LogSizes>;
 }
@@ -26,7 +26,7 @@ interface Held {
 export class OutboxBytes {
   readonly #store: Store;
   readonly #bytesMax: number;
-  readonly #held = new Map<string, Held>();
+  readonly #sizes = new Map<string, StoredSizes>();
   #total = 0;
   /** Asked for by commits under way. */
   #reserved = 0;
@@ -56,11 +56,11 @@ export class OutboxBytes {
   }
 
   #growthOf({ key, record, splices }: Change): number {
-    const held = this.#held.get(keyText(key));
-    if (record === null) return held === undefined ? 0 : -sizeOfHeld(held);
-    let grows = sizeOfRecord(record) - (held?.record ?? 0);
+    const stored = this.#sizes.get(keyText(key));
+    if (record === null) return stored === undefined ? 0 : -sizeOfAll(stored);
+    let grows = sizeOfRecord(record) - (stored?.record ?? 0);
     for (const { log, from, entries } of splices) {
-      const before = held?.logs.get(log);
+      const before = stored?.logs.get(log);
       grows += sum(entries.map(sizeOfEntry)) - sum(before?.sizes.slice(Math.max(0, from - before.first)) ?? []);
     }
     return grows;
@@ -71,13 +71,13 @@ export class OutboxBytes {
     this.#total += this.#growthOf(change);
     const text = keyText(key);
     if (record === null) {
-      this.#held.delete(text);
+      this.#sizes.delete(text);
       return;
     }
-    const held = this.#held.get(text) ?? { record: 0, logs: new Map<LogName, LogSizes>() };
-    this.#held.set(text, held);
-    held.record = sizeOfRecord(record);
-    for (const { log, from, entries } of splices) hold(held, { log, from, entries });
+    const stored = this.#sizes.get(text) ?? { record: 0, logs: new Map<LogName, LogSizes>() };
+    this.#sizes.set(text, stored);
+    stored.record = sizeOfRecord(record);
+    for (const { log, from, entries } of splices) addSizes(stored, { log, from, entries });
   }
 
   /** A file may hold what an earlier process could not send. */
@@ -92,7 +92,7 @@ export class OutboxBytes {
   }
 
   async #countAll(): Promise<void> {
-    this.#held.clear();
+    this.#sizes.clear();
     this.#total = 0;
     const query = { order: "key", now: 0, limit: pageSize } as const;
     for await (const { records } of eachPage((after) => this.#store.find({ ...query, ...after })))
@@ -100,19 +100,19 @@ export class OutboxBytes {
   }
 
   async #count(record: SessionRecord): Promise<void> {
-    const held: Held = { record: sizeOfRecord(record), logs: new Map() };
+    const stored: StoredSizes = { record: sizeOfRecord(record), logs: new Map() };
     for (const [log, to] of Object.entries(record.heads)) {
       for (let from = 1; from <= to;) {
         const range = { log, from, to, order: "ascending", limit: pageSize } as const;
         const entries = await this.#store.read(record, range);
         const [first, last] = [entries[0], entries.at(-1)];
         if (first === undefined || last === undefined) break;
-        hold(held, { log, from: first.seq, entries });
+        addSizes(stored, { log, from: first.seq, entries });
         from = last.seq + 1;
       }
     }
-    this.#held.set(keyText(record), held);
-    this.#total += sizeOfHeld(held);
+    this.#sizes.set(keyText(record), stored);
+    this.#total += sizeOfAll(stored);
   }
 }
 
@@ -121,9 +121,12 @@ function isBookkeeping({ splices }: Change): boolean {
   return splices.length > 0 && splices.every(({ log }) => log === "told");
 }
 
-function hold(held: Held, { log, from, entries }: { log: LogName; from: number; entries: readonly Entry[] }): void {
-  const sizes = held.logs.get(log) ?? { first: from, sizes: [] };
-  held.logs.set(log, sizes);
+function addSizes(
+  stored: StoredSizes,
+  { log, from, entries }: { log: LogName; from: number; entries: readonly Entry[] },
+): void {
+  const sizes = stored.logs.get(log) ?? { first: from, sizes: [] };
+  stored.logs.set(log, sizes);
   if ((entries[0]?.seq ?? from) < from) {
     sizes.sizes.unshift(...entries.map(sizeOfEntry));
     sizes.first -= entries.length;
@@ -132,7 +135,7 @@ function hold(held: Held, { log, from, entries }: { log: LogName; from: number; 
   sizes.sizes.splice(Math.max(0, from - sizes.first), Number.POSITIVE_INFINITY, ...entries.map(sizeOfEntry));
 }
 
-function sizeOfHeld({ record, logs }: Held): number {
+function sizeOfAll({ record, logs }: StoredSizes): number {
   return record + sum([...logs.values()].map(({ sizes }) => sum(sizes)));
 }
 

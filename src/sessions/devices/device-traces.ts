@@ -12,13 +12,13 @@ import { pointerOf } from "./device-pointer.ts";
 import { guestSessions } from "./guest-sessions.ts";
 import {
   contentOf,
-  holds,
+  containsTurn,
   isMarked,
   markChange,
   marksScope,
   sharedByPointer,
   untilNow,
-  type Holding,
+  type UserContent,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
 
@@ -45,38 +45,39 @@ export async function deviceMarks(
   { user, beside = [] }: NextSpeaker = {},
 ): Promise<readonly Change[]> {
   if (core.isFallback || !isDeviceName(name)) return [];
-  const holdings = new Holdings();
+  const contents = new UserContents();
   const left = found && (await sharedByPointer(core, found));
-  if (left !== undefined) holdings.add(user ?? name, left);
+  if (left !== undefined) contents.add(user ?? name, left);
   const pointer = pointerOf(core, found);
   // The words of a guest belong to the first user that the device speaks for.
   const first = pointer?.kind === "user" && pointer.user !== user ? pointer.user : user;
-  if (first === undefined) return await holdings.changes(core);
+  if (first === undefined) return await contents.changes(core);
   const named = new Set(beside.filter(({ key }) => key.tenant === tenant).map(({ key }) => key.id));
   for await (const record of guestSessions(core, tenant, name)) {
     if (named.has(record.id) || headOf(record, "turns") === 0 || (await isMarked(core, record))) continue;
-    holdings.add(first, { record, from: 1, until: untilNow(core, record), isTheirs: true });
+    contents.add(first, { record, from: 1, until: untilNow(core, record), isTheirs: true });
   }
   const moved: Change[] = [];
   for await (const marks of recordPages(core, marksScope(tenant), name)) {
     for (const mark of marks) {
       const { session, born, ...said } = contentOf(mark);
       const record = (await core.find({ tenant, id: session }))?.record;
-      if (record?.createdAt === born && (await holds(core, record, said))) holdings.add(first, { record, ...said });
+      if (record?.createdAt === born && (await containsTurn(core, record, said)))
+        contents.add(first, { record, ...said });
       moved.push(removeSession(mark));
     }
   }
-  return [...moved, ...(await holdings.changes(core))];
+  return [...moved, ...(await contents.changes(core))];
 }
 
 /** Marks to be made, one for each session and name. */
-class Holdings {
-  readonly #all = new Map<string, { readonly name: string; readonly holding: Holding }>();
+class UserContents {
+  readonly #all = new Map<string, { readonly name: string; readonly content: UserContent }>();
 
-  add(name: string, holding: Holding): void {
-    const { record, from, until = 0, isTheirs } = holding;
+  add(name: string, content: UserContent): void {
+    const { record, from, until = 0, isTheirs } = content;
     const key = JSON.stringify([name, record.id]);
-    const known = this.#all.get(key)?.holding;
+    const known = this.#all.get(key)?.content;
     const later = Math.max(until, known?.until ?? 0);
     const merged = {
       record,
@@ -84,12 +85,12 @@ class Holdings {
       ...(later > 0 && { until: later }),
       isTheirs: isTheirs || known?.isTheirs === true,
     };
-    this.#all.set(key, { name, holding: merged });
+    this.#all.set(key, { name, content: merged });
   }
 
   async changes(core: Core): Promise<readonly Change[]> {
     const all = [...this.#all.values()];
-    const changes = await Promise.all(all.map(({ name, holding }) => markChange(core, name, holding)));
+    const changes = await Promise.all(all.map(({ name, content }) => markChange(core, name, content)));
     return changes.filter((change) => change !== null);
   }
 }

@@ -23,7 +23,7 @@ import { Handle } from "../core/handle.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
-import { forksHolding, theirs, type Holding } from "../core/fork-references.ts";
+import { forksContaining, theirs, type UserContent } from "../core/fork-references.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
@@ -198,7 +198,7 @@ export class Erasure {
     }
   }
 
-  async #stays({ record: { tenant, id, createdAt } }: Holding): Promise<boolean> {
+  async #stays({ record: { tenant, id, createdAt } }: UserContent): Promise<boolean> {
     return (await this.#subject.core.find({ tenant, id }))?.record.createdAt === createdAt;
   }
 
@@ -210,7 +210,7 @@ export class Erasure {
   }
 
   /** Deletes a session, after the forks that share its turns. */
-  async #eraseSession(session: Holding): Promise<void> {
+  async #eraseSession(session: UserContent): Promise<void> {
     const { record, isTheirs } = session;
     if (record.legalHold !== null) return await this.#eraseForks(session);
     const handle = new Handle(this.#subject.core, record);
@@ -227,13 +227,13 @@ export class Erasure {
     await this.#eraseAll(isTheirs ? "session" : "fork", [handle.record]);
   }
 
-  async #eraseForks(session: Holding): Promise<void> {
+  async #eraseForks(session: UserContent): Promise<void> {
     if (session.record.forkedAt === 0) return;
-    for await (const fork of forksHolding(this.#subject, session)) await this.#eraseFork(fork);
+    for await (const fork of forksContaining(this.#subject, session)) await this.#eraseFork(fork);
   }
 
   /** Deletes a fork, or marks it before its parent is deleted, and so on with its own forks. */
-  async #eraseFork(fork: Holding): Promise<void> {
+  async #eraseFork(fork: UserContent): Promise<void> {
     const { record, isTheirs } = fork;
     const goes = record.legalHold === null && (isTheirs || this.#request.forks === "erase");
     if (goes) return await this.#eraseSession(fork);

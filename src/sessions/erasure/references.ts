@@ -1,6 +1,6 @@
 /** Counts the data of a user. */
 import { isDeviceName } from "../core/keyed-hash.ts";
-import { holdingsOf, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
+import { userContents, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
 /** The data of a user in a store and in this machine's outbox. */
@@ -39,7 +39,7 @@ export async function tracesOf(subject: Subject): Promise<References> {
   for await (const page of stagedPages(subject)) traces.ways += page.length;
   for await (const page of waitingPages(subject)) traces.outbox += page.length;
   for await (const { isPlain } of marksOf(subject)) if (isPlain) traces.ways++;
-  for await (const { record, isTheirs } of holdingsOf(subject)) {
+  for await (const { record, isTheirs } of userContents(subject)) {
     if (isTheirs && record.legalHold === null) traces.sessions++;
     else traces.sharedForks = withFork(traces.sharedForks, record);
   }

@@ -6,14 +6,14 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
 import {
   contentOf,
-  forksHolding,
-  holds,
+  forksContaining,
+  containsTurn,
   markKey,
   marksFor,
   marksScope,
   putMark,
   theirs,
-  type Holding,
+  type UserContent,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { deviceNames, devicePages, sessionPages, subjectOf, type Subject } from "./subject.ts";
@@ -47,7 +47,7 @@ export function withFork({ count, held, ids }: SharedForks, { id, legalHold }: S
 }
 
 /** Every session that holds words of the user and does not name the user, each once. */
-export async function* holdingsOf(subject: Subject): AsyncGenerator<Holding, void, void> {
+export async function* userContents(subject: Subject): AsyncGenerator<UserContent, void, void> {
   const names = await namesOf(subject);
   for await (const { mark } of marksOf(subject, names)) {
     const fork = await markedSession(subject, mark);
@@ -66,7 +66,7 @@ async function* below(
   subject: Subject,
   names: readonly string[],
   records: readonly SessionRecord[],
-): AsyncGenerator<Holding, void, void> {
+): AsyncGenerator<UserContent, void, void> {
   for (const record of records)
     if (record.forkedAt > 0) yield* unmarkedBelow(subject, names, await theirs({ ...subject, names }, record));
 }
@@ -74,9 +74,9 @@ async function* below(
 async function* unmarkedBelow(
   subject: Subject,
   names: readonly string[],
-  one: Holding,
-): AsyncGenerator<Holding, void, void> {
-  for await (const fork of forksHolding(subject, one)) {
+  one: UserContent,
+): AsyncGenerator<UserContent, void, void> {
+  for await (const fork of forksContaining(subject, one)) {
     // The user's own sessions and those with a mark are found by themselves.
     if (fork.record.user === subject.user || (await hasMark(subject, names, fork.record))) continue;
     yield fork;
@@ -90,8 +90,8 @@ async function hasMark({ core }: Subject, names: readonly string[], record: Sess
 }
 
 /** Write, once, that this session holds words of the user, under the user's keyed hash. @throws the store's errors */
-export async function markFork(subject: Subject, holding: Holding): Promise<void> {
-  await putMark(subject.core, hashOf(subject), holding);
+export async function markFork(subject: Subject, content: UserContent): Promise<void> {
+  await putMark(subject.core, hashOf(subject), content);
 }
 
 /** All marks of the user, those under the keyed hash last; the caller may remove them on the way. */
@@ -104,11 +104,11 @@ export async function* marksOf(subject: Subject, names?: readonly string[]): Asy
 }
 
 /** The session that a mark leads to; undefined where that is gone, or holds no words of the user any more. */
-export async function markedSession(subject: Subject, mark: SessionRecord): Promise<Holding | undefined> {
+export async function markedSession(subject: Subject, mark: SessionRecord): Promise<UserContent | undefined> {
   const { core, tenant, user } = subject;
   const { session, born, ...said } = contentOf(mark);
   const record = (await core.find({ tenant, id: session }))?.record;
-  if (record?.createdAt !== born || record.user === user || !(await holds(core, record, said))) return undefined;
+  if (record?.createdAt !== born || record.user === user || !(await containsTurn(core, record, said))) return undefined;
   return { record, ...said, isTheirs: said.isTheirs && (await isAlone(subject, record)) };
 }
 

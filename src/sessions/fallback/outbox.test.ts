@@ -86,7 +86,7 @@ test("what was told is not told again by a successor, also where the device has 
   assert.deepEqual(await said(await here.witness.devices.open(first)), ["first"]);
 });
 
-test("a floor that was told is not told again by a successor over a newer one", async () => {
+test("a successor does not replay a handoff again over a newer one", async () => {
   await using here = place();
   here.state.away = true;
   const stateless = await here.sessions.ensure("s");

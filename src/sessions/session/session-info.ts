@@ -88,11 +88,11 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
 }
 
 export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent | null {
-  const floor = handoffAt(record, now);
-  return floor === null ? null : activeAgent(floor);
+  const handoff = handoffAt(record, now);
+  return handoff === null ? null : activeAgent(handoff);
 }
 
-export function activeAgent(floor: Handoff): ActiveAgent {
-  const { agent, since, expiresAt, note } = floor;
+export function activeAgent(handoff: Handoff): ActiveAgent {
+  const { agent, since, expiresAt, note } = handoff;
   return { agent, since: new Date(since), expiresAt: new Date(expiresAt), note };
 }

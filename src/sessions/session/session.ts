@@ -23,7 +23,7 @@ import {
   type Turn,
   type Usage,
 } from "../../domain/turns/turn.ts";
-import { holdSession, releaseHold } from "../../domain/record/retention.ts";
+import { setLegalHold, clearLegalHold } from "../../domain/record/retention.ts";
 import { estimateUsage, isCount, isDurationMs, isFinish, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
@@ -337,7 +337,7 @@ export class Session {
         return handOff(record, { agent: named, ttlMs, note: parsedNote, ...origin }, context);
       });
       const { handoff } = handle.record;
-      if (handoff === null) throw new Error("a handoff gives the floor to somebody");
+      if (handoff === null) throw new Error("a handoff has an active agent");
       return activeAgent(handoff);
     });
   }
@@ -537,7 +537,7 @@ export class Session {
     this.#handle.core.guardStore();
     const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
     await this.#handle.operate("setLegalHold", () =>
-      this.#handle.write(({ record }, context) => holdSession(record, parsed, context)),
+      this.#handle.write(({ record }, context) => setLegalHold(record, parsed, context)),
     );
   }
 
@@ -546,7 +546,7 @@ export class Session {
     this.#handle.core.guardStore();
     return await this.#handle.operate("clearLegalHold", async () => {
       await this.#handle.peek();
-      const written = await this.#handle.write(({ record }, context) => releaseHold(record, context));
+      const written = await this.#handle.write(({ record }, context) => clearLegalHold(record, context));
       return written.status === "ok";
     });
   }

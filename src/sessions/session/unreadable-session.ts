@@ -32,8 +32,8 @@ export async function removeUnreadable(core: Core, error: SessionError<"session_
 
 function guardRemoval(
   ids: { readonly sessionId: string; readonly tenant: string },
-  { isHeld, forkedAt }: ErrorDetails["session_unreadable"],
+  { isUnderLegalHold, forkedAt }: ErrorDetails["session_unreadable"],
 ): void {
-  if (isHeld) throw new SessionError("legal_hold", { ...ids, reason: "its record cannot be read" });
+  if (isUnderLegalHold) throw new SessionError("legal_hold", { ...ids, reason: "its record cannot be read" });
   if (forkedAt > 0) throw new SessionError("session_forked", { ...ids, forkedAt });
 }

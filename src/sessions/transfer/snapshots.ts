@@ -3,7 +3,7 @@ import type { Change } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { guardHold } from "../../domain/record/retention.ts";
+import { guardLegalHold } from "../../domain/record/retention.ts";
 import { restoreSession, type PortableRecord, type RestoredPlace } from "../../domain/copies/snapshot.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -126,7 +126,7 @@ export async function replaceable(
   // The open turn of a dead writer is sealed first; the session of a living writer is not replaced.
   await handle.recoverAbandoned();
   guardLease(handle.record, null, core.context());
-  if (!isLater) guardHold(handle.record);
+  if (!isLater) guardLegalHold(handle.record);
   if (handle.record.forkedAt > 0) await detachForks(handle);
   if (handle.record.parent !== null) await markShared(core, handle.record);
   return handle.record;

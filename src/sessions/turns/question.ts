@@ -64,7 +64,7 @@ export interface ConsultOptions {
 export interface Routed {
   readonly agent: string;
   /** Make it the active agent, in the same commit as the question, unless another agent is active by then. */
-  readonly takesFloor: boolean;
+  readonly becomesActive: boolean;
 }
 
 /** A question whose options are checked. */
@@ -129,7 +129,7 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
     const isSettled = found.by === "named" || found.by === "handoff";
     if (!isSettled && question.route !== undefined && !(await isStored(handle, key))) routed ??= await question.route();
     // A handoff that expires between this load and the write still decides this question.
-    const proposed = found.by === "handoff" ? { agent: found.agent, takesFloor: false } : routed;
+    const proposed = found.by === "handoff" ? { agent: found.agent, becomesActive: false } : routed;
     const choose = chooser(handle.core, question, proposed);
     const open = {
       key,
@@ -147,7 +147,7 @@ function chooser(core: Core, question: Question, routed: Routed | undefined): No
   return (draft, context) => {
     const proposed = { named: question.named, routed: routed?.agent };
     const { agent, by } = core.chooseAgent(draft.record, proposed, context.now);
-    if (by === "routed" && routed?.takesFloor === true) {
+    if (by === "routed" && routed?.becomesActive === true) {
       const ttlMs = core.handoffTtlMs(agent, draft.record.user);
       startHandoff(draft, { agent, ttlMs, note: null }, context);
     }

@@ -36,7 +36,7 @@ export async function slowTally(ask: Database["ask"], schema: string, query: Sto
       else {
         const { counters, handoff } = record;
         const bytes = Buffer.byteLength(row.data);
-        tallying.addSession({ ...record, turns: counters.turns, floorExpiresAt: handoff?.expiresAt ?? null, bytes });
+        tallying.addSession({ ...record, turns: counters.turns, handoffExpiresAt: handoff?.expiresAt ?? null, bytes });
       }
       await addEntries(ask, schema, { tallying, row, record });
       after = row.id;

@@ -69,7 +69,7 @@ export function tallyCall(
       "facts",
       "log = 'events' and type in ('handed_off', 'released') and held_ms is not null",
     ),
-    counted("floorExpired", "reason", "facts", "log = 'events' and type = 'released' and reason = 'expired'"),
+    counted("handoffsExpired", "reason", "facts", "log = 'events' and type = 'released' and reason = 'expired'"),
     `select 'log', log, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")}
      from facts group by log`,
     counted("state", "state", "own", "true"),
@@ -82,7 +82,7 @@ export function tallyCall(
     `select 'damaged', null, count(*), ${none} from (
        select from own where damaged union all select from facts where ${isBeyondDate("at")}
      ) as row`,
-    counted("floors", "true", "own", "floor_expires_at > $2"),
+    counted("handoffs", "true", "own", "floor_expires_at > $2"),
     `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
   ];
   const text = `
@@ -193,7 +193,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
   return {
     sessions: {
       states,
-      handoffs: countOf("floors"),
+      handoffs: countOf("handoffs"),
       turns: histogramOf(of("turns")),
       lifeMs: histogramOf(of("lifeMs")),
       bytes: Number(of("records")[0]?.["bytes"] ?? 0),
@@ -201,7 +201,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
     days: daysOf(of).slice(0, limit),
     turns: all === undefined ? noSums() : sumsOf(all),
     durationMs: histogramOf(of("durationMs")),
-    handoffs: { activeMs: histogramOf(of("heldMs")), expired: countOf("floorExpired") },
+    handoffs: { activeMs: histogramOf(of("heldMs")), expired: countOf("handoffsExpired") },
     logs: of("log")
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),

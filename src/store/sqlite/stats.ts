@@ -79,7 +79,7 @@ function* addSessions(
       bytes,
       ...rest
     ] of rows) {
-      const [turns, floorExpiresAt, inherited, spent] = rest as (number | null)[];
+      const [turns, handoffExpiresAt, inherited, spent] = rest as (number | null)[];
       const times = [createdAt, lastActivityAt, stateSince, expiresAt].map(Number) as [number, number, number, number];
       const isReadable = turns !== null && isState(state) && times.every((time) => Math.abs(time) <= dateMaxMs);
       if (isReadable) {
@@ -91,7 +91,7 @@ function* addSessions(
           expiresAt: times[3],
           bytes: Number(bytes),
           turns: turns ?? 0,
-          floorExpiresAt: floorExpiresAt ?? null,
+          handoffExpiresAt: handoffExpiresAt ?? null,
         });
       } else tallying.missSession();
       keep.run(no, user, inherited ?? 0, spent ?? null);

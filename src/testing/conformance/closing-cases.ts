@@ -92,7 +92,7 @@ export function closingCases(check: Check): void {
     count: (store) => store.count({ now: 0 }),
     find: (store) => store.find({ order: "due", before: 0, limit: 1 }),
     events: (store) => store.events({ tenant: "t", order: "ascending", limit: 1 }),
-    tally: (store) => store.stats({ tenant: "t", now: 0, by: [], limit: 1 }),
+    stats: (store) => store.stats({ tenant: "t", now: 0, by: [], limit: 1 }),
     inspect: (store) => store.inspect(),
     forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
     heartbeat: (store) =>

@@ -17,8 +17,8 @@ const day = 24 * hour;
 const today = Math.floor(sampleAt / day) * day;
 const kinds = ["agent", "user", "model", "day", "hour"] as const;
 
-export function tallyCases(check: Check): void {
-  check("tally-is-whole: each turn counts once in the whole and once in each kind of groups", async (bench) => {
+export function statsCases(check: Check): void {
+  check("stats-are-whole: each turn counts once in the whole and once in each kind of groups", async (bench) => {
     await land(
       bench.store,
       sessionOf(bench, { id: "a", user: "ann" }, [
@@ -40,18 +40,18 @@ export function tallyCases(check: Check): void {
         { agent: "cfo", at: today - 1, status: "open", requests: 0 },
       ]),
     );
-    const tally = await tallied(bench, { by: kinds });
+    const stats = await statsOf(bench, { by: kinds });
     const sums = { requests: 4, inputTokens: 18, outputTokens: 9, totalTokens: 27 };
     const whole = { turns: 4, open: 1, failed: 1, interrupted: 1, cut: 0, ...sums, estimated: 1, durationMs: 1284.5 };
-    const { bytes, ...turns } = tally.turns;
+    const { bytes, ...turns } = stats.turns;
     assert.deepEqual(turns, { ...whole, longestMs: 1234.5, conflicts: 0 });
-    assert.equal(bytes, tally.logs.find(({ log }) => log === "turns")?.bytes);
+    assert.equal(bytes, stats.logs.find(({ log }) => log === "turns")?.bytes);
     for (const kind of kinds) {
-      const groups = tally.groups[kind] ?? [];
+      const groups = stats.groups[kind] ?? [];
       for (const name of ["turns", "failed", "totalTokens", "requests", "durationMs", "bytes"] as const)
-        assert.equal(sumOf(groups, name), tally.turns[name], `${name} by ${kind}`);
+        assert.equal(sumOf(groups, name), stats.turns[name], `${name} by ${kind}`);
     }
-    const keysOf = (kind: (typeof kinds)[number]): unknown => tally.groups[kind]?.map(({ key, turns }) => [key, turns]);
+    const keysOf = (kind: (typeof kinds)[number]): unknown => stats.groups[kind]?.map(({ key, turns }) => [key, turns]);
     assert.deepEqual(keysOf("agent"), [
       ["ceo", 2],
       ["cfo", 2],
@@ -74,13 +74,13 @@ export function tallyCases(check: Check): void {
       [today, 2],
       [today - hour, 1],
     ]);
-    assert.deepEqual(tally.durationMs, [
+    assert.deepEqual(stats.durationMs, [
       [50, 1],
       [1230, 1],
     ]);
   });
 
-  check("tally-is-whole: what was cut off stays with its agent, model and hour", async (bench) => {
+  check("stats-are-whole: what was cut off stays with its agent, model and hour", async (bench) => {
     const spent = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
     const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
     const splice: Splice = {
@@ -90,7 +90,7 @@ export function tallyCases(check: Check): void {
     };
     const one = { agent: "ceo", model: "m", at: today + 5, usage: usageOf(1, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "a" }, [one], [splice]));
-    const { turns, groups, durationMs } = await tallied(bench, { by: ["hour", "model"] });
+    const { turns, groups, durationMs } = await statsOf(bench, { by: ["hour", "model"] });
     const sums = { ...counts, turns: 4, open: 0, cut: 3, requests: 5, durationMs: 400, longestMs: 200 };
     const expected = { ...sums, inputTokens: 31, outputTokens: 13, totalTokens: 44, bytes: turns.bytes, conflicts: 0 };
     assert.deepEqual(turns, expected);
@@ -98,7 +98,7 @@ export function tallyCases(check: Check): void {
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
   });
 
-  check("tally-is-whole: what stands in an archive is not cut off, what was cut off before it is", async (bench) => {
+  check("stats-are-whole: what stands in an archive is not cut off, what was cut off before it is", async (bench) => {
     const spent = { agent: "ceo", model: "m", usage: usageOf(3, 1), requests: 1, durationMs: 30, longestMs: 20 };
     const entries = [2, 3, 4].map((turns, index) => {
       const counts = { turns, failed: 0, interrupted: 0, estimated: 0 };
@@ -113,7 +113,7 @@ export function tallyCases(check: Check): void {
       creationOf(bench.record({ id: "whole", state: "archived", heads: { spent: 3 } }), { splices }),
     );
     for (const by of [[], ["user"]] as const) {
-      const { turns, logs, groups } = await tallied(bench, { by });
+      const { turns, logs, groups } = await statsOf(bench, { by });
       assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [18, 11, 24]);
       assert.deepEqual(
         logs.map(({ log, entries: count }) => [log, count]),
@@ -131,11 +131,11 @@ export function tallyCases(check: Check): void {
     }
   });
 
-  check("tally-is-whole: what a fork has a copy of is not counted again", async (bench) => {
+  check("stats-are-whole: what a fork has a copy of is not counted again", async (bench) => {
     const turn = { agent: "ceo", model: "m", at: today, usage: usageOf(2, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "parent" }, [turn, turn]));
     await land(bench.store, sessionOf(bench, { id: "fork", inherited: 2 }, [turn, turn, turn]));
-    const { turns, logs, durationMs } = await tallied(bench, { by: ["user"] });
+    const { turns, logs, durationMs } = await statsOf(bench, { by: ["user"] });
     assert.deepEqual([turns.turns, turns.totalTokens, turns.requests], [3, 9, 3]);
     assert.deepEqual(durationMs, [[100, 3]]);
     assert.deepEqual(
@@ -147,21 +147,21 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("tally-is-whole: sessions count by the state that holds at now, by day, turns and life", async (bench) => {
+  check("stats-are-whole: sessions count by the state that holds at now, by day, turns and life", async (bench) => {
     const now = today + 10 * hour;
     const live = { expiresAt: now + 1, createdAt: today, lastActivityAt: now - 5, stateSince: today };
     const over = { ...live, expiresAt: now, stateSince: today - 2 * day, createdAt: today - 3 * day };
-    const floor = { agent: "cfo", since: today, note: null };
+    const handoff = { agent: "cfo", since: today, note: null };
     const records: (Partial<SessionRecord> & { id: string })[] = [
-      { ...live, id: "active", handoff: { ...floor, expiresAt: now + 1 }, counters: { ...noCounters, turns: 1234 } },
-      { ...live, id: "inactive", state: "inactive", handoff: { ...floor, expiresAt: now } },
+      { ...live, id: "active", handoff: { ...handoff, expiresAt: now + 1 }, counters: { ...noCounters, turns: 1234 } },
+      { ...live, id: "inactive", state: "inactive", handoff: { ...handoff, expiresAt: now } },
       { ...live, id: "due", expiresAt: now - day },
       { ...over, id: "expired", state: "expired" },
       { ...over, id: "ended", state: "ended", counters: { ...noCounters, turns: 3 } },
       { ...over, id: "archived", state: "archived" },
     ];
     for (const record of records) await land(bench.store, creationOf(bench.record(record)));
-    const { sessions, days } = await tallied(bench, { now });
+    const { sessions, days } = await statsOf(bench, { now });
     assert.deepEqual(sessions.states, { active: 1, inactive: 1, expired: 2, ended: 1, archived: 1 });
     assert.equal(sessions.handoffs, 1);
     assert.deepEqual(sessions.turns, [
@@ -183,7 +183,7 @@ export function tallyCases(check: Check): void {
     ]);
   });
 
-  check("tally-is-whole: since leaves out what was before, and sessions that were over by then", async (bench) => {
+  check("stats-are-whole: since leaves out what was before, and sessions that were over by then", async (bench) => {
     const before = {
       createdAt: today - day,
       lastActivityAt: today - 1,
@@ -199,7 +199,7 @@ export function tallyCases(check: Check): void {
     await land(bench.store, creationOf(bench.record({ ...before, id: "ended", state: "ended", stateSince: today })));
     await land(bench.store, creationOf(bench.record({ ...before, id: "over", state: "ended" })));
     await land(bench.store, creationOf(bench.record({ ...before, id: "due", expiresAt: today })));
-    const { sessions, turns: sums, days, logs } = await tallied(bench, { since: today, now: today + 1 });
+    const { sessions, turns: sums, days, logs } = await statsOf(bench, { since: today, now: today + 1 });
     assert.deepEqual(sessions.states, { active: 1, inactive: 0, expired: 1, ended: 1, archived: 0 });
     assert.deepEqual([sums.turns, sums.totalTokens], [1, 2]);
     assert.deepEqual(days, [{ day: today, created: 0, ended: 1, expired: 1 }]);
@@ -209,7 +209,7 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("tally-is-whole: handoffs that ended, by how long they were in force", async (bench) => {
+  check("stats-are-whole: handoffs that ended, by how long they were in force", async (bench) => {
     const events: Value[] = [
       { type: "handed_off", agent: "cfo", from: null, ttlMs: 1, note: null, heldMs: null },
       { type: "handed_off", agent: "cto", from: "cfo", ttlMs: 1, note: "held", heldMs: 5000 },
@@ -219,7 +219,7 @@ export function tallyCases(check: Check): void {
     ];
     const entries = events.map((data, index) => ({ seq: index + 1, key: null, at: today, data: encode(data) }));
     await land(bench.store, creationOf(bench.record({ id: "a" }), { splices: [{ log: "events", from: 1, entries }] }));
-    const { handoffs } = await tallied(bench);
+    const { handoffs } = await statsOf(bench);
     assert.deepEqual(handoffs, {
       activeMs: [
         [5000, 1],
@@ -229,7 +229,7 @@ export function tallyCases(check: Check): void {
     });
   });
 
-  check("tally-is-whole: messages, names and other logs of any text disturb no sum", async (bench) => {
+  check("stats-are-whole: messages, names and other logs of any text disturb no sum", async (bench) => {
     const nasty = [
       ...oddIds,
       "\u0000",
@@ -257,7 +257,7 @@ export function tallyCases(check: Check): void {
       bench.store,
       sessionOf(bench, { id: "a", metadata: Object.fromEntries(nasty.map((text) => [text, text])) }, turns, [chunks]),
     );
-    const { turns: sums, groups, logs } = await tallied(bench, { by: ["model"], limit: 1000 });
+    const { turns: sums, groups, logs } = await statsOf(bench, { by: ["model"], limit: 1000 });
     assert.deepEqual([sums.turns, sums.totalTokens, sums.requests], [nasty.length, 2 * nasty.length, nasty.length]);
     assert.equal(sumOf(groups.model ?? [], "turns"), nasty.length);
     assert.deepEqual(
@@ -269,7 +269,7 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("tally-is-whole: what is no turn in the log of turns counts as one that says nothing", async (bench) => {
+  check("stats-are-whole: what is no turn in the log of turns counts as one that says nothing", async (bench) => {
     const entries = ["text", 5, null, [], { usage: "much", durationMs: -0 }].map((value, index) => ({
       seq: index + 1,
       key: null,
@@ -277,7 +277,7 @@ export function tallyCases(check: Check): void {
       data: encode(value),
     }));
     await land(bench.store, creationOf(bench.record({ id: "a" }), { splices: [{ log: "turns", from: 1, entries }] }));
-    const { turns, groups } = await tallied(bench, { by: ["agent"] });
+    const { turns, groups } = await statsOf(bench, { by: ["agent"] });
     assert.deepEqual([turns.turns, turns.totalTokens, turns.durationMs], [5, 0, 0]);
     assert.deepEqual(
       groups.agent?.map(({ key }) => key),
@@ -285,7 +285,7 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("tally-is-whole: what is cut off, removed or written over counts no longer", async (bench) => {
+  check("stats-are-whole: what is cut off, removed or written over counts no longer", async (bench) => {
     const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
     const gone = await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
     await land(
@@ -293,12 +293,12 @@ export function tallyCases(check: Check): void {
       stepOf(first, { splices: [{ log: "turns", from: 2, entries: [entryOfTurn(turnOf({ seq: 2 }))] }] }),
     );
     await bench.store.commit([[{ key: gone, expected: identityOf(gone), record: null, splices: [], claims: [] }]]);
-    const { turns, sessions } = await tallied(bench);
+    const { turns, sessions } = await statsOf(bench);
     assert.equal(turns.turns, 2);
     assert.equal(sessions.states.active, 1);
   });
 
-  check("tally-is-bounded: the groups that spent most, the latest days and hours", async (bench) => {
+  check("stats-are-bounded: the groups that spent most, the latest days and hours", async (bench) => {
     const turns = Array.from({ length: 30 }, (_, index) => ({
       agent: `agent${String(index).padStart(2, "0")}`,
       at: today + index * day,
@@ -307,7 +307,7 @@ export function tallyCases(check: Check): void {
     await land(bench.store, sessionOf(bench, { id: "a" }, turns));
     for (let index = 0; index < 7; index++)
       await land(bench.store, creationOf(bench.record({ id: `s${index}`, createdAt: today - index * day })));
-    const { groups, days } = await tallied(bench, { by: ["agent", "day", "hour"], limit: 4 });
+    const { groups, days } = await statsOf(bench, { by: ["agent", "day", "hour"], limit: 4 });
     assert.deepEqual(
       groups.agent?.map(({ key }) => key),
       ["agent09", "agent19", "agent29", "agent08"],
@@ -327,18 +327,18 @@ export function tallyCases(check: Check): void {
     );
   });
 
-  check("scope-is-in-the-key: a tally of one tenant holds nothing of another's", async (bench) => {
+  check("scope-is-in-the-key: a stats of one tenant holds nothing of another's", async (bench) => {
     await land(bench.store, sessionOf(bench, { id: "a" }, [{}]));
     for (const other of [`${bench.tenant}x`, bench.tenant.slice(0, -1)])
       await land(bench.store, sessionOf(bench, { id: "a", tenant: other }, [{}, {}]));
-    assert.equal((await tallied(bench, { by: kinds })).turns.turns, 1);
+    assert.equal((await statsOf(bench, { by: kinds })).turns.turns, 1);
   });
 
-  check("tally-is-one-moment: no writer waits for it, and what it says stood together", async (bench) => {
+  check("stats-are-one-moment: no writer waits for it, and what it says stood together", async (bench) => {
     let record = await land(bench.store, sessionOf(bench, { id: "a" }, []));
     const tallies: Promise<StoreStats>[] = [];
     for (let seq = 1; seq <= 40; seq++) {
-      tallies.push(tallied(bench));
+      tallies.push(statsOf(bench));
       const counters = { ...noCounters, turns: seq };
       record = await land(
         bench.store,
@@ -361,7 +361,7 @@ export function tallyCases(check: Check): void {
     assert.deepEqual(await bench.store.inspect(), []);
   });
 
-  check("tally-is-whole: conflicts count with their agent, user, day and hour, and with no model", async (bench) => {
+  check("stats-are-whole: conflicts count with their agent, user, day and hour, and with no model", async (bench) => {
     const conflicts = (count: number, at: number, from: number, agent = "ceo"): Splice => ({
       log: "events",
       from,
@@ -380,12 +380,12 @@ export function tallyCases(check: Check): void {
       sessionOf(bench, { id: "c" }, [], [conflicts(3, today, 1), { ...conflicts(0, 0, 4), entries: [other] }]),
     );
     for (const by of [[], ["model"], kinds, kinds.toReversed()] as const) {
-      const { turns, groups } = await tallied(bench, { by });
+      const { turns, groups } = await statsOf(bench, { by });
       assert.deepEqual([turns.turns, turns.conflicts, turns.totalTokens], [1, 7, 3], by.join());
       for (const kind of by)
         assert.equal(sumOf(groups[kind] ?? [], "conflicts"), kind === "model" ? 0 : 7, `conflicts by ${kind}`);
     }
-    const { groups } = await tallied(bench, { by: kinds });
+    const { groups } = await statsOf(bench, { by: kinds });
     const of = (kind: (typeof kinds)[number]): unknown =>
       groups[kind]?.map(({ key, turns, conflicts: count, requests, longestMs }) => [
         key,
@@ -412,18 +412,18 @@ export function tallyCases(check: Check): void {
       [today, 1, 5, 1, 0],
       [today - day, 0, 1, 0, 0],
     ]);
-    const { turns } = await tallied(bench, { by: ["agent"], since: today + 1 });
+    const { turns } = await statsOf(bench, { by: ["agent"], since: today + 1 });
     assert.deepEqual([turns.turns, turns.conflicts], [0, 1]);
   });
 
-  check("tally-is-whole: of an empty tenant all is nought", async (bench) => {
-    const { turns, groups, days, durationMs, sessions } = await tallied(bench, { by: kinds });
+  check("stats-are-whole: of an empty tenant all is nought", async (bench) => {
+    const { turns, groups, days, durationMs, sessions } = await statsOf(bench, { by: kinds });
     assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
     assert.deepEqual([groups, days, durationMs], [{ agent: [], user: [], model: [], day: [], hour: [] }, [], []]);
   });
 }
 
-async function tallied(bench: Bench, query: Partial<StoreStatsQuery> = {}): ReturnType<Store["stats"]> {
+async function statsOf(bench: Bench, query: Partial<StoreStatsQuery> = {}): ReturnType<Store["stats"]> {
   return await bench.store.stats({ tenant: bench.tenant, now: sampleAt + 1, by: [], limit: 100, ...query });
 }
 

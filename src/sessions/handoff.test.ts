@@ -7,7 +7,7 @@ import { sweep } from "../admin.ts";
 
 const hour = 3_600_000;
 
-test("the floor is the agent's for its time and nobody's from then on, on every handle", async () => {
+test("a handoff makes an agent the active one for its time, on every handle", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const elsewhere = await place.another().get("s");
@@ -22,7 +22,7 @@ test("the floor is the agent's for its time and nobody's from then on, on every 
   assert.equal(session.info.activeAgent, null, "also where nobody asked the store");
 });
 
-test("handing the floor on, prolonging and releasing it are told in the events, in order, in the same commit", async () => {
+test("handing off, prolonging and ending a handoff are events, in order, in the same commit", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const elsewhere = await place.another().get("s");
@@ -54,7 +54,7 @@ test("handing the floor on, prolonging and releasing it are told in the events, 
   );
 });
 
-test("a change of the floor whose commit fails leaves neither state nor history", async () => {
+test("a handoff whose commit fails leaves neither state nor event", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.handOff("a");
@@ -68,7 +68,7 @@ test("a change of the floor whose commit fails leaves neither state nor history"
   );
 });
 
-test("how long the floor is kept: the handoff says, else the user, else the agent, else the options, else a day", async () => {
+test("the time of a handoff comes from the call, else the user, the agent, the options, else it is a day", async () => {
   await using place = inMemory({
     agents: { assistant: {}, long: { handoffTtl: "7d" } },
     handoffTtl: "2h",
@@ -88,7 +88,7 @@ test("how long the floor is kept: the handoff says, else the user, else the agen
   assert.equal((expiresAt.getTime() - since.getTime()) / hour, 24);
 });
 
-test("whoever has the floor answers, with its own instructions, model and the note; then the session's agent again", async () => {
+test("the active agent answers, with its own instructions, model and the note; then the session's agent again", async () => {
   const asked: ModelRequest[] = [];
   // oxlint-disable-next-line require-yield
   const model: Model = async function* (request) {
@@ -129,7 +129,7 @@ test("whoever has the floor answers, with its own instructions, model and the no
   );
 });
 
-test("the sweep takes back expired floors, page by page, and looks again when the next one is due", async () => {
+test("the sweep ends expired handoffs, page by page, and returns when the next one is due", async () => {
   await using place = inMemory({ ttl: "7d" });
   const sessions = await Promise.all(Array.from({ length: 250 }, () => place.sessions.create()));
   await Promise.all(sessions.map((session) => session.handOff("a", { ttl: "1h" })));
