@@ -62,6 +62,20 @@ test("changes of one session go out one after the other, in order, and hold up n
   assert.deepEqual(batches, [["a", "b", "c"], ["a"], ["a"]]);
 });
 
+test("a transaction that moves logs goes out alone, and the others do not wait for it", async () => {
+  const { store, batches } = watched(openMemory());
+  const queue = new CommitQueue(store);
+  const giver = creationOf(sampleRecord({ id: "a" }));
+  assert.ok(giver.record);
+  await queue.commit([giver]);
+  const moving: Transaction = [
+    { ...creationOf(sampleRecord({ id: "b" })), logsOf: giver.key },
+    { ...stepOf(giver.record), record: null },
+  ];
+  await Promise.all([created("x"), moving, created("y"), created("z")].map((one) => queue.commit(one)));
+  assert.deepEqual(batches, [["a"], ["x"], ["b", "a"], ["y", "z"]]);
+});
+
 test("a transaction of two sessions waits for both of them", async () => {
   const { store, batches } = watched(openMemory());
   const queue = new CommitQueue(store);

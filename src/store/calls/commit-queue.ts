@@ -118,7 +118,10 @@ export class CommitQueue {
 
 function sizeOf(transaction: Transaction): number {
   let size = 0;
-  for (const { splices } of transaction)
+  for (const { splices, logsOf } of transaction) {
+    // Moving logs may take a store long, and no other transaction waits for it in the same batch.
+    if (logsOf !== undefined) return Infinity;
     for (const { entries } of splices) for (const { data } of entries) size += data.length;
+  }
   return size;
 }

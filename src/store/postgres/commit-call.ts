@@ -11,6 +11,20 @@ export interface CommitCall {
   readonly values: readonly unknown[];
 }
 
+/** A commit that moves more rows than this may take longer than the statement timeout. */
+const movedRowsMax = 10_000;
+
+/** True for a batch in which a session takes over, or gives up, a long log. */
+export function isLong(batch: readonly Transaction[]): boolean {
+  return batch.some((transaction) =>
+    transaction.some(({ logsOf, record }) => {
+      if (logsOf === undefined || record === null) return false;
+      const heads = [...Object.values(record.heads), ...Object.values(record.archive?.heads ?? {})];
+      return heads.reduce((sum, head) => sum + head, 0) > movedRowsMax;
+    }),
+  );
+}
+
 /** The call that commits these transactions, numbered by their places, as the next batch of a lane. */
 export function commitCall(schema: string, { id, number }: Lane, batch: readonly Transaction[]): CommitCall {
   const [name, values] = functionFor(batch);
