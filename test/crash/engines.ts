@@ -1,4 +1,4 @@
-/** The same crashes over every engine: where its stores are, what can befall it, and what its disk says. */
+/** The engines of the crash tests: their stores, their disturbances, and the contents of their disks. */
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -12,16 +12,16 @@ import { doctor, type Finding } from "../../src/admin.ts";
 export interface Engine extends AsyncDisposable {
   /** The URL of a store with nothing in it. */
   fresh(): string;
-  /** What befalls it while a program is at work: connections end, the server crashes and comes back. Empty where it has none. */
+  /** Disturbances while a program works: connections end, the server crashes and restarts. Empty for an engine without a server. */
   readonly blows: readonly (() => Promise<void>)[];
-  /** True where the text stands anywhere in what is kept for this store. */
+  /** True where the files or tables of this store contain the text. */
   holds(store: string, text: string): Promise<boolean>;
 }
 
 export type EngineName = "SQLite" | "PostgreSQL";
 export const engineNames: readonly EngineName[] = ["SQLite", "PostgreSQL"];
 
-/** Engines that are started when they are first asked for, and stopped together. */
+/** Starts an engine when a test first needs it, and stops all together. */
 export class Engines implements AsyncDisposable {
   readonly #running = new Map<EngineName, Promise<Engine>>();
 
@@ -91,7 +91,7 @@ async function postgres(): Promise<Engine> {
   };
 }
 
-/** The doctor finds nothing, but for what is `known`. */
+/** The doctor finds nothing, except what is `known`. */
 export async function assertSound(sessions: Sessions, known?: RegExp): Promise<void> {
   const found: Finding[] = [];
   await doctor(sessions, { onFinding: (finding) => found.push(finding) });

@@ -1,4 +1,4 @@
-/** Processes killed while they archive, fork and erase, in every engine: what they leave is whole, and going on completes it. */
+/** Kills processes while they archive, fork and erase, on every engine. The sessions stay whole, and repeating completes the work. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

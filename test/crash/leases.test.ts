@@ -1,4 +1,4 @@
-/** Leases under SIGKILL and SIGSTOP: fences grow, and nobody who was superseded writes. */
+/** Leases under SIGKILL and SIGSTOP: fencing tokens grow, and a superseded lease holder writes nothing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -58,7 +58,7 @@ test("8 processes with leases on 20 sessions under SIGKILL and SIGSTOP: fencing 
     for (const { leased, seen } of heard.filter((said) => said["id"] === id && said["leased"] !== undefined)) {
       assert(
         fences.slice(Number(seen)).every((fence) => fence >= Number(leased)),
-        `nobody wrote to ${id} under an older fence after ${leased} was given out`,
+        `no process wrote to ${id} under an older fence after ${leased} was given out`,
       );
     }
     assert.equal(new Set(marks).size, marks.length, "no write landed twice");

@@ -1,4 +1,4 @@
-/** Programs that carry sessions elsewhere, killed at any point, cut off, or with the server gone under them: run again, they are done. */
+/** Kills commands that move sessions, or disturbs their server, at any point. Running the command again completes it. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -25,7 +25,7 @@ after(async () => {
 
 const sources = new Map<EngineName, Promise<{ readonly store: string; readonly lines: readonly string[] }>>();
 
-/** A store with all that a session can hold and 20 MB more, which no test changes: exports keep where they are every 16. */
+/** A store with sessions of every kind and 20 MB more, which no test changes: an export has a checkpoint every 16 MB. */
 async function source(name: EngineName): Promise<{ readonly store: string; readonly lines: readonly string[] }> {
   const made = sources.get(name) ?? stock((await engines.get(name)).fresh());
   sources.set(name, made);
@@ -46,17 +46,17 @@ async function stock(store: string): Promise<{ readonly store: string; readonly 
 interface Rounds {
   readonly chance: () => number;
   readonly engine: Engine;
-  /** What tells how far the command is; it has begun when this is another than before. */
+  /** The progress of the command; it has begun when the value changes. */
   readonly sign: () => Promise<string> | string;
-  /** What holds after each. */
+  /** Called after each round. */
   readonly check?: () => Promise<void>;
-  /** What is done before each. */
+  /** Called before each round. */
   readonly prepare?: () => Promise<void>;
 }
 
 /**
- * Run a command again and again, and kill it somewhere within, once it has begun; then once for each blow of the engine, which it
- * survives or reports.
+ * Run a command several times, and kill it at a random moment after it has begun; then once for each disturbance of the engine,
+ * which it survives or reports.
  */
 async function disturb(args: readonly string[], how: Rounds): Promise<void> {
   const { chance, engine, sign, check, prepare } = how;
@@ -85,7 +85,7 @@ function filesIn(folder: string, without?: string): string {
   return names.map((name) => `${name} ${statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs}`).join("\n");
 }
 
-/** How many sessions a store holds, that a command brings there. */
+/** The number of sessions in a store, as the progress of a command. */
 async function countedIn(store: string): Promise<AsyncDisposable & { readonly sign: () => Promise<string> }> {
   const sessions = await openSessions({ store, sweep: false });
   return {

@@ -1,4 +1,4 @@
-/** SIGKILL at random points of a writer: what was acknowledged is there, once, whole and in order. */
+/** Kills a writer at random points: acknowledged turns are stored once, whole and in order. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,7 +29,7 @@ test(`a writer killed ${appendKills} times while appending loses nothing it ackn
   const session = await sessions.create({ id: "s" });
   const acknowledged = new Map<string, number>();
   for (let round = 0; round < appendKills; round++) {
-    // The successor tries again what its predecessor acknowledged last, and what may have landed unheard.
+    // The successor repeats the last acknowledged turn, and a turn whose acknowledgement may be lost.
     const from = Math.max(0, acknowledged.size - 1);
     const writer = new WorkerProcess({ store: place.store, task: { kind: "append", session: "s", from } });
     await writer.hear("seq");
@@ -66,7 +66,7 @@ test(`a writer killed ${answerKills} times while answering: its successor seals 
       if (said["sealed"] !== undefined) sealed.add(Number(said["sealed"]));
     }
   }
-  // A last writer finds what the killed one left, at once: it runs on the same machine.
+  // A last writer on the same machine finds the open turn of the killed one at once.
   await session.refresh();
   await session.append({ input: "the end" });
 

@@ -40,12 +40,37 @@ export async function* eachEntry(
   log: LogName,
 ): AsyncGenerator<Entry, void, void> {
   const to = headOf(record, log);
-  for (let from = 1; from <= to;) {
+  let from = 1;
+  for await (const part of partsOf(source, record, log)) {
+    yield* part;
+    from = (part.at(-1)?.seq ?? 0) + 1;
+  }
+  while (from <= to) {
     const { readMax: limit, readBytesMax: bytesMax } = source.options.limits;
     const page = await readLog(source, record, { log, from, to, order: "ascending", limit, bytesMax });
     if (page.length === 0) return; // truncated meanwhile: a write based on this read fails with a conflict
     yield* page;
     from = (page.at(-1)?.seq ?? to) + 1;
+  }
+}
+
+/**
+ * The entries of an archived log, part by part: pages would decompress each part again and again. It ends early where the archive no
+ * longer exists.
+ */
+async function* partsOf(
+  { store }: LogSource,
+  record: SessionRecord,
+  log: LogName,
+): AsyncGenerator<readonly Entry[], void, void> {
+  const { archive } = record;
+  if (archive === null || !isArchivable(log)) return;
+  const { readPart } = await import("../archive/archive-reader.ts");
+  for (const [index, { ranges }] of archive.parts.entries()) {
+    if (!ranges.some((range) => range.log === log)) continue;
+    const sections = await readPart(store, record, archive, index);
+    if (sections === undefined) return;
+    for (const section of sections) if (section.log === log) yield section.entries;
   }
 }
 

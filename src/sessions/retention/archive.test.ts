@@ -13,7 +13,7 @@ import type { Store } from "../../store/store.ts";
 import { beginning, dictionary } from "../archive/archive-dictionary.ts";
 import { packedIn, packPart, unpackPart } from "../archive/archive-text.ts";
 import { sessionsOn, type Sessions } from "../sessions.ts";
-import { doctor, stats } from "../../admin.ts";
+import { copySessions, doctor, stats } from "../../admin.ts";
 import type { Finding } from "../doctor.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 
@@ -326,6 +326,24 @@ test("a session over the limit of a snapshot is archived and unarchived", async 
   assert.equal(await session.unarchive(), true);
   assert.equal((await Array.fromAsync(session.turns())).length, 30);
   assert.equal((await session.append({ input: "and on" })).seq, 31);
+});
+
+test("a session of several parts is copied with each part read once", async () => {
+  await using place = inMemory();
+  await using target = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const text = (turn: number): string => Array.from({ length: 200_000 }, (_, at) => (at * turn) % 10).join("");
+  for (let turn = 1; turn <= 50; turn++) await session.append({ input: text(turn) });
+  await session.archive();
+  let reads = 0;
+  const read = place.store.read.bind(place.store);
+  place.store.read = async (of, range) => {
+    if (range.log === "archive") reads++;
+    return await read(of, range);
+  };
+  assert.equal((await copySessions(place.sessions, target.sessions)).complete, true);
+  // Its three parts once for the copy, and once for the tail that tells that it is large.
+  assert.ok(reads <= 6, `${reads} parts were read`);
 });
 
 test("archiving in steps keeps all rows that stay: events, the usage of truncated turns and forks", async () => {
