@@ -1,6 +1,6 @@
 /**
- * What a host tells of a session whose code it runs. The session is *live* from its activation until it is passivated or
- * given up as failed: its state says `active` or `inactive`, its events say the rest.
+ * The events that a host appends to a session whose code it runs. The session is *live* from its activation until it is
+ * passivated or fails for good: its state is `active` or `inactive`, and its events have the details.
  */
 import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encode, type Value } from "../values/codec.ts";
@@ -9,7 +9,7 @@ import { nextState, stateAt, type Transition } from "./states.ts";
 import { busy, guardFence, sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
 
-/** Who makes a session live, and why. */
+/** An activation: the instance that runs the session, and the reason. */
 export interface Activation {
   readonly instance: string;
   /** Such as a message, a recovery, a restart after a crash. */
@@ -17,8 +17,8 @@ export interface Activation {
 }
 
 /**
- * A host runs the session from here on; the draft may have been through `recover` and `grant`.
- * @throws SessionError `busy` under another instance's lease, or that of the session's state
+ * Record that a host runs the session. The draft may have been through `recover` and `grant`.
+ * @throws SessionError `busy` under the lease of another instance, or that of the session's state
  */
 export function activateSession(draft: Draft, { instance, reason }: Activation, context: Context): Change {
   const { lease } = draft.record;
@@ -28,16 +28,16 @@ export function activateSession(draft: Draft, { instance, reason }: Activation, 
   return changeOf(draft);
 }
 
-/** How a session goes to sleep. */
+/** How a session is passivated. */
 export interface Passivation {
   readonly reason: string;
-  /** Give back the lease of this fence in the same step. */
+  /** Release the lease with this fencing token in the same commit. */
   readonly fence?: number;
 }
 
 /**
- * Nobody runs the session any more, until the next message wakes it; null where it sleeps already. One that expired or
- * ended meanwhile keeps that state.
+ * Passivate the session until the next message activates it; null if it is passivated already. A session that expired
+ * or ended meanwhile keeps that state.
  * @throws SessionError `turn_open`, `fenced`
  */
 export function passivateSession(draft: Draft, { reason, fence }: Passivation, context: Context): Change | null {
@@ -52,7 +52,7 @@ export function passivateSession(draft: Draft, { reason, fence }: Passivation, c
 }
 
 /**
- * Keep what its runtime wants to know when the session is live again, in the log `state`; undefined: nothing.
+ * Store the value that the runtime gets at its next activation, in the log `state`; undefined deletes it.
  * @throws SessionError `state_too_large`, `value_unstorable`
  */
 export function keepState(draft: Draft, state: Value | undefined, { now, limits }: Context): void {
@@ -68,17 +68,17 @@ export function keepState(draft: Draft, state: Value | undefined, { now, limits 
   splice(draft, "state", 1, [{ seq: 1, key: null, at: now, data }]);
 }
 
-/** Why a session is given up. */
+/** Why a session fails for good. */
 export interface Failure {
-  /** What went wrong: a code to branch on, and a message for people. */
+  /** A code to branch on, and a message for people. */
   readonly cause: { readonly code: string; readonly message: string };
-  /** Give back the lease of this fence in the same step. */
+  /** Release the lease with this fencing token in the same commit. */
   readonly fence?: number;
 }
 
 /**
- * The host gave the session up; it sleeps, with the cause in its events. One whose time is up or that ended
- * stays so, and its events still say what went wrong.
+ * Record that the host no longer restarts the session. An active session is passivated; one that expired or ended keeps
+ * that state. The event has the cause.
  * @throws SessionError `turn_open`, `fenced`
  */
 export function failSession(draft: Draft, { cause, fence }: Failure, context: Context): Change {
@@ -111,7 +111,7 @@ function move(draft: Draft, transition: Transition, { now }: Context): void {
   set(draft, { state, stateSince: state === before ? stateSince : now });
 }
 
-/** As much of a text as an event keeps: what a crash has to say can be long. */
+/** Shortens a text to the length that an event may have: the message of a crash can be long. */
 function brief(text: string, { limits }: Context): string {
   return text.length <= limits.noteLengthMax ? text : `${text.slice(0, limits.noteLengthMax - 1)}…`;
 }

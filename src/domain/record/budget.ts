@@ -19,15 +19,15 @@ export function parseBudget(budget: Budget, name = "budget"): Budget {
 }
 
 /**
- * The budget of a fork: what its parent has left of the tokens, so that a fork is no way around a budget. The turns that
- * both share stand in the fork's log and count there.
+ * The budget of a fork: the tokens that its parent has left, so a fork does not extend a budget. The shared turns are
+ * in the fork's log, and count there.
  */
 export function budgetLeft({ budget, counters }: Pick<SessionRecord, "budget" | "counters">): Budget | null {
   if (budget?.tokens === undefined) return budget;
   return { ...budget, tokens: Math.max(0, budget.tokens - counters.totalTokens) };
 }
 
-/** Nobody begins a turn once the budget is spent. @throws SessionError `budget_exceeded` */
+/** A new turn needs a budget that is not spent. @throws SessionError `budget_exceeded` */
 export function guardBudget(record: SessionRecord): void {
   const { budget, counters } = record;
   if (budget === null) return;

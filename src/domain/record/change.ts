@@ -1,39 +1,39 @@
 /**
- * The one primitive: if the record is still the one `expected`, put `record` in its place and replace these tails of
- * its logs. Everything that happens to a session is a {@link Change}; the rules beside this file make them.
+ * The one primitive: if the stored record is still `expected`, replace it by `record`, and replace the ends of its
+ * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
 import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
-/** An idempotency key that a change brings into a log for the first time. */
+/** An idempotency key that a change adds to a log. */
 export interface KeyClaim {
   readonly log: LogName;
   readonly key: string;
 }
 
-/** One step in the life of one session. */
+/** One atomic write to one session. */
 export interface Change {
   readonly key: SessionKey;
-  /** The version and commit id the stored record must have; null: there must be no record. */
+  /** The version and commit id that the stored record must have; null: the session must not exist. */
   readonly expected: Identity | null;
-  /** What takes its place; null removes the session with all its logs. */
+  /** The new record; null removes the session with all its logs. */
   readonly record: SessionRecord | null;
   readonly splices: readonly Splice[];
-  /** Keys that must not stand in the log yet. */
+  /** Keys that must not be in the log yet. */
   readonly claims: readonly KeyClaim[];
   /**
-   * The session whose logs this one takes over, all of them and as they stand, in the place of its own. Its splices continue
-   * those logs. The same transaction changes or removes the other session, whose logs are empty from there on.
+   * The session whose logs this one takes over, all of them, in place of its own. The splices continue those logs. The
+   * same transaction changes or removes the other session, whose logs are then empty.
    */
   readonly logsOf?: SessionKey;
 }
 
-/** What a change of this record expects to stand; null where the record stands for a session that is to be created. */
+/** The `expected` of a change of this record; null for a session that is to be created. */
 export function identityOf({ version, commitId }: Identity): Identity | null {
   return version === 0 ? null : { version, commitId };
 }
 
-/** Whether a change that expects this fits the record that stands, if one does. */
+/** True if a change with this `expected` fits the stored record, or its absence. */
 export function fits(expected: Identity | null, standing: Identity | undefined): boolean {
   if (expected === null || standing === undefined) return expected === null && standing === undefined;
   return isSame(expected, standing);
@@ -43,18 +43,18 @@ export function isSame(a: Identity, b: Identity): boolean {
   return a.version === b.version && a.commitId === b.commitId;
 }
 
-/** The last change of a record's turns: what a writer of turns must have seen. */
+/** The last change of a record's turns; a writer of turns must have seen it. */
 export function turnsIdentity({ turnsVersion, turnsCommitId }: TurnsIdentity): Identity {
   return { version: turnsVersion, commitId: turnsCommitId };
 }
 
 /**
- * False where the record that stands cannot have come from the one that was known: the store was put back to an earlier
- * state, and others may have written to it since. What a record tells of its past is its version, the last change of its
- * turns and its lease; a history that agrees in all of them is taken for the same.
+ * False if the stored record cannot descend from the known one: the store was restored to an earlier state, and other
+ * writers may have written to it since. The versions, the last changes of the turns and the leases are compared;
+ * histories that agree in all of them count as the same.
  */
 export function mayFollow(current: SessionRecord, known: SessionRecord): boolean {
-  // A session that was removed and begun anew, perhaps by a clock that was set back, is another one.
+  // A session that was removed and created again is another one, also if the clock was set back meanwhile.
   if (current.createdAt > known.createdAt) return true;
   if (current.version === known.version) return current.commitId === known.commitId;
   if (current.version < known.version) return false;
@@ -66,12 +66,12 @@ export function mayFollow(current: SessionRecord, known: SessionRecord): boolean
 /** The version and commit id of the last change of a record's turns. */
 export type TurnsIdentity = Pick<SessionRecord, "turnsVersion" | "turnsCommitId">;
 
-/** Whether the `turns` log is the same in both records. */
+/** True if both records have the same `turns` log. */
 export function haveSameTurns(a: TurnsIdentity, b: TurnsIdentity): boolean {
   return a.turnsVersion === b.turnsVersion && a.turnsCommitId === b.turnsCommitId;
 }
 
-/** The change as the commit of this id writes it: the id stands wherever this commit's version stands. */
+/** The change with the id of its commit, wherever the record names the version of this commit. */
 export function withCommitId(change: Change, commitId: string): Change {
   const { record } = change;
   if (record === null) return change;
@@ -81,37 +81,40 @@ export function withCommitId(change: Change, commitId: string): Change {
   return { ...change, record: { ...record, commitId, turnsCommitId, lease } };
 }
 
-/** Changes of different sessions that land together or not at all; nearly always just one. */
+/** Changes of different sessions that are committed together or not at all; mostly a single one. */
 export type Transaction = readonly Change[];
 
-/** The place of the change of this session in a transaction; -1 where there is none. */
+/** The index of the change of this session in a transaction; -1 if there is none. */
 export function indexOfKey(transaction: Transaction, { tenant, id }: SessionKey): number {
   return transaction.findIndex(({ key }) => key.id === id && key.tenant === tenant);
 }
 
-/** A change in the making: rules edit the draft, {@link changeOf} closes it. */
+/** A change that is being built: rules edit the draft, {@link changeOf} closes it. */
 export interface Draft {
   readonly base: SessionRecord;
-  /** The version that the change brings; also the fence, where it gives out a lease. */
+  /** The version of the new record; also the fencing token of a lease that the change grants. */
   readonly nextVersion: number;
-  /** The base itself until something is set; from then on the draft's own copy, which moves on with every `set`. */
+  /** The base itself until a field is set, then a copy that further calls of `set` edit. */
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
   readonly claims: KeyClaim[];
 }
 
-/** `nextVersion`: for a session that begins here, what `firstVersion` gives. */
+/** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
   return { base: record, nextVersion, record, splices: new Map(), claims: [] };
 }
 
-/** Versions a millisecond: a session that changes this often for all its life stays below one that begins after it. */
+/**
+ * Versions per millisecond: a session with fewer changes per millisecond stays below the versions of one that is
+ * created later.
+ */
 const versionsPerMs = 1000;
 
 /**
- * The first version of a session that begins now. It lies above every version that an earlier session of its id had, as
- * far as the store's clock can tell, so that what was known of that one is stale. The random part keeps apart two that
- * begin in the same millisecond. Versions stay below 2^53 until the year 2255.
+ * The first version of a session that is created now. It is above all versions of earlier sessions with its id, by the
+ * store's clock, so what callers know of those is stale. The random part tells apart two sessions of the same
+ * millisecond. Versions stay below 2^53 until the year 2255.
  */
 export function firstVersion({ now, chance }: { readonly now: number; readonly chance: number }): number {
   return Math.max(1, now * versionsPerMs + Math.floor(chance * versionsPerMs));
@@ -122,16 +125,16 @@ export function unchanged(record: SessionRecord): Change {
   return changeOf(draftOf(record));
 }
 
-/** Set fields of the record, in one copy of the base however often it is called: a write sets some four times. */
+/** Set fields of the record. However often it is called, the base is copied once: a write calls it about four times. */
 export function set(draft: Draft, fields: Partial<SessionRecord>): void {
   if (draft.record === draft.base) draft.record = { ...draft.base, ...fields };
   else Object.assign(draft.record, fields);
 }
 
-/** The last seq of a log, wherever its entries are; 0 where nothing stands. */
+/** The last seq of a log, in the session's rows, its archive or its parent; 0 for an empty log. */
 export function headOf(record: SessionRecord, log: LogName): number {
   const archived = record.archive?.heads;
-  // What an archive's turns took is told beside it, and is no more of the session than they are.
+  // The last entries of `spent` are the usage of archived turns: while those are archived, they are not part of the log.
   if (log === "spent") return lastOwn(record, log) - (record.archive?.spent ?? 0);
   return archived !== undefined && Object.hasOwn(archived, log) ? (archived[log] ?? 0) : lastOwn(record, log);
 }
@@ -141,12 +144,12 @@ export function lastOwn({ heads }: Pick<SessionRecord, "heads">, log: LogName): 
   return Object.hasOwn(heads, log) ? (heads[log] ?? 0) : 0;
 }
 
-/** The seq from which on a log stands in the session's own rows: the first turns of a fork are its parent's. */
+/** The first seq of a log in the session's own rows: the first turns of a fork are in its parent. */
 export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName): number {
   return log === "turns" && parent !== null ? parent.at + 1 : 1;
 }
 
-/** Replace a log from `from` on. A second splice of the same log continues or overwrites the first. */
+/** Replace a log from `from` on. A second splice of the same log continues or overwrites the first one. */
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
@@ -157,14 +160,14 @@ export function splice(draft: Draft, log: LogName, from: number, entries: readon
   set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
 }
 
-/** Put entries in front of the session's own entries of a log, all of which stay. */
+/** Put entries before the session's own entries of a log; all of those stay. */
 export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
   draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
 }
 
 /**
- * Close the draft, which is not to be used any more: it gets the next version, which is also that of a changed `turns`
- * log. With `moves` the same turns are kept elsewhere from here on, and a handle that has seen them has seen them.
+ * Close the draft: the record gets the next version, which is also that of a changed `turns` log. With `moves` the same
+ * turns are only stored elsewhere: handles that have seen them stay up to date. The draft must not be used afterwards.
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
   const { base, splices, claims, nextVersion: version } = draft;

@@ -1,20 +1,20 @@
-/** That a writer was refused because the turns went on elsewhere, in the record of events. */
+/** Events about writers that were refused because another writer had written turns. */
 import { defined } from "../values/defined.ts";
 import { changeOf, type Change, type Draft } from "./change.ts";
 import { appendEvent } from "./event.ts";
 import type { Context } from "./guards.ts";
 
-/** What a refused writer had seen of the turns, and what it met. */
+/** The turns that a refused writer had seen, and those that were stored. */
 export interface Conflict {
   readonly seenTurn: number;
   readonly storedTurn: number;
   readonly seenVersion: number;
   readonly storedVersion: number;
-  /** Names the request or job that was refused. */
+  /** The name of the refused request or job, see `correlated`. */
   readonly correlation?: string;
 }
 
-/** Tell of conflicts, whatever became of the session since: that takes no lease, and is no sign of life. */
+/** Append events about conflicts, in any state of the session. They need no lease and are not activity. */
 export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, chance, limits }: Context): Change {
   const { agent } = draft.record;
   for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {

@@ -1,11 +1,11 @@
-/** A guest's session becomes a user's, and the one that goes on instead of another. */
+/** A user claims the session of a guest, and a session that another one supersedes. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
 import { appendEvent } from "./event.ts";
 import { deadlines, endSession, use } from "./lifecycle.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./guards.ts";
 
-/** From here on the session is this user's. @throws SessionError that of the session's state */
+/** Assign the session to this user. @throws SessionError that of the session's state */
 export function claimSession(
   record: SessionRecord,
   { user, ttlMs }: { readonly user: string; readonly ttlMs: number },
@@ -20,8 +20,8 @@ export function claimSession(
 }
 
 /**
- * End the session because its user's conversation goes on in another: what a guest said in it is the user's from here on. Nobody who shared it
- * begins it anew.
+ * End the session because its user continues in another one. The session belongs to the user from now on, with what a
+ * guest wrote in it. Devices that shared it do not reset it.
  * @throws SessionError `busy`, `turn_open`
  */
 export function supersedeSession(
@@ -35,7 +35,7 @@ export function supersedeSession(
   return endSession(draft, { fence: null, reason: "superseded" }, context);
 }
 
-/** Another device shares the session from here on. */
+/** Record that another device shares the session. */
 export function tellLinked(record: SessionRecord, context: Context): Change {
   const draft = draftOf(record);
   appendEvent(draft, { type: "device_linked" }, context);

@@ -1,4 +1,7 @@
-/** What happened to a session beside its turns: entries of its log `events`, in the same commit as what they tell. */
+/**
+ * Events: changes of a session other than turns. They are entries of its log `events`, in the same commit as the
+ * change.
+ */
 import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -6,34 +9,34 @@ import type { Entry, LogName } from "./entry.ts";
 import type { SessionState } from "./record.ts";
 import type { Context } from "./guards.ts";
 
-/** What happened, by type. */
+/** An event, by type. */
 export type EventData =
   | { readonly type: "created"; readonly agent: string; readonly user: string | null }
-  /** It began afresh under its own id; what was before is kept under `archive`. */
+  /** A reset: a new session began under the same id; the earlier one is archived as `archive`. */
   | { readonly type: "reset"; readonly agent: string; readonly user: string | null; readonly archive: string }
-  /** Its logs were put away; or it is what the session `of` was until that one began afresh. */
+  /** Its logs were archived; or, with `of`, it is the archived session of a reset of `of`. */
   | { readonly type: "archived"; readonly of: string | null }
-  /** Its logs are back, and its state is what it was. */
+  /** Its logs were restored from the archive, and it has its earlier state again. */
   | { readonly type: "unarchived"; readonly state: Exclude<SessionState, "archived"> }
-  /** Its user is another one from here on, by an update. */
+  /** An update gave it another user. */
   | { readonly type: "reassigned"; readonly user: string | null }
-  /** Its time to live had passed, and the sweep came by. */
+  /** The sweep recorded that it expired. */
   | { readonly type: "expired" }
-  /** Back to life after its time was up. */
+  /** It was revived after it had expired. */
   | { readonly type: "revived" }
-  /** Ended for good. */
+  /** It was ended on purpose. */
   | { readonly type: "ended"; readonly reason: string }
-  /** What a dead holder left was put in order: its lease, and the turn it left open, sealed as interrupted. */
+  /** The lease of a dead holder was cleared, and the turn that it had left open was sealed as interrupted. */
   | {
       readonly type: "recovered";
-      /** Who held the lease; null where none stood. */
+      /** The instance that held the lease; null if there was none. */
       readonly from: string | null;
-      /** From here on, smaller ones are superseded. */
+      /** Smaller fencing tokens are superseded. */
       readonly fence: number;
       readonly turn: number | null;
       readonly reason: string;
     }
-  /** The lease was taken from a holder that may well live; its next write fails `fenced`. */
+  /** The lease was taken from a holder that may be alive; its next write fails with `fenced`. */
   | {
       readonly type: "taken_over";
       readonly from: string;
@@ -42,81 +45,81 @@ export type EventData =
       readonly turn: number | null;
       readonly reason: string;
     }
-  /** A program made the session live: `instance` runs it; null where a write woke it and nobody does. */
+  /** The session was activated: `instance` runs it; null if a write activated it. */
   | { readonly type: "activated"; readonly instance: string | null; readonly reason: string }
-  /** Its host put it to sleep. */
+  /** Its host passivated it. */
   | { readonly type: "passivated"; readonly reason: string }
-  /** Its host gave it up: what it runs went wrong, for good. */
+  /** Its host no longer restarts it after failures. */
   | { readonly type: "failed"; readonly code: string; readonly message: string }
-  /** The floor was given to `agent`; `from` had it until then. */
+  /** `agent` became the active agent; `from` was active until then. */
   | {
       readonly type: "handed_off";
       readonly agent: string;
       readonly from: string | null;
       readonly ttlMs: number;
       readonly note: string | null;
-      /** There where the application wrote the note, and not a model. */
+      /** Present if the application wrote the note, and not a model. */
       readonly noteFrom?: "application";
-      /** How long `from` had it, ms; null: nobody had. */
+      /** How long `from` was active, ms; null if no agent was. */
       readonly activeMs: number | null;
     }
-  /** Who had the floor gave it back, or its time was up. */
+  /** The handoff was ended, or it expired. */
   | {
       readonly type: "handoff_ended";
       readonly agent: string;
       readonly reason: "released" | "expired";
-      /** How long it had it, ms. */
+      /** How long the agent was active, ms. */
       readonly activeMs: number;
     }
-  /** A device's session became a user's. */
+  /** A user claimed the session of a device. */
   | { readonly type: "claimed"; readonly user: string }
-  /** The user's conversation goes on in another session. */
+  /** Its user continues in another session. */
   | { readonly type: "superseded"; readonly by: string }
-  /** Another device shares the session from here on. */
+  /** Another device shares the session. */
   | { readonly type: "device_linked" }
-  /** The session must not go. */
+  /** It was put under legal hold. */
   | { readonly type: "legal_hold_set"; readonly reason: string }
-  /** It may go again; `reason` is why it was held. */
+  /** The legal hold with this reason was cleared. */
   | { readonly type: "legal_hold_cleared"; readonly reason: string }
-  /** A writer brought turns onto a log that had gone on elsewhere, was told so, and nothing of it was written. */
+  /** A write of turns was refused because another writer had written turns; nothing of it was stored. */
   | {
       readonly type: "conflicted";
-      /** Whom the session is for. */
+      /** The agent of the session. */
       readonly agent: string;
-      /** The last turn that the writer had seen, and the one it met. */
+      /** The last turn that the writer had seen, and the one that was stored. */
       readonly seenTurn: number;
       readonly storedTurn: number;
-      /** The versions of the last change of the turns that it had seen, and that it met. */
+      /** The versions of the last change of the turns: the one that the writer had seen, and the stored one. */
       readonly seenVersion: number;
       readonly storedVersion: number;
     }
-  /** It began as a fork of another session, whose turns it shares up to number `turn`. */
+  /** It was forked from another session, whose turns it shares up to number `turn`. */
   | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
-/** What happened, in one word. */
+/** The name of an event's type. */
 export type EventType = EventData["type"];
-/** What an event is about. */
+/** The subject of an event. */
 export type EventCategory = "lifecycle" | "lease" | "handoff" | "device";
-/** How much it should worry whoever reads it. */
+/** How serious an event is. */
 export type EventSeverity = "info" | "warning" | "error";
 
-/** What follows from the type of an event alone, and is therefore not stored with it. */
+/** Fields that follow from the type of an event, so they are not stored with it. */
 export interface EventKind {
   readonly category: EventCategory;
   readonly severity: EventSeverity;
-  /** Whether what it tells went well. */
+  /** Whether the operation succeeded. */
   readonly status: "ok" | "failed";
 }
 
 const info = (category: EventCategory): EventKind => ({ category, severity: "info", status: "ok" });
 
-/** From the least grave on. */
-/** An event is made so long before it is committed at the most, ms: who follows reads again what came since. */
+/** An event is committed at most this long after it was made, ms: a follower reads this span again. */
 export const eventOverlapMs = 10_000;
 
+/** In ascending order. */
 export const eventSeverities: readonly EventSeverity[] = ["info", "warning", "error"];
 
-/** Every type of event, the only place that says what it is about and how grave it is. */
+/** All types of events, with their subject and severity. */
 export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   created: info("lifecycle"),
   reset: info("lifecycle"),
@@ -149,11 +152,11 @@ export type SessionEvent = EventData &
     readonly seq: number;
     /** Epoch ms. */
     readonly at: number;
-    /** Names the request or job that brought it about, see `correlated`; null where none was named. */
+    /** The name of the request or job that caused it, see `correlated`; null if it had none. */
     readonly correlation: string | null;
   };
 
-/** Types that stores spell as the first version did. */
+/** Types whose stored spelling is that of the first version. */
 const storedTypes: { readonly [Type in EventType]?: string } = {
   reset: "restarted",
   ended: "terminated",
@@ -165,12 +168,15 @@ const typesOfStored: ReadonlyMap<string, EventType> = new Map(
   Object.entries(storedTypes).map(([type, stored]) => [stored, type as EventType]),
 );
 
-/** The beginning of the stored text of an event of this type, and of no other: stores filter by it without decoding. */
+/**
+ * The beginning of the stored text of an event of this type, and of no other type: stores filter by it without
+ * decoding.
+ */
 export function eventBeginning(type: EventType): string {
   return `{"type":"${storedTypes[type] ?? type}"`;
 }
 
-/** True for a log whose first entries may be gone: old events are forgotten. */
+/** True for a log that may lack its first entries: old events are deleted. */
 export function mayLackItsBeginning(log: LogName): boolean {
   return log === "events";
 }
@@ -194,7 +200,7 @@ function storedData(data: object): object {
   return { ...rest, heldMs: activeMs };
 }
 
-/** An event with what follows from its type. */
+/** An event with the fields that follow from its type. */
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
   const { type: stored, correlation = null, heldMs, ...rest } = decode(data) as unknown as StoredEvent;
   const type = typesOfStored.get(stored) ?? (stored as EventType);

@@ -1,27 +1,27 @@
 /**
- * Who writes, and what that writer knows. Both guards of a write stand here: the lease (who may write) and the last
- * change of the turns that the writer has seen (nobody writes on stale knowledge).
+ * The two guards of a write of turns: the lease, which says which writer may write, and the last change of the turns
+ * that the writer has seen, so that it does not write on stale data.
  */
 import { SessionError } from "../../errors.ts";
 import { headOf, isSame, turnsIdentity } from "./change.ts";
 import type { Limits } from "../values/limits.ts";
 import type { Identity, Lease, SessionRecord } from "./record.ts";
 
-/** What a rule may know of the world. */
+/** The inputs of a rule from outside. */
 export interface Context {
   /** The store's time, epoch ms. */
   readonly now: number;
-  /** A random number, from 0 up to 1. */
+  /** A random number, from 0 to below 1. */
   readonly chance: number;
   readonly limits: Limits;
-  /** Names the request or job on whose behalf something happens, for the events that tell of it. */
+  /** The name of the request or job that caused the change, for its events. */
   readonly correlation?: string;
 }
 
-/** Somebody who wants to write turns. */
+/** A writer of turns. */
 export interface Writer {
   readonly instance: string;
-  /** The fence of the lease it writes under; null: without a lease. */
+  /** The fencing token of the lease that it writes under; null: it has no lease. */
   readonly fence: number | null;
   /** The last change of the turns that it has seen. */
   readonly seen: Identity;
@@ -29,15 +29,12 @@ export interface Writer {
   readonly seenTurn: number;
 }
 
-/** The ids every error about a session carries. */
+/** The ids that errors about a session carry. */
 export function sessionIds(record: SessionRecord): { sessionId: string; tenant: string; agent: string } {
   return { sessionId: record.id, tenant: record.tenant, agent: record.agent };
 }
 
-/**
- * Nobody writes turns on stale knowledge.
- * @throws SessionError `conflict`
- */
+/** A writer must have seen the last change of the turns. @throws SessionError `conflict` */
 export function guardSeen(record: SessionRecord, writer: Writer): void {
   if (isSame(writer.seen, turnsIdentity(record))) return;
   throw new SessionError("conflict", {
@@ -50,9 +47,9 @@ export function guardSeen(record: SessionRecord, writer: Writer): void {
 }
 
 /**
- * A holder writes under its own fence, anybody else only where no lease stands. Dead leases are cleared by `recover`
- * before a rule asks, so a lease that stands here is taken for alive.
- * @throws SessionError `fenced` for a superseded holder, `busy` for the others
+ * A lease holder writes under its own fencing token; other writers may write only if there is no lease. The caller
+ * clears leases of dead holders with `recover` first, so a lease here counts as alive.
+ * @throws SessionError `fenced` for a superseded holder, `busy` for other writers
  */
 export function guardLease(record: SessionRecord, fence: number | null, context: Context): void {
   if (fence !== null) {
@@ -62,7 +59,7 @@ export function guardLease(record: SessionRecord, fence: number | null, context:
   if (record.lease !== null) throw busy(record, record.lease, context.now);
 }
 
-/** @throws SessionError `fenced` where this fence is not the one that stands */
+/** @throws SessionError `fenced` if this is not the fencing token of the lease */
 export function guardFence(record: SessionRecord, fence: number): void {
   if (record.lease?.fence === fence) return;
   throw fenced(record, fence);

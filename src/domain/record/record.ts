@@ -19,8 +19,8 @@ export interface Budget {
 export type Metadata = { readonly [key: string]: Value | undefined };
 
 /**
- * What a session has seen and spent. Turns and messages count what the log holds; requests, tokens and durations were
- * spent and never go down, also when turns are truncated.
+ * Sums over a session. Turns and messages count the entries in the log; requests, tokens and durations are usage, and
+ * never decrease, also when turns are truncated.
  */
 export interface Counters {
   readonly turns: number;
@@ -48,109 +48,109 @@ export const noCounters: Counters = {
 };
 
 /**
- * The exclusive right to write to a session. It is worth something while its instance's heartbeat is fresh, its
- * `expiresAt` lies ahead and no greater fence was given out; only the last of these is a matter of safety.
+ * The exclusive right to write to a session. It is valid while the heartbeat of its instance is fresh, `expiresAt` is
+ * in the future and no greater fencing token was granted; safety depends on the last condition only.
  */
 export interface Lease {
   /** The id of the instance that holds it. */
   readonly instance: string;
   readonly fence: number;
-  /** The commit that gave it out: tells it from a lease of the same number in a store that was restored. */
+  /** The commit that granted it: tells it from a lease with the same fencing token in a restored store. */
   readonly commitId: string;
   readonly acquiredAt: number;
-  /** Epoch ms after which it is worth nothing even if its instance lives; null: as long as the instance lives. */
+  /** The end of the lease, epoch ms, also if its instance is alive; null: it lasts as long as its instance. */
   readonly expiresAt: number | null;
 }
 
-/** A place in the queue for the lease of a session. */
+/** A waiter in the queue for the lease of a session. */
 export interface Waiter {
   readonly ticket: string;
   readonly instance: string;
-  /** Epoch ms after which nobody waits here any more. */
+  /** The time until which it waits, epoch ms. */
   readonly until: number;
 }
 
-/** A wish that the running answer stop, seen by its writer at its next write or look. */
+/** A request to stop the running answer; its writer sees it at its next write or poll. */
 export interface Cancel {
-  /** The open turn it is meant for. */
+  /** The open turn that it is about. */
   readonly turn: number;
   readonly at: number;
 }
 
-/** The floor of a session: the agent it was handed to, for a time. */
+/** The active agent of a session, for a time. */
 export interface Handoff {
   readonly agent: string;
-  /** When it was handed over, epoch ms. */
+  /** The time of the handoff, epoch ms. */
   readonly since: number;
-  /** From when on it is nobody's, epoch ms. */
+  /** The end of the handoff, epoch ms. */
   readonly expiresAt: number;
-  /** What who handed it over wants the agent to know. */
+  /** Information for the agent. */
   readonly note: string | null;
   /** The application wrote the note, so the agent may take it as an instruction. Without it the note is reported speech. */
   readonly noteFrom?: "application";
 }
 
-/** Where a part of an archive's entries belongs: these of this log, bounds included. */
+/** Entries of a log that a part of an archive contains, bounds included. */
 export interface ArchivedRange {
   readonly log: LogName;
   readonly from: number;
   readonly to: number;
 }
 
-/** The logs of a session, put away: compressed, as the entries of its log `archive`, one for each part. */
+/** The archived logs of a session: compressed, each part an entry of its log `archive`. */
 export interface Archive {
-  /** The state to come back to. */
+  /** The state after the restore. */
   readonly state: Exclude<SessionState, "archived">;
-  /** The last seq of each log that was put away. */
+  /** The last seq of each archived log. */
   readonly heads: { readonly [log: string]: number };
-  /** What each entry of the log `archive` holds, in order, and the SHA-256 of its text before it was compressed. */
+  /** The content of each entry of the log `archive`, in order, and the SHA-256 of its text before compression. */
   readonly parts: readonly { readonly ranges: readonly ArchivedRange[]; readonly sha256: string }[];
-  /** How many entries of the log `spent`, the last, say what the turns took that were put away. */
+  /** The number of entries of the log `spent`, the last ones, that are the usage of the archived turns. */
   readonly spent: number;
-  /** The bytes of the logs before. */
+  /** The bytes of the logs before the compression. */
   readonly bytes: number;
   /** The bytes of the log `archive`. */
   readonly packedBytes: number;
 }
 
-/** Why a session must not go, be it by hand, by the sweep or by an erasure. */
+/** A legal hold: callers, the sweep and erasures must not remove the session. */
 export interface LegalHold {
   readonly reason: string;
   readonly at: number;
 }
 
-/** A reset: the session began afresh under its id, and what it was before is archived. */
+/** A reset: a new session began under the id, and the earlier one is archived. */
 export interface Reset {
   /** The id of the archived session. */
   readonly archive: string;
   readonly at: number;
 }
 
-/** The session that holds the first turns of a fork. */
+/** The session that contains the first turns of a fork. */
 export interface Parent {
   readonly id: string;
-  /** The turns up to this one are the parent's. */
+  /** The last turn that is the parent's. */
   readonly at: number;
-  /** When the parent was created: tells it from a later session of its id. */
+  /** The creation of the parent: tells it from a later session with its id. */
   readonly born: number;
 }
 
 /**
- * Which state of a session's record this is. The number alone may come back: a store that was restored from a backup
+ * Identifies one version of a session's record. The number alone can recur: a store that was restored from a backup
  * counts the same versions again, with other content.
  */
 export interface Identity {
   /** Grows by one with every change; `firstVersion` gives the first. */
   readonly version: number;
-  /** Names the commit that wrote this version, unique for each commit. */
+  /** The id of the commit that wrote this version, unique for each commit. */
   readonly commitId: string;
 }
 
-/** The small, typed header of a session. Every change replaces it as a whole and raises `version` by one. */
+/** The small, typed header of a session. Every change replaces the whole record and increments `version`. */
 export interface SessionRecord extends Identity {
   readonly tenant: string;
   readonly id: string;
-  /** As last written; what holds now also depends on the clock, see `stateAt`. */
+  /** As last written; the current state also depends on the clock, see `stateAt`. */
   readonly state: SessionState;
   /** The agent the session was opened for. */
   readonly agent: string;
@@ -158,64 +158,64 @@ export interface SessionRecord extends Identity {
   readonly metadata: Metadata;
   readonly createdAt: number;
   readonly lastActivityAt: number;
-  /** When the state last changed, epoch ms. */
+  /** The time of the last change of the state, epoch ms. */
   readonly stateSince: number;
-  /** Life after the last activity, ms. */
+  /** The time to live after the last activity, ms. */
   readonly ttlMs: number;
-  /** Life after `maxAgeFrom`, ms, whatever the activity; null: no cap. */
+  /** The time to live after `maxAgeFrom`, ms, independent of activity; null: no limit. */
   readonly maxAgeMs: number | null;
   /** The creation or the last revival, epoch ms. */
   readonly maxAgeFrom: number;
   readonly expiresAt: number;
   /**
-   * When the sweep looks at the session next: at most the next deadline, often earlier, so that an append leaves it
-   * alone; a minute after a look that found the deadline near or somebody still at work.
+   * The time when the sweep visits the session next: the next deadline at the latest, often earlier, so that an append
+   * need not change it; a minute after a visit that found the deadline near or a writer at work.
    */
   readonly sweepAt: number;
   readonly counters: Counters;
-  /** What it may spend; null: as much as it likes. */
+  /** The budget; null: no limit. */
   readonly budget: Budget | null;
   /** The last seq of each log that was ever written to. */
   readonly heads: { readonly [log: string]: number };
-  /** The version of the last change of the `turns` log: what a handle must have seen to write a turn. */
+  /** The version of the last change of the `turns` log: a handle must have seen it to write a turn. */
   readonly turnsVersion: number;
-  /** The commit that made it. */
+  /** The id of the commit that made it. */
   readonly turnsCommitId: string;
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;
-  /** As last written; whether it still holds depends on the clock, see `floorAt`. */
+  /** As last written; whether it is in force depends on the clock, see `handoffAt`. */
   readonly handoff: Handoff | null;
-  /** The greatest fence ever given out, 0 before the first: the version of the change that gave it. */
+  /** The greatest fencing token that was granted, 0 before the first: the version of the change that granted it. */
   readonly fence: number;
   readonly lease: Lease | null;
   readonly waiters: readonly Waiter[];
-  /** Null where the logs stand as they are, in any state. */
+  /** Null if the logs are not archived, in any state. */
   readonly archive: Archive | null;
   readonly legalHold: LegalHold | null;
-  /** Null for a session whose turns are all its own. */
+  /** Null if all turns are the session's own. */
   readonly parent: Parent | null;
-  /** The turns up to this one were another session's, which has spent what they took; 0: all are this one's. */
+  /** Turns up to this number were another session's, which has their usage; 0: all turns are this session's own. */
   readonly inherited: number;
-  /** The last turn that forks share; 0: there are none. */
+  /** The last turn that forks share; 0: no forks. */
   readonly forkedAt: number;
-  /** The recent resets of this id, the last one first: the keys of the archived turns are refused. */
+  /** The recent resets of this id, the last one first: a retry with a key of an archived turn is refused. */
   readonly resets: readonly Reset[];
 }
 
 /** One instance of a program that shares the store with others. */
 export interface Instance {
   readonly id: string;
-  /** The host's name, for people. */
+  /** The name of its machine, for display. */
   readonly host: string;
   readonly pid: number;
-  /** Names the machine, boot and process namespace; equal only where a process id means the same process. */
+  /** Identifies the machine, boot and process namespace: process ids are comparable only within the same one. */
   readonly machine: string;
-  /** When the process started, in the machine's own unit; tells a process from a later one with the same id. */
+  /** The start of the process, in a unit of its machine; tells it from a later process with the same id. */
   readonly startedAt: string;
-  /** Where a host of live sessions is spoken to, a URL; null for other programs. */
+  /** The URL of a host of live sessions; null for other programs. */
   readonly address: string | null;
-  /** How long after its last heartbeat others may take it for gone, ms; null: it does not say. */
+  /** How long after its last heartbeat others may consider it dead, ms; null: it does not say. */
   readonly staleAfterMs: number | null;
   /** The last heartbeat, epoch ms of the store's clock. */
   readonly seenAt: number;

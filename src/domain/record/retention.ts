@@ -1,11 +1,11 @@
-/** What is kept and for how long: holds, and the policies by which the sweep puts away and removes. */
+/** Retention: legal holds, and the policies by which the sweep archives and removes sessions. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
 import { appendEvent } from "./event.ts";
 import type { SessionRecord, SettledState } from "./record.ts";
 import { sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
 
-/** Keep the session from going, for this reason, until {@link clearLegalHold}. */
+/** Put the session under legal hold, until {@link clearLegalHold}. */
 export function setLegalHold(record: SessionRecord, reason: string, context: Context): Change {
   const draft = draftOf(record);
   set(draft, { legalHold: { reason, at: context.now } });
@@ -13,7 +13,7 @@ export function setLegalHold(record: SessionRecord, reason: string, context: Con
   return changeOf(draft);
 }
 
-/** Null where nothing held it. */
+/** End the legal hold; null if there is none. */
 export function clearLegalHold(record: SessionRecord, context: Context): Change | null {
   if (record.legalHold === null) return null;
   const draft = draftOf(record);
@@ -22,36 +22,33 @@ export function clearLegalHold(record: SessionRecord, context: Context): Change 
   return changeOf(draft);
 }
 
-/**
- * Nothing of a session under hold goes.
- * @throws SessionError `legal_hold`
- */
+/** A session under legal hold must not be removed or truncated. @throws SessionError `legal_hold` */
 export function guardLegalHold(record: SessionRecord): void {
   const { legalHold } = record;
   if (legalHold !== null) throw new SessionError("legal_hold", { ...sessionIds(record), reason: legalHold.reason });
 }
 
 /**
- * The turns that forks share stay where they are.
- * @throws SessionError `session_forked` where forks share turns after number `after`
+ * Turns that forks share must not be removed or truncated.
+ * @throws SessionError `session_forked` if forks share turns after number `after`
  */
 export function guardForks(record: SessionRecord, after: number): void {
   if (record.forkedAt > after)
     throw new SessionError("session_forked", { ...sessionIds(record), forkedAt: record.forkedAt });
 }
 
-/** What becomes of sessions that have been in a state for a while. */
+/** An action on sessions that have been in a state for a while. */
 export interface Policy {
-  /** Of this agent only. */
+  /** Only sessions for this agent. */
   readonly agent?: string;
-  /** Of this user only. */
+  /** Only sessions of this user. */
   readonly user?: string;
   readonly state: SettledState;
   readonly afterMs: number;
   readonly action: "archive" | "purge";
 }
 
-/** The one that speaks of a session: the first that fits, whatever its age. */
+/** The policy for a session: the first one that matches, whatever its age. */
 export function policyFor(policies: readonly Policy[], record: SessionRecord): Policy | undefined {
   return policies.find(
     ({ agent, user, state }) =>

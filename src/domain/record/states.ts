@@ -1,17 +1,19 @@
 /**
- * The states of a session and their exits, the only place that says which follows which.
+ * The states of a session and the transitions between them:
  *
- * A session is `active` while it is used and `inactive` after its host put it to sleep; a new turn wakes it. When its
- * time to live has passed it is `expired`: readable, no longer written to, until it is revived or restarted. `ended`
- * is on purpose and for good. `archived` is cold: readable and counted; what comes back from there is what it was, or
- * `expired` where that is not known.
+ * - `active`: in use. Exits: inactive, expired, ended, archived.
+ * - `inactive`: its host passivated it; a new turn activates it. Exits: active, expired, ended, archived.
+ * - `expired`: its time to live has passed. It can be read, and written to after it is revived or reset. Exits: active,
+ *   ended, archived.
+ * - `ended`: on purpose. It can be read. Exit: archived.
+ * - `archived`: its logs are compressed. It can be read and counted; a restore gives it its earlier state.
  */
 import { SessionError } from "../../errors.ts";
 import type { SessionRecord, SessionState } from "./record.ts";
 
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
-/** What moves a session from one state to another. */
+/** A transition between states. */
 export type Transition = "use" | "passivate" | "expire" | "revive" | "end" | "archive";
 
 const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionState>>>> = {
@@ -34,20 +36,20 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
   archived: { archive: "archived" },
 };
 
-/** The state that holds at `now`: expiry is judged on read, so it holds with no timer running. */
+/** The state at `now`: expiry is judged on read, so no timer has to run. */
 export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
 }
 
-/** What an archived session comes back as: what it was, or at its end, where a restart has put it away. */
+/** The state of an archived session after its restore; `expired` for the archived session of a reset. */
 export function stateBefore({ archive }: Pick<SessionRecord, "archive">): Exclude<SessionState, "archived"> {
   return archive?.state ?? "expired";
 }
 
 /**
  * The state after a transition.
- * @throws SessionError `session_expired`, `session_ended` or `session_archived` where the table has no such exit
+ * @throws SessionError `session_expired`, `session_ended` or `session_archived` if the table has no such transition
  */
 export function nextState(record: SessionRecord, transition: Transition, now: number): SessionState {
   const state = stateAt(record, now);

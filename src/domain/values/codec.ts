@@ -1,11 +1,11 @@
 /**
  * Values as text and back, exactly.
  *
- * The text is JSON. What JSON cannot say is tagged: `{"$type":"date","value":"2026-01-01T00:00:00.000Z"}`, and likewise
- * `bytes` (base64), `bigint` (decimal) and `number` (`-0`). A plain object that has a `$type` of its own is wrapped as
- * `{"$type":"object","value":{…}}`, so no text of a user is ever mistaken for a tag. Nothing is revived as a class and
- * nothing is executed. Properties that are `undefined` are left out, as JSON does; every other value that cannot come
- * back as it was (functions, symbols, cycles, class instances, NaN, holes) is refused with the place where it stands.
+ * The text is JSON. Values that JSON lacks are tagged: `{"$type":"date","value":"2026-01-01T00:00:00.000Z"}`, and
+ * likewise `bytes` (base64), `bigint` (decimal) and `number` (`-0`). A plain object with its own `$type` is wrapped as
+ * `{"$type":"object","value":{…}}`, so no text of a user is mistaken for a tag. Decoding makes no class instances and
+ * executes nothing. Properties that are `undefined` are left out, as in JSON. Values that cannot be restored
+ * (functions, symbols, cycles, class instances, NaN, holes) are refused with their path.
  */
 import { SessionError } from "../../errors.ts";
 import type { Expectation } from "../../expectations.ts";
@@ -22,16 +22,13 @@ export type Value =
   | readonly Value[]
   | { readonly [key: string]: Value | undefined };
 
-/** Deeper nesting than this is refused; it would exhaust the stack of some reader. */
+/** Deeper nesting is refused, because it would exhaust the stack of some reader. */
 const depthMax = 512;
 
-/** Decimal digits of a bigint: to read and write them takes a time that grows with the square of their number. */
+/** Decimal digits of a bigint: the time to read and write them grows with the square of their number. */
 const digitsMax = 1024;
 
-/**
- * The text of a value.
- * @throws SessionError `value_unstorable` with the path of what cannot be kept
- */
+/** The text of a value. @throws SessionError `value_unstorable` with the path of the part that cannot be stored */
 export function encode(value: unknown, name = "value"): string {
   const plain = toPlain(value, { path: [name], ancestors: new Set() });
   return JSON.stringify(plain);
@@ -40,8 +37,8 @@ export function encode(value: unknown, name = "value"): string {
 /** The value of a text that {@link encode} made. */
 export function decode(text: string): Value {
   const plain = JSON.parse(text) as Value;
-  // A tag always shows in the text; without one there is nothing to walk. Looking for it from its rarest character on is
-  // many times faster than from a quotation mark, of which the text is full.
+  // Every tag contains this text, so without it there is nothing to convert. A search that begins with the rarest
+  // character is many times faster than one that begins with a quotation mark.
   return text.includes('$type"') ? fromPlain(plain) : plain;
 }
 
@@ -50,7 +47,7 @@ interface Walk {
   readonly ancestors: Set<object>;
 }
 
-/** The same value where JSON can say it, a tagged copy of the parts where it cannot. */
+/** The same value if JSON has it, else a copy with the other parts tagged. */
 function toPlain(value: unknown, walk: Walk): unknown {
   switch (typeof value) {
     case "string":
@@ -140,14 +137,14 @@ function recordToPlain(value: object, walk: Walk): unknown {
 }
 
 function digitsOf(value: bigint, walk: Walk): string {
-  // The hexadecimal ones take no such time, and are fewer.
+  // Hexadecimal digits take no such time, and are fewer.
   const isShort = value.toString(16).length <= digitsMax + 1;
   const digits = isShort ? value.toString() : "";
   if (isShort && digits.replace("-", "").length <= digitsMax) return digits;
   throw unstorable(walk, { value: "a longer bigint", expected: "bigint", max: digitsMax });
 }
 
-/** JSON.stringify would call it and keep something else. */
+/** JSON.stringify would call it and store its result instead. */
 function guardToJson(value: object, walk: Walk): void {
   if (typeof (value as { toJSON?: unknown }).toJSON === "function")
     throw unstorable(walk, { value: "an object with a method toJSON", expected: "plain_data" });
@@ -197,7 +194,7 @@ function untag(record: Record<string, Value>): Value {
   }
 }
 
-/** Browsers, which read what comes over HTTP, have no Buffer. */
+/** Browsers, which decode responses over HTTP, have no Buffer. */
 const hasBuffer = typeof Buffer !== "undefined";
 
 function base64Of(bytes: Uint8Array): string {

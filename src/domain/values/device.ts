@@ -1,9 +1,9 @@
-/** How devices and link codes are written. */
+/** The text forms of device ids and link codes. */
 import { SessionError } from "../../errors.ts";
 
 /**
- * The device's id in lower case: a UUID of any version as RFC 9562 lays it out. The nil and the max UUID are no ids: many
- * would share them. It opens a session, so no error shows it.
+ * The device id in lower case: a UUID of any version of RFC 9562. The nil and the max UUID are refused, because many
+ * clients would share them. The id opens a session, so no error shows it.
  * @throws SessionError `id_invalid`
  */
 export function parseDeviceId(value: unknown): string {
@@ -14,18 +14,18 @@ export function parseDeviceId(value: unknown): string {
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
-/** Crockford's base 32: no letter that is easily taken for another or for a digit. */
+/** Crockford's base 32: no letters that look like another letter or digit. */
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/** The letters of a link code: a handle that finds it, and a secret that redeems it. */
+/** The letters in each half of a link code: a handle that finds the code, and a secret that redeems it. */
 export const codeHalf = 4;
 
-/** The first letters of these bytes, one each, as a link code has them. */
+/** The letters of a half of a link code, one for each byte. */
 export function codeLetters(bytes: Uint8Array): string {
   return Array.from(bytes.subarray(0, codeHalf), (byte) => alphabet.charAt(byte % 32)).join("");
 }
 
-/** The halves of a link code as somebody typed it; null for what is none. */
+/** The halves of a typed link code; null if it is not one. */
 export function parseLinkCode(code: unknown): { readonly handle: string; readonly secret: string } | null {
   if (typeof code !== "string" || code.length > 40) return null;
   const letters = code.toUpperCase().replaceAll(/[\s-]/g, "").replaceAll("O", "0").replaceAll(/[IL]/g, "1");

@@ -2,7 +2,10 @@ import { SessionError } from "../../errors.ts";
 import { durationMaxMs } from "./limits.ts";
 import { formatValue } from "./format-value.ts";
 
-/** Milliseconds as a positive whole number, or a text of number and unit: `"500ms"`, `"90s"`, `"15m"`, `"24h"`, `"7d"`. */
+/**
+ * A positive whole number of milliseconds, or a text of a number and a unit: `"500ms"`, `"90s"`, `"15m"`, `"24h"`,
+ * `"7d"`.
+ */
 export type Duration = number | string;
 
 const unitMs: Readonly<Record<string, number>> = {
@@ -14,8 +17,8 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds of a duration.
- * @throws SessionError `duration_invalid` for zero, negative or endless ones and for texts that are none
+ * The milliseconds of a duration.
+ * @throws SessionError `duration_invalid` for zero, negative and infinite durations, and for other texts
  */
 export function parseDuration(value: Duration, name: string): number {
   const ms = typeof value === "number" ? value : parseText(value);

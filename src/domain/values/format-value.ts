@@ -1,4 +1,4 @@
-/** A value as an error message shows it: short, on one line, never a whole document. */
+/** A value for an error message: short, on one line. */
 export function formatValue(value: unknown): string {
   if (typeof value === "string") return quote(value, 60);
   if (value === null || value === undefined || typeof value !== "object") {
@@ -7,20 +7,20 @@ export function formatValue(value: unknown): string {
   return Array.isArray(value) ? "an array" : "an object";
 }
 
-/** A text in quotation marks that it cannot end itself, cut after `lengthMax` characters. */
+/** A text in quotation marks, with its own marks escaped, truncated after `lengthMax` characters. */
 export function quote(text: string, lengthMax: number): string {
   return printable(JSON.stringify(clip(text, lengthMax)));
 }
 
-// Control characters (C0, C1), line separators, format characters (changes of direction among them) and lone surrogates:
-// what a terminal acts upon, or what hides or reorders text. The two joiners stay, because emoji, Persian and the scripts of
-// India need them, and they do neither.
+// Control characters (C0, C1), line separators, format characters (changes of direction among them) and lone
+// surrogates: they control a terminal, or hide or reorder text. The two joiners are allowed, because emoji, Persian and
+// Indic scripts need them.
 const steering = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]--[\u200c-\u200d]]/gv;
 const steeringButLines = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]--[\u200c-\u200d\t\n]]/gv;
 
 /**
- * A text as one line that is safe on a terminal and in a log: what could steer either is escaped as in JSON, so a text that
- * is JSON keeps its value. Escaping twice changes nothing.
+ * A text as one line that is safe on a terminal and in a log: control characters are escaped as in JSON, so a JSON text
+ * keeps its value. Escaping twice changes nothing.
  */
 export function printable(text: string): string {
   return text.replace(steering, escape);
@@ -38,7 +38,7 @@ function escape(character: string): string {
   return shortEscapes[character] ?? units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
-/** The text, cut after `lengthMax` characters with a mark that it was. */
+/** The text, truncated after `lengthMax` characters with an ellipsis. */
 export function clip(text: string, lengthMax: number): string {
   return text.length <= lengthMax ? text : `${text.slice(0, lengthMax)}…`;
 }

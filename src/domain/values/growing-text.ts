@@ -1,4 +1,4 @@
-/** A place in a {@link GrowingText}, for a reader that goes on from there. */
+/** A position in a {@link GrowingText}, from which a reader continues. */
 export interface TextPosition {
   readonly block: number;
   /** Characters (UTF-16 code units) of the block that were read. */
@@ -32,7 +32,9 @@ export class GrowingText {
     return this.#blocks.length === 0 && this.#pieces.length === 0;
   }
 
-  /** What follows a position, piece by piece or a whole block at once, and the position after it; empty at the end. */
+  /**
+   * The text after a position, piece by piece or a whole block at once, and the position after it; empty at the end.
+   */
   read({ block, length, pieces }: TextPosition): { readonly text: string; readonly next: TextPosition } {
     const whole = this.#blocks[block];
     if (whole === undefined) {

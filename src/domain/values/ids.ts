@@ -8,8 +8,8 @@ const idLengthMax = 256;
 const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
 
 /**
- * The id, if it is one: 1 to 256 characters, none of them a control character or half a surrogate pair.
- * Everything else is ordinary text, `__proto__` and emoji included.
+ * The id, if it is valid: 1 to 256 characters without control characters and lone surrogates. Every other text is
+ * allowed, such as `__proto__` and emoji.
  * @throws SessionError `id_invalid`
  */
 export function parseId(value: unknown, name: string): string {
@@ -20,13 +20,13 @@ export function parseId(value: unknown, name: string): string {
   return value;
 }
 
-// Format characters are invisible, and some change the direction of the text around them. The joiners and the tags are
-// left out: Persian, Indic scripts and emoji need them.
+// Format characters are invisible, and some change the direction of the text around them. Joiners and tags are allowed:
+// Persian, Indic scripts and emoji need them.
 const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}]]/v;
 
 /**
- * The id of something new: as {@link parseId}, and neither `.` nor `..`, which every URL parser takes away, nor with
- * invisible format characters. An id that is stored already is only checked by {@link parseId}.
+ * A new id: as {@link parseId}, without invisible format characters, and neither `.` nor `..`, which every URL parser
+ * removes. Stored ids are checked by {@link parseId} only.
  * @throws SessionError `id_invalid`
  */
 export function parseNewId(value: unknown, name: string): string {
@@ -36,7 +36,7 @@ export function parseNewId(value: unknown, name: string): string {
   throw new SessionError("id_invalid", { name, value: formatValue(id), expected: "visible" });
 }
 
-/** True for `.` and `..`, which no URL can hold as a part of its path. */
+/** True for `.` and `..`, which cannot be a segment of a URL's path. */
 function isDots(id: string): boolean {
   return id === "." || id === "..";
 }
@@ -55,8 +55,8 @@ export function parseLogName(value: string): string {
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /**
- * An id that sorts by its time of birth: 10 characters of time, 16 of chance, in Crockford's base 32
- * (the layout of a ULID, in lower case). `random` needs 16 bytes.
+ * An id that sorts by its creation: 10 characters of time and 16 random ones, in Crockford's base 32 (the layout of a
+ * ULID, in lower case). `random` needs 16 bytes.
  */
 export function sortableId(now: number, random: Uint8Array): string {
   let time = "";

@@ -1,6 +1,6 @@
 /**
- * Internal scopes beside each tenant's, for records that are no conversations: pointers of devices, link codes, keys. A
- * tenant's name holds no control characters, so no caller can name such a scope.
+ * Internal scopes beside each tenant's, for records that are not conversations: device pointers, link codes, keys. The
+ * name of a tenant has no control characters, so no caller can name such a scope.
  */
 const mark = "\u0001";
 

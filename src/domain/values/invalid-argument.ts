@@ -12,7 +12,7 @@ export function invalidArgument(
   return new SessionError("argument_invalid", { name, value: formatValue(value), ...expectation });
 }
 
-/** The same for a text, of which only the length is shown: it is long, or secret. */
+/** The same for a text, with its length only: it may be long, or secret. */
 export function invalidText(
   name: string,
   value: unknown,

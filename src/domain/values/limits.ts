@@ -1,10 +1,10 @@
 /** The last instant that a `Date` holds, epoch ms: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 export const dateMaxMs = 8_640_000_000_000_000;
 
-/** The longest duration: a hundred years. A longer one is a mistake in the unit. */
+/** The longest duration: a hundred years. A longer one is an error in the unit. */
 export const durationMaxMs: number = 100 * 365 * 86_400_000;
 
-/** The last instant that comes in from outside: with any duration on top, a `Date` still holds it. */
+/** The last instant that callers may pass: with any duration added, a `Date` still holds it. */
 export const instantMaxMs: number = dateMaxMs - durationMaxMs;
 
 /** Tokens, or calls of a model, of one turn. The sum of 90 000 such turns is still an exact number. */
@@ -13,7 +13,7 @@ export const countMax = 100_000_000_000;
 /** Tokens, calls and milliseconds that a session has counted: the sum of nine such sessions is still an exact number. */
 export const counterMax = 1_000_000_000_000_000;
 
-/** Everything has a limit; these are the ones that an application may set. */
+/** The limits that an application may set. */
 export interface Limits {
   /** The encoded bytes of one turn. @default 8 MiB */
   readonly turnBytesMax: number;
@@ -26,25 +26,25 @@ export interface Limits {
   readonly piecesMax: number;
   /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
   readonly metadataBytesMax: number;
-  /** The encoded bytes of what a runtime wants to know the next time its session is awake. @default 1 MiB */
+  /** The encoded bytes of the state that a runtime stores for its next activation. @default 1 MiB */
   readonly stateBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
   readonly instructionsLengthMax: number;
   /** The characters of the note that goes with a handoff. @default 4000 */
   readonly noteLengthMax: number;
-  /** The bytes said while the store is away, until it is told of them. @default 64 MiB */
+  /** The bytes that the outbox buffers while the store is away. @default 64 MiB */
   readonly outboxBytesMax: number;
   /** The bytes of one snapshot, which is in memory as a whole while it is made or read. @default 256 MiB */
   readonly snapshotBytesMax: number;
-  /** How many may queue for the lease of one session. @default 32 */
+  /** The number of waiters for the lease of one session. @default 32 */
   readonly waitersMax: number;
   /** Sessions on one page of a list. @default 1000 */
   readonly pageMax: number;
-  /** The bytes of sessions, or of events, on one page of a list; a page has one item at least. @default 1 MiB */
+  /** The bytes of the items on one page of a list; a page has at least one item. @default 1 MiB */
   readonly pageBytesMax: number;
-  /** Entries read in one go. @default 500 */
+  /** Entries in one read of a log. @default 500 */
   readonly readMax: number;
-  /** The bytes of the entries read in one go, one entry at least. @default 256 KiB */
+  /** The bytes of the entries in one read of a log, which has at least one entry. @default 256 KiB */
   readonly readBytesMax: number;
   /** The encoded bytes of the past turns that a model is shown, the newest turn at least. @default 1 MiB */
   readonly windowBytesMax: number;
@@ -52,7 +52,7 @@ export interface Limits {
   readonly pendingMax: number;
 }
 
-/** The limits that hold where none are given. */
+/** The default limits. */
 export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
   toolCallsMax: 4096,

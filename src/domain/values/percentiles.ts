@@ -1,4 +1,4 @@
-/** How some values are spread: half of them are at most `p50`, 95 of 100 at most `p95`. */
+/** The distribution of some values: half of them are at most `p50`, 95 of 100 at most `p95`. */
 export interface Percentiles {
   readonly count: number;
   readonly p50: number;
@@ -6,7 +6,7 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** The spread of values by how often they occur, the smallest first; null where there are none. */
+/** The percentiles of a histogram, which has the smallest value first; null for an empty one. */
 export function spreadOf(histogram: readonly (readonly [value: number, count: number])[]): Percentiles | null {
   const count = histogram.reduce((sum, [, often]) => sum + often, 0);
   const last = histogram.at(-1);
