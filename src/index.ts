@@ -87,7 +87,7 @@ export type {
 export type { Chunk } from "./domain/turns/chunk.ts";
 export type { Window } from "./domain/turns/window.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
-export type { Duration } from "./domain/values/duration.ts";
+export type { Duration, Lifetime } from "./domain/values/duration.ts";
 export type { Page, PageQuery } from "./domain/values/pages.ts";
 export type { Value } from "./domain/values/codec.ts";
 export { defaultLimits, type Limits } from "./domain/values/limits.ts";

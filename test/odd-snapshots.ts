@@ -146,7 +146,7 @@ async function passes(sessions: Sessions): Promise<void> {
   for (let after: { after?: string } = {}; ;) {
     const page = await sessions.list({ limit: 50, ...after });
     for (const info of page.items)
-      for (const at of [info.createdAt, info.lastActivityAt, info.expiresAt]) at.toISOString();
+      for (const at of [info.createdAt, info.lastActivityAt, info.expiresAt]) at?.toISOString();
     assert.equal(page.unreadable, undefined);
     if (page.next === undefined) break;
     after = { after: page.next };

@@ -12,6 +12,11 @@ export const duration: z.ZodType<string | number> = z.union([z.string().max(40),
   examples: ["24h"],
 });
 
+export const lifetime: z.ZodType<string | number> = z.union([z.string().max(40), z.number()]).meta({
+  description: 'how long the session lives after its last activity: milliseconds, a text such as "30d", or "never"',
+  examples: ["never", "30d"],
+});
+
 export const budget: z.ZodType<Budget> = z
   .strictObject({ tokens: z.number().int().min(0).optional(), turns: z.number().int().min(0).optional() })
   .meta({
@@ -118,7 +123,7 @@ export const sessionAnswer: z.ZodType = z
     metadata: z.looseObject({}),
     createdAt: instant,
     lastActivityAt: instant,
-    expiresAt: instant,
+    expiresAt: instant.nullable().meta({ description: "null: it does not expire" }),
     activeAgent: activeAgentAnswer.nullable(),
     turn: z.number().meta({ description: "the number of the last turn" }),
     counters: z.looseObject({}),

@@ -30,7 +30,8 @@ export interface WireSession {
   readonly metadata: Metadata;
   readonly createdAt: string;
   readonly lastActivityAt: string;
-  readonly expiresAt: string;
+  /** null: never. */
+  readonly expiresAt: string | null;
   /** The agent that a handoff made active; null without a handoff. */
   readonly activeAgent: WireActiveAgent | null;
   /** Number of the last turn. */
@@ -96,7 +97,7 @@ export function wireSession(info: SessionInfo): WireSession {
     activeAgent: activeAgent === null ? null : wireActiveAgent(activeAgent),
     createdAt: createdAt.toISOString(),
     lastActivityAt: lastActivityAt.toISOString(),
-    expiresAt: expiresAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: legalHold.since.toISOString() },
   };
 }
@@ -209,7 +210,7 @@ export function infoOfWire(wire: WireSession): SessionInfo {
     activeAgent: activeAgent === null ? null : activeAgentOfWire(activeAgent),
     createdAt: new Date(createdAt),
     lastActivityAt: new Date(lastActivityAt),
-    expiresAt: new Date(expiresAt),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.since) },
     lease: null,
   };

@@ -133,7 +133,7 @@ test("a device that redeems a code shares the session, on both sides, until it i
   await (await sessions.devices.open(laptop)).append({ input: "before" });
   const { code, expiresAt } = await sessions.devices.linkCode(phone);
   assert.match(code, /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
-  assert.equal(expiresAt.getTime() - here.clock.now(), 10 * minute);
+  assert.equal(Number(expiresAt) - here.clock.now(), 10 * minute);
   const shared = await sessions.devices.link(laptop, ` ${code.toLowerCase().replace("-", " ")}`);
   assert.deepEqual(await said(shared), ["from the phone"]);
   await shared.append({ input: "from the laptop" });
@@ -219,7 +219,7 @@ test("a guest's session becomes the user's with one event, and every device of t
   await (await sessions.devices.open(phone)).append({ input: "as a guest" });
   const claimed = await sessions.devices.claim(phone, "ada");
   assert.equal(claimed.info.user, "ada");
-  assert.equal(claimed.info.expiresAt.getTime() - here.clock.now(), 30 * day);
+  assert.equal(Number(claimed.info.expiresAt) - here.clock.now(), 30 * day);
   assert.deepEqual(await said(claimed), ["as a guest"]);
   assert.deepEqual(
     (await Array.fromAsync(claimed.events())).map((event) => (event.type === "claimed" ? event.user : event.type)),

@@ -1,6 +1,6 @@
 import { claimSession, supersedeSession } from "../domain/record/device-claim.ts";
 import type { Change } from "../domain/record/change.ts";
-import { parseDuration } from "../domain/values/duration.ts";
+import { parseLifetime } from "../domain/values/duration.ts";
 import { parseDeviceId } from "../domain/values/device.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
@@ -258,7 +258,7 @@ export class Devices {
   #moved(session: SessionRecord, owner: Way, user: string): readonly Change[] {
     const core = this.#core;
     const ttl = core.options.ttlOfUser(user);
-    const ttlMs = ttl === undefined ? session.ttlMs : parseDuration(ttl, "ttlOfUser");
+    const ttlMs = ttl === undefined ? session.ttlMs : parseLifetime(ttl, "ttlOfUser");
     return [
       claimSession(session, { user, ttlMs }, core.context()),
       pointerChange(core, internalKey(this.#tenant, owner.name), owner.found, { kind: "own", session: session.id }),

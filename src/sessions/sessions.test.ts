@@ -41,7 +41,7 @@ test("each write slides the deadline, reading does not, and an absolute cap stan
   const session = await place.sessions.create({ id: "s" });
   const born = place.clock.now();
   const expiresIn = async (): Promise<number> =>
-    (await place.sessions.get("s")).info.expiresAt.getTime() - place.clock.now();
+    Number((await place.sessions.get("s")).info.expiresAt) - place.clock.now();
   assert.equal(await expiresIn(), hour);
   await place.clock.advance(hour / 2);
   await Array.fromAsync(session.turns());
@@ -52,7 +52,7 @@ test("each write slides the deadline, reading does not, and an absolute cap stan
     await place.clock.advance(hour * 0.75);
     await session.append({ input: "on" });
   }
-  assert.equal((await place.sessions.get("s")).info.expiresAt.getTime(), born + 3 * hour, "capped");
+  assert.equal((await place.sessions.get("s")).info.expiresAt?.getTime(), born + 3 * hour, "capped");
   await place.clock.advance(hour / 4);
   await assert.rejects(session.append({ input: "late" }), { code: "session_expired" });
 });
@@ -65,7 +65,7 @@ test("the time to live comes from the call, the user, the agent or the default, 
   });
   const ttlOf = async (options: object): Promise<number> => {
     const { info } = await place.sessions.create(options);
-    return (info.expiresAt.getTime() - place.clock.now()) / hour;
+    return (Number(info.expiresAt) - place.clock.now()) / hour;
   };
   assert.equal(await ttlOf({ agent: "brief", user: "vip", ttl: "1h" }), 1);
   assert.equal(await ttlOf({ agent: "brief", user: "vip" }), 2);
@@ -93,13 +93,27 @@ test("many who ensure the same session at once all get the one session", async (
   assert.equal(new Set(all.map(({ info }) => info.version)).size, 1);
 });
 
-test("ensure fails on an expired session, unless it is told to revive or restart it", async () => {
+test("ensure continues an expired session, unless it is told to fail", async () => {
   await using place = inMemory({ ttl: "1h" });
   await place.sessions.create({ id: "s" });
   await place.clock.advance(hour);
-  await assert.rejects(place.sessions.ensure("s"), { code: "session_expired" });
   await assert.rejects(place.sessions.ensure("s", { onExpired: "fail" }), { code: "session_expired" });
   await assert.rejects(place.sessions.ensure("s", { onExpired: "delete" as "fail" }), { code: "argument_invalid" });
+  assert.equal((await place.sessions.ensure("s")).info.state, "active");
+});
+
+test("a session does not expire unless a lifetime is set", async () => {
+  await using place = inMemory({ ttl: "never" });
+  const session = await place.sessions.create({ id: "s" });
+  await place.clock.advance(50 * 365 * 24 * hour);
+  assert.deepEqual([(await session.refresh()).state, session.info.expiresAt], ["active", null]);
+  await session.append({ input: "years later", output: "still here" });
+  await session.update({ ttl: "1h" });
+  assert.equal(Number(session.info.expiresAt) - place.clock.now(), hour);
+  await session.update({ ttl: "never" });
+  assert.equal(session.info.expiresAt, null);
+  await session.update({ maxAge: "100d" });
+  assert.notEqual(session.info.expiresAt, null, "an age limit ends it as well");
 });
 
 test("reviving goes on with the same log and a fresh deadline", async () => {
@@ -109,7 +123,7 @@ test("reviving goes on with the same log and a fresh deadline", async () => {
   await place.clock.advance(5 * hour);
   const revived = await place.sessions.ensure("s", { onExpired: "revive" });
   assert.equal(revived.info.state, "active");
-  assert.equal(revived.info.expiresAt.getTime(), place.clock.now() + hour);
+  assert.equal(revived.info.expiresAt?.getTime(), place.clock.now() + hour);
   await revived.append({ input: "after" });
   assert.deepEqual(
     (await Array.fromAsync(revived.turns())).map(({ input }) => input[0]?.content),
@@ -123,7 +137,7 @@ test("a session that is revived again and again lives as long under its cap as t
   for (let times = 0; times < 3; times++) {
     await place.clock.advance(5 * hour);
     const revived = await place.sessions.ensure("s", { onExpired: "revive" });
-    assert.equal(revived.info.expiresAt.getTime() - place.clock.now(), 2 * hour, `revival ${times + 1}`);
+    assert.equal(Number(revived.info.expiresAt) - place.clock.now(), 2 * hour, `revival ${times + 1}`);
   }
 });
 

@@ -163,7 +163,7 @@ export class Sessions implements AsyncDisposable {
    * The session with this id, created where there is none. The options shape a new one only; an existing one keeps its own.
    * @throws SessionError `session_expired` (see `onExpired`), `session_ended`, `session_archived`, and as `create`
    */
-  async ensure(id: string, { onExpired = "fail", ...options }: EnsureOptions = {}): Promise<Session> {
+  async ensure(id: string, { onExpired = "revive", ...options }: EnsureOptions = {}): Promise<Session> {
     const operation: Operation = { operation: "ensure", tenant: this.tenant };
     return await traceCall(operation, async () => {
       const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;

@@ -226,7 +226,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const session = await sessions.create({ id: "s" });
       assert.equal(await session.activeAgent(), null);
       const given = await session.handOff("ceo", { ttl: "1h", note: "a note" });
-      assert.equal(given.expiresAt.getTime() - given.since.getTime(), 3_600_000);
+      assert.equal(Number(given.expiresAt) - given.since.getTime(), 3_600_000);
       assert.deepEqual(await (await sessions.get("s")).activeAgent(), given);
       assert.equal((await (await session.consult("hello")).done).agent, "ceo");
       assert.equal(await session.endHandoff(), true);
@@ -420,7 +420,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await session.update({ instructions: "Be kind.", ttl: "1h", user: "ada" });
       assert.equal(await session.instructions(), "Be kind.");
       const { user, expiresAt, lastActivityAt } = await session.refresh();
-      assert.deepEqual([user, expiresAt.getTime() - lastActivityAt.getTime()], ["ada", 3_600_000]);
+      assert.deepEqual([user, Number(expiresAt) - lastActivityAt.getTime()], ["ada", 3_600_000]);
       assert.equal(await (await sessions.create()).instructions(), undefined);
     });
 

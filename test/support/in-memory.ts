@@ -27,7 +27,7 @@ export function inMemory(options: SessionsOptions = {}): InMemory {
   const store = failingStore(openMemory({ clock }), {}, { clock });
   const opened: Sessions[] = [];
   const another = (others: SessionsOptions = {}): Sessions => {
-    const sessions = sessionsOn(closable(place.shared), { clock, sweep: false, ...others });
+    const sessions = sessionsOn(closable(place.shared), { clock, sweep: false, ttl: "24h", ...others });
     opened.push(sessions);
     return sessions;
   };

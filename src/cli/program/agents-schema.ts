@@ -1,6 +1,6 @@
 import type { Budget } from "../../domain/record/record.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
-import { parseDuration } from "../../domain/values/duration.ts";
+import { parseDuration, parseLifetime } from "../../domain/values/duration.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
@@ -161,7 +161,8 @@ function duration(value: LocatedValue, name: string, invalid: Invalid): string |
   if (value.kind !== "plain" || value.value === null || typeof value.value === "boolean")
     throw invalid(value, name, { value: kindOf(value), expected: "duration" });
   const ttl = value.value;
-  checked(value, invalid, () => parseDuration(ttl, name));
+  const rule = name.startsWith("ttl of ") ? parseLifetime : parseDuration;
+  checked(value, invalid, () => rule(ttl, name));
   return ttl;
 }
 

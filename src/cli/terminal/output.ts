@@ -61,7 +61,8 @@ function widthOf(text: string): number {
 }
 
 /** An instant in local time: `2026-11-20 23:05:12`. */
-export function localTime(date: Date): string {
+export function localTime(date: Date | null): string {
+  if (date === null) return "never";
   const two = (value: number): string => String(value).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;

@@ -28,6 +28,14 @@ export function parseDuration(value: Duration, name: string): number {
   return ms;
 }
 
+/** How long a session lives after its last activity; "never" for one that does not expire. */
+export type Lifetime = Duration | "never";
+
+/** Milliseconds of a lifetime; a session that never expires has the longest duration. @throws SessionError as {@link parseDuration} */
+export function parseLifetime(value: Lifetime, name: string): number {
+  return value === "never" ? durationMaxMs : parseDuration(value, name);
+}
+
 function parseText(text: unknown): number {
   if (typeof text !== "string") return Number.NaN;
   const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*(ms|s|m|h|d)$/.exec(text.trim());

@@ -9,6 +9,7 @@ import {
   chatAnswer,
   count,
   duration,
+  lifetime,
   handoffBody,
   activeAgentAnswer,
   idInPath,
@@ -36,7 +37,7 @@ const beginning = {
   user: z.string().optional(),
   metadata: metadata.optional(),
   instructions: z.string().optional(),
-  ttl: duration.optional(),
+  ttl: lifetime.optional(),
   maxAge: duration.optional(),
   budget: budget.optional(),
 };
@@ -147,7 +148,7 @@ function addLifeRoutes(shared: Shared): void {
           .optional()
           .meta({ description: "the session's agent, from the next turn on; replaces the stored instructions" }),
         instructions: z.string().optional(),
-        ttl: duration.optional(),
+        ttl: lifetime.optional(),
         maxAge: duration.nullable().optional(),
         budget: budget.nullable().optional(),
       }),

@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
-import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
 import type { Policy } from "../../domain/record/retention.ts";
@@ -36,7 +36,7 @@ export interface Agent {
   /** Devices may name it in a message or hand off to it. @default only where it is the default agent */
   readonly openToDevices?: boolean;
   /** Life of its sessions after their last activity. */
-  readonly ttl?: Duration;
+  readonly ttl?: Lifetime;
   /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
   readonly handoffTtl?: Duration;
   /** What each of its sessions may spend. @default that of `openSessions` */
@@ -76,12 +76,12 @@ export interface SessionsOptions {
    * instances; with another one, devices meet new sessions. @default none, and devices are refused
    */
   readonly secret?: string;
-  /** Life after the last activity. @default "24h" */
-  readonly ttl?: Duration;
+  /** How long a session lives after its last activity, such as "30d"; "never": it does not expire. @default "never" */
+  readonly ttl?: Lifetime;
   /** Life after creation whatever the activity. @default no cap */
   readonly maxAge?: Duration;
   /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
-  readonly ttlOfUser?: (user: string) => Duration | undefined;
+  readonly ttlOfUser?: (user: string) => Lifetime | undefined;
   /** How long an agent keeps the floor. @default "24h" */
   readonly handoffTtl?: Duration;
   /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
@@ -121,7 +121,7 @@ export interface ResolvedOptions {
   readonly secret: string | undefined;
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
-  readonly ttlOfUser: (user: string) => Duration | undefined;
+  readonly ttlOfUser: (user: string) => Lifetime | undefined;
   readonly handoffTtlMs: number;
   readonly handoffTtlOfUser: (user: string) => Duration | undefined;
   readonly budget: Budget | null;
@@ -141,12 +141,12 @@ export interface ResolvedOptions {
 
 /** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
 export function resolveOptions(options: SessionsOptions): ResolvedOptions {
-  const { ttl = "24h", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
+  const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
     model: options.model,
     secret: options.secret === undefined ? undefined : parseSecret(options.secret),
-    ttlMs: parseDuration(ttl, "ttl"),
+    ttlMs: parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
     handoffTtlMs: parseDuration(options.handoffTtl ?? "24h", "handoffTtl"),
@@ -177,7 +177,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
-    if (agent.ttl !== undefined) parseDuration(agent.ttl, `agents.${name}.ttl`);
+    if (agent.ttl !== undefined) parseLifetime(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
     if (agent.window !== undefined) parseWindow(agent.window, `agents.${name}.window`);
     if (agent.settings !== undefined) parseModelSettings(agent.settings, `agents.${name}.settings`);

@@ -1,7 +1,7 @@
 /** How a session comes to be: made anew, found, brought back to life, or started afresh. */
 import { parseBudget } from "../../domain/record/budget.ts";
 import type { Change, Transaction } from "../../domain/record/change.ts";
-import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId, sortableId } from "../../domain/values/ids.ts";
 import { createSession, restartSession, reviveSession, type NewSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord, Budget } from "../../domain/record/record.ts";
@@ -26,7 +26,7 @@ export interface NewSessionOptions {
   /** The startup context, kept with the session. @default the agent's */
   readonly instructions?: string;
   /** Life after the last activity. @default that of the user, the agent, or `openSessions`, in this order */
-  readonly ttl?: Duration;
+  readonly ttl?: Lifetime;
   /** Life after creation, whatever the activity. @default that of `openSessions` */
   readonly maxAge?: Duration;
   /** What it may spend. @default that of the agent, or `openSessions`, in this order */
@@ -43,7 +43,7 @@ export interface CreateOptions extends NewSessionOptions {
 export interface EnsureOptions extends NewSessionOptions {
   /**
    * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
-   * its own. @default "fail"
+   * its own. @default "revive"
    */
   readonly onExpired?: "fail" | "revive" | "reset";
 }
@@ -67,7 +67,7 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
     agent,
     user,
     metadata: parseMetadata(options.metadata ?? {}),
-    ttlMs: ttl === undefined ? core.options.ttlMs : parseDuration(ttl, "ttl"),
+    ttlMs: ttl === undefined ? core.options.ttlMs : parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),
     budget: budget === undefined ? core.options.budget : parseBudget(budget),
     instructions: options.instructions ?? profile.instructions ?? null,

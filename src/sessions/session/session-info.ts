@@ -9,6 +9,7 @@ import type {
   SessionState,
   Budget,
 } from "../../domain/record/record.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
 
@@ -34,7 +35,8 @@ export interface SessionInfo {
   readonly metadata: Metadata;
   readonly createdAt: Date;
   readonly lastActivityAt: Date;
-  readonly expiresAt: Date;
+  /** When it expires if nothing happens until then; null: never. */
+  readonly expiresAt: Date | null;
   /** Who has the floor, as it holds at the moment of asking; null: nobody. */
   readonly activeAgent: ActiveAgent | null;
   /** The number of the last turn. */
@@ -71,7 +73,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     metadata: record.metadata,
     createdAt: new Date(record.createdAt),
     lastActivityAt: new Date(record.lastActivityAt),
-    expiresAt: new Date(record.expiresAt),
+    expiresAt: record.ttlMs >= durationMaxMs && record.maxAgeMs === null ? null : new Date(record.expiresAt),
     activeAgent: activeAgentOf(record, now),
     turn: headOf(record, "turns"),
     counters: record.counters,

@@ -1,6 +1,6 @@
 import { guardBudget, parseBudget } from "../../domain/record/budget.ts";
 import { changeOf, headOf } from "../../domain/record/change.ts";
-import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
@@ -92,8 +92,8 @@ export interface WriteKey {
 export interface SessionPatch {
   /** Merged key by key; `undefined` takes a key away. */
   readonly metadata?: Metadata;
-  /** Life after the last activity. */
-  readonly ttl?: Duration;
+  /** Life after the last activity; "never": it does not expire. */
+  readonly ttl?: Lifetime;
   /** Life after creation, or after the last revival; null lifts the cap. */
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
@@ -660,7 +660,7 @@ function parseCount(value: unknown, name: string): number {
 function parsePatch(core: Core, { metadata, ttl, maxAge, user, agent, instructions, budget }: SessionPatch): Patch {
   return defined({
     metadata: metadata === undefined ? undefined : parseMetadata(metadata),
-    ttlMs: ttl === undefined ? undefined : parseDuration(ttl, "ttl"),
+    ttlMs: ttl === undefined ? undefined : parseLifetime(ttl, "ttl"),
     maxAgeMs: maxAge === undefined ? undefined : maxAge === null ? null : parseDuration(maxAge, "maxAge"),
     user: user === undefined ? undefined : user === null ? null : parseNewId(user, "user"),
     agent: agent === undefined ? undefined : agentOf(core, agent),
