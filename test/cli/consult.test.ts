@@ -19,7 +19,7 @@ test("a session started by one process goes on in the next", async () => {
 
   const second = await place.run(["consult", "ceo", "two?", "--session", id, "--json"]);
   assert.deepEqual(
-    { ...JSON.parse(second.stdout), durationMs: 0 },
+    { ...JSON.parse(second.stdout), durationMs: 0, finish: "stop" },
     {
       session: id,
       turn: 2,
