@@ -19,13 +19,14 @@ test("a session started by one process goes on in the next", async () => {
 
   const second = await place.run(["consult", "ceo", "two?", "--session", id, "--json"]);
   assert.deepEqual(
-    { ...JSON.parse(second.stdout), durationMs: 0, finish: "stop" },
+    { ...JSON.parse(second.stdout), durationMs: 0 },
     {
       session: id,
       turn: 2,
       answer: "saw 3",
       usage: { inputTokens: 10, outputTokens: 2, totalTokens: 12 },
       durationMs: 0,
+      finish: "stop",
     },
   );
   assert.equal(second.stdout.split("\n").length, 2, "one line");

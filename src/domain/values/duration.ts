@@ -28,8 +28,8 @@ export function parseDuration(value: Duration, name: string): number {
   return ms;
 }
 
-/** How long a session lives after its last activity; "never" for one that does not expire. */
-export type Lifetime = Duration | "never";
+/** How long a session lives after its last activity: a duration, or the text "never" for one that does not expire. */
+export type Lifetime = Duration;
 
 /** Milliseconds of a lifetime; a session that never expires has the longest duration. @throws SessionError as {@link parseDuration} */
 export function parseLifetime(value: Lifetime, name: string): number {
