@@ -53,6 +53,6 @@ test("comments name the component first: few open with a relative pronoun, few s
   t.diagnostic(`${share.toFixed(1)} % of ${comments.length} comments open with What, Who, Where or Nobody`);
   t.diagnostic(`${rate.toFixed(2)} of 1 000 words of comments are who, nobody or somebody`);
   // The aims are 3 % and 1: these are what is left today, and may only fall.
-  assert(share < 6, `${share.toFixed(1)} %: ${opening.slice(0, 10).join(" | ")}`);
-  assert(rate < 2, `${rate.toFixed(2)} of 1 000 words`);
+  assert(share < 4, `${share.toFixed(1)} %: ${opening.slice(0, 10).join(" | ")}`);
+  assert(rate < 1.4, `${rate.toFixed(2)} of 1 000 words`);
 });

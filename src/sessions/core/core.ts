@@ -233,7 +233,7 @@ export class Core {
     return ttl === undefined ? handoffTtlMs : parseDuration(ttl, "handoffTtl");
   }
 
-  /** One session, or undefined where there is none. */
+  /** One session; undefined if it does not exist. */
   async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
     const [loaded] = await this.#loadWhole([{ key, tails }]);
     return loaded;
@@ -381,7 +381,7 @@ export class Core {
   }
 }
 
-/** False where the store's error guarantees that nothing was written. */
+/** False if the store's error guarantees that nothing was written. */
 function isAnswerLost(error: unknown): boolean {
   const nothingWritten: readonly ErrorCode[] = ["store_busy", "store_full", "store_read_only", "closed"];
   return !(error instanceof SessionError) || !nothingWritten.includes(error.code);

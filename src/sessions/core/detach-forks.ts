@@ -1,4 +1,6 @@
-/** What becomes of the forks of a session that is to be cut or to go. */
+/**
+ * Detaches forks from a session that is to be truncated or removed: each fork gets its own copy of the shared turns.
+ */
 import { lastOwn } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { forgetForks, forkOf, ownTurns, parentOf } from "../../domain/copies/fork.ts";
@@ -10,12 +12,12 @@ import { markShared } from "./fork-references.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 
-/** So often may sessions change under who gives forks their own. */
+/** Attempts to detach all forks, while new ones are made. */
 const attemptsMax = 20;
 
 /**
- * Do what forks may stand in the way of; where they do, each is given a copy of the turns it shares, and it is done then.
- * @throws SessionError what `work` throws; `session_forked` where new forks keep coming
+ * Do `work`; if forks prevent it, detach them and do it again.
+ * @throws SessionError the errors of `work`; `session_forked` if new forks keep coming
  */
 export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -29,8 +31,8 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
 }
 
 /**
- * Give each fork of the session a copy of the turns it shares, with a mark of whose words they are. `erasing` has somebody forgotten: it
- * does what comes before that, and its user is not named in any mark.
+ * Give each fork of the session a copy of the turns it shares, and mark whose words they are. `erasing`: the user that
+ * an erasure is about, whom no mark names, and a step to do first.
  */
 export async function detachForks(
   handle: Handle,
@@ -59,27 +61,29 @@ async function detach(
   const key: SessionKey = { tenant: from.tenant, id };
   const fork = (await core.find(key))?.record;
   if (fork === undefined) return;
-  // What it shared at first is marked: some of it, or all, may be its own by now, copied earlier or put back from a snapshot.
+  // The turns that were shared at first are marked: the fork may own some of them, or all, because it copied them
+  // earlier or was restored from a snapshot.
   const parent = parentOf(fork, entry, from) ?? fork.parent;
   await markShared(core, { ...fork, parent }, { now: fork, except });
   if (isForkOf(fork, from)) await ownSharedTurns(core, fork);
 }
 
 /**
- * Copy the turns that a fork shares into the fork: a page of turns in each commit, from the last shared turn to the first. The
- * fork's record says after each commit which turns it still shares, so a copy that was cut off goes on from there.
- * @throws SessionError `contended` where the fork changes faster than a page is copied
+ * Copy the turns that a fork shares into the fork: a page of turns in each commit, from the last shared turn to the
+ * first. After each commit the record of the fork says which turns it still shares, so an interrupted copy continues
+ * from there.
+ * @throws SessionError `contended` if the fork changes faster than a page is copied
  */
 export async function ownSharedTurns(core: Core, record: SessionRecord): Promise<void> {
   const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
   let fork = record;
-  /** False where the fork shares no more turns. */
+  /** False if the fork shares no more turns. */
   const ownPage = async (): Promise<boolean | undefined> => {
     const { parent } = fork;
     if (parent === null || parent.id !== record.parent?.id || parent.born !== record.parent.born) return false;
     const shared = { log: "turns", from: 1, to: parent.at, order: "descending", limit, bytesMax } as const;
     const turns = (await readLog(core, fork, shared)).toReversed();
-    // It was cut meanwhile where the last shared turn is not there.
+    // The fork was truncated meanwhile if its last shared turn is missing.
     const change = turns.at(-1)?.seq === parent.at ? ownTurns(fork, turns) : undefined;
     const isOwn = change !== undefined && (await core.commit([change])).status === "ok";
     const newest = (await core.find(record))?.record;

@@ -38,8 +38,8 @@ const staleViewsMax = 1000;
 const retryMs = 2000;
 
 /**
- * One view of one session: the newest record it knows, the turns its owner has seen, and the fence it writes under.
- * Its writes run in order. Each is a pure rule, which is applied again where the record changed meanwhile.
+ * One view of one session: the newest record it knows, the turns its owner has seen, and the fencing token it writes
+ * under. Its writes run in order. Each is a pure rule, which is applied again if the record changed meanwhile.
  */
 export class Handle implements WritableSession {
   readonly core: Core;
@@ -144,7 +144,7 @@ export class Handle implements WritableSession {
     return true;
   }
 
-  /** Take over a record that was loaded elsewhere in this process, where it is newer. */
+  /** Take over a record that was loaded elsewhere in this process, if it is newer. */
   learn(record: SessionRecord): void {
     if (!isSame(record, this.#record) && mayFollow(record, this.#record)) this.#record = record;
   }
@@ -179,9 +179,9 @@ export class Handle implements WritableSession {
 
   /**
    * Make room for other writers of the session before turns are written. The writer of the last turn knows the newest
-   * version and needs one round trip. A refused writer needs two, so it is refused for as long as the first one goes on.
-   * A writer that was refused since its turn before the last one therefore pauses before its next turn. The pauses grow
-   * while no other turn comes, because the other writers may not get a processor or a lock in a short one.
+   * version and needs one round trip. A refused writer needs two, so it is refused for as long as the first one
+   * continues. A writer that was refused since its turn before the last one therefore pauses before its next turn. The
+   * pauses grow while no other turn comes, because the other writers may not get a processor or a lock in a short one.
    */
   async makeRoom(): Promise<void> {
     if (this.#yields === 0 || this.#conflicts > 0) return;
@@ -196,7 +196,7 @@ export class Handle implements WritableSession {
     return loaded;
   }
 
-  /** Load the newest record and count its turns as seen, also where the store was restored to an earlier state. */
+  /** Load the newest record and count its turns as seen, also if the store was restored to an earlier state. */
   async refresh(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.peek(tails);
     this.#record = loaded.record;
@@ -308,7 +308,7 @@ export class Handle implements WritableSession {
     return undefined;
   }
 
-  /** True where the record has a lease with the fencing token of this view's, and it is another one. */
+  /** True if the record has another lease with the fencing token of this view's. */
   #meetsAnotherLease({ lease }: SessionRecord): boolean {
     return lease !== null && lease.fence === this.#lease?.fence && lease.commitId !== this.#lease.commitId;
   }
@@ -399,7 +399,7 @@ export class Handle implements WritableSession {
     };
   }
 
-  /** True where the store has a newer record, which the handle then knows. */
+  /** True if the store has a newer record, which the handle then knows. */
   async #movedOn(record: SessionRecord): Promise<boolean> {
     const { record: newest } = await this.core.load(this.key);
     if (isSame(newest, record)) return false;
@@ -422,7 +422,7 @@ export class Handle implements WritableSession {
 
   /**
    * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
-   * @throws SessionError `store_invalid` where the turn itself cannot be read
+   * @throws SessionError `store_invalid` if the turn itself cannot be read
    */
   async #abandonedTurn(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
     const { store, options } = this.core;

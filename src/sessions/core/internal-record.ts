@@ -25,7 +25,7 @@ export function internalChange(
   return changeOf(draftOfNew(session, found, context, content.now));
 }
 
-/** What a record that was found says, if its time is not up. */
+/** The metadata of a record that was found, unless it has expired. */
 export function liveMetadata(core: Core, record: SessionRecord | undefined): Metadata | undefined {
   return record !== undefined && stateAt(record, core.now()) === "active" ? record.metadata : undefined;
 }

@@ -39,7 +39,7 @@ export function guestDeviceOf(id: string): string | undefined {
   return /^device_[0-9a-f]{40}/.exec(id)?.[0];
 }
 
-/** The name of a user in the store, where it must not hold the user's id. */
+/** The name of a user in records that must not contain the user's id. */
 export function userName(core: Core, tenant: string, user: string): string {
   return `user_${keyedName(core, tenant, "user", user)}`;
 }

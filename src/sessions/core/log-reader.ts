@@ -13,7 +13,7 @@ import { defined } from "../../domain/values/defined.ts";
 import type { Loaded, LoadRequest, LogRange, Store } from "../../store/store.ts";
 import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
 
-/** Where logs are read from; a {@link Core} is one. */
+/** The source of logs; a {@link Core} is one. */
 export interface LogSource {
   readonly store: Pick<Store, "load" | "read">;
   readonly options: { readonly limits: Pick<Limits, "readMax" | "readBytesMax"> };
@@ -23,7 +23,7 @@ type SeqRange = Extract<LogRange, { from: number }>;
 
 /**
  * Entries of a log of this session, by {@link LogRange}.
- * @throws SessionError `store_invalid` where the logs hold fewer entries than the record names, `session_not_found`
+ * @throws SessionError `store_invalid` if the logs have fewer entries than the record names, `session_not_found`
  */
 export async function readLog(source: LogSource, known: SessionRecord, range: LogRange): Promise<readonly Entry[]> {
   for (let record = known; ;) {
@@ -119,7 +119,7 @@ export function hasEntriesElsewhere({ archive, parent }: SessionRecord): boolean
   return archive !== null || parent !== null;
 }
 
-/** Undefined where entries are not where the record says. */
+/** Undefined if entries are not where the record says. */
 async function entriesOf(
   source: LogSource,
   record: SessionRecord,

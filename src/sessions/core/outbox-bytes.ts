@@ -7,7 +7,10 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { Settled, Store } from "../../store/store.ts";
 
-/** What a record and an entry cost beside their text, near enough; so the limit of bytes bounds their number too. */
+/**
+ * The approximate bytes of a record and of an entry beside their texts, so that the limit of bytes also bounds their
+ * number.
+ */
 const recordBytes = 2000;
 const entryBytes = 200;
 const pageSize = 100;
@@ -116,7 +119,10 @@ export class OutboxBytes {
   }
 }
 
-/** What the outbox writes down of its own sending must not fail because it is full: sending is what empties it. */
+/**
+ * True for a change by which the outbox records its replay. It must not fail because the outbox is full: the replay
+ * empties the outbox.
+ */
 function isBookkeeping({ splices }: Change): boolean {
   return splices.length > 0 && splices.every(({ log }) => log === "told");
 }

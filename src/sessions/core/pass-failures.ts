@@ -11,13 +11,13 @@ const ofTheStore: ReadonlySet<string> = new Set([
   "closed",
 ] satisfies ErrorCode[]);
 
-/** True where the pass must end: the store failed as a whole, or the caller stopped it. */
+/** True if the pass must end: the store failed as a whole, or the caller stopped it. */
 export function endsPass(error: unknown): boolean {
   if (error instanceof SessionError) return ofTheStore.has(error.code);
   return error instanceof Error && error.name === "AbortError";
 }
 
-/** The code to report for an item; `internal` where the error is none of Perdure's. */
+/** The code to report for an item; `internal` for an error that is not Perdure's. */
 export function codeOfFailure(error: unknown): ErrorCode {
   return error instanceof SessionError ? error.code : "internal";
 }

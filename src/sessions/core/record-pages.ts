@@ -10,7 +10,7 @@ const pageSize = 50;
 const alikePageSize = 10;
 
 /**
- * Records of a scope that name this user, page by page; the caller may remove them on the way.
+ * The records of a scope that name this user, page by page; the caller may remove them meanwhile.
  * @throws SessionError `session_unreadable` as {@link readablePages}
  */
 export async function* recordPages(core: Core, tenant: string, user: string): AsyncGenerator<readonly SessionRecord[]> {

@@ -1,7 +1,7 @@
 import { headOf, turnsIdentity } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 
-/** What a caller has seen of a session's turns: `info.seen` of an earlier look. */
+/** The turns of a session that a caller has seen: `info.seen`, as it read it. */
 export interface Seen {
   /** The version of the last change of the turns. */
   readonly version: number;
@@ -11,7 +11,7 @@ export interface Seen {
   readonly turn: number;
 }
 
-/** What a caller has seen that has seen all of this record. */
+/** The `seen` of a caller that has seen all turns of this record. */
 export function seenOf(record: SessionRecord): Seen {
   return { ...turnsIdentity(record), turn: headOf(record, "turns") };
 }

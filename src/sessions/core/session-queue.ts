@@ -34,8 +34,8 @@ export interface Place {
   leave(record: SessionRecord): Promise<void>;
 }
 
-/** What a queue asks beside its session. */
-export interface QueueSurroundings {
+/** The environment of a queue. */
+export interface QueueContext {
   readonly poller: ChangePoller;
   readonly instance: InstanceKeeper;
   readonly clock: Clock;
@@ -46,11 +46,11 @@ export interface QueueSurroundings {
 
 /** The queues of this process, one for each session that callers wait for. */
 export class SessionQueues {
-  readonly #surroundings: QueueSurroundings;
+  readonly #context: QueueContext;
   readonly #queues = new Map<string, SessionQueue>();
 
-  constructor(surroundings: QueueSurroundings) {
-    this.#surroundings = surroundings;
+  constructor(context: QueueContext) {
+    this.#context = context;
   }
 
   /** Number of sessions that callers wait for. */
@@ -65,7 +65,7 @@ export class SessionQueues {
     if (queue === undefined) {
       const opened = new SessionQueue(
         session.freshView(),
-        this.#surroundings,
+        this.#context,
         () => void (this.#queues.get(text) === opened && this.#queues.delete(text)),
       );
       queue = opened;
@@ -86,7 +86,7 @@ interface Waiter {
 class SessionQueue {
   /** Writes the places of all waiters. */
   readonly #session: WritableSession;
-  readonly #surroundings: QueueSurroundings;
+  readonly #context: QueueContext;
   readonly #ended: () => void;
   readonly #waiters = new Map<string, Waiter>();
   readonly #watch: SessionWatch;
@@ -99,11 +99,11 @@ class SessionQueue {
   #lookTimer: NodeJS.Timeout | undefined;
   #looks = 0;
 
-  constructor(session: WritableSession, surroundings: QueueSurroundings, ended: () => void) {
+  constructor(session: WritableSession, context: QueueContext, ended: () => void) {
     this.#session = session;
-    this.#surroundings = surroundings;
+    this.#context = context;
     this.#ended = ended;
-    this.#watch = surroundings.poller.watch(session.key, { needs: "record" }, (found) => this.#onFound(found));
+    this.#watch = context.poller.watch(session.key, { needs: "record" }, (found) => this.#onFound(found));
     void this.#tick();
   }
 
@@ -133,7 +133,7 @@ class SessionQueue {
 
   #full(): SessionError {
     const { record } = this.#session;
-    const { waitersMax } = this.#surroundings.limits;
+    const { waitersMax } = this.#context.limits;
     return new SessionError("queue_full", {
       ...sessionIds(record),
       waiting: record.waiters.length,
@@ -151,11 +151,11 @@ class SessionQueue {
   }
 
   #isDue(): boolean {
-    return this.#placedUntil - this.#surroundings.now() < placeMs / 2;
+    return this.#placedUntil - this.#context.now() < placeMs / 2;
   }
 
   async #place(joining: readonly Waiter[]): Promise<void> {
-    const { now, instance } = this.#surroundings;
+    const { now, instance } = this.#context;
     const until = now() + placeMs;
     await this.#session.write(({ record }, context) => {
       const queued = new Set(record.waiters.map(({ ticket }) => ticket));
@@ -177,7 +177,7 @@ class SessionQueue {
     this.#wakeFirst();
     const done = new AbortController();
     const stop = signal === undefined ? done.signal : AbortSignal.any([done.signal, signal]);
-    const deadline = this.#surroundings.clock.sleep(waitMs, stop);
+    const deadline = this.#context.clock.sleep(waitMs, stop);
     try {
       await Promise.race([waiter.woken.promise, deadline]);
     } finally {
@@ -205,19 +205,19 @@ class SessionQueue {
     this.#lookSoon();
   }
 
-  /** Only the first waiter can take the lease, and only where there is none or its holder is dead. */
+  /** Only the first waiter can take the lease, and only if there is none or its holder is dead. */
   #wakeFirst(): void {
     if (this.#isFree()) this.#first()?.woken.resolve();
   }
 
   #isFree(): boolean {
     const { lease, fence } = this.#session.record;
-    return lease === null || !leaseRuns(lease, this.#surroundings.now()) || fence === this.#deadFence;
+    return lease === null || !leaseRuns(lease, this.#context.now()) || fence === this.#deadFence;
   }
 
-  /** The waiter at the head of the queue, where it is in this process. */
+  /** The waiter at the head of the queue, if it is in this process. */
   #first(): Waiter | undefined {
-    const now = this.#surroundings.now();
+    const now = this.#context.now();
     const first = this.#session.record.waiters.find(({ until }) => until > now);
     return first === undefined ? this.#waiters.values().next().value : this.#waiters.get(first.ticket);
   }
@@ -238,7 +238,7 @@ class SessionQueue {
 
   /** Renew the places, and notice what changes no record: a dead lease holder, an expired lease or place. */
   async #tick(): Promise<void> {
-    const { clock, instance } = this.#surroundings;
+    const { clock, instance } = this.#context;
     while (!this.#stop.signal.aborted) {
       try {
         await clock.sleep(tickMs, this.#stop.signal);

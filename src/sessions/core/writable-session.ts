@@ -1,11 +1,11 @@
-/** What the parts below {@link Handle} know of one: a session's record, and a way to write to it. */
+/** A session's record, and a way to write to it: the interface of {@link Handle} for the modules below it. */
 import type { Change, Draft } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Context, Writer } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Operation, OperationName } from "../tracing/operation.ts";
 
-/** A pure rule, applied to the newest known record; null where there is nothing to change. */
+/** A pure rule, applied to the newest known record; null if there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
 
 export interface WriteOptions {
@@ -29,7 +29,7 @@ export interface WritableSession {
   readonly key: SessionKey;
   /** The newest record that this view knows; the store may be ahead. */
   readonly record: SessionRecord;
-  /** Take over a record that was loaded elsewhere in this process, where it is newer. */
+  /** Take over a record that was loaded elsewhere in this process, if it is newer. */
   learn(record: SessionRecord): void;
   write(rule: Rule, options?: WriteOptions): Promise<WriteResult>;
   /** The operation to report to the tracing channel. */

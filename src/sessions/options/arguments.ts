@@ -8,7 +8,7 @@ export function parseOneOf<T extends string>(value: T, name: string, known: read
   throw invalidArgument(name, value, { expected: "one_of", known });
 }
 
-/** A whole number from `min` on. */
+/** A whole number, at least `min`. */
 export function parseWholeNumber(value: number, name: string, min: number): number {
   if (Number.isSafeInteger(value) && value >= min) return value;
   throw invalidArgument(name, value, { expected: "whole_number", min });

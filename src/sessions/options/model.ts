@@ -3,19 +3,19 @@ import type { Message, ReportedUsage } from "../../domain/turns/turn.ts";
 
 /**
  * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
- * @throws SessionError `model_refused` where the same request will never be answered, `model_failed` where it may be
+ * @throws SessionError `model_refused` if the same request will always fail, `model_failed` if it may succeed later
  */
 export type Model = (request: ModelRequest) => AsyncIterable<ModelEvent>;
 
-/** What a model is asked. */
+/** A request to a model. */
 export interface ModelRequest {
   /** Instructions, window and question, in this order. */
   readonly messages: readonly Message[];
-  /** The name of the model wanted, as its provider knows it. */
+  /** The name of the requested model, as its provider knows it. */
   readonly model?: string;
   /** The agent that answers. */
   readonly agent: string;
-  /** What the model may call. @default nothing */
+  /** The tools that the model may call. @default none */
   readonly tools?: readonly ToolDescription[];
   /** How the model answers. @default the model's own settings */
   readonly settings?: ModelSettings;
@@ -36,17 +36,17 @@ export interface ModelSettings {
   readonly body?: { readonly [field: string]: Value };
 }
 
-/** A tool, as a model is told of it. */
+/** The description of a tool for a model. */
 export interface ToolDescription {
   /** 1 to 64 of the characters a-z, A-Z, 0-9, _ and -. */
   readonly name: string;
-  /** What it does, and when to call it. */
+  /** Its purpose, and when to call it. */
   readonly description: string;
   /** A JSON Schema of its arguments: an object. */
   readonly parameters: { readonly [keyword: string]: Value };
 }
 
-/** What a model says, piece by piece. */
+/** A part of a model's answer. */
 export type ModelEvent =
   /** A piece of the answer's text. */
   | { readonly type: "text"; readonly text: string }
@@ -56,11 +56,11 @@ export type ModelEvent =
   | { readonly type: "reasoning"; readonly text: string }
   /** Why the answer ended: "stop", "length", "content_filter", "tool_calls", "refusal", or the provider's own word. */
   | { readonly type: "finish"; readonly reason: string }
-  /** What it cost, as the provider counted. */
+  /** The usage, as the provider counted it. */
   | { readonly type: "usage"; readonly usage: ReportedUsage }
-  /** How many calls of a model the answer has taken so far, where it takes more than one. */
+  /** The number of model calls so far, if the answer takes more than one. */
   | { readonly type: "requests"; readonly requests: number }
-  /** A call of a model is done, one of perhaps several, and took this by itself. */
+  /** The end of one model call of several, with its usage. */
   | { readonly type: "step"; readonly usage: ReportedUsage }
-  /** Which model answered. */
+  /** The model that answered. */
   | { readonly type: "model"; readonly model: string };

@@ -16,7 +16,7 @@ import { invalidArgument, invalidText } from "../../domain/values/invalid-argume
 
 /** A named role that sessions are opened for. */
 export interface Agent {
-  /** The startup context, given to the model ahead of every window. */
+  /** The startup context, which precedes every window. */
   readonly instructions?: string;
   /** The name of its model, as the provider knows it. */
   readonly model?: string;
@@ -24,97 +24,104 @@ export interface Agent {
   readonly window?: Window;
   /** How its model answers. @default the model's own settings */
   readonly settings?: ModelSettings;
-  /** What it is for, for who chooses among agents. */
+  /** Its purpose; routers that choose among agents read it. */
   readonly description?: string;
-  /** Words of a message that speak for it. */
+  /** Words of a message that select it. */
   readonly keywords?: readonly string[];
   /**
    * The agent of sessions that name none, and the one that answers in place of an unknown agent. At most one is marked.
    * @default true for the only agent, and for an agent called "assistant" if none is marked
    */
   readonly default?: boolean;
-  /** Devices may name it in a message or hand off to it. @default only where it is the default agent */
+  /** Devices may name it in a message or hand off to it. @default true for the default agent only */
   readonly openToDevices?: boolean;
-  /** Life of its sessions after their last activity. */
+  /** The time to live of its sessions after their last activity. */
   readonly ttl?: Lifetime;
-  /** How long it keeps the floor where the handoff does not say. @default that of `openSessions` */
+  /** The time of a handoff to it that names none. @default that of `openSessions` */
   readonly handoffTtl?: Duration;
-  /** What each of its sessions may spend. @default that of `openSessions` */
+  /** The budget of each of its sessions. @default that of `openSessions` */
   readonly budget?: Budget;
-  /** After so long without a message its live sessions are put to sleep. @default that of `startHost` */
+  /** Its live sessions are passivated after this time without a message. @default that of `startHost` */
   readonly idleTimeout?: Duration;
-  /** What the sweep does with its sessions, ahead of the policies for all agents. */
+  /** Retention policies for its sessions, before the policies for all agents. */
   readonly retention?: readonly Omit<RetentionPolicy, "agent">[];
 }
 
-/** What the sweep does with sessions that have been in a state for a while. Of several, the first that fits a session decides. */
+/**
+ * An action of the sweep on sessions that have been in a state for a while. The first policy that matches a session
+ * decides.
+ */
 export interface RetentionPolicy {
-  /** Only sessions that were opened for this agent. */
+  /** Only sessions of this agent. */
   readonly agent?: string;
   /** Only sessions of this user. */
   readonly user?: string;
   readonly state: SettledState;
-  /** How long since it came into this state. */
+  /** The time since the change to this state. */
   readonly after: Duration;
-  /** Put its logs away, compressed, or remove it; what is under hold is not removed. */
+  /** Archive the session, or remove it. A session under legal hold is not removed. */
   readonly do: "archive" | "purge";
 }
 
-/** What happens to a message that meets a running answer: refuse it, let it wait, stop the answer, or supersede its writer. */
+/**
+ * The policy for a message during a running answer: `reject` it, `queue` it, `interrupt` the answer, or `take-over`
+ * from its writer.
+ */
 export type BusyPolicy = "reject" | "queue" | "interrupt" | "take-over";
 
-/** How sessions behave; every field is optional. */
+/** Options of sessions; every field is optional. */
 export interface SessionsOptions {
   /** The outermost scope of every key. @default "default" */
   readonly tenant?: string;
-  /** The known agents; where given, any other name is refused. */
+  /** The known agents; if given, other names are refused. */
   readonly agents?: Readonly<Record<string, Agent>>;
-  /** What `consult` calls. */
+  /** The model that `consult` calls. */
   readonly model?: Model;
   /**
-   * Keys the hashes of device ids, users and link codes, at least 16 characters. Keep it out of the store, the same in all
-   * instances; with another one, devices meet new sessions. @default none, and devices are refused
+   * The key for the hashes of device ids, users and link codes, at least 16 characters. Keep it outside of the store,
+   * and the same in all instances; with another key, devices get new sessions.
+   * @default none, and devices are refused
    */
   readonly secret?: string;
   /** How long a session lives after its last activity, such as "30d"; "never": it does not expire. @default "never" */
   readonly ttl?: Lifetime;
-  /** Life after creation whatever the activity. @default no cap */
+  /** The time to live after creation, independent of activity. @default no limit */
   readonly maxAge?: Duration;
-  /** Life of a user's sessions after their last activity; undefined leaves it to agent and default. */
+  /** The time to live of a user's sessions after their last activity; undefined: that of the agent, or the default. */
   readonly ttlOfUser?: (user: string) => Lifetime | undefined;
-  /** How long an agent keeps the floor. @default "24h" */
+  /** The time of a handoff. @default "24h" */
   readonly handoffTtl?: Duration;
-  /** How long an agent keeps the floor of a user's sessions; undefined leaves it to agent and default. */
+  /** The time of a handoff in a user's sessions; undefined: that of the agent, or the default. */
   readonly handoffTtlOfUser?: (user: string) => Duration | undefined;
-  /** What each session may spend. @default as much as it likes */
+  /** The budget of each session. @default no limit */
   readonly budget?: Budget;
-  /** What a message does that meets a running answer. @default "reject" */
+  /** The policy for a message during a running answer. @default "reject" */
   readonly busy?: BusyPolicy;
-  /** How long a message waits for its turn under the policies that wait. @default "60s" */
+  /** How long a message waits under `queue`, `interrupt` and `take-over`. @default "60s" */
   readonly wait?: Duration;
-  /** An instance without a heartbeat for so long has lost its leases. @default "10s" */
+  /** An instance without a heartbeat for this time loses its leases. @default "10s" */
   readonly staleAfter?: Duration;
   /** The sweep of long-lived processes; false for none. @default every 15 minutes, removing nothing */
   readonly sweep?: SweepOptions | false;
-  /** What the sweep archives and removes, and when. @default nothing */
+  /** Policies by which the sweep archives and removes sessions. @default none */
   readonly retention?: readonly RetentionPolicy[];
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
-  /** Time and chance, for tests. @default the machine's own */
+  /** The clock and the source of randomness, for tests. @default the machine's */
   readonly clock?: Clock;
 }
 
 /** The sweep of a long-lived process. */
 export interface SweepOptions {
-  /** How often; the first one comes at a random time within. @default "15m" */
+  /** The interval; the first sweep comes at a random time within it. @default "15m" */
   readonly every?: Duration;
-  /** Remove sessions that long after they expired or ended, where no policy of `retention` decides. @default never */
+  /** Remove sessions this long after they expired or ended, unless a policy of `retention` decides. @default never */
   readonly retention?: Duration;
-  /** Forget events that long after they happened. @default never, but with their session */
+  /** Delete events this long after they happened. @default never, but with their session */
   readonly eventRetention?: Duration;
 }
 
-/** The options, checked, with their defaults, in milliseconds. */
+/** The checked options, with their defaults, in milliseconds. */
 export interface ResolvedOptions {
   readonly agents: ReadonlyMap<string, Agent> | undefined;
   readonly model: Model | undefined;
@@ -133,7 +140,7 @@ export interface ResolvedOptions {
     readonly retentionMs: number | null;
     readonly eventRetentionMs: number | null;
   } | null;
-  /** The agents' own ahead of the others. */
+  /** The policies of agents first, then the others. */
   readonly retention: readonly Policy[];
   readonly limits: Limits;
   readonly clock: Clock;

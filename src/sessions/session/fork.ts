@@ -1,4 +1,4 @@
-/** A session that goes on from a turn of another one. */
+/** Forks a session from one of its turns. */
 import { budgetLeft } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
@@ -16,9 +16,9 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { readCut } from "../turns/entry-reader.ts";
 
-/** How a session is forked. */
+/** Options of a fork. */
 export interface ForkOptions {
-  /** The last turn that both share. @default the last finished one */
+  /** The last turn that both sessions share. @default the last finished one */
   readonly at?: number;
   /** The id of the new session. @default the agent's name and a sortable id */
   readonly as?: string;
@@ -45,7 +45,7 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
   });
 }
 
-/** A new session that begins with what this one was begun with, and with what is left of its budget. */
+/** A new session with the agent, user, metadata, deadlines and instructions of this one, and the rest of its budget. */
 function likeIt(record: SessionRecord, id: string, instructions: Entry | undefined): NewSession {
   const { tenant, agent, user, metadata, ttlMs, maxAgeMs } = record;
   const text = instructions === undefined ? null : (decode(instructions.data) as string);
@@ -61,11 +61,14 @@ function likeIt(record: SessionRecord, id: string, instructions: Entry | undefin
   };
 }
 
-/** How many messages the turns up to one hold. The next one says so; where it does not, they are counted. */
+/**
+ * The number of messages in the turns up to `at`. The entry of the next turn stores it; if it does not, the turns are
+ * read.
+ */
 async function messagesUpTo(handle: Handle, at: number): Promise<number> {
   const { record } = handle;
   const last = headOf(record, "turns");
-  // What is no turn at all, the rule refuses.
+  // The rule refuses a number that is not a turn.
   if (at === last || !(Number.isSafeInteger(at) && at >= 1 && at < last)) return record.counters.messages;
   const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;
   const [entry] = await readLog(handle.core, record, next);

@@ -1,4 +1,4 @@
-/** How a session comes to be: made anew, found, brought back to life, or started afresh. */
+/** Opens sessions: creates, finds, revives or resets them. */
 import { parseBudget } from "../../domain/record/budget.ts";
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
@@ -14,7 +14,7 @@ import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
 
-/** How a new session begins. */
+/** Options of a new session. */
 export interface NewSessionOptions {
   /**
    * The session's agent, which answers while no other agent is active.
@@ -23,32 +23,36 @@ export interface NewSessionOptions {
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: Metadata;
-  /** The startup context, kept with the session. @default the agent's */
+  /** The startup context, stored with the session. @default the agent's */
   readonly instructions?: string;
-  /** Life after the last activity. @default that of the user, the agent, or `openSessions`, in this order */
+  /**
+   * The time to live after the last activity.
+   * @default that of the user, the agent, or `openSessions`, in this order
+   */
   readonly ttl?: Lifetime;
-  /** Life after creation, whatever the activity. @default that of `openSessions` */
+  /** The time to live after creation, independent of activity. @default that of `openSessions` */
   readonly maxAge?: Duration;
-  /** What it may spend. @default that of the agent, or `openSessions`, in this order */
+  /** The budget. @default that of the agent, or `openSessions`, in this order */
   readonly budget?: Budget;
 }
 
-/** What `create` takes. */
+/** Options of `create`. */
 export interface CreateOptions extends NewSessionOptions {
-  /** 1 to 256 characters, no control characters. @default the agent's name and a sortable id */
+  /** 1 to 256 characters without control characters. @default the agent's name and a sortable id */
   readonly id?: string;
 }
 
-/** What `ensure` takes. */
+/** Options of `ensure`. */
 export interface EnsureOptions extends NewSessionOptions {
   /**
-   * What to do with a session whose time is up: fail, go on with it, or start afresh and keep the old one under an id of
-   * its own. @default "revive"
+   * How to open an expired session: `fail` with `session_expired`, `revive` it, or `reset` it: a new session begins
+   * under the id, and the old one is archived under another id.
+   * @default "fail"
    */
   readonly onExpired?: "fail" | "revive" | "reset";
 }
 
-/** Where a new session is to stand: in which tenant, under which id of its own choice or a fresh one. */
+/** The tenant and the id of a new session; undefined: a new id. */
 interface Place {
   readonly tenant: string;
   readonly id: string | undefined;
@@ -74,17 +78,17 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
   };
 }
 
-/** An id that nobody has, with the agent's name ahead, as far as an id has room for it. */
+/** A new id that begins with the name of the agent, truncated if it is long. */
 export function agentId(core: Core, agent: string): string {
   return `${agent.slice(0, 200).toWellFormed()}_${freshId(core)}`;
 }
 
-/** An id that nobody has, and that sorts by time. */
+/** A new id that sorts by time. */
 export function freshId(core: Core): string {
   return sortableId(core.now(), core.options.clock.random(16));
 }
 
-/** Undefined where a session of this id exists, or what is to land with it no longer fits. */
+/** Undefined if a session with this id exists, or a change in `beside` conflicts. */
 export async function createOn(
   core: Core,
   session: NewSession,
@@ -96,14 +100,14 @@ export async function createOn(
   return record == null ? undefined : new Handle(core, record);
 }
 
-/** What is to become of a session that is found closed. */
+/** How to open an expired or ended session. */
 interface Closed {
   readonly onExpired: "fail" | "revive" | "reset";
   readonly onEnded: "fail" | "reset";
 }
 
 /**
- * Find the session or create it. `known` is its record as somebody has just loaded it.
+ * Find the session or create it. `known`: its record, if the caller has just loaded it.
  * @throws SessionError `session_expired`, `session_ended`, `session_archived`
  */
 export async function ensureOn(core: Core, fresh: NewSession, closed: Closed, known?: SessionRecord): Promise<Handle> {
@@ -114,15 +118,15 @@ export async function ensureOn(core: Core, fresh: NewSession, closed: Closed, kn
   }
 }
 
-/** A session to be begun where the record that was found is none to go on with. */
+/** A new session, and the record that was found under its id. */
 interface Beginning {
   readonly fresh: NewSession;
   readonly record: SessionRecord | undefined;
-  /** What lands with the beginning, or keeps it from landing. */
+  /** Changes in the same commit. */
   readonly beside?: readonly Change[];
 }
 
-/** As {@link ensureOn}, once: undefined where somebody else wrote between the look and the beginning. */
+/** As {@link ensureOn}, in one attempt: undefined if another writer changed the session meanwhile. */
 export async function ensureFound(
   core: Core,
   { fresh, record, beside = [] }: Beginning,
@@ -137,7 +141,7 @@ export async function ensureFound(
   if (state === "expired" && onExpired === "fail") {
     throw new SessionError("session_expired", { ...sessionIds(record), expiresAt: record.expiresAt });
   }
-  // In the fallback nothing is archived: the store would never be told of it.
+  // The fallback resets no session: the replay would not archive it.
   if (state === "expired" && (onExpired === "revive" || core.isFallback)) {
     await handle.write((draft, context) => reviveSession(draft, context), { recovers: "dead" });
     return handle;
@@ -147,10 +151,10 @@ export async function ensureFound(
   return handle;
 }
 
-/** False where the session changed meanwhile and must be looked at again. */
+/** False if the session changed meanwhile, so that the caller must load it again. */
 async function reset(handle: Handle, session: NewSession, beside: readonly Change[]): Promise<boolean> {
   const { core } = handle;
-  // A turn that a dead writer left open is sealed first; a living writer's session is not restarted under it.
+  // A turn that a dead writer left open is sealed first. A session with a live writer is not reset.
   await handle.recoverAbandoned();
   if (handle.record.forkedAt > 0) await detachForks(handle);
   if (handle.record.parent !== null) {

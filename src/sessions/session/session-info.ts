@@ -13,22 +13,22 @@ import { durationMaxMs } from "../../domain/values/limits.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
 
-/** The agent that has the floor. */
+/** The active agent of a session. */
 export interface ActiveAgent {
   readonly agent: string;
-  /** When the floor was handed to it. */
+  /** The time of the handoff. */
   readonly since: Date;
-  /** From when on the floor is nobody's. */
+  /** The end of the handoff. */
   readonly expiresAt: Date;
-  /** What who handed it over wants the agent to know. */
+  /** Information for the agent. */
   readonly note: string | null;
 }
 
-/** What is known of a session without reading its logs. */
+/** A session without its logs. */
 export interface SessionInfo {
   readonly tenant: string;
   readonly id: string;
-  /** As it holds at the moment of asking. */
+  /** The state at the time of the call. */
   readonly state: SessionState;
   readonly agent: string;
   readonly user: string | null;
@@ -37,28 +37,28 @@ export interface SessionInfo {
   readonly lastActivityAt: Date;
   /** When it expires if nothing happens until then; null: never. */
   readonly expiresAt: Date | null;
-  /** Who has the floor, as it holds at the moment of asking; null: nobody. */
+  /** The active agent at the time of the call; null: none. */
   readonly activeAgent: ActiveAgent | null;
   /** The number of the last turn. */
   readonly turn: number;
   readonly counters: Counters;
-  /** What it may spend; null: as much as it likes. */
+  /** The budget; null: no limit. */
   readonly budget: Budget | null;
   /** Grows by one with every change. */
   readonly version: number;
-  /** Names the commit that made this version: tells it from the same number in a store that was restored. */
+  /** The id of the commit that made this version: tells it from the same number in a restored store. */
   readonly commitId: string;
-  /** What `get` takes to write turns only where none came since. */
+  /** Pass it to `get`: turns are then written only if no other turn was written since. */
   readonly seen: Seen;
-  /** Who may write, where somebody reserved that. */
+  /** The lease; null: none. */
   readonly lease: Lease | null;
-  /** How many wait for the right to write. */
+  /** The number of waiters for the lease. */
   readonly waiting: number;
-  /** Why it must not go; null: it may. */
+  /** The legal hold; null: none. */
   readonly legalHold: { readonly reason: string; readonly since: Date } | null;
-  /** The session whose turns it shares, up to a turn; null: all are its own. */
+  /** The session whose turns it shares, up to a turn; null: it shares none. */
   readonly parent: { readonly id: string; readonly turn: number } | null;
-  /** How large its logs were, and are now that they are put away; null: they are not. */
+  /** The bytes of its logs before and after compression; null: they are not archived. */
   readonly archive: { readonly bytes: number; readonly packedBytes: number } | null;
 }
 

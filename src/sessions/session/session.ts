@@ -48,19 +48,22 @@ import { watchSession, type SessionNews, type WatchOptions } from "../turns/watc
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
-/** A finished exchange, as its writer brings it. */
+/** A finished exchange to append. */
 export interface TurnInput {
-  /** What went in; a text is one message of the user. */
+  /** The input; a text is one message of the user. */
   readonly input: MessageInput;
-  /** What came out; a text is one message of the assistant. @default nothing yet */
+  /** The output; a text is one message of the assistant. @default no output */
   readonly output?: MessageInput;
   /** The agent that answered. @default the active agent, else the session's agent */
   readonly agent?: string;
   readonly model?: string;
-  /** Tokens, as far as they are known; what is missing or NaN is estimated. @default none, which counts nothing */
+  /**
+   * The tokens, as far as they are known; a field that is missing or NaN is estimated.
+   * @default none, which counts nothing
+   */
   readonly usage?: ReportedUsage;
   readonly durationMs?: number;
-  /** Calls of a model. @default 1 where there is output */
+  /** Calls of a model. @default 1 if there is output */
   readonly requests?: number;
   /** @default "done" */
   readonly status?: "done" | "failed" | "interrupted";
@@ -68,61 +71,61 @@ export interface TurnInput {
   readonly finish?: string;
 }
 
-/** How the floor is handed over. */
+/** Options of a handoff. */
 export interface HandOffOptions {
-  /** How long the agent keeps it. @default that of the user, the agent, or `openSessions`, in this order */
+  /** The time of the handoff. @default that of the user, the agent, or `openSessions`, in this order */
   readonly ttl?: Duration;
-  /** What the agent should know. */
+  /** Information for the agent. */
   readonly note?: string;
   /**
-   * Where the words of the note come from. The next agent reads a note of the application as an instruction, and one of a
-   * model as reported speech, because a model writes what a user told it to.
+   * The author of the note. The next agent reads a note of the application as an instruction, and a note of a model as
+   * reported speech, because a model may repeat what a user wrote.
    * @default "application"
    */
   readonly noteFrom?: "application" | "model";
 }
 
-/** Makes a write happen once. */
+/** Makes a write idempotent. */
 export interface WriteKey {
-  /** An idempotency key of your own, unique in the session: a retry with the same key and content is the same turn. */
+  /** An idempotency key, unique in the session: a retry with the same key and content returns the same turn. */
   readonly key?: string;
 }
 
-/** What `update` changes; absent fields stay. */
+/** The fields that `update` changes; absent fields stay. */
 export interface SessionPatch {
-  /** Merged key by key; `undefined` takes a key away. */
+  /** Merged key by key; `undefined` removes a key. */
   readonly metadata?: Metadata;
-  /** Life after the last activity; "never": it does not expire. */
+  /** The time to live after the last activity. */
   readonly ttl?: Lifetime;
-  /** Life after creation, or after the last revival; null lifts the cap. */
+  /** The time to live after creation, or after the last revival; null removes the limit. */
   readonly maxAge?: Duration | null;
   readonly user?: string | null;
   /** The session's agent, from the next turn on; its instructions replace those of the earlier agent. */
   readonly agent?: string;
   readonly instructions?: string;
-  /** Null lifts it. */
+  /** Null removes it. */
   readonly budget?: Budget | null;
 }
 
-/** Who holds the lease of a session. */
+/** The holder of a session's lease. */
 export interface LeaseHolder {
   readonly instance: string;
-  /** Where it runs; null where it has said goodbye or was forgotten. */
+  /** The name of its machine; null if it has left, or was forgotten. */
   readonly host: string | null;
   readonly pid: number | null;
-  /** Where it is spoken to, a URL, where it is a host of live sessions that says so. */
+  /** The URL of a host of live sessions; null for other programs. */
   readonly address: string | null;
   readonly fence: number;
   readonly acquiredAt: Date;
   readonly heldMs: number;
-  /** False where its lease is there for the taking. */
+  /** False if it is dead, so that another writer can take the lease. */
   readonly alive: boolean;
 }
 
 /**
- * One conversation, as its owner has seen it. Turns are appended only onto what this object has seen: where another
- * process wrote in between, the write fails with `conflict` and `refresh` catches up. Operations run in the order of
- * their calls. Every write resolves once it is durable.
+ * One conversation, as its owner has seen it. A turn is appended only if this object has seen all earlier turns: after
+ * a turn of another writer the write fails with `conflict`, and `refresh` loads the newest state. Operations run in
+ * call order. A write resolves once it is durable.
  */
 export class Session {
   readonly #handle: Handle;
@@ -136,17 +139,17 @@ export class Session {
     return this.#handle.record.id;
   }
 
-  /** False where what is said here outlives this process only once the store is there again, or not at all. */
+  /** False if writes are not durable: the store is `memory:`, or the session was opened in the fallback. */
   get durable(): boolean {
     return this.#handle.core.durable;
   }
 
-  /** State, counters, deadlines and lease, as last known here; `refresh` asks the store. */
+  /** State, counters, deadlines and lease, as last loaded; `refresh` loads them anew. */
   get info(): SessionInfo {
     return infoOf(this.#handle.record, this.#handle.core.now());
   }
 
-  /** Catch up with the store, and count its turns as seen. @throws SessionError `session_not_found` */
+  /** Load the newest state, and count its turns as seen. @throws SessionError `session_not_found` */
   async refresh(): Promise<SessionInfo> {
     await this.#handle.operate("refresh", () => this.#handle.refresh());
     return this.info;
@@ -154,8 +157,9 @@ export class Session {
 
   /**
    * Append a finished turn.
-   * @throws SessionError `conflict` where the log went on elsewhere, `key_reused`, `key_archived`, `busy`, `fenced`, `turn_open`,
-   *   `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`, `session_expired`, `session_ended`
+   * @throws SessionError `conflict` if another writer has appended turns, `key_reused`, `key_archived`, `busy`,
+   *    `fenced`, `turn_open`, `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`,
+   *    `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
     return traceCall(this.#handle.about("append"), () => this.#handle.countingConflicts(() => this.#append(turn, key)));
@@ -193,15 +197,17 @@ export class Session {
     });
   }
 
-  /** A first try of ours landed unheard: where nothing followed it, we have now seen all there is. */
+  /**
+   * The first attempt was committed, but its response was lost: if no turn followed it, the owner has seen all turns.
+   */
   async #seeOwn(seq: number): Promise<void> {
     const { record } = await this.#handle.peek();
     if (headOf(record, "turns") === seq && this.#handle.seenTurn === seq - 1) await this.#handle.refresh();
   }
 
   /**
-   * Begin a turn whose answer is still to come: the input is durable when this resolves. It is written under a lease,
-   * the session's own or one that is taken here and given back by `seal`.
+   * Begin a turn; its answer follows. Resolves once the input is durable. The turn is written under the lease of this
+   * object, or under one that `begin` takes and `seal` releases.
    * @throws SessionError as `append`
    */
   async begin(
@@ -232,17 +238,19 @@ export class Session {
   }
 
   /**
-   * Ask the model, with the session's memory: instructions, the window of past turns, the question. Resolves once the
-   * question is durable; the answer streams from there and its turn is sealed when it ends.
-   * @throws SessionError `conflict`, `busy`, `queue_full`, `model_missing`, `message_invalid`, `key_reused` or that of the
-   *   session's state; what goes wrong later, the answer throws
+   * Ask the model with instructions, the window of past turns and the question. Resolves once the question is durable;
+   * the answer streams, and its turn is sealed when it ends.
+   * @throws SessionError `conflict`, `busy`, `queue_full`, `model_missing`, `message_invalid`, `key_reused` or that of
+   *    the session's state; the answer throws later errors
    */
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
     return await this.#handle.countingConflicts(() => consult(this.#handle, question, options));
   }
 
-  /** Stop the running answer, in whichever process it runs; false where none does. It is sealed with what had arrived. */
+  /**
+   * Stop the running answer, in any process; false if none runs. The turn is sealed with the output received so far.
+   */
   async cancel(): Promise<boolean> {
     return await this.#handle.operate("cancel", async () => {
       await this.#handle.peek();
@@ -277,14 +285,14 @@ export class Session {
   }
 
   /**
-   * Forget the turns after number `after`; 0 forgets all. What they cost stays counted.
+   * Delete the turns after number `after`; 0 deletes all. Their usage stays counted.
    * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`
    */
   async truncate(after: number): Promise<void> {
     const handle = this.#handle;
     this.#handle.core.guardStore();
     await handle.operate("truncate", async () => {
-      // What a dead writer left open is sealed first, so that the messages are counted as they are cut.
+      // A turn that a dead writer left open is sealed first, so that its messages are counted.
       await handle.recoverAbandoned();
       const head = handle.seenTurn;
       if (!Number.isInteger(after) || after < 0 || after > head) {
@@ -315,10 +323,10 @@ export class Session {
   }
 
   /**
-   * Hand the floor to an agent, for a time: whoever serves the session next lets it answer. Handing it to who has it
-   * prolongs its time.
+   * Make an agent the active one, for a time: it answers in every process. A handoff to the active agent prolongs its
+   * time.
    * @throws SessionError `agent_unknown`, `duration_invalid`, `argument_invalid` for a note that is too long,
-   *   `session_expired` …
+   *    `session_expired` …
    */
   async handOff(agent: string, options: HandOffOptions = {}): Promise<ActiveAgent> {
     return await traceCall(this.#handle.about("handOff"), () => this.#handOff(agent, options));
@@ -342,7 +350,10 @@ export class Session {
     });
   }
 
-  /** Who has the floor, as the store knows it; null: nobody, also where its time is up. @throws SessionError `session_not_found` */
+  /**
+   * Load the active agent; null: none, or its time is up. The turns in the store do not count as seen.
+   * @throws SessionError `session_not_found`
+   */
   async activeAgent(): Promise<ActiveAgent | null> {
     return await traceCall(this.#handle.about("activeAgent"), async () => {
       const { record } = await this.#handle.peek();
@@ -350,7 +361,7 @@ export class Session {
     });
   }
 
-  /** Give the floor back; false where nobody has it. */
+  /** End the handoff; false if there is none. */
   async endHandoff(): Promise<boolean> {
     return await this.#handle.operate("endHandoff", async () => {
       await this.#handle.peek();
@@ -361,15 +372,15 @@ export class Session {
   }
 
   /**
-   * The events, oldest first: the last so many, or from one number to another, bounds included. They tell of changes beside
-   * the turns, such as handoffs, claims and archiving.
+   * The events, oldest first: the last so many, or from one number to another, bounds included. Events are changes
+   * other than turns, such as handoffs, claims and archiving.
    * @throws SessionError `range_invalid`, `argument_invalid`
    */
   events(range: EntryRange = {}): AsyncIterable<SessionEvent> {
     return readEvents(this.#handle, range);
   }
 
-  /** A sign of life: moves the sliding deadline. @throws SessionError `session_expired` … */
+  /** Record activity: moves the sliding deadline. @throws SessionError `session_expired` … */
   async touch(): Promise<void> {
     await this.#handle.operate("touch", () =>
       this.#handle.write(({ record }, context) => touchSession(record, context)),
@@ -377,9 +388,9 @@ export class Session {
   }
 
   /**
-   * Reserve the right to write for this object, until it is released or its process ends. `wait` queues for it;
-   * afterwards `refresh` to see what was written meanwhile.
-   * @param options `ttl`: give it up by itself after so long
+   * Take the lease for this object, until it is released or its process ends. `wait`: queue for it; then `refresh` to
+   * load what was written meanwhile.
+   * @param options `ttl`: the lease ends by itself after this time
    * @throws SessionError `busy`, `queue_full`
    */
   async lease({ ttl, wait }: { ttl?: Duration; wait?: Duration } = {}): Promise<SessionLease> {
@@ -391,8 +402,8 @@ export class Session {
   }
 
   /**
-   * Run `work` as the only writer, with a `Session` that has seen everything up to then.
-   * @throws SessionError `busy`, `queue_full`, and what `work` throws
+   * Run `work` as the only writer, with a `Session` that has seen all turns.
+   * @throws SessionError `busy`, `queue_full`, and the errors of `work`
    */
   async exclusive<T>(
     work: (session: Session) => Promise<T>,
@@ -435,7 +446,7 @@ export class Session {
     });
   }
 
-  /** Who holds the right to write, and whether that process still lives; null where nobody does. */
+  /** Load the holder of the lease, and check whether it is alive; null: no lease. */
   async leaseHolder(): Promise<LeaseHolder | null> {
     return await traceCall(this.#handle.about("leaseHolder"), () => this.#leaseHolder());
   }
@@ -461,7 +472,10 @@ export class Session {
     };
   }
 
-  /** Seal what a writer that is gone left open; false where its writer lives, or nothing was left. */
+  /**
+   * Recover from a dead writer: clear its lease and seal the turn that it left open. False if the writer is alive, or
+   * left nothing.
+   */
   async recover(): Promise<boolean> {
     return await this.#handle.operate("recover", async () => {
       await this.#handle.peek();
@@ -469,7 +483,10 @@ export class Session {
     });
   }
 
-  /** Break the lease that stands, whoever holds it: its next write fails `fenced`, its open turn is sealed. False where none stood. */
+  /**
+   * Break the lease of any holder: its next write fails with `fenced`, and its open turn is sealed. False if there is
+   * no lease.
+   */
   async breakLease(): Promise<boolean> {
     return await this.#handle.operate("breakLease", async () => {
       await this.#handle.peek();
@@ -479,8 +496,9 @@ export class Session {
   }
 
   /**
-   * End the session for good; it stays readable, and its events say why.
-   * @throws SessionError `busy` while somebody else writes, `turn_open`, `argument_invalid` for a reason that is too long
+   * End the session. It can still be read, and its events have the reason.
+   * @throws SessionError `busy` while another writer has the lease, `turn_open`, `argument_invalid` for a reason that
+   *    is too long
    */
   async end({ reason = "ended" }: { readonly reason?: string } = {}): Promise<void> {
     this.#handle.core.guardStore();
@@ -493,9 +511,9 @@ export class Session {
   }
 
   /**
-   * A new session that goes on from a turn of this one: it shares the turns up to there, and nothing that is said in either
-   * from then on. It costs the same however long this one is, and wherever the fork begins. Removing, cutting or archiving this
-   * one leaves it whole.
+   * Fork the session: the new session shares the turns up to one of this session, and later turns are separate. The
+   * cost does not depend on the length of the log. If this session is removed, truncated or archived, the fork keeps
+   * its turns.
    * @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `id_invalid`
    */
   async fork(options: ForkOptions = {}): Promise<Session> {
@@ -507,9 +525,9 @@ export class Session {
   }
 
   /**
-   * Put the session away: its logs become one compressed, checksummed log, their rows go. It is still listed, counted and
-   * read; `unarchive` makes it one to write to again. False where it was archived already.
-   * @throws SessionError `busy` while somebody else writes, `turn_open`
+   * Archive the session: its logs become one compressed log with checksums, and their rows are deleted. It is still
+   * listed, counted and read; `unarchive` makes it writable again. False if it is archived already.
+   * @throws SessionError `busy` while another writer has the lease, `turn_open`
    */
   async archive(): Promise<boolean> {
     this.#handle.core.guardStore();
@@ -519,7 +537,10 @@ export class Session {
     });
   }
 
-  /** Bring an archived session back, as it was, in the state it had. False where it is not archived. @throws SessionError `store_invalid` for an archive that is damaged */
+  /**
+   * Restore an archived session in its earlier state; false if it is not archived.
+   * @throws SessionError `store_invalid` for a damaged archive
+   */
   async unarchive(): Promise<boolean> {
     this.#handle.core.guardStore();
     return await this.#handle.operate("unarchive", async () => {
@@ -529,8 +550,8 @@ export class Session {
   }
 
   /**
-   * Keep the session from being removed, cut or erased, by whomever, until `unhold`. Another reason takes the place of the
-   * one that stands.
+   * Put the session under legal hold: until `clearLegalHold` it cannot be removed, truncated or erased. A new reason
+   * replaces the earlier one.
    * @throws SessionError `argument_invalid` for a reason that is empty or too long
    */
   async setLegalHold(reason: string): Promise<void> {
@@ -541,7 +562,7 @@ export class Session {
     );
   }
 
-  /** It may go again; false where nothing held it. */
+  /** End the legal hold; false if there is none. */
   async clearLegalHold(): Promise<boolean> {
     this.#handle.core.guardStore();
     return await this.#handle.operate("clearLegalHold", async () => {
@@ -551,7 +572,7 @@ export class Session {
     });
   }
 
-  /** Remove the session with everything in it. @throws SessionError `legal_hold` */
+  /** Remove the session with all its data. @throws SessionError `legal_hold` */
   async remove(): Promise<void> {
     this.#handle.core.guardStore();
     const handle = this.#handle;
@@ -614,7 +635,7 @@ function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string |
 
 const usageNames = ["inputTokens", "outputTokens", "totalTokens", "cachedTokens", "reasoningTokens"] as const;
 
-/** @throws SessionError `argument_invalid` for a value that is stated and is no count: the caller has a mistake to correct */
+/** @throws SessionError `argument_invalid` for a value that is not a count: an error of the caller */
 function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
   for (const name of Object.keys(usage ?? {})) {
     const known = [...usageNames, "estimated"];

@@ -5,8 +5,8 @@ import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
 /**
- * Remove a session whose record cannot be read. A legal hold and the turns that forks share are respected as far as the
- * record says something of them.
+ * Remove a session whose record cannot be read. A legal hold and shared turns are respected if the readable part of the
+ * record has them.
  * @throws SessionError `legal_hold`, `session_forked`, `contended`
  */
 export async function removeUnreadable(core: Core, error: SessionError<"session_unreadable">): Promise<void> {

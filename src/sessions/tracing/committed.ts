@@ -32,7 +32,7 @@ export function publishCommitted(transaction: Transaction): void {
 
 function publishChange(change: Change): void {
   const { record } = change;
-  // What is staged for a session was told when it happened.
+  // The entries of staged logs were published when they happened.
   if (record === null || isStaged(record)) return;
   const { tenant, id: session, agent } = record;
   // A session created with whole logs is a copy: their turns and events were published for the original. Only the last event

@@ -4,9 +4,9 @@ import { parseId } from "../../domain/values/ids.ts";
 const current = new AsyncLocalStorage<string>();
 
 /**
- * Run `work` under the name of your request or job: every event that it causes carries that name, in all sessions and at any
- * depth of calls.
- * @throws SessionError `id_invalid` for a name that cannot be one, and what `work` throws
+ * Run `work` under the name of a request or job: every event that it causes carries the name, in all sessions and at
+ * any depth of calls.
+ * @throws SessionError `id_invalid` for an invalid name, and the errors of `work`
  */
 export function correlated<T>(correlation: string, work: () => T): T {
   return current.run(parseId(correlation, "correlation"), work);

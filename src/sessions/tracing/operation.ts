@@ -60,10 +60,10 @@ export type OperationName =
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 
-/** What is published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */
+/** Published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */
 export interface Operation extends Traced {
   readonly operation: OperationName;
-  /** Undefined where the operation concerns all tenants. */
+  /** Undefined if the operation is about all tenants. */
   readonly tenant: string | undefined;
   /** The session's id, once it is known. */
   session?: string;
@@ -96,7 +96,7 @@ export function traceStep<T>(operation: Operation, work: () => Promise<T>): Prom
   return traced(operations, operation, work);
 }
 
-/** Carries the async context of a call to the loop that answers it; undefined where the channel has no subscriber. */
+/** Carries the async context of a call to the loop that answers it; undefined if the channel has no subscriber. */
 export function contextOfCall(): Within | undefined {
   return contextFor(operations);
 }
