@@ -74,6 +74,17 @@ test("without an endpoint the variables to set are named", async () => {
   assert.match(stderr, /OPENAI_BASE_URL .* OPENAI_API_KEY/);
 });
 
+test("an import of a folder, or of no file, is a typed error", async () => {
+  await using context = await setUp(() => ({ kind: "answer", texts: ["ok"], usage: [1, 1] }));
+  const { place } = context;
+  await mkdir(join(place.folder, "folder"));
+  for (const file of ["folder", "missing"]) {
+    const { code, stderr } = await place.run(["import", file]);
+    assert.equal(code, 1);
+    assert.match(stderr, /cannot be reached: the file system says E\w+ \[store_unavailable\]/);
+  }
+});
+
 test("an error with --json is one JSON object on stderr", async () => {
   await using context = await setUp();
   const { stderr } = await context.place.run(["consult", "ceo", "hi", "--session", "nope", "--json"]);

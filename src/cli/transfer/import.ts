@@ -114,12 +114,19 @@ class Counted implements AsyncIterable<Uint8Array> {
     return await withStoreErrors(this.#file, async () => statSync(this.#file).size);
   }
 
+  /** @throws SessionError `store_unavailable` for a file that cannot be read, such as a folder */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
-    for await (const chunk of stream) {
-      const bytes = chunk as Buffer;
-      this.read += bytes.length;
-      yield bytes;
+    const chunks = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = await withStoreErrors(this.#file, () => chunks.next());
+        if (done === true) return;
+        this.read += value.length;
+        yield value;
+      }
+    } finally {
+      await chunks.return?.();
     }
   }
 }
