@@ -55,7 +55,8 @@ export function forkOf(entry: Entry): string {
 
 /** The parent that a fork had when the log `forks` of this session named it; null where another session has its id now. */
 export function parentOf(fork: SessionRecord, entry: Entry, { id, createdAt }: SessionRecord): SessionRecord["parent"] {
-  if (fork.createdAt !== entry.at) return null;
+  // A session that was created in the millisecond of the removed fork shares no turns.
+  if (fork.createdAt !== entry.at || fork.inherited === 0) return null;
   const { at } = decode(entry.data) as { readonly at: number };
   return { id, at, born: createdAt };
 }

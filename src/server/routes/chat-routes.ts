@@ -211,8 +211,8 @@ function guardSaidByUser(said: MessageInput): void {
 }
 
 /**
- * A device may name the default agent and agents open to devices. Any other is reported as unknown, and so is every
- * name if no agents are configured.
+ * A device may name the default agent and agents open to devices. Any other is reported as unknown. If no agents are
+ * configured, a device may use any name: it gives no access.
  * @throws SessionError `agent_unknown`
  */
 function guardOpenAgent({ agents }: Sessions, agent: string): void {

@@ -485,8 +485,8 @@ export async function* forksContaining(
 ): AsyncGenerator<UserContent, void, void> {
   for await (const entry of eachEntry(core, record, "forks")) {
     const fork = (await core.find({ tenant, id: forkOf(entry) }))?.record;
-    // One that was archived has no parent any more; what tells it from a later session of its id is when it was born.
-    if (fork === undefined || fork.createdAt !== entry.at || !(await containsTurn(core, fork, { from }))) continue;
+    // A fork with turns of its own has no parent any more: its creation, and the turns that it shared, tell it from a later session.
+    if (fork === undefined || fork.createdAt !== entry.at || fork.inherited < from) continue;
     yield { record: fork, from, isTheirs: fork.user === user || (isTheirs && fork.user === null) };
   }
 }

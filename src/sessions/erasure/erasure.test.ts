@@ -458,6 +458,23 @@ test("what leads to forks goes with them", async () => {
   assert.equal(await marks(), 0);
 });
 
+test("a session that takes the id of a removed fork in the same millisecond is none of the user's", async () => {
+  for (const isDetached of [false, true]) {
+    await using here = place();
+    const { sessions } = here;
+    const hers = await sessions.create({ id: "s", user: ada });
+    await talk(hers);
+    await hers.fork({ as: "f" });
+    await removeSessionOf(sessions, "f");
+    await talk(await sessions.create({ id: "f", user: "carol" }), 2, "a word of Carol's");
+    if (isDetached) await removeSessionOf(sessions, "s");
+    const { ways, sharedForks } = await findReferences(sessions, ada);
+    assert.deepEqual([ways, sharedForks], [0, none]);
+    await erase(sessions, { user: ada, forks: "erase" });
+    assert.deepEqual(await idsIn(sessions), ["f"]);
+  }
+});
+
 test("a fork that was put back from a snapshot is found when what it was forked from is gone", async () => {
   await using here = place();
   const { sessions } = here;
