@@ -193,7 +193,9 @@ export interface ErrorRule<Details> {
   readonly retryable: boolean;
   /** The names of the details, each with its kind. */
   readonly details: { readonly [Name in keyof Required<Details>]: DetailKind<Details[Name]> };
-  /** What failed, on which id, the limit, the next step; `reported` is the text of another component, or empty. */
+  /**
+   * The message: the failure, the id, the limit, the next step; `reported` is the text of another component, or empty.
+   */
   readonly message: (details: Details, reported: string) => string;
 }
 
@@ -765,7 +767,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
 };
 
-/** What an error is made of beside its code and details. */
+/** Options of an error beside its code and details. */
 export interface SessionErrorOptions extends ErrorOptions {
   /** Text of another component, such as a driver or a model endpoint, for the message. @default the message of `cause` */
   readonly reported?: string;

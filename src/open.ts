@@ -15,7 +15,7 @@ export interface OpenOptions extends SessionsOptions {
    */
   readonly store?: string | Store;
   /**
-   * What to do while the store cannot be reached: continue in temporary sessions whose `durable` is false, and replay
+   * The fallback while the store cannot be reached: continue in temporary sessions whose `durable` is false, and replay
    * their turns later, each once. `"stateless"` buffers them in memory, an outbox in a local file (`{ outbox:
    * "sqlite:outbox.db" }`) also across a restart.
    * @default fail with `store_unavailable`

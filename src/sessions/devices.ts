@@ -273,7 +273,7 @@ export class Devices {
     return change;
   }
 
-  /** Who has the floor of each device's session, in order, in at most three round trips; null: nobody. */
+  /** The active agents of the devices' sessions, in order, in at most three round trips; null: none. */
   async activeAgents(deviceIds: readonly string[]): Promise<readonly (ActiveAgent | null)[]> {
     return await this.#perform("devices.activeAgents", async () => {
       const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
@@ -343,7 +343,7 @@ export class Devices {
     });
   }
 
-  /** What is told of it names no device, and a session only once it is found. */
+  /** Publish the call to the tracing channel; it names no device, and the session only once it is found. */
   #perform<T>(name: OperationName, work: () => Promise<T>): Promise<T> {
     const operation: Operation = { operation: name, tenant: this.#tenant };
     return traceCall(operation, async () => {
@@ -364,7 +364,7 @@ export class Devices {
     newSession(this.#core, { tenant: this.#tenant, id: name }, options);
   }
 
-  /** Where its turns wait that were said while the store was away, wherever its way leads. */
+  /** The key of the session in the fallback that buffers the turns of this device. */
   #waiting(name: string): SessionKey {
     return { tenant: this.#tenant, id: name };
   }

@@ -39,12 +39,12 @@ export interface Finding {
   readonly tenant: string | null;
   readonly session: string | null;
   readonly what: string;
-  /** What mends it; null: nothing but a backup. */
+  /** The repair; null: only a backup has the data. */
   readonly remedy: string | null;
   readonly repaired: boolean;
 }
 
-/** What looking over a store came to. */
+/** The result of a check. */
 export interface DoctorReport {
   /** Sessions looked at. */
   readonly sessions: number;
@@ -169,7 +169,7 @@ async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): Retu
   }
 }
 
-/** What is wrong with one session, mended where it may be; undefined where it changed under each look. */
+/** The problems of one session, repaired if allowed; undefined if the session changed during each attempt. */
 async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<readonly Finding[] | undefined> {
   for (let look = 0; look < looksMax; look++) {
     const record = (await core.find(key))?.record;

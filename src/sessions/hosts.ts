@@ -5,7 +5,7 @@ import { isLive } from "./instances/liveness.ts";
 export interface HostInfo {
   /** A URL. */
   readonly address: string;
-  /** Where it runs, for people. */
+  /** The name of its machine, for display. */
   readonly host: string;
   readonly pid: number;
   /** When it was last heard of. */

@@ -12,13 +12,13 @@ import { isSameHash } from "./core/keyed-hash.ts";
 import { traceCall } from "./tracing/operation.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
-/** What a key allows: `write` includes `read`, and `admin` both. */
+/** The right of a key: `write` includes `read`, and `admin` includes both. */
 export type KeyRight = "read" | "write" | "admin";
 
 /** A key without its secret. */
 export interface KeyInfo {
   readonly id: string;
-  /** What it is for. */
+  /** Its purpose. */
   readonly name: string;
   /** The only tenant whose sessions it opens. */
   readonly tenant: string;
@@ -26,7 +26,7 @@ export interface KeyInfo {
   readonly createdAt: Date;
 }
 
-/** What `create` takes. */
+/** Options of `create`. */
 export interface NewKey {
   readonly name: string;
   /** @default "default" */
@@ -37,7 +37,7 @@ export interface NewKey {
 
 type Content = { readonly name: string; readonly tenant: string; readonly right: KeyRight; readonly hash: string };
 
-/** The keys of all tenants stand in one place: who shows one has not said yet which tenant it is of. */
+/** The keys of all tenants are in one scope: a request with a key does not name its tenant. */
 const scope = internalScope("", "keys");
 /** A key holds until it is revoked. */
 const ttlMs = 100 * 365 * 86_400_000;
@@ -52,7 +52,7 @@ export class Keys {
     this.#core = core;
   }
 
-  /** A fresh key; its `token` is told this once. @throws SessionError `id_invalid`, `argument_invalid` */
+  /** A new key; only this call returns its `token`. @throws SessionError `id_invalid`, `argument_invalid` */
   async create({ name, tenant = "default", right = "write" }: NewKey): Promise<KeyInfo & { readonly token: string }> {
     return await traceCall({ operation: "keys.create", tenant: undefined }, async () => {
       const core = this.#core;

@@ -71,7 +71,7 @@ export interface SessionPage extends Page<SessionInfo> {
 /** A session whose record is damaged. */
 export interface UnreadableSession {
   readonly id: string;
-  /** What of it is damaged. */
+  /** The damaged part. */
   readonly reason: string;
 }
 
@@ -126,7 +126,7 @@ export class Sessions implements AsyncDisposable {
     return this.#core.options.agents;
   }
 
-  /** What `consult` calls where no other model is named. */
+  /** The model that `consult` calls if no other one is named. */
   get model(): Model | undefined {
     return this.#core.options.model;
   }
@@ -234,8 +234,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * What happened in the tenant's sessions beside their turns, oldest first, never more than a page in memory; with
-   * `follow` also what happens from here on, in any process, within a second.
+   * The events of the tenant's sessions, oldest first, one page in memory at a time; with `follow` also later events,
+   * in any process, within a second.
    * @throws SessionError `argument_invalid`, `id_invalid`, `closed`
    */
   eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {

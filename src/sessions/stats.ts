@@ -5,7 +5,7 @@ import type { Core } from "./core/core.ts";
 import { parseInstant, parseLimit } from "./options/arguments.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
-/** What to know of a tenant's sessions. */
+/** A query for the stats of a tenant. */
 export interface StatsQuery {
   /** Sums of turns by who answered, whose session it was, which model, which day or hour of UTC. @default none */
   readonly by?: StatsKind | readonly StatsKind[];
@@ -71,7 +71,7 @@ export interface Stats {
   readonly groups: { readonly [Kind in StatsKind]?: readonly StatsGroup[] };
 }
 
-/** What the turns of a tenant can be summed up by. */
+/** The kinds of groups. */
 export const statsKinds: readonly StatsKind[] = ["agent", "user", "model", "day", "hour"];
 
 /** @throws SessionError `argument_invalid`, or the store's */

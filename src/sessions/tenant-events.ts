@@ -77,7 +77,7 @@ export interface UnreadableEvent {
   readonly id: string;
   /** Its number in that session. */
   readonly seq: number;
-  /** What of it is damaged. */
+  /** The damaged part. */
   readonly reason: string;
 }
 

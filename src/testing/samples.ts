@@ -38,7 +38,7 @@ export function sampleCommitId(): string {
 /** Samples count their versions from 1, so that tests read well. */
 const firstVersion = { version: 1, turnsVersion: 1 };
 
-/** What an entry of a sample log holds: a value, or a key and a value. */
+/** An entry of a sample log: a value, or a key and a value. */
 export type SampleEntry = Value | { readonly key: string; readonly value: Value };
 
 /** Entries whose seq run on from `from`. */
@@ -58,7 +58,7 @@ export function sampleSplice(log: string, from: number, values: readonly SampleE
   return { log, from, entries: sampleEntries(from, values) };
 }
 
-/** What {@link creationOf} and {@link stepOf} bring about beside the next version. */
+/** The effects of {@link creationOf} and {@link stepOf} beside the next version. */
 export interface SampleStep {
   readonly fields?: Partial<SessionRecord>;
   readonly splices?: readonly Splice[];

@@ -1,4 +1,4 @@
-/** What `consult` and `chat` have in common. */
+/** The parts that `consult` and `chat` share. */
 import { Option, type Command } from "commander";
 import {
   SessionError,

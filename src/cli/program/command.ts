@@ -1,4 +1,4 @@
-/** What all commands have in common. */
+/** The parts that all commands share. */
 import { Command } from "commander";
 
 /** A command that throws where commander would print and exit, so that every failure is reported in one place. */

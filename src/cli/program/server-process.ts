@@ -1,4 +1,4 @@
-/** What all commands have in common that serve HTTP until they are stopped. */
+/** The parts of commands that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, type Sessions } from "../../index.ts";

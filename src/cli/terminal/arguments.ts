@@ -1,4 +1,4 @@
-/** What stands on the command line, as values. */
+/** Reads arguments of the command line as values. */
 import { InvalidArgumentError } from "commander";
 import { parseDuration } from "../../domain/values/duration.ts";
 

@@ -57,7 +57,7 @@ export function exportCommand(): Command {
     .action(exportAll);
 }
 
-/** Where the pieces of an export go. */
+/** The target of an export. */
 interface Target {
   readonly position: ExportPosition;
   /** False once the reader closed the pipe. */

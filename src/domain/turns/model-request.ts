@@ -25,7 +25,7 @@ import type { Message, Turn } from "./turn.ts";
 import { estimateTokens } from "./usage.ts";
 import { selectTurns, type WindowBounds } from "./window.ts";
 
-/** What decides how a turn is shown. */
+/** The fields that decide how a turn is shown. */
 export type PastTurn = Pick<Turn, "seq" | "status" | "input" | "output" | "requests" | "error">;
 
 /** The content of a request. */

@@ -33,7 +33,7 @@ const triesMax = 5;
 const handlesMax = 16;
 const attemptsMax = 100;
 
-/** What a code's record holds. */
+/** The metadata of a code's record. */
 type Content = { readonly device: string; readonly secret: string; readonly tries: number };
 
 /** A fresh code of the device, in the place of its last one. */

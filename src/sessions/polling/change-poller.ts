@@ -32,7 +32,7 @@ export type Found =
   /** The store failed; the next poll tries again. After `closed` there is none. */
   | { readonly status: "failed"; readonly error: unknown };
 
-/** What a watch needs. */
+/** The needs of a watch. */
 export interface WatchNeeds {
   /** `turns`: the last turn and the chunks of its answer; `record`: the record alone. */
   readonly needs: "turns" | "record";

@@ -22,7 +22,7 @@ export interface EventRound {
   readonly events: readonly FoundEvent[] | undefined;
 }
 
-/** What a feed reads from. */
+/** The source of a feed. */
 export interface EventSource {
   readonly clock: Clock;
   /** The bytes of events on one page. */

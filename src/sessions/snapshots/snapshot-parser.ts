@@ -19,7 +19,7 @@ import { recordOf } from "./snapshot-header.ts";
 import { checkPart, SnapshotSplitter, type SnapshotValue } from "./snapshot-splitter.ts";
 import { entryText, snapshotFormat, SnapshotWriter } from "./snapshot-text.ts";
 
-/** What the parser needs beside the text. */
+/** The environment of the parser. */
 export interface SnapshotContext {
   /** The name of the document in errors: a file, a line of one. */
   readonly source: string;

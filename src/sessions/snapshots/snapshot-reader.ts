@@ -166,7 +166,7 @@ export function* snapshotChunks(snapshot: unknown): Generator<string, void, unde
   yield chunk;
 }
 
-/** What `JSON.stringify` returns, in chunks: of an object the members, down to `levels` objects or arrays inside it. */
+/** The text of `JSON.stringify`, in chunks: of an object the members, down to `levels` objects or arrays inside it. */
 function* jsonChunks(value: unknown, levels: number): Generator<string, void, undefined> {
   const isPlain = typeof value === "object" && value !== null && !("toJSON" in value);
   if (!isPlain || levels < 0) {

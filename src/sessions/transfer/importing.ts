@@ -24,7 +24,7 @@ export interface Arrival {
 /** The fate of a session: `present` where the very same stood there already. */
 export type Arrived = "restored" | "present" | "replaced";
 
-/** What happens to another session under the same key. */
+/** How to treat another session with the same key. */
 export interface ArrivalPolicy {
   /** True where the existing session counts as the same. */
   readonly isSame: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
@@ -154,7 +154,7 @@ export type ImportItem =
 export interface ImportOptions {
   /** Only report what would happen. @default false */
   readonly dryRun?: boolean;
-  /** Where another session of the id exists: leave it, or replace it. @default "skip" */
+  /** How to treat a session that exists: leave it, or replace it. @default "skip" */
   readonly onExists?: "skip" | "replace";
   /** The agent of conversations without one. @default as for a new session */
   readonly agent?: string;

@@ -24,7 +24,7 @@ import { atOneMoment } from "./stored-session.ts";
 export interface RestoreOptions {
   /** The id of the restored session. @default that of the snapshot */
   readonly as?: string;
-  /** Where a session of this id exists: fail, replace it, or restore under a new id. @default "fail" */
+  /** How to treat a session that exists: fail, replace it, or restore under a new id. @default "fail" */
   readonly onExists?: "fail" | "replace" | "new-id";
 }
 

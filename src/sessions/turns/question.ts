@@ -47,10 +47,7 @@ export interface ConsultOptions {
    * @default the active agent, else the session's agent; the default agent if that one is unknown
    */
   readonly agent?: string;
-  /**
-   * What happens if the session is already answering.
-   * @default that of `openSessions`
-   */
+  /** The policy if the session is already answering. @default that of `openSessions` */
   readonly busy?: BusyPolicy;
   /**
    * Chooses the agent that answers. Called if the call names no agent, no known agent is active, and no earlier try with

@@ -11,7 +11,7 @@ import type { Found, SessionView, SessionWatch } from "../polling/change-poller.
 import { addContext } from "../tracing/operation.ts";
 import { parseWholeNumber } from "../options/arguments.ts";
 
-/** Where a watch begins, and when it ends. */
+/** The start and the end of a watch. */
 export interface WatchOptions {
   /** The number of the last turn that the caller knows; 0: from the first. @default the last one this object has seen */
   readonly after?: number;
@@ -49,7 +49,7 @@ export function watchSession(handle: Handle, options: WatchOptions): AsyncIterab
 
 type Result = IteratorResult<SessionNews, void>;
 
-/** What tells a turn from another one that took its number after a truncation. */
+/** The fields that tell a turn from another one that took its number after a truncation. */
 type Known = Pick<Turn, "seq" | "at" | "key">;
 
 /** A watch remembers so many of the turns that its reader has got, to find how far a truncation went. */

@@ -1,4 +1,4 @@
-/** What every case of the conformance suite works with. */
+/** The tools of all cases of the conformance suite. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
