@@ -328,6 +328,19 @@ test("a session over the limit of a snapshot is archived and unarchived", async 
   assert.equal((await session.append({ input: "and on" })).seq, 31);
 });
 
+test("a session of many small entries is archived in steps, too", async () => {
+  await using place = inMemory({ limits: { readMax: 10 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 100; turn++) await session.append({ input: "a" });
+  let cuts = 0;
+  place.store.plan((_, batch) => {
+    for (const { splices } of batch.flat()) cuts += splices.filter(({ entries }) => entries.length === 0).length;
+    return undefined;
+  });
+  await session.archive();
+  assert.equal(cuts, 0, "no commit cuts a log: the session takes the staged rows over");
+});
+
 test("a session of several parts is copied with each part read once", async () => {
   await using place = inMemory();
   await using target = inMemory();

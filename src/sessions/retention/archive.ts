@@ -94,13 +94,19 @@ async function packedLogs(
   let [bytes, packedBytes] = [0, 0];
   const cut = new CutTally();
   const at = core.now();
+  const { readMax, readBytesMax } = core.options.limits;
   for await (const sections of sectionsOf({ core }, record, cut)) {
     const { ranges, sha256, packed, bytes: more } = await packPart(sections);
     parts.push({ ranges, sha256 });
     bytes += more;
     packedBytes += packed.length;
-    // The bytes before compression count: the commit that adds the part removes as many.
-    await arriving.add("archive", archiveEntry(packed, parts.length, at), more);
+    // What counts is the size before compression: the commit that adds the part removes as many rows and bytes.
+    const rows = ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+    await arriving.add(
+      "archive",
+      archiveEntry(packed, parts.length, at),
+      Math.max(more, (rows * readBytesMax) / readMax),
+    );
   }
   const { spent } = cut.cut;
   if (arriving.isStaged) {

@@ -12,6 +12,7 @@ import { eachSession, recordPages } from "./exporting.ts";
 import {
   arrive,
   isBehind,
+  isIdentical,
   Skipped,
   windowMax,
   type ArrivalPolicy,
@@ -364,7 +365,7 @@ async function copySession(
     to,
     { key, source },
     {
-      isSame: async (existing) => (await checksumOf(existing)).checksum === (await checksumOf(source)).checksum,
+      isSame: isIdentical,
       mayReplace: isBehind,
       dryRun: false,
       ...defined({ isEarlier, mark }),

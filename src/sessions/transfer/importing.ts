@@ -1,5 +1,6 @@
 /** Imports many sessions: each as one change, many changes in a commit, and none of them twice. */
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import { encode } from "../../domain/values/codec.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -41,9 +42,11 @@ export interface ArrivalPolicy {
 /** The existing session may change this often while it is compared. */
 const attemptsMax = 20;
 
-/** True for a session with this checksum: the same, byte for byte. */
-export function hasChecksum(checksum: string): ArrivalPolicy["isSame"] {
-  return async (existing) => (await checksumOf(existing)).checksum === checksum;
+/** True for the same session, byte for byte. Of sessions with other headers no log is read. */
+export async function isIdentical(existing: SessionSource, arriving: SessionSource | ReadSnapshot): Promise<boolean> {
+  if (encode(existing.record) !== encode(arriving.record)) return false;
+  const { checksum } = "checksum" in arriving ? arriving : await checksumOf(arriving);
+  return (await checksumOf(existing)).checksum === checksum;
 }
 
 /** True for the same messages, whatever their times. */
@@ -225,7 +228,7 @@ export async function importAll(
   const failureOf = async (item: NamedItem): Promise<{ readonly error: unknown } | undefined> => {
     try {
       const source = await sourceOfItem(core, item, agent);
-      const isSame = "checksum" in source ? hasChecksum(source.checksum) : saysTheSame;
+      const isSame = "checksum" in source ? isIdentical : saysTheSame;
       const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
       const mayReplace = async (): Promise<boolean> => replaces;
       const { arrived: fate } = await arrive(core, { key, source }, { isSame, mayReplace, dryRun });
