@@ -32,9 +32,9 @@ import { Session, type HandOffOptions } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
-/** Which session goes on where both the user and the device come with one. */
+/** The session that continues if both the user and the device have one. */
 export interface ClaimOptions extends DeviceOptions {
-  /** The other is kept, as `ended`. @default none, and `claim_undecided` where there is a choice */
+  /** The other session is ended and kept. @default none: `claim_undecided` if both have turns */
   readonly keep?: "user" | "device";
 }
 
@@ -46,8 +46,8 @@ export interface UserDevice {
 }
 
 /**
- * Anonymous clients, each known by a UUID that it keeps to itself: who knows the id has the device's session, so the store
- * holds a keyed hash of it only. A device may speak for a user, whose session it then has.
+ * Anonymous clients. Each has a UUID that it keeps secret: the id opens the device's session, so the store has only a keyed
+ * hash of it. A device that is linked to a user has the session of the user.
  */
 export class Devices {
   readonly #core: Core;
@@ -62,7 +62,7 @@ export class Devices {
   }
 
   /**
-   * The session of a device, created where there is none, started afresh where its time is up or it was ended.
+   * The session of a device. It is created if there is none, and reset if it has expired or ended.
    * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
@@ -85,13 +85,13 @@ export class Devices {
     });
   }
 
-  /** The device id with a seal, for a cookie: nobody makes one up or alters it. */
+  /** The device id with a seal, for a cookie that no client can invent or alter. */
   seal(deviceId: string): string {
     const device = parseDeviceId(deviceId);
     return `${device}.${keyedHash(this.#core, this.#tenant, "cookie", device).toString("base64url")}`;
   }
 
-  /** The device id that was sealed; null for what was not sealed here, or was altered. */
+  /** The device id of a sealed one; null if the seal is not of this secret, or the text was altered. */
   unseal(sealed: string): string | null {
     const [device = ""] = sealed.split(".", 1);
     try {
@@ -102,13 +102,13 @@ export class Devices {
     }
   }
 
-  /** A code by which another device comes to share this one's session: good once, for ten minutes and five tries. */
+  /** A code by which another device shares this one's session. It works once, for ten minutes and five attempts. */
   async linkCode(deviceId: string): Promise<LinkCode> {
     return await this.#perform("devices.linkCode", () => makeLinkCode(this.#core, this.#tenant, this.#name(deviceId)));
   }
 
   /**
-   * Redeem the code of another device: from here on this one shares its session, or joins its user.
+   * Redeem the code of another device: this one then shares its session, or is linked to its user.
    * @throws SessionError `link_code_invalid`, the same for a wrong, a used, a dead and an expired one
    */
   async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
@@ -121,8 +121,8 @@ export class Devices {
   }
 
   /**
-   * End the sharing. A device that is linked to another one, or to a user, gets a fresh session. Where others share the
-   * session of this device, it keeps the session, and each of them gets a fresh one. False where nothing was shared.
+   * End the sharing. A device that is linked to another one, or to a user, gets a new session. If other devices share the
+   * session of this one, this device keeps it, and each of the others gets a new session. False if nothing was shared.
    */
   async unlink(deviceId: string): Promise<boolean> {
     return await this.#perform("devices.unlink", async () => {
@@ -166,13 +166,13 @@ export class Devices {
     return await this.#unlink(id, (pointer) => pointer.kind === "linked" && pointer.session === session);
   }
 
-  /** The id of the session that is this device's own, and no user's; undefined where its way leads elsewhere. */
+  /** The id of the device's own session; undefined if the device shares another one, or is linked to a user. */
   async #ownSessionId(name: string): Promise<string | undefined> {
     const { pointer, session } = await wayOf(this.#core, this.#tenant, name);
     return pointer === undefined || pointer.kind === "own" ? session : undefined;
   }
 
-  /** Unlink one of a user's devices by the name that `list` gives it; false where it is none of theirs. */
+  /** Unlink one of a user's devices by its name in `list`; false if the device is not linked to the user. */
   async signOut(user: string, id: string): Promise<boolean> {
     return await this.#perform("devices.signOut", async () => {
       parseId(user, "user");
@@ -213,8 +213,8 @@ export class Devices {
   }
 
   /**
-   * The device speaks for this user from here on, as after a login, and its own session becomes the user's, in one commit
-   * with its event. A session that it shares by a link code stays with the device that it is from.
+   * Link the device to this user, as after a login. The device's own session becomes the user's, in one commit with its
+   * event. A session that it shares by a link code stays with the device that owns it.
    * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not say which goes on;
    *   `busy` or `turn_open` while the one that is to end is answering
    */
@@ -254,7 +254,7 @@ export class Devices {
     return [pointer, await this.#superseded(theirs, { by: guests.id, user }), ...this.#moved(guests, owner, user)];
   }
 
-  /** The session becomes the user's, and the user's way leads to it. */
+  /** Assign the session to the user, and point the user's pointer to it. */
   #moved(session: SessionRecord, owner: Way, user: string): readonly Change[] {
     const core = this.#core;
     const ttl = core.options.ttlOfUser(user);
@@ -285,8 +285,8 @@ export class Devices {
   }
 
   /**
-   * Hand the floor of many devices' sessions to an agent; sessions that do not exist yet are created. Fails with the first
-   * failure once all have been tried: trying again does no harm.
+   * Hand off the sessions of many devices to an agent; missing sessions are created. It throws the first error after all have
+   * been tried, and may be repeated.
    */
   async handOff(
     deviceIds: readonly string[],
@@ -299,7 +299,7 @@ export class Devices {
     });
   }
 
-  /** Give back the floor of many devices' sessions; false for those of which nobody had it. */
+  /** End the handoffs of many devices' sessions; false for those without one. */
   async endHandoffs(deviceIds: readonly string[]): Promise<readonly boolean[]> {
     return await this.#perform("devices.endHandoffs", async () => {
       return await this.#each(deviceIds, async (way) => {
@@ -335,7 +335,7 @@ export class Devices {
     return await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
       const way = await wayOf(core, this.#tenant, name);
       if (way.pointer === undefined || !isLinked(way.pointer)) return false;
-      // Never back to its first session, which may be another user's by now.
+      // Its first session may belong to another user by now.
       const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
       const marks = await deviceMarks(core, this.#tenant, way);
       const outcome = await core.commit([pointerChange(core, key, way.found, own), ...marks]);

@@ -7,26 +7,26 @@ import type { SharingPointer } from "../core/fork-references.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 
 /**
- * Whom a device speaks for, where that is not simply itself: a user; another device's session, by a link code; or a
- * session of its own other than its first, after it was unlinked.
+ * The destination of a device that does not have its first session: a user; the session of another device, by a link code; or
+ * another session of its own, after it was unlinked.
  */
 export type Pointer =
   | { readonly kind: "user"; readonly user: string }
   | SharingPointer
   | { readonly kind: "own"; readonly session: string };
 
-/** Kept so long after it was last of use; in use, it is prolonged at half of that. */
+/** Life of a pointer after its last use. A pointer in use is prolonged at half of it. */
 export const pointerTtlMs: number = 365 * 86_400_000;
 
-/** The place of such a record: beside the tenant's sessions, where no session id leads. */
+/** The key of a pointer: in an internal scope, which no session id can name. */
 export function internalKey(tenant: string, id: string): SessionKey {
   return { tenant: internalScope(tenant, "devices"), id };
 }
 
-/** A device speaks for whom the pointer says, from here on. */
+/** The change that writes a pointer. */
 export function pointerChange(core: Core, key: SessionKey, found: SessionRecord | undefined, pointer: Pointer): Change {
   const user = pointer.kind === "user" ? { user: pointer.user } : {};
-  // Found by it where the owner asks who shares the session.
+  // The owner of the session lists the devices that share it by this field.
   const shares = pointer.kind === "linked" ? { agent: pointer.session } : {};
   return internalChange(core, key, found, { ...user, ...shares, metadata: { ...pointer }, ttlMs: pointerTtlMs });
 }

@@ -1,10 +1,10 @@
 /**
- * The way from a device to its session: device → user (optional) → session.
+ * The route from a device to its session: device → user (optional) → session.
  *
- * A device, and likewise a user, whom no pointer leads elsewhere has the session that bears its own hashed name. A device
- * comes to a session that belongs to a user only through that user; what it meets otherwise (its first session after a
- * claim, a shared one that was claimed) is not its own any more, and it gets a fresh one. A session begins in one commit with
- * the pointer to it: who leads the way elsewhere in that moment meets it, and no session is left to which no way leads.
+ * A device or a user without a pointer has the session whose id is its keyed name. A device reaches a session of a user only
+ * through that user. Any other session that names a user (the device's first one after a claim, a shared one that was claimed)
+ * is not the device's any more, and the device gets a new one. A session is created in one commit with the pointer to it: a
+ * concurrent change of the pointer finds the session, and each session has a pointer to it.
  */
 import type { Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -20,28 +20,28 @@ import { Handle } from "../core/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureFound, freshId, newSession, type NewSessionOptions } from "../session/opening.ts";
 
-/** What a device's session begins with, where it has none. Whose it is, the device says. */
+/** The options of a new session of a device. The device determines its user. */
 export type DeviceOptions = Omit<NewSessionOptions, "user">;
 
-/** One step: a name, and the pointer that was found under it. */
+/** One step of a route: a name, and its pointer. */
 interface Step {
   readonly name: string;
   readonly found: SessionRecord | undefined;
   readonly pointer: Pointer | undefined;
 }
 
-/** Where a device's, or a user's, way leads. */
+/** The route of a device or of a user. */
 export interface Way extends Step {
-  /** The user on the way. */
+  /** The user on the route. */
   readonly user: string | null;
-  /** The last step, which leads to the session. */
+  /** The last step, whose pointer names the session. */
   readonly last: Step;
   readonly session: string;
-  /** The session as it was found, whoever's it is. */
+  /** The session as it was found, whatever user it names. */
   readonly record: SessionRecord | undefined;
 }
 
-/** The ways of many, in order, in at most three round trips. */
+/** Many routes, in order, in at most three round trips. */
 export async function waysOf(core: Core, tenant: string, names: readonly string[]): Promise<readonly Way[]> {
   const found = await core.findAll(names.flatMap((name) => [internalKey(tenant, name), { tenant, id: name }]));
   const steps = names.map((name, index): Step => {
@@ -77,19 +77,19 @@ export async function waysOf(core: Core, tenant: string, names: readonly string[
   });
 }
 
-/** The session found, if it is live and belongs to whoever came this way; as `owner` where somebody else is meant. */
+/** The session that was found, if it is live and names the user of the route, or `owner`. */
 export function ownSession(core: Core, { record, user }: Way, owner: string | null = user): SessionRecord | undefined {
   if (record === undefined || record.user !== owner) return undefined;
   const state = stateAt(record, core.now());
   return state === "active" || state === "inactive" ? record : undefined;
 }
 
-/** The session found whose time is up while its last answer still runs; only readers come to it until that turn ends. */
+/** The session that was found, if it has expired and its last answer still runs: only readers get it until that turn ends. */
 export function answeringSession({ record, user }: Way): SessionRecord | undefined {
   return record?.user === user && record.openTurn !== null ? record : undefined;
 }
 
-/** The session at the end of the way, created or begun afresh where there is none to go on with. */
+/** The session at the end of the route. It is created if there is none, and reset if it has expired or ended. */
 export async function openWay(core: Core, tenant: string, known: Way, options: DeviceOptions): Promise<Handle> {
   let way = known;
   return await retryOnConflict({ sessionId: way.session, tenant }, async () => {
@@ -101,7 +101,7 @@ export async function openWay(core: Core, tenant: string, known: Way, options: D
       await prolong(core, way);
       const whose = user === null ? {} : { user };
       const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
-      // In the fallback nobody leads a way elsewhere, and what stands there beside the sessions is never told and never swept.
+      // Pointers in the fallback would never change, and would neither be replayed nor swept.
       const kind = last.pointer?.kind === "linked" ? "linked" : "own";
       const lapsed = last.pointer === undefined ? await deviceMarks(core, tenant, last) : [];
       const beside = core.isFallback ? [] : [lead(way.session, kind), ...lapsed];
@@ -122,7 +122,7 @@ export async function wayOf(core: Core, tenant: string, name: string): Promise<W
   return way;
 }
 
-/** Pointers in use live on, at the cost of a write twice a year. */
+/** Prolong pointers in use, which costs a write twice a year. */
 async function prolong(core: Core, { found, last }: Way): Promise<void> {
   for (const record of new Set([found, last.found])) {
     if (record === undefined || pointerOf(core, record) === undefined) continue;
@@ -130,7 +130,7 @@ async function prolong(core: Core, { found, last }: Way): Promise<void> {
     try {
       await new Handle(core, record).write((draft, context) => touchSession(draft.base, context));
     } catch (error) {
-      // Unlinked or swept in this moment: what was found a moment ago still counts.
+      // The pointer was unlinked or swept just now: the route that was found still counts.
       if (!hasCode(error, "session_not_found") && !hasCode(error, "session_expired")) throw error;
     }
   }

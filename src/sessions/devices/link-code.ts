@@ -1,7 +1,10 @@
 /**
- * One-time codes by which a device lets another share its session. A code has a handle, by which it is found, and a secret,
- * of which the store has a keyed hash. It *stands* for ten minutes until it is redeemed, replaced by the device's next one,
- * or dead after five wrong tries; from then on it is gone, and nobody is told which of these it was.
+ * One-time codes by which a device lets another one share its session. A code has a handle, which finds it, and a secret, of
+ * which the store has a keyed hash.
+ *
+ * States of a code:
+ * - valid, for ten minutes. Exits: it is redeemed; the next code of the device replaces it; five wrong attempts; its time is up.
+ * - gone: a caller cannot tell by which exit.
  */
 import { tellLinked } from "../../domain/record/device-claim.ts";
 import { headOf, type Change } from "../../domain/record/change.ts";
@@ -20,7 +23,7 @@ import { ownSession, waysOf, type Way } from "./device-route.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
-/** A code as it is shown to somebody who types it into another device. */
+/** A code as a person types it into another device. */
 export interface LinkCode {
   /** Eight letters and digits with a hyphen in the middle, such as `7KQM-2XRT`; case and hyphen do not matter. */
   readonly code: string;
@@ -29,19 +32,19 @@ export interface LinkCode {
 
 const ttlMs = 10 * 60_000;
 const triesMax = 5;
-/** Handles a device may have its code under, where others' codes stand in the way. */
+/** Handles of a device; it takes the first one that no other device's code has. */
 const handlesMax = 16;
 const attemptsMax = 100;
 
 /** The metadata of a code's record. */
 type Content = { readonly device: string; readonly secret: string; readonly tries: number };
 
-/** A fresh code of the device, in the place of its last one. */
+/** A new code of the device. It replaces the last one. */
 export async function makeLinkCode(core: Core, tenant: string, device: string): Promise<LinkCode> {
   const secret = codeLetters(core.options.clock.random(16));
   let index = 0;
   return await retryOnConflict({ sessionId: device, tenant, attemptsMax }, async () => {
-    // The same handles for the same device, so that no device has many codes.
+    // A device always has the same handles, so it cannot have many codes.
     const handle = codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`));
     const key = codeKey(core, tenant, handle);
     const found = (await core.find(key))?.record;
@@ -58,7 +61,7 @@ export async function makeLinkCode(core: Core, tenant: string, device: string): 
   });
 }
 
-/** From here on the device shares the session of the one that asked for the code. @throws SessionError `link_code_invalid` */
+/** Redeem a code: the device then shares the session of the device that made the code. @throws SessionError `link_code_invalid` */
 export async function redeemLinkCode(core: Core, tenant: string, device: string, code: string): Promise<void> {
   const invalid = new SessionError("link_code_invalid", { tenant });
   const typed = parseLinkCode(code);
@@ -102,7 +105,7 @@ export async function linkCodesOf(
   return codes;
 }
 
-/** One try less. */
+/** Count a wrong attempt. */
 function missed(core: Core, key: SessionKey, found: SessionRecord, content: Content): Change {
   const tries = content.tries + 1;
   if (tries >= triesMax) return removeSession(found);
@@ -110,7 +113,7 @@ function missed(core: Core, key: SessionKey, found: SessionRecord, content: Cont
   return internalChange(core, key, found, { metadata: { ...content, tries }, ttlMs: leftMs });
 }
 
-/** The second device joins the first one's user, or shares its session where it has no user. */
+/** Link the second device to the user of the first one, or let it share the first one's session if it has no user. */
 function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Change[] {
   const session = ownSession(core, theirs);
   const since = defined({
@@ -129,7 +132,7 @@ function codeKey(core: Core, tenant: string, handle: string): SessionKey {
   return internalKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
 }
 
-/** True for the record of a code: good once and for minutes, it is of use in its own store only. */
+/** True for the record of a code. Copies of a store leave it out: it is valid once and for minutes, in its own store. */
 export function isLinkCode({ tenant, id }: SessionKey): boolean {
   return isInternalScope(tenant) && id.startsWith("code_");
 }
