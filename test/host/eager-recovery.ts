@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { startHost } from "../../src/host/index.ts";
 import { openSessions } from "../../src/index.ts";
-import { heapBytes } from "./heap.ts";
+import { heapBytes } from "../support/heap.ts";
 import { stats } from "../../src/admin.ts";
 
 /** As much as one that was spoken to may take. */

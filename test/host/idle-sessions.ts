@@ -10,7 +10,7 @@ import { startHost, type LiveSession } from "../../src/host/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
-import { heapBytes } from "./heap.ts";
+import { heapBytes } from "../support/heap.ts";
 import { rounds } from "../support/rounds.ts";
 
 export const count: number = rounds(100_000);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
-import { heapBytes } from "./heap.ts";
+import { heapBytes } from "../support/heap.ts";
 import { rounds } from "../support/rounds.ts";
 import { removeSession } from "../../src/admin.ts";
 
@@ -73,7 +73,7 @@ function guardEmpty({ host, sessions }: Place): void {
 }
 
 /** What leaks a hundred bytes a life is seen; ten seconds of a quiet core would do for 50 000. */
-const inlineLives = rounds(50_000);
+const inlineLives = rounds(20_000);
 
 test(`inline: ${inlineLives} sessions made and ended leave no entry, timer, place or lease, and no byte to speak of`, async (t) => {
   await using here = await place({ isolation: "inline" });

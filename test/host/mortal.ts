@@ -1,4 +1,4 @@
-/** A runtime that dies in every way there is, when it is told to; otherwise it counts. */
+/** A runtime whose messages end it in every way there is. Any other message is counted. */
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exit } from "node:process";
@@ -6,8 +6,9 @@ import { threadId } from "node:worker_threads";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
 const hoard: unknown[] = [];
-/** Run something of which nobody can tell whose it is. */
-const inNobodysName = AsyncResource.bind((work: () => void) => setImmediate(work));
+const never = new Int32Array(new SharedArrayBuffer(4));
+/** Run something in an async context that belongs to no session. */
+const outsideOfSessions = AsyncResource.bind((work: () => void) => setImmediate(work));
 
 const runtime: Runtime = {
   async activate(session: LiveSession) {
@@ -28,7 +29,7 @@ const runtime: Runtime = {
         await sleep(10_000);
         break;
       case "orphan":
-        inNobodysName(() => {
+        outsideOfSessions(() => {
           throw new Error("of nobody");
         });
         await sleep(10_000);
@@ -53,9 +54,14 @@ const runtime: Runtime = {
       }
       case "hoard":
         for (;;) hoard.push(Array.from({ length: 1e6 }, () => hoard.length));
-      case "loop":
+      case "spin":
         for (;;);
+      case "loop":
+        await session.append({ input: "it begins" });
+        // An endless loop that leaves the processor to the other tests.
+        for (;;) Atomics.wait(never, 0, 0, 100);
       case "hang":
+        await session.append({ input: "it begins" });
         await new Promise(() => undefined);
         break;
       case "kill":
