@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { place, said } from "../../test/support/store-away.ts";
+import { passRetry, place, said } from "../../test/support/store-away.ts";
 import { sessionsOn } from "./sessions.ts";
 
 test("without a fallback, a store that is away is a typed error", async () => {
@@ -137,7 +136,8 @@ test("a replay without a handoff leaves the active agent of the store", async ()
   assert.equal((await back.activeAgent())?.agent, "billing");
 });
 
-test("what the store refuses for good is parked and told in health, and the others do not wait for it", async () => {
+test("what the store refuses for good is parked and told in health, and the others do not wait for it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   await (await here.sessions.ensure("ended")).append({ input: "1" });
   here.state.away = true;
@@ -148,7 +148,7 @@ test("what the store refuses for good is parked and told in health, and the othe
   await here.sessions.ensure("fine");
   await assert.rejects(here.sessions.ensure("ended"), { code: "session_ended" });
   const parked = async () => (await here.sessions.health()).outbox?.parked ?? [];
-  for (let look = 0; look < 50 && (await parked()).length === 0; look++) await sleep(100);
+  while ((await parked()).length === 0) await passRetry(t, here);
   assert.deepEqual(await parked(), [{ session: "ended", tenant: "default", code: "session_ended" }]);
   assert.deepEqual(await said(await here.witness.get("fine")), ["3"]);
   assert.deepEqual(await said(await here.witness.get("ended")), ["1"]);
@@ -170,7 +170,8 @@ test("the outbox takes no more than its limit, and says so", async () => {
   assert.equal((await here.sessions.ensure("s")).info.turn, kept);
 });
 
-test("the limit of the outbox bounds every kind of change, and what it sends makes room", async () => {
+test("the limit of the outbox bounds every kind of change, and what it sends makes room", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place({ limits: { outboxBytesMax: 40_000 }, agents: { assistant: {}, ceo: {} } });
   const kinds: Readonly<Record<string, (round: number) => Promise<unknown>>> = {
     "sessions that are only handed off": async (round) => (await here.sessions.ensure(`h${round}`)).handOff("ceo"),
@@ -189,14 +190,11 @@ test("the limit of the outbox bounds every kind of change, and what it sends mak
     await assert.rejects(fill(), { code: "outbox_full" }, kind);
     assert.ok(taken > 2 && taken < 100, `${kind}: ${taken}`);
     await here.back();
-    // What was sent is forgotten ten minutes after it was touched.
+    // The outbox forgets what was sent ten minutes after its last change.
     await here.clock.advance(11 * 60_000);
-    for (let look = 0; look < 200; look++) {
-      const { records } = await here.outbox.find({ order: "key", now: 0, limit: 1000 });
-      if (records.length === 0) break;
-      await here.clock.advance(1500);
-      await sleep(20);
-    }
+    const held = async (): Promise<number> =>
+      (await here.outbox.find({ order: "key", now: 0, limit: 1000 })).records.length;
+    while ((await held()) > 0) await passRetry(t, here);
   }
 });
 

@@ -1,4 +1,5 @@
 /** Sessions with an outbox, on a store in memory that can go away, and a second program on the same store that sees all. */
+import type { TestContext } from "node:test";
 import { SessionError } from "../../src/errors.ts";
 import type { Model } from "../../src/sessions/options/model.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
@@ -108,6 +109,12 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
       await witness.close();
     },
   };
+}
+
+/** Let the time pass after which the outbox sends again. The test mocks `setTimeout`. */
+export async function passRetry(t: TestContext, { clock }: { readonly clock: ScriptedClock }): Promise<void> {
+  t.mock.timers.tick(1000);
+  await clock.advance(1000);
 }
 
 export async function said(session: Session): Promise<unknown[]> {

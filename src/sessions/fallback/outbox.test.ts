@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import { place, said } from "../../../test/support/store-away.ts";
+import { passRetry, place, said } from "../../../test/support/store-away.ts";
 import { sessionsOn } from "../sessions.ts";
 
 test("a key that the store knows with other content is parked and told in health, and the turns around it are not held up", async () => {
@@ -65,7 +65,8 @@ test("a linked device's session is told what was said in the dark before what is
   assert.deepEqual(await said(await here.witness.devices.open(first)), ["1", "2", "3"]);
 });
 
-test("what was told is not told again by a successor, also where the device has another session by then", async () => {
+test("what was told is not told again by a successor, also where the device has another session by then", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   const [first, second] = [randomUUID(), randomUUID()];
   await (await here.witness.devices.open(first)).append({ input: "first" });
@@ -82,7 +83,7 @@ test("what was told is not told again by a successor, also where the device has 
     here.outbox,
   );
   await successor.devices.open(second);
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  for (let retry = 0; retry < 3; retry++) await passRetry(t, here);
   assert.deepEqual(await said(await here.witness.devices.open(first)), ["first"]);
 });
 
@@ -138,7 +139,8 @@ test("a store that is read-only for a while parks nothing", async () => {
   assert.deepEqual(await said(await here.witness.get("s")), ["1"]);
 });
 
-test("a session that fails with an error nobody expects holds up none of the others, and is named in health", async () => {
+test("a session that fails with an error nobody expects holds up none of the others, and is named in health", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   here.state.away = true;
   for (const id of ["a", "bad", "c"]) await (await here.sessions.ensure(id)).append({ input: id });
@@ -156,14 +158,12 @@ test("a session that fails with an error nobody expects holds up none of the oth
   };
   const failing = [{ session: "bad", tenant: "default", code: "internal" }];
   while (!isDeepStrictEqual(await outbox(), { waiting: 1, failing })) {
-    await here.clock.advance(1500);
-    await new Promise((resolve) => setImmediate(resolve));
+    await passRetry(t, here);
   }
   for (const id of ["a", "c"]) assert.deepEqual(await said(await here.witness.get(id)), [id]);
   isBroken = false;
   while (!isDeepStrictEqual(await outbox(), { waiting: 0, failing: [] })) {
-    await here.clock.advance(1500);
-    await new Promise((resolve) => setImmediate(resolve));
+    await passRetry(t, here);
   }
   assert.deepEqual(await said(await here.witness.get("bad")), ["bad"]);
 });
