@@ -23,20 +23,27 @@ after(async () => {
   await place[Symbol.asyncDispose]();
 });
 
-const sources = new Map<EngineName, Promise<{ readonly store: string; readonly lines: readonly string[] }>>();
+/** A store that no test changes, and its sessions as an export writes them. */
+interface Source {
+  readonly store: string;
+  readonly lines: readonly string[];
+}
 
-/** A store with sessions of every kind and 20 MB more, which no test changes: an export has a checkpoint every 16 MB. */
-async function source(name: EngineName): Promise<{ readonly store: string; readonly lines: readonly string[] }> {
-  const made = sources.get(name) ?? stock((await engines.get(name)).fresh());
-  sources.set(name, made);
+const sources = new Map<string, Promise<Source>>();
+
+/** A store with sessions of every kind, and so many bytes in plain sessions. */
+async function source(name: EngineName, { bytes = 6_000_000 } = {}): Promise<Source> {
+  const id = `${name} ${bytes}`;
+  const made = sources.get(id) ?? stock((await engines.get(name)).fresh(), bytes);
+  sources.set(id, made);
   return await made;
 }
 
-async function stock(store: string): Promise<{ readonly store: string; readonly lines: readonly string[] }> {
+async function stock(store: string, bytes: number): Promise<Source> {
   await using sessions = await openSessions({ store, sweep: false });
   await createNasty(sessions);
   const input = "x".repeat(40_000);
-  const more = Array.from({ length: 500 }, async (_, index) => {
+  const more = Array.from({ length: bytes / input.length }, async (_, index) => {
     await (await sessions.create({ id: `s${index}` })).append({ input });
   });
   await Promise.all(more);
@@ -143,7 +150,8 @@ for (const name of engineNames) {
   });
 
   test(`an export to a file that is killed goes on when it is run again, and is whole and single: ${name}`, async (context) => {
-    const { store, lines } = await source(name);
+    // An export has a checkpoint every 16 MB.
+    const { store, lines } = await source(name, { bytes: 20_000_000 });
     const folder = join(place.folder, `export-${name}`);
     mkdirSync(folder);
     const file = join(folder, "all.ndjson");

@@ -55,9 +55,7 @@ test("gaps, lost ends and entries of no session are found; what can be mended is
 });
 
 test("a damaged row fails no pass on PostgreSQL, is named, and its session can be removed", async () => {
-  await query(server.url(), "create database damaged");
-  const url = new URL(server.url());
-  url.pathname = "/damaged";
+  const url = new URL(await server.createDatabase("damaged"));
   const harms = [
     ...["created_at", "last_activity_at", "active_minute", "state_since", "expires_at", "sweep_at"].map(
       (column) => `update perdure.sessions set ${column} = 9223372036854775807 where id = $1`,
@@ -99,11 +97,10 @@ test("a damaged row fails no pass on PostgreSQL, is named, and its session can b
 let databases = 0;
 /** The URL of a database with a schema of this many steps, and some sessions where it is whole. */
 async function database({ schema = "perdure", partitions = 1, steps = known } = {}): Promise<string> {
-  const name = `looked_at_${databases++}`;
-  await query(server.url(), `create database ${name}`);
-  const url = server.url(name);
+  const url = await server.createDatabase(`looked_at_${databases++}`);
   const layout = layoutOf({ schema, partitions });
-  for (const step of migrations.slice(0, steps)) await query(url, stepSql(step, layout));
+  const script = migrations.slice(0, steps).map((step) => stepSql(step, layout));
+  await query(url, script.join(";\n"));
   if (steps < known) return url;
   const sessions = sessionsOn(await openPostgres({ url, schema }), { sweep: false });
   await (await sessions.create({ id: "a" })).append({ input: "q", output: "a" });
@@ -206,8 +203,9 @@ const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] 
 ];
 
 test("what is missing in the schema or another is found, each by its name; what only has to be added is, on request, and nothing before", async () => {
+  const whole = new URL(await database()).pathname.slice(1);
   for (const [sql, what, isMended] of harms) {
-    const url = await database();
+    const url = await server.createDatabase(`looked_at_${databases++}`, `template ${whole}`);
     await query(url, sql);
     const found = (await inspected(url)).filter((flaw) => what.test(flaw.what));
     assert.deepEqual(

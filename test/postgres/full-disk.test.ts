@@ -51,8 +51,7 @@ async function smallDatabase(way: Way, context: TestContext): Promise<Small | un
   const isReal = way === "on a full file system";
   if (isReal && skipFor(mountProblem, context)) return undefined;
   const name = `full_${++databases}`;
-  await query(server.url(), `create database ${name} ${isReal ? "tablespace small" : ""}`);
-  const url = server.url(name);
+  const url = await server.createDatabase(name, isReal ? "tablespace small" : "");
   await (await openSessions({ store: url, sweep: false })).close();
   const disk = isReal ? realDisk(join(root, "small")) : saidDisk(url);
   return {
@@ -229,8 +228,7 @@ test("a backup to a full disk leaves nothing, and comes about once there is room
   using disposing = new DisposableStack();
   const folder = join(root, "backups");
   if (skipFor(mountSmall(folder, disposing), context)) return;
-  await query(server.url(), "create database backed_up");
-  const url = server.url("backed_up");
+  const url = await server.createDatabase("backed_up");
   await using memory = await stocked();
   await using sessions = await openSessions({ store: url, sweep: false });
   await copySessions(memory, sessions);

@@ -27,9 +27,7 @@ after(async () => {
 let databases = 0;
 /** The URL of an empty database. */
 async function emptyDatabase(options = ""): Promise<string> {
-  const name = `empty_${databases++}`;
-  await query(server.url(), `create database ${name} ${options}`);
-  return server.url(name);
+  return await server.createDatabase(`empty_${databases++}`, options);
 }
 
 /** The URL for a new user who may log in and no more. */

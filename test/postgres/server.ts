@@ -81,6 +81,12 @@ export class PostgresServer implements AsyncDisposable {
     return `postgres://${user}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
+  /** Make a database; gives back its URL. */
+  async createDatabase(name: string, options = ""): Promise<string> {
+    await query(this.url(), `create database ${name} ${options}`);
+    return this.url(name);
+  }
+
   /** All that the server wrote to its log. */
   get log(): string {
     return this.#log;

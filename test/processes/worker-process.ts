@@ -46,7 +46,8 @@ export class WorkerProcess {
       const heard = this.said.filter((said) => said[field] !== undefined);
       const latest = heard.at(-1);
       if (latest !== undefined && heard.length >= lines) return latest;
-      if (this.child.exitCode !== null) throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }

@@ -40,8 +40,8 @@ export type Task =
   | { readonly kind: "reset"; readonly session: string; readonly turns: number }
   /** Fork sessions of five turns after the third and remove them, without end. */
   | { readonly kind: "fork"; readonly name: string }
-  /** Erase a user, and say the receipt. */
-  | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase" }
+  /** Erase a user and print the receipt, or die before that. */
+  | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase"; readonly diesWithinMs?: number }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -188,8 +188,12 @@ async function fork(sessions: Sessions, name: string): Promise<never> {
   }
 }
 
-async function erase(sessions: Sessions, { user, forks }: Extract<Task, { kind: "erase" }>): Promise<void> {
+async function erase(
+  sessions: Sessions,
+  { user, forks, diesWithinMs }: Extract<Task, { kind: "erase" }>,
+): Promise<void> {
   say({ began: user });
+  if (diesWithinMs !== undefined) setTimeout(() => process.kill(process.pid, "SIGKILL"), diesWithinMs);
   say({ receipt: JSON.stringify(await eraseUser(sessions, { user, forks })) });
 }
 

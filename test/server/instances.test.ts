@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PostgresServer } from "../postgres/server.ts";
 import { InstanceProcess, type InstanceOptions } from "./instance-process.ts";
+import { rounds } from "../support/rounds.ts";
 import { eventsOf } from "./serving.ts";
 
 let postgres: PostgresServer;
@@ -59,35 +60,35 @@ async function turnsOf(url: string, device: string): Promise<Said["turn"][]> {
   return ((await response.json()) as { turns: Said["turn"][] }).turns;
 }
 
-for (const count of [100, 1000]) {
-  test(`${count} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
-    const instances = await Promise.all([start(), start()]);
-    const urls = instances.map(({ url }) => url);
-    try {
-      const devices = Array.from({ length: count }, () => randomUUID());
-      await Promise.all(
-        devices.map(async (device) => {
-          for (let index = 1; index <= 10; index++) {
-            // Message one here, message two there.
-            const turned = () => (index % 2 === 0 ? urls : urls.toReversed());
-            const { text, turn } = await say(turned, device, `${device} ${index}`);
-            assert.equal(turn.seq, index);
-            assert.equal(text, `${index} ${device} ${index}`, "the model was shown all that was said before");
-          }
-        }),
+const deviceCount = rounds(1000);
+
+test(`${deviceCount} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
+  const instances = await Promise.all([start(), start()]);
+  const urls = instances.map(({ url }) => url);
+  try {
+    const devices = Array.from({ length: deviceCount }, () => randomUUID());
+    await Promise.all(
+      devices.map(async (device) => {
+        for (let index = 1; index <= 10; index++) {
+          // The instances answer in turn.
+          const turned = () => (index % 2 === 0 ? urls : urls.toReversed());
+          const { text, turn } = await say(turned, device, `${device} ${index}`);
+          assert.equal(turn.seq, index);
+          assert.equal(text, `${index} ${device} ${index}`, "the model is shown all earlier messages");
+        }
+      }),
+    );
+    for (const device of devices.slice(0, 100)) {
+      const said = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
+      assert.deepEqual(
+        said,
+        Array.from({ length: 10 }, (_, index) => `${device} ${index + 1}`),
       );
-      for (const device of devices.slice(0, 100)) {
-        const said = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
-        assert.deepEqual(
-          said,
-          Array.from({ length: 10 }, (_, index) => `${device} ${index + 1}`),
-        );
-      }
-    } finally {
-      await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
     }
-  });
-}
+  } finally {
+    await Promise.all(instances.map((instance) => instance.stop("SIGTERM")));
+  }
+});
 
 for (const [how, signal] of [
   ["killed and restarted again and again", "SIGKILL"],
