@@ -16,6 +16,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),
   polling: () => import("./polling.ts"),
+  watchers: () => import("./watchers.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

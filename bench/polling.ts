@@ -1,6 +1,6 @@
 /**
- * What happens where many look at, wait for and write to one session: calls of the store, commits, memory, and the time of
- * eight processes that append to one session, beside the same by hand in SQL in the same run.
+ * The cost of many waiters and writers of one session: calls of the store, commits, and the time of eight processes that
+ * append to one session, beside the same by hand in SQL in the same run.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -10,14 +10,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openSessions, type Session, type Sessions } from "../src/index.ts";
+import { openSessions } from "../src/index.ts";
 import { sessionsOn } from "../src/sessions/sessions.ts";
 import { openMemory } from "../src/store/memory.ts";
-import type { Store } from "../src/store/store.ts";
 import { Pool, PostgresServer } from "../test/postgres/server.ts";
-import { median, p50Of, type Bench, type Measure } from "./measure.ts";
+import { countedStore } from "./counted-store.ts";
+import { median, type Bench, type Measure } from "./measure.ts";
 import type { Task, Told } from "./polling-child.ts";
-import { turn } from "./workload.ts";
 
 const processes = 8;
 const times = 25;
@@ -25,35 +24,9 @@ const times = 25;
 export const bench: Bench = async (report) => {
   report(await waiters());
   report(await silentAnswers());
-  report(await watchers());
-  report(await memoryOfWatchers());
   for (const measure of await onSqlite()) report(measure);
   for (const measure of await onPostgres()) report(measure);
 };
-
-/** A store whose calls are counted, and that gives no hints. */
-function counted(): { store: Store; calls: () => number } {
-  const memory = openMemory();
-  let calls = 0;
-  const store: Store = {
-    capabilities: memory.capabilities,
-    commit: (batch) => (calls++, memory.commit(batch)),
-    load: (requests) => (calls++, memory.load(requests)),
-    read: (key, range) => (calls++, memory.read(key, range)),
-    find: (query) => memory.find(query),
-    count: (query) => memory.count(query),
-    stats: (query) => memory.stats(query),
-    inspect: (options) => memory.inspect(options),
-    events: (scan) => (calls++, memory.events(scan)),
-    forgetEvents: (past) => memory.forgetEvents(past),
-    heartbeat: (instance, how) => memory.heartbeat(instance, how),
-    instances: (ids) => (calls++, memory.instances(ids)),
-    watch: () => () => undefined,
-    scrub: () => memory.scrub(),
-    close: () => memory.close(),
-  };
-  return { store, calls: () => calls };
-}
 
 async function perSecond(calls: () => number, seconds: number): Promise<number> {
   const before = calls();
@@ -66,7 +39,7 @@ function calls(name: string, ours: number, atMost: number): Measure {
 }
 
 async function waiters(): Promise<Measure> {
-  const { store, calls: count } = counted();
+  const { store, calls: count } = countedStore({ on: openMemory() });
   const sessions = sessionsOn(store, { sweep: false });
   const session = await sessions.create({ id: "s" });
   const lease = await (await sessions.get("s")).lease();
@@ -83,7 +56,7 @@ async function waiters(): Promise<Measure> {
 }
 
 async function silentAnswers(): Promise<Measure> {
-  const { store, calls: count } = counted();
+  const { store, calls: count } = countedStore({ on: openMemory() });
   const sessions = sessionsOn(store, { sweep: false });
   const turns = await Promise.all(
     Array.from({ length: 200 }, async (_, index) => (await sessions.create({ id: `s${index}` })).begin("q")),
@@ -92,63 +65,6 @@ async function silentAnswers(): Promise<Measure> {
   await Promise.all(turns.map((one) => one.seal()));
   await sessions.close();
   return calls("200 silent answers", ours, 1.1);
-}
-
-async function watchers(): Promise<Measure> {
-  const folder = mkdtempSync(join(tmpdir(), "perdure-bench-"));
-  const sessions = await openSessions({ store: `sqlite:${join(folder, "s.db")}`, sweep: false });
-  const session = await sessions.create({ id: "s" });
-  const append = async (): Promise<void> => void (await session.append(turn));
-  const alone = await p50Of(100, append);
-  const stop = new AbortController();
-  const watching = Array.from({ length: 500 }, () => drain(session, stop.signal));
-  await sleep(500);
-  const watched = await p50Of(100, append);
-  stop.abort();
-  await Promise.all(watching);
-  await sessions.close();
-  rmSync(folder, { recursive: true });
-  return {
-    name: "append, watched by 500",
-    unit: "µs",
-    ours: watched,
-    limit: alone,
-    limitName: "the same, watched by none",
-    value: (watched - alone) / 1000,
-    valueUnit: "ms",
-    bar: { atMost: 1 },
-  };
-}
-
-async function drain(session: Session, signal: AbortSignal): Promise<void> {
-  for await (const _ of session.watch({ signal }));
-}
-
-async function memoryOfWatchers(): Promise<Measure> {
-  const sessions: Sessions = sessionsOn(openMemory(), { sweep: false });
-  const session = await sessions.create({ id: "s" });
-  const stop = new AbortController();
-  globalThis.gc?.();
-  const before = process.memoryUsage().rss;
-  // Slow readers: each has the turn in its hands and asks for nothing more.
-  const watches = Array.from({ length: 2000 }, () => session.watch({ after: 0, signal: stop.signal }));
-  const reading = watches.map((watch) => watch[Symbol.asyncIterator]());
-  const first = reading.map((watch) => watch.next());
-  await session.append({ input: "q", output: "x".repeat(100_000) });
-  await Promise.all(first);
-  globalThis.gc?.();
-  const ours = (process.memoryUsage().rss - before) / 2 ** 20;
-  stop.abort();
-  for (const watch of reading) await watch.return?.();
-  await sessions.close();
-  return {
-    name: "2 000 watches of a turn of 100 KB, memory",
-    unit: "MiB",
-    ours,
-    value: ours,
-    valueUnit: "MiB",
-    bar: { atMost: 60 },
-  };
 }
 
 async function onSqlite(): Promise<readonly Measure[]> {

@@ -15,7 +15,7 @@ import { asSessionError, problemResponse } from "./http/problem-response.ts";
 import { brokenBody, type Env, type RequestContext } from "./http/route.ts";
 import type { ServerMetrics } from "./metrics/metrics.ts";
 import type { ServerSettings } from "./options.ts";
-import { failureEntry, routeOf } from "./request-log.ts";
+import { failedRequest, failureEntry, routeOf, type FailedRequest } from "./request-log.ts";
 import type { RunningWork } from "./running-work.ts";
 
 /** The parts of a server that its middlewares use. */
@@ -42,7 +42,7 @@ export function addMiddlewares(app: Hono<Env>, surroundings: Surroundings): void
   app.use(async (_, next) => await withDeadline(deadlineMs, next()));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
-    c.get("report")(error);
+    c.get("reporter")()(error);
     return problemResponse(c, error);
   });
   app.notFound((c) => {
@@ -60,10 +60,7 @@ function requestFrame({ settings, metrics, streams, running }: Surroundings): Mi
     c.set("audience", "device");
     c.set("streams", streams);
     c.set("countStream", () => streams.open({}));
-    c.set("report", (error) => {
-      metrics.countError(error.code);
-      if (error.status >= 500) log?.(failureEntry(c, error));
-    });
+    c.set("reporter", () => reporterOf(failedRequest(c), { metrics, log }));
     c.header("x-request-id", c.get("requestId"));
     await running.track(correlated(c.get("requestId"), next));
     const { status } = c.res;
@@ -76,6 +73,17 @@ function requestFrame({ settings, metrics, streams, running }: Surroundings): Mi
       ...request,
       ...defined({ session: c.get("session") }),
     });
+  };
+}
+
+/** Counts and logs errors of a request. It is made here, out of the scope of the request, to keep nothing of it in memory. */
+function reporterOf(
+  request: FailedRequest,
+  { metrics, log }: { readonly metrics: ServerMetrics; readonly log: ServerSettings["log"] },
+): (error: SessionError) => void {
+  return (error) => {
+    metrics.countError(error.code);
+    if (error.status >= 500) log?.(failureEntry(request, error));
   };
 }
 
@@ -103,6 +111,11 @@ function bodyLimits({ bodyBytesMax, deviceBodyBytesMax }: ServerSettings): Middl
   const operatorLimit = bodyLimitOf(bodyBytesMax);
   const deviceLimit = bodyLimitOf(deviceBodyBytesMax);
   return async (c, next) => {
+    // Without a body there is nothing to limit, and the whole request would be built to find none.
+    if (c.req.method === "GET" || c.req.method === "HEAD") {
+      await next();
+      return;
+    }
     let isComplete = false;
     const proceed = async (): Promise<void> => {
       isComplete = true;

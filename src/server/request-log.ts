@@ -59,15 +59,20 @@ export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void 
   };
 }
 
+/** The parts of a request that the log of its errors names. */
+export type FailedRequest = Pick<LogEntry, "requestId" | "method" | "route">;
+
+export function failedRequest(c: RequestContext): FailedRequest {
+  return { requestId: c.get("requestId"), method: c.req.method, route: routeOf(c) };
+}
+
 /** The entry of an internal error. */
-export function failureEntry(c: RequestContext, error: SessionError): LogEntry {
+export function failureEntry(request: FailedRequest, error: SessionError): LogEntry {
   const details = error.details as { sessionId?: string };
   return {
     level: "error",
     event: "failure",
-    requestId: c.get("requestId"),
-    method: c.req.method,
-    route: routeOf(c),
+    ...request,
     status: error.status,
     code: error.code,
     ...defined({ session: details.sessionId }),

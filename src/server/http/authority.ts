@@ -12,20 +12,33 @@ const ranks: Readonly<Record<KeyRight, number>> = { read: 1, write: 2, admin: 3 
  * @throws SessionError `key_missing`, the same for a missing, an unknown and a revoked key
  */
 export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyInfo> {
-  const token = /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  return await verified(tokenOf(c), sessions);
+}
+
+/** Makes a check that turns false once the key of the request is revoked; while the store is away, the key stays valid. */
+export function keyCheck(c: RequestContext, sessions: Sessions): () => Promise<boolean> {
+  return holdsToken(tokenOf(c), sessions);
+}
+
+function holdsToken(token: string | undefined, sessions: Sessions): () => Promise<boolean> {
+  return async () => {
+    try {
+      await verified(token, sessions);
+      return true;
+    } catch (error) {
+      return !hasCode(error, "key_missing");
+    }
+  };
+}
+
+function tokenOf(c: RequestContext): string | undefined {
+  return /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+}
+
+async function verified(token: string | undefined, sessions: Sessions): Promise<KeyInfo> {
   const key = token === undefined ? null : await sessions.keys.verify(token);
   if (key !== null) return key;
   throw new SessionError("key_missing", { scheme: "Bearer" });
-}
-
-/** False once the key is revoked; while the store is away, the key stays valid. */
-export async function holdsKey(c: RequestContext, sessions: Sessions): Promise<boolean> {
-  try {
-    await keyOf(c, sessions);
-    return true;
-  } catch (error) {
-    return !hasCode(error, "key_missing");
-  }
 }
 
 /** @throws SessionError `key_forbidden` */

@@ -14,8 +14,8 @@ export interface Env {
     secure: boolean;
     /** How much of an error the caller may read. */
     audience: Audience;
-    /** Logs and counts an error. */
-    report: (error: SessionError) => void;
+    /** Makes a function that logs and counts an error of this request; it may outlive the request. */
+    reporter: () => (error: SessionError) => void;
     /** The session of the request, for the log, once the caller is authorised. */
     session: string | undefined;
     /** Sessions of the tenant that the request may access. */

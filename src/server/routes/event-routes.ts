@@ -3,7 +3,7 @@ import { eventKinds, type EventType } from "../../domain/record/event.ts";
 import { SessionError } from "../../errors.ts";
 import { agentName, instant } from "../../protocol/schemas.ts";
 import { wireTenantEvent } from "../../protocol/wire.ts";
-import { holdsKey } from "../http/authority.ts";
+import { keyCheck } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -64,9 +64,9 @@ export function addEventRoutes(shared: Shared): void {
         const from = lost === undefined ? since : parseFollowId(lost);
         const walk = defined({ ...filter, since: from === undefined ? undefined : new Date(from) });
         const sessions = c.get("sessions");
-        return eventStream(c, (signal) => followedEvents(sessions, { ...walk, signal }), {
+        return eventStream(c, ({ signal }) => followedEvents(sessions, { ...walk, signal }), {
           stop: shared.stop,
-          admitted: async () => await holdsKey(c, shared.sessions),
+          admitted: keyCheck(c, shared.sessions),
         });
       }
       const { items, ...page } = await c.get("sessions").listEvents(

@@ -7,7 +7,7 @@ import { isStream } from "../../host/workers/inline-slot.ts";
 import { toJson } from "../../protocol/json.ts";
 import { anyJson, hostAnswer, idInPath } from "../../protocol/schemas.ts";
 import { wireHost } from "../../protocol/wire.ts";
-import { eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
+import { eventsOf, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
 import { forwardToOwner } from "../forward/forward.ts";
 import { OwnerWatch } from "../forward/owner-watch.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
@@ -73,7 +73,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
 
   async function reply(c: RequestContext, answer: unknown): Promise<Response> {
     if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
-    if (wantsStream(c)) return eventStream(c, () => told(answer));
+    if (wantsStream(c)) return eventStream(c, () => eventsOf(answer, partEvent, { event: "done", data: {} }));
     return jsonAnswer(c, { parts: await gathered(answer) });
   }
 
@@ -140,9 +140,8 @@ async function guardElsewhere(c: RequestContext, sessionId: string): Promise<voi
   throw new SessionError("not_owner", { sessionId, tenant: sessions.tenant, owner, address });
 }
 
-async function* told(parts: AsyncIterable<unknown>): AsyncGenerator<StreamEvent> {
-  for await (const part of parts) yield { event: "part", data: { part: part ?? null } };
-  yield { event: "done", data: {} };
+function partEvent(part: unknown): StreamEvent {
+  return { event: "part", data: { part: part ?? null } };
 }
 
 /** @throws SessionError `request_invalid` if the chunks exceed the limit */

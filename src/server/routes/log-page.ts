@@ -65,7 +65,7 @@ async function logReply(
           else controller.enqueue(encoder.encode(value));
         } catch (thrown) {
           const error = asSessionError(thrown, c.get("requestId"));
-          c.get("report")(error);
+          c.get("reporter")()(error);
           controller.error(error);
         }
       },

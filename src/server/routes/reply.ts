@@ -5,7 +5,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
 import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
-import { countStream, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
+import { countStream, eventStream, wantsStream, type StreamEvent, type StreamReader } from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -78,7 +78,7 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
   const audience = c.get("audience");
   const streams = c.get("streams");
   if (wantsStream(c)) {
-    const attached = (signal: AbortSignal): AsyncIterable<StreamEvent> =>
+    const attached = ({ signal }: StreamReader): AsyncIterable<StreamEvent> =>
       attachedAnswer(session, turn, { audience, signal, streams });
     return eventStream(c, attached, { stop });
   }
@@ -93,5 +93,5 @@ export function resumeReply(c: RequestContext, session: Session, lost: string, s
   const heard = parseAnswerId(lost);
   const audience = c.get("audience");
   const streams = c.get("streams");
-  return eventStream(c, (signal) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
+  return eventStream(c, ({ signal }) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
 }

@@ -1,7 +1,7 @@
 /** A tenant's sessions, for callers with a key. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { Metadata, Seen, Session } from "../../index.ts";
+import type { Metadata, Seen, SessionNews } from "../../index.ts";
 import {
   agentName,
   budget,
@@ -22,8 +22,8 @@ import {
   rangeQuery,
 } from "../../protocol/schemas.ts";
 import { parseEtag, parseNewsId, wireEtag, wireNews, wireSession, wireTurn, type Heard } from "../../protocol/wire.ts";
-import { holdsKey } from "../http/authority.ts";
-import { eventStream, type StreamEvent } from "../streams/event-stream.ts";
+import { keyCheck } from "../http/authority.ts";
+import { eventsOf, eventStream, type StreamEvent, type StreamOptions } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
@@ -439,24 +439,24 @@ function addTurnRoutes(shared: Shared): void {
     async (c, { params, query: { after, afterChunk } }) => {
       const session = await c.get("sessions").get(params.id);
       const from = lastHeard(c) ?? defined({ after, afterChunk });
-      return eventStream(c, (signal) => watched(session, from, signal), {
-        stop,
-        admitted: async () => await holdsKey(c, shared.sessions),
-      });
+      return watchStream(c, { news: session.watch(from), stop, admitted: keyCheck(c, shared.sessions) });
     },
   );
 }
 
-async function* watched(
-  session: Session,
-  from: Partial<Heard>,
-  signal: AbortSignal,
-): AsyncGenerator<StreamEvent, void, void> {
-  for await (const news of session.watch({ ...from, signal })) {
-    // All watches of a process share the same turns and chunks.
-    const shared = news.type === "turn" ? news.turn : news.type === "chunk" ? news.chunk : news;
-    yield { event: news.type, ...wireNews(news), shared };
-  }
+function watchStream(
+  c: RequestContext,
+  { news, ...options }: StreamOptions & { readonly news: AsyncIterable<SessionNews> },
+): Response {
+  return eventStream(c, () => eventsOf(news, newsEvent), options);
+}
+
+/** All watches of a process share the same turns and chunks, and so the bytes of their events. */
+function newsEvent(news: SessionNews): StreamEvent {
+  const event = { event: news.type, ...wireNews(news) };
+  if (news.type === "truncated") return event;
+  const source = news.type === "turn" ? news.turn : news.chunk;
+  return { ...event, shared: { source, slot: `watch ${news.type}`, variant: event.id } };
 }
 
 function lastHeard(c: RequestContext): Heard | undefined {

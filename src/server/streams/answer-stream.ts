@@ -46,10 +46,10 @@ export async function* spokenAnswer(
   let length = 0;
   for await (const text of answer) {
     length += text.length;
-    yield { event: "text", id: `${answer.seq}-${length}`, data: { text } };
+    yield textEvent(answer.seq, length, text);
   }
-  const { id, data } = doneEvent(answerOf(session, await answer.done, audience), length);
-  yield { event: "done", id, data: { ...data, etag: wireEtag(session.info) } };
+  const done = doneEvent(answerOf(session, await answer.done, audience), length);
+  yield { ...done, data: { ...done.data, etag: wireEtag(session.info) } };
 }
 
 /** Streams an answer that another request started, from its beginning. */
@@ -100,13 +100,20 @@ async function* followed(
       const text = saidIn(news.chunk);
       const unsent = text.slice(Math.max(0, heardLength - length));
       length += text.length;
-      if (unsent !== "") yield { event: "text", id: `${seq}-${length}`, data: { text: unsent } };
+      if (unsent !== "") {
+        const event = textEvent(seq, length, unsent);
+        yield unsent === text ? sharedEvent(event, news.chunk) : event;
+      }
     } else if (news.turn.seq === seq && news.turn.status !== "open") {
       const sent = Math.max(length, heardLength);
       const unsent = textOf(news.turn.output).slice(sent);
-      if (unsent !== "") yield { event: "text", id: `${seq}-${sent + unsent.length}`, data: { text: unsent } };
+      if (unsent !== "") {
+        const event = textEvent(seq, sent + unsent.length, unsent);
+        yield sent === 0 ? sharedEvent(event, news.turn) : event;
+      }
       guardDone(session, news.turn);
-      yield doneEvent(answerOf(session, news.turn, audience), sent + unsent.length);
+      const done = doneEvent(answerOf(session, news.turn, audience), sent + unsent.length);
+      yield sharedEvent(done, news.turn, audience);
       return;
     }
   }
@@ -126,11 +133,21 @@ function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent
   return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
 }
 
+/** `length`: the characters of the answer up to the end of this text. */
+function textEvent(turn: number, length: number, text: string): StreamEvent {
+  return { event: "text", id: `${turn}-${length}`, data: { text } };
+}
+
+/** All streams of an answer send the same event for the same source. */
+function sharedEvent(event: StreamEvent, source: object, audience: Audience | "" = ""): StreamEvent {
+  return { ...event, shared: { source, slot: `answer ${event.event} ${audience}`, variant: event.id ?? "" } };
+}
+
 /** The response of an answer. */
 export function answerOf({ id: session, durable }: Session, turn: Turn, audience: Audience): WireAnswer {
   return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }
 
-function doneEvent(answer: WireAnswer, length: number): { readonly event: string; id: string; data: WireAnswer } {
+function doneEvent(answer: WireAnswer, length: number): StreamEvent & { readonly data: WireAnswer } {
   return { event: "done", id: `${answer.turn.seq}-${length}`, data: answer };
 }

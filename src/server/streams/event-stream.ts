@@ -1,6 +1,6 @@
-import { streamSSE, type SSEStreamingApi } from "hono/streaming";
 import { toJson } from "../../protocol/json.ts";
 import { problemOf } from "../../protocol/problem.ts";
+import type { SessionError } from "../../errors.ts";
 import { asSessionError } from "../http/problem-response.ts";
 import type { RequestContext } from "../http/route.ts";
 
@@ -10,14 +10,29 @@ export interface StreamEvent {
   readonly data: object;
   /** Position after it, for `Last-Event-ID`. */
   readonly id?: string;
-  /** Key of events that other streams send with the same `event`, `id` and `data`: they are encoded once. */
-  readonly shared?: object;
+  /** Names the bytes of the event for other streams that send the same: they are encoded once. */
+  readonly shared?: SharedBytes;
+}
+
+/** The bytes of an event. Streams with the same source, slot and variant send the same bytes. */
+export interface SharedBytes {
+  /** The object that the event is made of; the bytes live as long as it does. */
+  readonly source: object;
+  /** The kind of event; a slot keeps its last variant. */
+  readonly slot: string;
+  readonly variant: string;
+}
+
+/** The reader of a stream, as the source of its events sees it. */
+export interface StreamReader {
+  /** Aborts when the stream ends: the reader left, or the server stops. */
+  readonly signal: AbortSignal;
 }
 
 /** Proxies close a stream that is silent for a minute; a comment prevents that. */
 const keepAliveMs = 15_000;
-/** A reader that reads nothing for this time has left, whatever its connection says. */
-const stalledMs = 60_000;
+/** A reader that reads nothing for so many of these intervals has left, whatever its connection says. */
+const stalledIntervals = 4;
 
 /** Whether the request prefers server-sent events to JSON. */
 export function wantsStream(c: RequestContext): boolean {
@@ -32,90 +47,191 @@ export function countStream(c: RequestContext): () => void {
   return c.get("countStream")();
 }
 
+/** How a stream ends before its events do. */
+export interface StreamOptions {
+  /** Ends the stream when it aborts. */
+  readonly stop?: AbortSignal;
+  /** Asked at intervals: a key may be revoked while its stream runs. */
+  readonly admitted?: () => Promise<boolean>;
+  /**
+   * Ends the counting of a stream that was counted before.
+   * @default the stream is counted here
+   */
+  readonly close?: () => void;
+}
+
 /**
  * Answers with server-sent events until they end, the reader leaves, or `stop` aborts. An error is the last event,
- * `error`, with the problem. `admitted` is checked at intervals: a key may be revoked while its stream runs.
+ * `error`, with the problem. The next event is made when the reader has taken the one before.
  */
 export function eventStream(
   c: RequestContext,
-  events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
-  {
-    stop,
-    admitted,
-    close,
-  }: {
-    readonly stop?: AbortSignal;
-    readonly admitted?: () => Promise<boolean>;
-    /**
-     * Ends the counting of a stream that was counted before.
-     * @default the stream is counted here
-     */
-    readonly close?: () => void;
-  } = {},
+  events: (reader: StreamReader) => AsyncIterable<StreamEvent>,
+  { stop, admitted, close }: StreamOptions = {},
 ): Response {
-  const requestId = c.get("requestId");
   c.header("x-accel-buffering", "no"); // nginx would buffer the events
+  c.header("cache-control", "no-store");
   // HEAD has no reader, so the stream would never end.
   if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
   const closed = close ?? countStream(c);
-  const response = streamSSE(c, async (stream) => {
-    const left = new AbortController();
-    stream.onAbort(() => left.abort());
-    const signal = stop === undefined ? left.signal : AbortSignal.any([left.signal, stop]);
-    const write = async (event: StreamEvent): Promise<void> => await taken(stream, event, left, signal);
-    const keepAlive = setInterval(() => {
-      void stream.write(": keep-alive\n\n");
-      void admitted?.().then((isAdmitted) => isAdmitted || left.abort());
-    }, keepAliveMs);
-    try {
-      for await (const event of events(signal)) {
-        if (signal.aborted) break;
-        await write(event);
-      }
-    } catch (error) {
-      if (left.signal.aborted) return;
-      const known = asSessionError(error, requestId);
-      c.get("report")(known);
-      await write({ event: "error", data: problemOf(known, { requestId, audience: c.get("audience") }) });
-    } finally {
-      clearInterval(keepAlive);
-      closed();
-    }
+  // Nothing of an open stream keeps its request in memory.
+  const [requestId, audience, report] = [c.get("requestId"), c.get("audience"), c.get("reporter")()];
+  const failed = (thrown: unknown): StreamEvent => {
+    const error: SessionError = asSessionError(thrown, requestId);
+    report(error);
+    return { event: "error", data: problemOf(error, { requestId, audience }) };
+  };
+  const stream = new EventStream({ events, failed, closed, stop, admitted });
+  return c.body(new ReadableStream(stream, { highWaterMark: 0 }), 200, {
+    "content-type": "text/event-stream",
+    "transfer-encoding": "chunked",
+    connection: "keep-alive",
   });
-  // Hono would make the response cacheable.
-  response.headers.set("cache-control", "no-store");
-  return response;
 }
 
-/** Writes an event; a reader that does not read it in time has left. */
-async function taken(
-  stream: SSEStreamingApi,
-  streamEvent: StreamEvent,
-  left: AbortController,
-  signal: AbortSignal,
-): Promise<void> {
-  const writing = stream.write(frameOf(streamEvent));
-  const given = Promise.withResolvers<void>();
-  const stalled = setTimeout(() => left.abort(), stalledMs);
-  const onAbort = (): void => given.resolve();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([writing, given.promise]);
-  } finally {
-    clearTimeout(stalled);
-    signal.removeEventListener("abort", onAbort);
+interface Source {
+  readonly stop: StreamOptions["stop"] | undefined;
+  readonly admitted: StreamOptions["admitted"] | undefined;
+  readonly events: (reader: StreamReader) => AsyncIterable<StreamEvent>;
+  /** The last event, after an error. */
+  readonly failed: (thrown: unknown) => StreamEvent;
+  /** Called once, when the stream has ended. */
+  readonly closed: () => void;
+}
+
+/**
+ * An open stream. States: *open*; *over*, once the events have ended or failed, the reader has left, or the server
+ * stops. A stream that is over has no timer, no listener and no running source.
+ */
+class EventStream implements StreamReader {
+  readonly #source: Source;
+  #events: AsyncIterator<StreamEvent> | undefined;
+  readonly #keepAlive: NodeJS.Timeout;
+  /** Made when the source of the events asks for it: most sources end by `return`. */
+  #left: AbortController | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** The reader has taken all events, and waits for the next one. */
+  #isAwaited = false;
+  /** Intervals since the reader took an event. */
+  #stalled = 0;
+  #isOver = false;
+
+  constructor(source: Source) {
+    this.#source = source;
+    this.#keepAlive = setInterval(() => this.#tick(), keepAliveMs);
+    source.stop?.addEventListener("abort", this.#stop, { once: true });
+    if (source.stop?.aborted === true) this.#end();
+  }
+
+  get signal(): AbortSignal {
+    if (this.#left === undefined) {
+      this.#left = new AbortController();
+      if (this.#isOver) this.#left.abort();
+    }
+    return this.#left.signal;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    if (this.#isOver) controller.close();
+  }
+
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#isAwaited = true;
+    this.#stalled = 0;
+    let bytes: Uint8Array | undefined;
+    let isLast = false;
+    try {
+      this.#events ??= this.#source.events(this)[Symbol.asyncIterator]();
+      const { done, value } = await this.#events.next();
+      isLast = done === true;
+      if (done !== true) bytes = frameOf(value);
+    } catch (error) {
+      isLast = true;
+      if (!this.#isOver) bytes = frameOf(this.#source.failed(error));
+    }
+    this.#isAwaited = false;
+    if (this.#isOver) return;
+    if (bytes !== undefined) controller.enqueue(bytes);
+    if (isLast) this.#stop();
+  }
+
+  cancel(): void {
+    this.#end();
+  }
+
+  #tick(): void {
+    const isRead = this.#isAwaited && (this.#controller?.desiredSize ?? -1) >= 0;
+    if (isRead) this.#controller?.enqueue(keepAlive);
+    else if (++this.#stalled >= stalledIntervals) this.#stop();
+    void this.#source.admitted?.().then((isAdmitted) => isAdmitted || this.#stop());
+  }
+
+  /** Ends the stream, and its response behind the events that are written already. */
+  readonly #stop = (): void => {
+    if (this.#isOver) return;
+    this.#end();
+    this.#controller?.close();
+  };
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearInterval(this.#keepAlive);
+    this.#source.stop?.removeEventListener("abort", this.#stop);
+    this.#left?.abort();
+    // No reader is left for an error of the source.
+    void this.#events?.return?.().catch(() => undefined);
+    this.#source.closed();
   }
 }
 
-/** Encoded shared events. Thousands of slow readers share the same bytes. */
-const frames = new WeakMap<object, { readonly id: string | undefined; readonly bytes: Uint8Array }>();
+/**
+ * The items of a source as events, and one more at their end. Unlike a generator, it passes `return` on at once, also
+ * while the source is being read: a reader that leaves ends the source.
+ */
+export function eventsOf<Item>(
+  items: AsyncIterable<Item>,
+  eventOf: (item: Item) => StreamEvent,
+  last?: StreamEvent,
+): AsyncIterable<StreamEvent> {
+  const iterator = items[Symbol.asyncIterator]();
+  let ending = last;
+  const events: AsyncIterableIterator<StreamEvent> = {
+    async next() {
+      const { done, value } = await iterator.next();
+      if (done !== true) return { done: false, value: eventOf(value) };
+      const event = ending;
+      ending = undefined;
+      return event === undefined ? { done: true, value: undefined } : { done: false, value: event };
+    },
+    async return() {
+      await iterator.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => events,
+  };
+  return events;
+}
 
-function frameOf({ event, data, id, shared }: StreamEvent): Uint8Array {
-  const known = shared === undefined ? undefined : frames.get(shared);
-  if (known !== undefined && known.id === id) return known.bytes;
-  // JSON contains no line breaks.
-  const text = `event: ${event}\ndata: ${toJson(data)}\n${id === undefined ? "" : `id: ${id}\n`}\n`;
-  const bytes = new TextEncoder().encode(text);
-  if (shared !== undefined) frames.set(shared, { id, bytes });
+const encoder = new TextEncoder();
+const keepAlive = encoder.encode(": keep-alive\n\n");
+
+/** Encoded events by their sources and slots. Thousands of slow readers share the same bytes. */
+const frames = new WeakMap<object, Map<string, { readonly variant: string; readonly bytes: Uint8Array }>>();
+
+function frameOf(event: StreamEvent): Uint8Array {
+  const { shared } = event;
+  if (shared === undefined) return encoded(event);
+  const slots = frames.get(shared.source) ?? new Map<string, { variant: string; bytes: Uint8Array }>();
+  const known = slots.get(shared.slot);
+  if (known?.variant === shared.variant) return known.bytes;
+  const bytes = encoded(event);
+  frames.set(shared.source, slots.set(shared.slot, { variant: shared.variant, bytes }));
   return bytes;
+}
+
+function encoded({ event, data, id }: StreamEvent): Uint8Array {
+  // JSON contains no line breaks.
+  return encoder.encode(`event: ${event}\ndata: ${toJson(data)}\n${id === undefined ? "" : `id: ${id}\n`}\n`);
 }

@@ -2,7 +2,7 @@
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
-import type { Identity, SessionRecord } from "../../domain/record/record.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
@@ -111,6 +111,11 @@ export class ChangePoller {
         this.#schedule();
       },
     };
+  }
+
+  /** The record of a watched session, as the last poll found it; undefined if the session is not watched. */
+  recordOf(key: SessionKey): SessionRecord | undefined {
+    return this.#topics.get(keyText(key))?.record;
   }
 
   /** End all watches with the error `closed`. */
@@ -225,9 +230,9 @@ class Topic {
   isFresh = false;
   /** Its last load found new chunks of an open turn, so the next poll loads the turns at once. */
   isStreaming = false;
+  /** The last loaded record; undefined if the session was missing, or is not loaded yet. */
+  record: SessionRecord | undefined;
   #view: SessionView | undefined;
-  /** The identity of the last loaded record; undefined if the session was missing, or is not loaded yet. */
-  #found: Identity | undefined;
   /** Chunks of the answer that the next load asks for. */
   #chunks = chunksAtOnce.first;
 
@@ -247,7 +252,7 @@ class Topic {
 
   /** Whether this is the record that was loaded last. */
   hasFound(record: SessionRecord | undefined): boolean {
-    return this.#found?.version === record?.version && this.#found?.commitId === record?.commitId;
+    return this.record?.version === record?.version && this.record?.commitId === record?.commitId;
   }
 
   dropHints(): void {
@@ -292,7 +297,7 @@ class Topic {
     this.isFresh = true;
     this.isStreaming = view?.turn?.status === "open";
     this.#view = view?.turn === undefined ? undefined : view;
-    this.#found = view?.record;
+    this.record = view?.record;
     this.notify(view === undefined ? { status: "missing" } : { status: "found", view });
   }
 

@@ -478,7 +478,11 @@ export class Session {
    */
   async recover(): Promise<boolean> {
     return await this.#handle.operate("recover", async () => {
-      await this.#handle.peek();
+      const { core, key } = this.#handle;
+      // The record of a watched session is at most one poll old, and the write compares it.
+      const polled = core.poller.recordOf(key);
+      if (polled === undefined) await this.#handle.peek();
+      else this.#handle.learn(polled);
       return (await this.#handle.recoverAbandoned()).status === "ok";
     });
   }

@@ -1,10 +1,12 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import type { Found, SessionView, SessionWatch } from "../polling/change-poller.ts";
@@ -63,7 +65,9 @@ const knownMax = 16;
  * end of the session's life.
  */
 class Watch implements AsyncIterableIterator<SessionNews, void> {
-  readonly #handle: Handle;
+  readonly #core: Core;
+  readonly #key: SessionKey;
+  readonly #agent: string;
   readonly #options: WatchOptions;
   #watch: SessionWatch | undefined;
   #isOver = false;
@@ -85,9 +89,12 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   #page: readonly Turn[] = [];
   #isFetching = false;
 
-  constructor(handle: Handle, options: WatchOptions) {
-    this.#handle = handle;
-    this.#options = options;
+  /** Keeps nothing of the handle: thousands of watches would keep as many records. */
+  constructor({ core, key, record, seenTurn }: Handle, options: WatchOptions) {
+    this.#core = core;
+    this.#key = key;
+    this.#agent = record.agent;
+    this.#options = { after: seenTurn, ...defined(options) };
   }
 
   next(): Promise<Result> {
@@ -116,18 +123,17 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   #begin(): void {
-    const { core, key, seenTurn } = this.#handle;
-    const { after = seenTurn, afterChunk = 0, signal } = this.#options;
+    const { after = 0, afterChunk = 0, signal } = this.#options;
     this.#turn = parseWholeNumber(after, "after", 0);
     const chunks = parseWholeNumber(afterChunk, "afterChunk", 0);
     if (chunks > 0) this.#chunks = chunks;
-    core.guardOpen();
+    this.#core.guardOpen();
     if (signal?.aborted === true) {
       this.#end();
       return;
     }
     signal?.addEventListener("abort", this.#end, { once: true });
-    this.#watch = core.poller.watch(key, { needs: "turns" }, (found) => {
+    this.#watch = this.#core.poller.watch(this.#key, { needs: "turns" }, (found) => {
       this.#found = found;
       this.#advance();
     });
@@ -151,24 +157,32 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   /** The result of a `next`; undefined while there is none. */
   #result(): Result | undefined {
     if (this.#found === undefined) return undefined;
-    const view = viewOf(this.#handle, this.#found);
-    const news = this.#step(view);
-    if (news === "compare" || news === "read") {
-      void this.#fetch(view, news);
+    const view = this.#viewOf(this.#found);
+    const step = this.#step(view);
+    if (step === "compare" || step === "read") {
+      void this.#fetch(view, step);
       return undefined;
     }
-    if (news !== undefined) return { done: false, value: news };
+    if (step !== undefined) return step;
     this.#found = undefined;
-    if (!isOver(view.record, this.#handle.core.now())) return undefined;
+    if (!isOver(view.record, this.#core.now())) return undefined;
     this.#end();
     return over;
+  }
+
+  /** @throws SessionError `session_not_found`, or the store's */
+  #viewOf(found: Found): SessionView {
+    if (found.status === "found") return found.view;
+    if (found.status === "failed") throw found.error;
+    const { tenant, id: sessionId } = this.#key;
+    throw new SessionError("session_not_found", { sessionId, tenant, agent: this.#agent });
   }
 
   /**
    * The next change on the way to a view; undefined at its end. "compare": turns that the reader has got may have been
    * truncated; "read": finished turns before the last one come first.
    */
-  #step(view: SessionView): SessionNews | "compare" | "read" | undefined {
+  #step(view: SessionView): Result | "compare" | "read" | undefined {
     const { record, turn, chunks } = view;
     const head = headOf(record, "turns");
     if (this.#cutAfter !== undefined) return this.#truncate(this.#cutAfter);
@@ -185,35 +199,33 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     if (reached === turn) this.#page = [];
     // Another turn has taken the place of the open one.
     if (this.#chunks !== undefined && this.#isAnother(reached)) return this.#truncate(this.#turn);
-    if (reached.status !== "open") return this.#finish(reached);
+    if (reached.status !== "open") {
+      this.#turn = reached.seq;
+      this.#chunks = undefined;
+      return this.#give(reached);
+    }
     if (this.#chunks === undefined) {
       this.#chunks = 0;
-      this.#remember(reached);
-      return { type: "turn", turn: reached };
+      return this.#give(reached);
     }
     const chunk = chunks[this.#chunks];
-    return chunk && { type: "chunk", turn: reached.seq, seq: ++this.#chunks, chunk };
+    return chunk && resultOfChunk(chunk, { turn: reached.seq, seq: ++this.#chunks });
   }
 
-  #finish(turn: Turn): SessionNews {
-    this.#turn = turn.seq;
-    this.#chunks = undefined;
-    this.#remember(turn);
-    return { type: "turn", turn };
+  #give(turn: Turn): Result {
+    const { known, result } = sharedOf(turn);
+    if (this.#known.at(-1)?.seq === turn.seq) this.#known.pop();
+    if (this.#known.push(known) > knownMax) this.#known.shift();
+    return result;
   }
 
-  #truncate(after: number): SessionNews {
+  #truncate(after: number): Result {
     this.#turn = after;
     this.#chunks = undefined;
     this.#cutAfter = undefined;
     this.#known = this.#known.filter(({ seq }) => seq <= after);
     this.#page = [];
-    return { type: "truncated", after };
-  }
-
-  #remember({ seq, at, key }: Known): void {
-    if (this.#known.at(-1)?.seq === seq) this.#known.pop();
-    if (this.#known.push({ seq, at, key }) > knownMax) this.#known.shift();
+    return { done: false, value: { type: "truncated", after } };
   }
 
   /** Whether turns that the reader has got may have been truncated, and others appended, since the last view. */
@@ -257,7 +269,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     const known = this.#known.filter(({ seq }) => seq <= last);
     let after = record.createdAt === this.#compared?.createdAt ? Math.min(last, (known[0]?.seq ?? 1) - 1) : 0;
     for (let from = after + 1; from <= last && known.length > 0;) {
-      const turns = await pageOf(this.#handle, view, { from, to: last });
+      const turns = await pageOf(this.#core, view, { from, to: last });
       for (const { seq, at, key } of turns)
         if (known.some((one) => one.seq === seq && one.at === at && one.key === key)) after = seq;
       from = (turns.at(-1)?.seq ?? last) + 1;
@@ -267,7 +279,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   async #read(view: SessionView): Promise<void> {
-    const page = await pageOf(this.#handle, view, { from: this.#turn + 1, to: (view.turn?.seq ?? 1) - 1 });
+    const page = await pageOf(this.#core, view, { from: this.#turn + 1, to: (view.turn?.seq ?? 1) - 1 });
     if (this.#isOver) return;
     this.#page = page;
     // They were truncated meanwhile: the next view has that.
@@ -278,8 +290,8 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     const reading = this.#reading;
     this.#reading = undefined;
     this.#end();
-    const { tenant, id: session, agent } = this.#handle.record;
-    reading?.reject(addContext(error, { command: "watch", tenant, session, agent }));
+    const { tenant, id: session } = this.#key;
+    reading?.reject(addContext(error, { command: "watch", tenant, session, agent: this.#agent }));
   }
 
   readonly #end = (): void => {
@@ -306,11 +318,32 @@ function viewIn(found: Found | undefined): SessionView | undefined {
   return found?.status === "found" ? found.view : undefined;
 }
 
-/** @throws SessionError `session_not_found`, or the store's */
-function viewOf({ key, record }: Handle, found: Found): SessionView {
-  if (found.status === "found") return found.view;
-  if (found.status === "failed") throw found.error;
-  throw new SessionError("session_not_found", { ...sessionIds(record), sessionId: key.id, tenant: key.tenant });
+/** What all watches of a turn give to their readers, and keep of it. */
+interface SharedTurn {
+  readonly result: Result;
+  readonly known: Known;
+}
+
+const turnsShared = new WeakMap<Turn, SharedTurn>();
+const chunksShared = new WeakMap<Chunk, Result>();
+
+function sharedOf(turn: Turn): SharedTurn {
+  let shared = turnsShared.get(turn);
+  if (shared === undefined) {
+    const { seq, at, key } = turn;
+    shared = { result: { done: false, value: { type: "turn", turn } }, known: { seq, at, key } };
+    turnsShared.set(turn, shared);
+  }
+  return shared;
+}
+
+function resultOfChunk(chunk: Chunk, { turn, seq }: { readonly turn: number; readonly seq: number }): Result {
+  let result = chunksShared.get(chunk);
+  if (result === undefined) {
+    result = { done: false, value: { type: "chunk", turn, seq, chunk } };
+    chunksShared.set(chunk, result);
+  }
+  return result;
 }
 
 /** Numbers of turns, bounds included. */
@@ -323,7 +356,7 @@ interface Range {
 const pagesOf = new WeakMap<SessionView, Range & { readonly turns: Promise<readonly Turn[]> }>();
 
 /** A page of the turns of a view. */
-async function pageOf({ core }: Handle, view: SessionView, { from, to }: Range): Promise<readonly Turn[]> {
+async function pageOf(core: Core, view: SessionView, { from, to }: Range): Promise<readonly Turn[]> {
   const known = pagesOf.get(view);
   if (known?.from === from && known.to === to) return await known.turns;
   const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
