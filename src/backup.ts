@@ -216,7 +216,7 @@ async function restoreDatabase(
 /** Reports an error of the copy as one of the backup file, which the caller knows. */
 function ofBackup(error: unknown, { copy, file }: { readonly copy: string; readonly file: string }): unknown {
   if (hasCode(error, "store_invalid") && error.details.store === copy) {
-    return new SessionError("store_invalid", { ...error.details, store: file }, { cause: error });
+    return new SessionError("store_invalid", { ...error.details, store: file }, { cause: error.cause });
   }
   if (hasCode(error, "store_schema_newer") && error.details.store === copy) {
     return new SessionError("store_schema_newer", { ...error.details, store: file }, { cause: error });

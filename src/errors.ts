@@ -1,4 +1,10 @@
 import { describeAt, describeMismatch, type Expectation, type Mismatch } from "./expectations.ts";
+import {
+  describeInvalidStore,
+  describeUnavailable,
+  type InvalidStore,
+  type UnavailableStore,
+} from "./store-problems.ts";
 
 /** The ids of the failed operation; any error may carry them beside the details of its code. */
 export interface ErrorContext {
@@ -159,11 +165,12 @@ export interface ErrorDetails {
 
   // The store
   readonly store_scheme_unknown: { url: string; known: readonly string[] };
-  readonly store_unavailable: { store: string; reason: string };
+  readonly store_unavailable: UnavailableStore;
   readonly store_busy: { store: string; waitedMs: number };
   readonly store_full: { store: string };
-  readonly store_read_only: { store: string; reason: string };
-  readonly store_invalid: { store: string; reason: string };
+  /** `path`: the file or folder that this user cannot write. */
+  readonly store_read_only: { store: string; path?: string; schema?: string };
+  readonly store_invalid: InvalidStore;
   readonly outbox_full: { bytes: number; bytesMax: number };
   readonly outbox_unsent: { turns: number };
   readonly store_schema_newer: { store: string; found: number; known: number };
@@ -710,8 +717,15 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   store_unavailable: {
     status: 503,
     retryable: true,
-    details: { store: "id", reason: "text" },
-    message: (d) => `the store ${d.store} cannot be reached: ${d.reason}`,
+    details: {
+      store: "id",
+      problem: "code",
+      folder: "id",
+      httpStatus: "number",
+      retryAfterMs: "number",
+      commit: "number",
+    },
+    message: describeUnavailable,
   },
   store_busy: {
     status: 503,
@@ -729,14 +743,31 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   store_read_only: {
     status: 503,
     retryable: false,
-    details: { store: "id", reason: "text" },
-    message: (d) => `the store ${d.store} cannot be written: ${d.reason}`,
+    details: { store: "id", path: "id", schema: "id" },
+    message: (d, reported) => {
+      if (d.path !== undefined)
+        return `the store ${d.store} cannot be written: ${d.path} is read-only for this user (${reported})`;
+      const next =
+        d.schema === undefined
+          ? ""
+          : `; a user who may create schemas runs "perdure migrate", and grants usage on ${d.schema} and all in it`;
+      return `the store ${d.store} cannot be written: ${reported}${next}`;
+    },
   },
   store_invalid: {
     status: 500,
     retryable: false,
-    details: { store: "id", reason: "text" },
-    message: (d) => `the store ${d.store}: ${d.reason}`,
+    details: {
+      store: "id",
+      problem: "code",
+      sessionId: "id",
+      log: "id",
+      seq: "number",
+      found: "number",
+      known: "number",
+      schema: "id",
+    },
+    message: describeInvalidStore,
   },
   outbox_full: {
     status: 503,

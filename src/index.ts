@@ -104,4 +104,5 @@ export {
   type RuntimeFailure,
 } from "./errors.ts";
 export type { Expectation, Expected, Mismatch } from "./expectations.ts";
+export type { InvalidStore, InvalidProblem, UnavailableProblem, UnavailableStore } from "./store-problems.ts";
 export { systemClock, type Clock } from "./clock.ts";

@@ -26,7 +26,7 @@ export async function askOver(
   const first = await events.next();
   if (first.done === true) {
     request.signal?.throwIfAborted();
-    throw streamBroken("the server sent no event");
+    throw streamBroken();
   }
   const { turn: seq } = first.value.data as { turn: number };
   return new Answer(seq, async (emit) => {
@@ -39,6 +39,6 @@ export async function askOver(
       return turn;
     }
     request.signal?.throwIfAborted();
-    throw streamBroken("the stream ended without the end of the answer");
+    throw streamBroken();
   });
 }

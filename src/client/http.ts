@@ -102,7 +102,14 @@ export class Http {
       ...defined({ body: body === undefined ? undefined : toJson(body, "request"), signal }),
     });
     if (response.ok) return response;
-    throw (await refusalOf(response)) ?? unreachable(url, `it answered ${response.status} without a reason`);
+    throw (
+      (await refusalOf(response)) ??
+      new SessionError("store_unavailable", {
+        store: new URL(url).host,
+        problem: "response_unknown",
+        httpStatus: response.status,
+      })
+    );
   }
 
   async #retried<T>({ signal, once }: HttpRequest, work: () => Promise<T>): Promise<T> {
@@ -116,7 +123,7 @@ export class Http {
           if (mayRetry(error)) throw error;
           throw new AbortError(error);
         }
-        throw unreachable(url, error instanceof Error ? error.message : String(error), error);
+        throw unreachable(url, error);
       }
     };
     return await pRetry(attempt, {
@@ -154,8 +161,8 @@ async function refusalOf(response: Response): Promise<SessionError | undefined> 
   }
 }
 
-function unreachable(url: string, reason: string, cause?: unknown): SessionError {
-  return new SessionError("store_unavailable", { store: new URL(url).host, reason }, { cause });
+function unreachable(url: string, cause: unknown): SessionError {
+  return new SessionError("store_unavailable", { store: new URL(url).host, problem: "unreachable" }, { cause });
 }
 
 async function answerOf(response: Response): Promise<HttpAnswer> {

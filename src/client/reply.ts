@@ -1,6 +1,7 @@
 import { SessionError } from "../errors.ts";
 import { errorOf } from "../protocol/problem.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
+import { streamBroken } from "./resume-events.ts";
 
 /**
  * Sends a message to a session's runtime. Resolves with its answer: a value, or its chunks as they arrive. It is sent
@@ -20,15 +21,11 @@ async function* partsOf(
     for await (const { event, data } of events) {
       if (event === "part") yield (data as { readonly part: unknown }).part;
       if (event === "done") return;
-      if (event === "error") throw errorOf(data) ?? broken("the server told of an error that is unknown here");
+      if (event === "error") throw errorOf(data) ?? streamBroken();
     }
   } catch (error) {
     signal?.throwIfAborted();
-    throw error instanceof SessionError ? error : broken(error instanceof Error ? error.message : String(error), error);
+    throw error instanceof SessionError ? error : streamBroken(error);
   }
-  throw broken("the stream ended without the end of the answer");
-}
-
-function broken(reason: string, cause?: unknown): SessionError {
-  return new SessionError("store_unavailable", { store: "the server", reason }, { cause });
+  throw streamBroken();
 }

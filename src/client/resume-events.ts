@@ -37,11 +37,10 @@ export async function* resumeEvents(
       for await (const event of http.events({ ...request, headers })) {
         breaks = 0;
         last = event.id ?? last;
-        if (event.event === "error") throw errorOf(event.data) ?? streamBroken("the server sent an unknown error");
+        if (event.event === "error") throw errorOf(event.data) ?? streamBroken();
         yield event;
       }
-      if (continues === undefined && breaks >= breaksMax)
-        throw streamBroken("the stream ended again and again without an event");
+      if (continues === undefined && breaks >= breaksMax) throw streamBroken();
     } catch (error) {
       if (isAborted(request)) return;
       // An error without a code is one of the connection.
@@ -54,8 +53,8 @@ export async function* resumeEvents(
 }
 
 /** The error of a stream that cannot be resumed. */
-export function streamBroken(reason: string): SessionError {
-  return new SessionError("store_unavailable", { store: "the server", reason });
+export function streamBroken(cause?: unknown): SessionError {
+  return new SessionError("store_unavailable", { problem: "stream_broken" }, { cause });
 }
 
 function isAborted({ signal }: HttpRequest): boolean {

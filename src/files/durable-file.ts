@@ -73,11 +73,8 @@ export async function withStoreErrors<T>(file: string, work: () => Promise<T>): 
     if (error instanceof SessionError || code === undefined) throw error;
     const cause = { cause: error };
     if (code === "ENOSPC" || code === "EDQUOT") throw new SessionError("store_full", { store: file }, cause);
-    const reason = `the file system says ${code}`;
-    if (["EACCES", "EPERM", "EROFS"].includes(code)) {
-      throw new SessionError("store_read_only", { store: file, reason }, cause);
-    }
-    throw new SessionError("store_unavailable", { store: file, reason }, cause);
+    if (["EACCES", "EPERM", "EROFS"].includes(code)) throw new SessionError("store_read_only", { store: file }, cause);
+    throw new SessionError("store_unavailable", { store: file, problem: "unreachable" }, cause);
   }
 }
 

@@ -209,7 +209,7 @@ test("archives, forks and what became of them are whole, unless somebody tampere
   await tamper(place, "back", {}, [archive]);
   const found = await findings(place, { repair: true });
   assert.deepEqual(short(found), [["gap", "back", false]]);
-  assert.match(found[0]?.what ?? "", /part 1 of its archive/);
+  assert.match(found[0]?.what ?? "", /part 1 of the archive of session /);
 });
 
 test("while others write there is no false alarm, and a repair meanwhile loses nothing of theirs", async () => {

@@ -106,7 +106,7 @@ async function whyUnreadable({ store }: Core): Promise<string | null> {
     return null;
   } catch (error) {
     if (!hasCode(error, "store_invalid")) throw error;
-    return error.details.reason;
+    return error.message;
   }
 }
 
@@ -164,7 +164,7 @@ async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): Retu
   } catch (error) {
     if (endsPass(error)) throw error;
     const { tenant, id: session } = key;
-    const what = hasCode(error, "store_invalid") ? error.details.reason : messageOfFailure(error);
+    const what = messageOfFailure(error);
     return [{ kind: "unreadable", tenant, session, what, remedy: null, repaired: false }];
   }
 }
@@ -201,7 +201,7 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
     } catch (error) {
       // Some stores see for themselves that entries are missing, and hand out none.
       if (!hasCode(error, "store_invalid")) throw error;
-      examination.miss(log, error.details.reason);
+      examination.miss(log, error.message);
     }
   }
   return examination.result();

@@ -5,30 +5,30 @@ import { SessionError } from "../errors.ts";
 import type { Outcome, Store } from "../store/store.ts";
 
 /**
- * What befalls a commit:
- * - `before`: it fails and nothing was written;
- * - `after`: it lands, then its answer is lost, as when a connection breaks;
- * - `delay`: it lands after a while; `hold`: when the promise resolves.
+ * The fault of a commit:
+ * - `before`: the commit fails, and nothing is written;
+ * - `after`: the commit is written, then its answer is lost, as if a connection broke;
+ * - `delayMs`: the commit is written after this time; `hold`: when the promise resolves.
  */
 export type Fault =
   | { readonly fails: "before" | "after"; readonly error?: Error }
   | { readonly delayMs: number }
   | { readonly hold: Promise<unknown> };
 
-/** Which fault befalls the n-th commit, counted from 1; undefined: none. */
+/** The fault of the n-th commit, counted from 1; undefined: none. */
 export type FaultPlan =
   | Readonly<Record<number, Fault>>
   | ((n: number, batch: readonly Transaction[]) => Fault | undefined);
 
 /** A store whose commits fail as planned, for fault tests. */
 export interface FailingStore extends Store {
-  /** How many commits there were, failed ones included. */
+  /** The number of commits, failed ones included. */
   readonly commits: number;
-  /** Change what befalls the commits from here on; the count goes on. */
+  /** Changes the plan of the next commits; the count continues. */
   plan(plan: FaultPlan): void;
 }
 
-/** Wrap a store so that its commits fail as planned. What else it does stays. */
+/** Wraps a store so that its commits fail as planned. Its other methods are unchanged. */
 export function failingStore(
   store: Store,
   plan: FaultPlan,
@@ -50,9 +50,9 @@ export function failingStore(
       if (fault === undefined) return store.commit(batch);
       if ("delayMs" in fault) await clock.sleep(fault.delayMs);
       else if ("hold" in fault) await fault.hold;
-      else if (fault.fails === "before") throw fault.error ?? unavailable(commits, "nothing was written");
+      else if (fault.fails === "before") throw fault.error ?? unavailable(commits);
       const outcomes = await store.commit(batch);
-      if ("fails" in fault) throw fault.error ?? unavailable(commits, "the answer was lost");
+      if ("fails" in fault) throw fault.error ?? unavailable(commits);
       return outcomes;
     },
     load: (requests) => store.load(requests),
@@ -71,9 +71,6 @@ export function failingStore(
   };
 }
 
-function unavailable(commit: number, reason: string): SessionError {
-  return new SessionError("store_unavailable", {
-    store: "the failing store",
-    reason: `commit ${commit} failed as planned, ${reason}`,
-  });
+function unavailable(commit: number): SessionError {
+  return new SessionError("store_unavailable", { problem: "planned", commit });
 }

@@ -100,7 +100,10 @@ test("what is no backup, or a damaged one, is refused, and nothing is made of it
   const bytes = readFileSync(bad);
   bytes.fill(0x55, 8192, 40_000);
   writeFileSync(bad, bytes);
-  assert.match(await restore(bad), new RegExp(`^perdure: the store ${bad}: .*\\[store_invalid\\]\n$`));
+  assert.match(
+    await restore(bad),
+    new RegExp(`^perdure: the file of the store ${bad} is damaged: .*\\[store_invalid\\]\n$`),
+  );
   const other = new DatabaseSync(join(place.folder, "other.db"));
   other.exec("create table t (x)");
   other.close();

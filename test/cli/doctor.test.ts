@@ -134,7 +134,7 @@ test("a file that lacks a table or a column is told of, and no session of it is 
     const listed = await place.run(["sessions", "show", "a"]);
     assert.match(
       listed.stderr,
-      /(no such table: |no column named ).*"perdure doctor" says what is wrong.*\[store_invalid\]/,
+      /(no such table: |no column named ).*"perdure doctor" finds what is missing.*\[store_invalid\]/,
     );
   }
 });

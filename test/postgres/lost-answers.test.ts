@@ -255,8 +255,8 @@ test("a server that stays away is an error after the deadline, which says so", a
   const failing = patient.commit([[stepOf(record)]]);
   await assert.rejects(
     failing,
-    (error: Error) =>
-      hasCode(error, "store_unavailable") && /not known/.test(error.message) && error.cause !== undefined,
+    (error) =>
+      hasCode(error, "store_unavailable") && error.details.problem === "outcome_unknown" && error.cause !== undefined,
   );
   assert.ok(performance.now() - start < 3000, "nothing hangs");
   away.resume();
@@ -280,7 +280,8 @@ test("what was reported as failed never lands, even where it was still on its wa
   await sleep(200);
   const outcome = await impatient.commit([[change]]).then(
     ([first]) => first?.status,
-    (error: Error) => (/not known/.test(error.message) ? "in doubt" : "failed"),
+    (error) =>
+      hasCode(error, "store_unavailable") && error.details.problem === "outcome_unknown" ? "in doubt" : "failed",
   );
   await holding;
   await sleep(200);

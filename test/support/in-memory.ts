@@ -81,7 +81,7 @@ function keptOpen(
     capabilities: store.capabilities,
     commit: (batch) => store.commit(batch),
     async load(requests) {
-      if (loadsFail()) throw new SessionError("store_unavailable", { store: "of the test", reason: "it is away" });
+      if (loadsFail()) throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
       return await store.load(requests);
     },
     read: (key, range) => store.read(key, range),

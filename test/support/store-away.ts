@@ -32,15 +32,15 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
   const memory = openMemory({ clock });
   const state = { away: false, readOnly: false, commits: 0, fails: (_: number): boolean => false };
   const guard = (): void => {
-    if (state.away) throw new SessionError("store_unavailable", { store: "of the test", reason: "it is away" });
+    if (state.away) throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
   };
   const store: Store = {
     capabilities: { ...memory.capabilities, durable: true },
     async commit(batch) {
       guard();
-      if (state.readOnly)
-        throw new SessionError("store_read_only", { store: "of the test", reason: "it is a standby" });
-      if (state.fails(++state.commits)) throw new SessionError("store_unavailable", { store: "s", reason: "cut" });
+      if (state.readOnly) throw new SessionError("store_read_only", { store: "test" });
+      if (state.fails(++state.commits))
+        throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
       return await memory.commit(batch);
     },
     async load(requests) {

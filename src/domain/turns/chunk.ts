@@ -30,8 +30,11 @@ export function chunkOf(entry: Entry): Chunk {
   try {
     return parseChunk(decode(entry.data));
   } catch (error) {
-    const reason = `entry ${entry.seq} of the log "chunks" holds neither a text nor a message`;
-    throw new SessionError("store_invalid", { store: "of this session", reason }, { cause: error });
+    throw new SessionError(
+      "store_invalid",
+      { problem: "entry_invalid", log: "chunks", seq: entry.seq },
+      { cause: error },
+    );
   }
 }
 

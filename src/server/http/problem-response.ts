@@ -7,11 +7,7 @@ import type { RequestContext } from "./route.ts";
 export function asSessionError(error: unknown, requestId: string): SessionError {
   // Another instance is available, or this one restarts soon: the client should retry.
   if (hasCode(error, "closed"))
-    return new SessionError(
-      "store_unavailable",
-      { store: "of this server", reason: "it is closing" },
-      { cause: error },
-    );
+    return new SessionError("store_unavailable", { problem: "server_closing" }, { cause: error });
   if (error instanceof SessionError) return error;
   if (error instanceof HTTPException && error.status < 500) {
     return new SessionError(

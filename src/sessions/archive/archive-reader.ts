@@ -58,11 +58,8 @@ export async function readPart(
     sessions: [newest],
   } = await store.load([{ key: record, tails: [] }]);
   if (newest === undefined || !isSame(newest.record, record)) return undefined;
-  const reason =
-    packed === undefined || isKnown(packed)
-      ? `part ${seq} of its archive is damaged; restore the session from a backup`
-      : `part ${seq} of its archive uses method ${packed.method}, which this version does not know; upgrade`;
-  throw new SessionError("store_invalid", { store: `of session ${record.id}`, reason });
+  const problem = packed === undefined || isKnown(packed) ? "archive_damaged" : "archive_method_unknown";
+  throw new SessionError("store_invalid", { sessionId: record.id, tenant: record.tenant, problem, seq });
 }
 
 function touches({ from, to }: { from: number; to: number }, range: LogRange): boolean {

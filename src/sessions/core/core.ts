@@ -194,9 +194,7 @@ export class Core {
   /** Guard an operation that the fallback cannot replay. @throws SessionError `store_unavailable` in the fallback */
   guardStore(): void {
     if (!this.isFallback) return;
-    const reason =
-      "the session was opened in the fallback, which does not replay this operation; open the session again";
-    throw new SessionError("store_unavailable", { store: "of this session", reason });
+    throw new SessionError("store_unavailable", { problem: "fallback" });
   }
 
   /** The agent of this name; one without instructions where no agents were named. @throws SessionError `agent_unknown` */

@@ -435,10 +435,7 @@ export class Handle implements WritableSession {
     });
     const turn = entry === undefined ? undefined : readableTurn(entry);
     if (turn === undefined) {
-      throw new SessionError("store_invalid", {
-        store: `of session ${record.id}`,
-        reason: `its record names the open turn ${seq}, which is missing or cannot be read; run "perdure doctor --repair"`,
-      });
+      throw new SessionError("store_invalid", { ...sessionIds(record), problem: "open_turn_missing", seq });
     }
     const chunks: Chunk[] = [];
     const written = headOf(record, "chunks");

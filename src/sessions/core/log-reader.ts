@@ -84,7 +84,7 @@ export async function wholeTails(source: LogSource, found: Loaded, tails: LoadRe
       sessions: [newest],
     } = await source.store.load([{ key: loaded.record, tails }]);
     if (newest === undefined) throw notFound(loaded.record);
-    if (isSame(newest.record, loaded.record)) throw entriesMissing(loaded.record, "its logs");
+    if (isSame(newest.record, loaded.record)) throw entriesMissing(loaded.record);
     loaded = newest;
   }
   return loaded;
@@ -185,7 +185,6 @@ function notFound({ id, tenant }: SessionRecord): SessionError {
   return new SessionError("session_not_found", { sessionId: id, tenant });
 }
 
-function entriesMissing({ id }: SessionRecord, what: string): SessionError {
-  const reason = `its record names entries of ${what} that are not stored; restore the session from a backup`;
-  return new SessionError("store_invalid", { store: `of session ${id}`, reason });
+function entriesMissing({ id, tenant }: SessionRecord, log?: LogName): SessionError {
+  return new SessionError("store_invalid", { sessionId: id, tenant, problem: "entries_missing", ...defined({ log }) });
 }

@@ -32,6 +32,6 @@ export function typedFailure(
   error: unknown,
 ): SessionError {
   if (error instanceof SessionError) return error;
-  const store = `of session ${id} of tenant ${tenant}`;
-  return new SessionError("store_invalid", { store, reason: messageOfFailure(error) }, { cause: error });
+  const details = { sessionId: id, tenant, problem: "session_failed" } as const;
+  return new SessionError("store_invalid", details, { cause: error, reported: messageOfFailure(error) });
 }

@@ -76,7 +76,7 @@ export class FallbackRouter {
       if (handle === undefined) throw error;
       this.#fallbackSessions++;
       const { id: session, tenant } = handle.key;
-      opened.publish({ session, tenant, reason: error.details.reason } satisfies FallbackNews);
+      opened.publish({ session, tenant, reason: error.message } satisfies FallbackNews);
       this.#schedule();
       return handle;
     }

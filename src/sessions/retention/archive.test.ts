@@ -163,7 +163,7 @@ test("a session in use is not archived, and is once its turn is sealed", async (
   assert.equal((await Array.fromAsync(session.turns()))[0]?.output[0]?.content, "an ans");
 });
 
-const damaged = /part 1 of its archive is damaged; restore/;
+const damaged = /part 1 of the archive of session s is damaged; restore/;
 
 const alterations: Readonly<Record<string, readonly [alter: (bytes: Uint8Array) => Value, reason: RegExp]>> = {
   "of which one bit was altered": [(bytes) => bytes.map((byte, at) => (at === 99 ? byte ^ 1 : byte)), damaged],
@@ -177,7 +177,7 @@ const alterations: Readonly<Record<string, readonly [alter: (bytes: Uint8Array) 
   "that says far more than was put away": [() => brotliOf(" ".repeat(1e7)), damaged],
   "of a method that only a newer version knows": [
     (bytes) => Buffer.concat([Buffer.of(7), bytes.subarray(1)]),
-    /part 1 of its archive uses method 7, .* upgrade/,
+    /part 1 of the archive of session s was packed by a newer version; upgrade/,
   ],
 };
 

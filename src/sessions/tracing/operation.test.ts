@@ -61,7 +61,7 @@ test("each operation is told with its session, agent, time and outcome", async (
   for (const { ms } of operations.heard) assert(ms !== undefined && ms >= 0);
 });
 
-test("an error says what it befell: the session, its agent, what was called, versions, holder and fence", async () => {
+test("an error names the session, its agent, the operation, versions, lease holder and fencing token", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s", agent: "ceo" });
   const theirs = await place.another().get("s");
@@ -105,14 +105,14 @@ test("so does one of a call that streams, of a lease, and of a turn in progress"
   }
 });
 
-test("a store's failure says in each call what it befell there, and keeps its cause", async () => {
+test("a failure of the store names the session and the operation, and keeps its cause", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   place.loadsFail = true;
   for (const call of ["refresh", "leaseHolder"] as const) {
     await assert.rejects(session[call](), (error) => {
       assert(error instanceof SessionError);
-      const details = { store: "of the test", sessionId: "s", tenant: "default", agent: "ceo", command: call };
+      const details = { store: "test", sessionId: "s", tenant: "default", agent: "ceo", command: call };
       assert.equal(error.code, "store_unavailable");
       assert.partialDeepStrictEqual(error.details, details);
       return true;

@@ -16,6 +16,7 @@ import { eachEntry, readLog } from "../core/log-reader.ts";
 import { stepOf } from "../core/staged-logs.ts";
 import { sourceOf, type LoggedEntry, type SessionSource } from "../snapshots/session-source.ts";
 import { snapshotOrder } from "../snapshots/snapshot-text.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
 
 /** The session changed while it was read entry by entry. */
 export class SessionMoved extends Error {
@@ -132,8 +133,11 @@ function isDamaged(record: SessionRecord, log: LogName, found: number): boolean 
 
 function damaged(record: SessionRecord, log: string, found: number): SessionError {
   return new SessionError("store_invalid", {
-    store: `of session ${record.id}`,
-    reason: `its record names ${headOf(record, log)} entries in the log ${log}, there are ${found}`,
+    ...sessionIds(record),
+    problem: "entries_missing",
+    log,
+    found,
+    known: headOf(record, log),
   });
 }
 

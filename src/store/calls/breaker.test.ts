@@ -14,7 +14,8 @@ function awayStore() {
     clock,
     away: false,
     asked: 0,
-    error: () => new SessionError("store_unavailable", { store: "s", reason: "gone" }) as Error,
+    error: () =>
+      new SessionError("store_unavailable", { store: "s", problem: "unreachable" }, { reported: "gone" }) as Error,
   };
   const store: Store = {
     ...memory,
@@ -30,14 +31,19 @@ function awayStore() {
 
 const away = { code: "store_unavailable" };
 
-test("a store that is away three times in a row is left alone, and asked once after a pause that grows", async () => {
+test("after three failures in a row the breaker is open, and asks once after a pause that grows", async () => {
   const { place, clock, breaker } = awayStore();
   place.away = true;
   for (let call = 0; call < 100; call++) await assert.rejects(breaker.instances([]), away);
   assert.equal(place.asked, 3, "a hundred calls cost three");
   assert.equal(breaker.breaker.state, "open");
-  assert.deepEqual([breaker.breaker.since, breaker.breaker.reason], [clock.now(), "gone"]);
-  await assert.rejects(breaker.instances([]), { message: /left alone for \d+ ms/ });
+  assert.deepEqual(
+    [breaker.breaker.since, breaker.breaker.reason],
+    [clock.now(), "the store s cannot be reached: gone"],
+  );
+  await assert.rejects(breaker.instances([]), {
+    message: /the next attempt is in \d+ ms; the request was not sent; .*gone$/,
+  });
   await clock.advance(700);
   assert.equal(breaker.breaker.state, "probing");
   await assert.rejects(breaker.instances([]), away);
@@ -74,7 +80,8 @@ test("failures that are answers, and ones with a success in between, open nothin
   place.away = true;
   place.error = () => new SessionError("store_busy", { store: "s", waitedMs: 1 });
   for (let call = 0; call < 10; call++) await assert.rejects(breaker.instances([]), { code: "store_busy" });
-  place.error = () => new SessionError("store_unavailable", { store: "s", reason: "gone" });
+  place.error = () =>
+    new SessionError("store_unavailable", { store: "s", problem: "unreachable" }, { reported: "gone" });
   for (let call = 0; call < 10; call++) {
     place.away = true;
     await assert.rejects(breaker.instances([]), away);

@@ -107,7 +107,7 @@ export class Breaker implements Store {
     const probes = this.#failures >= this.#failuresMax;
     if (probes) {
       const waitMs = this.#openUntil - this.#clock.now();
-      if (waitMs > 0 || this.#probing) throw this.#leftAlone(Math.max(0, waitMs));
+      if (waitMs > 0 || this.#probing) throw this.#openError(Math.max(0, waitMs));
       this.#probing = true;
     }
     try {
@@ -115,7 +115,7 @@ export class Breaker implements Store {
       this.#heal();
       return result;
     } catch (error) {
-      if (hasCode(error, "store_unavailable")) this.#fail(error.details.reason, probes);
+      if (hasCode(error, "store_unavailable")) this.#fail(error.message, probes);
       else this.#heal();
       throw error;
     } finally {
@@ -142,8 +142,8 @@ export class Breaker implements Store {
     this.#openUntil = this.#clock.now() + pauseMs * (0.75 + chance / 1024);
   }
 
-  #leftAlone(waitMs: number): SessionError {
-    const reason = `${this.#reason ?? "it did not answer"}; it is left alone for ${Math.ceil(waitMs)} ms, nothing was asked`;
-    return new SessionError("store_unavailable", { store: "behind the circuit breaker", reason });
+  #openError(waitMs: number): SessionError {
+    const details = { problem: "breaker_open", retryAfterMs: Math.ceil(waitMs) } as const;
+    return new SessionError("store_unavailable", details, { reported: this.#reason ?? "" });
   }
 }

@@ -1,4 +1,4 @@
-/** A store that somebody else has written to is named and not served. */
+/** Refuses logs that another program has written to. */
 import { firstOwn, lastOwn } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { mayLackItsBeginning } from "../../domain/record/event.ts";
@@ -18,14 +18,11 @@ export function guardTail(
   const count = Math.min(last, head - firstOwn(record, log) + 1);
   const mayBeShort = mayLackItsBeginning(log) || (bytesMax !== undefined && entries.length > 0);
   const isWhole = entries.length === count || (entries.length < count && mayBeShort);
-  const first = head - entries.length + 1;
-  if (isWhole && entries.every(({ seq }, index) => seq === first + index)) return;
-  const found = entries.map(({ seq }) => seq);
-  throw damaged(
-    store,
-    record,
-    `its record says that ${log} ends with ${head}, the last ${last} entries are ${list(found)}`,
-  );
+  const most = isWhole ? entries.length : count;
+  for (let back = 0; back < most; back++) {
+    if (entries.at(-1 - back)?.seq !== head - back) throw entryMissing(store, record, { log, seq: head - back });
+  }
+  if (!isWhole) throw entryMissing(store, record, { log, seq: head });
 }
 
 /**
@@ -39,22 +36,24 @@ export function guardGapless(
   const step = order === "ascending" ? 1 : -1;
   const first = entries[0]?.seq ?? from;
   if (order === "ascending" && first > Math.max(from, 1) && !mayLackItsBeginning(log))
-    throw damaged(store, key, `in ${log}, entry ${first} is the first from ${from} on`);
+    throw entryMissing(store, key, { log, seq: Math.max(from, 1) });
   for (let index = 1; index < entries.length; index++) {
     const before = entries[index - 1]?.seq ?? 0;
     const seq = entries[index]?.seq ?? 0;
-    if (seq - before !== step) throw damaged(store, key, `in ${log}, entry ${before} has ${seq} for a neighbour`);
+    if (seq - before !== step) throw entryMissing(store, key, { log, seq: before + step });
   }
 }
 
-function damaged(store: string, { tenant, id }: SessionKey, what: string): SessionError {
-  const reason = `session ${id} of tenant ${tenant} was tampered with: ${what}; restore it from a backup`;
-  return new SessionError("store_invalid", { store, reason });
-}
-
-function list(numbers: readonly number[]): string {
-  if (numbers.length === 0) return "none";
-  return numbers.length <= 8
-    ? numbers.join(", ")
-    : `${numbers.slice(0, 4).join(", ")} … ${numbers.slice(-4).join(", ")}`;
+function entryMissing(
+  store: string,
+  { tenant, id }: SessionKey,
+  place: { readonly log: string; readonly seq: number },
+): SessionError {
+  return new SessionError("store_invalid", {
+    store,
+    sessionId: id,
+    tenant,
+    problem: "changed_elsewhere",
+    ...place,
+  });
 }

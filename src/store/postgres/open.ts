@@ -74,6 +74,6 @@ async function ensure(database: Database, options: ResolvedOptions): Promise<voi
     await migrate(database, layout);
     return;
   }
-  const reason = `schema ${options.schema} is at version ${found}, this version of perdure needs ${known}; run "perdure migrate"`;
-  throw new SessionError("store_invalid", { store: database.name, reason });
+  const { schema } = options;
+  throw new SessionError("store_invalid", { store: database.name, problem: "migration_pending", schema, found, known });
 }

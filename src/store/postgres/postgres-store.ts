@@ -324,9 +324,8 @@ export class PostgresStore implements Store {
 /** The same error, where it is unknown whether the commit was applied. */
 function inDoubt(error: SessionError): SessionError {
   if (!hasCode(error, "store_unavailable")) return error;
-  const { store, reason } = error.details;
-  const doubt = `${reason}; whether the change was written is not known, so look before you write it again`;
-  return new SessionError("store_unavailable", { store, reason: doubt }, { cause: error.cause });
+  const details = { ...error.details, problem: "outcome_unknown" } as const;
+  return new SessionError("store_unavailable", details, { cause: error.cause, reported: error.message });
 }
 
 function parsed(text: unknown): unknown {

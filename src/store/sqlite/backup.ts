@@ -56,11 +56,11 @@ function ofTarget(error: unknown, target: string): SessionError | undefined {
   return hasCode(found, "store_full") || hasCode(found, "store_read_only") ? found : undefined;
 }
 
-/** @throws SessionError `store_invalid` where it is none of ours */
+/** @throws SessionError `store_invalid` if it is not a store of Perdure */
 function contentOf(database: DatabaseSync, file: string): BackupContent {
   const { application_id: id } = database.prepare("pragma application_id").get() as { application_id: number };
   if (id !== applicationId) {
-    throw new SessionError("store_invalid", { store: file, reason: "it holds no sessions of perdure" });
+    throw new SessionError("store_invalid", { store: file, problem: "no_sessions" });
   }
   const counts = "select (select count(*) from sessions) as sessions, (select count(*) from entries) as entries";
   return { ...(database.prepare(counts).get() as unknown as BackupContent) };
@@ -75,8 +75,8 @@ function guardCopy(copy: string, { file, content }: { readonly file: string; rea
     const checked = database.prepare("pragma integrity_check(1)").get() as { integrity_check: string };
     const found = contentOf(database, copy);
     if (checked.integrity_check === "ok" && found.sessions === sessions && found.entries === entries) return;
-    const reason = `the copy is not what was copied (${checked.integrity_check}, ${found.sessions} of ${sessions} sessions)`;
-    throw new SessionError("store_invalid", { store: file, reason });
+    const details = { store: file, problem: "copy_differs", found: found.sessions, known: sessions } as const;
+    throw new SessionError("store_invalid", details, { reported: checked.integrity_check });
   } finally {
     database.close();
   }

@@ -8,16 +8,15 @@ export function guardFile(file: string): void {
   const folder = dirname(file);
   const kind = kindOf(folder);
   if (kind !== "folder") {
-    const reason =
-      kind === undefined ? `the folder ${folder} does not exist; create it first` : `${folder} is no folder`;
-    throw new SessionError("store_unavailable", { store: file, reason });
+    const problem = kind === undefined ? "folder_missing" : "no_folder";
+    throw new SessionError("store_unavailable", { store: file, problem, folder });
   }
   if (kindOf(file) === "folder") {
-    throw new SessionError("store_invalid", { store: file, reason: "it is a folder; name a file in it" });
+    throw new SessionError("store_invalid", { store: file, problem: "folder" });
   }
   // A folder that cannot be written may hold a database that can; only SQLite can tell.
-  const reason = kindOf(file) === undefined ? undefined : whyNotWritable(file);
-  if (reason !== undefined) throw new SessionError("store_read_only", { store: file, reason });
+  const found = kindOf(file) === undefined ? undefined : notWritable(file);
+  if (found !== undefined) throw readOnlyError(file, found);
 }
 
 /**
@@ -50,13 +49,23 @@ function targetOf(file: string): string {
 export function guardExisting(file: string): void {
   guardFile(file);
   if (kindOf(file) !== undefined) return;
-  const reason = "there is no such file; correct the name of the store";
-  throw new SessionError("store_unavailable", { store: file, reason });
+  throw new SessionError("store_unavailable", { store: file, problem: "file_missing" });
 }
 
-/** Why the file, or its folder, where the log is kept beside it, cannot be written; undefined where both can. */
-export function whyReadOnly(file: string): string | undefined {
-  return (kindOf(file) === undefined ? undefined : whyNotWritable(file)) ?? whyNotWritable(dirname(file));
+/** A path that this user cannot write, and the error of the file system. */
+interface ReadOnlyPath {
+  readonly path: string;
+  readonly cause: Error;
+}
+
+/** The error of a file that cannot be written, or whose folder, which has the log, cannot; undefined if both can. */
+export function readOnlyErrorOf(file: string): SessionError | undefined {
+  const found = (kindOf(file) === undefined ? undefined : notWritable(file)) ?? notWritable(dirname(file));
+  return found && readOnlyError(file, found);
+}
+
+function readOnlyError(store: string, { path, cause }: ReadOnlyPath): SessionError {
+  return new SessionError("store_read_only", { store, path }, { cause });
 }
 
 /** True where not even the smallest growth of the log and its shared memory (32 KiB) is left. */
@@ -85,19 +94,12 @@ function statOf(path: string): ReturnType<typeof statSync> {
   }
 }
 
-function whyNotWritable(path: string): string | undefined {
+function notWritable(path: string): ReadOnlyPath | undefined {
   try {
     accessSync(path, constants.W_OK);
     return undefined;
   } catch (error) {
-    switch ((error as NodeJS.ErrnoException).code) {
-      case "EROFS":
-        return `${path} is on a read-only file system`;
-      case "EACCES":
-      case "EPERM":
-        return `${path} may not be written by this user`;
-      default:
-        return undefined;
-    }
+    const { code = "" } = error as NodeJS.ErrnoException;
+    return ["EROFS", "EACCES", "EPERM"].includes(code) ? { path, cause: error as Error } : undefined;
   }
 }

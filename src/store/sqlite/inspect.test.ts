@@ -105,7 +105,7 @@ test("tables and columns that are missing are found, and nothing is put in their
   }
 });
 
-test("who uses a store that lacks a table is told what to do", async () => {
+test("a store that lacks a table is refused with the next step", async () => {
   const file = join(mkdtempSync(join(root, "t-")), "store.db");
   await (await openSqlite({ url: `sqlite:${file}` })).close();
   const database = new DatabaseSync(file);
@@ -113,14 +113,14 @@ test("who uses a store that lacks a table is told what to do", async () => {
   database.close();
   const store = await openSqlite({ url: `sqlite:${file}` });
   const [tenant, id] = ["default", "a"];
-  const message = /no such table: (main\.)?entries; "perdure doctor" says what is wrong/;
-  const told = { code: "store_invalid", message };
-  await assert.rejects(store.load([{ key: { tenant, id }, tails: [] }]), told);
+  const message = /no such table: (main\.)?entries; "perdure doctor" finds what is missing/;
+  const refused = { code: "store_invalid", message };
+  await assert.rejects(store.load([{ key: { tenant, id }, tails: [] }]), refused);
   await assert.rejects(
     store.commit([]).then(() => store.commit([[creationOf(sampleRecord({ id }))]])),
-    told,
+    refused,
   );
-  await assert.rejects(store.stats({ tenant, now: 0, by: [], limit: 1 }), told);
+  await assert.rejects(store.stats({ tenant, now: 0, by: [], limit: 1 }), refused);
   await store.close();
 });
 

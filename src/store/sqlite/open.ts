@@ -85,8 +85,7 @@ function missingSteps(database: DatabaseSync, store: string): readonly Migration
   if (pragma(database, "application_id") !== applicationId) {
     const { count } = database.prepare("select count(*) as count from sqlite_schema").get() as { count: number };
     if (count > 0) {
-      const reason = "the database belongs to another program; name another file";
-      throw new SessionError("store_invalid", { store, reason });
+      throw new SessionError("store_invalid", { store, problem: "foreign_file" });
     }
   }
   return stepsFrom(pragma(database, "user_version"), migrations, store);

@@ -1,5 +1,5 @@
 import { SessionError } from "../../errors.ts";
-import { hasNoSpace, whyReadOnly } from "./database-file.ts";
+import { hasNoSpace, readOnlyErrorOf } from "./database-file.ts";
 
 /** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
 const wrongStatement = 1;
@@ -57,35 +57,30 @@ export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);
   const cause = { cause: error };
   if (isMissing(error)) {
-    const reason = `${error.message}; "perdure doctor" says what is wrong with the schema`;
-    return new SessionError("store_invalid", { store, reason }, cause);
+    return new SessionError("store_invalid", { store, problem: "schema_incomplete" }, cause);
   }
   if (code === undefined || ourFaults.includes(code)) return error;
-  const text = error instanceof Error ? error.message : String(error);
   switch (code) {
     case full:
       return new SessionError("store_full", { store }, cause);
     case ioError:
       // The shared memory of the log cannot grow on a full disk; SQLite calls that an I/O error.
       if (hasNoSpace(store)) return new SessionError("store_full", { store }, cause);
-      return new SessionError("store_unavailable", { store, reason: text }, cause);
+      return unreachable(error, store);
     case readOnly:
-      return new SessionError("store_read_only", { store, reason: whyReadOnly(store) ?? text }, cause);
-    case cantOpen: {
-      // SQLite says no more than that it cannot open the file or the log beside it; the file system knows why.
-      const reason = whyReadOnly(store);
-      if (reason !== undefined) return new SessionError("store_read_only", { store, reason }, cause);
-      return new SessionError("store_unavailable", { store, reason: text }, cause);
-    }
+      return readOnlyErrorOf(store) ?? new SessionError("store_read_only", { store }, cause);
+    case cantOpen:
+      // SQLite reports only that it cannot open the file or the log beside it; the file system has the cause.
+      return readOnlyErrorOf(store) ?? unreachable(error, store);
     case notADatabase:
-      return new SessionError("store_invalid", { store, reason: "the file is not an SQLite database" }, cause);
+      return new SessionError("store_invalid", { store, problem: "not_sqlite" }, cause);
     case corrupt:
-      return new SessionError(
-        "store_invalid",
-        { store, reason: `the file is damaged (${text}); restore a backup` },
-        cause,
-      );
+      return new SessionError("store_invalid", { store, problem: "damaged" }, cause);
     default:
-      return new SessionError("store_unavailable", { store, reason: text }, cause);
+      return unreachable(error, store);
   }
+}
+
+function unreachable(cause: unknown, store: string): SessionError {
+  return new SessionError("store_unavailable", { store, problem: "unreachable" }, { cause });
 }

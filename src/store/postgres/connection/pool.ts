@@ -75,8 +75,7 @@ export async function importDriver(store: string): Promise<Driver> {
     const module = (await import("pg")) as { readonly default: Driver };
     return module.default;
   } catch (error) {
-    const reason = 'the package "pg" is not installed; run "npm install pg", or pass a pool of your own';
-    throw new SessionError("store_unavailable", { store, reason }, { cause: error });
+    throw new SessionError("store_unavailable", { store, problem: "driver_missing" }, { cause: error });
   }
 }
 

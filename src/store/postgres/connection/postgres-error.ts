@@ -68,23 +68,22 @@ export function isMissing(error: unknown): boolean {
   return state === "3F000" || state === "42P01" || state === "42883";
 }
 
-/** What an error of the driver or the server means to a caller; ours come back as they are. */
+/** The error of a store for an error of the driver or the server; those of Perdure stay as they are. */
 export function sessionErrorOf(error: unknown, { store, pool }: { store: string; pool: string }): unknown {
   if (error instanceof SessionError) return error;
-  const text = textOf(error);
   const state = sqlState(error);
-  const cause = { cause: error };
+  const cause = { cause: error, reported: textOf(error) };
   if (state === undefined) {
     if (error instanceof TypeError || error instanceof RangeError) return error;
-    const reason = isExhausted(error) && pool !== "" ? `no connection became free in time (${pool}); ${text}` : text;
-    return new SessionError("store_unavailable", { store, reason }, cause);
+    if (isExhausted(error) && pool !== "")
+      return new SessionError("store_unavailable", { store, problem: "pool_exhausted" }, { ...cause, reported: pool });
+    return new SessionError("store_unavailable", { store, problem: "unreachable" }, cause);
   }
   if (state === "53100") return new SessionError("store_full", { store }, cause);
-  if (state === "42501" || state === "25006")
-    return new SessionError("store_read_only", { store, reason: text }, cause);
+  if (state === "42501" || state === "25006") return new SessionError("store_read_only", { store }, cause);
   if (passing.has(state) || ["08", "28", "3D", "53", "57", "58"].includes(state.slice(0, 2)))
-    return new SessionError("store_unavailable", { store, reason: text }, cause);
+    return new SessionError("store_unavailable", { store, problem: "unreachable" }, cause);
   // Class 22, data exception: a value of a request that this server cannot take. The store is not damaged.
   if (state.startsWith("22")) return new SessionError("value_unstorable", { path: "request" }, cause);
-  return new SessionError("store_invalid", { store, reason: text }, cause);
+  return new SessionError("store_invalid", { store, problem: "refused" }, cause);
 }

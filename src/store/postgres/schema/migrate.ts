@@ -102,27 +102,15 @@ async function readVersions(
   }
 }
 
-/** What stopped a migration, and whom to ask. */
+/** The error of a migration that was refused. */
 function explained(error: unknown, store: string, { schema }: Layout): unknown {
   const cause = error instanceof SessionError ? error.cause : error;
-  const text = cause instanceof Error ? cause.message : String(cause);
   switch (sqlState(cause)) {
     case "42501":
-      return new SessionError(
-        "store_read_only",
-        {
-          store,
-          reason: `${text}; let somebody with the right to create schemas run "perdure migrate", and grant usage on ${schema} and all in it`,
-        },
-        { cause },
-      );
+      return new SessionError("store_read_only", { store, schema }, { cause });
     case "42P07":
     case "42723":
-      return new SessionError(
-        "store_invalid",
-        { store, reason: `${text}, and not by Perdure; choose another schema than ${schema}` },
-        { cause },
-      );
+      return new SessionError("store_invalid", { store, problem: "foreign_schema", schema }, { cause });
     default:
       return error;
   }
