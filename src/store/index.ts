@@ -52,6 +52,7 @@ export type {
   LegalHold,
   Metadata,
   Parent,
+  Reset,
   SessionRecord,
   SessionState,
   SettledState,
