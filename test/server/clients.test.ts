@@ -139,7 +139,8 @@ test("lost requests are retried with their key, refusals are not, and an unreach
   };
   const sessions = connect({ url: "http://server.test", key, fetch: lossy });
   const session = await sessions.create({ agent: "assistant" });
-  for (let index = 1; index <= 5; index++) assert.equal((await session.append({ input: `${index}` })).seq, index);
+  for (let index = 1; index <= 5; index++)
+    assert.equal((await session.append({ input: `${index}`, output: "ok" })).seq, index);
   assert.equal(await (await session.consult("six")).text(), "you said: six");
   assert.equal((await (await here.sessions.get(session.id)).refresh()).turn, 6);
 
