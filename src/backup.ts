@@ -62,7 +62,7 @@ export async function backupStore(url: string, path: string, options: BackupOpti
 
 async function backupDatabase(url: string, file: string, { onProgress }: BackupOptions): Promise<BackupReport> {
   const { fileOfUrl } = await import("./store/sqlite/open.ts");
-  const { guardExisting } = await import("./store/sqlite/database-file.ts");
+  const { guardExisting } = await import("./store/sqlite/connection/database-file.ts");
   const { backupSqlite } = await import("./store/sqlite/backup.ts");
   const source = fileOfUrl(url);
   if (source === undefined) {

@@ -2,42 +2,52 @@ import type { Transaction } from "../domain/record/change.ts";
 import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import type { Outcome } from "./store.ts";
 
-/** Who wants to know of changes of which sessions, within one open store. */
+interface Watched {
+  readonly key: SessionKey;
+  readonly wakes: Set<() => void>;
+}
+
+/** The watchers of sessions within one open store. */
 export class Watchers {
-  readonly #wakes = new Map<string, Set<() => void>>();
+  readonly #watched = new Map<string, Watched>();
 
   /** Call `wake` at every change of this session until the returned function is called. */
   watch(key: SessionKey, wake: () => void): () => void {
     const text = keyText(key);
     const own = (): void => wake(); // the same function may watch twice
-    const wakes = this.#wakes.get(text) ?? new Set();
-    this.#wakes.set(text, wakes.add(own));
+    const watched = this.#watched.get(text) ?? { key, wakes: new Set() };
+    this.#watched.set(text, watched);
+    watched.wakes.add(own);
     return () => {
-      wakes.delete(own);
-      if (wakes.size === 0 && this.#wakes.get(text) === wakes) this.#wakes.delete(text);
+      watched.wakes.delete(own);
+      if (watched.wakes.size === 0 && this.#watched.get(text) === watched) this.#watched.delete(text);
     };
   }
 
-  /** What of a batch has landed was changed. */
+  /** Wake the watchers of every session that the batch has changed. */
   wakeLanded(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
-    if (this.#wakes.size === 0) return;
+    if (this.#watched.size === 0) return;
     batch.forEach((transaction, index) => {
       if (outcomes[index]?.status === "ok") for (const { key } of transaction) this.wake(keyText(key));
     });
   }
 
-  /** A session, by the text of its key, was changed. */
+  /** Wake the watchers of one session, given by the text of its key. */
   wake(text: string): void {
-    for (const wake of this.#wakes.get(text) ?? []) wake();
+    for (const wake of this.#watched.get(text)?.wakes ?? []) wake();
   }
 
-  /** The texts of the keys of what is watched. */
-  watched(): Iterable<string> {
-    return this.#wakes.keys();
-  }
-
-  /** Whatever is watched may have changed. */
   wakeAll(): void {
-    for (const wakes of this.#wakes.values()) for (const wake of wakes) wake();
+    for (const { wakes } of this.#watched.values()) for (const wake of wakes) wake();
+  }
+
+  /** Number of watched sessions. */
+  get size(): number {
+    return this.#watched.size;
+  }
+
+  /** The watched sessions: the text of each key, and the key. */
+  *watched(): Iterable<readonly [text: string, key: SessionKey]> {
+    for (const [text, { key }] of this.#watched) yield [text, key];
   }
 }

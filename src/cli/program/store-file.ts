@@ -9,6 +9,6 @@ export async function fileOfStore(url: string): Promise<string | undefined> {
 export async function guardExistingStore(url: string): Promise<void> {
   const file = await fileOfStore(url);
   if (file === undefined) return;
-  const { guardExisting } = await import("../../store/sqlite/database-file.ts");
+  const { guardExisting } = await import("../../store/sqlite/connection/database-file.ts");
   guardExisting(file);
 }

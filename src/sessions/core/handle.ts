@@ -204,6 +204,11 @@ export class Handle implements WritableSession {
     return loaded;
   }
 
+  /** Count the turns of the known record as seen: a commit of this handle made that record. */
+  seeAll(): void {
+    this.#seen = seenOf(this.#record);
+  }
+
   /** Run a call of the owner, traced, behind its earlier calls. */
   operate<T>(operation: OperationName, work: () => Promise<T>): Promise<T> {
     return traceCall(this.about(operation), () => this.inOrder(work));
@@ -276,8 +281,8 @@ export class Handle implements WritableSession {
       if (recovers !== undefined) await this.#recover(draft, recovers, reason);
       change = rule(draft, this.core.context(), this.#writer());
     } catch (error) {
-      // The rule may have judged a stale record: only the newest one may refuse.
-      if (error instanceof SessionError && (await this.#movedOn(record))) return undefined;
+      // The record that was known before this write may be stale. The record of a later attempt came from the store.
+      if (attempt === 1 && error instanceof SessionError && (await this.#movedOn(record))) return undefined;
       throw error;
     }
     if (change === null) return { status: "unchanged" };

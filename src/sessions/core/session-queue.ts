@@ -26,10 +26,11 @@ const lookMs = { first: 5, longest: 150 };
 /** A place in the queue of one session. */
 export interface Place {
   /**
-   * Resolves when the waiter is first in the queue and the session is free, or after `waitMs`.
+   * Resolves when the waiter is first in the queue and the session is free, or after `waitMs`, with the newest record that
+   * the queue knows.
    * @throws SessionError `closed`, the store's, or the reason of the aborted signal
    */
-  isFirst(patience: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
+  isFirst(patience: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<SessionRecord>;
   /** `record`: the newest one that the waiter knows. */
   leave(record: SessionRecord): Promise<void>;
 }
@@ -170,7 +171,7 @@ class SessionQueue {
     for (const waiter of joining) waiter.joined ||= queued.has(waiter.ticket);
   }
 
-  async #isFirst(waiter: Waiter, { waitMs, signal }: Parameters<Place["isFirst"]>[0]): Promise<void> {
+  async #isFirst(waiter: Waiter, { waitMs, signal }: Parameters<Place["isFirst"]>[0]): ReturnType<Place["isFirst"]> {
     waiter.isTrying = false;
     waiter.woken = Promise.withResolvers();
     waiter.woken.promise.catch(() => undefined);
@@ -180,6 +181,7 @@ class SessionQueue {
     const deadline = this.#context.clock.sleep(waitMs, stop);
     try {
       await Promise.race([waiter.woken.promise, deadline]);
+      return this.#session.record;
     } finally {
       waiter.isTrying = true;
       deadline.catch(() => undefined);

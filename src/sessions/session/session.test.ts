@@ -34,6 +34,18 @@ test("a handle appends only onto what it has seen; another's turn is a conflict 
   assert.equal((await mine.append({ input: "mine" })).seq, 2);
 });
 
+test("a refused append throws its conflict without a further call of the store", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const other = await place.another().get("s");
+  await session.append({ input: "theirs" });
+  place.loadsFail = true;
+  await assert.rejects(other.append({ input: "mine" }), { code: "conflict" });
+  place.loadsFail = false;
+  await other.refresh();
+  assert.equal((await other.append({ input: "mine" })).seq, 2);
+});
+
 test("what is no turn is folded in from elsewhere without a conflict", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s", metadata: { a: 1 } });

@@ -425,7 +425,7 @@ export class Session {
       waitMs: wait === undefined ? options.waitMs : parseDuration(wait, "wait"),
     });
     try {
-      await handle.refresh();
+      handle.seeAll();
       return await work(new Session(handle));
     } finally {
       await lease.release();

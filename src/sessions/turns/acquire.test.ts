@@ -120,6 +120,15 @@ test("holder names who holds a session and whether it lives; unlock breaks the l
   await assert.rejects(mine.append({ input: "x" }), { code: "fenced" });
 });
 
+test("exclusive on a free session loads nothing", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  place.loadsFail = true;
+  const turn = await session.exclusive((inside) => inside.append({ input: "mine" }));
+  assert.equal(turn.seq, 1);
+  await session.append({ input: "next" });
+});
+
 test("exclusive runs as the only writer, has seen everything, and gives the lease back also where the work fails", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

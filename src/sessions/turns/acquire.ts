@@ -48,7 +48,7 @@ async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, atte
   const place = await core.queues.join(handle, ticket);
   try {
     for (;;) {
-      await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal });
+      handle.learn(await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal }));
       core.guardOpen();
       try {
         return await attempt(ticket, { recovers: "dead" });

@@ -114,7 +114,7 @@ export class Hints {
       return;
     }
     const names = new Set(payload.split(","));
-    for (const text of this.#watchers.watched()) if (names.has(hash(text))) this.#watchers.wake(text);
+    for (const [text] of this.#watchers.watched()) if (names.has(hash(text))) this.#watchers.wake(text);
   }
 
   async close(): Promise<void> {

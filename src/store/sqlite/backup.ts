@@ -1,8 +1,8 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { hasCode, SessionError } from "../../errors.ts";
-import { makeForOwner } from "./database-file.ts";
+import { makeForOwner } from "./connection/database-file.ts";
 import { applicationId } from "./schema.ts";
-import { sessionErrorOf } from "./sqlite-error.ts";
+import { sessionErrorOf } from "./connection/sqlite-error.ts";
 
 /** What a backup holds. */
 export interface BackupContent {

@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreProblem } from "../store.ts";
 import { migrations } from "./schema.ts";
-import { isMissing, isRefused } from "./sqlite-error.ts";
+import { isMissing, isRefused } from "./connection/sqlite-error.ts";
 
 /** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
 export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {

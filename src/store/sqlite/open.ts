@@ -5,12 +5,12 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { SessionError } from "../../errors.ts";
 import { stepsFrom, type Migration } from "../migrations.ts";
 import type { Store } from "../store.ts";
-import { guardFile, makeForOwner } from "./database-file.ts";
-import { Patience } from "./busy-retry.ts";
+import { guardFile, makeForOwner } from "./connection/database-file.ts";
+import { Patience } from "./connection/busy-retry.ts";
 import { applicationId, migrations } from "./schema.ts";
-import { sessionErrorOf } from "./sqlite-error.ts";
+import { sessionErrorOf } from "./connection/sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";
-import { Transactions } from "./transactions.ts";
+import { Transactions } from "./connection/transactions.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 export interface SqliteOptions {

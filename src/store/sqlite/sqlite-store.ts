@@ -30,12 +30,13 @@ import type {
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { flawsIn, schemaFlaws } from "./inspect.ts";
-import { isMissing, isOutOfRange } from "./sqlite-error.ts";
-import type { Patience } from "./busy-retry.ts";
+import { isMissing, isOutOfRange } from "./connection/sqlite-error.ts";
+import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
-import type { Transactions } from "./transactions.ts";
+import { ForeignCommits } from "./connection/foreign-commits.ts";
+import type { Transactions } from "./connection/transactions.ts";
 import { vacuumInThread } from "./upkeep/vacuum.ts";
 
 interface Options {
@@ -79,6 +80,7 @@ export class SqliteStore implements Store {
   #vacuuming: Promise<void> | undefined;
   #cutting: Statements | undefined;
   readonly #watchers = new Watchers();
+  #foreignCommits: ForeignCommits | undefined;
   #closed = false;
 
   constructor(database: DatabaseSync, { transactions, name, patience, clock, durable }: Options) {
@@ -334,7 +336,12 @@ export class SqliteStore implements Store {
 
   watch(key: SessionKey, wake: () => void): () => void {
     this.#guardOpen();
-    return this.#watchers.watch(key, wake);
+    const unwatch = this.#watchers.watch(key, wake);
+    if (this.capabilities.shared) {
+      this.#foreignCommits ??= new ForeignCommits(this.#database, this.#watchers);
+      this.#foreignCommits.start();
+    }
+    return unwatch;
   }
 
   /**
@@ -377,6 +384,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#foreignCommits?.stop();
     await this.#deleting;
     await this.#vacuuming;
     this.#database.close();

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { identityOf } from "../../domain/record/change.ts";
 import { systemClock } from "../../clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
-import { Patience } from "./busy-retry.ts";
+import { Patience } from "./connection/busy-retry.ts";
 import { migrations } from "./schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
-import { Transactions } from "./transactions.ts";
+import { Transactions } from "./connection/transactions.ts";
 
 /** A store in memory, together with the connection under it. */
 function openBare(): { database: DatabaseSync; store: SqliteStore } {

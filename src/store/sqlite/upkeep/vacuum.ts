@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { busyError } from "../sqlite-error.ts";
+import { busyError } from "../connection/sqlite-error.ts";
 
 /**
  * Writes the file anew from what stands in it and brings that from the log of writes into the file, on a connection in a

@@ -1,5 +1,5 @@
 import { setImmediate as turnOfTheLoop, setTimeout as sleep } from "node:timers/promises";
-import { SessionError } from "../../errors.ts";
+import { SessionError } from "../../../errors.ts";
 import { LoopShare } from "./loop-share.ts";
 import { isBusy, sessionErrorOf } from "./sqlite-error.ts";
 

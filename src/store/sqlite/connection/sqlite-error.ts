@@ -1,4 +1,4 @@
-import { SessionError } from "../../errors.ts";
+import { SessionError } from "../../../errors.ts";
 import { hasNoSpace, readOnlyErrorOf } from "./database-file.ts";
 
 /** Primary result codes, as https://sqlite.org/rescode.html numbers them. */

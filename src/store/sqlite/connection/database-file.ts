@@ -1,7 +1,7 @@
 /** What the file system knows of a database's file; SQLite itself only says that it cannot open or write it. */
 import { accessSync, closeSync, constants, openSync, readlinkSync, statfsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { SessionError } from "../../errors.ts";
+import { SessionError } from "../../../errors.ts";
 
 /** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` where no database can be opened there */
 export function guardFile(file: string): void {
