@@ -1,4 +1,4 @@
-/** Prints the bytes of heap for each of 100 000 live sessions that nobody speaks to any more. */
+/** Prints the bytes of heap for each of 100 000 idle live sessions. */
 import { startHost } from "../src/host/index.ts";
 import { openSessions } from "../src/index.ts";
 import runtime from "./host-runtime.ts";

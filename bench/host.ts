@@ -87,7 +87,7 @@ async function sendPooled(sessions: Sessions): Promise<Measure> {
   };
 }
 
-/** Opening it as who wants to write alone does: loading it, and taking its lease. */
+/** A message that activates its session, beside loading a session and taking its lease. */
 async function activation(sessions: Sessions): Promise<Measure> {
   await using host = await startHost(sessions, { runtime });
   for (const id of ["asleep", "opened"]) await sessions.create({ id });
@@ -157,7 +157,7 @@ async function firstAnswer(folder: string): Promise<Measure> {
   };
 }
 
-/** What one of many does, and whether it takes its thread with it. */
+/** The ways in which one of many sessions ends, and whether its thread ends with it. */
 const deaths = [
   { message: "throw", endsThread: false },
   { message: "later", endsThread: false },

@@ -1,4 +1,4 @@
-/** What forks cost beside an append, and what archives take and cost. */
+/** Measures forks beside an append, and the size and time of archives. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What a line of the table must keep to; a bench that has none is for information. */
+/** The limit of a line of the table; a bench without one is for information. */
 export type Bar = { readonly atMost: number } | { readonly atLeast: number };
 
 /** How numbers of a measure are written. */
@@ -12,9 +12,9 @@ export interface Measure {
   readonly ours: number;
   /** The same work without Perdure; undefined where there is no such thing. */
   readonly limit?: number;
-  /** What the limit is. */
+  /** The limit in words. */
   readonly limitName?: string;
-  /** What the bar judges. */
+  /** The value that the limit judges. */
   readonly value: number;
   readonly valueUnit: Unit;
   readonly bar?: Bar;
@@ -43,7 +43,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Run both in turns, round by round, so that whatever else the machine does meanwhile meets both alike. Each gives one
+ * Run both in turns, round by round, so that other work of the machine slows both alike. Each gives one
  * number per round. The ratio is the median of the rounds' own ratios: a disk that slows down for a second moves both
  * numbers of a few rounds, and neither the ratio of the others nor the median.
  */

@@ -8,7 +8,7 @@ import { turn } from "./workload.ts";
 export interface Task {
   readonly how: "perdure" | "queue" | "hand";
   readonly url: string;
-  /** Where the rows by hand are, for SQLite. */
+  /** The file of the rows written by hand, for SQLite. */
   readonly file?: string;
   readonly times: number;
 }

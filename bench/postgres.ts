@@ -17,7 +17,7 @@ const longTurns = 5000;
 const longSessions = 8;
 
 export const bench: Bench = async (report) => {
-  // Checkpoints in the middle would make the pages that come next cost more of log, whoever writes them.
+  // A checkpoint in the middle would make the next pages cost more write-ahead log in either way of writing.
   const settings = { checkpoint_timeout: "1h", max_wal_size: "16GB" };
   await using server = await PostgresServer.start({ fsync: true, settings });
   const byHand = await ByHand.on(server.url());
@@ -87,7 +87,7 @@ class ByHand {
   }
 }
 
-/** What Perdure stores for the turn of the workload. */
+/** The rows that Perdure stores for the turn of the workload. */
 async function storedText(sessions: Sessions): Promise<string> {
   const session = await sessions.create();
   const { seq: _seq, key: _key, at: _at, ...data } = await session.append(turn);
@@ -265,7 +265,7 @@ async function openLong(store: Store, byHand: ByHand): Promise<Measure> {
   };
 }
 
-/** What people do today: one row a session with all its turns in an array, which each turn rewrites. */
+/** The common way: one row a session with all its turns in an array, which each turn rewrites. */
 async function rewrites(long: readonly Session[], byHand: ByHand): Promise<Measure[]> {
   const measures: Measure[] = [];
   for (const turns of [10, 100, 1000, 5000]) {

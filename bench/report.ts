@@ -3,7 +3,7 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, 
 import { join } from "node:path";
 import { p50OfSync, passes, type Measure, type Unit } from "./measure.ts";
 
-/** Where the numbers come from: without it they say nothing. */
+/** The machine and the versions behind the numbers. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;

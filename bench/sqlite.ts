@@ -91,7 +91,7 @@ class ByHand {
   }
 }
 
-/** What Perdure stores for the turn of the workload, read back as anybody can: with one open turn of the same content. */
+/** The rows that Perdure stores for the turn of the workload, read back from one open turn of the same content. */
 async function storedText(sessions: Sessions): Promise<string> {
   const session = await sessions.create();
   const { seq: _seq, key: _key, at: _at, ...data } = await session.append(turn);
@@ -221,7 +221,7 @@ async function flatTime(sessions: Sessions, long: readonly Session[]): Promise<M
   };
 }
 
-/** What one append adds to the write-ahead log, which is what it writes. */
+/** The bytes that one append adds to the write-ahead log. */
 async function flatBytes(
   sessions: Sessions,
   long: readonly Session[],

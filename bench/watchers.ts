@@ -1,4 +1,4 @@
-/** What many watchers and streams of one session cost: calls of the store, time of an append, memory. */
+/** Measures many watchers and streams of one session: calls of the store, time of an append, memory. */
 import { fork, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";

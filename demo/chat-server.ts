@@ -5,7 +5,7 @@ import { createServer, listen } from "../src/server/index.ts";
 
 export interface ChatServerInput {
   readonly store: string;
-  /** What answers: the file and id of a recorded conversation. */
+  /** The model: the file and id of a recorded conversation. */
   readonly file: string;
   readonly conversation: string;
 }

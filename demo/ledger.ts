@@ -1,4 +1,4 @@
-/** What the players said was acknowledged, and whether the store still agrees. */
+/** Compares the turns that the players reported as acknowledged with the store. */
 import type { Message, Sessions, Turn } from "../src/index.ts";
 import type { Said } from "./player.ts";
 
@@ -50,7 +50,7 @@ export class Ledger {
   }
 }
 
-/** What is wrong with a log by itself: gaps, turns left open. */
+/** Faults of a log by itself: gaps, turns left open. */
 function faultsOf(turns: readonly Turn[]): string[] {
   const faults: string[] = [];
   turns.forEach(({ seq, status }, index) => {

@@ -1,4 +1,4 @@
-/** The code of the demo's live sessions: it notes what it is told, and, told so, never comes back. */
+/** The code of the demo's live sessions: it stores each message, and loops without end when a message asks for it. */
 import type { LiveSession, Runtime } from "../src/host/index.ts";
 
 const runtime: Runtime = {

@@ -172,7 +172,7 @@ async function played(told: Told, part: Pick<Part, "from" | "to">, what: string)
   return [process, ms];
 }
 
-/** What is stored of a session, seen by this process. */
+/** The stored session, as this process reads it. */
 async function look(id: string): Promise<{
   turn: number;
   tokens: number;

@@ -1,6 +1,6 @@
 /**
  * One operating-system process of the demo: plays some exchanges of a recorded conversation into a session and says on
- * stdout, a JSON object a line, what was acknowledged. Whoever reads those lines knows what must never be lost.
+ * stdout, a JSON object a line, what was acknowledged. The demo checks that the store loses none of it.
  */
 import { defined } from "../src/domain/values/defined.ts";
 import { openaiModel } from "../src/adapters/openai.ts";

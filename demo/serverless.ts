@@ -1,4 +1,4 @@
-/** A chat on a serverless host: every request meets a fresh process, and none of them greets the user anew. */
+/** A chat on a serverless host: every request runs in a new process, and each process continues the conversation. */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";

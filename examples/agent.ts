@@ -1,6 +1,6 @@
 import type { LiveSession, Runtime } from "perdure/host";
 
-/** Keeps a list of what is to do: `{ add: "milk" }` answers how much it is by then, `{}` tells all of it. */
+/** Keeps a to-do list: `{ add: "milk" }` returns the new length of the list, `{}` returns the list. */
 const runtime: Runtime = {
   async activate(session: LiveSession) {
     const tasks: string[] = [];

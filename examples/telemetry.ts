@@ -4,7 +4,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@open
 import { openSessions } from "perdure";
 import { instrument } from "perdure/opentelemetry";
 
-// The SDK comes first; in earnest, with an exporter to your collector.
+// The SDK comes first; in production, with an exporter to your collector.
 const exporter = new InMemorySpanExporter();
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }));

@@ -4,7 +4,7 @@ import { SimpleSpanProcessor, TracerProvider, type ReadableSpan } from "@opentel
 import type { LiveSession, Runtime } from "perdure/host";
 import { instrument } from "perdure/opentelemetry";
 
-// Each thread or process that runs sessions loads this module once: here is its SDK. In earnest, with an exporter to your collector.
+// Each thread or process that runs sessions loads this module once: here is its SDK. In production, with an exporter to your collector.
 const exporter = {
   export(spans: readonly ReadableSpan[], done: (result: { readonly code: 0 }) => void) {
     for (const { name, attributes } of spans) console.log(name, attributes["gen_ai.conversation.id"] ?? "");

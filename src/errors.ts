@@ -44,7 +44,7 @@ export type RuntimeFailure = "threw" | "exited" | "memory" | "deadline";
  * is made from them.
  */
 export interface ErrorDetails {
-  // What the caller passed
+  // Arguments of the caller
   readonly argument_invalid: { name: string } & Expectation;
   readonly id_invalid: { name: string } & Expectation;
   readonly duration_invalid: { name: string } & Expectation;
@@ -224,7 +224,7 @@ function placeOf({ path, line, column }: InDocument): string {
 
 /** The table of error codes. docs/reference/errors.md explains each of them; a test compares the two. */
 export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[Code]> } = {
-  // What the caller passed
+  // Arguments of the caller
   argument_invalid: {
     status: 400,
     retryable: false,

@@ -97,7 +97,7 @@ export interface Expectation {
 
 type Words = (expectation: Expectation) => string;
 
-/** What follows "expected" in a message. */
+/** The words after "expected" in a message. */
 const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words } = {
   agent_or_default: ({ known = [] }) => `one of ${known.join(", ")}, or "default": true for one of them`,
   agents: () => "agents to choose from: openSessions({ agents })",

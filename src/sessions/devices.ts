@@ -63,14 +63,14 @@ export class Devices {
 
   /**
    * The session of a device. It is created if there is none, and reset if it has expired or ended.
-   * @throws SessionError `id_invalid` for what is no UUID, `secret_missing`, and as `create`
+   * @throws SessionError `id_invalid` if the id is no UUID, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.open", () => this.#open(this.#name(deviceId), options));
   }
 
   /**
-   * The session of a device, also one whose time is up while a turn is open; undefined if `open` would begin a fresh one.
+   * The session of a device, also an expired one while its turn is open; undefined if `open` would create a new one.
    * Nothing is written.
    */
   async find(deviceId: string): Promise<Session | undefined> {
@@ -91,7 +91,7 @@ export class Devices {
     return `${device}.${keyedHash(this.#core, this.#tenant, "cookie", device).toString("base64url")}`;
   }
 
-  /** The device id of a sealed one; null if the seal is not of this secret, or the text was altered. */
+  /** The device id inside a sealed id; null if another secret sealed it, or the text was altered. */
   unseal(sealed: string): string | null {
     const [device = ""] = sealed.split(".", 1);
     try {
@@ -109,7 +109,7 @@ export class Devices {
 
   /**
    * Redeem the code of another device: this one then shares its session, or is linked to its user.
-   * @throws SessionError `link_code_invalid`, the same for a wrong, a used, a dead and an expired one
+   * @throws SessionError `link_code_invalid`, the same for a wrong, used, revoked or expired code
    */
   async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.link", async () => {
@@ -215,7 +215,7 @@ export class Devices {
   /**
    * Link the device to this user, as after a login. The device's own session becomes the user's, in one commit with its
    * event. A session that it shares by a link code stays with the device that owns it.
-   * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not say which goes on;
+   * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not name the one that continues;
    *   `busy` or `turn_open` while the one that is to end is answering
    */
   async claim(deviceId: string, user: string, { keep, ...options }: ClaimOptions = {}): Promise<Session> {
@@ -319,7 +319,7 @@ export class Devices {
     });
   }
 
-  /** The way of each device, in few round trips; each by itself if a session among them cannot be read. */
+  /** Resolves all devices in few round trips; one by one if a session among them cannot be read. */
   async #waysOf(names: readonly string[]): Promise<readonly (Way | Promise<Way>)[]> {
     try {
       return await waysOf(this.#core, this.#tenant, names);
@@ -335,7 +335,7 @@ export class Devices {
     return await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
       const way = await wayOf(core, this.#tenant, name);
       if (way.pointer === undefined || !isLinked(way.pointer)) return false;
-      // Its first session may belong to another user by now.
+      // The device's first session may belong to another user by now.
       const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
       const marks = await deviceMarks(core, this.#tenant, way);
       const outcome = await core.commit([pointerChange(core, key, way.found, own), ...marks]);

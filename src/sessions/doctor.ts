@@ -50,7 +50,7 @@ export interface DoctorReport {
   readonly sessions: number;
   readonly findings: number;
   readonly repaired: number;
-  /** Sessions that changed under each look: somebody is at work in them. */
+  /** Sessions that changed at each attempt to examine them: another process writes to them. */
   readonly skipped: number;
   /** False where the signal stopped it, or not all sessions could be listed or read. */
   readonly complete: boolean;
@@ -94,8 +94,8 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
 }
 
 /**
- * What keeps the store from serving any session, such as a function that is missing: found anew in each of them, one flaw
- * would look like many. Asked for is one that there is not, whose own state is in nobody's way.
+ * The error that keeps the store from serving any session, such as a missing function; reported once instead of for each
+ * session. The read asks for a session that does not exist, so that no state of a session matters.
  */
 async function whyUnreadable({ store }: Core): Promise<string | null> {
   const nobody = { tenant: internalScope("", "doctor"), id: "nobody" };
@@ -190,7 +190,7 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
   for (const log of examination.logs) {
     try {
       for (let from = 1; ;) {
-        // What an archive's turns took stands behind what others took, beside the turns themselves.
+        // The last entries of `spent` are the usage of archived turns: the archive holds these turns too.
         const to = log === "spent" && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
         const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);

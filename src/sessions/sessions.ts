@@ -151,7 +151,7 @@ export class Sessions implements AsyncDisposable {
       const session = newSession(this.#core, { tenant: this.tenant, id }, options);
       Object.assign(operation, { session: session.key.id, agent: session.agent });
       const created = await this.#reach.open(async (core) => {
-        // Whether somebody else has this id, only the store knows; one of our own making nobody has.
+        // Only the store knows whether an id of the caller is taken; a generated id is free.
         return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
       });
       if (created !== undefined) return new Session(created);

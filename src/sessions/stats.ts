@@ -7,7 +7,7 @@ import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** A query for the stats of a tenant. */
 export interface StatsQuery {
-  /** Sums of turns by who answered, whose session it was, which model, which day or hour of UTC. @default none */
+  /** Sums of turns by agent, user, model, day or hour of UTC. @default none */
   readonly by?: StatsKind | readonly StatsKind[];
   /** Only turns begun since, and sessions that were active, ended or expired since. @default all */
   readonly since?: Date;
@@ -17,7 +17,7 @@ export interface StatsQuery {
 
 /** Sums of the turns of one agent, user, model, day or hour. */
 export interface StatsGroup extends TurnSums {
-  /** A name; a day as `2026-11-20`, an hour as `2026-11-20T18:00Z`; null: of nobody, of no model that was named. */
+  /** A name; a day as `2026-11-20`, an hour as `2026-11-20T18:00Z`; null: turns without a user, or without a named model. */
   readonly key: string | null;
 }
 

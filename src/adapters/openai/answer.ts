@@ -48,7 +48,7 @@ const lengthMax = 8 * 1024 * 1024;
 /** Minimum size of a call beside its text. */
 const callOverhead = 64;
 
-/** What one chunk adds to the answer. */
+/** The events that one chunk adds to the answer. */
 export interface Piece {
   readonly text: string;
   readonly reasoning: string;

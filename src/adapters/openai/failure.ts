@@ -7,7 +7,7 @@ const contextExceeded =
   /context[ _-]?(?:length|window|size)|maximum context|too many (?:input )?tokens|(?:prompt|input|request|conversation)\b.{0,40}\btoo (?:long|large)|exceeds?\b.{0,60}\b(?:token|context)|reduce the (?:length|number)|maximum.{0,20}\btokens\b/i;
 
 /**
- * The typed error for what the client threw. 408, 409, 425, 429 and 5xx are temporary (`model_failed`); any other 4xx
+ * The typed error for an error of the client. 408, 409, 425, 429 and 5xx are temporary (`model_failed`); any other 4xx
  * refuses this request for good (`model_refused`).
  */
 export function modelError(error: unknown, { client, begun }: { client: OpenaiClient; begun: boolean }): SessionError {

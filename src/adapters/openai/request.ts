@@ -95,8 +95,8 @@ function wellFormed(value: unknown): unknown {
 }
 
 /**
- * What the endpoint cannot take, from its refusal of a request; false where the refusal names nothing of the kind, or the
- * request did not hold it.
+ * Learns from a refusal which field the endpoint does not accept. False where the refusal names no such field, or the
+ * request did not have it.
  */
 export function learnLimit(error: SessionError, body: Record<string, unknown>, limits: EndpointLimits): boolean {
   if (error.code !== "model_refused") return false;

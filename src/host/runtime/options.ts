@@ -6,7 +6,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { parseOneOf } from "../../sessions/options/arguments.ts";
 
 /**
- * Where the code of sessions runs: all in the host's thread; many in each of some worker threads; each in its own
+ * The place of the sessions' code: all in the host's thread; many in each of some worker threads; each in its own
  * worker thread; each in its own process.
  */
 export type Isolation = "inline" | "pool" | "session" | "process";

@@ -1,5 +1,5 @@
 /**
- * Where the code of live sessions runs: in the host's thread, or in a worker thread or process. The host treats all
+ * A worker slot runs the code of live sessions: in the host's thread, or in a worker thread or process. The host treats all
  * alike: it opens a session, delivers messages and passivates it; or the session's code ends, alone or with its worker.
  */
 import type { SessionKey } from "../../domain/record/entry.ts";

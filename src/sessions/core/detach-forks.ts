@@ -31,8 +31,8 @@ export async function withoutForks<T>(handle: Handle, work: () => Promise<T>): P
 }
 
 /**
- * Give each fork of the session a copy of the turns it shares, and mark whose words they are. `erasing`: the user that
- * an erasure is about, whom no mark names, and a step to do first.
+ * Give each fork of the session a copy of the turns it shares, and mark the users of their words. `erasing`: the user
+ * of a running erasure, for whom it writes no marks, and a step to do first.
  */
 export async function detachForks(
   handle: Handle,

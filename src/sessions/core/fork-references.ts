@@ -44,7 +44,7 @@ type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
 
 /** How to mark a session. */
 interface MarkOptions {
-  /** A user who is not named: an erasure of this user is running. */
+  /** No mark names this user: an erasure of the user is running. */
   readonly except?: string | undefined;
   /** The newest record of the session. @default the same */
   readonly now?: SessionRecord;
@@ -246,7 +246,7 @@ async function* recordsOf(core: Core, tenant: string, agent: string): AsyncGener
 
 /**
  * True where a mark says that the session is a user's own: it counts for that user, and for none that its device speaks for later.
- * The mark of a user who only shared the session says no such thing.
+ * The mark of a user that only shared the session does not say so.
  */
 export async function isMarked(core: Core, record: Marked): Promise<boolean> {
   for await (const mark of marksFor(core, record))

@@ -100,7 +100,7 @@ async function packedLogs(
     parts.push({ ranges, sha256 });
     bytes += more;
     packedBytes += packed.length;
-    // What counts is the size before compression: the commit that adds the part removes as many rows and bytes.
+    // The size before compression counts: the commit that adds the part removes as many rows and bytes.
     const rows = ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0);
     await arriving.add(
       "archive",

@@ -91,7 +91,7 @@ export async function arrived(arriving: ArrivingLogs, { record, entries }: Sessi
 }
 
 /**
- * The changes that restore a session, with the references to the users whose words it holds and whom it does not name.
+ * The changes that restore a session, with the references to other users whose words it holds.
  * @throws SessionError `legal_hold`, `session_forked`
  */
 export async function restoredSession(

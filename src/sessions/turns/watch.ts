@@ -42,8 +42,8 @@ export type SessionNews =
   | { readonly type: "truncated"; readonly after: number };
 
 /**
- * What any process commits to a session, in order, as it is committed. Ends with the session's life: at its expiry, or
- * with the turn that is open then.
+ * Watches the commits of all processes to a session, in order. Ends when the session expires, or with the turn that is open
+ * then.
  */
 export function watchSession(handle: Handle, options: WatchOptions): AsyncIterableIterator<SessionNews, void> {
   return new Watch(handle, options);
@@ -318,7 +318,7 @@ function viewIn(found: Found | undefined): SessionView | undefined {
   return found?.status === "found" ? found.view : undefined;
 }
 
-/** What all watches of a turn give to their readers, and keep of it. */
+/** The result that all watches of a turn give to their readers, and the part that they keep. */
 interface SharedTurn {
   readonly result: Result;
   readonly known: Known;

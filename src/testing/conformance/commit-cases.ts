@@ -59,7 +59,7 @@ export function commitCases(check: Check): void {
   pairCases(check);
 }
 
-/** What no record of these cases ever was. */
+/** An identity that no record of these cases has. */
 const never: Identity = { version: 9, commitId: "never" };
 
 function staleCases(check: Check): void {

@@ -192,7 +192,7 @@ export function eventCases(check: Check): void {
       else await land(store, stepOf(record, { splices: [splice(1, [14])] }));
     }
     await Promise.all(forgetting);
-    // What one left to the other that held it just then.
+    // The events that one handle skipped while the other one held them.
     while ((await store.forgetEvents(past)) > 0);
     const left = names((await store.events(scanOf(bench))).events).toSorted();
     const expected = records.flatMap(({ id }, index) => {

@@ -8,7 +8,7 @@ import { commitOne, keyOf, land, refuse, see, type Check } from "./bench.ts";
 
 const five = ["a", "b", "c", "d", "e"];
 
-/** What a splice makes of a log of five turns. */
+/** The results of splices of a log of five turns. */
 const outcomes: readonly [string, Splice, readonly string[]][] = [
   ["appends at the end", sampleSplice("turns", 6, ["f"]), ["a", "b", "c", "d", "e", "f"]],
   ["appends several", sampleSplice("turns", 6, ["f", "g"]), ["a", "b", "c", "d", "e", "f", "g"]],
@@ -282,7 +282,7 @@ export function spliceCases(check: Check): void {
     assert.deepEqual(page.records, []);
     assert.equal(await refuse(store, removeSession(record)), undefined, "it is gone already");
 
-    // What comes after under the same id starts afresh, its keys free and its seq from 1.
+    // A new session under the same id starts afresh, its keys free and its seq from 1.
     const again = creationOf(bench.record({ id: "removed" }), {
       splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])],
       claims: [{ log: "turns", key: "k" }],
