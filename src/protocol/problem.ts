@@ -1,7 +1,7 @@
 import { defined } from "../domain/values/defined.ts";
 import { errorCodes, SessionError, type ErrorCode } from "../errors.ts";
 
-/** An error on the wire, after RFC 9457. */
+/** An error on the wire, in the format of RFC 9457. */
 export interface Problem {
   readonly type: string;
   readonly title: string;
@@ -25,7 +25,7 @@ export type Audience = "operator" | "device";
 const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
 
 /** Texts and remaining details for devices, of errors that name agents, instances or operators' texts. */
-const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
+const textsForDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
   agent_unknown: { detail: "no agent of this name is open to devices", details: ["agent"] },
   agent_not_routed: { detail: "no agent fits the message; nothing was written", details: ["sessionId"] },
   busy: {
@@ -41,7 +41,7 @@ const toldToDevices: Partial<Record<ErrorCode, { readonly detail: string; readon
 
 /** Details hidden from all callers over HTTP: addresses of hosts are for hosts, and for the log. */
 const innerDetails: Partial<Record<ErrorCode, string>> = {
-  not_owner: "the session lives in another host, to which this request is not sent on; try again",
+  not_owner: "the session lives in another host, to which this request cannot be forwarded; try again",
   owner_unreachable: "the host in which the session lives cannot be reached; try again",
 };
 
@@ -58,8 +58,8 @@ export function problemOf(
       ? isOfServer(error) || error.status === 502
       : isOfServer(error) && !ofLiveSessions.includes(error.code);
   const { detail, details } = isInner
-    ? { detail: `the service cannot do this now; its log tells more under request ${requestId}`, details: undefined }
-    : toldOf(error, audience);
+    ? { detail: `the service cannot do this now; see its log for request ${requestId}`, details: undefined }
+    : visiblePart(error, audience);
   return {
     type: `urn:perdure:error:${error.code}`,
     title: error.code.replaceAll("_", " "),
@@ -71,13 +71,13 @@ export function problemOf(
   };
 }
 
-function toldOf(error: SessionError, audience: Audience): { readonly detail: string; readonly details: object } {
-  const told = audience === "device" ? toldToDevices[error.code] : undefined;
+function visiblePart(error: SessionError, audience: Audience): { readonly detail: string; readonly details: object } {
+  const forDevice = audience === "device" ? textsForDevices[error.code] : undefined;
   const entries = Object.entries(error.details);
-  if (told !== undefined) {
+  if (forDevice !== undefined) {
     return {
-      detail: told.detail,
-      details: Object.fromEntries(entries.filter(([name]) => told.details.includes(name))),
+      detail: forDevice.detail,
+      details: Object.fromEntries(entries.filter(([name]) => forDevice.details.includes(name))),
     };
   }
   const detail = innerDetails[error.code];
@@ -95,6 +95,6 @@ export function errorOf(problem: unknown): SessionError | undefined {
   if (typeof problem !== "object" || problem === null) return undefined;
   const { code, details = {}, detail = code } = problem as Partial<Problem>;
   if (code === undefined || !Object.hasOwn(errorCodes, code)) return undefined;
-  // Only the server can make the text: the details may be fewer than those of the error.
+  // The text comes from the server: the details of the problem may lack those that the text needs.
   return new SessionError(code, details, { message: String(detail) });
 }

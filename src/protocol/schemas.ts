@@ -1,6 +1,6 @@
 /**
  * Schemas shared by requests and responses. They check requests and describe both in `/openapi.json`. The library
- * checks stored values (messages, metadata, ids); here they only pass.
+ * checks stored values (messages, metadata, ids); these schemas pass them unchanged.
  */
 import { z } from "zod";
 import type { Budget, BusyPolicy, Metadata, MessageInput } from "../index.ts";
@@ -20,12 +20,12 @@ export const lifetime: z.ZodType<string | number> = z.union([z.string().max(40),
 export const budget: z.ZodType<Budget> = z
   .strictObject({ tokens: z.number().int().min(0).optional(), turns: z.number().int().min(0).optional() })
   .meta({
-    description: "the most that a session may use; the turn that reaches it is the last",
+    description: "usage limits of the session; the turn that reaches one is the last",
   }) as z.ZodType as z.ZodType<Budget>;
 
 export const metadata: z.ZodType<Metadata> = anything<Metadata>({
   type: "object",
-  description: "data of the application",
+  description: "data of the application, stored with the session",
 });
 
 export const message: z.ZodType<MessageInput> = anything<MessageInput>({
@@ -34,23 +34,23 @@ export const message: z.ZodType<MessageInput> = anything<MessageInput>({
   examples: ["Shall we buy a second oven?"],
 });
 
-export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON" });
+export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON value" });
 
-/** Passes a value unchanged, with a description by hand: a schema of its own would copy it, and lose some keys. */
+/** Passes a value unchanged, with a description: a schema of its own would copy it, and lose some keys. */
 function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
   return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
 }
 
 export const busyPolicy: z.ZodType<BusyPolicy> = z
   .enum(["reject", "queue", "interrupt", "take-over"])
-  .meta({ description: "what to do if the session is already answering" });
+  .meta({ description: "policy if the session is already answering" });
 
-/** A number in a query, where it is text. */
+/** A number in a query, sent as text. */
 export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
 
 export const instant: z.ZodType<string> = z.iso.datetime({ offset: true });
 
-/** An id in a path; the library says what is wrong with an invalid one. */
+/** An id in a path. The library checks it and reports why it is invalid. */
 export const idInPath: z.ZodType<{ id: string }> = z.object({ id: z.string().min(1).max(4096) });
 
 export const turnAnswer: z.ZodType = z
@@ -102,7 +102,10 @@ const ttlSeconds = z
   .min(0.001)
   .max(3_153_600_000)
   .optional()
-  .meta({ description: "how long, in seconds: an hour is 3600, a week 604800 (default: the server's)" });
+  .meta({
+    description:
+      "duration of the handoff, in seconds: an hour is 3600, a week 604800 (default: handoffTtl of the server)",
+  });
 
 export const handoffBody: z.ZodType<HandoffBody> = z.object({
   agent: agentName,
@@ -123,7 +126,7 @@ export const sessionAnswer: z.ZodType = z
     metadata: z.looseObject({}),
     createdAt: instant,
     lastActivityAt: instant,
-    expiresAt: instant.nullable().meta({ description: "null: it does not expire" }),
+    expiresAt: instant.nullable().meta({ description: "null if the session does not expire" }),
     activeAgent: activeAgentAnswer.nullable(),
     turn: z.number().meta({ description: "the number of the last turn" }),
     counters: z.looseObject({}),
@@ -156,7 +159,7 @@ export const receiptAnswer: z.ZodType = z
       codes: z.number(),
       outbox: z.number(),
     }),
-    held: z.number().meta({ description: "sessions under legal hold, which stay" }),
+    held: z.number().meta({ description: "sessions under legal hold, which were not erased" }),
     sharedForks: z
       .object({ count: z.number(), held: z.number(), ids: z.array(z.string()) })
       .meta({ description: "forks of other users, or under legal hold, that still contain turns of the user" }),
@@ -180,20 +183,20 @@ export const problemAnswer: z.ZodType = z
     details: z.looseObject({}).optional(),
     instance: z.string().optional(),
   })
-  .meta({ id: "Problem", description: "an error after RFC 9457; callers branch on its code" });
+  .meta({ id: "Problem", description: "an error in the format of RFC 9457; callers branch on its code" });
 
 const total = z.number().int();
 
 export const hostAnswer: z.ZodType = z
   .object({
-    memoryBytes: total.meta({ description: "of the host's process" }),
+    memoryBytes: total.meta({ description: "memory of the host's process" }),
     metrics: z.object({
       live: total.meta({ description: "sessions that occupy a slot" }),
       liveMax: total,
       waiting: total.meta({ description: "sessions that wait for a slot" }),
       byPhase: z.record(z.string(), total),
       byAgent: z.record(z.string(), total),
-      mailbox: total.meta({ description: "messages waiting in mailboxes" }),
+      mailbox: total.meta({ description: "messages that wait in mailboxes" }),
       counts: z.record(z.string(), total).meta({ description: "events since the start of the host, by type" }),
       rejected: total,
       timers: total,

@@ -30,7 +30,7 @@ export interface WireSession {
   readonly metadata: Metadata;
   readonly createdAt: string;
   readonly lastActivityAt: string;
-  /** null: never. */
+  /** Null if the session does not expire. */
   readonly expiresAt: string | null;
   /** The agent that a handoff made active; null without a handoff. */
   readonly activeAgent: WireActiveAgent | null;
@@ -43,7 +43,7 @@ export interface WireSession {
   /** The turns that the client has seen with this state. */
   readonly seen: SessionInfo["seen"];
   readonly waiting: number;
-  /** Why the session may not be removed or truncated; null without a legal hold. */
+  /** The reason of the legal hold, which forbids removal and truncation; null without one. */
   readonly legalHold: { readonly reason: string; readonly since: string } | null;
   /** The session whose turns it shares, up to a turn. */
   readonly parent: SessionInfo["parent"];
@@ -73,7 +73,7 @@ export type WireTenantEvent = Omit<TenantEvent, "at"> & { readonly at: string };
 /** The response of an answer. */
 export interface WireAnswer {
   readonly session: string;
-  /** False if the store is away: the turn is replayed later. */
+  /** False if the store is unavailable: the turn is replayed later. */
   readonly durable: boolean;
   /** The text of the answer. */
   readonly text: string;
@@ -190,7 +190,7 @@ function newsId({ after, afterChunk }: Heard): string {
   return `${after}.${afterChunk}`;
 }
 
-/** Null for an id that is not one of a watch stream. */
+/** Returns null for an id that is not one of a watch stream. */
 export function parseNewsId(id: string): Heard | null {
   const match = /^(\d{1,15})\.(\d{1,15})$/.exec(id);
   return match === null ? null : { after: Number(match[1]), afterChunk: Number(match[2]) };

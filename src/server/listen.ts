@@ -48,7 +48,7 @@ export async function listen(
     const idle = setInterval(() => "closeIdleConnections" in http && http.closeIdleConnections(), idleMs);
     const graceOver = Promise.withResolvers<void>();
     const cut = setTimeout(graceOver.resolve, graceMs);
-    // Closing the sessions seals what still runs then.
+    // Closing the sessions seals the answers that still run.
     await Promise.race([Promise.allSettled([stop(server), closed]), graceOver.promise]);
     if ("closeAllConnections" in http) http.closeAllConnections();
     await closed;
@@ -67,7 +67,7 @@ function answer(server: Server | Promise<Server>, request: Request, env: unknown
   return server instanceof Promise ? server.then((made) => made.fetch(request, env)) : server.fetch(request, env);
 }
 
-/** Whether the path has dot segments: URL parsing removed them, so the request would address something else. */
+/** True if the path has dot segments: URL parsing removes them, so the request would address another resource. */
 function hasDotSegment(url: string): boolean {
   const [path = ""] = url.split(/[?#]/, 1);
   return /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.test(path);

@@ -76,7 +76,7 @@ function requestFrame({ settings, metrics, streams, running }: Surroundings): Mi
   };
 }
 
-/** Counts and logs errors of a request. It is made here, out of the scope of the request, to keep nothing of it in memory. */
+/** Counts and logs errors of a request. It is created outside the scope of the request, so that it keeps nothing of the request in memory. */
 function reporterOf(
   request: FailedRequest,
   { metrics, log }: { readonly metrics: ServerMetrics; readonly log: ServerSettings["log"] },
@@ -111,7 +111,7 @@ function bodyLimits({ bodyBytesMax, deviceBodyBytesMax }: ServerSettings): Middl
   const operatorLimit = bodyLimitOf(bodyBytesMax);
   const deviceLimit = bodyLimitOf(deviceBodyBytesMax);
   return async (c, next) => {
-    // Without a body there is nothing to limit, and the whole request would be built to find none.
+    // Hono builds the whole request to look at its body, so requests without one skip the limit.
     if (c.req.method === "GET" || c.req.method === "HEAD") {
       await next();
       return;

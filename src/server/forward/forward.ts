@@ -80,7 +80,7 @@ function watchedBody({ body }: Response, over: () => void): ReadableStream | nul
     return null;
   }
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  // Its reader gets the error.
+  // The reader of the body gets the error.
   void body.pipeTo(writable).then(over, over);
   return readable;
 }

@@ -12,7 +12,7 @@ interface Watched {
 
 /**
  * Polls the heartbeat of hosts to which requests were forwarded: a host that is paused or cut off keeps its connections
- * open. One query serves all waiting requests; without them it does not poll.
+ * open. One query serves all waiting requests; without waiting requests it does not poll.
  */
 export class OwnerWatch {
   readonly #sessions: Sessions;

@@ -15,7 +15,7 @@ export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyI
   return await verified(tokenOf(c), sessions);
 }
 
-/** Makes a check that turns false once the key of the request is revoked; while the store is away, the key stays valid. */
+/** Makes a check that turns false once the key of the request is revoked; while the store is unavailable, the key stays valid. */
 export function keyCheck(c: RequestContext, sessions: Sessions): () => Promise<boolean> {
   return holdsToken(tokenOf(c), sessions);
 }
@@ -53,7 +53,7 @@ const cookieName = "perdure_device";
 /** The longest lifetime of a cookie in browsers (RFC 6265bis): 400 days. */
 const cookieSeconds = 400 * 86_400;
 
-/** Whether cookies are sent over HTTPS only: as configured, or as the client's side of the proxy. */
+/** True if cookies are sent over HTTPS only: as configured, or if the client uses HTTPS. */
 export function isSecure(c: RequestContext, always: boolean): boolean {
   return always || c.req.header("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https";
 }
@@ -74,7 +74,7 @@ function cookieOf(c: RequestContext): string | undefined {
 export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
   if (device !== null) return device;
-  // A page cannot delete the cookie itself, and each request with it would be refused.
+  // The response deletes the cookie: a page cannot delete it, and each request with it would be refused.
   if (cookieOf(c) !== undefined) deleteCookie(c, cookieName, attributes(c));
   throw new SessionError("device_missing", { header: deviceHeader });
 }
@@ -93,7 +93,7 @@ export function deviceOrNew(c: RequestContext, sessions: Sessions): string {
 }
 
 /**
- * The device id in canonical form, so that it is counted once; null if there is none.
+ * The device id in canonical form, so that each device is counted once; null if there is none.
  * @throws SessionError `id_invalid`
  */
 export function shownDevice(c: RequestContext, sessions: Sessions): string | null {

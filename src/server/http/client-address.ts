@@ -2,12 +2,12 @@ import { isIPv6 } from "node:net";
 import type { RequestContext } from "./route.ts";
 
 /**
- * Where a client's address comes from: `connection`, without a proxy in front; else the name of the header that the
+ * The source of a client's address: `connection` without a proxy in front; else the name of the header that the
  * proxy sets. Of several addresses in it, the last one was added by the proxy.
  */
 export type ClientAddress = "connection" | (string & {});
 
-/** The address, or for IPv6 its network, as one client has a whole one. Undefined if unknown. */
+/** The address, or for IPv6 its network, as one client has a whole network. Undefined if unknown. */
 export function addressOf(c: RequestContext, known: ClientAddress | undefined): string | undefined {
   if (known === undefined) return undefined;
   const address = known === "connection" ? connected(c) : c.req.header(known)?.split(",").at(-1)?.trim();

@@ -33,7 +33,7 @@ const dayMs = 86_400_000;
  */
 export class DeviceSpending {
   readonly #budgets: DeviceBudgets;
-  /** Separate from the counts of devices, so that it is kept however many devices there are. */
+  /** The count of all devices is separate, so that the limit on counted devices never drops it. */
   readonly #spent = {
     device: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
     all: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
@@ -48,8 +48,8 @@ export class DeviceSpending {
   }
 
   /**
-   * Asks a question, and counts it and the usage of its answer. A question that the session answers, or has answered,
-   * under its key was counted, and calls no model.
+   * Asks a question, and counts it and the usage of its answer. A question with the idempotency
+   * key of a running or finished answer is not counted again, and calls no model.
    * @throws SessionError `device_budget_exceeded`, and those of `ask`
    */
   async count(
@@ -65,7 +65,7 @@ export class DeviceSpending {
       void this.#follow(device, session, answer);
       return answer;
     } catch (error) {
-      // Another request with the same key was faster, and was counted.
+      // A concurrent request with the same key was counted.
       if (key !== undefined && hasCode(error, "turn_open")) this.#add("requests", device, -1);
       throw error;
     }

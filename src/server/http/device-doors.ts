@@ -1,6 +1,6 @@
 /**
- * Opens the sessions of devices. A device without a session counts against the limit of new devices, whatever id it
- * sends.
+ * Opens the sessions of devices. A device without a session counts against the limit of new devices, even if it sends
+ * an id.
  */
 import { hasCode } from "../../errors.ts";
 import type { Session, Sessions } from "../../index.ts";

@@ -5,7 +5,7 @@ import type { RequestContext } from "./route.ts";
 
 /** A thrown value as a SessionError; an unexpected one becomes `internal`, without its text. */
 export function asSessionError(error: unknown, requestId: string): SessionError {
-  // Another instance is available, or this one restarts soon: the client should retry.
+  // The client should retry: another instance is available, or this one restarts soon.
   if (hasCode(error, "closed"))
     return new SessionError("store_unavailable", { problem: "server_closing" }, { cause: error });
   if (error instanceof SessionError) return error;

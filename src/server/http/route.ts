@@ -10,9 +10,9 @@ import type { OpenStreams } from "./open-streams.ts";
 export interface Env {
   readonly Variables: {
     requestId: string;
-    /** Whether the client's side uses HTTPS. */
+    /** True if the client uses HTTPS. */
     secure: boolean;
-    /** How much of an error the caller may read. */
+    /** The audience of errors: a device sees less of an error than an operator. */
     audience: Audience;
     /** Makes a function that logs and counts an error of this request; it may outlive the request. */
     reporter: () => (error: SessionError) => void;

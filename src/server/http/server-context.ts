@@ -3,10 +3,10 @@ import type { DeviceSpending } from "./device-budgets.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext, Routes } from "./route.ts";
 
-/** How a chat message is answered. */
+/** Answers a chat message. */
 export type Converse = (session: Session, message: MessageInput, options: ConsultOptions) => Promise<Answer>;
 
-/** Shared by all routes of a server. */
+/** The parts of a server that all routes share. */
 export interface Shared extends Routes {
   /** Sessions of the devices. */
   readonly sessions: Sessions;

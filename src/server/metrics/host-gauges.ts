@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
 
-/** Further agents are counted as "other", as each is a time series of its own. */
+/** The maximum number of agents with a time series of their own; further agents are counted as "other". */
 export const agentsMax = 100;
 
 /** Gauges of a host of live sessions, for Prometheus. */
@@ -19,7 +19,7 @@ export class HostGauges {
     this.#host = host;
     this.#slots = new Gauge({
       name: "perdure_live_slots",
-      help: "Slots for live sessions: all, taken, and requested by sessions that wait",
+      help: "Slots for live sessions: all, taken, and wanted by sessions that wait",
       labelNames: ["slots"],
       registers,
     });

@@ -8,7 +8,7 @@ import { agentsMax, HostGauges } from "./host-gauges.ts";
 /** The list of sessions behind the gauges is cached for this time, ms. */
 const freshMs = 15_000;
 
-/** Any other method is counted as "other": behind some listeners a method can be any word. */
+/** Any other method is counted as "other": some listeners pass any word as a method. */
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -18,7 +18,7 @@ export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #requests = new Histogram({
     name: "perdure_http_request_duration_seconds",
-    help: "Time until the response begins, by route and status",
+    help: "Time until the response begins, by method, route and status",
     labelNames: ["method", "route", "status"],
     buckets: seconds,
     registers: [this.#registry],
@@ -44,24 +44,24 @@ export class ServerMetrics {
   });
   readonly #conflicts = new Counter({
     name: "perdure_conflicts_total",
-    help: "Transactions refused because the record had a newer version",
+    help: "Transactions that the store refused because the record had a newer version",
     registers: [this.#registry],
   });
   readonly #leaseWaits = new Histogram({
     name: "perdure_lease_wait_seconds",
-    help: "Time spent waiting for a busy session",
+    help: "Time that messages wait for the lease of a busy session",
     buckets: seconds,
     registers: [this.#registry],
   });
   readonly #swept = new Counter({
     name: "perdure_swept_total",
-    help: "Sessions that sweeps expired or removed, handoffs they ended, events they forgot",
+    help: "Sessions that sweeps expired or removed, handoffs that they ended, events that they deleted",
     labelNames: ["action"],
     registers: [this.#registry],
   });
   readonly #sweepFailures = new Counter({
     name: "perdure_sweep_failures_total",
-    help: "Sessions on which a sweep failed, and sweeps that a store error ended",
+    help: "Sessions that a sweep could not process, and sweeps that a store error ended",
     labelNames: ["of"],
     registers: [this.#registry],
   });
@@ -80,15 +80,22 @@ export class ServerMetrics {
     help: "Sessions in the outbox whose replay the store refused",
     registers: [this.#registry],
   });
-  readonly #sweeps = new Counter({ name: "perdure_sweeps_total", help: "Sweeps run", registers: [this.#registry] });
+  readonly #sweeps = new Counter({
+    name: "perdure_sweeps_total",
+    help: "Sweeps that ran",
+    registers: [this.#registry],
+  });
   readonly #unsubscribe: (() => void)[] = [];
   readonly #storeUp = new Gauge({
     name: "perdure_store_up",
-    help: "1 if the last call of the store succeeded, 0 if it failed",
+    help: "1 if the last read of the store for these metrics succeeded, 0 if it failed",
     registers: [this.#registry],
   });
   readonly #gauges = {
-    sessions: this.#byAgent("perdure_active_sessions", "Active sessions, by agent; the most recent ten thousand"),
+    sessions: this.#byAgent(
+      "perdure_active_sessions",
+      "Active sessions, by agent; at most the ten thousand most recent ones",
+    ),
     handoffs: this.#byAgent("perdure_active_handoffs", "Sessions with a handoff in force, by active agent"),
     oldestSession: this.#byAgent("perdure_oldest_active_session_seconds", "Age of the oldest active session, by agent"),
     oldestHandoff: this.#byAgent(

@@ -32,7 +32,7 @@ export function addArchiveRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/archive",
-      summary: "Archive a session: compress its logs; it is still listed, counted and read",
+      summary: "Archive a session: compress its logs; it can still be listed, counted and read",
       scope: "write",
       params: idInPath,
       answers,
@@ -74,7 +74,7 @@ export function addArchiveRoutes(shared: Shared): void {
         forks: z
           .enum(["keep", "erase"])
           .optional()
-          .meta({ description: "whether forks of the user's sessions that belong to other users are kept or erased" }),
+          .meta({ description: "keep or erase the forks of the user's sessions that belong to other users" }),
       }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
@@ -86,7 +86,7 @@ export function addArchiveRoutes(shared: Shared): void {
     {
       method: "put",
       path: "/v1/sessions/{id}/legal-hold",
-      summary: "Set a legal hold: the session cannot be removed, truncated or erased",
+      summary: "Set a legal hold: the session cannot be deleted, truncated or erased",
       scope: "admin",
       params: idInPath,
       body: z.object({ reason: z.string() }),

@@ -30,7 +30,7 @@ export function addChatRoutes(shared: Shared): void {
     return session;
   };
 
-  /** Opens the session of a device; a repeated question also comes to the answer of a session whose time is up. */
+  /** Opens the session of a device; with the key of an earlier question it also opens an expired session. */
   const opened = async (
     c: RequestContext,
     { device, agent, key }: { device: string; agent: string | undefined; key: string | undefined },
@@ -74,7 +74,7 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/stream",
-      summary: "Resume a broken stream from Last-Event-ID on",
+      summary: "Resume a broken stream after Last-Event-ID",
       scope: "device",
       headers: ["Last-Event-ID"],
       query: z.object({ lastEventId: z.string().max(40).optional() }),
@@ -127,9 +127,9 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/chat/cancel",
-      summary: "Stop the running answer, at any instance",
+      summary: "Cancel the running answer, on any instance",
       scope: "device",
-      answers: { 200: { description: "whether an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
+      answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel()) ?? false }),
   );
@@ -156,7 +156,7 @@ export function addChatRoutes(shared: Shared): void {
       method: "put",
       path: "/v1/chat/active-agent",
       alias: "/v1/chat/lock",
-      summary: "Hand off to an agent, for a time",
+      summary: "Hand off to an agent for a limited time",
       scope: "device",
       body: deviceHandoffBody,
       answers: { 200: { description: "the agent", schema: activeAgentAnswer } },
@@ -188,7 +188,7 @@ export function addChatRoutes(shared: Shared): void {
 
 /**
  * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results.
- * The library refuses anything that is not a message.
+ * The library refuses values that are not messages.
  * @throws SessionError `message_invalid`
  */
 function guardSaidByUser(said: MessageInput): void {

@@ -13,7 +13,7 @@ import type { Shared } from "../http/server-context.ts";
 export function addDeviceRoutes(shared: Shared): void {
   const { sessions, limits, findDevice } = shared;
 
-  /** The device of the request. A device without a session counts as new, or a caller could invent ids without a limit. */
+  /** The device of the request. A device without a session counts as new, which limits callers that invent ids. */
   async function countedDevice(c: RequestContext): Promise<string> {
     const device = deviceOf(c, sessions);
     await findDevice(c, device);
@@ -50,7 +50,7 @@ export function addDeviceRoutes(shared: Shared): void {
       const device = deviceOrNew(c, sessions);
       await findDevice(c, device);
       const wrong = wrongCodeCounts(device, code);
-      // Counted before the attempt; otherwise many concurrent guesses would all be tried.
+      // The attempt is counted before it is made, so that concurrent guesses do not pass the limit.
       for (const [counted, sender] of wrong) limits.count(counted, sender);
       const giveBack = (): void => {
         for (const [counted, sender] of wrong) limits.giveBack(counted, sender);
@@ -71,9 +71,10 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/devices/link",
-      summary: "End the sharing: a linked device gets a new session; the device that owns the session keeps it",
+      summary:
+        "Stop sharing the session: a linked device gets a new session; the device that owns the session keeps it",
       scope: "device",
-      answers: { 200: { description: "whether the session was shared", schema: z.object({ unlinked: z.boolean() }) } },
+      answers: { 200: { description: "true if the session was shared", schema: z.object({ unlinked: z.boolean() }) } },
     },
     async (c) => jsonAnswer(c, { unlinked: await sessions.devices.unlink(await countedDevice(c)) }),
   );
@@ -83,12 +84,12 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/devices/link",
-      summary: "List the other devices that joined this session by a code",
+      summary: "List the other devices that joined this session with a link code",
       scope: "device",
       query: z.object({ after: z.string().max(8192).optional() }),
       answers: {
         200: {
-          description: "a page of devices, under names that are not device ids",
+          description: "a page of devices, by names that are not device ids",
           schema: z.object({
             devices: z.array(z.object({ id: z.string(), linkedAt: instant })),
             next: z.string().optional(),
@@ -108,11 +109,11 @@ export function addDeviceRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/devices/link/{device}",
-      summary: "End the sharing with one device; it gets a new session",
+      summary: "Stop sharing the session with one device, which gets a new session",
       scope: "device",
       params: z.object({ device: z.string().min(1).max(256) }),
       answers: {
-        200: { description: "whether the device shared the session", schema: z.object({ unlinked: z.boolean() }) },
+        200: { description: "true if the device shared the session", schema: z.object({ unlinked: z.boolean() }) },
       },
     },
     async (c, { params }) =>
@@ -127,12 +128,12 @@ export function addDeviceRoutes(shared: Shared): void {
       summary: "Link a device to a user, as after a login; its session becomes the user's",
       scope: "write",
       body: z.object({
-        device: z.string().meta({ description: "the device's id" }),
+        device: z.string().meta({ description: "the id of the device" }),
         user: z.string(),
         keep: z
           .enum(["user", "device"])
           .optional()
-          .meta({ description: "which session goes on if both have one; the other is ended" }),
+          .meta({ description: "the session to keep if both have one; the other is ended" }),
       }),
       answers: { 200: { description: "the user's session", schema: sessionAnswer } },
     },
@@ -143,7 +144,7 @@ export function addDeviceRoutes(shared: Shared): void {
   );
 }
 
-/** The counts of a code until it proves valid: of its device, of the code, and of all. */
+/** The limits that a code counts against until it proves valid: of its device, of the code, and of all devices. */
 function wrongCodeCounts(device: string, code: string): readonly (readonly [Counted, string])[] {
   const typed = parseLinkCode(code);
   return [

@@ -37,7 +37,7 @@ export function addEventRoutes(shared: Shared): void {
           .optional()
           .meta({ description: "this severity or a higher one" }),
         session: z.string().max(4096).optional(),
-        agent: agentName.optional().meta({ description: "the user of the session" }),
+        agent: agentName.optional().meta({ description: "the agent of the session" }),
         since: instant.optional(),
         before: instant.optional(),
         order: z.enum(["ascending", "descending"]).default("ascending"),

@@ -29,12 +29,12 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       scope: "write",
       params: idInPath,
       body: z.object({
-        message: anyJson.meta({ description: "the message, in the form that the runtime takes" }),
+        message: anyJson.meta({ description: "the message, in the form that the runtime accepts" }),
         create: z.boolean().optional().meta({ description: "create the session if it does not exist" }),
       }),
       answers: {
         200: {
-          description: "the reply of the runtime: a value, or parts; parts also as a stream",
+          description: "the reply of the runtime: a value, or chunks; chunks also as a stream",
           schema: z.object({ answer: anyJson.optional(), parts: z.array(anyJson).optional() }),
           streams: true,
         },
@@ -82,7 +82,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     {
       method: "get",
       path: "/v1/host",
-      summary: "Get the metrics of this host and its live sessions, by id",
+      summary: "Get the metrics of this host and a page of its live sessions, by id",
       scope: "read",
       query: z.object({
         limit: z.coerce.number().int().min(1).max(1000).default(100),
@@ -101,10 +101,10 @@ export function addHostRoutes(shared: Shared, host: Host): void {
   );
 
   const orders = {
-    start: { summary: "Activate a session, also one that is marked as failed", give: (id: string) => host.start(id) },
-    stop: { summary: "Let a session finish its mailbox, then passivate it", give: (id: string) => host.stop(id) },
+    start: { summary: "Activate a session, even if it is marked as failed", give: (id: string) => host.start(id) },
+    stop: { summary: "Finish the mailbox of a session, then passivate it", give: (id: string) => host.stop(id) },
     kill: {
-      summary: "Kill the activation of a session now; the session stays as last stored",
+      summary: "Kill the activation of a session immediately; its last stored state is kept",
       give: (id: string) => host.kill(id),
     },
   } as const;
@@ -115,7 +115,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       {
         method: "post",
         path: `/v1/host/sessions/{id}/${order}`,
-        summary: `${summary}, whichever host it lives in`,
+        summary: `${summary}; works on any host`,
         scope: "admin",
         params: idInPath,
         answers: { 204: { description: "done" } },

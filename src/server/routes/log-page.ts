@@ -1,6 +1,6 @@
 /**
- * A page of a session's turns or events as JSON, written as fast as its reader reads: without reading it costs one read
- * of the log, not a page. A page ends after a number of entries or bytes; `next` is the entry that follows.
+ * A page of a session's turns or events as JSON, written as fast as its reader reads. A reader that reads nothing costs
+ * one read of the log, not a page. A page ends after a number of entries or bytes; `next` is the entry that follows.
  */
 import { defined } from "../../domain/values/defined.ts";
 import type { Session } from "../../index.ts";
@@ -52,7 +52,7 @@ async function logReply(
   name: string,
   items: AsyncGenerator<Item, void, undefined>,
 ): Promise<Response> {
-  // An error of the first read has a status; a later one breaks the body off.
+  // An error of the first read sets the status; a later error truncates the body.
   const first = await items.next();
   const texts = pageOf(name, first, items);
   const encoder = new TextEncoder();

@@ -15,7 +15,7 @@ export function addOperationRoutes(
   { metrics, version, openMetrics }: { metrics: ServerMetrics; version: string; openMetrics: boolean },
 ): void {
   const { sessions, table, stop } = shared;
-  // Built on the first request: by then all routes are added.
+  // The document is built on the first request, after all routes are added.
   let document: ReturnType<typeof openapiOf> | undefined;
   let page: ReturnType<typeof docsPage> | undefined;
   const openapi = (): NonNullable<typeof document> => (document ??= openapiOf(table, version));
@@ -41,7 +41,7 @@ export function addOperationRoutes(
       scope: "open",
       answers: {
         200: {
-          description: "ready; degraded if the server works without its store",
+          description: "ready; degraded if the server runs in the fallback without its store",
           schema: z.object({
             ready: z.boolean(),
             store: z.string(),
@@ -66,7 +66,7 @@ export function addOperationRoutes(
 
   let looking: Promise<string> | undefined;
 
-  /** Any caller may ask: requests at the same time share one query. */
+  /** Concurrent requests share one query, as any caller may send them. */
   async function storeState(): Promise<string> {
     looking ??= askStore().finally(() => (looking = undefined));
     return await looking;

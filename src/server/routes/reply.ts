@@ -67,7 +67,7 @@ export async function answerReply(
   }
   outlive(answer);
   const audience = c.get("audience");
-  // Not ended by a stopping server: a running answer finishes, and its reader receives it.
+  // A stopping server does not end this stream: a running answer finishes, and its reader receives it.
   if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
@@ -82,7 +82,7 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
       attachedAnswer(session, turn, { audience, signal, streams });
     return eventStream(c, attached, { stop });
   }
-  // A client that leaves ends the wait; the answer itself goes on.
+  // A client that disconnects ends the wait; the answer itself continues.
   const { signal } = c.req.raw;
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);

@@ -92,7 +92,10 @@ function addLifeRoutes(shared: Shared): void {
         order: z
           .enum(["recent", "id"])
           .default("recent")
-          .meta({ description: "by id, a session that exists throughout is found once, whatever changes meanwhile" }),
+          .meta({
+            description:
+              "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
+          }),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(8192).optional(),
       }),
@@ -170,10 +173,10 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/end",
-      summary: "End a session for good; it stays readable",
+      summary: "End a session permanently; it stays readable",
       scope: "write",
       params: idInPath,
-      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "kept in its events" }) }),
+      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "stored in the event ended" }) }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { params, query }) => {
@@ -188,7 +191,7 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/touch",
-      summary: "Extend the sliding deadline of a session",
+      summary: "Record activity: extend the deadline of a session by its lifetime",
       scope: "write",
       params: idInPath,
       answers: { 200: { description: "the session", schema: sessionAnswer } },
@@ -205,10 +208,10 @@ function addLifeRoutes(shared: Shared): void {
     {
       method: "delete",
       path: "/v1/sessions/{id}",
-      summary: "Remove a session with all its data",
+      summary: "Delete a session and all its data",
       scope: "admin",
       params: idInPath,
-      answers: { 204: { description: "the session is removed" } },
+      answers: { 204: { description: "the session is deleted" } },
     },
     async (c, { params }) => {
       await removeSession(c.get("sessions"), params.id);
@@ -258,7 +261,7 @@ function addLifeRoutes(shared: Shared): void {
       method: "post",
       path: "/v1/sweep",
       summary:
-        "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, forget old events",
+        "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, delete old events",
       scope: "admin",
       body: z.object({
         rows: z.number().int().min(1).max(1_000_000).optional(),
@@ -269,7 +272,7 @@ function addLifeRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "the counts of what the sweep did",
+          description: "counts of the sweep's actions",
           schema: z.object({
             expired: z.number(),
             handoffs: z.number(),
@@ -302,7 +305,7 @@ function addLifeRoutes(shared: Shared): void {
 }
 
 function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
-  // The library refuses anything but a plain object; spreading would turn it into one.
+  // The library refuses values that are not plain objects; spreading would turn them into one.
   if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
   return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
 }
@@ -333,7 +336,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/turns",
-      summary: "Append a finished turn; with If-Match, only if no turn was written since",
+      summary: "Append a finished turn; with If-Match, only if no turn was appended since",
       scope: "write",
       headers: ["Idempotency-Key", "If-Match"],
       params: idInPath,
@@ -372,7 +375,7 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/truncate",
-      summary: "Truncate: remove the turns after a number",
+      summary: "Truncate a session: delete the turns after a number",
       scope: "write",
       headers: ["If-Match"],
       params: idInPath,
@@ -416,10 +419,10 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/cancel",
-      summary: "Stop the running answer, at any instance",
+      summary: "Cancel the running answer, on any instance",
       scope: "write",
       params: idInPath,
-      answers: { 200: { description: "whether an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
+      answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c, { params }) => jsonAnswer(c, { cancelled: await (await c.get("sessions").get(params.id)).cancel() }),
   );
@@ -451,7 +454,7 @@ function watchStream(
   return eventStream(c, () => eventsOf(news, newsEvent), options);
 }
 
-/** All watches of a process share the same turns and chunks, and so the bytes of their events. */
+/** All watches of a process share the same turns and chunks, so they share the bytes of the events. */
 function newsEvent(news: SessionNews): StreamEvent {
   const event = { event: news.type, ...wireNews(news) };
   if (news.type === "truncated") return event;
@@ -514,7 +517,7 @@ function addActiveAgentRoutes(shared: Shared): void {
       method: "put",
       path,
       alias,
-      summary: "Hand off to an agent, for a time",
+      summary: "Hand off to an agent for a limited time",
       scope: "write",
       params: idInPath,
       body: handoffBody,

@@ -11,7 +11,7 @@ import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
-/** How much of an answer the client has received. */
+/** The part of an answer that the client has received. */
 export interface HeardAnswer {
   readonly turn: number;
   /** Characters of its text (UTF-16 code units). */
@@ -76,7 +76,7 @@ export async function* resumedAnswer(
       expected: "event_id",
     });
   }
-  // Recovers a turn that a dead writer left open, which would never end otherwise.
+  // Recovery seals a turn that a dead writer left open; otherwise the stream would never end.
   const stop = reader.streams.recover(session);
   try {
     yield* followed(session, heard, reader);

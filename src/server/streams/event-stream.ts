@@ -31,10 +31,10 @@ export interface StreamReader {
 
 /** Proxies close a stream that is silent for a minute; a comment prevents that. */
 const keepAliveMs = 15_000;
-/** A reader that reads nothing for so many of these intervals has left, whatever its connection says. */
+/** The stream ends after this many intervals in which its reader read nothing, even if the connection is open. */
 const stalledIntervals = 4;
 
-/** Whether the request prefers server-sent events to JSON. */
+/** True if the request prefers server-sent events to JSON. */
 export function wantsStream(c: RequestContext): boolean {
   return /\btext\/event-stream\b/i.test(c.req.header("accept") ?? "");
 }
@@ -47,11 +47,11 @@ export function countStream(c: RequestContext): () => void {
   return c.get("countStream")();
 }
 
-/** How a stream ends before its events do. */
+/** The conditions that end a stream before its events end. */
 export interface StreamOptions {
   /** Ends the stream when it aborts. */
   readonly stop?: AbortSignal;
-  /** Asked at intervals: a key may be revoked while its stream runs. */
+  /** Checked at intervals: a key may be revoked while its stream runs. */
   readonly admitted?: () => Promise<boolean>;
   /**
    * Ends the counting of a stream that was counted before.
@@ -74,7 +74,7 @@ export function eventStream(
   // HEAD has no reader, so the stream would never end.
   if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
   const closed = close ?? countStream(c);
-  // Nothing of an open stream keeps its request in memory.
+  // An open stream keeps no reference to its request.
   const [requestId, audience, report] = [c.get("requestId"), c.get("audience"), c.get("reporter")()];
   const failed = (thrown: unknown): StreamEvent => {
     const error: SessionError = asSessionError(thrown, requestId);
