@@ -97,15 +97,10 @@ export interface HandoffBody {
   note?: string | undefined;
 }
 
-const ttlSeconds = z
-  .number()
-  .min(0.001)
-  .max(3_153_600_000)
-  .optional()
-  .meta({
-    description:
-      "duration of the handoff, in seconds: an hour is 3600, a week 604800 (default: handoffTtl of the server)",
-  });
+const ttlSeconds = z.number().min(0.001).max(3_153_600_000).optional().meta({
+  description:
+    "duration of the handoff, in seconds: an hour is 3600, a week 604800 (default: handoffTtl of the server)",
+});
 
 export const handoffBody: z.ZodType<HandoffBody> = z.object({
   agent: agentName,

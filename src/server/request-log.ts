@@ -10,10 +10,19 @@ import type { RequestContext } from "./http/route.ts";
 export interface LogEntry {
   readonly level: "info" | "warn" | "error";
   /**
-   * `fallback`: a session was opened without the store; `told`: its turns were replayed to the store; `parked`: the store refused
-   * them; `failing`: the replay failed and is retried; `unswept`: a sweep failed on a session; `sweep_failed`: a sweep ended early.
+   * `request`: the server answered a request. `failure`: an internal error. `fallback`: a session was opened without the store.
+   * `replayed`: its turns were replayed to the store. `parked`: the store refused them. `replay_failed`: the replay failed and
+   * is retried. `session_sweep_failed`: a sweep failed on a session. `sweep_failed`: a store error ended a sweep early.
    */
-  readonly event: "request" | "failure" | "fallback" | "told" | "parked" | "failing" | "unswept" | "sweep_failed";
+  readonly event:
+    | "request"
+    | "failure"
+    | "fallback"
+    | "replayed"
+    | "parked"
+    | "replay_failed"
+    | "session_sweep_failed"
+    | "sweep_failed";
   readonly requestId?: string;
   readonly method?: string;
   readonly route?: string;
@@ -26,7 +35,7 @@ export interface LogEntry {
   readonly error?: unknown;
 }
 
-/** The path of the route, never of the request: ids do not belong into logs and labels. */
+/** The path of the route, never of the request, so that logs and labels contain no ids. */
 export function routeOf(c: RequestContext): string {
   const path = routePath(c, -1);
   return path === "" || path === "/*" || path === "*" ? "unknown" : path;
@@ -40,13 +49,13 @@ export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void 
   };
   const onReplay = (message: unknown): void => {
     const { session, parked, failing } = message as ReplayNews;
-    if (failing !== undefined) log({ level: "error", event: "failing", session, code: failing });
-    else if (parked === undefined) log({ level: "info", event: "told", session });
+    if (failing !== undefined) log({ level: "error", event: "replay_failed", session, code: failing });
+    else if (parked === undefined) log({ level: "info", event: "replayed", session });
     else log({ level: "error", event: "parked", session, code: parked });
   };
   const onSweep = (message: unknown): void => {
     const { failures, error } = message as SweepNews;
-    for (const { session, code } of failures) log({ level: "error", event: "unswept", session, code });
+    for (const { session, code } of failures) log({ level: "error", event: "session_sweep_failed", session, code });
     if (error !== undefined) log({ level: "error", event: "sweep_failed", code: error });
   };
   subscribe("perdure:sweep", onSweep);

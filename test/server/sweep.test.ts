@@ -17,7 +17,7 @@ test("a session on which a sweep failed is in the response, the metrics and the 
   assert.equal(json.failed, 1);
   assert.partialDeepStrictEqual(json.failures, [{ session: "bad", action: "expire", code: "store_invalid" }]);
   assert.partialDeepStrictEqual(
-    log.filter(({ event }) => event === "unswept"),
+    log.filter(({ event }) => event === "session_sweep_failed"),
     [{ level: "error", session: "bad", code: "store_invalid" }],
   );
   const { text } = await here.call("GET", "/metrics", { key });

@@ -89,13 +89,10 @@ function addLifeRoutes(shared: Shared): void {
         state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
-        order: z
-          .enum(["recent", "id"])
-          .default("recent")
-          .meta({
-            description:
-              "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
-          }),
+        order: z.enum(["recent", "id"]).default("recent").meta({
+          description:
+            "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
+        }),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(8192).optional(),
       }),
