@@ -6,7 +6,7 @@ import { note } from "./terminal/output.ts";
 import { version } from "./terminal/version.ts";
 import { warnOfVisibleSecrets } from "./program/visible-secrets.ts";
 
-/** By name, as the help lists them. */
+/** The commands by name, in the order of the help. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   consult: async () => (await import("./chat/consult.ts")).consultCommand(),
   chat: async () => (await import("./chat/chat.ts")).chatCommand(),
@@ -26,37 +26,37 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   migrate: async () => (await import("./operate/migrate.ts")).migrateCommand(),
 };
 
-/** Run the command line; the exit code is left in `process.exitCode`. */
+/** Run the command line, and set `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
   keepCompiled();
   quietExperimentalWarnings();
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", forgiveGoneReader);
-  process.stdout.on("error", tellFullDisk);
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedReader);
+  process.stdout.on("error", reportFullDisk);
   try {
     const perdure = bareCommand("perdure", "Durable sessions for AI agents and LLM chats")
       .version(version(), "--version", "show the version")
       .addHelpText(
         "after",
         examples(["perdure consult ceo 'Shall we buy a second oven?'", "perdure chat ceo", "perdure sessions list"]) +
-          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema.\n",
+          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 newer schema.\n",
       );
     warnOfVisibleSecrets(args);
     for (const command of await commandsFor(args)) perdure.addCommand(command);
     await perdure.parseAsync(args, { from: "user" });
   } catch (error) {
     complain(error, { json: args.includes("--json") });
-    // A signal has said already what the process exits with.
+    // A signal has already set the exit code of the process.
     process.exitCode ||= exitCodeOf(error);
   }
 }
 
-/** The command that is named, without loading the others; all of them for help, or for who has named none. */
+/** The named command, without loading the others; all commands for the help and for an unknown name. */
 async function commandsFor([name = ""]: readonly string[]): Promise<Command[]> {
   const named = Object.hasOwn(commands, name) ? commands[name] : undefined;
   return await Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()));
 }
 
-/** Node 22 calls its SQLite experimental on stderr, which is not ours to say to users. */
+/** Suppress the warning of Node 22 on stderr that its SQLite is experimental. */
 function quietExperimentalWarnings(): void {
   const warn = process.emitWarning.bind(process) as (...args: unknown[]) => void;
   process.emitWarning = (...args: unknown[]): void => {
@@ -64,13 +64,13 @@ function quietExperimentalWarnings(): void {
   };
 }
 
-/** A reader that has seen enough (`| head`) or a terminal that is gone is no failure, and no reason to lose an answer. */
-function forgiveGoneReader(error: NodeJS.ErrnoException): void {
+/** A closed pipe (`| head`) or terminal is not a failure: the command continues and stores the answer. */
+function ignoreClosedReader(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE" && error.code !== "EIO") process.exitCode ||= 1;
 }
 
-/** What is written to a file by `>` may find no room. */
-function tellFullDisk({ code, message }: NodeJS.ErrnoException): void {
+/** Stdout may be a file on a full disk. */
+function reportFullDisk({ code, message }: NodeJS.ErrnoException): void {
   if (code !== "EPIPE" && code !== "EIO") note(`perdure: the output cannot be written: ${message}`);
 }
 

@@ -180,7 +180,7 @@ test("a killed process leaves a session that the next one goes on with", async (
   child.kill("SIGKILL");
   await finished;
   const shown = await place.run(["sessions", "show", "s"]);
-  assert.match(shown.stdout, /held by .*it is gone, the next writer takes over/);
+  assert.match(shown.stdout, /lease holder .*the next writer takes over/);
   const next = await place.run(["consult", "ceo", "and now?", "--session", "s"]);
   assert.equal(next.stdout, "saw 3\n", next.stderr);
   const last = context.server.requests.at(-1)?.messages.map(({ content }) => content);
@@ -240,5 +240,5 @@ test("what the answer asks of tools is told", async () => {
   await using context = await setUp(() => ({ kind: "answer", texts: [], toolCalls }));
   const { code, stdout, stderr } = await context.place.run(["consult", "ceo", "hi"]);
   assert.deepEqual([code, stdout], [0, ""]);
-  assert.match(stderr, /asks for look_up/);
+  assert.match(stderr, /calls look_up/);
 });

@@ -113,7 +113,7 @@ test("keys are made, listed without their secret, used and revoked; without one,
   const { place } = context;
   const refused = await place.run(["serve", "--host", "0.0.0.0", "--port", "0"]);
   assert.equal(refused.code, 2, refused.stderr);
-  assert.match(refused.stderr, /there is no key.*perdure keys create/);
+  assert.match(refused.stderr, /has no key.*perdure keys create/);
 
   const made = await place.run(["keys", "create", "--name", "backend", "--right", "admin"]);
   assert.match(made.stdout, /^pdk_\w{26}_[\w-]{43}\n$/, "the key alone goes to a pipe");
@@ -162,7 +162,7 @@ test("wrong usage is said before anything is opened", async () => {
   const port = await place.run(["serve", "--port", "70000"]);
   assert.equal(port.code, 2);
   const ttl = await place.run(["serve", "--port", "0"], { env: { DEFAULT_SESSION_TTL: "1h" } });
-  assert.match(ttl.stderr, /DEFAULT_SESSION_TTL is "1h"; expected a whole number of seconds/);
+  assert.match(ttl.stderr, /DEFAULT_SESSION_TTL is "1h".* seconds/);
   const secret = await place.run(["serve", "--store", "postgres://nobody@127.0.0.1:1/none"]);
   assert.match(secret.stderr, /PERDURE_SECRET/);
   const { child, url } = await serve(place);

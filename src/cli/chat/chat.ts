@@ -17,15 +17,15 @@ import { questionsOfPipe } from "../terminal/pipe.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { Terminal } from "../terminal/terminal.ts";
 
-const help = `A line is a question. End it with \\ to go on in the next line; pasted lines stay together.
-The arrow keys bring back earlier questions, also those of earlier days.
-Ctrl-C stops a running answer and keeps what came; at an empty prompt, twice, it leaves, as Ctrl-D and /exit do.
-/help  this text
-/exit  leave; the session goes on whenever you want`;
+const help = `Each line is a question. End a line with \\ to continue in the next one; pasted lines stay together.
+The arrow keys recall earlier questions, also of earlier runs.
+Ctrl-C stops a running answer and keeps its text. Twice at an empty prompt, it leaves, like Ctrl-D and /exit.
+/help  show this text
+/exit  leave; the session is stored, and --session continues it`;
 
 /** `perdure chat`: a conversation at a prompt, or line by line from a pipe. */
 export function chatCommand(): Command {
-  return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps what came")
+  return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps its text")
     .addHelpText(
       "after",
       examples(["perdure chat ceo", "perdure chat ceo --session ceo_01m7…", "perdure chat ceo < questions.txt"]) +
@@ -40,7 +40,7 @@ async function chat(agent: string, options: ConversationOptions): Promise<void> 
   else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
 }
 
-/** A script must hear of a failure: the first one ends it. */
+/** The first failure ends the command, so that a script gets its exit code. */
 async function chatThroughPipe(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
   const { sessions, session } = await openConversation(agent, options);
   await using _ = sessions;
@@ -50,15 +50,15 @@ async function chatThroughPipe(agent: string, options: ConversationOptions, sign
   }
 }
 
-/** One answer that failed is no reason to lose the conversation at a prompt. */
+/** At a prompt the conversation continues after a failed answer. */
 async function chatAtPrompt(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
   const { sessions, session } = await openConversation(agent, options);
   await using _ = sessions;
   const { turn } = session.info;
-  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help for help`);
+  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help shows the keys`);
   const terminal = new Terminal({
     history: await questionsSoFar(session),
-    onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session goes on whenever you want"),
+    onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session is stored"),
     signal,
   });
   for (let question = await terminal.next(); question !== undefined; question = await terminal.next()) {
@@ -70,7 +70,7 @@ async function chatAtPrompt(agent: string, options: ConversationOptions, signal:
         try {
           await ask(session, asked, { agent, options, signal: stop });
         } catch (error) {
-          if (hasCode(error, "interrupted")) note(`stopped; what came is kept as turn ${error.details.turn}`);
+          if (hasCode(error, "interrupted")) note(`stopped; the text so far is stored as turn ${error.details.turn}`);
           else if (error instanceof SessionError) complain(error, { json: false });
           else if (!stop.aborted) throw error;
         }
@@ -80,12 +80,12 @@ async function chatAtPrompt(agent: string, options: ConversationOptions, signal:
   terminal.close();
 }
 
-/** The newest first. */
+/** The questions of the last turns, the newest first. */
 async function questionsSoFar(session: Session): Promise<string[]> {
   const questions: string[] = [];
   for await (const { input } of session.turns({ last: 100 })) {
     for (const { role, content } of input) {
-      // Devices write questions too: the line editor would send what is in them to the terminal.
+      // Devices write questions too, and the line editor sends their characters to the terminal.
       if (role === "user" && typeof content === "string" && !content.includes("\n")) questions.push(printable(content));
     }
   }
@@ -99,7 +99,7 @@ async function ask(
 ): Promise<void> {
   const before = session.info.turn;
   const { turn } = await session.refresh();
-  if (turn > before) note(`the session went on elsewhere: ${countOf(turn - before)} more`);
+  if (turn > before) note(`another process added ${countOf(turn - before)}`);
   const answer = await session.consult(question, consultOptions(agent, options, signal));
   noteTurn(session, await sayAnswer(answer));
 }

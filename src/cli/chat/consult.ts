@@ -15,8 +15,8 @@ import { CliError } from "../terminal/cli-error.ts";
 
 /** `perdure consult`: one question, one answer, one turn. */
 export function consultCommand(): Command {
-  return conversationCommand("consult", "Ask one question, with the session's memory; the answer streams to stdout")
-    .argument("<question>", "what to ask, in quotes")
+  return conversationCommand("consult", "Ask one question in a session; the answer streams to stdout")
+    .argument("<question>", "the question, in quotes")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -31,7 +31,7 @@ export function consultCommand(): Command {
 }
 
 async function consult(agent: string, question: string, options: ConversationOptions & JsonOption): Promise<void> {
-  if (question.trim() === "") throw new CliError("usage", "the question is empty");
+  if (question.trim() === "") throw new CliError("usage", "the question is empty; give it in quotes");
   await untilSignalled(async (signal) => {
     const { sessions, session } = await openConversation(agent, options);
     await using _ = sessions;

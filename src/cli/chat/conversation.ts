@@ -31,34 +31,34 @@ export interface ConversationOptions extends StoreOptions {
 
 export function conversationCommand(name: string, summary: string): Command {
   return storeCommand(name, summary)
-    .argument("<agent>", "who answers")
-    .option("--session <id>", "go on with this session (default: start a new one)")
+    .argument("<agent>", "the agent that answers")
+    .option("--session <id>", "continue this session (default: create a new one)")
     .addOption(
-      new Option("--on-expired <policy>", "what to do where that session's time is up")
+      new Option("--on-expired <policy>", "what to do if that session has expired")
         .choices(["fail", "revive", "reset"])
         .default("fail"),
     )
-    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
+    .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .addOption(
-      new Option("--instructions <text>", "the startup context of a new session (default: the agent's)").conflicts(
+      new Option("--instructions <text>", "the instructions of a new session (default: the agent's)").conflicts(
         "session",
       ),
     )
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
-    .option("--window <turns>", "how many past turns the model is shown", wholeNumber, 20)
+    .option("--window <turns>", "how many past turns to send to the model", wholeNumber, 20)
     .addOption(
-      new Option("--busy <policy>", "what to do where the session is answering already")
+      new Option("--busy <policy>", "what to do if the session is already answering")
         .choices(["reject", "queue", "interrupt", "take-over"])
         .default("reject"),
     );
 }
 
 export const endpointHelp = `
-The model's endpoint is any that speaks OpenAI's API. Set OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1),
+Use any model endpoint with OpenAI's API: set OPENAI_BASE_URL (such as http://127.0.0.1:11434/v1),
 OPENAI_API_KEY, or both, and PERDURE_MODEL.
 `;
 
-/** Open the store and the session that the options name, or start one for the agent. */
+/** Open the store and the session that the options name, or create one for the agent. */
 export async function openConversation(
   agent: string,
   options: ConversationOptions,
@@ -83,20 +83,20 @@ async function openSession(
   { session: id, instructions, onExpired }: ConversationOptions,
 ): Promise<Session> {
   if (id === undefined) return await sessions.create({ agent, ...defined({ instructions }) });
-  // Only one that exists: a mistyped id must not start another conversation.
+  // A mistyped id fails here, and creates no session.
   const session = await sessions.get(id);
   if (onExpired === "fail" || session.info.state !== "expired") return session;
   const own = session.info.agent;
   return await sessions.ensure(id, { agent: isKnown(own, sessions.agents) ? own : agent, onExpired });
 }
 
-/** How a question of this conversation is asked. */
+/** The options of each question in this conversation. */
 export function consultOptions(agent: string, options: ConversationOptions, signal: AbortSignal): ConsultOptions {
   const { window, model, busy } = options;
   return { agent, window, busy, signal, ...defined({ model }) };
 }
 
-/** Print an answer as it streams; its last line is ended whatever happens. */
+/** Print an answer as it streams, and end its last line, also after an error. */
 export async function sayAnswer(answer: Answer): Promise<Turn> {
   let last = "\n";
   const write = (text: string): void => {
@@ -107,7 +107,7 @@ export async function sayAnswer(answer: Answer): Promise<Turn> {
   try {
     for await (const text of answer) {
       const whole = held + text;
-      // Half a character or half a line break waits for its other half.
+      // The first half of a character or of a line break is printed with its second half.
       held = /[\r\ud800-\udbff]$/.exec(whole)?.[0] ?? "";
       write(whole.slice(0, whole.length - held.length));
     }
@@ -118,13 +118,13 @@ export async function sayAnswer(answer: Answer): Promise<Turn> {
   return await answer.done;
 }
 
-/** The line that follows an answer on a terminal. */
+/** Print the line that follows an answer on stderr. */
 export function noteTurn(session: Session, turn: Turn): void {
   const { usage, seq, durationMs = 0 } = turn;
   const about = usage?.estimated === true ? "about " : "";
   const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
   const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
-  const asks = calls.length === 0 ? "" : ` · asks for ${calls.map(printable).join(", ")}`;
+  const asks = calls.length === 0 ? "" : ` · calls ${calls.map(printable).join(", ")}`;
   const { finish } = turn;
   const isCut = finish !== undefined && !["stop", "tool_calls"].includes(finish);
   const end = isCut ? ` · ended by ${printable(finish)}` : "";

@@ -55,11 +55,11 @@ export function parseAgentsFile(text: string, file: string): Readonly<Record<str
   }
   if (root.kind !== "object") throw invalid(root, undefined, { value: kindOf(root), expected: "agents_object" });
   const agents = [...root.members].map(([name, member]) => [name, parseAgent(name, member, invalid)] as const);
-  // Unlike an assignment, this makes `__proto__` a member like any other.
+  // Object.fromEntries makes `__proto__` an ordinary member; an assignment would not.
   return Object.fromEntries(agents);
 }
 
-/** The error of a value at a place; `path` names it. */
+/** Makes the error of a value at a place; `path` names the value. */
 type Invalid = (place: Place, path: string | undefined, mismatch: Mismatch, cause?: unknown) => SessionError;
 
 function parseAgent(name: string, { name: place, value }: LocatedMember, invalid: Invalid): Agent {

@@ -1,7 +1,7 @@
 /** The parts that all commands share. */
 import { Command } from "commander";
 
-/** A command that throws where commander would print and exit, so that every failure is reported in one place. */
+/** A command that throws instead of printing an error and exiting, so that `main` reports every failure. */
 export function bareCommand(name: string, summary: string): Command {
   return new Command(name)
     .description(summary)
@@ -19,18 +19,21 @@ export function storeCommand(name: string, summary: string): Command {
 
 export const storeOption = [
   "--store <url>",
-  "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)",
+  "URL of the store (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)",
 ] as const;
 
-export const tenantOption = ["--tenant <name>", "the scope of all ids"] as const;
+export const tenantOption = [
+  "--tenant <name>",
+  "the tenant, which is the scope of all ids (default: default)",
+] as const;
 
 export interface JsonOption {
   readonly json?: boolean;
 }
 
-export const jsonOption = ["--json", "one JSON object a line, for programs; errors are one, too"] as const;
+export const jsonOption = ["--json", "print one JSON object a line, for programs; errors, too"] as const;
 
-/** The end of a help text. */
+/** The examples at the end of a help text. */
 export function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join("\n")}\n`;
 }

@@ -5,8 +5,8 @@ import { variable } from "./environment.ts";
 import { fileOfStore } from "./store-file.ts";
 
 /**
- * The secret that keys the hashes of devices: `PERDURE_SECRET`, else that of a file beside the SQLite file, made where there
- * is none and readable to its owner only. A store that several machines share has no place beside it.
+ * The secret that keys the hashes of devices: `PERDURE_SECRET`, else the content of a file beside the SQLite file. The file
+ * is created if it is missing, readable to its owner only. A PostgreSQL store needs the variable.
  * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite
  */
 export async function serverSecret(storeUrl: string): Promise<string> {
@@ -23,7 +23,7 @@ function secretOfFile(path: string): string {
   return readFileSync(path, "utf8").trim();
 }
 
-/** The file appears whole: another process that starts now, or one after a crash, must not read an empty secret. */
+/** Creates the file in one step: a process that starts meanwhile, or after a crash, never reads an empty secret. */
 function makeSecret(path: string): void {
   const draft = `${path}.${randomUUID()}`;
   try {
@@ -33,7 +33,7 @@ function makeSecret(path: string): void {
     closeSync(descriptor);
     linkSync(draft, path);
   } catch (error) {
-    // Another process was first: its secret is the one.
+    // Another process created the file first; its secret is used.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   } finally {
     rmSync(draft, { force: true });

@@ -4,18 +4,18 @@ import { openSessions, type Agent, type Model, type Sessions } from "../../index
 import { guardExistingStore } from "./store-file.ts";
 import { CliError } from "../terminal/cli-error.ts";
 
-/** The options that every command takes to find its store. */
+/** The options that name the store and the tenant. */
 export interface StoreOptions {
   readonly store?: string;
   readonly tenant?: string;
 }
 
-/** The store that option or environment name. */
+/** The URL of the store, from the option or the environment. */
 export function storeUrl({ store }: StoreOptions): string {
   return store ?? variable("PERDURE_STORE") ?? variable("DATABASE_URL") ?? "sqlite:perdure.db";
 }
 
-/** Open the sessions of the store that option or environment name. Commands live too briefly to sweep. */
+/** Open the sessions of the store that option or environment name. Commands end too soon to sweep. */
 export async function openFor(
   options: StoreOptions,
   extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model; secret?: string } = {},
@@ -83,7 +83,7 @@ export function requiredKey(option: string | undefined): string {
   );
 }
 
-/** A variable of the environment; one that is empty is one that is not set. */
+/** A variable of the environment; an empty one counts as not set. */
 export function variable(name: string): string | undefined {
   return process.env[name] || undefined;
 }

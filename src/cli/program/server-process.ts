@@ -23,7 +23,7 @@ export function isLoopback({ host }: Pick<ListenOptions, "host">): boolean {
 }
 
 /**
- * Whether there is a key; without one, only the loopback is served.
+ * Whether the store has a key; without one, only a loopback address may be served.
  * @throws CliError if the address is not a loopback address and there is no key
  */
 export async function guardReach(sessions: Sessions, options: Pick<ListenOptions, "host">): Promise<boolean> {
@@ -35,7 +35,7 @@ export async function guardReach(sessions: Sessions, options: Pick<ListenOptions
   );
 }
 
-/** A store that is away, where there is a fallback, may hold keys. */
+/** While the store is unreachable and a fallback serves, assume that the store has keys. */
 async function knowsKeys(sessions: Sessions): Promise<boolean> {
   try {
     return (await Array.fromAsync(sessions.keys.each())).length > 0;
@@ -45,7 +45,7 @@ async function knowsKeys(sessions: Sessions): Promise<boolean> {
   }
 }
 
-/** Listen until it is closed. @throws CliError where the port cannot be had */
+/** Start to listen. @throws CliError if the address or port cannot be used */
 export async function listenOn(server: Server | Promise<Server>, options: ListenOptions): Promise<Listening> {
   const { listen } = await import("../../server/index.ts");
   try {
@@ -55,22 +55,25 @@ export async function listenOn(server: Server | Promise<Server>, options: Listen
   }
 }
 
-/** A port that cannot be had is the caller's to choose. */
+/** The error of a listener as wrong usage; undefined for other errors. */
 function portError(cause: unknown, { port, host }: ListenOptions): CliError | undefined {
   const code = (cause as NodeJS.ErrnoException).code ?? "";
   const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: "is in use",
-    EACCES: "is not yours to use",
-    EADDRNOTAVAIL: "is no address of this machine",
-    ENOTFOUND: "is no address that is known",
+    EADDRINUSE: "the port is in use",
+    EACCES: "permission denied",
+    EADDRNOTAVAIL: "this machine does not have the address",
+    ENOTFOUND: "the address is unknown",
   };
   const reason = reasons[code];
   return reason === undefined
     ? undefined
-    : new CliError("usage", `port ${port} of ${host} ${reason}; choose another with --port or --host`);
+    : new CliError(
+        "usage",
+        `cannot listen on port ${port} of ${host}: ${reason}; choose another with --port or --host`,
+      );
 }
 
-/** One line of the log on stderr, for programs. */
+/** Write one line of the log to stderr, as JSON. */
 export function writeLog(
   { error, ...entry }: Omit<LogEntry, "event"> & { readonly event: string },
   { quiet = false }: { readonly quiet?: boolean },
@@ -81,7 +84,7 @@ export function writeLog(
   process.stderr.write(`${jsonLine({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
 }
 
-/** Resolves when it is time to stop. */
+/** Resolves when the signal aborts. */
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

@@ -4,7 +4,7 @@ import { openFor, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
 export function archiveCommand(): Command {
-  return storeCommand("archive", "Put a session away, compressed; it is still listed, counted and read")
+  return storeCommand("archive", "Archive a session: compress its logs; it can still be listed, counted and read")
     .argument("<id>", "the session")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure sessions archive ceo_01m7…"]))
@@ -12,7 +12,7 @@ export function archiveCommand(): Command {
 }
 
 export function unarchiveCommand(): Command {
-  return storeCommand("unarchive", "Bring an archived session back, as it was")
+  return storeCommand("unarchive", "Restore an archived session, in the state that it had")
     .argument("<id>", "the session")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure sessions unarchive ceo_01m7…"]))
@@ -24,7 +24,9 @@ async function archive(id: string, { json, ...options }: StoreOptions & JsonOpti
   const session = await sessions.get(id);
   const archived = await session.archive();
   const { bytes = 0, packedBytes = 0 } = session.info.archive ?? {};
-  const text = archived ? `session ${id} is archived: ${packedBytes} bytes of ${bytes}` : `session ${id} was archived`;
+  const text = archived
+    ? `session ${id} is archived: ${bytes} bytes, compressed to ${packedBytes}`
+    : `session ${id} is already archived`;
   report({ session: id, archived, bytes, packedBytes }, text, { json });
 }
 
@@ -33,6 +35,8 @@ async function unarchive(id: string, { json, ...options }: StoreOptions & JsonOp
   const session = await sessions.get(id);
   const unarchived = await session.unarchive();
   const { state } = session.info;
-  const text = unarchived ? `session ${id} is back, as ${state}` : `session ${id} is not archived, but ${state}`;
+  const text = unarchived
+    ? `session ${id} is restored; its state is ${state}`
+    : `session ${id} is not archived; its state is ${state}`;
   report({ session: id, unarchived, state }, text, { json });
 }

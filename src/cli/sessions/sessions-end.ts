@@ -9,9 +9,9 @@ interface EndOptions extends StoreOptions, JsonOption {
 }
 
 export function endCommand(): Command {
-  return storeCommand("end", "End a session for good; it stays readable")
+  return storeCommand("end", "End a session permanently; it stays readable")
     .argument("<id>", "the session")
-    .option("--reason <text>", "why; kept in its events")
+    .option("--reason <text>", "the reason, stored in its events")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure sessions end ceo_01m7… --reason 'the case is closed'"]))
     .action(end);

@@ -11,9 +11,9 @@ interface ForkOptions extends StoreOptions, JsonOption {
 }
 
 export function forkCommand(): Command {
-  return storeCommand("fork", "A new session that goes on from a turn of another one")
-    .argument("<id>", "the session to go on from")
-    .option("--at <turn>", "the last turn that both share (default: the last finished one)", wholeNumber)
+  return storeCommand("fork", "Create a session that continues from a turn of another one")
+    .argument("<id>", "the session to fork")
+    .option("--at <turn>", "the last turn that both sessions share (default: the last finished one)", wholeNumber)
     .option("--as <id>", "the id of the new session")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure sessions fork ceo_01m7… --at 12 --as what-if"]))
@@ -24,5 +24,5 @@ async function fork(id: string, { at, as, json, ...options }: ForkOptions): Prom
   await using sessions = await openFor(options);
   const { info } = await (await sessions.get(id)).fork(defined({ at, as }));
   const data = { session: info.id, parent: id, turn: info.turn };
-  report(data, `session ${info.id} goes on from turn ${info.turn} of ${id}`, { json });
+  report(data, `session ${info.id} continues from turn ${info.turn} of ${id}`, { json });
 }

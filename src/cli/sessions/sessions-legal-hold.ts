@@ -7,8 +7,8 @@ import { report } from "../terminal/output.ts";
 export function legalHoldCommand(): Command {
   return storeCommand("legal-hold", "Set or clear a legal hold: the session cannot be removed, truncated or erased")
     .argument("<id>", "the session")
-    .option("--reason <text>", "set the hold, for this reason; errors show it")
-    .option("--clear", "clear the hold")
+    .option("--reason <text>", "set the legal hold for this reason; errors show it")
+    .option("--clear", "clear the legal hold")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -32,7 +32,7 @@ async function legalHold(id: string, { reason, clear, json, ...options }: LegalH
   const session = await sessions.get(id);
   if (reason !== undefined) {
     await session.setLegalHold(reason);
-    report({ session: id, held: true, reason }, `session ${id} is under legal hold; --clear ends it`, { json });
+    report({ session: id, held: true, reason }, `session ${id} is under legal hold; --clear clears it`, { json });
     return;
   }
   const cleared = await session.clearLegalHold();

@@ -19,14 +19,14 @@ interface ListOptions extends StoreOptions, JsonOption {
 }
 
 export function listCommand(): Command {
-  return storeCommand("list", "The sessions, the most recently active first")
-    .option("--agent <name>", "only this agent's")
-    .option("--user <id>", "only this user's")
-    .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
+  return storeCommand("list", "List sessions, the most recently active first")
+    .option("--agent <name>", "only sessions of this agent")
+    .option("--user <id>", "only sessions of this user")
+    .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
-    .option("--before <instant>", "active before", instant)
-    .option("--limit <n>", "how many", wholeNumber, 50)
-    .option("--after <cursor>", "go on behind the last page; where there is more, stderr names the cursor")
+    .option("--before <instant>", "active before this instant", instant)
+    .option("--limit <n>", "the most sessions to list", wholeNumber, 50)
+    .option("--after <cursor>", "continue after this cursor; if there are more sessions, stderr has the cursor")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -48,7 +48,7 @@ async function list({ json, since, before, store, tenant, ...filter }: ListOptio
   if (json === true) for (const info of page.items) writeJson(info);
   else if (page.items.length === 0) note("no sessions");
   else writeSessions(page.items);
-  for (const { id, reason } of page.unreadable ?? []) note(`session ${printable(id)} is left out: ${reason}`);
+  for (const { id, reason } of page.unreadable ?? []) note(`session ${printable(id)} is not listed: ${reason}`);
   if (page.next !== undefined) note(`more: --after ${page.next}`);
 }
 

@@ -11,9 +11,9 @@ interface ShowOptions extends StoreOptions, JsonOption {
 }
 
 export function showCommand(): Command {
-  return storeCommand("show", "One session: its counters, its deadlines, who holds it, its last turns")
+  return storeCommand("show", "Show a session: counters, deadlines, lease holder, last turns")
     .argument("<id>", "the session")
-    .option("--turns <n>", "how many turns", wholeNumber, 5)
+    .option("--turns <n>", "how many of the last turns to show", wholeNumber, 5)
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -56,9 +56,9 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
       ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),
       ...(info.legalHold === null
         ? []
-        : [["under hold", `since ${localTime(info.legalHold.since)}: ${info.legalHold.reason}`]]),
+        : [["legal hold", `since ${localTime(info.legalHold.since)}: ${info.legalHold.reason}`]]),
       ...(info.parent === null ? [] : [["fork of", `${info.parent.id}, up to turn ${info.parent.turn}`]]),
-      ["held by", holder === null ? "none" : holderText(holder)],
+      ["lease holder", holder === null ? "none" : holderText(holder)],
     ],
   );
   for (const turn of turns) describeTurn(turn);
@@ -70,13 +70,13 @@ function metadataText({ metadata }: SessionInfo): string {
 }
 
 function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>): string {
-  return `${packedBytes} bytes of ${bytes}`;
+  return `${bytes} bytes, compressed to ${packedBytes}`;
 }
 
 function holderText({ instance, host, pid, fence, heldMs, alive }: LeaseHolder): string {
   const where = host === null ? "" : ` (process ${pid} on ${host})`;
-  const state = alive ? "" : "; it is gone, the next writer takes over";
-  return `${instance}${where} for ${span(heldMs)}, fence ${fence}${state}`;
+  const state = alive ? "" : "; the holder is dead, the next writer takes over";
+  return `${instance}${where} for ${span(heldMs)}, fencing token ${fence}${state}`;
 }
 
 function describeTurn(turn: Turn): void {
@@ -99,5 +99,5 @@ function messageText({ role, content, tool_calls: calls }: Message): string {
   const called = (calls ?? []).map((call) => `${call.function.name}(${call.function.arguments})`).join(" ");
   const whole = printable([text, called].filter((part) => part !== "").join(" "));
   const rest = whole.length - lengthMax;
-  return `${role}: ${rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json has them)` : whole}`;
+  return `${role}: ${rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json shows them)` : whole}`;
 }

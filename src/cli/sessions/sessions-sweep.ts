@@ -16,17 +16,17 @@ interface SweepOptions extends StoreOptions, JsonOption {
 }
 
 export function sweepCommand(): Command {
-  return storeCommand("sweep", "Mark what has expired, and archive and remove by the policies of retention; for cron")
+  return storeCommand("sweep", "Expire sessions, and archive and remove them by their retention policies; for cron")
     .option(
       "--retention <duration>",
-      "remove sessions that long after they expired or ended, such as 30d, where no policy decides (default: never)",
+      "remove sessions this long after they expired or ended, such as 30d, if no policy applies (default: never)",
     )
     .option(
       "--agents <file>",
-      "the agents and their policies of retention (default: perdure.agents.json, if it exists)",
+      "the file of the agents and their retention policies (default: perdure.agents.json, if it exists)",
     )
-    .option("--dry-run", "change nothing, and show what would be done")
-    .option("--event-retention <duration>", "forget events that long after they happened, such as 90d (default: never)")
+    .option("--dry-run", "change nothing; show what would be done")
+    .option("--event-retention <duration>", "delete events older than this, such as 90d (default: never)")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -60,10 +60,10 @@ async function sweep(given: SweepOptions): Promise<void> {
       note(printable(`could not ${action} session ${session} of tenant ${tenant}: ${message} [${code}]`));
     if (failed > failures.length) note(`${failed - failures.length} more sessions failed`);
     if (failed > 0) process.exitCode ||= 1;
-    const rest = complete ? "" : "; there is more to do, sweep again";
+    const rest = complete ? "" : "; more is left to do, run it again";
     report(
       swept,
-      `${dryRun ? "nothing was changed; it would be: " : ""}${expired} marked as expired, ${handoffs} handoffs ended, ${archived} archived, ${removed} removed, ${forgotten} events forgotten, ${looked} looked at${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
+      `${dryRun ? "nothing changed; without --dry-run: " : ""}${expired} expired, ${handoffs} handoffs ended, ${archived} archived, ${removed} removed, ${forgotten} events deleted, ${looked} checked${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
       { json },
     );
   });

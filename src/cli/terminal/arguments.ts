@@ -8,13 +8,15 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError("Expected a whole number, 0 or more.");
 }
 
-/** A date or a time of day in local time, an instant with its zone, or a span before now. */
+/** Parse a date or a time in local time, an instant with its zone, or a duration before now. */
 export function instant(text: string): Date {
   const date = /^\d{4}-\d\d-\d\d$/.test(text)
     ? new Date(`${text}T00:00`)
     : new Date(isoForm.test(text) ? text : agoOf(text));
   if (!Number.isNaN(date.getTime())) return date;
-  throw new InvalidArgumentError("Expected a date such as 2026-11-20 or 2026-11-20T18:00, or a span before now: 24h.");
+  throw new InvalidArgumentError(
+    "Expected a date such as 2026-11-20 or 2026-11-20T18:00, or a duration before now: 24h.",
+  );
 }
 
 const isoForm = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
@@ -23,7 +25,7 @@ function agoOf(text: string): number {
   try {
     return Date.now() - parseDuration(text, "span");
   } catch {
-    // Neither a date nor a span: the caller says so.
+    // Neither a date nor a duration: the caller reports it.
     return Number.NaN;
   }
 }

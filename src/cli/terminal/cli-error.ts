@@ -1,4 +1,4 @@
-/** A failure that only a command line knows: wrong usage, a signal, or a thing that is not there. */
+/** A failure of the command line itself: wrong usage, a signal, an id that does not exist, an invalid receipt. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly code: "usage" | "interrupted" | "not_found" | "receipt_invalid";

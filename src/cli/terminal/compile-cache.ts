@@ -3,15 +3,15 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
 /**
- * What is loaded from here on need not be compiled again from the second start on. It is kept in the user's own folder:
- * Node's is one that all users of the machine may write to, and what stands there would be run.
+ * Cache the compiled code of all modules that load after this call. The cache is in the user's own folder: Node's default
+ * is a folder that every user of the machine may write to, and Node runs the code it finds there.
  */
 export function keepCompiled(): void {
   try {
     const { XDG_CACHE_HOME: named = "" } = process.env;
-    // What is empty or relative counts for nothing, says the standard: it would be a folder of wherever the user stands.
+    // The XDG standard ignores an empty or relative path: it would name a folder below the working directory.
     enableCompileCache(join(isAbsolute(named) ? named : join(homedir(), ".cache"), "perdure"));
   } catch {
-    // A user without a home starts a little slower.
+    // Without a home directory there is no cache, and the start is slower.
   }
 }

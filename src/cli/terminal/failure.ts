@@ -1,4 +1,4 @@
-/** How a failure is told, and what the process exits with after it. */
+/** Prints failures, and maps them to exit codes. */
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { SessionError, type ErrorCode } from "../../errors.ts";
@@ -45,9 +45,9 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-/** One line on stderr: for people, or with `json` for programs. No stack, unless `PERDURE_DEBUG` asks for it. */
+/** Print one line on stderr: for people, or with `json` for programs. `PERDURE_DEBUG` adds the stack. */
 export function complain(error: unknown, { json }: { json: boolean }): void {
-  // Help was asked for, or shown in place of a command that is missing: there is nothing to add.
+  // Commander has printed the help or the version already.
   if (
     error instanceof CommanderError &&
     ["commander.help", "commander.helpDisplayed", "commander.version"].includes(error.code)
@@ -60,9 +60,9 @@ export function complain(error: unknown, { json }: { json: boolean }): void {
 }
 
 function describe(error: unknown): { code: string; message: string; details: object } {
-  const told = error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
   const message = printable(
-    told
+    text
       .split("\n")
       .map((line) => line.trim())
       .join(" "),

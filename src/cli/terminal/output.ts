@@ -1,40 +1,40 @@
 import { styleText } from "node:util";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
 
-/** Data for programs: one object a line, instants in ISO 8601. */
+/** Print data for programs: one object a line, instants in ISO 8601. */
 export function writeJson(value: unknown): void {
   process.stdout.write(`${jsonLine(value)}\n`);
 }
 
-/** JSON that is safe on a terminal: what could steer one is escaped, which leaves the value as it is. */
+/** JSON that is safe on a terminal: control characters are escaped, and the value stays the same. */
 export function jsonLine(value: unknown): string {
   return printable(JSON.stringify(value, plain));
 }
 
-/** A line of text for people; the text of others in it cannot steer their terminal. */
+/** Print a line for people; control characters in it are escaped. */
 export function writeLine(text: string): void {
   process.stdout.write(`${printable(text)}\n`);
 }
 
-/** What JSON cannot say, for reading: bigints in digits, bytes in base64. */
+/** A replacer for values that JSON lacks: bigints become digits, bytes become base64. */
 function plain(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return value;
 }
 
-/** A remark for people; never data. It may have several lines; the text of others in it cannot steer their terminal. */
+/** Print a note for people on stderr; it may have several lines, and control characters in it are escaped. */
 export function note(text: string): void {
   process.stderr.write(`${printableLines(text)}\n`);
 }
 
-/** What a command that changes something has done: data for programs, a remark for people. */
+/** Report the change that a command made: data for programs, a note for people. */
 export function report(data: object, text: string, { json }: { json: boolean | undefined }): void {
   if (json === true) writeJson(data);
   else note(text);
 }
 
-/** Rows under a heading, each column as wide as its widest cell. What could steer a terminal is escaped. */
+/** Print rows under a heading, each column as wide as its widest cell. Control characters are escaped. */
 export function writeTable(heading: readonly string[], rows: readonly (readonly string[])[]): void {
   const [head = [], ...clean] = [heading, ...rows].map((row) => row.map(printable));
   const widths = head.map((name, column) =>
@@ -53,7 +53,7 @@ const graphemes = new Intl.Segmenter();
 const wide =
   /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
 
-/** The columns that a text takes on a terminal, near enough for a table. */
+/** The approximate number of columns that a text takes on a terminal. */
 function widthOf(text: string): number {
   let width = 0;
   for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
@@ -68,7 +68,7 @@ export function localTime(date: Date | null): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** A span of time in its largest unit: `340 ms`, `12 s`, `3 min`, `2 h`, `5 d`. */
+/** A duration in its largest unit: `340 ms`, `12 s`, `3 min`, `2 h`, `5 d`. */
 export function span(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
@@ -76,7 +76,7 @@ export function span(ms: number): string {
   return ms < 86_400_000 ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / 86_400_000)} d`;
 }
 
-/** A number of things, with its thousands set apart. */
+/** A rounded number with separators of thousands. */
 export function number(value: number): string {
   return Math.round(value).toLocaleString("en");
 }

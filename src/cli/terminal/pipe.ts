@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
 
-/** The questions of a pipe or a file, a line each; a line that ends in a backslash goes on in the next one. */
+/** The questions of a pipe or a file, one a line; a line that ends in a backslash continues in the next one. */
 export async function* questionsOfPipe(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
   let begun = "";
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY, signal })) {

@@ -1,11 +1,11 @@
 import type { SingleBar } from "cli-progress";
 import { note, number, span } from "./output.ts";
 
-/** How far something has come. */
+/** The progress of a command over sessions. */
 export interface Advance {
-  /** Of `total`. */
+  /** The part of `total` that is done. */
   readonly done: number;
-  /** The total that `done` counts up to; undefined where it is unknown. */
+  /** The total that `done` counts up to; undefined if it is unknown. */
   readonly total: number | undefined;
   readonly sessions: number;
   readonly bytes: number;
@@ -21,8 +21,8 @@ const formats = {
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * One line on a terminal that says how far it is, how fast, and how long it will take; elsewhere nothing. Whatever ends the
- * work, an error or Ctrl-C among it, takes the line away.
+ * One line on a terminal with the progress, the rate and the time left; without a terminal, nothing. The line is removed
+ * when the work ends, also by an error or a signal.
  */
 export class Progress implements Disposable {
   readonly #makeBar: ((format: string) => SingleBar) | undefined;
@@ -47,7 +47,7 @@ export class Progress implements Disposable {
     this.#unlisten.push(() => process.removeListener(name, onSignal));
   }
 
-  /** The library is loaded where there is a terminal to draw on, and nowhere else. */
+  /** Load the library only if stderr is a terminal. */
   static async begin(): Promise<Progress> {
     if (!Progress.isShown) return new Progress(undefined);
     const { SingleBar, Presets } = (await import("cli-progress")).default;
@@ -57,7 +57,7 @@ export class Progress implements Disposable {
       fps: 10,
       etaBuffer: 100,
       clearOnComplete: true,
-      // A line that is too long is cut off; a process that is killed must not leave a terminal behind that cuts all of them.
+      // Without this the library turns line wrapping off, and a killed process leaves the terminal that way.
       linewrap: true,
       formatTime: (seconds: unknown) => (typeof seconds === "number" ? span(seconds * 1000) : "?"),
     };
@@ -68,7 +68,7 @@ export class Progress implements Disposable {
     return process.stderr.isTTY;
   }
 
-  /** Sessions that are read or written. */
+  /** Show the progress over sessions that are read or written. */
   show({ done, total, sessions, bytes }: Advance): void {
     if (this.#makeBar === undefined) return;
     const seconds = Math.max(0.001, (performance.now() - this.#startedAt) / 1000);
@@ -76,13 +76,13 @@ export class Progress implements Disposable {
     const isKnown = total !== undefined && total > 0;
     const at = isKnown ? { done: Math.min(done, total), total } : { done: 0, total: 1 };
     this.#draw(isKnown ? formats.known : formats.unknown, at, {
-      // A backup by pages knows of none before its end.
+      // A backup by pages counts sessions only at its end.
       sessions: sessions === 0 ? "" : `${number(sessions)} sessions · `,
       rate,
     });
   }
 
-  /** Things that are done one by one. */
+  /** Show the progress over items that are done one by one. */
   count(title: string, done: number, total: number): void {
     this.#draw(formats.counted, { done, total }, { title });
   }
@@ -98,7 +98,7 @@ export class Progress implements Disposable {
     this.#bar.update(done, payload);
   }
 
-  /** A remark that stays; the line comes again below. */
+  /** Print a note that stays; the next update draws the line below it. */
   note(text: string): void {
     this.#clear();
     note(text);
@@ -109,7 +109,7 @@ export class Progress implements Disposable {
     this.#bar = undefined;
   }
 
-  /** Take the line away for good. */
+  /** Remove the line, and draw no other. */
   [Symbol.dispose](): void {
     this.#over = true;
     this.#clear();

@@ -6,8 +6,8 @@ const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 type StopSignal = keyof typeof exitCodes;
 
 /**
- * Run `work`, which stops in good order at the first of these signals; a second one ends the process where it stands.
- * A signal decides what the process exits with.
+ * Run `work` with a signal that aborts at the first of these process signals; a second one ends the process at once.
+ * A process signal sets the exit code.
  */
 export async function untilSignalled(
   work: (signal: AbortSignal) => Promise<void>,
@@ -22,7 +22,7 @@ export async function untilSignalled(
   try {
     await work(stop.signal);
   } catch (error) {
-    // The library says that its caller's signal aborted the question; the user sent that signal and reads its name.
+    // The library reports an aborted call; the error for the user names the process signal.
     throw hasCode(error, "aborted") && stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     for (const name of names) process.removeListener(name, onSignal as NodeJS.SignalsListener);

@@ -5,7 +5,7 @@ export interface TerminalOptions {
   readonly history: readonly string[];
   /** Shown at the first Ctrl-C of an idle prompt. */
   readonly onFirstInterrupt: () => void;
-  /** Ends it, as Ctrl-D does. */
+  /** Closes the prompt, as Ctrl-D does. */
   readonly signal: AbortSignal;
 }
 
@@ -13,9 +13,11 @@ export interface TerminalOptions {
 const pasteMs = 30;
 
 /**
- * The prompt of a person. It is *idle*, in the middle of a question (*continuing*: a line ended in a backslash, or pasted
- * lines wait for Enter), *busy* while `during` runs, or *closed*. Ctrl-C stops what runs when busy, drops what was
- * typed when there is something, and at an idle prompt, twice, closes. What is typed while busy waits for its turn.
+ * An interactive prompt. Its states:
+ * - *idle*: the line is empty. The first Ctrl-C shows a note, the second one closes the prompt.
+ * - *continuing*: a line ended in a backslash, or pasted lines wait for Enter. Ctrl-C drops the question.
+ * - *busy*: `during` runs. Ctrl-C aborts it. Lines that arrive meanwhile are queued.
+ * - *closed*: after Ctrl-D, `close` or the signal.
  */
 export class Terminal {
   readonly #lines: Interface;
@@ -34,7 +36,7 @@ export class Terminal {
     this.#onFirstInterrupt = onFirstInterrupt;
     this.#lines = createInterface({
       input: process.stdin,
-      // Not stdout: the prompt must not end up in a pipe beside the answers.
+      // Stdout has only the answers, also in a pipe.
       output: process.stderr,
       terminal: true,
       history: [...history],
@@ -47,7 +49,7 @@ export class Terminal {
     this.#lines.on("close", () => this.#onClose());
   }
 
-  /** The next question; undefined once the person has left. */
+  /** The next question; undefined once the prompt is closed. */
   async next(): Promise<string | undefined> {
     for (;;) {
       const question = this.#questions.shift();
@@ -60,7 +62,7 @@ export class Terminal {
     }
   }
 
-  /** Run `work`; its signal aborts at Ctrl-C or when the person leaves. */
+  /** Run `work`; its signal aborts at Ctrl-C or when the prompt closes. */
   async during(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.#running = new AbortController();
     try {
@@ -87,9 +89,9 @@ export class Terminal {
     this.#pasteTimer = setTimeout(() => this.#onPause(), pasteMs);
   }
 
-  /** No more lines came along with the last one. */
+  /** The pause after the last line is longer than between pasted lines. */
   #onPause(): void {
-    // What is left on the line after a paste is its last line, and waits for Enter.
+    // A paste without a final line break leaves its last line at the prompt, where it waits for Enter.
     if (this.#continues || this.#lines.line !== "") {
       if (this.#running === undefined) this.#prompt();
       return;
@@ -123,7 +125,7 @@ export class Terminal {
   #onClose(): void {
     clearTimeout(this.#pasteTimer);
     this.#closed = true;
-    // Whatever comes next on the terminal begins a line of its own.
+    // The next output on the terminal begins on a new line.
     if (this.#waiting) process.stderr.write("\n");
     this.#running?.abort();
     this.#wake();
