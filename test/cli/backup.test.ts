@@ -79,7 +79,7 @@ test("a backup that is made under eight writers restores to a state that existed
   }
 });
 
-test("what is no backup, or a damaged one, is refused, and nothing is made of it", async () => {
+test("a file that is no backup, or a damaged one, is refused, and nothing is restored", async () => {
   await using place = await stocked();
   const to = join(place.folder, "restored.db");
   const restore = async (file: string): Promise<string> => {
@@ -174,7 +174,7 @@ test("no command writes its file over a store: neither its own, under any name, 
   assert.equal((await again.get("before")).info.turn, 2);
 });
 
-test("what a killed restore left among the temporary files is removed by a later one, what is younger stays", async () => {
+test("a restore removes old temporary files of a killed restore, and leaves younger ones", async () => {
   await using place = await stocked();
   const file = join(place.folder, "monday.db");
   await backupStore(place.storeUrl, file);

@@ -122,7 +122,7 @@ test("wrong usage with --json is one JSON object, too", async () => {
   });
 });
 
-test("what is refused for its arguments has not touched the store", async () => {
+test("a command that is refused for its arguments does not touch the store", async () => {
   await using context = await setUp();
   const { place, server } = context;
   await writeFile(join(place.folder, "agents.json"), '{"ceo":{}}');

@@ -181,7 +181,7 @@ test("at a terminal: an answer cannot move the cursor", { skip: noTerminal }, as
   assert.ok(!person.shown.includes("\u001b[2J"));
 });
 
-test("at a terminal: what another process adds meanwhile is told and seen", { skip: noTerminal }, async () => {
+test("at a terminal: turns of another process are reported and shown", { skip: noTerminal }, async () => {
   await using context = await setUp();
   const session = await begun(context.place);
   const person = new Person(context.place, ["ceo", "--session", session]);

@@ -68,7 +68,7 @@ test("Ctrl-C stops the answer, keeps what came, and exits with 130", async () =>
   assert.deepEqual([turn?.status, turn?.output[0]?.content, info?.lease], ["interrupted", "so far so good", null]);
 });
 
-test("a reader that has seen enough is no failure, and the answer is kept whole", async () => {
+test("a reader that closes its pipe is no failure, and the answer is stored whole", async () => {
   await using context = await setUp(() => ({
     kind: "answer",
     texts: Array.from({ length: 200 }, () => "x".repeat(1000)),
@@ -213,7 +213,7 @@ test("another agent answers in the same session with instructions of its own", a
   assert.equal(server.requests[1]?.messages[0]?.content, "Build.");
 });
 
-test("a session whose day is over refuses, or goes on where that is asked for", async () => {
+test("an expired session refuses a question, or continues on request", async () => {
   await using context = await setUp();
   const { place } = context;
   await writeFile(join(place.folder, "perdure.agents.json"), JSON.stringify({ ceo: { ttl: "1s" } }));
@@ -235,7 +235,7 @@ test("usage that the endpoint did not count is marked as estimated", async () =>
   assert.match((await context.place.run(["consult", "ceo", "hi"])).stderr, /· about \d+ tokens/);
 });
 
-test("what the answer asks of tools is told", async () => {
+test("the tool calls of an answer are shown", async () => {
   const toolCalls = [[{ index: 0, id: "c1", function: { name: "look_up", arguments: "{}" } }]];
   await using context = await setUp(() => ({ kind: "answer", texts: [], toolCalls }));
   const { code, stdout, stderr } = await context.place.run(["consult", "ceo", "hi"]);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { Workplace } from "./command-line.ts";
 
-test("a tenant is copied alone, and what cannot be is told with exit code 1", async () => {
+test("a tenant is copied alone, and sessions that cannot be copied are reported with exit code 1", async () => {
   await using place = await Workplace.open();
   const to = `sqlite:${join(place.folder, "other.db")}`;
   await using source = await openSessions({ store: place.storeUrl, sweep: false });

@@ -49,13 +49,13 @@ test("with an agents file the doctor reports sessions whose agent is not in it",
   );
 });
 
-test("of a sound store the doctor says so, and leaves", async () => {
+test("the doctor reports a sound store as sound, and exits with 0", async () => {
   await using place = await harmed("");
   const { code, stdout, stderr } = await place.run(["doctor"]);
   assert.deepEqual([code, stdout, stderr], [0, "", "3 sessions looked at, nothing is wrong\n"]);
 });
 
-test("what is wrong is said, with what would mend it, and nothing is written", async () => {
+test("the doctor reports each problem with its repair, and writes nothing", async () => {
   await using place = await harmed([loseTheEnd, loseTheMiddle, loseTheRecord].join("; "));
   const before = contentOf(place);
   const { code, stdout, stderr } = await place.run(["doctor"]);
@@ -77,7 +77,7 @@ test("what is wrong is said, with what would mend it, and nothing is written", a
   assert.equal(contentOf(place), before);
 });
 
-test("told to repair, it mends what it can and deletes nothing", async () => {
+test("with --repair the doctor repairs what it can and deletes nothing", async () => {
   await using place = await harmed([loseTheEnd, loseTheMiddle, loseTheRecord].join("; "));
   const entries = (text: string): unknown => (JSON.parse(text) as unknown[])[1];
   const before = entries(contentOf(place));
@@ -101,7 +101,7 @@ test("told to repair, it mends what it can and deletes nothing", async () => {
   await sessions.close();
 });
 
-test("a session that cannot be read is named, and the others are looked at", async () => {
+test("the doctor names a session that cannot be read, and examines the others", async () => {
   await using place = await harmed("update sessions set data = '{' where id = 'b'");
   const { code, stdout, stderr } = await place.run(["doctor"]);
   assert.equal(code, 1);
@@ -115,7 +115,7 @@ test("a session that cannot be read is named, and the others are looked at", asy
   assert.equal((await place.run(["doctor"])).code, 0);
 });
 
-test("a file that lacks a table or a column is told of, and no session of it is looked at", async () => {
+test("the doctor reports a file without a table or a column, and examines no session of it", async () => {
   for (const [sql, told] of [
     ["drop table entries", /^schema {2}the store: table entries is missing \(nothing here mends it/],
     ["alter table entries drop column bytes", /^schema {2}the store: table entries is not as this version makes it/],

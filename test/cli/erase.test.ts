@@ -8,7 +8,7 @@ import { Workplace } from "./command-line.ts";
 
 const none = { count: 0, held: 0, ids: [] };
 
-test("a user is looked at, erased and proven to be, and no word is left in the file", async () => {
+test("a dry run counts a user's data, an erasure deletes it with a valid receipt, and no word is left in the file", async () => {
   await using place = await Workplace.open();
   {
     await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
@@ -50,7 +50,7 @@ test("a user is looked at, erased and proven to be, and no word is left in the f
   assert.equal((await place.run(["sessions", "list", "--user", "bob"])).stdout.split("\n").length, 3);
 });
 
-test("forks of others that hold what the user said are named, and exit code 1 says that it is incomplete, until they go too", async () => {
+test("forks of others with words of the user are named, with exit code 1 for an incomplete erasure, until they are erased too", async () => {
   await using place = await Workplace.open();
   {
     await using sessions = await openSessions({ store: place.storeUrl, sweep: false });

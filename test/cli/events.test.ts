@@ -68,7 +68,7 @@ test("--url asks a server in the place of the store, and follows it, with a key"
   await sessions.close();
 });
 
-test("--follow tells what another process does as it happens, until Ctrl-C or until nobody reads", async () => {
+test("--follow prints events of another process as they happen, until Ctrl-C or until the reader closes the pipe", async () => {
   await using context = await setUp();
   const { place } = context;
   const sessions = await openSessions(place.storeUrl);

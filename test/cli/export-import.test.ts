@@ -76,7 +76,7 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
   );
 });
 
-test("what is skipped says its place once", async () => {
+test("a skipped item is reported with its place once", async () => {
   await using place = await Workplace.open();
   const file = join(place.folder, "bad.jsonl");
   const session = JSON.stringify({ format: "perdure.session/99" });
@@ -127,7 +127,7 @@ test("an export that is stopped by a signal keeps what it has, and goes on behin
   assertSame(readFileSync(file), await wholeExport(place));
 });
 
-test("a reader that has seen enough of an export is no failure", async () => {
+test("a reader that closes the pipe of an export is no failure", async () => {
   await using place = await stocked(1500);
   const child = place.start(["export"]);
   child.stdout?.once("data", () => child.stdout?.destroy());
@@ -150,7 +150,7 @@ test("a bar is drawn on a terminal, and nowhere else", async (context) => {
   assert.match(seen, /[█░]{24} \d+ % · [\d,]+ sessions · [\d.]+ MB\/s · .* left/);
 });
 
-test("an import of a file that is cut off says what it brought in before, and so that it can go on", async () => {
+test("an import of a truncated file reports the imported sessions, so that it can be continued", async () => {
   await using place = await stocked(200);
   const file = join(place.folder, "all.ndjson.gz");
   await place.run(["export", "--out", file]);

@@ -151,7 +151,7 @@ test("orders reach the host where a session lives; a request is sent on once, wi
   assert.deepEqual(answer, { count: 2, pid: b.child.pid }, "it sleeps, and wakes where it is spoken to");
 });
 
-test("a host that cannot be reached is told of, and nothing but the store says where it is", async () => {
+test("a host that cannot be reached is reported, and only the store gives its address", async () => {
   await using here = await place();
   const a = await here.run(["--address", "http://127.0.0.1:1/"]);
   const b = await here.run();
@@ -167,7 +167,7 @@ test("a host that cannot be reached is told of, and nothing but the store says w
   assert.deepEqual(details, { sessionId: "s", tenant: "default", reason: "bad port" });
 });
 
-test("hosts that are replaced one after another under load lose nothing that was acknowledged, and fail only for now", async () => {
+test("hosts that are replaced one after another under load lose no acknowledged turn, and fail with temporary errors only", async () => {
   await using here = await place();
   let hosts = await Promise.all([here.run(["--quiet"]), here.run(["--quiet"])]);
   const retryable = ["owner_unreachable", "not_owner", "session_stopped"];
@@ -218,7 +218,7 @@ for (const isolation of ["inline", "process"]) {
   });
 }
 
-test("an eager host wakes what lived in one that is gone, and says what came of it; what is broken holds up nobody", async () => {
+test("an eager host activates the sessions of a dead host and reports the result; a damaged session does not delay the others", async () => {
   await using here = await place();
   const doomed = await here.run();
   for (const id of ["a", "b", "sick"]) await here.send(doomed.url, id, "hi");
@@ -254,7 +254,7 @@ test("on a terminal, a bar shows how far an eager recovery is", async () => {
   assert.match((await finished).stdout, /waking █+░+ 1 of 2/);
 });
 
-test("who stops a whole group of processes, as Ctrl-C does, stops no session in the middle of an answer", async () => {
+test("a signal to the whole process group, as Ctrl-C sends it, stops no session in the middle of an answer", async () => {
   await using here = await place();
   const host = await here.run(["--isolation", "process"], { detached: true });
   await here.send(host.url, "s", "hi");

@@ -147,7 +147,7 @@ test("earlier questions come back at the prompt, and let the terminal be", { ski
   assert.match(shown, /\\u001b\]0;OWNED/);
 });
 
-test("what goes to a pipe or a file is exact", async () => {
+test("output to a pipe or a file is exact", async () => {
   const lines = (text: string): Record<string, unknown>[] =>
     text
       .trimEnd()

@@ -41,7 +41,7 @@ function seen(output: string): { drawn: string[]; stayed: string } {
 
 const whole = /^█*░* \d+ % · ([\d,]+ sessions · )?\d+\.\d MB\/s · (\d+(\.\d)? (ms|s|min)|\?) left$/;
 
-test("whatever reads or writes many sessions shows total, rate and time left on a terminal, and takes the line away", async () => {
+test("commands over many sessions show total, rate and time left on a terminal, and remove the line at the end", async () => {
   await using place = await stocked(600);
   const to = (name: string): string => `sqlite:${join(place.folder, name)}`;
   const commands: readonly (readonly string[])[] = [
@@ -81,7 +81,7 @@ test("where stderr is no terminal, nothing is drawn", async () => {
   }
 });
 
-test("an error takes the line away before it is told", async () => {
+test("the progress line is removed before an error is printed", async () => {
   await using place = await stocked(600);
   const file = join(place.folder, "all.ndjson");
   await place.run(["export", "--out", file, "--store", place.storeUrl]);
@@ -99,7 +99,7 @@ test("an error takes the line away before it is told", async () => {
   assert.match(stayed, /^skipped .*broken\.ndjson:251.*\n\s*imported 250 sessions/);
 });
 
-test("Ctrl-C takes the line away, and ends what cannot be stopped in good order as it would without one", async () => {
+test("Ctrl-C removes the progress line, leaves the terminal as it was, and exits with 130", async () => {
   await using place = await stocked(4000);
   const backup = join(place.folder, "backup.db");
   await place.run(["backup", "create", backup, "--store", place.storeUrl]);

@@ -132,7 +132,7 @@ test("every value a session can hold shows as JSON", async () => {
   assert.deepEqual([shown["id"], shown["user"], shown["lease"], shown["turns"]], ["a", "ada", null, []]);
 });
 
-test("what others wrote cannot move the terminal's cursor", async () => {
+test("text from other users cannot move the terminal's cursor", async () => {
   await using place = await Workplace.open();
   await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
   const session = await sessions.create({ id: "s" });
@@ -153,7 +153,7 @@ test("a table keeps its columns where a name is wider than its characters", asyn
   assert.match(stdout, /^abcd {5}ceo/m);
 });
 
-test("changing a session answers with one object, and again is no failure where it is done already", async () => {
+test("a change of a session prints one object, and a repeated change is no failure", async () => {
   await using place = await stocked();
   const json = async (args: readonly string[]): Promise<unknown> =>
     JSON.parse((await place.run(["sessions", ...args, "--json"])).stdout);
@@ -251,7 +251,7 @@ test("a sweep names the session that it could not work on, sweeps the others, an
   assert.match(stderr, /^1 expired, .*, 1 failed$/m);
 });
 
-test("a session at work is not ended under its writer", async () => {
+test("a leased session is not ended", async () => {
   await using place = await stocked();
   await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
   const lease = await (await sessions.get("a")).lease();
@@ -271,7 +271,7 @@ test("the store is the one of --store, PERDURE_STORE or DATABASE_URL, in this or
   assert.equal(chosen.code, 0);
 });
 
-test("a reader that has seen enough of a list is no failure", async () => {
+test("a reader that closes the pipe of a list is no failure", async () => {
   await using place = await Workplace.open();
   await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
   // Together less than a page, and more than a pipe holds.

@@ -69,7 +69,7 @@ test("by day, sessions that came and went stand beside the turns, also on days w
   assert.match(line ?? "", /^\d{4}-\d\d-\d\d,4,0,1,0,4,.*,1,0,0$/);
 });
 
-test("conflicts that callers were told of are counted, by agent, user, day and hour; by model there are none", async () => {
+test("conflicts are counted by agent, user, day and hour, and not by model", async () => {
   await using place = await filled();
   const sessions = await openSessions({ store: place.storeUrl, sweep: false });
   const stale = await sessions.get("s");
@@ -100,7 +100,7 @@ test("conflicts that callers were told of are counted, by agent, user, day and h
   );
 });
 
-test("what was before is left out on request, a limit says that there is more, a wrong kind is refused", async () => {
+test("earlier turns are left out on request, a limit reports further groups, and an unknown kind is refused", async () => {
   await using place = await filled();
   const later = JSON.parse((await place.run(["stats", "--since", "2099-01-01", "--json"])).stdout) as Stats;
   assert.deepEqual([later.turns.turns, later.sessions.total], [0, 0]);
@@ -109,7 +109,7 @@ test("what was before is left out on request, a limit says that there is more, a
   assert.equal((await place.run(["stats", "--csv", "--json"])).code, 2);
 });
 
-test("the report is one file that loads nothing, runs nothing, and takes nobody's name for markup", async () => {
+test("the report is one file that loads nothing, runs no script, and shows names as text", async () => {
   await using place = await filled();
   assert.equal((await place.run(["stats", "--html", "report.html"])).code, 0);
   const html = await readFile(join(place.folder, "report.html"), "utf8");
@@ -124,7 +124,7 @@ test("the report is one file that loads nothing, runs nothing, and takes nobody'
   assert.equal(open, closed, "what is opened is closed");
 });
 
-test("whoever reads a report while it is made anew reads one that is whole", async () => {
+test("a reader of a report that is being replaced reads a whole report", async () => {
   await using place = await filled();
   const file = join(place.folder, "report.html");
   await place.run(["stats", "--html", file]);
@@ -141,7 +141,7 @@ test("whoever reads a report while it is made anew reads one that is whole", asy
   );
 });
 
-test("of an empty store there are figures and a report all the same", async () => {
+test("an empty store has stats and a report", async () => {
   await using place = await Workplace.open();
   await (await openSessions({ store: place.storeUrl, sweep: false })).close();
   const { stdout, code } = await place.run(["stats"]);

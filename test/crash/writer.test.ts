@@ -50,7 +50,7 @@ test(`a writer killed ${appendKills} times while appending loses nothing it ackn
   assert(turns.length <= acknowledged.size + 1, "at most the last one landed unheard");
 });
 
-test(`a writer killed ${answerKills} times while answering: its successor seals what it left, with a beginning of what it wrote`, async () => {
+test(`a writer killed ${answerKills} times while answering: its successor seals the open turn with the beginning of its output`, async () => {
   await using place = await openPlace();
   await using sessions = await openSessions({ store: place.store, sweep: false });
   const session = await sessions.create({ id: "s" });

@@ -86,7 +86,7 @@ test("the SQL for SQLite counts live, expired and ended sessions and handoffs by
   }
 });
 
-test("the SQL for PostgreSQL tells the same", async () => {
+test("the SQL for PostgreSQL returns the same", async () => {
   await using server = await PostgresServer.start();
   await live(server.url());
   const results: Row[][] = [];

@@ -13,7 +13,7 @@ import { openSessions, type Session } from "../../src/index.ts";
 const examples = fileURLToPath(new URL("../../examples/conversations", import.meta.url));
 const folder = process.env["PERDURE_CONVERSATIONS"] || examples;
 
-test("short conversations, each put away for itself, take at most a quarter of what their rows took", async (t) => {
+test("short conversations, archived one by one, take at most a quarter of the size of their rows", async (t) => {
   const place = mkdtempSync(join(tmpdir(), "perdure-archive-size-"));
   t.after(() => rmSync(place, { recursive: true }));
   const file = join(place, "perdure.db");

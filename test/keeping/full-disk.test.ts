@@ -46,7 +46,7 @@ async function smallStore(name: string, context: TestContext): Promise<Small | u
   };
 }
 
-test("an archive on a full disk leaves the session as it was, and comes about once there is room", async (context) => {
+test("an archive on a full disk leaves the session as it was, and succeeds once there is room", async (context) => {
   await using disk = await smallStore("archive", context);
   if (disk === undefined) return;
   const session = await disk.sessions.get("s1");
@@ -68,7 +68,7 @@ test("an archive on a full disk leaves the session as it was, and comes about on
   assert.deepEqual(await Array.fromAsync(session.turns()), turns);
 });
 
-test("an erasure on a full disk says so, gives no receipt, and counts everything once when it goes on", async (context) => {
+test("an erasure on a full disk fails with that error and without a receipt, and its continuation counts each record once", async (context) => {
   await using disk = await smallStore("erase", context);
   if (disk === undefined) return;
   disk.fill();

@@ -113,13 +113,13 @@ describe("the package", () => {
     assert.match(await node(["quickstart.ts"], project), /^2 turns, 46 tokens so far$/m);
   });
 
-  test("the program that hosts a live session goes on where its first run put it to sleep", async () => {
+  test("the program that hosts a live session continues where its first run passivated it", async () => {
     for (const name of ["host.ts", "agent.ts"]) copyFileSync(join(root, "examples", name), join(project, name));
     assert.equal(await node(["host.ts"], project), "1 to do:\nmilk\n");
     assert.equal(await node(["host.ts"], project), "2 to do:\nmilk\nmilk\n");
   });
 
-  test("the program that tells OpenTelemetry does, with an SDK beside it", async () => {
+  test("the program for OpenTelemetry exports, with an SDK beside it", async () => {
     copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
     linkOpenTelemetry();
     const told = await node(["telemetry.ts"], project);
@@ -127,7 +127,7 @@ describe("the package", () => {
     assert.match(told, /^perdure\.store commit $/m);
   });
 
-  test("live sessions in threads tell OpenTelemetry what their runtime's module has it told", async () => {
+  test("live sessions in threads export spans through the SDK that their runtime's module loads", async () => {
     for (const name of ["traced-host.ts", "traced-agent.ts"])
       copyFileSync(join(root, "examples", name), join(project, name));
     linkOpenTelemetry();
@@ -179,7 +179,7 @@ describe("the package", () => {
     });
   }
 
-  test("the command line starts and tells its commands", async () => {
+  test("the command line starts and lists its commands", async () => {
     const perdure = join(project, "node_modules/.bin/perdure");
     const help = await node([perdure, "--help"], project);
     for (const command of ["consult", "chat", "sessions"]) assert.match(help, new RegExp(`^ {2}${command}\\b`, "m"));
@@ -200,7 +200,7 @@ describe("the package", () => {
     assert.deepEqual(stale, [], "compiled from a source that is no longer there");
   });
 
-  test("what is for browsers loads nothing of Node", () => {
+  test("the modules for browsers load nothing of Node", () => {
     const loaded = new Set([join(installed, "dist/client/index.js")]);
     for (const path of loaded) {
       for (const [, from = ""] of readFileSync(path, "utf8").matchAll(/^(?:import|export)\b.*?"([^"]+)";$/gm)) {
@@ -211,7 +211,7 @@ describe("the package", () => {
     assert(loaded.size > 1, "no imports were found");
   });
 
-  test("publint has nothing to say", async () => {
+  test("publint reports nothing", async () => {
     const { messages, pkg } = await publint({ pkgDir: installed, strict: true, pack: false });
     assert.deepEqual(
       messages.map((message) => formatMessage(message, pkg, { color: false })),
@@ -231,7 +231,7 @@ describe("the package", () => {
   });
 });
 
-describe("started by a Node that is too old, the command line says which it needs, in one line", () => {
+describe("on an older Node the command line prints the required version, in one line", () => {
   const launcher = join(root, manifest.bin["perdure"] ?? "");
   const needed = /\d+\.\d+/.exec(manifest.engines.node)?.[0] ?? "";
   const refusal = (version: string): string => `perdure needs Node ${needed} or newer; this is Node ${version}\n`;
@@ -244,7 +244,7 @@ describe("started by a Node that is too old, the command line says which it need
     });
   }
 
-  test("a real one, where this machine has one", async (context) => {
+  test("the same with a real old Node, if this machine has one", async (context) => {
     const [major = 0, minor = 0] = needed.split(".").map(Number);
     for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
       const other = join(directory, "node");

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { PostgresServer, query } from "./server.ts";
 
-test("an archive stands in the database as bytes; one that stands as text is read and brought back like any other", async () => {
+test("an archive is stored as bytes, and one that is stored as text is read and restored like any other", async () => {
   await using server = await PostgresServer.start();
   await using sessions = await openSessions({ store: server.url(), sweep: false });
   const session = await sessions.create({ id: "s" });

@@ -23,7 +23,7 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-test("gaps, lost ends and entries of no session are found; what can be mended is, on request", async () => {
+test("the doctor finds gaps, lost ends and entries without a session, and repairs what it can on request", async () => {
   const url = server.url();
   const sessions = sessionsOn(await openPostgres({ url }), { sweep: false });
   try {
@@ -120,7 +120,7 @@ async function inspected(
   }
 }
 
-test("in a schema that nobody touched there is nothing to find: fresh, migrated from each step, divided, of another name, one of several", async () => {
+test("the doctor finds nothing in an unaltered schema: fresh, migrated from each step, partitioned, of another name, one of several", async () => {
   for (const partitions of [1, 3]) {
     for (let steps = 1; steps <= known; steps++) {
       const url = await database({ partitions, steps });
@@ -202,7 +202,7 @@ const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] 
   ["delete from perdure.migrations where version = 2", /^step 2 of the schema is not recorded/, false],
 ];
 
-test("what is missing in the schema or another is found, each by its name; what only has to be added is, on request, and nothing before", async () => {
+test("the doctor names each missing or different part of the schema, and adds missing parts on request only", async () => {
   const whole = new URL(await database()).pathname.slice(1);
   for (const [sql, what, isMended] of harms) {
     const url = await server.createDatabase(`looked_at_${databases++}`, `template ${whole}`);
@@ -231,7 +231,7 @@ test("what is missing in the schema or another is found, each by its name; what 
   }
 });
 
-test("a unique index is not built over what it should have kept out, and why is said", async () => {
+test("the doctor does not build a unique index over duplicate rows, and reports the reason", async () => {
   const url = await database();
   await query(url, "drop index perdure.entries_by_key");
   await query(
@@ -249,7 +249,7 @@ test("a unique index is not built over what it should have kept out, and why is 
   assert.match((await inspected(url))[0]?.what ?? "", /^index entries_by_key is invalid/);
 });
 
-test("a divided table is examined as a whole: a part that is missing, an index of all parts", async () => {
+test("the doctor examines a partitioned table as a whole: a missing partition, an index of all partitions", async () => {
   const url = await database({ partitions: 3 });
   await query(url, "alter table perdure.entries detach partition perdure.entries_1");
   await query(url, "drop index perdure.entries_of_events");
@@ -263,7 +263,7 @@ test("a divided table is examined as a whole: a part that is missing, an index o
   );
 });
 
-test("the step of the schema is held against the program's: an older one is told, and taken on request; a newer one is told, and refused where it breaks", async () => {
+test("the doctor reports an older schema and migrates it on request; it reports a newer one, and refuses a breaking one", async () => {
   for (let steps = 0; steps < known; steps++) {
     const url = await database({ steps });
     const needs = `the schema is at step ${steps}, this version of perdure needs ${known}`;
@@ -289,7 +289,7 @@ test("the step of the schema is held against the program's: an older one is told
   await assert.rejects(inspected(url), (error) => hasCode(error, "store_schema_newer"));
 });
 
-test("who may only read and write rows examines the schema as well as its owner", async () => {
+test("a role that may only read and write rows examines the schema as well as its owner", async () => {
   const url = await database();
   const user = `looker_${databases++}`;
   await query(url, `create user ${user} password 'secret'`);
@@ -303,7 +303,7 @@ test("who may only read and write rows examines the schema as well as its owner"
   assert.equal(flaw?.repaired, false);
 });
 
-test("perdure doctor tells of the schema without changing it, and mends it when told to", async () => {
+test("perdure doctor reports the schema without changing it, and repairs it on request", async () => {
   const url = await database({ steps: 1 });
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const told = await place.run(["doctor"]);

@@ -224,7 +224,7 @@ async function untilFull(work: () => Promise<unknown>): Promise<void> {
   assert.fail("there was room all along");
 }
 
-test("a backup to a full disk leaves nothing, and comes about once there is room", async (context) => {
+test("a backup to a full disk leaves no file, and succeeds once there is room", async (context) => {
   using disposing = new DisposableStack();
   const folder = join(root, "backups");
   if (skipFor(mountSmall(folder, disposing), context)) return;

@@ -70,7 +70,7 @@ test("3 instances with leases on 50 sessions under SIGKILL and SIGSTOP: fences g
   }
 });
 
-test("instances whose clocks are two hours apart agree on leases, expiry and who lives", async () => {
+test("instances with clocks two hours apart agree on leases, expiry and live instances", async () => {
   const clockAt = (aheadMs: number): Clock => ({ ...systemClock, now: () => Date.now() + aheadMs });
   const hour = 3_600_000;
   const store = server.url();

@@ -246,7 +246,7 @@ test("reads are tried again on another connection", async () => {
   }
 });
 
-test("a server that stays away is an error after the deadline, which says so", async () => {
+test("a server that stays away is an error after the deadline, and the error says so", async () => {
   await using away = await Proxy.before(server.port);
   const patient = await openPostgres({ url: away.url(), deadline: "1s", attempt: "300ms", connectTimeout: "200ms" });
   const record = await born();
@@ -265,7 +265,7 @@ test("a server that stays away is an error after the deadline, which says so", a
   await patient.close();
 });
 
-test("what was reported as failed never lands, even where it was still on its way", async () => {
+test("a commit that was reported as failed never lands, even if it was still in flight", async () => {
   const record = await born();
   const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
   await using slow = await Proxy.before(server.port);

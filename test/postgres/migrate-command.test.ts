@@ -21,7 +21,7 @@ after(async () => {
 
 const schemas = "select nspname from pg_namespace where nspname in ('perdure', 'agents', 'printed') order by 1";
 
-test("a dry run says what is missing and changes nothing; the real one does it; again there is nothing to do", async () => {
+test("a dry run lists the missing steps and changes nothing, a run applies them, and a second run has nothing to do", async () => {
   const migrate = async (...args: string[]) => {
     const { code, stdout, stderr } = await place.run(["migrate", "--store", server.url(), ...args]);
     assert.equal(code, 0, stderr);
@@ -45,7 +45,7 @@ test("a dry run says what is missing and changes nothing; the real one does it; 
   assert.equal(parts.length, 4);
 });
 
-test("what --print prints can be run by hand, and leaves nothing to do", async () => {
+test("the script of --print can be run by hand, and leaves nothing to do", async () => {
   const { stdout, code } = await place.run(["migrate", "--print", "--schema", "printed"]);
   assert.equal(code, 0);
   await query(server.url(), stdout);

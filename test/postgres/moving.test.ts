@@ -47,7 +47,7 @@ test("store to snapshot to store to snapshot is the same, byte for byte, between
   }
 });
 
-test("a long session of large turns comes and goes in one piece", async () => {
+test("a long session of large turns is saved and restored whole", async () => {
   await using postgres = await open(freshUrl());
   await using memory = await open("memory:");
   const session = await memory.create({ id: "long" });

@@ -68,7 +68,7 @@ test("ten processes that start at once on an empty database all start, and each 
   );
 });
 
-test("a program runs without the right to change the schema, once somebody has made it", async () => {
+test("a program without the right to change the schema runs on an existing schema", async () => {
   const owner = await emptyDatabase();
   const { url, user } = await strangerTo(owner);
   await failsWith({ url }, "store_read_only", /permission denied.*perdure migrate/s);
@@ -113,7 +113,7 @@ test("a program runs without the right to change the schema, once somebody has m
   await store.close();
 });
 
-test("a dry run tells what is missing and changes nothing; a migration tells what it did", async () => {
+test("a dry run lists the missing steps and changes nothing; a migration lists the steps that it applied", async () => {
   const url = await emptyDatabase();
   const steps = migrations.map(({ version, title, breaking }) => ({ version, title, breaking }));
   assert.deepEqual(await migratePostgres({ url }, { dryRun: true }), { found: 0, known, steps });
@@ -122,7 +122,7 @@ test("a dry run tells what is missing and changes nothing; a migration tells wha
   assert.deepEqual(await migratePostgres({ url }), { found: known, known, steps: [] });
 });
 
-test("each older schema goes up with what is in it", async () => {
+test("each older schema is migrated with its data", async () => {
   for (const partitions of [1, 3]) {
     for (let from = 1; from < known; from++) {
       const url = await emptyDatabase();
@@ -192,7 +192,7 @@ test("a schema of a newer version is refused where it breaks this one, and only 
   await running.close();
 });
 
-test("a function that somebody dropped is missed, and named", async () => {
+test("a store with a dropped function is refused, and the error names the function", async () => {
   const url = await emptyDatabase();
   const store = await openPostgres({ url });
   await query(url, "drop function perdure.load_records");
@@ -214,7 +214,7 @@ test("a schema that was dropped under a running program comes back empty, or is 
   await bound.close();
 });
 
-test("a schema that holds somebody else's tables is left alone", async () => {
+test("a schema with tables of another program is left alone", async () => {
   const url = await emptyDatabase();
   await query(url, "create table public.sessions (id integer)");
   await failsWith({ url, schema: "public" }, "store_invalid", /"sessions" already exists.*another schema/);
@@ -244,7 +244,7 @@ test("an address that swallows everything fails after the deadline", async () =>
   await failsWith({ url, deadline: "600ms", connectTimeout: "200ms", attempt: "300ms" }, "store_unavailable", /./);
 });
 
-test("options that cannot be are refused before anything is connected", async () => {
+test("invalid options are refused before a connection is opened", async () => {
   const url = server.url();
   const wrong: readonly PostgresOptions[] = [
     {},

@@ -10,7 +10,7 @@ import { rounds } from "../support/rounds.ts";
 
 const crashes = rounds(25);
 
-test(`4 writers outlive ${crashes} crashes of the server: each turn they saw acknowledged stands once, in its place`, async () => {
+test(`4 writers outlive ${crashes} crashes of the server: each acknowledged turn is stored once, in its place`, async () => {
   await using server = await PostgresServer.start({ fsync: true });
   const store = server.url();
   await (await openSessions({ store, sweep: false })).close();

@@ -160,7 +160,7 @@ test("a pool whose connections are all taken is an error after the deadline, wit
   await pool.end();
 });
 
-test("idle connections that the server ends harm nobody: neither the process nor the next call", async () => {
+test("idle connections that the server ends fail neither the process nor the next call", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 2 });
   for (const options of [{ url: server.url() }, { pool }]) {
     const one = await openPostgres(options);
@@ -179,7 +179,7 @@ test("idle connections that the server ends harm nobody: neither the process nor
   await pool.end();
 });
 
-test("connections say who they are and have their time limited by the server", async () => {
+test("connections have an application name and a statement timeout of the server", async () => {
   const own = await openPostgres({ url: server.url(), applicationName: "the shop", statementTimeout: "7s" });
   await five(own);
   const rows = await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'");
@@ -219,7 +219,7 @@ test("a log with a gap is refused with its missing entry", async () => {
   await assert.rejects(reading, (error) => hasCode(error, "store_invalid") && error.details.seq === 3);
 });
 
-test("a record that was put back is named, and nothing is written upon it", async () => {
+test("an error names a record that was restored to an older version, and nothing is written to it", async () => {
   await using sessions = await openSessions({ store: server.url(), sweep: false });
   const session = await sessions.create({ id: "back" });
   await session.append({ input: "one" });
@@ -289,7 +289,7 @@ test("an append updates the record in place and no row of a log", async () => {
   assert.ok(by("lanes", "hot") >= by("lanes", "upd") - 2);
 });
 
-test("views show people what is kept, also where jsonb could not hold it", async () => {
+test("views show all stored data, also values that jsonb cannot hold", async () => {
   await using sessions = await openSessions({ store: server.url(), tenant: "views", sweep: false });
   const session = await sessions.create({
     id: "v",

@@ -6,13 +6,13 @@ import { mayLive, ownIdentity } from "../../src/sessions/instances/process-ident
 
 const linux = process.platform === "linux" ? {} : { skip: "only Linux tells processes of one id apart" };
 
-test("this process lives, and is named alike each time", () => {
+test("this process counts as alive, and its identity is the same each time", () => {
   assert.deepEqual(ownIdentity(), ownIdentity());
   assert.equal(ownIdentity().pid, process.pid);
   assert(mayLive(ownIdentity()));
 });
 
-test("a process that has ended is known to be gone, killed or not, and also while nobody has taken note of its end", async () => {
+test("a process that has ended counts as dead, killed or not, and also as a zombie", async () => {
   const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
   await once(child, "spawn");
   const identity = { ...ownIdentity(), pid: child.pid ?? 0, startedAt: "" };
@@ -28,13 +28,13 @@ test("a later process with the same id is not taken for the earlier one", linux,
   assert(!mayLive({ ...own, startedAt: String(Number(own.startedAt) - 1) }));
 });
 
-test("a process that this user may not look at is taken for alive while it exists, and for gone when it does not", () => {
+test("a process hidden from this user counts as alive while it exists, and as dead afterwards", () => {
   const own = ownIdentity();
   const hidden = { statOf: () => undefined };
   assert(mayLive(own, { ...hidden, exists: () => true }));
   assert(!mayLive(own, { ...hidden, exists: () => false }));
 });
 
-test("of other machines nothing is known here: their processes may live", () => {
+test("a process of another machine counts as possibly alive", () => {
   assert(mayLive({ ...ownIdentity(), machine: "another", pid: 999_999_999 }));
 });

@@ -142,7 +142,7 @@ for (const [what, where, stays] of [
   ["a mark of the user", "tenant like '%shared-forks' and data like '%\"fork of a%'", ["fork of a"]],
   ["a staged log", "tenant like '%staged'", []],
 ] as const) {
-  test(`${what} that cannot be read keeps an erasure from nothing else of the user`, async () => {
+  test(`${what} that cannot be read does not prevent the erasure of the user's other data`, async () => {
     const file = join(folder, `${what}.db`);
     const secret = "a secret for tests only";
     await using sessions = await openSessions({ store: `sqlite:${file}`, sweep: false, secret });

@@ -27,7 +27,7 @@ test("SQLite does what the reference does", async () => {
   }
 });
 
-test("the random steps come by every outcome often", async () => {
+test("the random steps reach every outcome often", async () => {
   const outcomes = new Map<Outcome["status"], number>();
   const model = openMemory();
   const counting = broken(model, () => ({
@@ -54,7 +54,7 @@ const told = [
   "does not tell upper from lower case",
 ];
 for (const what of told) {
-  test(`a store that ${what} is told from the reference`, async () => {
+  test(`a store that ${what} is told apart from the reference`, async () => {
     const breakage = breakages.find(([one]) => one === what)?.[2];
     assert.ok(breakage);
     const checked = await fc.check(

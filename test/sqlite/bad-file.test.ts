@@ -166,7 +166,7 @@ describe("a file that is no store", () => {
     });
   }
 
-  test("a page that was overwritten is found by those who read it", async () => {
+  test("reads of an overwritten page fail as damaged", async () => {
     const file = await writtenFile();
     const bytes = readFileSync(file);
     writeFileSync(file, bytes.fill(0xaa, 4096));

@@ -145,7 +145,7 @@ function tests(): void {
   });
 
   describe("a lock that another process holds", () => {
-    test("stops neither the event loop nor readers, and the commit lands when it is let go", async () => {
+    test("stops neither the event loop nor readers, and the commit lands when the lock is released", async () => {
       await using held = await holdLock(newFile());
       const { store, record, release } = held;
       const committing = append(store, record, "patient");
