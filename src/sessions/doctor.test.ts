@@ -47,7 +47,7 @@ async function findings(place: InMemory, request: DoctorRequest = {}): Promise<r
 const short = (found: readonly Finding[]): unknown =>
   found.map(({ kind, session, repaired }) => [kind, session, repaired]);
 
-test("in a store that nobody tampered with there is nothing to find, whatever happened in it", async () => {
+test("the doctor finds nothing in an unaltered store, after any operations", async () => {
   await using place = inMemory({ secret: "a secret of sixteen", ttl: "1h" });
   const { sessions, clock } = place;
   const session = await withTurns(place, "a", 5);
@@ -67,7 +67,7 @@ test("in a store that nobody tampered with there is nothing to find, whatever ha
   await turn.seal();
 });
 
-test("counters and heads that are not what the logs hold are found, and mended only when told to", async () => {
+test("the doctor finds counters and heads that differ from the logs, and repairs them on request only", async () => {
   await using place = inMemory();
   const session = await withTurns(place, "a");
   const { counters } = session.info;
@@ -96,7 +96,7 @@ test("counters and heads that are not what the logs hold are found, and mended o
   await mended.append({ input: "q" });
 });
 
-test("an entry that is missing or cannot be read is found and left as it is: only a backup has it", async () => {
+test("the doctor finds a missing or unreadable entry and changes nothing: only a backup has it", async () => {
   await using place = inMemory();
   await withTurns(place, "gap");
   await withTurns(place, "garbled");
@@ -121,7 +121,7 @@ test("an entry that is missing or cannot be read is found and left as it is: onl
   assert.deepEqual(short(await findings(place)), short(found));
 });
 
-test("a lease of an instance that is gone is found; cleared, its turn is sealed with what had arrived", async () => {
+test("the doctor finds a lease of a dead instance; after its repair, the turn is sealed with the received output", async () => {
   await using place = inMemory();
   const session = await withTurns(place, "a");
   const turn = await session.begin("question");
@@ -136,7 +136,7 @@ test("a lease of an instance that is gone is found; cleared, its turn is sealed 
   assert.deepEqual([sealed?.status, sealed?.output[0]?.content], ["interrupted", "x".repeat(9000)]);
 });
 
-test("an open turn that the record does not know of is known again, and sealed by who comes next", async () => {
+test("the doctor restores an open turn to its record, and the next writer seals it", async () => {
   await using place = inMemory();
   const session = await withTurns(place, "a", 1);
   await session.begin("question");
@@ -152,7 +152,7 @@ test("an open turn that the record does not know of is known again, and sealed b
   assert.deepEqual(await findings(place), []);
 });
 
-test("a session that somebody writes to is not mended under them", async () => {
+test("the doctor does not repair a session with a live lease holder", async () => {
   await using place = inMemory();
   const session = await withTurns(place, "a");
   const lease = await session.lease();
@@ -175,7 +175,7 @@ test("sessions of every tenant are looked at, page by page, until it is stopped"
   assert.deepEqual([complete, sessions], [false, 0]);
 });
 
-test("records that are no conversation are counted as no sessions", async () => {
+test("internal records do not count as sessions", async () => {
   await using place = inMemory({ secret: "a secret of sixteen" });
   await place.sessions.devices.open("018f4f1e-8f2c-7cc3-9b3e-4b8f1d2a3c4d");
   await withTurns(place, "a");
@@ -185,7 +185,7 @@ test("records that are no conversation are counted as no sessions", async () => 
   assert.equal((await doctor(place.sessions)).sessions, 2);
 });
 
-test("archives, forks and what became of them are whole, unless somebody tampered with them", async () => {
+test("the doctor finds nothing in unaltered archives and forks, and finds altered ones", async () => {
   await using place = inMemory({ secret: "a secret of sixteen" });
   const { sessions } = place;
   const parent = await withTurns(place, "parent", 5);
@@ -212,7 +212,7 @@ test("archives, forks and what became of them are whole, unless somebody tampere
   assert.match(found[0]?.what ?? "", /part 1 of the archive of session /);
 });
 
-test("while others write there is no false alarm, and a repair meanwhile loses nothing of theirs", async () => {
+test("during concurrent writes the doctor reports no false problem, and its repair loses no write", async () => {
   await using place = inMemory();
   const writers = Array.from({ length: 6 }, async (_, index) => {
     const session = await place.another().create({ id: `w${index}` });
@@ -243,7 +243,7 @@ test("while others write there is no false alarm, and a repair meanwhile loses n
   assert.deepEqual(await findings(place), []);
 });
 
-test("the doctor leaves a lease alone whose holder beats as rarely as it said, and clears it once that holder is silent for longer", async () => {
+test("the doctor keeps the lease of a holder with fresh heartbeats, and clears it once the heartbeat is stale by the holder's own interval", async () => {
   await using place = inMemory({ staleAfter: "10s" });
   const patient = place.another({ staleAfter: "2m" });
   const session = await patient.create({ id: "s" });

@@ -11,7 +11,7 @@ async function told(session: Session): Promise<string[]> {
   return (await Array.fromAsync(session.events())).map(({ type }) => type);
 }
 
-test("what becomes of a session is told in its events: creation, expiry, revival, restart, its end and why", async () => {
+test("the events of a session record its creation, expiry, revival, reset, and end with the reason", async () => {
   await using place = inMemory({ ttl: "1h" });
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s", user: "ada" });
@@ -40,7 +40,7 @@ test("what becomes of a session is told in its events: creation, expiry, revival
   await assert.rejects(fresh.end({ reason: "x".repeat(4001) }), { code: "argument_invalid" });
 });
 
-test("who takes a lease from whom is told with the fence that counts from then on, and so is what a dead holder left", async () => {
+test("the events of a takeover and of a recovery name both instances and the new fencing token", async () => {
   await using place = inMemory();
   const first = await place.sessions.create({ id: "s" });
   const lease = await first.lease({ ttl: "1m" });
@@ -61,7 +61,7 @@ test("who takes a lease from whom is told with the fence that counts from then o
   assert.equal(recovered.from, taken.to);
 });
 
-test("an event bears the name of the request it came of, however deep inside, and no other's", async () => {
+test("an event names the request that caused it, at any depth of calls, and no other request", async () => {
   await using place = inMemory();
   const { sessions } = place;
   await Promise.all(

@@ -13,7 +13,7 @@ test("without a fallback, a store that is away is a typed error", async () => {
   await assert.rejects(plain.create(), { code: "store_unavailable" });
 });
 
-test("with one, a session works for the request, says that it is not durable, and health tells", async () => {
+test("with a fallback, a session works for the request and is marked as not durable, and health reports the outbox", async () => {
   await using here = place();
   const device = randomUUID();
   const before = await here.sessions.devices.open(device);
@@ -32,7 +32,7 @@ test("with one, a session works for the request, says that it is not durable, an
   assert.notEqual(breaker.since, null);
 });
 
-test("nothing stands beside the sessions of a fallback: it would never be told, and never be swept", async () => {
+test("the outbox holds the sessions alone, without records of devices", async () => {
   await using here = place();
   here.state.away = true;
   const session = await here.sessions.devices.open(randomUUID());
@@ -44,7 +44,7 @@ test("nothing stands beside the sessions of a fallback: it would never be told, 
   );
 });
 
-test("when the store is back it is told what was said, in order, once, and before what is said next", async () => {
+test("when the store is back the outbox replays its turns in order, once, and before the next turn", async () => {
   await using here = place();
   const device = randomUUID();
   await (await here.sessions.devices.open(device)).append({ input: "1" });
@@ -64,7 +64,7 @@ test("when the store is back it is told what was said, in order, once, and befor
   assert((turns[1]?.at ?? 0) < (turns[4]?.at ?? 0) - 10_000, "with the time at which it was said");
 });
 
-test("each try that is cut off in the middle goes on where it was, and nothing is told twice", async () => {
+test("an interrupted replay continues where it stopped, and no turn is written twice", async () => {
   await using here = place();
   const device = randomUUID();
   here.state.away = true;
@@ -87,7 +87,7 @@ test("each try that is cut off in the middle goes on where it was, and nothing i
   );
 });
 
-test("another process that tells the same outbox again, as after a crash, doubles nothing", async () => {
+test("another process that replays the same outbox, as after a crash, writes no turn twice", async () => {
   await using here = place();
   const device = randomUUID();
   here.state.away = true;
@@ -136,7 +136,7 @@ test("a replay without a handoff leaves the active agent of the store", async ()
   assert.equal((await back.activeAgent())?.agent, "billing");
 });
 
-test("what the store refuses for good is parked and told in health, and the others do not wait for it", async (t) => {
+test("a session that the store refuses for good is parked and reported in health, and does not delay the others", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   await (await here.sessions.ensure("ended")).append({ input: "1" });
@@ -198,7 +198,7 @@ test("the limit of the outbox bounds every kind of change, and what it sends mak
   }
 });
 
-test("health looks at nothing in the outbox, however much waits there", async () => {
+test("health reads no records of the outbox, at any size", async () => {
   await using here = place();
   here.state.away = true;
   for (let index = 0; index < 300; index++) await (await here.sessions.ensure(`s${index}`)).append({ input: "1" });
@@ -215,7 +215,7 @@ test("health looks at nothing in the outbox, however much waits there", async ()
   assert.ok(outbox?.oldest !== null);
 });
 
-test("closing tells the store what waits; where it stays away, what was in memory is lost with a typed error", async () => {
+test("closing replays the outbox; if the store stays away, an outbox in memory is lost with a typed error", async () => {
   const here = place();
   here.state.away = true;
   await (await here.sessions.ensure("s")).append({ input: "1" });
@@ -236,7 +236,7 @@ test("closing closes both stores, also if the outbox cannot be read", async () =
   assert.deepEqual(closed, ["outbox", "store"]);
 });
 
-test("what is not there in the fallback either, nobody can tell: the store's error stands", async () => {
+test("while the store is away, a lookup of a session that the fallback does not have fails with the store's error", async () => {
   await using here = place();
   await here.sessions.create({ id: "s" });
   here.state.away = true;

@@ -9,7 +9,7 @@ const usage = (totalTokens: number): { inputTokens: number; outputTokens: number
   totalTokens,
 });
 
-test("sessions by state, turns and tokens, by whatever was asked", async () => {
+test("stats count sessions by state, and turns and tokens by the requested groups", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   const day = new Date(clock.now()).toISOString().slice(0, 10);
@@ -51,7 +51,7 @@ test("sessions by state, turns and tokens, by whatever was asked", async () => {
   assert.ok(stats.storage.bytes > stats.turns.bytes && stats.storage.entries >= 3);
 });
 
-test("what is asked since a moment leaves out what was before", async () => {
+test("stats since a time leave out earlier turns and sessions", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   const old = await sessions.create({ id: "old", ttl: "90d" });
@@ -72,7 +72,7 @@ test("what is asked since a moment leaves out what was before", async () => {
   );
 });
 
-test("turns that were cut off stay counted, and how many they are is said", async () => {
+test("truncated turns stay counted, and stats give their number", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (let turn = 0; turn < 5; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
@@ -86,7 +86,7 @@ test("turns that were cut off stay counted, and how many they are is said", asyn
   assert.equal(sessions.turns?.max, 2);
 });
 
-test("turns in an archive are not cut off, those that were cut off before still are", async () => {
+test("archived turns do not count as truncated, and turns truncated before still do", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });
@@ -125,7 +125,7 @@ test("handoffs: how many are active, and how long ended ones were active", async
   assert.deepEqual(handoffs, { active: 1, expired: 1, activeMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
 });
 
-test("what is nothing to sum up by, no date or no limit is refused", async () => {
+test("an invalid group, date or limit is refused", async () => {
   await using place = inMemory();
   for (const query of [{ by: "colour" }, { by: ["day", 5] }, { since: new Date("soon") }, { since: 5 }, { limit: 0 }])
     await assert.rejects(statsOf(place.sessions, query as never), { code: "argument_invalid" }, JSON.stringify(query));

@@ -58,7 +58,7 @@ async function live(sessions: Sessions): Promise<void> {
   await sessions.devices.claim(randomUUID(), "bob");
 }
 
-test("everything of a user goes, nothing of anybody else, and the receipt says how much", async () => {
+test("an erasure deletes all data of its user and no other data, and the receipt counts it", async () => {
   await using here = place();
   const { sessions } = here;
   await live(sessions);
@@ -105,7 +105,7 @@ test("everything of a user goes, nothing of anybody else, and the receipt says h
   assert.doesNotMatch(JSON.stringify({ ...receipt, subject: "", hash: "", signature: "" }), /ada|lovelace/i);
 });
 
-test("a receipt holds for its user and under its secret, and not once a letter of it is altered", async () => {
+test("a receipt is valid for its user and its secret only, and not after a change of one letter", async () => {
   await using here = place();
   const { sessions } = here;
   await live(sessions);
@@ -184,7 +184,7 @@ for (const [what, act] of [
   });
 }
 
-test("asked again, an erasure gives the same receipt; for what is new of the user, another", async () => {
+test("a repeated erasure returns the same receipt, and another one for new data of the user", async () => {
   await using here = place();
   const { sessions } = here;
   await live(sessions);
@@ -217,7 +217,7 @@ test("an erasure stops at its signal between batches, and the next one counts on
   assert.deepEqual([receipt.erased.sessions, receipt.erased.turns], [70, 70]);
 });
 
-test("several that erase the same user at once count everything once, under who goes on talking", async () => {
+test("concurrent erasures of one user count each record once while the user goes on writing", async () => {
   await using here = place();
   const { sessions } = here;
   const busy = await sessions.create({ user: ada });
@@ -236,7 +236,7 @@ test("several that erase the same user at once count everything once, under who 
   for (const receipt of receipts) assert.deepEqual(receipt, receipts[0]);
 });
 
-test("what is under hold stays, and the receipt says so", async () => {
+test("a session under legal hold stays, and the receipt says so", async () => {
   await using here = place();
   const { sessions } = here;
   await live(sessions);
@@ -297,7 +297,7 @@ async function idsIn(sessions: Sessions): Promise<string[]> {
   return (await sessions.list({ limit: 1000 })).items.map(({ id }) => id).toSorted();
 }
 
-test("forks of others that hold what a user said stay whole, and everything says so, by name, for as long as they do", async () => {
+test("forks of others with words of the user stay whole, and each receipt and count names them while they have the words", async () => {
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
   await forked(sessions);
@@ -327,7 +327,7 @@ test("forks of others that hold what a user said stay whole, and everything says
   );
 });
 
-test("asked to, an erasure takes the forks of others as a whole, but for what is under hold, whenever it is asked", async () => {
+test("with `forks: erase`, an erasure deletes forks of others whole, except those under legal hold, also in a later run", async () => {
   for (const first of [true, false]) {
     await using here = place();
     const { sessions } = here;
@@ -360,7 +360,7 @@ for (const [what, lose] of [
     },
   ],
 ] as const) {
-  test(`forks of a session that was ${what} before its user is erased are found all the same`, async () => {
+  test(`forks of a session that was ${what} before its user is erased are found`, async () => {
     for (const forks of ["keep", "erase"] as const) {
       await using here = place();
       const { sessions } = here;
@@ -411,7 +411,7 @@ for (const [what, lose] of [
     },
   ],
 ] as const) {
-  test(`forks of a fork that ${what} are found as well, before and after what it was forked from goes`, async () => {
+  test(`forks of a fork that ${what} are found as well, before and after its parent is removed`, async () => {
     for (const isHersFirst of [false, true]) {
       await using here = place();
       const { sessions } = here;
@@ -440,7 +440,7 @@ for (const [what, lose] of [
   });
 }
 
-test("what leads to forks goes with them", async () => {
+test("the marks of forks are deleted with the forks", async () => {
   await using here = place();
   const { sessions } = here;
   const hers = await sessions.create({ id: "s", user: ada });
@@ -475,7 +475,7 @@ test("a session that takes the id of a removed fork in the same millisecond is n
   }
 });
 
-test("a fork that was put back from a snapshot is found when what it was forked from is gone", async () => {
+test("a fork restored from a snapshot is found after its parent is removed", async () => {
   await using here = place();
   const { sessions } = here;
   const hers = await sessions.create({ id: "s", user: ada });
@@ -486,7 +486,7 @@ test("a fork that was put back from a snapshot is found when what it was forked 
   assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, ["bob's"]);
 });
 
-test("what is kept of a fork that was begun afresh is found", async () => {
+test("the archived session of a fork that was reset is found", async () => {
   for (const isWhole of [false, true]) {
     await using here = place({ ttl: "30d" });
     const { sessions } = here;
@@ -503,7 +503,7 @@ test("what is kept of a fork that was begun afresh is found", async () => {
   }
 });
 
-test("a fork of what came after a user's words is none of that user's, however far up those stand", async () => {
+test("a fork that shares no turn of a user does not count for that user, at any depth", async () => {
   await using here = place();
   const { sessions } = here;
   const bobs = await sessions.create({ id: "bob's", user: "bob" });
@@ -524,7 +524,7 @@ test("a fork of what came after a user's words is none of that user's, however f
   assert.deepEqual((await findReferences(sessions, "carol")).sharedForks.ids, ["dan's"]);
 });
 
-test("a fork under hold that is nobody's goes with the next erasure once it is not", async () => {
+test("a fork without a user that was under legal hold is deleted by the next erasure after the hold ends", async () => {
   await using here = place();
   const { sessions } = here;
   const session = await sessions.create({ id: "s", user: ada });
@@ -548,7 +548,7 @@ async function handedOver(sessions: Sessions, id = "hers, then Bob's"): Promise<
   return session;
 }
 
-test("what a user said in a session that is now another user's is reported by name, and erased with it when asked to", async () => {
+test("a receipt names a session of another user with words of the erased user, and the session is erased on request", async () => {
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
   const session = await handedOver(sessions);
@@ -568,7 +568,7 @@ test("what a user said in a session that is now another user's is reported by na
   assert.deepEqual(await idsIn(sessions), []);
 });
 
-test("a session is followed through each of its users, until what they said is cut off", async () => {
+test("a session is found for each of its former users until their turns are truncated", async () => {
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
   const session = await handedOver(sessions);
@@ -620,7 +620,7 @@ for (const how of ["restored", "imported"] as const) {
   });
 }
 
-test("a session that was made nobody's goes with the user who spoke in it", async () => {
+test("a session that lost its user is deleted with the user that wrote in it", async () => {
   await using here = place();
   const { sessions } = here;
   const session = await sessions.create({ user: ada });
@@ -676,7 +676,7 @@ for (const [what, restart, leave] of [
     "unlink",
   ],
 ] as const) {
-  test(`a shared session that is reset by ${what} keeps what its guest said findable`, async () => {
+  test(`a shared session that is reset by ${what} keeps the turns of its guest findable`, async () => {
     await using here = place({ ttl: "30d" });
     const { sessions } = here;
     const [tablet, phone] = [randomUUID(), randomUUID()];
@@ -739,7 +739,7 @@ test("a snapshot of a guest's session that became a user's is found under anothe
   assert.deepEqual(await idsIn(sessions), []);
 });
 
-test("what is kept of a session that was begun afresh is found by the erasure of its former user", async () => {
+test("the archived session of a reset is found by the erasure of its former user", async () => {
   await using here = place({ ttl: "30d" });
   const { sessions } = here;
   await handedOver(sessions, "s");
@@ -750,7 +750,7 @@ test("what is kept of a session that was begun afresh is found by the erasure of
   assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, kept);
 });
 
-test("a change of user and its mark land together, whoever writes beside it", async () => {
+test("a change of user and its mark land together, under concurrent writes", async () => {
   for (let moment = 1; ; moment++) {
     await using here = place();
     const { sessions, store } = here;
@@ -775,7 +775,7 @@ test("a change of user and its mark land together, whoever writes beside it", as
   }
 });
 
-test("marks of an older version, which bear no time, work on", async () => {
+test("marks of an older version without a time still work", async () => {
   await using here = place();
   const { sessions, store } = here;
   const bobs = await sessions.create({ id: "f", user: "bob" });
@@ -805,7 +805,7 @@ async function removeMarks({ sessions, store }: InMemory): Promise<void> {
   for (const record of records) await coreOf(sessions).commit([removeSession(record)]);
 }
 
-test("every session that a device had as a guest goes with the user it logs in as", async () => {
+test("every session that a device had as a guest is deleted with the user that claims the device", async () => {
   for (const then of [
     "stays",
     "was claimed under an older version",
@@ -847,7 +847,7 @@ test("every session that a device had as a guest goes with the user it logs in a
   }
 });
 
-test("what a guest said in a session that a link code shared is reported once that guest has logged in", async () => {
+test("turns of a guest in a session shared by a link code are reported after the guest logs in", async () => {
   for (const leave of ["logs in", "unlinks", "shares another", "loses it to its user", "sees it begun afresh"]) {
     await using here = place({ ttl: "30d" });
     const { sessions } = here;
@@ -874,7 +874,7 @@ test("what a guest said in a session that a link code shared is reported once th
   }
 });
 
-test("a guest who said nothing in a session shared by a link code leaves nothing there", async () => {
+test("a session shared by a link code is not found for a guest that wrote no turn in it", async () => {
   await using here = place();
   const { sessions } = here;
   const [phone, tablet] = [randomUUID(), randomUUID()];
@@ -891,7 +891,7 @@ test("a guest who said nothing in a session shared by a link code leaves nothing
   });
 });
 
-test("a chain of forks, each another user's, is told to its end or taken to its end", async () => {
+test("a chain of forks, each of another user, is reported to its end or deleted to its end", async () => {
   for (const forks of ["keep", "erase"] as const) {
     await using here = place();
     const { sessions } = here;
@@ -909,7 +909,7 @@ test("a chain of forks, each another user's, is told to its end or taken to its 
   }
 });
 
-test("what waits for the store to come back goes as well, also what a device said meanwhile", async () => {
+test("an erasure deletes the user's turns in the outbox too, also those of a device", async () => {
   const folder = await mkdtemp(join(tmpdir(), "perdure-erase-"));
   try {
     const outbox = `sqlite:${join(folder, "outbox.db")}`;
@@ -942,7 +942,7 @@ test("what waits for the store to come back goes as well, also what a device sai
   }
 });
 
-test("what a user said while the store was away, in a session that is another's there, is reported", async () => {
+test("turns that a user wrote while the store was away, in a session of another user, are reported", async () => {
   const folder = await mkdtemp(join(tmpdir(), "perdure-erase-"));
   try {
     const outbox = `sqlite:${join(folder, "outbox.db")}`;
@@ -966,7 +966,7 @@ test("what a user said while the store was away, in a session that is another's 
   }
 });
 
-test("nothing of an erased user stands in the files of an SQLite store, also of what went long before", async () => {
+test("the files of an SQLite store hold no word of an erased user, also not of data removed earlier", async () => {
   const folder = await mkdtemp(join(tmpdir(), "perdure-erase-"));
   try {
     const store = `sqlite:${join(folder, "s.db")}`;

@@ -121,7 +121,7 @@ const ofAGuest: Readonly<Record<string, (here: InMemory, guest: Session, phone: 
 };
 
 for (const [what, act] of Object.entries(ofAGuest)) {
-  test(`the session of a guest that was ${what} goes with the user who claims the device`, async () => {
+  test(`the session of a guest that was ${what} is deleted with the user that claims the device`, async () => {
     await using here = place();
     const phone = randomUUID();
     const guest = await talk(await here.sessions.devices.open(phone));
@@ -167,7 +167,7 @@ const ofASharer: Readonly<Record<string, (here: InMemory, shared: Session, phone
 };
 
 for (const [what, act] of Object.entries(ofASharer)) {
-  test(`a session that a guest shared by a link code and that was ${what} is found by the user who claims the guest`, async () => {
+  test(`a session that a guest shared by a link code and that was ${what} is found for the user that claims the guest`, async () => {
     await using here = place();
     const [tablet, phone] = [randomUUID(), randomUUID()];
     await talk(await here.sessions.devices.open(tablet), "a word of the owner's");
@@ -224,7 +224,7 @@ for (const [what, act] of [
   ],
 ] as const)
   for (const role of ["owner", "sharer"] as const)
-    test(`a ${role} who logs in while the session is ${what} loses track of no word, at whichever commit it happens`, async () => {
+    test(`after a ${role} logs in while the session is ${what}, each of its words is found, at whichever commit it happens`, async () => {
       for (let moment = 1; ; moment++) {
         await using here = place();
         const { sessions, store } = here;

@@ -40,7 +40,7 @@ const model: Model = async function* () {
   yield { type: "usage", usage: { inputTokens: 7, outputTokens: 3, totalTokens: 10 } };
 };
 
-test("each operation is told with its session, agent, time and outcome", async () => {
+test("each operation is published with its session, agent, time and outcome", async () => {
   await using place = inMemory();
   using operations = hear<Operation>("perdure:operation");
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
@@ -82,7 +82,7 @@ test("an error names the session, its agent, the operation, versions, lease hold
   });
 });
 
-test("so does one of a call that streams, of a lease, and of a turn in progress", async () => {
+test("an error of a stream, a lease or a turn in progress names the same", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   const lease = await session.lease({ ttl: "1h" });
@@ -121,7 +121,7 @@ test("a failure of the store names the session and the operation, and keeps its 
   place.loadsFail = false;
 });
 
-test("a consultation is told from the question to the sealed answer, and nothing of what was said", async () => {
+test("a consultation is published from the question to the sealed answer, without any message text", async () => {
   await using place = inMemory({ model });
   using consultations = hear<Consultation>("perdure:consult");
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
@@ -139,7 +139,7 @@ test("a consultation is told from the question to the sealed answer, and nothing
   assert.doesNotMatch(JSON.stringify(consultations.heard), /secret/);
 });
 
-test("an answer that breaks off is told with its status and error", async () => {
+test("an answer that breaks off is published with its status and error", async () => {
   const failing: Model = async function* () {
     yield { type: "text", text: "so far" };
     throw new Error("the line is dead");
@@ -160,7 +160,7 @@ test("an answer that breaks off is told with its status and error", async () => 
   assert.partialDeepStrictEqual(turns.heard, [{ session: "s", turn: { seq: 1, status: "failed" } }]);
 });
 
-test("a finished turn is told once it is durable, whichever way it came, and nothing of what was said", async () => {
+test("a finished turn is published once it is durable, from every way of writing, without any message text", async () => {
   await using place = inMemory({ model });
   using turns = hearPlain<TurnNews>("perdure:turn");
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
@@ -178,7 +178,7 @@ test("a finished turn is told once it is durable, whichever way it came, and not
   assert.doesNotMatch(JSON.stringify(turns.heard), /secret/);
 });
 
-test("an event is told once it is durable, and not again where a session is kept under another id", async () => {
+test("an event is published once it is durable, and not again when a reset archives its session", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", ttl: "1h" });
   using events = hearPlain<EventNews>("perdure:event");
@@ -194,7 +194,7 @@ test("an event is told once it is durable, and not again where a session is kept
   assert(!told.slice(2).some(([, type]) => type === "handed_off" || type === "handoff_ended"));
 });
 
-test("a sweep says how long the most overdue session had waited for it", async () => {
+test("a sweep reports how long the most overdue session had waited", async () => {
   await using place = inMemory();
   await place.sessions.create({ ttl: 1000 });
   await place.clock.advance(61_000);
@@ -203,7 +203,7 @@ test("a sweep says how long the most overdue session had waited for it", async (
   assert.partialDeepStrictEqual(sweeps.heard, [{ tenant: "default", expired: 1, lagMs: 60_000 }]);
 });
 
-test("a tool that a model asked for is told with its time and outcome", async () => {
+test("a tool run that a model requested is published with its time and outcome", async () => {
   const asking: Model = async function* ({ messages }) {
     const last = messages.at(-1);
     if (last?.role === "tool") yield { type: "text", text: "done" };
@@ -226,7 +226,7 @@ test("a tool that a model asked for is told with its time and outcome", async ()
   assert.match(String(runs.heard[0]?.error), /dark/);
 });
 
-test("a commit is told in the context of who made it, also where it had to wait for another's", async () => {
+test("a commit is published in the async context of its caller, also after it waited for another commit", async () => {
   const memory = openMemory();
   const gates: (() => void)[] = [];
   const slow: Store = {
