@@ -97,8 +97,8 @@ export async function erase(sessions: Sessions, request: ErasureRequest): Promis
 /** Count what the store has of a user; changes nothing. @throws SessionError `secret_missing`, `id_invalid` */
 export async function findReferences(sessions: Sessions, user: string): Promise<References> {
   openCore(sessions);
-  const { tracesOf } = await import("./sessions/erasure/references.ts");
-  return await tracesOf(subjectOf(sessions, user));
+  const { countReferences } = await import("./sessions/erasure/references.ts");
+  return await countReferences(subjectOf(sessions, user));
 }
 
 /** True if `erase` signed this receipt under this secret, for this user if one is named. @throws SessionError `secret_missing` */

@@ -52,7 +52,7 @@ export interface ErrorDetails {
   readonly message_invalid: { path: string } & Mismatch;
   readonly value_unstorable: { path: string } & Mismatch;
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
-  readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "pieces"; count: number; countMax: number };
+  readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;

@@ -12,7 +12,7 @@ import { sampleAt } from "../testing/samples.ts";
 import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./record/change.ts";
 import { chunkOf, type Chunk } from "./turns/chunk.ts";
 import { claimSession } from "./record/device-claim.ts";
-import { tellConflicts } from "./record/conflict.ts";
+import { appendConflicts } from "./record/conflict.ts";
 import type { Entry } from "./record/entry.ts";
 import { eventOf, type SessionEvent } from "./record/event.ts";
 import { handOff, endHandoff } from "./record/handoff.ts";
@@ -417,7 +417,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       const { seenTurn } = memory;
       const seenVersion = memory.seen.version;
       const stored = { storedTurn: life.turns().length, storedVersion: record.turnsVersion };
-      return tellConflicts(draft, [{ seenTurn, seenVersion, ...stored }], context);
+      return appendConflicts(draft, [{ seenTurn, seenVersion, ...stored }], context);
     }
     case "giveBack":
       return endHandoff(record, context);

@@ -20,7 +20,14 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
     await (await sessions.create({ id: "three", user: "bob" })).append({ input: "a word of Bob's" });
   }
   const dry = await place.run(["erase", "--user", "ada", "--dry-run", "--json"]);
-  assert.deepEqual(JSON.parse(dry.stdout), { sessions: 2, held: 1, devices: 0, ways: 0, outbox: 0, sharedForks: none });
+  assert.deepEqual(JSON.parse(dry.stdout), {
+    sessions: 2,
+    held: 1,
+    devices: 0,
+    pointers: 0,
+    outbox: 0,
+    sharedForks: none,
+  });
   const first = await place.run(["erase", "--user", "ada"]);
   assert.equal(first.code, 1, first.stderr);
   assert.match(

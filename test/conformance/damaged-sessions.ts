@@ -159,7 +159,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         assert.deepEqual(turn?.output, [{ role: "assistant", content: "so far" }]);
         assert.equal(turn.status, "interrupted");
         assert.equal(turn.error?.code, "store_invalid");
-        assert.match(turn.error.message, /only 1 of 3 pieces/);
+        assert.match(turn.error.message, /only 1 of 3 chunks/);
         await session.archive();
         await session.remove();
       }

@@ -1,4 +1,4 @@
-/** Events about writers that were refused because another writer had written turns. */
+/** Events about writers that the store refused because another writer had appended turns. */
 import { defined } from "../values/defined.ts";
 import { changeOf, type Change, type Draft } from "./change.ts";
 import { appendEvent } from "./event.ts";
@@ -15,7 +15,11 @@ export interface Conflict {
 }
 
 /** Append events about conflicts, in any state of the session. They need no lease and are not activity. */
-export function tellConflicts(draft: Draft, conflicts: readonly Conflict[], { now, chance, limits }: Context): Change {
+export function appendConflicts(
+  draft: Draft,
+  conflicts: readonly Conflict[],
+  { now, chance, limits }: Context,
+): Change {
   const { agent } = draft.record;
   for (const { seenTurn, storedTurn, seenVersion, storedVersion, correlation } of conflicts) {
     const context: Context = { now, chance, limits, ...defined({ correlation }) };

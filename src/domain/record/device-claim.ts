@@ -36,7 +36,7 @@ export function supersedeSession(
 }
 
 /** Record that another device shares the session. */
-export function tellLinked(record: SessionRecord, context: Context): Change {
+export function appendDeviceLinked(record: SessionRecord, context: Context): Change {
   const draft = draftOf(record);
   appendEvent(draft, { type: "device_linked" }, context);
   return changeOf(draft);

@@ -70,7 +70,7 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
       ? { code: "interrupted", message: reason }
       : {
           code: "store_invalid",
-          message: `${reason}; only ${chunks.length} of ${written} pieces of the answer can be read`,
+          message: `${reason}; only ${chunks.length} of ${written} chunks of the answer can be read`,
         },
   };
   sealOver(draft, turn);

@@ -155,10 +155,10 @@ export function addChunks(
       turn: headOf(record, "turns"),
     });
   }
-  const { turnBytesMax, piecesMax } = context.limits;
+  const { turnBytesMax, chunksMax } = context.limits;
   const count = headOf(record, "chunks") + chunks.length;
-  if (count > piecesMax) {
-    const exceeded = { part: "pieces", count, countMax: piecesMax } as const;
+  if (count > chunksMax) {
+    const exceeded = { part: "chunks", count, countMax: chunksMax } as const;
     throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
   }
   if (chunkBytes > turnBytesMax) {

@@ -20,10 +20,10 @@ export interface Limits {
   /** The tool calls of one turn. @default 4096 */
   readonly toolCallsMax: number;
   /**
-   * The stored pieces of one running answer. A message is one piece; texts in a row are one piece for each write to the
-   * store. @default 100 000
+   * The stored chunks of one running answer. A message is one chunk; consecutive texts are one chunk for each write to
+   * the store. @default 100 000
    */
-  readonly piecesMax: number;
+  readonly chunksMax: number;
   /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
   readonly metadataBytesMax: number;
   /** The encoded bytes of the state that a runtime stores for its next activation. @default 1 MiB */
@@ -56,7 +56,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   turnBytesMax: 8 * 1024 * 1024,
   toolCallsMax: 4096,
-  piecesMax: 100_000,
+  chunksMax: 100_000,
   metadataBytesMax: 64 * 1024,
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,

@@ -1,6 +1,6 @@
 /** Counts the conflicts that callers met, and appends them to the session's events once it is quiet. */
 import type { Clock } from "../../clock.ts";
-import { tellConflicts, type Conflict } from "../../domain/record/conflict.ts";
+import { appendConflicts, type Conflict } from "../../domain/record/conflict.ts";
 import { keyText } from "../../domain/record/entry.ts";
 import { hasCode } from "../../errors.ts";
 import { correlationNow } from "../tracing/correlation.ts";
@@ -65,7 +65,7 @@ export class ConflictLog {
       const batch = conflicts.slice(0, conflictsMax);
       // No caller waits for this write: the tracing channel reports how it ends.
       await traceStep(view.about("conflict"), () =>
-        view.write((draft, context) => tellConflicts(draft, batch, context), { attemptsMax }),
+        view.write((draft, context) => appendConflicts(draft, batch, context), { attemptsMax }),
       ).then(
         () => conflicts.splice(0, batch.length),
         (error: unknown) => (hasCode(error, "contended") && !isLast ? undefined : conflicts.splice(0)),

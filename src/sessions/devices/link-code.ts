@@ -6,7 +6,7 @@
  * - valid, for ten minutes. Exits: it is redeemed; the next code of the device replaces it; five wrong attempts; its time is up.
  * - gone: a caller cannot tell by which exit.
  */
-import { tellLinked } from "../../domain/record/device-claim.ts";
+import { appendDeviceLinked } from "../../domain/record/device-claim.ts";
 import { headOf, type Change } from "../../domain/record/change.ts";
 import { codeLetters, parseLinkCode } from "../../domain/values/device.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -124,7 +124,7 @@ function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Ch
     theirs.user === null ? { kind: "linked", session: theirs.session, ...since } : { kind: "user", user: theirs.user };
   return [
     pointerChange(core, internalKey(tenant, ours.name), ours.found, pointer),
-    ...(session === undefined ? [] : [tellLinked(session, core.context())]),
+    ...(session === undefined ? [] : [appendDeviceLinked(session, core.context())]),
   ];
 }
 

@@ -66,7 +66,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     sessions: 6,
     held: 0,
     devices: 2,
-    ways: 1,
+    pointers: 1,
     outbox: 0,
     sharedForks: none,
   });
@@ -75,7 +75,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     sessions: 0,
     held: 0,
     devices: 0,
-    ways: 0,
+    pointers: 0,
     outbox: 0,
     sharedForks: none,
   });
@@ -97,7 +97,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     sessions: 2,
     held: 0,
     devices: 1,
-    ways: 1,
+    pointers: 1,
     outbox: 0,
     sharedForks: none,
   });
@@ -377,14 +377,14 @@ for (const [what, lose] of [
       await (await (await sessions.get("bob's")).fork({ as: "carol's" })).update({ user: "carol" });
       // Another program, which has no secret.
       await lose(here.another());
-      const { ways, sharedForks } = await findReferences(sessions, ada);
-      assert.deepEqual([ways, sharedForks.count, sharedForks.ids.toSorted()], [2, 2, ["bob's", "carol's"]]);
+      const { pointers, sharedForks } = await findReferences(sessions, ada);
+      assert.deepEqual([pointers, sharedForks.count, sharedForks.ids.toSorted()], [2, 2, ["bob's", "carol's"]]);
       const receipt = await erase(sessions, { user: ada, forks });
       assert.equal(receipt.sharedForks.count, forks === "keep" ? 2 : 0);
       const left = (await idsIn(sessions)).filter((id) => id !== "s" && id !== "other");
       assert.deepEqual(left, forks === "keep" ? ["bob's", "carol's"] : []);
       const after = await findReferences(sessions, ada);
-      assert.deepEqual([after.sessions, after.ways, after.sharedForks], [0, 0, receipt.sharedForks]);
+      assert.deepEqual([after.sessions, after.pointers, after.sharedForks], [0, 0, receipt.sharedForks]);
       assert.deepEqual(await erase(sessions, { user: ada, forks }), receipt);
     }
   });
@@ -468,8 +468,8 @@ test("a session that takes the id of a removed fork in the same millisecond is n
     await removeSessionOf(sessions, "f");
     await talk(await sessions.create({ id: "f", user: "carol" }), 2, "a word of Carol's");
     if (isDetached) await removeSessionOf(sessions, "s");
-    const { ways, sharedForks } = await findReferences(sessions, ada);
-    assert.deepEqual([ways, sharedForks], [0, none]);
+    const { pointers, sharedForks } = await findReferences(sessions, ada);
+    assert.deepEqual([pointers, sharedForks], [0, none]);
     await erase(sessions, { user: ada, forks: "erase" });
     assert.deepEqual(await idsIn(sessions), ["f"]);
   }
@@ -517,7 +517,7 @@ test("a fork that shares no turn of a user does not count for that user, at any 
   await (await carols.fork({ as: "dan's" })).update({ user: "dan" });
   await removeSessionOf(sessions, "carol's");
   assert.deepEqual(
-    [(await findReferences(sessions, ada)).sharedForks, (await findReferences(sessions, ada)).ways],
+    [(await findReferences(sessions, ada)).sharedForks, (await findReferences(sessions, ada)).pointers],
     [none, 0],
   );
   assert.deepEqual((await findReferences(sessions, "bob")).sharedForks.ids.toSorted(), ["dan's", "hers"]);
@@ -554,11 +554,11 @@ test("a receipt names a session of another user with words of the erased user, a
   const session = await handedOver(sessions);
   const shared = { count: 1, held: 0, ids: [session.id] };
   const before = await findReferences(sessions, ada);
-  assert.deepEqual([before.sessions, before.ways, before.sharedForks], [0, 1, shared]);
+  assert.deepEqual([before.sessions, before.pointers, before.sharedForks], [0, 1, shared]);
   const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.erased.sessions, receipt.sharedForks], [0, shared]);
   const after = await findReferences(sessions, ada);
-  assert.deepEqual([after.ways, after.sharedForks], [0, shared]);
+  assert.deepEqual([after.pointers, after.sharedForks], [0, shared]);
   assert.deepEqual((await sessions.list({ user: ada })).items, []);
   await here.clock.advance(31 * day);
   await sweep(sessions);
@@ -885,7 +885,7 @@ test("a session shared by a link code is not found for a guest that wrote no tur
     sessions: 1,
     held: 0,
     devices: 1,
-    ways: 1,
+    pointers: 1,
     outbox: 0,
     sharedForks: none,
   });
@@ -930,7 +930,7 @@ test("an erasure deletes the user's turns in the outbox too, also those of a dev
       sessions: 0,
       held: 0,
       devices: 0,
-      ways: 0,
+      pointers: 0,
       outbox: 0,
       sharedForks: none,
     });

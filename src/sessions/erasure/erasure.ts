@@ -27,7 +27,7 @@ import { forksContaining, theirs, type UserContent } from "../core/fork-referenc
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
-import { tracesOf, type References } from "./references.ts";
+import { countReferences, type References } from "./references.ts";
 
 /** The user to erase, and how. */
 export interface ErasureRequest {
@@ -94,18 +94,18 @@ export class Erasure {
   async run(): Promise<ErasureReceipt> {
     await this.#load();
     return await retryOnConflict(this.#retry, async () => {
-      let traces: References | undefined;
+      let references: References | undefined;
       let failure: unknown;
       try {
-        traces = await tracesOf(this.#subject);
+        references = await countReferences(this.#subject);
       } catch (error) {
         if (endsPass(error)) throw error;
         failure = error;
       }
-      if (traces !== undefined && this.#isDone(traces)) return await this.#finish(traces);
+      if (references !== undefined && this.#isDone(references)) return await this.#finish(references);
       await this.#pass();
       // A session that cannot be read does not prevent the deletion of the others.
-      if (traces === undefined) throw failure;
+      if (references === undefined) throw failure;
       return undefined;
     });
   }
@@ -180,7 +180,7 @@ export class Erasure {
         const codes = (await linkCodesOf(core, tenant, [pointer.id])).map(
           (record) => ({ kind: "code", record }) as const,
         );
-        const kind = isDeviceName(pointer.id) ? "device" : "way";
+        const kind = isDeviceName(pointer.id) ? "device" : "pointer";
         await this.#eraseBatch([...codes, { kind, record: pointer }]);
       }
     }
@@ -304,7 +304,7 @@ export class Erasure {
       case "device":
         return isTheirs;
       case "session":
-      case "way":
+      case "pointer":
       case "code":
         return isTheirs || user === null;
       case "fork":
@@ -342,9 +342,9 @@ export class Erasure {
   }
 
   /** True where only sessions that stay are left. */
-  #isDone({ sessions, held, devices, ways, outbox, sharedForks }: References): boolean {
+  #isDone({ sessions, held, devices, pointers, outbox, sharedForks }: References): boolean {
     const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.held;
-    return sessions === held && devices === 0 && ways === 0 && outbox === 0 && forksAreDone;
+    return sessions === held && devices === 0 && pointers === 0 && outbox === 0 && forksAreDone;
   }
 
   async #finish({ held, sharedForks }: References): Promise<ErasureReceipt> {
@@ -378,7 +378,7 @@ export class Erasure {
 /** Runs a part of a pass; false where its error is kept for the end of the pass. */
 type Tolerantly = (work: () => Promise<void>) => Promise<boolean>;
 
-type Kind = "session" | "fork" | "mark" | "device" | "way" | "code" | "staged";
+type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged";
 
 /** A record to delete, and its kind. */
 interface Item {
@@ -395,7 +395,7 @@ function stillMeant({ kind, record }: Item, current: SessionRecord | undefined):
       ? current.version === record.version
       : kind === "code"
         ? current.metadata["device"] === record.metadata["device"]
-        : kind === "device" || kind === "way" || current.createdAt === record.createdAt;
+        : kind === "device" || kind === "pointer" || current.createdAt === record.createdAt;
   return isSame ? [{ kind, record: current }] : [];
 }
 
@@ -429,7 +429,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
   switch (kind) {
     case "device":
       return { ...counts, devices: counts.devices + 1 };
-    case "way":
+    case "pointer":
     case "mark":
     case "staged":
       return counts;

@@ -81,15 +81,21 @@ test("a turn with more tool calls than the limit is refused, however it is broug
   assert.equal((await session.append({ input: "next" })).seq, 4, "the session goes on");
 });
 
-test("an answer has no more stored pieces than the limit, and texts written at once are one", async () => {
-  await using place = inMemory({ limits: { piecesMax: 3 } });
+test("an answer has at most as many stored chunks as the limit, and texts of one write are one chunk", async () => {
+  await using place = inMemory({ limits: { chunksMax: 3 } });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
   for (let count = 0; count < 100; count++) await turn.write({ text: "word ".repeat(10) });
   for (let count = 0; count < 2; count++) await turn.write({ text: "x".repeat(9000) });
   assert.equal(await chunksOf(place), 2);
   await turn.write({ text: "x".repeat(9000) });
-  await assert.rejects(turn.write({ text: "x".repeat(9000) }), { code: "turn_parts_exceeded" });
+  await assert.rejects(turn.write({ text: "x".repeat(9000) }), (error) => {
+    const { code, details, message } = error as SessionError<"turn_parts_exceeded">;
+    assert.equal(code, "turn_parts_exceeded");
+    assert.partialDeepStrictEqual(details, { part: "chunks", count: 4, countMax: 3 });
+    assert.match(message, /raise limits\.chunksMax/);
+    return true;
+  });
   assert.equal(await chunksOf(place), 3);
   assert.equal((turn.signal.reason as SessionError).code, "turn_parts_exceeded");
   await turn.seal({ status: "failed" });
