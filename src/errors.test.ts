@@ -39,6 +39,15 @@ test("a mismatch names the argument, the value and the values that are expected"
   assert.equal(says({ name: "sessions.agents", expected: "agents" }).split(";")[0], "sessions.agents is missing");
 });
 
+test("the details of a closed object are codes and ids, and the message has its name", () => {
+  const says = (details: ConstructorParameters<typeof SessionError<"closed">>[1]): string =>
+    new SessionError("closed", details).message;
+  assert.equal(says({ name: "sessions" }), "this Sessions object is closed; open it again");
+  assert.equal(says({ name: "host" }), "this host is closed; open it again");
+  assert.equal(says({ name: "store" }), "the store is closed; open it again");
+  assert.equal(says({ name: "store", store: "sqlite:a.db" }), "the store sqlite:a.db is closed; open it again");
+});
+
 test("details hold no sentence: the text of another component is in the message and the cause", () => {
   const cause = new Error("Unexpected token");
   const error = new SessionError("request_invalid", { path: "body", expected: "json" }, { cause });

@@ -83,7 +83,8 @@ export interface ErrorDetails {
   readonly snapshot_not_found: { sessionId: string; folder: string };
 
   // Devices
-  readonly secret_missing: { name: string };
+  /** `name`: the data that needs the secret. */
+  readonly secret_missing: { name: "devices" | "erasures" };
   readonly link_code_invalid: { tenant: string };
   readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
 
@@ -174,7 +175,8 @@ export interface ErrorDetails {
   readonly outbox_full: { bytes: number; bytesMax: number };
   readonly outbox_unsent: { turns: number };
   readonly store_schema_newer: { store: string; found: number; known: number };
-  readonly closed: { name: string };
+  /** `name`: the closed object; `store`: the name of a closed store. */
+  readonly closed: { name: "sessions" | "store" | "host"; store?: string };
 }
 
 /** One of the codes of the table. */
@@ -220,6 +222,13 @@ const place = { path: "id", line: "number", column: "number" } as const;
 function placeOf({ path, line, column }: InDocument): string {
   if (path !== undefined) return path;
   return line === undefined ? "the document" : `line ${line}, column ${column}`;
+}
+
+/** The subject of the message of a closed object. */
+function describeClosed({ name, store }: ErrorDetails["closed"]): string {
+  if (name === "sessions") return "this Sessions object";
+  if (name === "host") return "this host";
+  return store === undefined ? "the store" : `the store ${store}`;
 }
 
 /** The table of error codes. docs/reference/errors.md explains each of them; a test compares the two. */
@@ -399,7 +408,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   secret_missing: {
     status: 500,
     retryable: false,
-    details: { name: "id" },
+    details: { name: "code" },
     message: (d) =>
       `${d.name} need a secret that is not in the store: set openSessions({ secret }) or PERDURE_SECRET to a random text of 16 characters or more`,
   },
@@ -793,8 +802,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   closed: {
     status: 409,
     retryable: false,
-    details: { name: "id" },
-    message: (d) => `${d.name} is closed; open it again`,
+    details: { name: "code", store: "id" },
+    message: (d) => `${describeClosed(d)} is closed; open it again`,
   },
 };
 

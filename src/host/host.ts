@@ -395,7 +395,7 @@ export class Host implements AsyncDisposable {
   async #with<T>(id: string, reason: string, use: (actor: Actor) => Promise<T>): Promise<T> {
     const key = this.#key(id);
     const text = keyText(key);
-    if (this.#closing !== undefined) throw new SessionError("closed", { name: "this host" });
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "host" });
     const actor = this.#actors.get(text) ?? new Actor(key, this.#context, reason);
     if (actor.isEnding) {
       // `use` runs without an await before it, so callers that wait for the new actor keep their order.

@@ -342,7 +342,7 @@ class MemoryStore implements Store {
   }
 
   #guardOpen(): void {
-    if (this.#closed) throw new SessionError("closed", { name: "the memory store" });
+    if (this.#closed) throw new SessionError("closed", { name: "store", store: "memory:" });
   }
 }
 

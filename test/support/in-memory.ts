@@ -60,7 +60,7 @@ function closable(store: Store): Store {
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== "function") return member;
       return async (...args: unknown[]): Promise<unknown> => {
-        if (isClosed) throw new SessionError("closed", { name: "the store of the test" });
+        if (isClosed) throw new SessionError("closed", { name: "store" });
         return (await Reflect.apply(member, target, args)) as unknown;
       };
     },

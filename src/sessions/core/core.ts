@@ -168,7 +168,7 @@ export class Core {
 
   /** @throws SessionError `closed` */
   guardOpen(): void {
-    if (!this.isOpen) throw new SessionError("closed", { name: "this Sessions object" });
+    if (!this.isOpen) throw new SessionError("closed", { name: "sessions" });
   }
 
   /** False from the call of `close` on. */

@@ -218,7 +218,7 @@ export class ChangePoller {
 }
 
 function closedError(): SessionError {
-  return new SessionError("closed", { name: "this Sessions object" });
+  return new SessionError("closed", { name: "sessions" });
 }
 
 /** A watched session. */

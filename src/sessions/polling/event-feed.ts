@@ -59,7 +59,7 @@ export class EventFeeds {
 
   /** End the pauses of all feeds with the error `closed`. */
   close(): void {
-    const error = new SessionError("closed", { name: "this Sessions object" });
+    const error = new SessionError("closed", { name: "sessions" });
     for (const feed of this.#feeds.values()) feed.stop(error);
   }
 

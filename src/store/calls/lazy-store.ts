@@ -10,7 +10,7 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
   let opening: Promise<Store> | undefined;
   let closed = false;
   const store = async (): Promise<Store> => {
-    if (closed) throw new SessionError("closed", { name: "the store" });
+    if (closed) throw new SessionError("closed", { name: "store" });
     if (opened !== undefined) return opened;
     opening ??= open().finally(() => (opening = undefined));
     opened ??= await opening;

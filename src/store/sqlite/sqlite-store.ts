@@ -411,7 +411,7 @@ export class SqliteStore implements Store {
   }
 
   #guardOpen(): void {
-    if (this.#closed) throw new SessionError("closed", { name: `the store ${this.#name}` });
+    if (this.#closed) throw new SessionError("closed", { name: "store", store: this.#name });
   }
 }
 

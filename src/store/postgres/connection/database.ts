@@ -184,7 +184,7 @@ export class Database {
 
   /** @throws SessionError `closed` */
   guardOpen(): void {
-    if (this.#closing !== undefined) throw new SessionError("closed", { name: `the store ${this.name}` });
+    if (this.#closing !== undefined) throw new SessionError("closed", { name: "store", store: this.name });
   }
 
   async #track<T>(work: () => Promise<T>): Promise<T> {
