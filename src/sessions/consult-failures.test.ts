@@ -15,7 +15,7 @@ function failing(text: string, error: Error): Model {
   };
 }
 
-test("a model's error tells session and turn, whoever threw it", async () => {
+test("an error of the model names session and turn, for every kind of error thrown", async () => {
   for (const thrown of [
     new SessionError("model_refused", { reason: "no key", httpStatus: 401 }),
     new SessionError("model_failed", { reason: "no key" }),
@@ -36,7 +36,7 @@ test("a model's error tells session and turn, whoever threw it", async () => {
   }
 });
 
-test("a retry of a question whose tools ran before it failed hears the same, not a message in a message", async () => {
+test("a retry of a question that failed after its tools ran gets the same error message, not one inside another", async () => {
   const call = { id: "a", function: { name: "f", arguments: "{}" } };
   const model: Model = async function* () {
     yield { type: "message", message: { role: "assistant", tool_calls: [call] } };
@@ -79,7 +79,7 @@ test("a model that asks for too many tool calls fails the turn, and what it said
   assert.equal(session.info.lease, null);
 });
 
-test("a model whose message is none fails the turn, which can be read again", async () => {
+test("an invalid message of the model fails the turn, and the turn can be read", async () => {
   const model: Model = async function* () {
     yield { type: "message", message: { role: "robot" } as never };
   };

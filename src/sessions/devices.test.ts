@@ -43,7 +43,7 @@ test("twenty processes that meet a device at once make one session", async () =>
   assert.equal((await here.sessions.list()).items.length, 1);
 });
 
-test("what is no UUID opens nothing, and no error repeats it", async () => {
+test("an id that is no UUID opens no session, and no error repeats it", async () => {
   await using here = place();
   const bad = [
     "",
@@ -73,7 +73,7 @@ test("what is no UUID opens nothing, and no error repeats it", async () => {
   await assert.rejects(inMemory().sessions.devices.open(randomUUID()), { code: "secret_missing" });
 });
 
-test("a stolen store tells neither device ids nor codes nor users' hashes", async (t) => {
+test("a stolen store reveals neither device ids nor codes nor users' hashes", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "perdure-devices-"));
   t.after(() => rm(folder, { recursive: true }));
   const [one, other] = [randomUUID(), randomUUID()];
@@ -108,7 +108,7 @@ test("a device whose session expired, ended or was archived goes on with a fresh
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
 
-test("a session whose time is up in the middle of an answer begins afresh once the answer is kept", async () => {
+test("a session that expires during an answer is reset once the answer is sealed", async () => {
   await using here = place({ ttl: "1h", maxAge: "1h" });
   const { sessions } = here;
   const device = randomUUID();
@@ -148,7 +148,7 @@ test("a device that redeems a code shares the session, on both sides, until it i
   assert.equal((await said(await sessions.devices.open(phone))).length, 2);
 });
 
-test("a code works once, for ten minutes, five tries and one device; whatever is wrong with it, the answer is the same", async () => {
+test("a code works once, for ten minutes, five attempts and one device, and every wrong code gets the same error", async () => {
   await using here = place();
   const { sessions } = here;
   const [one, other] = [randomUUID(), randomUUID()];
@@ -195,7 +195,7 @@ test("a code works once, for ten minutes, five tries and one device; whatever is
   }
 });
 
-test("tries do not prolong a code, and a code redeemed by two at once is one's", async () => {
+test("attempts do not prolong a code, and concurrent attempts redeem it once", async () => {
   await using here = place();
   const { devices } = here.sessions;
   const { code } = await devices.linkCode(randomUUID());
@@ -253,7 +253,7 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.deepEqual((await sessions.devices.list("ada")).items, []);
 });
 
-test("where the user has a session already, the caller says which goes on; the other is kept as ended", async () => {
+test("if the user has a session already, the caller chooses the one that continues, and the other is ended and kept", async () => {
   for (const keep of ["user", "device"] as const) {
     await using here = place();
     const { sessions } = here;
@@ -277,7 +277,7 @@ test("where the user has a session already, the caller says which goes on; the o
   }
 });
 
-test("a guest's session that gives way to the user's is the user's too: who shared it by code does not go on in it", async () => {
+test("a guest's session that is ended by a claim belongs to the user, and a device that shared it gets a new session", async () => {
   await using here = place();
   const { sessions } = here;
   const [home, phone, friend] = [randomUUID(), randomUUID(), randomUUID()];
@@ -312,7 +312,7 @@ test("claims of one user from ten devices at once leave one session and no half 
   assert.deepEqual(new Set(opened.map(({ id }) => id)), new Set([sessions[0]?.id]));
 });
 
-test("a session that begins while its device or user is claimed is one that they come by again", async () => {
+test("a session created during a claim of its device or user is found by both afterwards", async () => {
   for (let steps = 0; steps < 60; steps++) {
     for (const comesBack of [false, true]) {
       await using here = place({ ttl: "1h" });
@@ -417,7 +417,7 @@ test("many devices at once: hand off, read the active agents, end the handoffs, 
   await assert.rejects(devices.handOff([randomUUID(), "no uuid"], "scheduling"), { code: "id_invalid" });
 });
 
-test("pointers in use outlive a year, codes and pointers out of use are swept away, and none shows in a list", async () => {
+test("pointers in use outlive a year, the sweep removes unused codes and pointers, and no list shows them", async () => {
   await using here = place({ ttl: "1000d" });
   const { sessions } = here;
   const [one, other] = [randomUUID(), randomUUID()];
@@ -436,7 +436,7 @@ test("pointers in use outlive a year, codes and pointers out of use are swept aw
   assert.equal((await sessions.list()).items.length, 2);
 });
 
-test("finding a device's session writes nothing, and a sealed id that was altered or made up is none", async () => {
+test("finding a device's session writes nothing, and an altered or invented sealed id is refused", async () => {
   await using here = place();
   const { devices } = here.sessions;
   const device = randomUUID();

@@ -54,7 +54,7 @@ test("handing off, prolonging and ending a handoff are events, in order, in the 
   );
 });
 
-test("a handoff whose commit fails leaves neither state nor event", async () => {
+test("a failed commit of a handoff leaves neither state nor event", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.handOff("a");

@@ -5,7 +5,7 @@ import { scriptedClock } from "../testing/scripted-clock.ts";
 import { coreOf, sessionsOn } from "./sessions.ts";
 import { listHosts } from "../admin.ts";
 
-test("hosts are known by their address, once each, with their workers; one that falls silent is not alive", async () => {
+test("hosts are listed by their address, once each, with their workers; a host with a stale heartbeat is not alive", async () => {
   const clock = scriptedClock();
   const store = openMemory({ clock });
   const instance = async (address?: string) => {
@@ -47,7 +47,7 @@ test("hosts are known by their address, once each, with their workers; one that 
   await looking.close();
 });
 
-test("however many workers a host has, the other hosts are told of", async () => {
+test("the other hosts are listed for any number of workers of one host", async () => {
   const clock = scriptedClock();
   const store = openMemory({ clock });
   await using looking = sessionsOn(store, { clock, sweep: false });

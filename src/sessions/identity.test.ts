@@ -20,7 +20,7 @@ after(() => rmSync(folder, { recursive: true }));
 const hour = 3_600_000;
 
 for (const laterMs of [0, 1, hour, -hour]) {
-  test(`what was seen of a removed session is stale in one begun anew ${laterMs} ms later`, async () => {
+  test(`the view of a removed session is stale in a new session under its id ${laterMs} ms later`, async () => {
     await using place = inMemory();
     const first = await place.sessions.create({ id: "s" });
     for (let count = 0; count < 12; count++) await first.touch();
@@ -95,7 +95,7 @@ const rewrites: Readonly<Record<string, readonly string[]>> = {
   "as many turns were written since": ["other 2", "other 3", "other 4"],
 };
 
-test("a store that was put back and has grown beyond what was known takes no turn either", async () => {
+test("a restored store that has grown beyond the known version refuses a turn, too", async () => {
   await using here = await putBack("beyond");
   const { handle, others } = here;
   const theirs = await others.get("s");
@@ -106,7 +106,7 @@ test("a store that was put back and has grown beyond what was known takes no tur
   assert.deepEqual(await said(others), ["1", ...inputs]);
 });
 
-test("a store that was put back is named where others changed the session often, and wrote no turns", async () => {
+test("a restored store is detected after many changes of others that wrote no turns", async () => {
   await using here = await putBack("touched");
   const { handle, others } = here;
   const theirs = await others.get("s");
@@ -117,7 +117,7 @@ test("a store that was put back is named where others changed the session often,
 });
 
 for (const [what, inputs] of Object.entries(rewrites)) {
-  test(`a store that was put back is named at the next write, and nothing is written: ${what}`, async () => {
+  test(`a restored store is detected at the next write, and nothing is written: ${what}`, async () => {
     await using here = await putBack(what.replaceAll(" ", "-"));
     const { handle, others } = here;
     const theirs = await others.get("s");
@@ -138,7 +138,7 @@ for (const [what, inputs] of Object.entries(rewrites)) {
   });
 }
 
-test("a lease of a store that was put back is lost, also where another holder has the same fencing token", async () => {
+test("a lease of a restored store is lost, also where another holder has the same fencing token", async () => {
   for (const look of [true, false]) {
     await using here = await putBack(`lease-${look}`, async (handle) => void (await handle.lease()));
     const { handle, others } = here;
@@ -198,7 +198,7 @@ test("turns that are read over several pages are of one history, else the reader
   assert.deepEqual(read, ["old 1", "old 2"]);
 });
 
-test("turns that are appended meanwhile do not disturb who reads over several pages", async () => {
+test("turns that are appended meanwhile do not disturb a reader of several pages", async () => {
   await using place = inMemory({ limits: { readMax: 2 } });
   const session = await place.sessions.create({ id: "s" });
   for (let turn = 1; turn <= 5; turn++) await session.append({ input: String(turn) });

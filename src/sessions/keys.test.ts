@@ -33,7 +33,7 @@ test("keys are listed by pages, the newest first", async () => {
   await assert.rejects(keys.list({ limit: 0 }), { code: "argument_invalid" });
 });
 
-test("what is not exactly a key opens nothing", async () => {
+test("a text that is not exactly a key opens nothing", async () => {
   await using place = inMemory();
   const { keys } = place.sessions;
   const { token, id } = await keys.create({ name: "one" });

@@ -73,7 +73,7 @@ test("the time to live comes from the call, the user, the agent or the default, 
   assert.equal(await ttlOf({ agent: "usual" }), 4);
 });
 
-test("ensure opens what is there, creates what is not, and its options shape a new one only", async () => {
+test("ensure opens an existing session or creates one, and its options apply to a new one only", async () => {
   await using place = inMemory();
   const created = await place.sessions.ensure("s", { metadata: { mood: "calm" } });
   await created.append({ input: "hello" });
@@ -84,7 +84,7 @@ test("ensure opens what is there, creates what is not, and its options shape a n
   await assert.rejects(place.sessions.create({ id: "s" }), { code: "session_exists" });
 });
 
-test("many who ensure the same session at once all get the one session", async () => {
+test("concurrent calls of ensure for one id return the same session", async () => {
   await using place = inMemory();
   const other = place.another();
   const all = await Promise.all(
@@ -187,7 +187,7 @@ test("a session of more turns than are read in one go is restarted whole", async
   assert.equal((await Array.fromAsync((await place.sessions.get(archived?.id ?? "")).turns())).length, 1203);
 });
 
-test("an ended session can be read, takes nothing, and is not revived", async () => {
+test("an ended session can be read, refuses writes, and is not revived", async () => {
   await using place = inMemory({ ttl: "1h" });
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" });
@@ -200,7 +200,7 @@ test("an ended session can be read, takes nothing, and is not revived", async ()
   assert.equal((await Array.fromAsync(session.turns())).length, 1);
 });
 
-test("a removed session is gone, its handles say so, and its id begins anew without its past", async () => {
+test("a removed session is gone for its handles, and a new session under its id has no earlier turns", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" }, { key: "k" });
@@ -262,7 +262,7 @@ test("lists come in pages, the most recently active first, and are narrowed by a
   await assert.rejects(place.sessions.list({ after: "not a cursor" }), { code: "argument_invalid" });
 });
 
-test("ids that are none are refused, names such as __proto__ are ordinary", async () => {
+test("invalid ids are refused, and names such as __proto__ are ordinary ids", async () => {
   await using place = inMemory();
   for (const id of ["", "x".repeat(257), "a\u0000b", "a\nb", "\ud800", 7 as unknown as string]) {
     await assert.rejects(place.sessions.create({ id }), { code: "id_invalid" });
@@ -278,7 +278,7 @@ test("ids that are none are refused, names such as __proto__ are ordinary", asyn
   }
 });
 
-test("a named set of agents refuses others and says which it knows", async () => {
+test("an unknown agent is refused, and the error lists the known ones", async () => {
   await using place = inMemory({ agents: { ceo: { instructions: "lead" } } });
   await assert.rejects(place.sessions.create({ agent: "cto" }), {
     code: "agent_unknown",
@@ -290,7 +290,7 @@ test("a named set of agents refuses others and says which it knows", async () =>
   await assert.rejects(session.append({ input: "hi", agent: "constructor" }), { code: "agent_unknown" });
 });
 
-test("after close everything says closed, and closing again does nothing", async () => {
+test("after close every call fails with closed, and closing again does nothing", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" });
@@ -314,7 +314,7 @@ test("after close everything says closed, and closing again does nothing", async
   assert.equal((await place.another().get("s")).info.turn, 2);
 });
 
-test("a handle opened with what was seen writes turns only where none came since", async () => {
+test("a handle opened with `seen` writes turns only if no turn came since", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "one" });
@@ -327,7 +327,7 @@ test("a handle opened with what was seen writes turns only where none came since
   assert.equal((await stale.append({ input: "two" }, { key: "k" })).seq, 2, "a retry is still the same turn");
 });
 
-test("a session that names nobody is the default agent's, else the assistant's", async () => {
+test("a session that names no agent belongs to the default agent, else to the assistant", async () => {
   await using place = inMemory({ agents: { a: {}, b: { default: true } } });
   assert.equal((await place.sessions.create()).info.agent, "b");
   assert.equal((await place.another().create()).info.agent, "assistant");

@@ -61,7 +61,7 @@ test("events are found across the sessions of a tenant, by type, category, sever
   assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
 });
 
-test("what devices and keys lead to has no events, and a tenant is never shown another's", async () => {
+test("internal records have no events, and a tenant never sees events of another", async () => {
   await using place = inMemory({ secret: "a secret for tests only" });
   const { sessions } = place;
   const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";
@@ -75,7 +75,7 @@ test("what devices and keys lead to has no events, and a tenant is never shown a
   assert.deepEqual((await sessions.for("other").listEvents()).items, []);
 });
 
-test("what is no type, category, severity, order, limit, date or page is refused", async () => {
+test("an invalid type, category, severity, order, limit, date or page is refused", async () => {
   await using place = inMemory();
   const wrong = [
     { type: "born" },
@@ -102,7 +102,7 @@ test("the text of an event begins as the store is asked for it, whatever else th
   }
 });
 
-test("whoever follows hears each event once, also one that is committed later than younger ones, until told to stop", async () => {
+test("a follower gets each event once, also one that is committed after newer ones, until it stops", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   await sessions.create({ id: "before" });
@@ -141,7 +141,7 @@ test("whoever follows hears each event once, also one that is committed later th
   assert.equal(clock.sleeping, 0, "no timer is left");
 });
 
-test("whoever follows since a time hears what happened since then first, and closing ends it", async () => {
+test("a follower since a time gets the earlier events first, and closing ends it", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   await sessions.create({ id: "a" });
@@ -167,7 +167,7 @@ async function follow({ sessions }: Pick<InMemory, "sessions">, heard: string[],
   for await (const { session, type } of sessions.eachEvent({ ...walk, follow: true })) heard.push(`${session} ${type}`);
 }
 
-test("followers go on after an event from the future, which they are told once", async () => {
+test("followers get an event from the future once, and go on after it", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
   const heard: string[] = [];
@@ -209,7 +209,7 @@ function clockOf(clock: InMemory["clock"]): Clock {
   };
 }
 
-test("all followers of a tenant in one process share one scan, each with its own filter, and one that was slow misses nothing", async () => {
+test("all followers of a tenant in one process share one scan, each with its own filter, and a slow one misses nothing", async () => {
   await using place = inMemory();
   const { clock } = place;
   let scans = 0;

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { passRetry, place, said } from "../../../test/support/store-away.ts";
 import { sessionsOn } from "../sessions.ts";
 
-test("a key that the store knows with other content is parked and told in health, and the turns around it are not held up", async () => {
+test("a turn with a key that the store has with other content is parked and reported in health, and the turns around it are replayed", async () => {
   await using here = place();
   await (await here.sessions.ensure("s")).append({ input: "before" }, { key: "k" });
   here.state.away = true;
@@ -20,7 +20,7 @@ test("a key that the store knows with other content is parked and told in health
   assert.deepEqual([outbox?.waiting, degraded], [1, true], "what is parked is not in the store");
 });
 
-test("a session cannot be ended without the store, and what was said in it is told", async () => {
+test("a session cannot be ended without the store, and its turns are replayed", async () => {
   await using here = place();
   await (await here.sessions.ensure("s")).append({ input: "1" });
   here.state.away = true;
@@ -33,7 +33,7 @@ test("a session cannot be ended without the store, and what was said in it is to
   assert.deepEqual(await said(await here.witness.get("s")), ["1", "2"]);
 });
 
-test("turns cannot be taken back without the store, so none said afterwards is hidden", async () => {
+test("turns cannot be truncated without the store, so that no later turn is hidden", async () => {
   await using here = place();
   here.state.away = true;
   const stateless = await here.sessions.ensure("s");
@@ -52,7 +52,7 @@ test("metadata cannot be changed without the store", async () => {
   await assert.rejects(stateless.update({ metadata: { a: 1 } }), { code: "store_unavailable" });
 });
 
-test("a linked device's session is told what was said in the dark before what is said next", async () => {
+test("the turns of a linked device in the outbox are replayed before its next turn", async () => {
   await using here = place();
   const [first, second] = [randomUUID(), randomUUID()];
   await (await here.sessions.devices.open(first)).append({ input: "1" });
@@ -65,7 +65,7 @@ test("a linked device's session is told what was said in the dark before what is
   assert.deepEqual(await said(await here.witness.devices.open(first)), ["1", "2", "3"]);
 });
 
-test("what was told is not told again by a successor, also where the device has another session by then", async (t) => {
+test("a successor does not replay a turn again, also if the device has another session by then", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   const [first, second] = [randomUUID(), randomUUID()];
@@ -107,7 +107,7 @@ test("closing a second time does nothing", async () => {
   await here.sessions.close();
 });
 
-test("an answer that still runs when the sessions are closed is sealed and told", async () => {
+test("an answer that still runs when the sessions are closed is sealed and replayed", async () => {
   await using here = place();
   here.state.away = true;
   const stateless = await here.sessions.ensure("s");
@@ -117,7 +117,7 @@ test("an answer that still runs when the sessions are closed is sealed and told"
   assert.deepEqual(await said(await here.witness.get("s")), ["a question"]);
 });
 
-test("nothing is created under a name that only the store could tell is free", async () => {
+test("a session with an id from the caller is not created without the store", async () => {
   await using here = place();
   await (await here.witness.create({ id: "s", user: "alice" })).append({ input: "hers" });
   here.state.away = true;
@@ -139,7 +139,7 @@ test("a store that is read-only for a while parks nothing", async () => {
   assert.deepEqual(await said(await here.witness.get("s")), ["1"]);
 });
 
-test("a session that fails with an error nobody expects holds up none of the others, and is named in health", async (t) => {
+test("a session that fails with an unexpected error does not delay the others, and health names it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using here = place();
   here.state.away = true;

@@ -40,7 +40,7 @@ async function filled(sessions: Sessions, id: string, turns = 5): Promise<void> 
   await session.endHandoff();
 }
 
-test("what is archived is read as before, byte for byte, and listed and counted as before", async () => {
+test("an archived session is read as before, byte for byte, and listed and counted as before", async () => {
   await using place = inMemory();
   const { sessions } = place;
   await filled(sessions, "s");
@@ -61,7 +61,7 @@ test("what is archived is read as before, byte for byte, and listed and counted 
   assert.deepEqual(rows, [], "the rows are gone");
 });
 
-test("an archived session is not written to, and a retry of what was written before it finds its turn", async () => {
+test("an archived session refuses writes, and a keyed retry of an earlier write returns its turn", async () => {
   await using place = inMemory();
   await filled(place.sessions, "s");
   const session = await place.sessions.get("s");
@@ -75,7 +75,7 @@ test("an archived session is not written to, and a retry of what was written bef
   assert.equal(again.seq, 1);
 });
 
-test("unarchive brings back the same logs and the state it had, and whoever had seen it goes on", async () => {
+test("unarchive restores the same logs and state, and a handle from before goes on", async () => {
   await using place = inMemory();
   const { sessions, store } = place;
   await filled(sessions, "s");
@@ -146,7 +146,7 @@ test("a session of more than one part is read page by page and comes back whole"
   assert.equal((await Array.fromAsync(session.turns())).length, 9);
 });
 
-test("a session in use is not archived, and is once its turn is sealed", async () => {
+test("a session in use is not archived until its turn is sealed", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("a question");
@@ -229,7 +229,7 @@ async function replacePart(
   return record;
 }
 
-test("an archive of the first format, put away before methods had names, is read and comes back", async () => {
+test("an archive of the first format, without the name of its method, is read and restored", async () => {
   const store = openMemory();
   await using sessions = sessionsOn(store, { sweep: false });
   await filled(sessions, "s", 2);
@@ -251,7 +251,7 @@ test("an archive of the first format, put away before methods had names, is read
   assert.deepEqual(await read(), turns);
 });
 
-test("every text is brought back as it was, whatever it is made of", async () => {
+test("every text is restored as it was, of any characters", async () => {
   await holds(
     asyncProperty(array(string({ unit: "binary", maxLength: 300 }), { maxLength: 5 }), async (texts) => {
       const entries = texts.map((text, index): Entry => ({ seq: index + 1, key: text, at: index, data: encode(text) }));
@@ -263,7 +263,7 @@ test("every text is brought back as it was, whatever it is made of", async () =>
   );
 });
 
-test("what archives are compressed after is frozen, and this Node's brotli begins with it", async () => {
+test("the dictionary of archives is frozen, and this Node's brotli accepts it", async () => {
   const sha256 = "bd5acae1b5dc4d62aa18b91fe24704a36403e8d7cddc3154024c005985accbd6";
   assert.equal(createHash("sha256").update(beginning).digest("hex"), sha256);
   const end = Buffer.of(0b11);
@@ -272,7 +272,7 @@ test("what archives are compressed after is frozen, and this Node's brotli begin
   assert.equal(packed[0], 1, "it was compressed after the dictionary");
 });
 
-test("what a restart has put away as it was can be compressed, and comes back as expired", async () => {
+test("a session archived by a reset can be compressed, and is restored as expired", async () => {
   await using place = inMemory({ ttl: "1h" });
   const { sessions, clock } = place;
   await filled(sessions, "s");
@@ -287,7 +287,7 @@ test("what a restart has put away as it was can be compressed, and comes back as
   assert.equal((await sessions.get(old.id)).info.state, "expired");
 });
 
-test("what archived turns took stays in the sums, once, and is told by the turns again when they are back", async () => {
+test("stats count the usage of archived turns once, and from the turns again after unarchive", async () => {
   await using place = inMemory();
   const { sessions } = place;
   const session = await sessions.create({ id: "s", agent: "ceo" });

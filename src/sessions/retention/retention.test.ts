@@ -68,7 +68,7 @@ test("the first policy that fits a session decides: an agent's own, then those o
   assert.deepEqual(await states(sessions), { a: "archived", b: "ended", c: "archived" });
 });
 
-test("a dry run tells what would go and changes nothing", async () => {
+test("a dry run lists the sessions that would be removed and changes nothing", async () => {
   const retention: RetentionPolicy[] = [
     { state: "ended", agent: "ceo", after: "1d", do: "archive" },
     { state: "ended", after: "1d", do: "purge" },
@@ -107,7 +107,7 @@ test("a sweep that is cancelled or out of bounds stops between sessions, and the
   assert.deepEqual([rest.archived, rest.complete], [30 - archived, true]);
 });
 
-test("what no policy speaks of uses up no bounds", async () => {
+test("sessions without a policy do not count against the bounds of a sweep", async () => {
   await using place = inMemory({ retention: [{ agent: "cfo", state: "ended", after: "1d", do: "purge" }] });
   const { sessions, clock } = place;
   for (let index = 0; index < 20; index++) await ended(sessions, `a${index}`, { agent: "ceo" });
@@ -144,7 +144,7 @@ test("a session under legal hold is not removed, truncated or purged until the h
   assert.equal((await sweep(sessions)).removed, 1);
 });
 
-test("a hold goes with the old session where one is started afresh", async () => {
+test("a reset keeps the legal hold on the archived session", async () => {
   await using place = inMemory({ ttl: "1d" });
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });
@@ -182,7 +182,7 @@ test("a wrong policy is refused before any I/O, in a file with its line", () => 
   );
 });
 
-test("sessions that fail after a long time keep no later sweep from the sessions behind them", async () => {
+test("sessions that fail after a long time do not block the sessions behind them in a later sweep", async () => {
   await using place = inMemory();
   const ids = ["bad 1", "bad 2", "bad 3", "bad 4", "good"];
   let tries = 0;

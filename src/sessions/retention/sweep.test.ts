@@ -17,7 +17,7 @@ async function storedState(place: InMemory, id: string): Promise<string | undefi
   return (await place.store.load([{ key: { tenant: "default", id }, tails: [] }])).sessions[0]?.record.state;
 }
 
-test("a sweep marks what has expired, once, and removes nothing unless it is told to", async () => {
+test("a sweep marks expired sessions once, and removes none without a retention time", async () => {
   await using place = inMemory({ ttl: "1h" });
   await create(place, 250);
   await place.sessions.create({ id: "long", ttl: "9h" });
@@ -63,7 +63,7 @@ test("a sweep marks what has expired, once, and removes nothing unless it is tol
   assert.equal((await place.sessions.list({ limit: 1000 })).items.length, 251);
 });
 
-test("a session that was used since is looked at, and left alone until its new deadline", async () => {
+test("a session that was used since is checked, and left alone until its new deadline", async () => {
   await using place = inMemory({ ttl: "1h" });
   const session = await place.sessions.create({ id: "s" });
   await place.clock.advance(hour / 2);
@@ -151,7 +151,7 @@ test("a sweep stops at its bound of time and at its signal", async () => {
   });
 });
 
-test("past the retention time what expired or ended is removed with everything in it, and nothing else", async () => {
+test("past the retention time expired and ended sessions are removed with all their data, and no others", async () => {
   await using place = inMemory({ ttl: "1h" });
   const retention = "10h";
   await (await place.sessions.create({ id: "expires" })).append({ input: "hello" });
@@ -203,7 +203,7 @@ test("a session that is revived while the sweep is about to remove it stays", as
   assert.equal((await place.sessions.get("s")).info.turn, 1);
 });
 
-test("a session in which somebody is at work is not expired under them; one whose writer is gone is sealed first", async () => {
+test("a session with a live writer is not expired; the turn of a dead writer is sealed first", async () => {
   await using place = inMemory({ ttl: "1s", staleAfter: "10s" });
   const writer = place.another({ ttl: "1s", staleAfter: "10s" });
   const turn = await (await writer.create({ id: "s" })).begin("question");
@@ -249,7 +249,7 @@ test("two sweeps at once mark each session once", async () => {
   );
 });
 
-test("a session whose logs are broken holds up neither the sweep nor the others", async () => {
+test("a session with damaged logs blocks neither the sweep nor the other sessions", async () => {
   await using place = inMemory({ ttl: "1h", staleAfter: "10s" });
   await place.sessions.create({ id: "broken" });
   await create(place, 20);

@@ -24,7 +24,7 @@ function said(from: number, to: number, what = "question"): string[] {
   return Array.from({ length: to - from + 1 }, (_, index) => `${what} ${from + index}`);
 }
 
-test("a fork shares the turns up to its own, and nothing said in either from then on", async () => {
+test("a fork shares the turns up to the forked one, and no later turn of either session", async () => {
   await using place = inMemory({ limits: { readMax: 3 } });
   const session = await place.sessions.create({
     id: "s",
@@ -73,7 +73,7 @@ test("the messages of a fork are counted, wherever it begins", async () => {
     assert.equal((await session.fork({ at })).info.counters.messages, (at * (at + 1)) / 2);
 });
 
-test("a fork costs the same wherever it begins: no turn is read but one", async () => {
+test("a fork costs the same at any turn: it reads one turn", async () => {
   await using place = inMemory();
   const { sessions, store } = place;
   const session = await sessions.create({ id: "s" });
@@ -94,7 +94,7 @@ test("a fork costs the same wherever it begins: no turn is read but one", async 
   }
 });
 
-test("the messages of a fork are counted, however its turns came about, and by hand where they do not say", async () => {
+test("the messages of a fork are counted for turns of every origin, also for those without stored counts", async () => {
   await using place = inMemory({
     model: async function* () {
       yield { type: "text", text: "so it is" };
@@ -152,7 +152,7 @@ test("the messages of a fork are counted, however its turns came about, and by h
   await whole(await sessions.get("old"));
 });
 
-test("a fork begins with finished turns only, and where there is no such turn, nowhere", async () => {
+test("a fork begins after finished turns only, and without such a turn it is refused", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await assert.rejects(session.fork(), { code: "range_invalid" });
@@ -193,7 +193,7 @@ test("a model is shown the turns that a fork shares", async () => {
   ]);
 });
 
-test("a key of a shared turn is used up in the fork as well", async () => {
+test("a key of a shared turn counts as used in the fork", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await talk(session, 1, 3);
@@ -238,7 +238,7 @@ for (const [what, change] of [
   });
 }
 
-test("a parent is cut above its forks without copying anything, and below them all the same", async () => {
+test("a parent is truncated above its forks without copying any turn, and below them as well", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await talk(session, 1, 5);
@@ -396,7 +396,7 @@ test("a copy for a fork that is cut off anywhere is complete once the session is
   }
 });
 
-test("turns that a fork takes over are not told as new ones", async () => {
+test("turns that a fork takes over are not published as new ones", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await talk(session, 1, 3);

@@ -8,7 +8,7 @@ async function questions(session: Session, range = {}): Promise<unknown[]> {
   return (await Array.fromAsync(session.turns(range))).map(({ input }) => input[0]?.content);
 }
 
-test("a handle appends only onto what it has seen; another's turn is a conflict until it refreshes", async () => {
+test("a handle appends only to the turns that it has seen; a turn of another writer is a conflict until it refreshes", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s" });
   const theirs = await place.another().get("s");
@@ -46,7 +46,7 @@ test("a refused append throws its conflict without a further call of the store",
   assert.equal((await other.append({ input: "mine" })).seq, 2);
 });
 
-test("what is no turn is folded in from elsewhere without a conflict", async () => {
+test("changes of another writer that are no turns are merged without a conflict", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s", metadata: { a: 1 } });
   const theirs = await place.another().get("s");
@@ -85,7 +85,7 @@ test("a retry with the same key and content is the same turn, also on a handle t
   assert.equal((await questions(session)).length, 2);
 });
 
-test("a handle whose own first try landed goes on after the retry", async () => {
+test("a handle goes on after a retry of a write that had landed", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const twin = await place.sessions.get("s");
@@ -108,7 +108,7 @@ test("the same key with other content is an error and writes nothing", async () 
   assert.equal((await session.append({ input: "next" }, { key: "k2" })).seq, 2);
 });
 
-test("a keyed retry is answered also where the session has ended, expired or is held by another", async () => {
+test("a keyed retry returns its turn, also if the session has ended, expired or is leased by another holder", async () => {
   await using place = inMemory({ ttl: "1h" });
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "hello" }, { key: "k" });
@@ -169,7 +169,7 @@ test("metadata that is no plain object and instructions that are no text are ref
   await assert.rejects(place.sessions.create({ instructions }), { code: "argument_invalid" });
 });
 
-test("truncating forgets turns and their messages, keeps what they cost, and the numbers go on from there", async () => {
+test("truncating removes turns and their messages, keeps their usage, and numbers continue from there", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const usage = { inputTokens: 2, outputTokens: 3, totalTokens: 5 };
@@ -189,7 +189,7 @@ test("truncating forgets turns and their messages, keeps what they cost, and the
   assert.equal(session.info.counters.messages, 0);
 });
 
-test("truncating is a change of the turns: who has not seen it gets a conflict, and nobody truncates unseen turns", async () => {
+test("a truncation is a conflict for a handle that has not seen it, and a handle cannot truncate unseen turns", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s" });
   await mine.append({ input: "one" });
@@ -204,7 +204,7 @@ test("truncating is a change of the turns: who has not seen it gets a conflict, 
   assert.deepEqual(await questions(mine), ["one", "other two"]);
 });
 
-test("truncating what a dead writer left open agrees with the counters", async () => {
+test("truncating the open turn of a dead writer keeps the counters correct", async () => {
   await using place = inMemory({ staleAfter: "10s" });
   const dying = place.another();
   const turn = await (
@@ -248,7 +248,7 @@ test("a range of turns is read from either side, page by page, and a wrong one i
   }
 });
 
-test("what a reader gets is whole, also while turns are appended and cut under it", async () => {
+test("a reader gets whole turns, also during appends and truncations", async () => {
   await using place = inMemory({ limits: { readMax: 2 } });
   const session = await place.sessions.create({ id: "s" });
   for (let index = 1; index <= 6; index++) await session.append({ input: `${index}` });
@@ -279,7 +279,7 @@ test("a turn over its limit, too many operations, a full queue: typed errors wit
   assert.equal((await session.append({ input: "room again" })).seq, 4);
 });
 
-test("counters are what the log says", async () => {
+test("counters equal the sums over the log", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "no answer" });
@@ -385,7 +385,7 @@ test("an appended usage is completed or estimated, and its budget is charged", a
   await assert.rejects(session.append({ input: "q" }), { code: "budget_exceeded" });
 });
 
-test("what cannot be summed is refused as an argument", async () => {
+test("usage that cannot be summed is refused as an argument", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const wrong: Partial<TurnInput>[] = [

@@ -161,7 +161,7 @@ test("a tag that does not fit its value is refused", async () => {
     assert.match((await refusal(text.replace('"content":"one"', `"content":${tag}`))).path, /^logs\.turns\[0\]\.data/);
 });
 
-test("a header that says other than the logs is refused", async () => {
+test("a header that differs from the logs is refused", async () => {
   const text = await sample();
   const wrong: [string, string, string][] = [
     ['"turns":2,"messages":4', '"turns":3,"messages":4', "session.counters.turns"],
@@ -221,7 +221,7 @@ test("a number, a time or a text beyond its range is refused with its place, wha
   }
 });
 
-test("an open turn that makes no sense is refused", async () => {
+test("an inconsistent open turn is refused", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.begin("q");
@@ -235,7 +235,7 @@ test("an open turn that makes no sense is refused", async () => {
   assert.equal((await refusal(answered)).path, "logs.turns[0].data.output");
 });
 
-test("the published schema and the reader agree, on what is whole and on every wrong type in every place", async () => {
+test("the published schema and the reader agree on valid snapshots and on every wrong type in every place", async () => {
   const file = new URL("../../../docs/reference/schema/session-1.schema.json", import.meta.url);
   const schema = z.fromJSONSchema(JSON.parse(readFileSync(file, "utf8")) as never);
   await using place = inMemory();
