@@ -432,7 +432,7 @@ test("arguments that come as an object are kept as JSON", async () => {
   assert.equal(call?.[2], '{"a":[1]}');
 });
 
-test("what only the provider knows is kept in the turn and sent back with its message and its calls", async () => {
+test("fields of the provider are stored in the turn and sent back with its message and its calls", async () => {
   const reasoning = [
     delta({ role: "assistant", reasoning_content: "I need " }),
     delta({ reasoning_content: "the weather.", reasoning_details: [{ type: "reasoning.text", index: 0, text: "I " }] }),

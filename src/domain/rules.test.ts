@@ -181,7 +181,7 @@ class Life {
   }
 }
 
-test("whatever happens to a session, its record and its logs agree and nobody superseded writes", () => {
+test("after random operations the record and the logs of a session agree, and a superseded lease holder writes nothing", () => {
   fc.assert(
     fc.property(histories, (history) => {
       const life = new Life();

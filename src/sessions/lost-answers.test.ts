@@ -11,7 +11,7 @@ const sayYes: Model = async function* sayYes() {
   yield { type: "text", text: "yes" };
 };
 
-test("an append that landed unheard is not an error, and the handle goes on", async () => {
+test("an append with a lost response is no error, and the handle goes on", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -58,7 +58,7 @@ test("an append that did not land, while another process's landed in its place, 
   assert.equal((await session.append({ input: "mine" })).seq, 2);
 });
 
-test("create that landed unheard answers with the session", async () => {
+test("a create with a lost response returns the session", async () => {
   await using place = inMemory();
   place.store.plan({ 1: { fails: "after" }, 2: { fails: "before" } });
   const session = await place.sessions.create({ id: "s" });
@@ -67,7 +67,7 @@ test("create that landed unheard answers with the session", async () => {
   await assert.rejects(place.sessions.create({ id: "s" }), { code: "session_exists" });
 });
 
-test("a begin that landed unheard begins the turn", async () => {
+test("a begin with a lost response begins the turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -77,7 +77,7 @@ test("a begin that landed unheard begins the turn", async () => {
   assert.equal((await session.append({ input: "two" })).seq, 2);
 });
 
-test("a seal that landed unheard answers with the sealed turn", async () => {
+test("a seal with a lost response returns the sealed turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("one");
@@ -88,7 +88,7 @@ test("a seal that landed unheard answers with the sealed turn", async () => {
   assert.equal((await session.append({ input: "two" })).seq, 2);
 });
 
-test("a lease taken or given back unheard is known for what it is", async () => {
+test("a lease that is taken or released with a lost response has its stored state", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -100,7 +100,7 @@ test("a lease taken or given back unheard is known for what it is", async () => 
   assert.equal(session.info.lease, null);
 });
 
-test("a lease whose fate is unknown for as long as the store is away does not hold its session", async () => {
+test("a lease of unknown outcome does not hold its session after the store was away", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -113,7 +113,7 @@ test("a lease whose fate is unknown for as long as the store is away does not ho
   assert.equal(session.info.lease, null);
 });
 
-test("a begin whose fate is unknown leaves a turn that the next writer seals", async () => {
+test("a begin of unknown outcome leaves a turn that the next writer seals", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -130,7 +130,7 @@ test("a begin whose fate is unknown leaves a turn that the next writer seals", a
   assert.deepEqual(session.info.counters, countAll(turns));
 });
 
-test("a lease that could not be given back holds nobody up once the store is there again", async () => {
+test("a lease that could not be released blocks no caller once the store is back", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const lease = await session.lease();
@@ -140,7 +140,7 @@ test("a lease that could not be given back holds nobody up once the store is the
   await (await place.sessions.get("s")).append({ input: "here" });
 });
 
-test("a lease of unknown fate holds no other process up either, once the store is there again", async (context) => {
+test("a lease of unknown outcome blocks no other process once the store is back", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
@@ -175,7 +175,7 @@ test("a seal that failed for good leaves a turn that the next writer seals", asy
   );
 });
 
-test("a living lease of one's own process stands against other handles of it, also while it is being taken", async () => {
+test("a live lease of the same process excludes its other handles, also while it is being taken", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const other = await place.sessions.get("s");
@@ -199,7 +199,7 @@ test("a living lease of one's own process stands against other handles of it, al
   await assert.rejects(other.append({ input: "not mine to write" }), { code: "busy" });
 });
 
-test("an answer whose seal the store could not take is sealed once it can", async (context) => {
+test("an answer that could not be sealed is sealed once the store is back", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory({ model: sayYes });
   const session = await place.sessions.create({ id: "s" });

@@ -26,7 +26,7 @@ test("a commit fails before anything is written, or after it landed", async () =
   );
 });
 
-test("the error is the test's own where it gives one, and the plan may change on the way", async () => {
+test("the error is the test's own if it gives one, and the plan may change during the test", async () => {
   const store = failingStore(openMemory(), (n) => (n === 1 ? { fails: "before", error: new Error("cut") } : undefined));
   await assert.rejects(store.commit([first]), /^Error: cut$/);
   store.plan({ 2: { fails: "after", error: new Error("cut again") } });

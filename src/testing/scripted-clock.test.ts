@@ -34,7 +34,7 @@ test("sleeps end in the order of their times, each at its own time", async () =>
   await Promise.all(sleeps);
 });
 
-test("what sleeps again while time passes is woken again", async () => {
+test("a sleep that begins while time passes ends in time", async () => {
   const clock = scriptedClock(0);
   const beats: number[] = [];
   const stopped = new AbortController();
@@ -52,7 +52,7 @@ test("what sleeps again while time passes is woken again", async () => {
   await assert.rejects(clock.sleep(1, stopped.signal), /stop/);
 });
 
-test("chance repeats with its seed", () => {
+test("random numbers repeat with their seed", () => {
   const bytes = scriptedClock(0, 7).random(1000);
   assert.deepEqual(scriptedClock(0, 7).random(1000), bytes);
   assert.notDeepEqual(scriptedClock(0, 8).random(1000), bytes);

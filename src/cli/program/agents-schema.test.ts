@@ -16,7 +16,7 @@ test("an agents file is read, in its order", () => {
   ]);
 });
 
-test("reads what routes to an agent, and how long a handoff to it lasts", () => {
+test("an agents file may have an agent's description, keywords and time of a handoff", () => {
   const agent = { description: "Money.", keywords: ["invoice", "refund"], default: true, handoffTtl: "7d" };
   assert.deepEqual(parseAgentsFile(JSON.stringify({ billing: agent }), "a.json"), { billing: agent });
 });
@@ -92,7 +92,7 @@ function plainOf(value: LocatedValue): unknown {
   return Object.fromEntries([...value.members].map(([name, member]) => [name, plainOf(member.value)]));
 }
 
-test("what JSON.parse reads, the locating parser reads alike", () => {
+test("the locating parser reads every text that JSON.parse reads, with the same result", () => {
   fc.assert(
     fc.property(fc.json(), fc.constantFrom(0, 2), (text, indent) => {
       const value = JSON.parse(text) as unknown;
@@ -101,7 +101,7 @@ test("what JSON.parse reads, the locating parser reads alike", () => {
   );
 });
 
-test("what JSON.parse refuses, the locating parser refuses", () => {
+test("the locating parser refuses every text that JSON.parse refuses", () => {
   const pieces = fc.constantFrom(
     "{",
     "}",

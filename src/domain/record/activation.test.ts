@@ -21,7 +21,7 @@ function told({ splices }: Change): SessionEvent[] {
   return splices.filter(({ log }) => log === "events").flatMap(({ entries }) => entries.map(eventOf));
 }
 
-test("a session that is made live, sleeps and is given up says so in its state and its events, in the same change", () => {
+test("activation, passivation and failure of a session change its state and its events in the same change", () => {
   const draft = draftOf(sampleRecord());
   grant(draft, { instance: "i", ttlMs: null, ticket: null }, at(1));
   const active = activateSession(draft, { instance: "i", reason: "a message" }, at(1));
@@ -50,7 +50,7 @@ test("a session that is made live, sleeps and is given up says so in its state a
   assert.deepEqual({ code: event.code, message: event.message }, cause);
 });
 
-test("nobody makes live what another instance holds, and no one puts to sleep under a fence that is out of date", () => {
+test("an instance cannot activate a session that another instance holds, nor passivate it under an old fencing token", () => {
   const draft = draftOf(sampleRecord());
   grant(draft, { instance: "other", ttlMs: null, ticket: null }, at(0));
   const { record } = draft;
@@ -60,7 +60,7 @@ test("nobody makes live what another instance holds, and no one puts to sleep un
   assert.throws(() => failSession(draftOf(record), { cause, fence }, at(1)), { code: "fenced" });
 });
 
-test("an answer in progress is sealed before its session sleeps or is given up", () => {
+test("a running answer is sealed before its session is passivated or fails", () => {
   const draft = draftOf(sampleRecord());
   set(draft, { openTurn: 1 });
   const { record } = draft;
@@ -68,7 +68,7 @@ test("an answer in progress is sealed before its session sleeps or is given up",
   assert.throws(() => failSession(draftOf(record), { cause }, at(1)), { code: "turn_open" });
 });
 
-test("a session that ended is not made live, and its failure changes its events alone", () => {
+test("an ended session is not activated, and its failure changes its events only", () => {
   const ended = sampleRecord({ state: "ended" });
   assert.throws(() => activateSession(draftOf(ended), { instance: "i", reason: "x" }, at(1)), {
     code: "session_ended",
@@ -78,7 +78,7 @@ test("a session that ended is not made live, and its failure changes its events 
   assert.equal(told(failed).length, 1);
 });
 
-test("an event keeps a bounded part of what a crash had to say, and the name of the request it happened in", () => {
+test("an event keeps a bounded part of the message of a crash, and the name of its request", () => {
   const long = { code: "thrown", message: "x".repeat(100_000) };
   const [event] = told(failSession(draftOf(sampleRecord()), { cause: long }, { ...at(1), correlation: "req-1" }));
   assert.ok(event?.type === "failed");

@@ -59,7 +59,7 @@ test("the session's own budget goes before its agent's, that before the one for 
   assert.deepEqual((await place.another().get("s")).info.budget, { turns: 9 });
 });
 
-test("a budget that is none is refused before anything is written", () => {
+test("an invalid budget is refused before anything is written", () => {
   for (const budget of [null, 5, { tokens: -1 }, { tokens: 1.5 }, { turns: "3" }, { euros: 3 }, { tokens: Number.NaN }])
     assert.throws(() => parseBudget(budget as never), { code: "argument_invalid" }, JSON.stringify(budget));
   assert.deepEqual(parseBudget({ tokens: 0, turns: 7 }), { tokens: 0, turns: 7 });

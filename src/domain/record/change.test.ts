@@ -49,7 +49,7 @@ function applySplice(
   return [...entries.slice(0, from - 1), ...added];
 }
 
-test("a splice that would leave a gap is a mistake of the rule", () => {
+test("a splice that would leave a gap throws", () => {
   const draft = draftOf(sampleRecord({ heads: { turns: 2 } }));
   for (const from of [0, -1, 4, 99]) assert.throws(() => splice(draft, "turns", from, []), RangeError);
   assert.throws(() => splice(draft, "events", 2, []), RangeError);
@@ -72,7 +72,7 @@ test("a change is one version ahead and expects the one it was made from", () =>
   assert.equal(record.agent, "ceo", "the record it was made from stays");
 });
 
-test("only a change of the turns makes what was seen of them stale", () => {
+test("only a change of the turns makes a view of them stale", () => {
   const record = sampleRecord({ version: 10, turnsVersion: 7 });
   assert.equal(stepOf(record).record?.turnsVersion, 7);
   assert.equal(stepOf(record, { splices: [sampleSplice("events", 1, ["x"])] }).record?.turnsVersion, 7);

@@ -44,7 +44,7 @@ test("activity moves a sliding deadline, and an absolute cap bounds it", () => {
   assert.equal(recordOf(touchSession(born, at(sampleAt + 50 * 60_000))).expiresAt, sampleAt + 90 * 60_000);
 });
 
-test("a clock that runs backwards takes no life away", () => {
+test("a clock that runs backwards shortens no deadline", () => {
   const born = recordOf(createSession(session, at(sampleAt)));
   const touched = recordOf(touchSession(born, at(sampleAt - 60_000)));
   assert.equal(touched.lastActivityAt, sampleAt);
@@ -83,7 +83,7 @@ test("a patch of metadata is merged key by key, undefined takes a key away", () 
   );
 });
 
-test("a session keeps the metadata it was given, whatever its caller does to the object afterwards", () => {
+test("a session keeps its metadata after the caller changes the object", () => {
   const given = { list: [1], at: new Date(5) };
   const born = recordOf(createSession({ ...session, metadata: given }, at(sampleAt)));
   const updated = recordOf(updateSession(born, { metadata: { more: given } }, at(sampleAt)));

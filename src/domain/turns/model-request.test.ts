@@ -176,7 +176,7 @@ test("a result at the beginning of the next turn answers the call of the turn be
   assert.deepEqual(shown([closed], [result("c1", "approved")]).slice(1), [call("c1"), result("c1", "approved")]);
 });
 
-test("a result that comes too late, or for no call, is told as text", () => {
+test("a result that comes too late, or for no call, is shown as text", () => {
   const called = past(1, { output: [call("c1")] });
   const late = shown([called, past(2, {})], [result("c1", "approved")]);
   assert.deepEqual(late.at(-1)?.content, "[Result of the tool call c1] approved");

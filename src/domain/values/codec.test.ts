@@ -93,7 +93,7 @@ test("a name like __proto__ is an ordinary key that changes no prototype", () =>
   assert.equal(back.polluted, undefined);
 });
 
-test("what a user writes in the shape of a tag stays what the user wrote", () => {
+test("a value in the shape of a tag is stored and read as it is", () => {
   const originals: readonly Value[] = [
     { $type: "date", value: "2026-01-01T00:00:00.000Z" },
     { $type: "bigint", value: "1" },
@@ -202,7 +202,7 @@ test("512 levels are kept, one more is refused", () => {
   assert.throws(() => encode(nested(100_000)), { code: "value_unstorable" });
 });
 
-test("a stored text with a tag nobody knows is an error, not a guess", () => {
+test("a stored text with an unknown tag is an error", () => {
   for (const text of ['{"$type":"class","value":"x"}', '{"$type":"date"}', '[{"$type":5,"value":"x"}]'])
     assert.throws(() => decode(text), /unknown tag/);
 });

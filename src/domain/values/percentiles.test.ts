@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { spreadOf } from "./percentiles.ts";
 
-test("of nothing there is no spread", () => {
+test("no values have no percentiles", () => {
   assert.equal(spreadOf([]), null);
 });
 

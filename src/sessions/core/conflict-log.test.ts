@@ -31,7 +31,7 @@ async function conflicts(
   return (await Array.fromAsync(session.events())).filter((event) => event.type === "conflicted");
 }
 
-test("a conflict that a caller was told of is an event: what was seen and what was found, on whose behalf, and nothing that was said", async () => {
+test("a conflict is an event with the seen and the stored version and the request, without any message text", async () => {
   await using place = inMemory();
   const { mine, theirs } = await behind(place);
   await correlated("job-7", () => assert.rejects(mine.append({ input: "another secret" }), { code: "conflict" }));
@@ -52,7 +52,7 @@ test("a conflict that a caller was told of is an event: what was seen and what w
   assert.ok(!JSON.stringify(await Array.fromAsync(theirs.events())).includes("secret"));
 });
 
-test("every way to write turns tells of its conflict, and one that is folded in is none", async () => {
+test("every way to write turns records its conflict, and a merged change is no conflict", async () => {
   for (const write of [
     (mine: Session) => mine.append({ input: "q" }),
     (mine: Session) => mine.begin("q"),
@@ -70,7 +70,7 @@ test("every way to write turns tells of its conflict, and one that is folded in 
   }
 });
 
-test("who tries again on the same stale view is told each time, and it is written down once; a view that is behind anew is another", async () => {
+test("a caller gets a conflict at each retry on the same stale view, with one event; a new stale view is another event", async () => {
   await using place = inMemory({ model: async function* () {} });
   const { mine, theirs } = await behind(place);
   for (let tries = 0; tries < 5; tries++) {
@@ -89,7 +89,7 @@ test("who tries again on the same stale view is told each time, and it is writte
   assert.equal((await conflicts(theirs, place)).length, 3, "another handle that is behind is another view");
 });
 
-test("a view that comes from outside with each request anew is told of once", async () => {
+test("repeated requests with the same stale view make one event", async () => {
   await using place = inMemory();
   const { theirs } = await behind(place);
   const { seen } = theirs.info;
@@ -101,7 +101,7 @@ test("a view that comes from outside with each request anew is told of once", as
   assert.equal((await conflicts(theirs, place)).length, 1);
 });
 
-test("what is told moves nobody's view: the stale handle stays stale, the others go on without a conflict", async () => {
+test("the event of a conflict changes no view: the stale handle stays stale, the others go on without a conflict", async () => {
   await using place = inMemory();
   const { mine, theirs } = await behind(place);
   const onlooker = await place.sessions.get("s");
@@ -114,7 +114,7 @@ test("what is told moves nobody's view: the stale handle stays stale, the others
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
-test("it takes no lease, and is no sign of life: held, expired, ended and archived sessions tell of it as others do", async () => {
+test("the event needs no lease and counts as no activity: leased, expired, ended and archived sessions record it as well", async () => {
   await using place = inMemory();
   const settle: Readonly<Record<string, (theirs: Session) => Promise<unknown>>> = {
     active: (theirs) => theirs.lease(),
@@ -139,7 +139,7 @@ test("it takes no lease, and is no sign of life: held, expired, ended and archiv
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
-test("closing waits for what is still to be written down", async () => {
+test("closing waits until the events of conflicts are written", async () => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-conflict-"));
   try {
     const open = async (): Promise<Sessions> =>
@@ -156,7 +156,7 @@ test("closing waits for what is still to be written down", async () => {
   }
 });
 
-test("where the store is away the caller gets the same error at once, and the channel of operations tells what was lost", async () => {
+test("while the store is away the caller gets the same error at once, and the channel of operations reports the lost event", async () => {
   await using place = placeAway();
   const mine = await place.sessions.create({ id: "s" });
   const theirs = await place.witness.get("s");
@@ -185,7 +185,7 @@ test("where the store is away the caller gets the same error at once, and the ch
   assert.deepEqual(await conflicts(theirs, place), []);
 });
 
-test("whoever makes up what they have seen leaves one event for each change that they met, and no more", async () => {
+test("invented views leave one event for each change of the session, and no more", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "q" });
@@ -219,7 +219,7 @@ test("a refusal writes nothing: ninety refusals of one session are one commit, a
   assert.equal(events.length, 90);
 });
 
-test("a session that goes on moving is not written to more than three times a second for its conflicts", async () => {
+test("the event of a conflict is tried three times and then later while another process keeps writing", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const stale = await place.sessions.get("s");
@@ -241,7 +241,7 @@ test("a session that goes on moving is not written to more than three times a se
   assert.equal((await place.sessions.listEvents({ type: "conflicted" })).items.length, 1);
 });
 
-test("a writer that was refused and then succeeded pauses before its next turns, until four met no other turn", async () => {
+test("a writer that succeeds after a conflict pauses before its next turns, until four of them met no other turn", async () => {
   await using place = inMemory();
   const theirs = await place.sessions.create({ id: "s" });
   const mine = await place.sessions.get("s");

@@ -165,7 +165,7 @@ async function resultOf(prepare: Operation["prepare"], run: Operation["run"]): P
   return await turnsOf(place.another(), "s");
 }
 
-test("what a process that ended left staged is removed by an erasure of its user, or by the sweep after a day", async () => {
+test("staged logs of an ended process are removed by an erasure of their user, or by the sweep after a day", async () => {
   for (const way of ["erasure", "sweep"] as const) {
     await using place = inMemory({ limits, secret: "a secret of the test" });
     const dying = place.another({ limits });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { openMemory } from "../../store/memory.ts";
 import { sessionsOn } from "../sessions.ts";
 
-test("metadata stays what it was when it was given, whatever its owner does with the object afterwards", async () => {
+test("metadata is stored as it was at the call, also if the caller changes the object afterwards", async () => {
   await using sessions = sessionsOn(openMemory(), { sweep: false });
   const given = { plan: "free", limits: { seats: 2 } };
   const session = await sessions.create({ id: "s", metadata: given });

@@ -5,7 +5,7 @@ import { defaultLimits } from "../../domain/values/limits.ts";
 import { resolveOptions, type SessionsOptions } from "./options.ts";
 import { sessionsOn } from "../sessions.ts";
 
-test("what is left out has the documented default", () => {
+test("an option that is left out has the documented default", () => {
   const { clock: _, ttlOfUser, handoffTtlOfUser, ...resolved } = resolveOptions({});
   assert.deepEqual(resolved, {
     agents: undefined,

@@ -21,7 +21,7 @@ async function linesOf(sessions: Sessions): Promise<string[]> {
   return (await Array.fromAsync(exportSessions(sessions))).map(({ text }) => text);
 }
 
-test("everything goes over, all tenants, devices and keys, and copying again changes nothing", async () => {
+test("a copy has all tenants, devices and keys, and copying again changes nothing", async () => {
   const secret = "a secret of the tests";
   await using from = inMemory({ secret });
   await using to = await openSessions({ store: `sqlite:${join(root, "all.db")}`, sweep: false, secret });
@@ -45,7 +45,7 @@ test("everything goes over, all tenants, devices and keys, and copying again cha
   assert.equal((await to.keys.verify(token))?.right, "write");
 });
 
-test("a tenant goes over alone, into the tenant that takes it", async () => {
+test("a tenant is copied alone, into the given tenant", async () => {
   await using from = inMemory();
   await using to = inMemory();
   await from.sessions.create({ id: "a" });
@@ -57,7 +57,7 @@ test("a tenant goes over alone, into the tenant that takes it", async () => {
 });
 
 for (const everything of [false, true]) {
-  test(`whose words forks hold goes over with ${everything ? "everything" : "their tenant"}, so an erasure there finds them`, async () => {
+  test(`a copy of ${everything ? "everything" : "a tenant"} has the marks of forks, so that an erasure there finds their words`, async () => {
     const secret = "a secret of the tests";
     await using from = inMemory({ secret });
     await using to = inMemory({ secret });
@@ -207,7 +207,7 @@ for (const [what, change, limits] of Object.entries(changes).flatMap(([name, one
   [name, one, {}] as const,
   [`${name}, in steps`, one, inSteps] as const,
 ])) {
-  test(`${what}: whenever it comes during a copy, the copy has it, or does not say that it is complete`, async () => {
+  test(`${what}: at any moment of a copy, the copy has the change, or is not reported as complete`, async () => {
     let last = 0;
     for (let moment = 1; moment <= last || moment === 1; moment++) {
       const secret = "a secret of the tests";
@@ -273,7 +273,7 @@ async function innerOf(store: Store): Promise<unknown[]> {
     .map(({ tenant, id, user, metadata }) => ({ tenant, id, user, metadata }));
 }
 
-test("what was removed between two copies is told of by its id, and is left to its owner", async () => {
+test("a session that was removed between two copies is reported by its id, and is not removed from the target", async () => {
   await using from = inMemory();
   await using to = inMemory();
   for (const id of ["a", "b", "c"]) await (await from.sessions.create({ id })).append({ input: id });
@@ -286,7 +286,7 @@ test("what was removed between two copies is told of by its id, and is left to i
   assert((await copySessions(from.sessions, to.sessions)).complete);
 });
 
-test("link codes stay behind, and what a store forgets by itself is no reason to call a copy incomplete", async () => {
+test("link codes are not copied, and expired records do not make a copy incomplete", async () => {
   const secret = "a secret of the tests";
   await using from = inMemory({ secret });
   await using to = inMemory({ secret });
@@ -300,7 +300,7 @@ test("link codes stay behind, and what a store forgets by itself is no reason to
   assert.equal((await to.sessions.devices.open(two)).id, (await from.sessions.devices.open(one)).id);
 });
 
-test("a copy that somebody wrote to in the target stays as it is, and is told of", async () => {
+test("a copied session that was changed in the target stays as it is, and is reported", async () => {
   for (const write of ["append", "hold", "end"] as const) {
     await using from = inMemory();
     await using to = inMemory();

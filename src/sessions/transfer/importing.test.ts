@@ -9,7 +9,7 @@ async function linesOf(sessions: Sessions, query: Parameters<typeof exportSessio
   return (await Array.fromAsync(exportSessions(sessions, query))).map(({ text }) => text);
 }
 
-test("what is exported and imported is exported the same, byte for byte; importing it again changes nothing", async () => {
+test("an export of imported sessions is the same, byte for byte, and importing it again changes nothing", async () => {
   await using from = inMemory();
   await using to = inMemory();
   const ids = [...(await createNasty(from.sessions)), ...(await createConversations(from.sessions))];
@@ -40,7 +40,7 @@ test("an export is by id, of those that match, from anywhere on", async () => {
   assert.equal(await place.sessions.count({ agent: "ceo" }), 2);
 });
 
-test("another session of the same id is left alone, or replaced where that is asked for; a dry run only tells", async () => {
+test("another session of the same id is left alone, or replaced on request, and a dry run only reports", async () => {
   await using from = inMemory();
   await using to = inMemory();
   for (const id of ["a", "b", "c"]) await (await from.sessions.create({ id })).append({ input: `${id} of ours` });
@@ -82,7 +82,7 @@ test("an import that the store breaks off is run again, and is complete and sing
   assert.deepEqual(await linesOf(to.sessions), lines);
 });
 
-test("a session that is damaged is left out by name, or fails the export where nobody listens", async () => {
+test("a damaged session is reported and left out, or fails an export without a listener", async () => {
   await using place = inMemory({ limits: { snapshotBytesMax: 5000 } });
   for (const id of ["a", "b", "c"])
     await (await place.sessions.create({ id })).append({ input: id === "b" ? "x".repeat(6000) : id });

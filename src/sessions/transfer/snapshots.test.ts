@@ -59,7 +59,7 @@ test("a restored session goes on: numbers, keys, times, usage, counters, deadlin
   assert.equal((await restored.append({ input: "three" })).seq, 3);
 });
 
-test("nothing secret or of this place is in a snapshot", async () => {
+test("a snapshot holds no secret and nothing of its store or machine", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const lease = await session.lease();
@@ -71,7 +71,7 @@ test("nothing secret or of this place is in a snapshot", async () => {
   await lease.release();
 });
 
-test("an answer that was under way is sealed as interrupted by the next writer, with what had arrived", async () => {
+test("a running answer in a snapshot is sealed as interrupted by the next writer, with the received output", async () => {
   await using from = inMemory();
   await using to = inMemory();
   const session = await from.sessions.create({ id: "s" });
@@ -85,7 +85,7 @@ test("an answer that was under way is sealed as interrupted by the next writer, 
   assert.deepEqual(restored.info.counters, countAll(await Array.fromAsync(restored.turns())));
 });
 
-test("a session that exists is kept, replaced or stood beside, as asked; a snapshot lands in the tenant that restores it", async () => {
+test("an existing session is kept, replaced, or joined by one under another id, as requested; a snapshot is restored into the caller's tenant", async () => {
   await using place = inMemory();
   const { sessions } = place;
   const session = await sessions.create({ id: "s", agent: "ceo" });
@@ -107,7 +107,7 @@ test("a session that exists is kept, replaced or stood beside, as asked; a snaps
   await lease.release();
 });
 
-test("what was known of a session that is removed and restored is stale knowledge", async () => {
+test("a handle of a session that was removed and restored is stale", async () => {
   await using place = inMemory();
   const { sessions } = place;
   const session = await sessions.create({ id: "s" });
@@ -120,7 +120,7 @@ test("what was known of a session that is removed and restored is stale knowledg
   await assert.rejects(stale.append({ input: "two" }), { code: "conflict" });
 });
 
-test("a fork and an archived session are whole in their snapshots, and a hold comes along", async () => {
+test("a fork and an archived session are whole in their snapshots, and a legal hold is kept", async () => {
   await using from = inMemory();
   await using to = inMemory();
   const session = await from.sessions.create({ id: "s" });
@@ -168,7 +168,7 @@ test("a snapshot with a log that a store keeps for itself is refused", async () 
   }
 });
 
-test("a session whose old events were forgotten is saved with those that are left, and goes on counting", async () => {
+test("a session with forgotten events is saved with the remaining ones, and their numbers continue", async () => {
   await using place = inMemory();
   await using to = inMemory();
   const session = await place.sessions.create({ id: "s" });

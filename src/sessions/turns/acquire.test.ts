@@ -56,7 +56,7 @@ test("a lease keeps other writers out until it is released, and each fence is gr
   await assert.rejects(mine.append({ input: "x" }), { code: "busy" });
 });
 
-test("a lease with a time of its own falls away by itself, and its late holder is fenced", async () => {
+test("a lease with a time to live expires, and its late holder is fenced", async () => {
   await using place = inMemory();
   const mine = await place.sessions.create({ id: "s" });
   const theirs = await place.another().get("s");
@@ -75,7 +75,7 @@ test("a lease with a time of its own falls away by itself, and its late holder i
   await assert.rejects(mine.append({ input: "unseen" }), { code: "conflict" }, "without its lease it is as any other");
 });
 
-test("a holder whose heartbeat is stale has lost its lease, its open turn is sealed and its writes are fenced", async () => {
+test("a holder with a stale heartbeat loses its lease, its open turn is sealed and its writes are fenced", async () => {
   await using place = inMemory({ staleAfter: "10s" });
   const dying = await place.another({ staleAfter: "10s" }).create({ id: "s" });
   const turn = await dying.begin("question");
@@ -100,7 +100,7 @@ test("a holder whose heartbeat is stale has lost its lease, its open turn is sea
   await assert.rejects(turn.seal(), { code: "fenced" });
 });
 
-test("holder names who holds a session and whether it lives; unlock breaks the lease", async () => {
+test("leaseHolder names the lease holder and whether it is alive, and breakLease ends the lease", async () => {
   await using place = inMemory({ staleAfter: "10s" });
   const mine = await place.sessions.create({ id: "s" });
   const theirs = await place.another().get("s");
@@ -129,7 +129,7 @@ test("exclusive on a free session loads nothing", async () => {
   await session.append({ input: "next" });
 });
 
-test("exclusive runs as the only writer, has seen everything, and gives the lease back also where the work fails", async () => {
+test("exclusive runs as the only writer on the newest state, and releases the lease also if the work fails", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await (await place.another().get("s")).append({ input: "theirs" });
@@ -180,7 +180,7 @@ test("queue: questions of one process are answered one after the other, in their
   assert.equal(session.info.waiting, 0);
 });
 
-test("queue: no more may wait than the limit, and who waits too long gives up and leaves no place behind", async () => {
+test("queue: the number of waiters is limited, and a waiter that times out leaves no place behind", async () => {
   const { model, release } = heldModel();
   await using place = inMemory({ model, busy: "queue", wait: "10s", limits: { waitersMax: 2 } });
   const session = await place.sessions.create({ id: "s" });
@@ -225,7 +225,7 @@ test("queue: a wait that is aborted ends at once and leaves no place behind", as
   await running.done;
 });
 
-test("queue: the place of a waiter that is gone falls away, and holds up the others no longer than that", async () => {
+test("queue: the place of a dead waiter expires, and delays the others only until then", async () => {
   const { model, release } = heldModel();
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -273,7 +273,7 @@ test("a keyed retry that waited and found its turn answered leaves no place behi
   await next.done;
 });
 
-test("interrupt: the running answer is sealed with what had arrived, then the new one runs", async () => {
+test("interrupt: the running answer is sealed with the received output, then the new one runs", async () => {
   const { model, release } = heldModel();
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -302,7 +302,7 @@ test("interrupt: the running answer is sealed with what had arrived, then the ne
   );
 });
 
-test("take-over supersedes the holder and goes ahead of those who wait", async () => {
+test("take-over supersedes the holder and goes ahead of the waiters", async () => {
   const { model, release } = heldModel();
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -322,7 +322,7 @@ test("take-over supersedes the holder and goes ahead of those who wait", async (
   assert.equal(waited.seq, 3);
 });
 
-test("a busy policy that is none is refused", async () => {
+test("an unknown busy policy is refused", async () => {
   const { model } = heldModel();
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -335,7 +335,7 @@ test("a busy policy that is none is refused", async () => {
   assert.equal(session.info.turn, 0);
 });
 
-test("cancel is false where nothing runs, true once where something does", async () => {
+test("cancel returns true once for a running answer, and false without one", async () => {
   const { model } = heldModel();
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });

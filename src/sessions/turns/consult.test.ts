@@ -186,7 +186,7 @@ test("a model that refuses a request because of its length is asked again with a
   assert.equal(lengths.length, 4, "three more tries at most");
 });
 
-test("a model that fails seals the turn failed, with what it had said, and the session goes on", async () => {
+test("a failure of the model seals the turn as failed with the received output, and the session goes on", async () => {
   const { model } = scripted(text("Hel"), new Error("the line broke"));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -219,7 +219,7 @@ test("a typed error of the model passes through, a model that refuses leaves a f
   assert.equal(turn?.error?.code, "model_refused");
 });
 
-test("a model that throws no error, or throws before it says anything, is a failure like any other", async () => {
+test("a model that throws a value that is no error, or throws before its first output, fails the turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const throwing: Model = () => {
@@ -261,7 +261,7 @@ test("an answer over the limit fails its turn and leaves the session usable", as
   assert.equal((await session.append({ input: "on" })).seq, 2);
 });
 
-test("aborting stops an answer, also of a model that does not listen, and keeps what had arrived", async () => {
+test("an abort stops an answer, also of a model that ignores its signal, and keeps the received output", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const deaf: Model = async function* deaf() {
@@ -283,7 +283,7 @@ test("aborting stops an answer, also of a model that does not listen, and keeps 
   assert.equal((await place.sessions.get("s")).info.turn, 1, "what was aborted before it began writes nothing");
 });
 
-test("an answer is kept whether or not anybody listens", async () => {
+test("an answer is stored with or without a reader", async () => {
   const { model } = scripted(text("yes"));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -293,7 +293,7 @@ test("an answer is kept whether or not anybody listens", async () => {
   assert(turn?.status === "done" || turn?.status === "interrupted", turn?.status);
 });
 
-test("closing while the model is asked seals the turn interrupted with what it had said", async () => {
+test("closing during an answer seals the turn as interrupted with the received output", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const slow: Model = async function* slow({ signal }) {
@@ -311,7 +311,7 @@ test("closing while the model is asked seals the turn interrupted with what it h
   assert.equal(after.info.lease, null);
 });
 
-test("closing while a question is on its way leaves nothing open behind", async () => {
+test("closing while a question is being written leaves no open turn", async () => {
   const { model } = scripted(text("yes"));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -327,7 +327,7 @@ test("closing while a question is on its way leaves nothing open behind", async 
   for (const { status } of await Array.fromAsync(after.turns())) assert.notEqual(status, "open");
 });
 
-test("a keyed question is asked once: the retry hears the same answer without calling the model", async () => {
+test("a keyed question is asked once: the retry gets the same answer without a call of the model", async () => {
   const { model, requests } = scripted(text("yes"));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -358,7 +358,7 @@ test("a keyed retry while the first try is being answered is refused, not answer
   assert.equal(await (await session.consult("hi", { key: "k" })).text(), "yes");
 });
 
-test("a keyed question whose writer died is asked again in its place", async () => {
+test("a keyed question of a dead writer is asked again in its place", async () => {
   await using place = inMemory();
   const dying = await place.another().create({ id: "s" });
   const turn = await dying.begin("hi", { key: "k" });
@@ -373,7 +373,7 @@ test("a keyed question whose writer died is asked again in its place", async () 
   assert.deepEqual([heard, retry.seq, requests.length], [["yes"], 1, 1]);
 });
 
-test("what a dead writer left is sealed before the next question, and shown to the model", async () => {
+test("the open turn of a dead writer is sealed before the next question, and shown to the model", async () => {
   await using place = inMemory();
   const turn = await (await place.another().create({ id: "s" })).begin("one");
   await turn.write({ text: "half an ans" });
@@ -400,7 +400,7 @@ test("consulting under one's own lease keeps the lease", async () => {
   assert.equal(session.info.lease?.fence, lease.fence);
 });
 
-test("a question that is none, a model that is missing, an agent that is unknown: nothing is written", async () => {
+test("an invalid question, a missing model and an unknown agent are refused, and nothing is written", async () => {
   await using place = inMemory({ agents: { ceo: {} } });
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   const { model } = scripted(text("yes"));

@@ -31,7 +31,7 @@ async function lastTurn(session: Session): Promise<Turn> {
   return turn;
 }
 
-test("a turn of several calls says what each of them took, and that adds up to the turn", async () => {
+test("a turn of several calls has the usage of each, and they add up to the usage of the turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   let calls = 0;
@@ -53,7 +53,7 @@ test("a turn of several calls says what each of them took, and that adds up to t
   assert.deepEqual((await lastTurn(session)).steps, turn.steps);
 });
 
-test("a turn of one call keeps no steps: they would say the same again", async () => {
+test("a turn of one call stores no steps", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const model: Model = async function* model() {
@@ -93,7 +93,7 @@ test("an answer that breaks off in its second call is charged for both, the seco
   assert.equal(session.info.counters.totalTokens, turn.usage?.totalTokens);
 });
 
-test("what its model had counted of a call that breaks off is taken as counted", async () => {
+test("the usage that the model reported before a call broke off counts as reported", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   let calls = 0;
@@ -113,7 +113,7 @@ test("what its model had counted of a call that breaks off is taken as counted",
   );
 });
 
-test("a turn whose process closes the session, or that is dropped, is charged for what it had said", async () => {
+test("a turn that is closed or dropped unsealed is charged for its output", async () => {
   await using place = inMemory();
   const other = place.another();
   const session = await other.create({ id: "s" });
@@ -139,7 +139,7 @@ test("a turn whose process closes the session, or that is dropped, is charged fo
   assert.deepEqual(dropped.usage, estimateUsage(dropped.input, dropped.output));
 });
 
-test("what turns took stays on the books when they are cut off, by agent, model and hour", async () => {
+test("the usage of truncated turns stays in the stats, by agent, model and hour", async () => {
   await using place = inMemory();
   const { sessions, clock, store } = place;
   const session = await sessions.create({ id: "s" });
@@ -177,7 +177,7 @@ test("what turns took stays on the books when they are cut off, by agent, model 
   assert.deepEqual(countTruncatedUsage(countAll([]), spent), session.info.counters);
 });
 
-test("an answer is kept and charged whatever its model reports as usage", async () => {
+test("an answer is stored and charged for any usage that its model reports", async () => {
   const odd: unknown[] = [Number.NaN, "3", -1_000_000, 1.5, 2 ** 53, 1e308, null, undefined, {}, []];
   for (const inputTokens of odd) {
     for (const withTool of [false, true]) {

@@ -35,7 +35,7 @@ test("the input is durable when begin resolves, pieces follow, and sealing puts 
   assert.deepEqual(session.info.counters, countAll(turns));
 });
 
-test("empty texts are nothing: they are not stored, and the answer does not have them", async () => {
+test("empty texts are not stored, and the answer does not have them", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -101,7 +101,7 @@ test("an answer has at most as many stored chunks as the limit, and texts of one
   await turn.seal({ status: "failed" });
 });
 
-test("a turn whose steps alone are too large is sealed without them", async () => {
+test("a turn with steps over the limit is sealed without them", async () => {
   await using place = inMemory({ limits: { turnBytesMax: 2000 } });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -113,7 +113,7 @@ test("a turn whose steps alone are too large is sealed without them", async () =
   assert.equal((await session.append({ input: "next" })).seq, 2, "the session goes on");
 });
 
-test("a piece that waits for company is written after a moment", async () => {
+test("a buffered piece is written after a short delay", async () => {
   await using place = inMemory();
   const turn = await (await place.sessions.create({ id: "s" })).begin("question");
   await turn.write({ text: "word" });
@@ -122,7 +122,7 @@ test("a piece that waits for company is written after a moment", async () => {
   await turn.seal();
 });
 
-test("sealing again answers with the turn that was sealed first; a sealed turn takes no more", async () => {
+test("sealing again returns the turn that was sealed first, and a sealed turn refuses pieces", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -144,7 +144,7 @@ test("one turn at a time: while one is in progress its session takes no other", 
   await session.end();
 });
 
-test("dropped unsealed it is sealed interrupted, its dangling tool calls closed by a marked result", async () => {
+test("a turn that is dropped unsealed is sealed as interrupted, with a marked result for each dangling tool call", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   {
@@ -171,7 +171,7 @@ test("a done turn may end with a call that its caller runs", async () => {
   assert.equal((await turn.seal()).output.length, 1);
 });
 
-test("a turn that was cancelled elsewhere hears of it at its next written piece", async () => {
+test("a turn that another process cancelled is aborted at its next written piece", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -183,7 +183,7 @@ test("a turn that was cancelled elsewhere hears of it at its next written piece"
   assert.equal(session.info.turn, 1);
 });
 
-test("a silent turn hears of its cancelling and of its successor", async () => {
+test("a silent turn is aborted when it is cancelled or superseded", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -193,7 +193,7 @@ test("a silent turn hears of its cancelling and of its successor", async () => {
   await assert.rejects(turn.seal(), { code: "fenced" });
 });
 
-test("a turn in a session whose time runs out meanwhile goes on to its end", async () => {
+test("a turn goes on to its end if its session expires meanwhile", async () => {
   await using place = inMemory({ ttl: "1s" });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
@@ -203,7 +203,7 @@ test("a turn in a session whose time runs out meanwhile goes on to its end", asy
   assert.equal((await place.sessions.get("s")).info.state, "active", "its end was a sign of life");
 });
 
-test("a turn of a removed session ends in session_not_found, and closing forgives it", async () => {
+test("a turn of a removed session ends with session_not_found, and closing does not throw it", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");

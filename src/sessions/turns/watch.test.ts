@@ -221,7 +221,7 @@ test("an open turn that is replaced between two polls comes as truncated and as 
   await other.seal();
 });
 
-test("a watch of a session whose time is up goes on until its open turn ends", async () => {
+test("a watch of an expired session goes on until its open turn ends", async () => {
   await using place = inMemory({ maxAge: "10s" });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("hello");

@@ -46,7 +46,7 @@ async function inspected(
   }
 }
 
-test("a file that nobody else has written to is sound", async () => {
+test("an unaltered file is sound", async () => {
   assert.deepEqual(await inspected(""), []);
   assert.deepEqual(await inspected("vacuum"), []);
 });
