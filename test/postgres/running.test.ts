@@ -370,6 +370,56 @@ test("views show all stored data, also values that jsonb cannot hold", async () 
   assert.equal(turn?.input[0]?.content, odd, "what is kept is exact");
 });
 
+/** Values that no program of this version writes, as a damaged page or another program may leave them. */
+const damaged = [
+  "no json",
+  '"text"',
+  "[1]",
+  `{"depth":${"[".repeat(100_000)}`,
+  '{"input":{"no":"list"},"output":"none","requests":1.5e300,"usage":{"inputTokens":"many","estimated":"yes"}}',
+  '{"counters":{"turns":"many","messages":1e400},"metadata":3,"lease":[],"type":{},"requests":true,"input":[1,null]}',
+];
+
+test("a damaged value is null in the views, and fails no other row", async () => {
+  await using sessions = await openSessions({ store: server.url(), tenant: "damaged", sweep: false });
+  const logs = ["turns", "events"];
+  for (const [index] of damaged.entries()) {
+    const session = await sessions.create({ id: `d${index}` });
+    await session.append({ input: "fine", output: "fine" });
+  }
+  const ask = (text: string): Promise<Record<string, unknown>[]> => query(server.url(), text);
+  for (const [index, data] of damaged.entries()) {
+    await ask(
+      `update perdure.sessions set created_at = -9e15, data = $$${data}$$ where tenant = 'damaged' and id = 'd${index}'`,
+    );
+    for (const log of logs)
+      await ask(
+        `insert into perdure.entries (tenant, session, log, seq, at, data) values ('damaged', 'd${index}', '${log}', 50, -9e15, $$${data}$$)`,
+      );
+  }
+  const views = ["readable_sessions", "readable_turns", "readable_messages", "readable_events", "usage_by_day"];
+  const rows = new Map<string, readonly Record<string, unknown>[]>();
+  for (const view of views) rows.set(view, await ask(`select * from perdure.${view} where tenant = 'damaged'`));
+  assert.equal(rows.get("readable_sessions")?.length, damaged.length);
+  for (const { created_at: created, turns } of rows.get("readable_sessions") ?? [])
+    assert.deepEqual([created, turns], [null, null]);
+  const turns = rows.get("readable_turns") ?? [];
+  assert.equal(turns.length, 2 * damaged.length);
+  for (const { seq, at, requests, input_tokens: tokens } of turns) {
+    if (seq === "50") assert.deepEqual([at, requests, tokens], [null, null, null]);
+    else assert.equal(requests, "1");
+  }
+  assert.equal(rows.get("readable_messages")?.length, 2 * damaged.length + 2, "the list of two odd messages is shown");
+  assert.equal(rows.get("readable_events")?.filter(({ seq }) => seq === "50").length, damaged.length);
+  assert.equal(
+    rows.get("usage_by_day")?.reduce((sum, { turns: count }) => sum + Number(count), 0),
+    2 * damaged.length,
+  );
+  await ask(
+    "delete from perdure.entries where tenant = 'damaged'; delete from perdure.sessions where tenant = 'damaged'",
+  );
+});
+
 test("a function that lives for one request makes at most three round trips after it connected", async () => {
   await using proxy = await Proxy.before(server.port);
   const prepared = await openSessions({ store: server.url(), sweep: false });

@@ -4,12 +4,12 @@ import { commitChange } from "./functions/commit-change.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
-import { eventView, views } from "./views.ts";
+import { readable, views } from "./views.ts";
 
 /**
- * One step of the schema. Numbers run from 1 without gaps; a released step is never edited, but for one thing: a function
- * stands in the step that made its newest form alone. That step drops the forms before, so a new database need not make
- * them first, and their text need not be kept.
+ * One step of the schema. Numbers run from 1 without gaps. A released step is never edited, with one exception: a function or
+ * a view is only in the step that made its newest form. That step drops or replaces the earlier forms, so a new database
+ * need not make them first, and their text is not kept.
  */
 export interface PostgresMigration {
   readonly version: number;
@@ -38,7 +38,7 @@ export interface Layout {
 export const migrations: readonly PostgresMigration[] = [
   {
     version: 1,
-    title: "sessions, entries, instances, lanes, views",
+    title: "sessions, entries, instances, lanes",
     breaking: true,
     sql: ({ schema, partitions }) => `
 create table ${schema}.sessions (
@@ -96,15 +96,14 @@ create table ${schema}.lanes (
   used_at timestamptz not null
 ) with (fillfactor = 50);
 create index lanes_by_birth on ${schema}.lanes (born_at);
-${views(schema)}`,
+${readable(schema)}`,
   },
   {
     version: 2,
     title: "events by time",
     breaking: false,
     sql: ({ schema }) => `
-create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';
-${eventView(schema)}`,
+create index entries_of_events on ${schema}.entries (tenant, at, session, seq) where log = 'events';`,
   },
   {
     version: 3,
@@ -134,7 +133,7 @@ ${entryBytes(schema)}`,
   },
   {
     version: 7,
-    title: "commit ids",
+    title: "commit ids, views",
     breaking: true,
     // What each commit left in the record names it already; the text is only searched, so that a damaged record stays
     // as it is.
@@ -146,6 +145,7 @@ ${refusals(schema)}
 ${commitBatch(schema)}
 ${commitChange(schema)}
 ${barCommit(schema)}
-${loadSessions(schema)}`,
+${loadSessions(schema)}
+${views(schema)}`,
   },
 ];
