@@ -15,7 +15,7 @@ export interface ServerOptions {
   /** The served sessions: devices belong to its tenant, keys to their own tenants. The caller closes it. */
   readonly sessions: Sessions;
   /**
-   * How a message is answered, such as a manager's `send`.
+   * Answers a message, such as a manager's `send`.
    * @default `session.consult`
    */
   readonly converse?: Converse;
@@ -66,7 +66,7 @@ export interface ServerOptions {
    */
   readonly secureCookies?: boolean;
   /**
-   * Whether `/metrics` needs no key.
+   * True: `/metrics` needs no key.
    * @default false
    */
   readonly openMetrics?: boolean;

@@ -14,12 +14,12 @@ import { internalKey, pointerChange, type Pointer } from "./devices/device-point
 import { deviceMarks } from "./devices/device-traces.ts";
 import {
   answeringSession,
-  openWay,
+  openRoute,
   ownSession,
-  wayOf,
-  waysOf,
+  findRoute,
+  findRoutes,
   type DeviceOptions,
-  type Way,
+  type DeviceRoute,
 } from "./devices/device-route.ts";
 import { keyedHash, deviceName, userName, isSameHash } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
@@ -77,8 +77,8 @@ export class Devices {
     return await this.#perform("devices.find", async () => {
       const name = this.#name(deviceId);
       const handle = await this.#reach.open(async (core) => {
-        const way = await wayOf(core, this.#tenant, name);
-        const record = ownSession(core, way) ?? answeringSession(way);
+        const route = await findRoute(core, this.#tenant, name);
+        const record = ownSession(core, route) ?? answeringSession(route);
         return record === undefined ? undefined : new Handle(core, record);
       }, this.#waiting(name));
       return handle === undefined ? undefined : new Session(handle);
@@ -168,7 +168,7 @@ export class Devices {
 
   /** The id of the device's own session; undefined if the device shares another one, or is linked to a user. */
   async #ownSessionId(name: string): Promise<string | undefined> {
-    const { pointer, session } = await wayOf(this.#core, this.#tenant, name);
+    const { pointer, session } = await findRoute(this.#core, this.#tenant, name);
     return pointer === undefined || pointer.kind === "own" ? session : undefined;
   }
 
@@ -226,8 +226,8 @@ export class Devices {
       if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
       this.#guardOptions(name, options);
       await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
-        const [device, owner] = await waysOf(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
-        if (device === undefined || owner === undefined) throw new Error("each name has a way");
+        const [device, owner] = await findRoutes(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
+        if (device === undefined || owner === undefined) throw new Error("each name has a route");
         const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
         if (isTheirs) return true;
         const changes = await this.#claimed({ device, owner, user, keep });
@@ -255,7 +255,7 @@ export class Devices {
   }
 
   /** Assign the session to the user, and point the user's pointer to it. */
-  #moved(session: SessionRecord, owner: Way, user: string): readonly Change[] {
+  #moved(session: SessionRecord, owner: DeviceRoute, user: string): readonly Change[] {
     const core = this.#core;
     const ttl = core.options.ttlOfUser(user);
     const ttlMs = ttl === undefined ? session.ttlMs : parseLifetime(ttl, "ttlOfUser");
@@ -276,9 +276,9 @@ export class Devices {
   /** The active agents of the devices' sessions, in order, in at most three round trips; null: none. */
   async activeAgents(deviceIds: readonly string[]): Promise<readonly (ActiveAgent | null)[]> {
     return await this.#perform("devices.activeAgents", async () => {
-      const ways = await waysOf(this.#core, this.#tenant, this.#names(deviceIds));
-      return ways.map((way) => {
-        const session = ownSession(this.#core, way);
+      const routes = await findRoutes(this.#core, this.#tenant, this.#names(deviceIds));
+      return routes.map((route) => {
+        const session = ownSession(this.#core, route);
         return session === undefined ? null : activeAgentOf(session, this.#core.now());
       });
     });
@@ -295,24 +295,26 @@ export class Devices {
   ): Promise<readonly ActiveAgent[]> {
     return await this.#perform("devices.handOff", () => {
       this.#core.agent(parseNewId(agent, "agent"));
-      return this.#each(deviceIds, async (way) => await (await this.#openOn(way)).handOff(agent, options));
+      return this.#each(deviceIds, async (route) => await (await this.#openOn(route)).handOff(agent, options));
     });
   }
 
   /** End the handoffs of many devices' sessions; false for those without one. */
   async endHandoffs(deviceIds: readonly string[]): Promise<readonly boolean[]> {
     return await this.#perform("devices.endHandoffs", async () => {
-      return await this.#each(deviceIds, async (way) => {
-        const record = ownSession(this.#core, way);
+      return await this.#each(deviceIds, async (route) => {
+        const record = ownSession(this.#core, route);
         return record === undefined ? false : await new Session(new Handle(this.#core, record)).endHandoff();
       });
     });
   }
 
   /** All at once, so that their commits share batches. A session that cannot be read fails once all others have been tried. */
-  async #each<T>(deviceIds: readonly string[], work: (way: Way) => Promise<T>): Promise<readonly T[]> {
+  async #each<T>(deviceIds: readonly string[], work: (route: DeviceRoute) => Promise<T>): Promise<readonly T[]> {
     const names = this.#names(deviceIds);
-    const results = await Promise.allSettled((await this.#waysOf(names)).map(async (way) => await work(await way)));
+    const results = await Promise.allSettled(
+      (await this.#findRoutes(names)).map(async (route) => await work(await route)),
+    );
     return results.map((result) => {
       if (result.status === "rejected") throw result.reason;
       return result.value;
@@ -320,12 +322,12 @@ export class Devices {
   }
 
   /** Resolves all devices in few round trips; one by one if a session among them cannot be read. */
-  async #waysOf(names: readonly string[]): Promise<readonly (Way | Promise<Way>)[]> {
+  async #findRoutes(names: readonly string[]): Promise<readonly (DeviceRoute | Promise<DeviceRoute>)[]> {
     try {
-      return await waysOf(this.#core, this.#tenant, names);
+      return await findRoutes(this.#core, this.#tenant, names);
     } catch (error) {
       if (!hasCode(error, "session_unreadable")) throw error;
-      return names.map((name) => wayOf(this.#core, this.#tenant, name));
+      return names.map((name) => findRoute(this.#core, this.#tenant, name));
     }
   }
 
@@ -333,12 +335,12 @@ export class Devices {
     const core = this.#core;
     const key = internalKey(this.#tenant, name);
     return await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
-      const way = await wayOf(core, this.#tenant, name);
-      if (way.pointer === undefined || !isLinked(way.pointer)) return false;
+      const route = await findRoute(core, this.#tenant, name);
+      if (route.pointer === undefined || !isLinked(route.pointer)) return false;
       // The device's first session may belong to another user by now.
       const own: Pointer = { kind: "own", session: `${name}_${freshId(core)}` };
-      const marks = await deviceMarks(core, this.#tenant, way);
-      const outcome = await core.commit([pointerChange(core, key, way.found, own), ...marks]);
+      const marks = await deviceMarks(core, this.#tenant, route);
+      const outcome = await core.commit([pointerChange(core, key, route.found, own), ...marks]);
       return outcome.status === "ok" ? true : undefined;
     });
   }
@@ -355,7 +357,7 @@ export class Devices {
 
   async #open(name: string, options: DeviceOptions): Promise<Session> {
     const open = async (core: Core) =>
-      await openWay(core, this.#tenant, await wayOf(core, this.#tenant, name), options);
+      await openRoute(core, this.#tenant, await findRoute(core, this.#tenant, name), options);
     return new Session(await this.#reach.open(open, this.#waiting(name)));
   }
 
@@ -369,8 +371,8 @@ export class Devices {
     return { tenant: this.#tenant, id: name };
   }
 
-  async #openOn(way: Way): Promise<Session> {
-    return new Session(await openWay(this.#core, this.#tenant, way, {}));
+  async #openOn(route: DeviceRoute): Promise<Session> {
+    return new Session(await openRoute(this.#core, this.#tenant, route, {}));
   }
 
   #name(deviceId: string): string {
@@ -390,8 +392,8 @@ export class Devices {
 }
 
 interface Claim {
-  readonly device: Way;
-  readonly owner: Way;
+  readonly device: DeviceRoute;
+  readonly owner: DeviceRoute;
   readonly user: string;
   readonly keep: "user" | "device" | undefined;
 }

@@ -86,7 +86,11 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
   const { signal } = c.req.raw;
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);
-  throw new SessionError("interrupted", { sessionId: session.id, turn, reason: "its session came to an end" });
+  throw new SessionError("interrupted", {
+    sessionId: session.id,
+    turn,
+    reason: "the session ended",
+  });
 }
 
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {

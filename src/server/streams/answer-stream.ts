@@ -93,7 +93,7 @@ async function* followed(
   let length = 0;
   for await (const news of session.watch({ after: seq - 1, signal })) {
     if (news.type === "truncated") {
-      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, reason: "the turn was taken back" });
+      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, reason: "the turn was truncated" });
     }
     if (news.type === "chunk") {
       if (news.turn !== seq) continue;

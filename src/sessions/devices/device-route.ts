@@ -31,7 +31,7 @@ interface Step {
 }
 
 /** The route of a device or of a user. */
-export interface Way extends Step {
+export interface DeviceRoute extends Step {
   /** The user on the route. */
   readonly user: string | null;
   /** The last step, whose pointer names the session. */
@@ -42,7 +42,11 @@ export interface Way extends Step {
 }
 
 /** Many routes, in order, in at most three round trips. */
-export async function waysOf(core: Core, tenant: string, names: readonly string[]): Promise<readonly Way[]> {
+export async function findRoutes(
+  core: Core,
+  tenant: string,
+  names: readonly string[],
+): Promise<readonly DeviceRoute[]> {
   const found = await core.findAll(names.flatMap((name) => [internalKey(tenant, name), { tenant, id: name }]));
   const steps = names.map((name, index): Step => {
     const record = found[2 * index];
@@ -51,19 +55,19 @@ export async function waysOf(core: Core, tenant: string, names: readonly string[
   const users = steps.flatMap(({ pointer }) => (pointer?.kind === "user" ? [pointer.user] : []));
   const sessions = steps.flatMap(({ pointer }) => (pointer === undefined || pointer.kind === "user" ? [] : [pointer]));
   const keys = sessions.map(({ session }): SessionKey => ({ tenant, id: session }));
-  const [userWays, records] = await Promise.all([
+  const [userRoutes, records] = await Promise.all([
     users.length === 0
       ? []
-      : waysOf(
+      : findRoutes(
           core,
           tenant,
           users.map((user) => userName(core, tenant, user)),
         ),
     core.findAll(keys),
   ]);
-  const nextUser = userWays.values();
+  const nextUser = userRoutes.values();
   const nextRecord = records.values();
-  return steps.map((step, index): Way => {
+  return steps.map((step, index): DeviceRoute => {
     const { pointer } = step;
     if (pointer === undefined) {
       return { ...step, user: null, last: step, session: step.name, record: found[2 * index + 1] };
@@ -71,59 +75,68 @@ export async function waysOf(core: Core, tenant: string, names: readonly string[
     if (pointer.kind !== "user") {
       return { ...step, user: null, last: step, session: pointer.session, record: nextRecord.next().value };
     }
-    const way = nextUser.next().value;
-    if (way === undefined) throw new Error("each user has a way");
-    return { ...way, ...step, user: pointer.user };
+    const route = nextUser.next().value;
+    if (route === undefined) throw new Error("each user has a route");
+    return { ...route, ...step, user: pointer.user };
   });
 }
 
 /** The session that was found, if it is live and names the user of the route, or `owner`. */
-export function ownSession(core: Core, { record, user }: Way, owner: string | null = user): SessionRecord | undefined {
+export function ownSession(
+  core: Core,
+  { record, user }: DeviceRoute,
+  owner: string | null = user,
+): SessionRecord | undefined {
   if (record === undefined || record.user !== owner) return undefined;
   const state = stateAt(record, core.now());
   return state === "active" || state === "inactive" ? record : undefined;
 }
 
 /** The session that was found, if it has expired and its last answer still runs: only readers get it until that turn ends. */
-export function answeringSession({ record, user }: Way): SessionRecord | undefined {
+export function answeringSession({ record, user }: DeviceRoute): SessionRecord | undefined {
   return record?.user === user && record.openTurn !== null ? record : undefined;
 }
 
 /** The session at the end of the route. It is created if there is none, and reset if it has expired or ended. */
-export async function openWay(core: Core, tenant: string, known: Way, options: DeviceOptions): Promise<Handle> {
-  let way = known;
-  return await retryOnConflict({ sessionId: way.session, tenant }, async () => {
-    const { record, last, user } = way;
+export async function openRoute(
+  core: Core,
+  tenant: string,
+  known: DeviceRoute,
+  options: DeviceOptions,
+): Promise<Handle> {
+  let route = known;
+  return await retryOnConflict({ sessionId: route.session, tenant }, async () => {
+    const { record, last, user } = route;
     const isFree = record === undefined || (record.user === user && record.state !== "archived");
-    const lead = (session: string, kind: "own" | "linked"): Change =>
+    const pointTo = (session: string, kind: "own" | "linked"): Change =>
       pointerChange(core, internalKey(tenant, last.name), last.found, { kind, session });
     if (isFree) {
-      await prolong(core, way);
+      await prolong(core, route);
       const whose = user === null ? {} : { user };
-      const fresh = newSession(core, { tenant, id: way.session }, { ...options, ...whose });
+      const fresh = newSession(core, { tenant, id: route.session }, { ...options, ...whose });
       // Pointers in the fallback would never change, and would neither be replayed nor swept.
       const kind = last.pointer?.kind === "linked" ? "linked" : "own";
       const lapsed = last.pointer === undefined ? await deviceMarks(core, tenant, last) : [];
-      const beside = core.isFallback ? [] : [lead(way.session, kind), ...lapsed];
+      const beside = core.isFallback ? [] : [pointTo(route.session, kind), ...lapsed];
       const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "reset", onEnded: "reset" });
       if (handle?.record.user === user) return handle;
     } else {
       const marks = await deviceMarks(core, tenant, last);
-      await core.commit([lead(`${last.name}_${freshId(core)}`, "own"), ...marks]);
+      await core.commit([pointTo(`${last.name}_${freshId(core)}`, "own"), ...marks]);
     }
-    way = await wayOf(core, tenant, way.name);
+    route = await findRoute(core, tenant, route.name);
     return undefined;
   });
 }
 
-export async function wayOf(core: Core, tenant: string, name: string): Promise<Way> {
-  const [way] = await waysOf(core, tenant, [name]);
-  if (way === undefined) throw new Error("each name has a way");
-  return way;
+export async function findRoute(core: Core, tenant: string, name: string): Promise<DeviceRoute> {
+  const [route] = await findRoutes(core, tenant, [name]);
+  if (route === undefined) throw new Error("each name has a route");
+  return route;
 }
 
 /** Prolong pointers in use, which costs a write twice a year. */
-async function prolong(core: Core, { found, last }: Way): Promise<void> {
+async function prolong(core: Core, { found, last }: DeviceRoute): Promise<void> {
   for (const record of new Set([found, last.found])) {
     if (record === undefined || pointerOf(core, record) === undefined) continue;
     if (record.expiresAt - core.now() > pointerTtlMs / 2) continue;

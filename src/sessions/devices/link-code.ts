@@ -19,7 +19,7 @@ import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./device-pointer.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { keyedHash, keyedName, isSameHash } from "../core/keyed-hash.ts";
-import { ownSession, waysOf, type Way } from "./device-route.ts";
+import { ownSession, findRoutes, type DeviceRoute } from "./device-route.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
@@ -77,8 +77,8 @@ export async function redeemLinkCode(core: Core, tenant: string, device: string,
       if ((await core.commit([miss])).status === "ok") throw invalid;
       return undefined;
     }
-    const [theirs, ours] = await waysOf(core, tenant, [content.device, device]);
-    if (theirs === undefined || ours === undefined) throw new Error("each name has a way");
+    const [theirs, ours] = await findRoutes(core, tenant, [content.device, device]);
+    if (theirs === undefined || ours === undefined) throw new Error("each name has a route");
     const user = theirs.user === null ? {} : { user: theirs.user };
     const marks = await deviceMarks(core, tenant, ours, user);
     const changes = [removeSession(found), ...linked(core, tenant, theirs, ours), ...marks];
@@ -114,7 +114,7 @@ function missed(core: Core, key: SessionKey, found: SessionRecord, content: Cont
 }
 
 /** Link the second device to the user of the first one, or let it share the first one's session if it has no user. */
-function linked(core: Core, tenant: string, theirs: Way, ours: Way): readonly Change[] {
+function linked(core: Core, tenant: string, theirs: DeviceRoute, ours: DeviceRoute): readonly Change[] {
   const session = ownSession(core, theirs);
   const since = defined({
     born: session?.createdAt,

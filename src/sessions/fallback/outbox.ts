@@ -25,7 +25,7 @@ import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
-import { openWay, wayOf } from "../devices/device-route.ts";
+import { openRoute, findRoute } from "../devices/device-route.ts";
 import { Handle } from "../core/handle.ts";
 import type { Rule } from "../core/writable-session.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -234,7 +234,7 @@ export class Outbox {
     if (!isDeviceName(id)) return await ensureOn(this.#store, fresh, { onExpired: "revive", onEnded: "fail" });
     const { agent, metadata, instructions } = fresh;
     const options = { agent, metadata, ...(instructions === null ? {} : { instructions }) };
-    return await openWay(this.#store, tenant, await wayOf(this.#store, tenant, id), options);
+    return await openRoute(this.#store, tenant, await findRoute(this.#store, tenant, id), options);
   }
 
   /** Write a reference record if the session in the store belongs to another user: an erasure finds the turns by it. */
