@@ -51,7 +51,7 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 /** The named command, without loading the others; all commands for the help and for an unknown name. */
-async function commandsFor([name = ""]: readonly string[]): Promise<Command[]> {
+export async function commandsFor([name = ""]: readonly string[]): Promise<Command[]> {
   const named = Object.hasOwn(commands, name) ? commands[name] : undefined;
   return await Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()));
 }

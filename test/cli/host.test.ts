@@ -228,7 +228,7 @@ test("an eager host activates the sessions of a dead host and reports the result
   await sessions.close();
   const { url, log } = await here.run(["--recover", "eager"], { env: { SICK: "sick" } });
   for (let look = 0; !/woken/.test(log()) && look < 1000; look++) await sleep(20);
-  assert.match(log(), /2 of 3 sessions woken, 0 live elsewhere, 1 broken/);
+  assert.match(log(), /2 of 3 sessions activated, 0 .*, 1 failed/);
   assert.match(log(), /"event":"broken","session":"sick".*it cannot wake up/);
   const status = await fetch(`${url}/v1/host`, { headers: { authorization: `Bearer ${here.key}` } });
   const { sessions: live } = (await status.json()) as { sessions: { id: string; phase: string }[] };
@@ -249,9 +249,9 @@ test("on a terminal, a bar shows how far an eager recovery is", async () => {
   await stop(doomed, "SIGKILL");
   const child = here.workplace.startOnTerminal(["host", "run", agent, "--port", "0", "--recover", "eager"]);
   const finished = finish(child);
-  await outputUntil(child, "2 of 2 sessions woken");
+  await outputUntil(child, "2 of 2 sessions activated");
   child.stdin?.write("\u0003");
-  assert.match((await finished).stdout, /waking █+░+ 1 of 2/);
+  assert.match((await finished).stdout, /█+░+ 1 of 2/);
 });
 
 test("a signal to the whole process group, as Ctrl-C sends it, stops no session in the middle of an answer", async () => {
@@ -282,7 +282,7 @@ test("status shows the hosts and their sessions, for people and for programs; a 
   await stop(b, "SIGKILL");
   assert.match(
     (await status()).stdout,
-    new RegExp(`^${b.url} .*does not answer \\(ECONNREFUSED\\), last heard of`, "m"),
+    new RegExp(`^${b.url} .*does not answer \\(ECONNREFUSED\\), last heartbeat`, "m"),
   );
   const lines = (await status("--json")).stdout.trim().split("\n");
   const reports = lines.map((line) => JSON.parse(line) as { address: string; answers: boolean; sessions?: object[] });

@@ -311,11 +311,11 @@ test("perdure doctor reports the schema without changing it, and repairs it on r
     told.stdout,
     /^schema {2}the store: the schema is at step 1, .* \(--repair: "perdure migrate" takes it there: /,
   );
-  const nothing = "0 sessions looked at, 1 thing is wrong, no session can be read until the schema is mended";
+  const nothing = "0 sessions checked, 1 problem, no session can be read until the schema is repaired";
   assert.deepEqual([told.code, told.stderr], [1, `${nothing}\n`]);
   const mended = await place.run(["doctor", "--repair"]);
-  assert.match(mended.stdout, /\(mended: "perdure migrate"/);
-  assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions looked at, 1 thing is wrong, 1 mended\n"]);
+  assert.match(mended.stdout, /\(repaired: "perdure migrate"/);
+  assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions checked, 1 problem, 1 repaired\n"]);
   assert.deepEqual((await place.run(["doctor"])).code, 0);
 });
 
@@ -350,8 +350,8 @@ test("a schema in which no session can be read is one finding, not one of each s
   );
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const looked = await place.run(["doctor"]);
-  assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions looked at, 3 things are wrong\n"]);
+  assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions checked, 3 problems\n"]);
   await query(url, "drop function perdure.load_records");
   const told = await place.run(["doctor"]);
-  assert.match(told.stderr, /^0 sessions looked at, 4 things are wrong, no session can be read until /);
+  assert.match(told.stderr, /^0 sessions checked, 4 problems, no session can be read until /);
 });

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { openSessions, type Agent, type Sessions } from "../../index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
-import { bareCommand, examples, jsonOption, type JsonOption } from "../program/command.ts";
+import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -13,13 +13,13 @@ interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
 }
 
 export function doctorCommand(): Command {
-  return bareCommand("doctor", "Look over a whole store: what is wrong, and what would mend it")
-    .option("--store <url>", "where sessions are kept (default: $PERDURE_STORE, $DATABASE_URL or sqlite:perdure.db)")
+  return bareCommand("doctor", "Check a whole store, report problems and repair them")
+    .option(...storeOption)
     .option(
       "--agents <file>",
-      "report sessions whose agent is not in it (default: perdure.agents.json, where it exists)",
+      "report sessions whose agent is not in this file (default: perdure.agents.json, if it exists)",
     )
-    .option("--repair", "mend what can be mended; nothing is deleted, and sessions in use are left alone")
+    .option("--repair", "repair what can be repaired; nothing is deleted, and sessions in use are skipped")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -28,14 +28,14 @@ export function doctorCommand(): Command {
         "perdure doctor --repair",
         "perdure doctor --agents perdure.agents.json",
         "perdure doctor --json | jq -r .session",
-      ]) + "\nExit codes: 0 nothing is wrong (any more), 1 something is.\n",
+      ]) + "\nExit codes: 0 no problem is left, 1 a problem is left.\n",
     )
     .action(doctor);
 }
 
 async function doctor({ repair = false, agents: file, json, ...options }: DoctorOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openToLook(options, readAgentsFile(file));
+    await using sessions = await openUnmigrated(options, readAgentsFile(file));
     const onFinding = json === true ? writeJson : describe;
     const {
       sessions: looked,
@@ -47,21 +47,25 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
     } = await examine(sessions, { repair, signal, onFinding });
     const left = findings - repaired;
     const parts = [
-      `${looked} sessions looked at`,
-      findings === 0 ? "nothing is wrong" : `${findings} ${findings === 1 ? "thing is" : "things are"} wrong`,
-      ...(repair ? [`${repaired} mended`] : []),
-      ...(skipped === 0 ? [] : [`${skipped} skipped, as another process is writing to them`]),
+      `${looked} sessions checked`,
+      findings === 0 ? "no problems" : `${findings} ${findings === 1 ? "problem" : "problems"}`,
+      ...(repair ? [`${repaired} repaired`] : []),
+      ...(skipped === 0 ? [] : [`${skipped} skipped because another process is writing to them`]),
       ...(complete
         ? []
-        : [unreadable === null ? "not all could be looked at" : "no session can be read until the schema is mended"]),
+        : [
+            unreadable === null
+              ? "not all sessions were checked"
+              : "no session can be read until the schema is repaired",
+          ]),
     ];
     note(parts.join(", "));
     if (left > 0 || !complete) process.exitCode ||= 1;
   });
 }
 
-/** A schema that is out of date is something to find, not something to change on the way in. */
-async function openToLook(
+/** Open the store without a migration: the doctor reports an old schema. */
+async function openUnmigrated(
   options: Pick<StoreOptions, "store">,
   agents: Readonly<Record<string, Agent>> | undefined,
 ): Promise<Sessions> {
@@ -75,14 +79,14 @@ async function openToLook(
   });
 }
 
-/** One finding on one line: where, what, and what mends it. */
+/** Print a finding on one line: the place, the problem and the repair. */
 function describe({ kind, tenant, session, what, remedy, repaired }: Finding): void {
   const where = session === null ? "the store" : `${tenant ?? ""}/${session}`;
   const end = repaired
-    ? `mended: ${remedy}`
+    ? `repaired: ${remedy}`
     : remedy === null
-      ? "nothing here mends it; a backup may"
+      ? "cannot be repaired; a backup may have it"
       : `--repair: ${remedy}`;
-  // An unknown agent is not damage: the finding itself names the call that replaces it.
+  // An unknown agent is not damage: the finding itself names the call that sets another one.
   writeLine(`${kind}  ${where}: ${what}${kind === "agent" ? "" : ` (${end})`}`);
 }

@@ -24,20 +24,20 @@ interface EraseOptions extends StoreOptions, JsonOption {
   readonly verify?: string;
 }
 
-/** `perdure erase`: everything of a user, with a receipt. */
+/** `perdure erase`: erase everything of a user, with a receipt. */
 export function eraseCommand(): Command {
-  return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; the signed receipt goes to stdout")
-    .requiredOption("--user <id>", "whom")
-    .option("--dry-run", "change nothing, and tell what there is")
+  return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; print a signed receipt to stdout")
+    .requiredOption("--user <id>", "the user to erase")
+    .option("--dry-run", "change nothing; count what would be erased")
     .option(
       "--with-forks",
-      "erase others' sessions that hold turns of the user as well (forks, and sessions that were the user's), whole",
+      "also erase whole sessions of others that hold turns of the user (forks, and sessions that were the user's)",
     )
-    .option("--verify <file>", "change nothing, and tell whether this is the receipt of this user's erasure, unaltered")
+    .option("--verify <file>", "change nothing; check that this file is the unaltered receipt of this user's erasure")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      `\nThe receipt is signed under PERDURE_SECRET, or the secret beside the SQLite file. A run that was stopped is taken up by the\nnext. Exit code 1 where sessions under hold, or sessions of others, still hold something the user said. Backups, copies and exports are\nnot touched.\n${examples(
+      `\nThe receipt is signed with PERDURE_SECRET, or the secret beside the SQLite file. The next run continues an interrupted one.\nExit code 1: sessions under legal hold, or sessions of others, still hold text of the user.\nBackups, copies and exports are not touched.\n${examples(
         [
           "perdure erase --user ada --dry-run",
           "perdure erase --user ada > receipt.json",
@@ -52,20 +52,20 @@ export function eraseCommand(): Command {
 async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
   const url = storeUrl(options);
   await untilSignalled(async (signal) => {
-    // Before a secret is made beside it. Who has the secret needs no store to verify.
+    // This check precedes the creation of a secret beside the file. With PERDURE_SECRET, verifying needs no store.
     if (verify === undefined || variable("PERDURE_SECRET") === undefined) await guardExistingStore(url);
     const store = verify === undefined ? url : "memory:";
     await using sessions = await openFor({ ...options, store }, { secret: await serverSecret(url) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
       const valid = verifyErasure(sessions, receipt, user);
-      if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or was altered`);
+      if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or it was altered`);
       const { held, sharedForks } = receipt;
-      const told = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
-      report({ user, valid, held, sharedForks }, told, { json });
+      const text = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
+      report({ user, valid, held, sharedForks }, text, { json });
     } else if (dryRun === true) {
-      const traces = await findReferences(sessions, user);
-      report(traces, `nothing was changed; there are ${tracesText(traces)}`, { json });
+      const references = await findReferences(sessions, user);
+      report(references, `nothing was changed; found ${referencesText(references)}`, { json });
     } else {
       const forks = withForks === true ? "erase" : "keep";
       const receipt = await eraseUser(sessions, { user, store: withoutSecrets(url), forks, signal });
@@ -84,29 +84,29 @@ function readReceipt(file: string): ErasureReceipt {
   }
 }
 
-/** A receipt is shown to others: neither a password nor options belong in it. */
+/** The URL without password and options, because the receipt is shown to others. */
 function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/s, "");
 }
 
-function tracesText({ sessions, held, devices, outbox, sharedForks }: References): string {
-  const under = held === 0 ? "" : ` (${held} under hold)`;
+function referencesText({ sessions, held, devices, outbox, sharedForks }: References): string {
+  const under = held === 0 ? "" : ` (${held} under legal hold)`;
   const counts = `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
   return [counts, ...sharedText(sharedForks)].join("; ");
 }
 
-/** Nothing, where there are none. */
+/** Empty without such forks. */
 function sharedText({ count, held, ids }: SharedForks): string[] {
   if (count === 0) return [];
   const names = ids.slice(0, 5).map(printable);
   const more = count > names.length ? `, … and ${count - names.length} more` : "";
-  const under = held === 0 ? "" : `, ${held} of them under hold`;
+  const under = held === 0 ? "" : `, ${held} of them under legal hold`;
   return [`incomplete: ${count} sessions of others still hold text of this user (${names.join(", ")}${more})${under}`];
 }
 
-/** What an erasure had to leave; nothing, where it is complete. */
+/** The data that an erasure did not delete; empty if it is complete. */
 function leftText({ held, sharedForks }: ErasureReceipt): string[] {
-  const own = held === 0 ? [] : [`incomplete: ${held} sessions are under hold and stay`];
+  const own = held === 0 ? [] : [`incomplete: ${held} sessions are under legal hold and stay`];
   return [...sharedText(sharedForks), ...own];
 }
 
@@ -116,7 +116,7 @@ function receiptText(receipt: ErasureReceipt): string {
   const parts = [
     `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices`,
     ...(left.length === 0 ? ["nothing else is left"] : left),
-    ...(scrubbed ? [] : ["the database's files are its administrator's to clean, see docs/tasks/erase-a-user.md"]),
+    ...(scrubbed ? [] : ["the administrator must clean the files of the database, see docs/tasks/erase-a-user.md"]),
   ];
   return parts.join("; ");
 }

@@ -23,24 +23,28 @@ interface EventsOptions extends StoreOptions, JsonOption {
   readonly key?: string;
 }
 
-/** Where events are told: the sessions of a store, or those of a server. */
-type Teller = Pick<Sessions | RemoteSessions, "listEvents" | "eachEvent">;
+/** Reads events from a store or a server. */
+type EventReader = Pick<Sessions | RemoteSessions, "listEvents" | "eachEvent">;
 
 export function eventsCommand(): Command {
-  return storeCommand("events", "What happened to the sessions beside their turns, oldest first")
-    .addOption(new Option("--type <type...>", "only of these types").choices(Object.keys(eventKinds)))
-    .addOption(new Option("--severity <severity>", "this grave or graver").choices(eventSeverities))
-    .option("--session <id>", "only of this session")
-    .option("--agent <name>", "only of sessions for this agent")
-    .option("--since <instant>", "all from then on: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
-    .option("--limit <n>", "the last so many, where --since does not say otherwise", wholeNumber, 50)
-    .option("--follow", "go on with what happens from here on, until Ctrl-C")
+  return storeCommand("events", "List the events of sessions, oldest first")
+    .addOption(new Option("--type <type...>", "only events of these types").choices(Object.keys(eventKinds)))
     .addOption(
-      new Option("--url <url>", "ask this server, where the store is not at hand").conflicts(["store", "tenant"]),
+      new Option("--severity <severity>", "only events of this severity or a higher one").choices(eventSeverities),
     )
+    .option("--session <id>", "only events of this session")
+    .option("--agent <name>", "only events of sessions with this agent")
+    .option(
+      "--since <instant>",
+      "all events from this instant on: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago",
+      instant,
+    )
+    .option("--limit <n>", "how many of the last events to list, without --since", wholeNumber, 50)
+    .option("--follow", "continue with new events until Ctrl-C")
+    .addOption(new Option("--url <url>", "ask this server instead of a store").conflicts(["store", "tenant"]))
     .option(
       "--key <key>",
-      "what opens the server; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+      "the key for the server; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
     )
     .option(...jsonOption)
     .addHelpText(
@@ -79,21 +83,21 @@ async function serverAt(url: string, key: string | undefined): Promise<RemoteSes
   return connect({ url, key: requiredKey(key) });
 }
 
-/** False where there are none. */
+/** False if there are none. */
 async function writeLast(
-  sessions: Teller,
+  sessions: EventReader,
   query: EventFilter & { readonly limit: number },
   write: (event: TenantEvent) => void,
 ): Promise<boolean> {
   const page = await sessions.listEvents({ ...query, order: "descending" });
   for (const event of page.items.toReversed()) write(event);
-  if (page.next !== undefined) note(`only the last ${query.limit}; --limit or --since shows more`);
+  if (page.next !== undefined) note(`only the last ${query.limit} events are listed; --limit or --since lists more`);
   return page.items.length > 0;
 }
 
-/** Writes events no faster than they are read, until the reader closes the pipe. */
+/** Writes events with backpressure from the reader, until the reader closes the pipe. */
 async function writeEach(
-  sessions: Teller,
+  sessions: EventReader,
   { signal, ...walk }: EventFilter & { readonly follow: boolean; readonly signal: AbortSignal },
   write: (event: TenantEvent) => void,
 ): Promise<void> {

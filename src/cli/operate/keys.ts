@@ -6,7 +6,8 @@ import { openFor, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, report, writeJson, writeTable } from "../terminal/output.ts";
 
 export function keysCommand(): Command {
-  return bareCommand("keys", "Keys by which programs reach sessions over HTTP")
+  return bareCommand("keys", "Create, list and revoke the keys of programs that use sessions over HTTP")
+    .addHelpText("after", examples(["perdure keys create --name backend"]))
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(revokeCommand());
@@ -18,10 +19,10 @@ interface CreateOptions extends StoreOptions, JsonOption {
 }
 
 function createCommand(): Command {
-  return storeCommand("create", "Make a key; it is shown this once")
-    .requiredOption("--name <text>", "what it is for")
+  return storeCommand("create", "Create a key, and print it once")
+    .requiredOption("--name <text>", "the purpose of the key")
     .addOption(
-      new Option("--right <right>", "what it allows; write includes read, admin both")
+      new Option("--right <right>", "what the key allows; write includes read, admin includes both")
         .choices(["read", "write", "admin"])
         .default("write"),
     )
@@ -40,13 +41,13 @@ async function create({ name, right, json, ...options }: CreateOptions): Promise
     writeJson({ ...key, token });
     return;
   }
-  // The key alone goes to a pipe.
+  // Stdout has only the key, for pipes.
   process.stdout.write(`${token}\n`);
   note(`key ${key.id} for tenant ${key.tenant}, right ${key.right}; it is not shown again`);
 }
 
 function listCommand(): Command {
-  return storeCommand("list", "The keys, without their secrets")
+  return storeCommand("list", "List the keys, without their secrets")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure keys list"]))
     .action(list);
@@ -66,8 +67,8 @@ async function list({ json, ...options }: StoreOptions & JsonOption): Promise<vo
 }
 
 function revokeCommand(): Command {
-  return storeCommand("revoke", "A key opens nothing any more, from this moment on")
-    .argument("<id>", "the key's id, as list shows it")
+  return storeCommand("revoke", "Revoke a key, with immediate effect")
+    .argument("<id>", "the id of the key, from perdure keys list")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure keys revoke 01kah…"]))
     .action(revoke);
@@ -76,7 +77,7 @@ function revokeCommand(): Command {
 async function revoke(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
   await using sessions = await openFor(options);
   if (!(await sessions.keys.revoke(id))) {
-    throw new CliError("not_found", `there is no key ${id}; "perdure keys list" shows those there are`);
+    throw new CliError("not_found", `there is no key ${id}; "perdure keys list" lists the keys`);
   }
-  report({ key: id, revoked: true }, `key ${id} opens nothing any more`, { json });
+  report({ key: id, revoked: true }, `key ${id} is revoked`, { json });
 }

@@ -14,11 +14,11 @@ interface MigrateOptions extends StoreOptions, JsonOption {
 }
 
 export function migrateCommand(): Command {
-  return storeCommand("migrate", "Create the schema of a PostgreSQL store or bring it up to date")
-    .option("--dry-run", "only say which steps are missing")
-    .option("--print", "print all steps as SQL, to be run by a database administrator; does not connect")
+  return storeCommand("migrate", "Create or update the schema of a PostgreSQL store")
+    .option("--dry-run", "change nothing; list the missing steps")
+    .option("--print", "print all steps as SQL, for a database administrator to run; does not connect")
     .option("--schema <name>", "the schema that holds the tables (default: that of the URL, else perdure)")
-    .option("--partitions <count>", "into how many parts to divide the table of entries as it is created", Number)
+    .option("--partitions <count>", "the number of partitions of the entries table, when it is created", Number)
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -26,7 +26,7 @@ export function migrateCommand(): Command {
         "perdure migrate --store postgres://app@db.example/app",
         "perdure migrate --dry-run --json",
         "perdure migrate --print --partitions 8 > perdure.sql",
-      ]) + "\nExit code 5: a newer version of perdure has changed the schema; upgrade.\n",
+      ]) + "\nExit code 5: a newer version of Perdure has changed the schema; upgrade Perdure.\n",
     )
     .action(migrate);
 }
@@ -43,18 +43,18 @@ async function migrate({ dryRun = false, print = false, json, schema, partitions
     const scheme = url.split(":")[0] ?? "";
     throw new CliError(
       "usage",
-      `the store is ${scheme}:; name a postgres:// URL: an SQLite file is migrated when it is opened`,
+      `the store is ${scheme}:; name a postgres:// URL; an SQLite file is migrated when it is opened`,
     );
   }
   const migration = await migratePostgres({ url, ...layout }, { dryRun });
-  report({ ...migration, dryRun }, said(migration, dryRun), { json });
+  report({ ...migration, dryRun }, summary(migration, dryRun), { json });
   if (json !== true) for (const { version, title } of migration.steps) note(`  ${version}  ${title}`);
 }
 
-function said({ found, known, steps }: MigrationReport, dryRun: boolean): string {
+function summary({ found, known, steps }: MigrationReport, dryRun: boolean): string {
   if (steps.length === 0) return `the schema is up to date (version ${found})`;
   const count = `${steps.length} ${steps.length === 1 ? "step" : "steps"}`;
   return dryRun
     ? `the schema is at version ${found} of ${known}; ${count} missing:`
-    : `the schema went from version ${found} to ${known} in ${count}:`;
+    : `migrated the schema from version ${found} to ${known} in ${count}:`;
 }

@@ -1,10 +1,10 @@
 import type { Stats, StatsDay, StatsGroup } from "../../admin.ts";
 import { noSums } from "../../store/stats.ts";
 
-/** A day with what its turns came to and which sessions came and went on it. */
+/** A day with the sums of its turns and the counts of its sessions. */
 export interface DayLine extends Omit<StatsGroup, "key">, StatsDay {}
 
-/** The days on which anything happened, the latest first. */
+/** The days with turns or session changes, the latest first. */
 export function daysOf({ days, groups }: Stats): readonly DayLine[] {
   const turns = new Map((groups.day ?? []).map(({ key, ...sums }) => [key ?? "", sums]));
   const sessions = new Map(days.map(({ day, ...counts }) => [day, counts]));

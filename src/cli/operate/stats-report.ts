@@ -1,4 +1,4 @@
-/** Statistics as one HTML file: plots drawn here, no script, nothing loaded from anywhere. */
+/** Stats as one HTML file: SVG plots, no script, no external resources. */
 import type { Percentiles, Stats, StatsGroup } from "../../admin.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { noSums } from "../../store/stats.ts";
@@ -9,7 +9,7 @@ export function statsReport(stats: Stats): string {
   const { sessions, turns, handoffs, storage, groups } = stats;
   const since = stats.since === null ? "" : ` since ${localTime(stats.since)}`;
   const days = everyDay(stats);
-  const held = handoffs.activeMs;
+  const active = handoffs.activeMs;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -21,20 +21,20 @@ export function statsReport(stats: Stats): string {
 </head>
 <body>
 <h1>Sessions of ${escaped(stats.tenant)}</h1>
-<p>${escaped(localTime(stats.at))}${escaped(since)}; days are UTC's</p>
+<p>${escaped(localTime(stats.at))}${escaped(since)}; days are in UTC</p>
 <dl>
 ${figure(
   "sessions",
   number(sessions.total),
   Object.entries(sessions.states).flatMap(([state, count]) => (count === 0 ? [] : [`${number(count)} ${state}`])),
 )}
-${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.cut)} cut off since`])}
+${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.cut)} truncated since`])}
 ${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`, `${number(turns.outputTokens)} out`, `estimated for ${number(turns.estimated)} turns`])}
 ${spreadFigure("turns of a session", sessions.turns, number)}
 ${spreadFigure("a turn took", turns.tookMs, span)}
 ${spreadFigure("a session lived", sessions.lifeMs, span)}
-${figure("handoffs", `${number(handoffs.active)} held`, [`${number(handoffs.expired)} expired`, ...(held === null ? [] : [`p50 ${span(held.p50)}`, `p95 ${span(held.p95)}`])])}
-${figure("conflicts", number(turns.conflicts), ["turns that met others' and were not written"])}
+${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
+${figure("conflicts", number(turns.conflicts), ["turns that were not written because of another writer"])}
 ${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, `${number(storage.entries)} entries`])}
 </dl>
 ${plot("Tokens by day", days, [
@@ -64,7 +64,7 @@ const dayMs = 86_400_000;
 /** A plot shows no more than the last year. */
 const daysMax = 366;
 
-/** The days from the first that anything happened on to the last, those included on which nothing did. */
+/** Every day from the first to the last known one, those without data included. */
 function everyDay(stats: Stats): readonly DayLine[] {
   const known = new Map(daysOf(stats).map((line) => [line.day, line]));
   const [latest] = known.keys();
@@ -88,7 +88,7 @@ function spreadFigure(name: string, spread: Percentiles | null, show: (value: nu
 
 type Series = readonly [name: string, value: (day: DayLine) => number];
 
-/** Bars for each day, one series upon the other. */
+/** A bar for each day, with the series stacked. */
 function plot(title: string, days: readonly DayLine[], series: readonly Series[], show = number): string {
   if (days.length === 0) return "";
   const heights = days.map((day) => series.reduce((sum, [, value]) => sum + value(day), 0));
@@ -101,8 +101,8 @@ function plot(title: string, days: readonly DayLine[], series: readonly Series[]
       top -= height;
       return `<rect class="s${color}" x="${fixed(index * width)}" y="${fixed(top)}" width="${fixed(width * 0.9)}" height="${fixed(height)}"/>`;
     });
-    const says = series.map(([name, value]) => `${name} ${show(value(day))}`).join(", ");
-    return `<g><title>${escaped(`${day.day}: ${says}`)}</title>${parts.join("")}</g>`;
+    const values = series.map(([name, value]) => `${name} ${show(value(day))}`).join(", ");
+    return `<g><title>${escaped(`${day.day}: ${values}`)}</title>${parts.join("")}</g>`;
   });
   const legend = series.map(([name], color) => `<span class="s${color}">■</span> ${escaped(name)}`).join(" &nbsp; ");
   const label = `${title}, ${days[0]?.day} to ${days.at(-1)?.day}, at most ${show(most)} a day`;
@@ -116,7 +116,7 @@ ${bars.join("\n")}
 </svg>`;
 }
 
-/** A table of who spent most, with bars. */
+/** A table of the groups with the most tokens, with bars. */
 function table(kind: string, groups: readonly StatsGroup[] = []): string {
   if (groups.length === 0) return "";
   const shown = groups.slice(0, 50);
@@ -139,7 +139,7 @@ function fixed(value: number): string {
   return String(Math.round(value * 100) / 100);
 }
 
-/** A text as HTML says it, within elements and quoted attributes. */
+/** A text escaped for HTML elements and quoted attributes. */
 function escaped(text: string): string {
   return printable(text)
     .replaceAll("&", "&amp;")

@@ -32,17 +32,19 @@ interface StatsOptions extends StoreOptions, JsonOption {
 }
 
 export function statsCommand(): Command {
-  return storeCommand("stats", "Sessions, turns and tokens in numbers")
+  return storeCommand("stats", "Show the number of sessions, turns and tokens")
     .addOption(
-      new Option("--by <kind>", "what turns are summed up by; days and hours are UTC's")
-        .choices(statsKinds)
-        .default("day"),
+      new Option("--by <kind>", "how to group turns; days and hours are in UTC").choices(statsKinds).default("day"),
     )
-    .option("--since <instant>", "only since: 2026-11-20, 2026-11-20T18:00, or 30d for a month ago", instant)
-    .option("--limit <n>", "how many of the kind", wholeNumber, 100)
+    .option(
+      "--since <instant>",
+      "only turns from this instant on: 2026-11-20, 2026-11-20T18:00, or 30d for a month ago",
+      instant,
+    )
+    .option("--limit <n>", "the most groups to show", wholeNumber, 100)
     .option(...jsonOption)
-    .addOption(new Option("--csv", "the sums as comma-separated values, for spreadsheets").conflicts("json"))
-    .option("--html <file>", "a report with plots, in one file that needs nothing else")
+    .addOption(new Option("--csv", "print comma-separated values, for spreadsheets").conflicts("json"))
+    .option("--html <file>", "write a report with plots to this file, which needs no others")
     .addHelpText(
       "after",
       examples([
@@ -79,7 +81,7 @@ async function writeReport(sessions: Sessions, file: string, query: { readonly s
   note(`written to ${resolve(file)}`);
 }
 
-/** A line of the table: what some turns came to, and of a day, which sessions came and went on it. */
+/** A line of the table: the sums of a group of turns, and for a day also the counts of its sessions. */
 type Line = StatsGroup & Partial<Omit<StatsDay, "day">>;
 
 function linesOf(stats: Stats, by: StatsKind): readonly Line[] {
@@ -91,7 +93,7 @@ const dayCounts = ["created", "ended", "expired"] as const;
 function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
   const { sessions, turns, handoffs, storage } = stats;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
-  const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} cut off since`;
+  const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} truncated since`;
   writeTable(
     ["SESSIONS", number(sessions.total)],
     [
@@ -110,7 +112,7 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
       ["conflicts", number(turns.conflicts)],
       [
         "handoffs",
-        `${number(handoffs.active)} held, ${number(handoffs.expired)} expired; held for ${spreadText(handoffs.activeMs, span)}`,
+        `${number(handoffs.active)} active, ${number(handoffs.expired)} expired; active for ${spreadText(handoffs.activeMs, span)}`,
       ],
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
     ],
@@ -164,16 +166,16 @@ function bar(value: number, most: number): string {
 }
 
 function writeCsv(by: StatsKind, lines: readonly Line[]): void {
-  // What no turn came of is of no model.
+  // A conflict belongs to no model: the turn was not written.
   const sums = by === "model" ? sumNames.filter((name) => name !== "conflicts") : sumNames;
   const names = by === "day" ? [...sums, ...dayCounts] : sums;
   const rows = lines.map((line) => [line.key ?? "", ...names.map((name) => String(line[name] ?? 0))]);
-  // A file gets the names as they are; a terminal must not act upon them.
+  // A file gets the exact names; on a terminal control characters are escaped.
   const toCell = (text: string): string => cell(process.stdout.isTTY ? printable(text) : text);
   for (const row of [[by, ...names], ...rows]) process.stdout.write(`${row.map(toCell).join(",")}\r\n`);
 }
 
-/** A cell after RFC 4180. A spreadsheet must not take a user's name for a formula. */
+/** A cell of RFC 4180. A quote in front keeps a spreadsheet from running a user's name as a formula. */
 function cell(text: string): string {
   const tame = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame;

@@ -36,29 +36,26 @@ interface RunOptions extends StoreOptions, ListenOptions {
   readonly quiet?: boolean;
 }
 
-/** Somewhat longer than a session may take to be put to sleep: who spoke to one that was broken off is told. */
+/** Longer than the suspension of a session may take, so that the callers of an aborted session get its error. */
 const graceMs = 15_000;
 
 export function runCommand(): Command {
-  return storeCommand(
-    "run",
-    "Keep sessions live, each with the code of a module, and let programs speak to them over HTTP",
-  )
-    .argument("<runtime>", "the module whose default export is their code, such as ./agent.ts")
-    .option("--port <number>", "where to listen; 0 for any that is free", port, 8080)
-    .option("--host <address>", "on which address; any but loopback needs a key", "127.0.0.1")
-    .option("--address <url>", "where other hosts on the store reach this one (default: where it listens)")
+  return storeCommand("run", "Run live sessions with the code of a module, and serve them over HTTP")
+    .argument("<runtime>", "the module whose default export is the code of the sessions, such as ./agent.ts")
+    .option("--port <number>", "the port to listen on; 0 for any free port", port, 8080)
+    .option("--host <address>", "the address to listen on; any but loopback needs a key", "127.0.0.1")
+    .option("--address <url>", "the URL at which other hosts on the store reach this one (default: where it listens)")
     .addOption(
       new Option(
         "--isolation <kind>",
-        "where their code runs: all in this thread, many in each of some threads, each in a thread or process of its own (default: inline)",
+        "where the code runs: inline in this thread, in a pool of threads, or each session in its own thread (session) or process (default: inline)",
       ).choices(["inline", "pool", "session", "process"]),
     )
-    .option("--workers <n>", "threads of a pool (default: the machine's cores but one)", wholeNumber)
-    .option("--memory <mib>", "the heap that each worker may have", wholeNumber)
-    .option("--max-sessions <n>", "sessions that may be live at once (default: 10000)", wholeNumber)
+    .option("--workers <n>", "the threads of a pool (default: the cores of the machine less one)", wholeNumber)
+    .option("--memory <mib>", "the most heap of each worker, in MiB", wholeNumber)
+    .option("--max-sessions <n>", "the most live sessions at once (default: 10000)", wholeNumber)
     .addOption(
-      new Option("--when-full <answer>", "to one more (default: reject)").choices([
+      new Option("--when-full <answer>", "what to do with one session more (default: reject)").choices([
         "reject",
         "passivate-least-recent",
         "wait",
@@ -66,12 +63,15 @@ export function runCommand(): Command {
     )
     .option("--idle <duration>", "suspend a session after this idle time (default: 15m)")
     .addOption(
-      new Option("--recover <mode>", "wake what lived in hosts that are gone when it is spoken to, or all of it now")
+      new Option(
+        "--recover <mode>",
+        "activate the sessions of dead hosts at their next message (lazy), or all now (eager)",
+      )
         .choices(["lazy", "eager"])
         .default("lazy"),
     )
-    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
-    .option("--quiet", "log what went wrong only")
+    .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
+    .option("--quiet", "log only warnings and errors")
     .addHelpText(
       "after",
       examples([
@@ -80,7 +80,7 @@ export function runCommand(): Command {
         "perdure host run ./agent.ts --host 0.0.0.0 --address http://10.0.0.3:8080 --recover eager",
         "curl -H 'Authorization: Bearer pdk_…' -H 'content-type: application/json' -d '{\"message\":\"Hello\",\"create\":true}' localhost:8080/v1/sessions/support-42/messages",
       ]) +
-        "\nStopped by SIGTERM or SIGINT, it lets sessions finish what waits and hands them over. See docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nAt SIGTERM or SIGINT it answers the waiting messages and suspends its sessions; the next host activates them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(run);
 }
@@ -97,16 +97,19 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   });
   try {
     const hasKey = await guardReach(sessions, options);
-    if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
+    if (!hasKey)
+      note(
+        'the store has no key, so programs cannot use sessions; create one with "perdure keys create --name operator"',
+      );
     await untilSignalled(async (signal) => await hostUntil(signal, { sessions, runtime, options }));
   } finally {
     await sessions.close();
   }
-  // Stopped as asked is done, not failed.
+  // A stop by a signal is a success.
   process.exitCode = 0;
 }
 
-/** Devices are for servers: a host on a store that has no place for a secret goes without. */
+/** Undefined for a PostgreSQL store without PERDURE_SECRET: a host needs no devices. */
 async function secretFor(store: string): Promise<string | undefined> {
   try {
     return await serverSecret(store);
@@ -127,7 +130,7 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
     import("../../server/index.ts"),
     import("../../host/index.ts"),
   ]);
-  // The host says where it listens, and the server needs the host: requests wait until there are both.
+  // The host needs the address of the listener, and the server needs the host: requests wait until both exist.
   const server = Promise.withResolvers<Server>();
   const listening = await listenOn(server.promise, options);
   let host: Host;
@@ -138,7 +141,7 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
     await listening.close(0);
     throw error;
   }
-  const deaf = logEvents(options);
+  const stopLogging = logEvents(options);
   try {
     const log = (entry: Parameters<typeof writeLog>[0]): void => writeLog(entry, options);
     server.resolve(createServer({ sessions, host, secureCookies: !isLoopback(options), version: version(), log }));
@@ -147,11 +150,11 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
     await aborted(signal);
   } finally {
     await close(host, listening);
-    deaf();
+    stopLogging();
   }
 }
 
-/** What runs comes to its end while one session after another goes to sleep, and others may have it from then on. */
+/** Requests end while the host suspends its sessions; other hosts may activate each one from then on. */
 async function close(host: Host, listening: Listening): Promise<void> {
   const [closed] = await Promise.allSettled([host.close(), listening.close(graceMs)]);
   if (closed.status === "rejected") throw closed.reason;
@@ -178,25 +181,26 @@ async function recover(host: Host, signal: AbortSignal, options: RunOptions): Pr
     const { found, recovered, elsewhere, left, broken } = await host.recover({
       mode: options.recover,
       signal,
-      onProgress: (at) => progress.count("waking", at.recovered + at.elsewhere + at.left + at.broken.length, at.found),
+      onProgress: (at) =>
+        progress.count("activating", at.recovered + at.elsewhere + at.left + at.broken.length, at.found),
     });
     progress[Symbol.dispose]();
     for (const { id, error } of broken) writeLog({ level: "error", event: "broken", session: id, error }, options);
     if (options.recover === "lazy") return;
-    note(`${recovered} of ${found} sessions woken, ${elsewhere} live elsewhere, ${broken.length} broken`);
-    if (left > 0) note(`${left} more than may be live at once (--max-sessions) wake when they are spoken to`);
+    note(`${recovered} of ${found} sessions activated, ${elsewhere} live on other hosts, ${broken.length} failed`);
+    if (left > 0) note(`${left} more sessions exceed --max-sessions; their next message activates them`);
   } catch (error) {
     if (!signal.aborted) throw error;
   }
 }
 
-const grave: readonly HostEvent["type"][] = ["crashed", "failed", "fenced", "untidy"];
+const logged: readonly HostEvent["type"][] = ["crashed", "failed", "fenced", "untidy"];
 
-/** Log what goes wrong with live sessions, until the returned function is called. */
+/** Log the failures of live sessions, until the caller calls the returned function. */
 function logEvents(options: RunOptions): () => void {
   const onEvent = (message: unknown): void => {
     const { type, session, cause } = message as HostEvent;
-    if (!grave.includes(type)) return;
+    if (!logged.includes(type)) return;
     writeLog({ level: type === "failed" ? "error" : "warn", event: type, session: session.id, error: cause }, options);
   };
   subscribe("perdure:host", onEvent);

@@ -16,7 +16,7 @@ interface StatusOptions extends StoreOptions, JsonOption {
   readonly watch?: boolean;
 }
 
-/** A host as it answered, or why it did not. */
+/** The answer of a host, or the reason why it has none. */
 interface Report {
   readonly info: HostInfo;
   readonly status?: WireHost;
@@ -25,21 +25,21 @@ interface Report {
 
 type Live = WireHost["sessions"][number];
 
-/** A host answers within so long, or it does not. */
+/** A host that does not answer within this time counts as unreachable. */
 const patienceMs = 3000;
-/** Who was not heard of for so long is a host no more. */
+/** A host without a heartbeat for this time is not listed. */
 const forgottenMs = 600_000;
 const everyMs = 1000;
-/** As many as a server shows on a page. */
+/** The most sessions on a page of a server. */
 const sessionsMax = 1000;
 
 export function statusCommand(): Command {
-  return storeCommand("status", "The hosts on a store and their live sessions, asked over HTTP")
+  return storeCommand("status", "Show the hosts on a store and their live sessions; asks each host over HTTP")
     .option(
       "--key <key>",
-      "what opens the hosts; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
+      "the key for the hosts; the right read is enough (default: $PERDURE_KEY, which the process list does not show)",
     )
-    .option("--watch", "again every second, until Ctrl-C")
+    .option("--watch", "refresh every second until Ctrl-C")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -65,7 +65,7 @@ async function status({ json = false, watch = false, key: keyOption, ...options 
     };
     await look();
     while (watch && !signal.aborted) {
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined); // it is over
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined); // stopped by a signal
       if (!signal.aborted) await look();
     }
   });
@@ -84,7 +84,7 @@ async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Re
     });
     const body: unknown = await response.json();
     if (response.ok) return { info, status: body as WireHost };
-    return { info, failure: errorOf(body)?.message ?? `it is no host: HTTP ${response.status}` };
+    return { info, failure: errorOf(body)?.message ?? `not a host: HTTP ${response.status}` };
   } catch (error) {
     const isLate = error instanceof Error && error.name === "TimeoutError";
     return { info, failure: isLate ? `no answer within ${span(patienceMs)}` : unansweredReason(error) };
@@ -116,31 +116,31 @@ function write(reports: readonly Report[], watch: boolean): void {
     sorted.slice(0, room).map(({ live, info }) => sessionRow(live, info)),
   );
   const more = reports.reduce((sum, { status: known }) => sum + unseen(known), sorted.length - room);
-  if (more > 0 && !isLive) note(`${more} more`);
+  if (more > 0 && !isLive) note(`${more} more sessions`);
 }
 
-/** What wants to be looked at comes first. */
+/** The sort order: failing sessions first, then full mailboxes. */
 function concern({ phase, mailbox }: Live): number {
   const troubled: readonly Live["phase"][] = ["failed", "restarting", "stopping", "starting"];
   const place = troubled.indexOf(phase);
   return place < 0 ? mailbox : 1e9 * (troubled.length - place) + mailbox;
 }
 
-/** Sessions behind the page. */
+/** The number of sessions that are not on the page. */
 function unseen(known: WireHost | undefined): number {
   if (known?.next === undefined) return 0;
   return Object.values(known.metrics.byPhase).reduce((sum, count) => sum + count, 0) - known.sessions.length;
 }
 
 function hostRow({ info, status: known, failure = "" }: Report): readonly string[] {
-  const who = [info.address, `${info.pid} on ${info.host}`];
+  const name = [info.address, `${info.pid} on ${info.host}`];
   if (known === undefined) {
-    const heard = span(Math.max(0, Date.now() - info.seenAt.getTime()));
-    return [...who, "", "", "", "", "", `does not answer (${failure}), last heard of ${heard} ago`];
+    const heartbeat = span(Math.max(0, Date.now() - info.seenAt.getTime()));
+    return [...name, "", "", "", "", "", `does not answer (${failure}), last heartbeat ${heartbeat} ago`];
   }
   const { live, liveMax, waiting, mailbox, counts } = known.metrics;
   const numbers = [`${live} of ${liveMax}`, waiting, mailbox, counts.restarted].map(String);
-  return [...who, ...numbers, size(known.memoryBytes), "answers"];
+  return [...name, ...numbers, size(known.memoryBytes), "answers"];
 }
 
 function sessionRow(live: Live, { address }: HostInfo): readonly string[] {

@@ -5,7 +5,7 @@ import { statusCommand } from "./host-status.ts";
 
 /** `perdure host`: live sessions. */
 export function hostCommand(): Command {
-  const group = bareCommand("host", "Keep sessions live, each with code of its own").addHelpText(
+  const group = bareCommand("host", "Run live sessions, and show their hosts").addHelpText(
     "after",
     examples(["perdure host run ./agent.ts", "perdure host status --watch"]),
   );

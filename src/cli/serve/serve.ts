@@ -42,23 +42,25 @@ interface ServeOptions extends StoreOptions, ListenOptions {
 
 export function serveCommand(): Command {
   return storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key")
-    .option("--port <number>", "where to listen; 0 for any that is free", port, 8080)
-    .option("--host <address>", "on which address; any but loopback needs a key", "127.0.0.1")
-    .option("--agents <file>", "the known agents (default: perdure.agents.json, where it exists)")
+    .option("--port <number>", "the port to listen on; 0 for any free port", port, 8080)
+    .option("--host <address>", "the address to listen on; any but loopback needs a key", "127.0.0.1")
+    .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
-    .option("--no-tools", "offer the model no handoff tools, for endpoints that take none")
-    .option("--cors <origin>", "an origin whose pages may call; may be repeated", collect, [])
-    .option("--fallback <how>", "go on without a store that is away: stateless, or an outbox such as sqlite:outbox.db")
-    .option("--grace <seconds>", "how long running answers may take when the server is stopped", wholeNumber, 10)
+    .option("--no-tools", "offer the model no handoff tools, for endpoints without tool support")
+    .option("--cors <origin>", "an origin whose pages may call the server; may be repeated", collect, [])
     .option(
-      "--device-budget <budget>",
-      "what one device may spend in 24 hours: requests=200,tokens=100000",
-      deviceBudget,
+      "--fallback <how>",
+      "continue while the store is unreachable: stateless, or with an outbox such as sqlite:outbox.db",
     )
-    .option("--all-devices-budget <budget>", "what all devices together may spend in 24 hours", deviceBudget)
-    .option("--client-address <how>", "how new devices are counted by address: connection, or the header of a proxy")
+    .option("--grace <seconds>", "how long running answers may take after a stop signal", wholeNumber, 10)
+    .option("--device-budget <budget>", "the limit of one device in 24 hours: requests=200,tokens=100000", deviceBudget)
+    .option("--all-devices-budget <budget>", "the limit of all devices together in 24 hours", deviceBudget)
+    .option(
+      "--client-address <how>",
+      "the address by which new devices are counted: connection, or the name of a proxy's header",
+    )
     .option("--open-metrics", "answer /metrics without a key")
-    .option("--quiet", "log what went wrong only")
+    .option("--quiet", "log only warnings and errors")
     .addHelpText(
       "after",
       examples([
@@ -67,7 +69,7 @@ export function serveCommand(): Command {
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
-        "\nThe model's endpoint is any that speaks OpenAI's API: OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET keys the hashes of devices; beside an SQLite file it is kept in a file of its own.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nWhere agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nUse any model endpoint with OpenAI's API: set OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET is the key of the hashes of devices; with an SQLite store it is created in a file beside the database.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nIf agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(serve);
 }
@@ -107,15 +109,19 @@ async function serve(options: ServeOptions): Promise<void> {
     await untilSignalled(async (signal) => {
       const listening = await listenOn(server, options);
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
-      if (!hasKey) note('sessions are closed to programs until there is a key: "perdure keys create --name operator"');
-      if (model === undefined) note("no model is set: chats will be refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
+      if (!hasKey)
+        note(
+          'the store has no key, so programs cannot use sessions; create one with "perdure keys create --name operator"',
+        );
+      if (model === undefined)
+        note("no model endpoint is set, so chats are refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
       await aborted(signal);
       await listening.close(options.grace * 1000);
     });
   } finally {
     await sessions.close();
   }
-  // Stopped as asked is done, not failed.
+  // A stop by a signal is a success.
   process.exitCode = 0;
 }
 
@@ -123,7 +129,7 @@ function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
   return how === "stateless" ? how : { outbox: how };
 }
 
-/** True where several agents have keywords or a description to be routed by; else the session's own agent answers. */
+/** True if there are several agents, and one has keywords or a description; else the session's own agent answers. */
 function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
   const all = Object.values(agents);
   return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);

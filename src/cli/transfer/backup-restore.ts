@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { restoreStore } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
-import { tellCopy, withProgress } from "./copy.ts";
+import { reportCopy, withProgress } from "./copy.ts";
 import { storeUrl } from "../program/environment.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 
@@ -15,10 +15,7 @@ export function restoreCommand(): Command {
   return bareCommand("restore", "Restore all sessions of a backup into a store, preferably an empty one")
     .argument("<file>", "a file written by perdure backup create")
     .option(...storeOption)
-    .option(
-      "--skip-damaged",
-      "restore what can be read of a damaged backup, name the lines that cannot, and exit with 1",
-    )
+    .option("--skip-damaged", "restore the readable lines of a damaged backup, report the others, and exit with 1")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -26,7 +23,7 @@ export function restoreCommand(): Command {
         "perdure backup restore monday.db --store sqlite:restored.db",
         "perdure backup restore monday.ndjson.gz --store postgres://app@db.example/app",
         "perdure backup restore cut-off.ndjson --store sqlite:rescued.db --skip-damaged",
-      ]) + "\nSessions that exist are left unchanged: after an interruption, run it again.\n",
+      ]) + "\nExisting sessions are left unchanged: after an interruption, run the same command again.\n",
     )
     .action(restore);
 }
@@ -36,6 +33,6 @@ async function restore(file: string, { json, skipDamaged = false, ...options }: 
     const done = await withProgress((progress) =>
       restoreStore(file, storeUrl(options), { signal, skipDamaged, ...progress }),
     );
-    tellCopy(done, { json, verb: "restored" });
+    reportCopy(done, { json, verb: "restored" });
   });
 }

@@ -26,7 +26,7 @@ function createCommand(): Command {
   return bareCommand("create", "Write the store at one moment to a file, while it is in use")
     .argument(
       "<file>",
-      "an SQLite database for an SQLite store; lines of JSON for PostgreSQL, compressed if it ends in .gz",
+      "the file to write: an SQLite database for an SQLite store; lines of JSON for PostgreSQL, compressed if it ends in .gz",
     )
     .option(...storeOption)
     .option(...jsonOption)
@@ -43,12 +43,12 @@ function createCommand(): Command {
 async function create(path: string, { json, ...options }: Options): Promise<void> {
   const onSkipped: BackupOptions["onSkipped"] = ({ tenant, id }, { message }) => {
     process.exitCode ||= 1;
-    note(`left out ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);
+    note(`skipped session ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);
   };
   const done = await withProgress((progress) => backupStore(storeUrl(options), path, { ...progress, onSkipped }));
   const { file, sessions, entries, bytes } = done;
-  const held = `${sessions} sessions with ${entries} entries`;
-  report(done, `backed up ${held} to ${file} (${bytes} bytes), and read it back`, { json });
+  const contents = `${sessions} sessions with ${entries} entries`;
+  report(done, `backed up ${contents} to ${file} (${bytes} bytes), and read it back`, { json });
 }
 
 async function withProgress(

@@ -17,12 +17,12 @@ interface Options extends JsonOption {
   readonly tenant?: string;
 }
 
-/** `perdure copy`: from one store into another. */
+/** `perdure copy`: copy one store into another. */
 export function copyCommand(): Command {
-  return bareCommand("copy", "Copy a store into another, while it is in use; again brings what changed since")
+  return bareCommand("copy", "Copy a store into another, while it is in use; run it again to copy later changes")
     .requiredOption("--from <url>", "the store to read")
     .requiredOption("--to <url>", "the store to write; no other program may write these sessions there yet")
-    .option(tenantOption[0], "only this tenant, with its devices (default: everything)")
+    .option(tenantOption[0], "only this tenant, with its devices (default: all tenants)")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -44,11 +44,11 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
     const done = await withProgress(async (progress) => {
       return await copySessions(source, target, { everything: tenant === undefined, signal, ...progress });
     });
-    tellCopy(done, { json, verb: "copied" });
+    reportCopy(done, { json, verb: "copied" });
   });
 }
 
-/** A store copied onto itself would look like one that is safe elsewhere. */
+/** Refuses to copy a store onto itself, which would look like a second copy. */
 async function guardApart(from: string, to: string): Promise<void> {
   const [source, target] = [await fileOfStore(from), await fileOfStore(to)];
   const isOne = source === undefined || target === undefined ? from === to : isSame(source, target);
@@ -57,7 +57,7 @@ async function guardApart(from: string, to: string): Promise<void> {
 }
 
 /** Prints the skipped items, each with its place, once, and its error. */
-export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
+export function reportSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "reasons">): void {
   for (const { source, code, message } of reasons) {
     const what = message.startsWith(source) ? message : `${source}: ${message}`;
     note(`skipped ${printable(what)} [${code}]`);
@@ -65,11 +65,11 @@ export function tellSkipped({ skipped, reasons }: Pick<CopyReport, "skipped" | "
   if (skipped > reasons.length) note(`… and ${skipped - reasons.length} more`);
 }
 
-/** Copy, drawing how far it is where there is a terminal to draw on. */
+/** Copy, with a progress bar on a terminal. */
 export async function withProgress(
   work: (options: Pick<CopyOptions, "onProgress">) => Promise<CopyReport>,
 ): Promise<CopyReport> {
-  // Counting what is to be copied is for who sees it.
+  // The sessions are counted only for the progress bar.
   if (!Progress.isShown) return await work({});
   using progress = await Progress.begin();
   return await work({
@@ -80,8 +80,8 @@ export async function withProgress(
   });
 }
 
-/** What came of it, and exit code 1 where that is not everything. */
-export function tellCopy(
+/** Prints the result; sets exit code 1 if the copy is not complete. */
+export function reportCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
@@ -91,11 +91,11 @@ export function tellCopy(
     writeJson(done);
     return;
   }
-  tellSkipped(done);
+  reportSkipped(done);
   const counts = [
     `${restored} new`,
-    `${replaced} brought up to date`,
-    `${present} were there already`,
+    `${replaced} updated`,
+    `${present} unchanged`,
     ...(removed === 0 ? [] : [`${removed} removed as in the source`]),
     `${skipped} skipped`,
   ];
@@ -104,12 +104,14 @@ export function tellCopy(
   if (orphaned > 0) {
     const names = named(orphans, orphaned);
     note(
-      `not complete: ${orphaned} copied earlier are not in the source, remove them there if they were erased (${names})`,
+      `not complete: ${orphaned} sessions in the target are no longer in the source; if they were erased, remove them from the target (${names})`,
     );
   }
   if (unsettled.length > 0)
-    note(`not complete: still changing (${named(unsettled, unsettled.length)}); the same command goes on`);
-  else if (orphaned === 0 && skipped === 0) note("not complete: stopped; the same command goes on");
+    note(
+      `not complete: these sessions kept changing (${named(unsettled, unsettled.length)}); run the same command again to continue`,
+    );
+  else if (orphaned === 0 && skipped === 0) note("not complete: stopped; run the same command again to continue");
 }
 
 function named(ids: readonly string[], count: number): string {

@@ -18,7 +18,7 @@ interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly user?: string;
   readonly state?: SessionState;
-  /** As it was written, and what that comes to. */
+  /** The text of the option, and its instant. */
   readonly since?: { readonly text: string; readonly date: Date };
   readonly out?: string;
   readonly gzip?: boolean;
@@ -26,24 +26,24 @@ interface ExportOptions extends StoreOptions, JsonOption {
   readonly after?: string;
 }
 
-/** `perdure export`: many sessions become one file, a line each. */
+/** `perdure export`: many sessions as one file, a line each. */
 export function exportCommand(): Command {
-  return storeCommand("export", "Write sessions out, a line each, by id")
-    .option("--agent <name>", "only this agent's")
-    .option("--user <id>", "only this user's")
-    .addOption(new Option("--state <state>", "only in this state").choices(sessionStates))
+  return storeCommand("export", "Export sessions, one a line, ordered by id")
+    .option("--agent <name>", "only sessions of this agent")
+    .option("--user <id>", "only sessions of this user")
+    .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", (text) => ({
       text,
       date: instant(text),
     }))
-    .option("--out <file>", "write there; run again after a break, it goes on (default: stdout)")
-    .option("--gzip", "compress; a file that ends in .gz is compressed anyway")
+    .option("--out <file>", "write to this file; after an interruption the same command continues (default: stdout)")
+    .option("--gzip", "compress the output; a file name that ends in .gz implies it")
     .addOption(
-      new Option("--format <format>", "snapshots, OpenAI's chat format, or text for reading")
+      new Option("--format <format>", "perdure: snapshots, openai: its chat format, markdown: text for people")
         .choices(Object.keys(renderings))
         .default("perdure"),
     )
-    .option("--after <id>", "go on behind the session with this id")
+    .option("--after <id>", "start after the session with this id")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -77,19 +77,19 @@ async function exportAll(options: ExportOptions): Promise<void> {
     const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
     await using file = await ExportFile.open(out, of, await fileOfStore(store));
     const { sessions: earlier } = file.position;
-    if (earlier > 0) note(`going on behind ${earlier} sessions that are written already`);
+    if (earlier > 0) note(`continuing after ${earlier} sessions that are already written`);
     if (await exportTo(file, options, signal)) {
       await file.finish();
       const { sessions, turns } = file.position;
       report({ file: file.file, sessions, turns }, `exported ${countOf(file.position)} to ${file.file}`, { json });
     } else {
       await file.keep();
-      note(`stopped after ${countOf(file.position)}; the same command goes on`);
+      note(`stopped after ${countOf(file.position)}; run the same command again to continue`);
     }
   });
 }
 
-/** False where the signal stopped it. */
+/** False if the signal stopped the export. */
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
   await using sessions = await openExisting(options);
   const { agent, user, state, since, format } = options;
@@ -100,22 +100,22 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     activeSince: since?.date,
   });
   const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
-  // A bar would stand among the data where both come to the same terminal.
+  // No progress bar if the data goes to the same terminal.
   const isAlone = options.out !== undefined || !process.stdout.isTTY;
   using progress = isAlone ? await Progress.begin() : undefined;
-  // The number of sessions behind an id is unknown.
+  // The number of sessions after an id is unknown.
   const isCounted = isAlone && Progress.isShown && options.after === undefined;
   const total = isCounted ? await sessions.count(selection) : undefined;
   let bytes = 0;
   const after = target.position.after ?? options.after;
   const onSkipped = (id: string, { message }: SessionError): void => {
     process.exitCode = 1;
-    const text = `left out ${printable(id)}: ${printable(message)}`;
+    const text = `skipped session ${printable(id)}: ${printable(message)}`;
     if (progress === undefined) note(text);
     else progress.note(text);
   };
   const exported = exportSessions(sessions, { ...selection, onSkipped, ...defined({ after }) });
-  // A file or a pipe gets the exact text; a terminal must not act upon it.
+  // A file or a pipe gets the exact text; on a terminal control characters are escaped.
   const isShown = options.out === undefined && process.stdout.isTTY;
   const render = (text: string): string => {
     const rendered = renderings[format](text);
@@ -147,7 +147,7 @@ class StandardOutput implements Target {
   }
 
   async write(bytes: Uint8Array, position: ExportPosition): Promise<boolean> {
-    // A reader that is slow must not fill the memory; one that has seen enough is gone, which is no failure.
+    // Waiting for each write gives backpressure from a slow reader; a closed pipe ends the export without an error.
     const isRead = await new Promise<boolean>((resolve) =>
       process.stdout.write(bytes, (error) => resolve(error == null)),
     );

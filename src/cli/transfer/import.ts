@@ -5,7 +5,7 @@ import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
 import { withStoreErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { tellSkipped } from "./copy.ts";
+import { reportSkipped } from "./copy.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -18,13 +18,13 @@ interface Options extends StoreOptions, JsonOption {
   readonly agent?: string;
 }
 
-/** `perdure import`: a file becomes sessions. */
+/** `perdure import`: create sessions from a file. */
 export function importCommand(): Command {
-  return storeCommand("import", "Bring sessions in: exports of perdure, or what other programs have kept")
-    .argument("<file>", "what to read, compressed by gzip or not; - for stdin")
-    .option("--dry-run", "write nothing, say what would become of each")
+  return storeCommand("import", "Import sessions: exports of Perdure, or conversations of other programs")
+    .argument("<file>", "the file to read, compressed by gzip or not; - for stdin")
+    .option("--dry-run", "write nothing; report what would be imported")
     .addOption(
-      new Option("--on-exists <policy>", "what to do where another session of the id exists")
+      new Option("--on-exists <policy>", "what to do if another session has the id")
         .choices(["skip", "replace"])
         .default("skip"),
     )
@@ -39,7 +39,7 @@ export function importCommand(): Command {
         "perdure export | perdure import - --store postgres://app@db.example/app",
       ]) +
         "\nReads snapshots, OpenAI's chat format (JSONL), ShareGPT, LangChain's dumps and UIMessages of the AI SDK.\n" +
-        "What stands already is left alone: after a break, run it again.\n",
+        "Existing sessions are left unchanged: after an interruption, run the same command again.\n",
     )
     .action(importAll);
 }
@@ -64,29 +64,29 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     });
     const done = await importing.catch((error: unknown) => {
       progress[Symbol.dispose]();
-      // What went before the failure stands, and who does not know that cannot go on.
-      if (sofar !== undefined) tell(sofar, { dryRun: dryRun === true, stopped: true });
+      // The sessions before the failure are imported: report them before the error.
+      if (sofar !== undefined) printResult(sofar, { dryRun: dryRun === true, stopped: true });
       throw error;
     });
     progress[Symbol.dispose]();
     if (done.skipped > 0) process.exitCode ||= 1;
     if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
-    else tell(done, { dryRun: dryRun === true, stopped: signal.aborted });
+    else printResult(done, { dryRun: dryRun === true, stopped: signal.aborted });
   });
 }
 
-function tell(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
-  tellSkipped(done);
+function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
+  reportSkipped(done);
   const { restored, turns, replaced, present, skipped } = done;
   const counts = [
     `${restored} sessions`,
     `${turns} turns`,
     ...(replaced > 0 ? [`${replaced} replaced`] : []),
-    `${present} were there already`,
+    `${present} unchanged`,
     `${skipped} skipped`,
   ];
   note(`${dryRun ? "would import" : "imported"} ${counts.join(", ")}`);
-  if (stopped) note("stopped before the end; the same command goes on");
+  if (stopped) note("stopped before the end; run the same command again to continue");
 }
 
 async function* until(
@@ -108,7 +108,7 @@ class Counted implements AsyncIterable<Uint8Array> {
     this.#file = file;
   }
 
-  /** Undefined where the size is unknown. @throws SessionError `store_unavailable` for a file that is not there */
+  /** Undefined for stdin. @throws SessionError `store_unavailable` for a missing file */
   async size(): Promise<number | undefined> {
     if (this.#file === "-") return undefined;
     return await withStoreErrors(this.#file, async () => statSync(this.#file).size);

@@ -15,7 +15,7 @@ export function listCommand(): Command {
 }
 
 async function list({ json, ...options }: FolderOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor({ ...options, store: "memory:" }); // for the tenant: no store is asked
+  await using sessions = await openFor({ ...options, store: "memory:" }); // only its tenant is used
   const saved = await Array.fromAsync(snapshotFolder(options, sessions).each());
   if (json === true) for (const one of saved) writeJson(one);
   else if (saved.length === 0) note("the folder has no snapshots");
