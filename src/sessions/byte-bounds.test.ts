@@ -216,7 +216,7 @@ test("a snapshot and an export have all events, whatever their bytes, and those 
   assert.deepEqual(await eventsOf(), [4, 4]);
 });
 
-test("a damaged log is told from one that was cut by its bytes", async () => {
+test("a damaged log is distinguished from a page that ends at its bytes", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (let turn = 0; turn < 4; turn++) await session.append({ input: "x".repeat(400_000) });

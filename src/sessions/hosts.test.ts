@@ -42,7 +42,7 @@ test("hosts are listed by their address, once each, with their workers; a host w
   assert.deepEqual(
     (await listHosts(looking)).items.map(({ address, alive }) => [address, alive]),
     [["http://here.test", false]],
-    "who said goodbye is none; its worker that was killed is still to be seen",
+    "an instance that left is not listed; its killed worker is",
   );
   await looking.close();
 });

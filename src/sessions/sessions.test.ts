@@ -173,7 +173,7 @@ test("restarting begins an empty log under the same id and keeps the old one, wh
   await assert.rejects(
     old.append({ input: "stale" }),
     { code: "conflict" },
-    "who knew the old log has not seen the new one",
+    "a handle of the old log has not seen the new one",
   );
 });
 

@@ -16,7 +16,7 @@ test("a position comes back from its cursor, and the cursor goes through URLs un
   );
 });
 
-test("whatever else is passed as a cursor is refused as such", () => {
+test("any other value is refused as a cursor", () => {
   const others = fc.oneof(
     fc.string(),
     fc.string({ unit: "binary" }),

@@ -299,7 +299,7 @@ test("status shows the hosts and their sessions, for people and for programs; a 
   assert.doesNotMatch((await status()).stdout, new RegExp(a.url), "who stopped in good order is no host any more");
 });
 
-test("on a terminal, the status is drawn anew every second, until Ctrl-C", async () => {
+test("on a terminal, the status is redrawn every second, until Ctrl-C", async () => {
   await using here = await place();
   const host = await here.run();
   const child = here.workplace.startOnTerminal(["host", "status", "--key", here.key, "--watch"]);

@@ -294,9 +294,9 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "scope-is-in-the-key: events",
     (store) => ({ forgetEvents: ({ tenant: _tenant, ...past }) => store.forgetEvents(past) }),
   ],
-  ["does not tell upper from lower case", "what goes in comes out: ids", mapKeys((text) => text.toLowerCase())],
-  ["trims blanks", "what goes in comes out: ids", mapKeys((text) => text.trimEnd())],
-  ["normalises ids", "what goes in comes out: ids", mapKeys((text) => text.normalize())],
+  ["does not tell upper from lower case", "values-are-kept: ids", mapKeys((text) => text.toLowerCase())],
+  ["trims blanks", "values-are-kept: ids", mapKeys((text) => text.trimEnd())],
+  ["normalises ids", "values-are-kept: ids", mapKeys((text) => text.normalize())],
   ["does not tell tenants apart", "scope-is-in-the-key: the same id in two", mapTenants(() => "one")],
   [
     "joins tenant and id by a slash",
@@ -305,35 +305,31 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "sorts the keys of data",
-    "what goes in comes out: the order of keys",
+    "values-are-kept: the order of keys",
     mapData((text) => JSON.stringify(sorted(JSON.parse(text)))),
   ],
-  ["loses what follows U+0000", "what goes in comes out: U+0000", mapData((text) => text.replaceAll("\\u0000", ""))],
+  ["loses what follows U+0000", "values-are-kept: U+0000", mapData((text) => text.replaceAll("\\u0000", ""))],
   [
     "replaces halves of surrogate pairs",
-    "what goes in comes out: halves",
+    "values-are-kept: halves",
     mapData((text) => text.replaceAll(/\\ud[89a-f]../g, "\ufffd")),
   ],
-  ["cuts long texts", "what goes in comes out: a text of a megabyte", mapData((text) => text.slice(0, 1_000_000))],
+  ["cuts long texts", "values-are-kept: a text of a megabyte", mapData((text) => text.slice(0, 1_000_000))],
   [
     "loses the negative zero of records",
-    "what goes in comes out: negative zero",
+    "values-are-kept: negative zero",
     mapRecords((record) => ({ ...record, metadata: positive(record.metadata) })),
   ],
   [
     "keeps numbers of 32 bits",
-    "what goes in comes out: every field",
+    "values-are-kept: every field",
     mapRecords((record) => ({ ...record, fence: record.fence | 0 })),
   ],
-  [
-    "loses the queue of a record",
-    "what goes in comes out: every field",
-    mapRecords((record) => ({ ...record, waiters: [] })),
-  ],
+  ["loses the queue of a record", "values-are-kept: every field", mapRecords((record) => ({ ...record, waiters: [] }))],
   ["forgets instances", "heartbeats", () => ({ heartbeat: async () => {} })],
   [
     "never lets instances go",
-    "heartbeats: who leaves",
+    "heartbeats: an instance that leaves",
     (store) => ({ heartbeat: (instance) => store.heartbeat(instance) }),
   ],
   ["tells of every worker of a host", "a-host-is-told-once", tellsWorkers],
@@ -359,7 +355,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "sums up another tenant's turns, too",
-    "scope-is-in-the-key: a stats",
+    "scope-is-in-the-key: stats",
     mapStats(async (stats, query) => {
       const [own, other] = [await stats(query), await stats({ ...query, tenant: `${query.tenant}x` })];
       return { ...own, turns: { ...own.turns, turns: own.turns.turns + other.turns.turns } };
@@ -367,7 +363,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "forgets what was cut off",
-    "stats-are-whole: what was cut off",
+    "stats-are-whole: truncated turns stay",
     mapStats(async (stats, query) => {
       const whole = await stats(query);
       return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };

@@ -103,7 +103,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
   }
 
   describe(name, () => {
-    test("a session whose recovery throws is reported and put off, and one pass sweeps those of the other tenants", async () => {
+    test("a session with a failing recovery is reported and deferred, and one pass sweeps the other tenants", async () => {
       await using opened = await open();
       const store = failingFor(opened.store, "untyped");
       await using sessions = sessionsOn(store, { sweep: false });
@@ -138,7 +138,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       }
     });
 
-    test("what is readable of an answer whose pieces are damaged is sealed with a marked error, and the session is swept, ended, unlocked, archived and removed", async () => {
+    test("an answer with damaged pieces is sealed with its readable ones and a marked error, and the session is swept, ended, unlocked, archived and removed", async () => {
       await using opened = await open();
       await using sessions = sessionsOn(opened.store, { sweep: false });
       const mine = sessions.for(tenant);
@@ -165,7 +165,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       }
     });
 
-    test("one session that fails keeps no other from being exported, copied, examined and erased", async () => {
+    test("a failing session does not prevent others from being exported, copied, examined and erased", async () => {
       await using opened = await open();
       const store = failingFor(opened.store, "bad");
       await using sessions = sessionsOn(store, { sweep: false, secret: "a secret for tests only" });
@@ -202,7 +202,7 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       assert.ok(left.includes("bad") && !left.includes("a") && !left.includes("z"), left.join(" "));
     });
 
-    test("a sweep that the store ends says so on its channel", async () => {
+    test("a sweep that the store ends is published on its channel", async () => {
       await using opened = await open();
       await using sessions = sessionsOn(opened.store, { sweep: false });
       const heard: SweepNews[] = [];

@@ -33,7 +33,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
     (await Array.fromAsync(turns)).map(({ input }) => input[0]?.content);
 
   describe(name, () => {
-    check("what goes in comes out", async (sessions) => {
+    check("every value is read as it was written", async (sessions) => {
       const values = [
         ...oddIds,
         -0,
@@ -60,7 +60,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal(JSON.stringify(Object.keys(kept.at(-3) as object)), '["__proto__","b","a"]');
     });
 
-    check("what cannot be kept is refused with its place, and nothing is written", async (sessions) => {
+    check("a value that cannot be stored is refused with its place, and nothing is written", async (sessions) => {
       const session = await sessions.create();
       const bad = { role: "user", content: { deep: [Number.NaN] } } as const;
       await assert.rejects(session.append({ input: bad }), { code: "value_unstorable" });
@@ -73,7 +73,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
     });
 
     check(
-      "a turn is written onto what was seen, and another's turn is a conflict until it is refreshed",
+      "a turn is appended to the seen turns, and another writer's turn is a conflict until a refresh",
       async (sessions) => {
         const mine = await sessions.create({ id: "s" });
         const theirs = await sessions.get("s");
@@ -95,7 +95,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       },
     );
 
-    check("what is no turn is folded in without a conflict", async (sessions) => {
+    check("changes of another writer that are no turns are merged without a conflict", async (sessions) => {
       const mine = await sessions.create({ id: "s", metadata: { a: 1, b: 2 } });
       const theirs = await sessions.get("s");
       await theirs.update({ metadata: { b: undefined, c: null } });
@@ -141,7 +141,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       );
     });
 
-    check("truncate takes back what was seen, and nothing else", async (sessions) => {
+    check("truncate removes seen turns only", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       for (const input of ["1", "2", "3"]) await session.append({ input });
       const stale = await sessions.get("s");
@@ -151,7 +151,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await session.append({ input: "2 again" })).seq, 2);
     });
 
-    check("an answer streams, is sealed with its cost, and is the memory of the next", async (sessions) => {
+    check("an answer streams, is sealed with its usage, and is part of the next request", async (sessions) => {
       const session = await sessions.create({ agent: "ceo" });
       const answer = await session.consult("hello");
       assert.equal(answer.seq, 1);
@@ -165,7 +165,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await session.append({ input: "after" })).seq, 3, "one's own answers have been seen");
     });
 
-    check("an answer that fails says why, and its turn is kept", async (sessions) => {
+    check("a failed answer has its reason, and its turn is stored", async (sessions) => {
       const session = await sessions.create();
       const answer = await session.consult("fail");
       await assert.rejects(answer.done, { code: "model_failed" });
@@ -175,7 +175,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal(await (await session.consult("fine")).text(), "shown 1");
     });
 
-    check("an answer is stopped by cancel and by its signal, with what had arrived", async (sessions) => {
+    check("cancel and the signal stop an answer, and the received output is kept", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       const first = await session.consult("hang");
       for await (const text of first) {
@@ -198,7 +198,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       );
     });
 
-    check("watching tells turns and pieces as they come, and ends with the session", async (sessions) => {
+    check("a watch yields turns and pieces as they arrive, and ends with the session", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       await session.append({ input: "known" });
       const watcher = await sessions.get("s");
@@ -248,7 +248,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await assert.rejects(session.handOff("ceo", { ttl: "never" }), { code: "duration_invalid" });
     });
 
-    check("what happened in all sessions is found by pages", async (sessions) => {
+    check("the events of all sessions are listed page by page", async (sessions) => {
       for (const id of ["a", "b"]) await sessions.create({ id });
       await (await sessions.get("a")).end({ reason: "b/ä ?#%" });
       const first = await sessions.listEvents({ limit: 2 });
@@ -273,27 +273,30 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       await assert.rejects(sessions.listEvents({ after: "nowhere" }), { code: "argument_invalid" });
     });
 
-    check("sessions are listed by pages, ended and removed, and what is not there is named", async (sessions) => {
-      for (const id of ["a", "b/ä ?#%", "c"]) await sessions.create({ id, user: "ada" });
-      const first = await sessions.list({ limit: 2 });
-      const rest = await sessions.list({ limit: 2, after: first.next ?? "" });
-      const ids = [...first.items, ...rest.items].map(({ id }) => id);
-      assert.deepEqual(ids.toSorted(), ["a", "b/ä ?#%", "c"]);
-      assert.equal(rest.next, undefined);
-      await (await sessions.get("b/ä ?#%")).end();
-      assert.equal((await sessions.list({ state: "ended" })).items[0]?.id, "b/ä ?#%");
-      await assert.rejects(sessions.ensure("b/ä ?#%"), {
-        code: "session_ended",
-        details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
-      });
-      await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
-      await (await sessions.get("a")).remove();
-      await assert.rejects(sessions.get("a"), { code: "session_not_found" });
-      await assert.rejects(sessions.create({ id: "c" }), { code: "session_exists" });
-      await assert.rejects(sessions.create({ agent: "nobody" }), { code: "agent_unknown" });
-      assert.equal((await sessions.ensure("c")).info.user, "ada");
-      assert.equal((await (sessions instanceof Sessions ? sweep(sessions) : sessions.sweep())).complete, true);
-    });
+    check(
+      "sessions are listed page by page, ended and removed, and an error names a missing session",
+      async (sessions) => {
+        for (const id of ["a", "b/ä ?#%", "c"]) await sessions.create({ id, user: "ada" });
+        const first = await sessions.list({ limit: 2 });
+        const rest = await sessions.list({ limit: 2, after: first.next ?? "" });
+        const ids = [...first.items, ...rest.items].map(({ id }) => id);
+        assert.deepEqual(ids.toSorted(), ["a", "b/ä ?#%", "c"]);
+        assert.equal(rest.next, undefined);
+        await (await sessions.get("b/ä ?#%")).end();
+        assert.equal((await sessions.list({ state: "ended" })).items[0]?.id, "b/ä ?#%");
+        await assert.rejects(sessions.ensure("b/ä ?#%"), {
+          code: "session_ended",
+          details: { sessionId: "b/ä ?#%", tenant: "default", agent: "assistant", command: "ensure" },
+        });
+        await assert.rejects((await sessions.get("b/ä ?#%")).append({ input: "x" }), { code: "session_ended" });
+        await (await sessions.get("a")).remove();
+        await assert.rejects(sessions.get("a"), { code: "session_not_found" });
+        await assert.rejects(sessions.create({ id: "c" }), { code: "session_exists" });
+        await assert.rejects(sessions.create({ agent: "nobody" }), { code: "agent_unknown" });
+        assert.equal((await sessions.ensure("c")).info.user, "ada");
+        assert.equal((await (sessions instanceof Sessions ? sweep(sessions) : sessions.sweep())).complete, true);
+      },
+    );
 
     check(
       "each finds all sessions that match once, by id, also one that becomes active meanwhile",
@@ -318,7 +321,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       },
     );
 
-    check("what is archived is read as before, and comes back as it was", async (sessions) => {
+    check("an archived session is read as before, and restored as it was", async (sessions) => {
       const session = await sessions.create({ id: "s", instructions: "Be brief." });
       for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}`, output: oddIds.join("") });
       const before = await Array.fromAsync(session.turns());
@@ -338,7 +341,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal((await session.refresh()).archive, null);
     });
 
-    check("a fork shares what was said before it, and is whole without its parent", async (sessions) => {
+    check("a fork shares the turns before it, and is whole without its parent", async (sessions) => {
       const session = await sessions.create({ id: "s", agent: "ceo" });
       for (let index = 1; index <= 4; index++) await session.append({ input: `q${index}` }, { key: `k${index}` });
       const fork = await session.fork({ at: 2, as: "f" });
@@ -360,7 +363,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
     });
 
     check(
-      "a chain of 100 forks is whole from end to end when its root and others of it go, or are put away",
+      "a chain of 100 forks is whole from end to end after its root and other links are removed or archived",
       async (sessions) => {
         let session = await sessions.create({ id: "s0" });
         await session.append({ input: "q0" });
@@ -403,7 +406,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.deepEqual(await inputs((await sessions.get("bob")).turns()), ["q1", "q2"]);
     });
 
-    check("what is under hold stays until it is released", async (sessions) => {
+    check("a session under legal hold stays until the hold ends", async (sessions) => {
       const session = await sessions.create({ id: "s" });
       await session.setLegalHold("a lawsuit");
       assert.equal((await session.refresh()).legalHold?.reason, "a lawsuit");

@@ -402,7 +402,7 @@ async function live(t: TestContext, { whenFull, commands }: History, outcomes: M
     assert.deepEqual(
       said.filter((one) => acknowledged.includes(one)),
       acknowledged,
-      "what was acknowledged is there, once, in order",
+      "each acknowledged turn is stored once, in order",
     );
     assert(turns.every(({ status }) => status !== "open"));
   }

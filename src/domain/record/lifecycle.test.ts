@@ -121,7 +121,7 @@ test("new instructions follow the old ones in a log of their own, and a text too
   });
 });
 
-test("a restart keeps the old session whole under another id and begins anew under its own", () => {
+test("a reset keeps the old session whole under another id and begins an empty one under its own", () => {
   const heads = { turns: 3, events: 1, instructions: 2 };
   const old = sampleRecord({
     tenant: "t",

@@ -74,7 +74,7 @@ for (const value of invalid) {
   });
 }
 
-test("whatever is given, the answer is a positive whole number or duration_invalid", () => {
+test("any value gives a positive whole number or duration_invalid", () => {
   fc.assert(
     fc.property(fc.oneof(fc.anything(), fc.string(), fc.double()), (value) => {
       let ms: number;

@@ -53,7 +53,7 @@ test("a fork shares the turns up to the forked one, and no later turn of either 
   assert.deepEqual(
     [counters.turns, counters.messages, counters.requests],
     [9, 18, 3],
-    "what it shares, it has not spent",
+    "the usage of shared turns is not the fork's",
   );
   assert.equal(await again.instructions(), "Be brief.");
   assert.deepEqual(
@@ -283,7 +283,7 @@ test("a fork is archived whole, and comes back whole", async () => {
   await talk(fork, 6, 6, "instead");
 });
 
-test("forks outlive a parent that is purged, and one that is started afresh", async () => {
+test("forks outlive a parent that is purged, and one that is reset", async () => {
   await using place = inMemory({ ttl: "1d", retention: [{ state: "ended", after: "1d", do: "purge" }] });
   const { sessions, clock } = place;
   const session = await sessions.create({ id: "s" });

@@ -41,7 +41,7 @@ function watched(
 
 const created = (id: string): Transaction => [creationOf(sampleRecord({ id }))];
 
-test("what arrives in one turn of the event loop goes out together", async () => {
+test("changes of one turn of the event loop are sent together", async () => {
   const { store, batches } = watched(openMemory());
   const queue = new CommitQueue(store);
   const outcomes = await Promise.all(["a", "b", "c"].map((id) => queue.commit(created(id))));
@@ -49,7 +49,7 @@ test("what arrives in one turn of the event loop goes out together", async () =>
   assert.deepEqual(batches, [["a", "b", "c"]]);
 });
 
-test("changes of one session go out one after the other, in order, and hold up nobody else", async () => {
+test("changes of one session are sent one after the other, in order, and do not delay other sessions", async () => {
   const { store, batches } = watched(openMemory());
   const queue = new CommitQueue(store);
   const born = creationOf(sampleRecord({ id: "a" }));

@@ -130,7 +130,7 @@ test("a record that cannot be read is found, and named", async () => {
   ]);
 });
 
-test("what SQLite's own check finds is said", async () => {
+test("the problems of SQLite's own check are reported", async () => {
   const found = await inspected("", {
     harm: (file) => {
       const database = new DatabaseSync(file);

@@ -20,14 +20,14 @@ const indexes = {
 } as const;
 
 for (const [name, index] of Object.entries(indexes) as [keyof typeof indexes, string][]) {
-  test(`what ${name} touches is found by ${index}, however long the log`, () => {
+  test(`${name} finds its rows by ${index}, at any length of the log`, () => {
     const plan = database.prepare(`explain query plan ${statements[name].sourceSQL}`).all();
     const search = plan.map(({ detail }) => String(detail)).find((detail) => detail.startsWith("SEARCH entries "));
     assert(search?.includes(`INDEX ${index} (session=? AND log=?`), search);
   });
 }
 
-test("no statement is prepared anew for the log that it is asked for", () => {
+test("no statement has the name of a log as a bare parameter", () => {
   // There is an index of one log alone: SQLite chooses by the value of a bare parameter, at every run.
   for (const { sourceSQL } of Object.values(statements)) assert.doesNotMatch(sourceSQL, /log = \?/);
 });

@@ -47,7 +47,7 @@ export function closingCases(check: Check): void {
     }
   });
 
-  check("scrubbed-is-gone: what stands is left as it is, also under who writes meanwhile", async (bench) => {
+  check("scrubbed-is-gone: stored data stays as it is, also under concurrent writes", async (bench) => {
     const { store } = bench;
     const splices = [sampleSplice("turns", 1, ["a", { key: "k", value: "b" }])];
     const kept = await land(store, creationOf(bench.record({ id: "kept" }), { splices }));
@@ -71,7 +71,7 @@ export function closingCases(check: Check): void {
     await Promise.all([store.close(), store.close()]);
   });
 
-  check("close: what was under way is settled, not lost silently", async (bench) => {
+  check("close: running calls are settled, not lost silently", async (bench) => {
     const { store } = bench;
     const records = Array.from({ length: 5 }, (_, index) => bench.record({ id: `s${index}` }));
     const commits = records.map((record) => store.commit([[creationOf(record)]]));

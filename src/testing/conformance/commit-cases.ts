@@ -301,7 +301,7 @@ function pairCases(check: Check): void {
     }
   }
 
-  check("changes-land-together: the first change that did not fit says what stands", async (bench) => {
+  check("changes-land-together: the outcome of the first conflicting change has the stored record", async (bench) => {
     const { store } = bench;
     const a = await land(store, creationOf(bench.record({ id: "a" })));
     const b = await land(store, creationOf(bench.record({ id: "b" })));

@@ -5,7 +5,7 @@ import type { Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
 
 export function instanceCases(check: Check): void {
-  check("heartbeats: an instance is known by what it said, at the store's time", async ({ store, tenant }) => {
+  check("heartbeats: an instance is stored as announced, with the store's time", async ({ store, tenant }) => {
     const self = { ...instance(`${tenant} self`), staleAfterMs: 120_000 };
     const before = (await store.instances([])).now;
     await store.heartbeat(self);
@@ -21,7 +21,7 @@ export function instanceCases(check: Check): void {
     assert.ok(again.instances[0]!.seenAt >= seenAt);
   });
 
-  check("heartbeats: only those asked for are told, and unknown ones are absent", async ({ store, tenant }) => {
+  check("heartbeats: only those asked for are returned, and unknown ones are absent", async ({ store, tenant }) => {
     const ids = ["a", "b", "c"].map((name) => `${tenant} ${name}`);
     for (const id of ids) await store.heartbeat(instance(id));
     const found = await store.instances([ids[2]!, `${tenant} nobody`, ids[0]!, ids[0]!]);
@@ -29,7 +29,7 @@ export function instanceCases(check: Check): void {
     assert.deepEqual((await store.instances([])).instances, []);
   });
 
-  check("heartbeats: who leaves is gone, also where it was not there", async ({ store, tenant }) => {
+  check("heartbeats: an instance that leaves is gone, and leaving twice does nothing", async ({ store, tenant }) => {
     const [gone, stays] = [instance(`${tenant} gone`), instance(`${tenant} stays`)];
     await store.heartbeat(gone);
     await store.heartbeat(stays);
@@ -68,7 +68,7 @@ export function instanceCases(check: Check): void {
     );
   });
 
-  check("heartbeats: hosts are those that say where they are, the ones seen last first", async ({ store, tenant }) => {
+  check("heartbeats: hosts are instances with an address, the latest heartbeat first", async ({ store, tenant }) => {
     const address = `http://127.0.0.1:1/${tenant}`;
     await store.heartbeat(instance(`${tenant} no host`));
     await store.heartbeat({ ...instance(`${tenant} host`), address });

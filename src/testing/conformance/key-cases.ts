@@ -47,7 +47,7 @@ export function keyCases(check: Check): void {
     assert.equal((await duplicate(store, append(sealed, "k", "retry"))).data, '"sealed"');
   });
 
-  check("key-is-once: a key that a change would splice away and bring anew stands already", async (bench) => {
+  check("key-is-once: a key of an entry that the same change replaces is a duplicate", async (bench) => {
     const { store } = bench;
     const record = await land(store, append(await born(bench), "k", "stands"));
     const change = stepOf(record, {

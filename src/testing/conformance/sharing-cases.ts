@@ -46,37 +46,40 @@ export function sharingCases(check: Check): void {
     });
   });
 
-  check("what one handle of a shared store commits, the next one sees; others share nothing", async (bench) => {
-    const { store } = bench;
-    const record = await land(
-      store,
-      creationOf(bench.record({ id: "shared" }), {
-        splices: [sampleSplice("turns", 1, ["one"])],
-      }),
-    );
-    if (!store.capabilities.shared) {
-      // Refusing a second handle is as good as giving out one with a place of its own.
-      const another = await bench.openAnother().catch(() => undefined);
-      if (another !== undefined) assert.equal(await see(another, keyOf(record), ["turns"]), undefined);
-      return;
-    }
-    const another = await bench.openAnother();
-    assert.deepEqual(await see(another, keyOf(record), ["turns"]), await see(store, keyOf(record), ["turns"]));
-    await land(another, stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] }));
-    assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 2);
-    const found = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 5 });
-    assert.equal(found.records[0]?.version, record.version + 1);
-    await store.heartbeat({
-      id: bench.tenant,
-      host: "h",
-      pid: 1,
-      machine: "m",
-      startedAt: "0",
-      address: null,
-      staleAfterMs: null,
-    });
-    assert.equal((await another.instances([bench.tenant])).instances.length, 1);
-  });
+  check(
+    "handles of a shared store see each other's commits, and handles of other stores share nothing",
+    async (bench) => {
+      const { store } = bench;
+      const record = await land(
+        store,
+        creationOf(bench.record({ id: "shared" }), {
+          splices: [sampleSplice("turns", 1, ["one"])],
+        }),
+      );
+      if (!store.capabilities.shared) {
+        // Refusing a second handle is as good as giving out one with a place of its own.
+        const another = await bench.openAnother().catch(() => undefined);
+        if (another !== undefined) assert.equal(await see(another, keyOf(record), ["turns"]), undefined);
+        return;
+      }
+      const another = await bench.openAnother();
+      assert.deepEqual(await see(another, keyOf(record), ["turns"]), await see(store, keyOf(record), ["turns"]));
+      await land(another, stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] }));
+      assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 2);
+      const found = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 5 });
+      assert.equal(found.records[0]?.version, record.version + 1);
+      await store.heartbeat({
+        id: bench.tenant,
+        host: "h",
+        pid: 1,
+        machine: "m",
+        startedAt: "0",
+        address: null,
+        staleAfterMs: null,
+      });
+      assert.equal((await another.instances([bench.tenant])).instances.length, 1);
+    },
+  );
 
   check("stale-version-writes-nothing: of two that race for a version exactly one wins", async (bench) => {
     const [left, right] = await handles(bench);

@@ -169,7 +169,7 @@ export function spliceCases(check: Check): void {
     assert.equal((await commitOne(store, again)).status, "duplicate");
   });
 
-  check("logs-move-whole: one session gives all its logs to another and begins anew, in one step", async (bench) => {
+  check("logs-move-whole: one session moves all its logs to another and is emptied, in one step", async (bench) => {
     const { store } = bench;
     const logs = ["turns", "events", "a-log-of-its-own"];
     const values = [{ key: "k", value: "a" }, "b", "c"];

@@ -80,7 +80,7 @@ export function statsCases(check: Check): void {
     ]);
   });
 
-  check("stats-are-whole: what was cut off stays with its agent, model and hour", async (bench) => {
+  check("stats-are-whole: truncated turns stay with their agent, model and hour", async (bench) => {
     const spent = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
     const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
     const splice: Splice = {
@@ -98,7 +98,7 @@ export function statsCases(check: Check): void {
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
   });
 
-  check("stats-are-whole: what stands in an archive is not cut off, what was cut off before it is", async (bench) => {
+  check("stats-are-whole: archived turns do not count as truncated, turns truncated before do", async (bench) => {
     const spent = { agent: "ceo", model: "m", usage: usageOf(3, 1), requests: 1, durationMs: 30, longestMs: 20 };
     const entries = [2, 3, 4].map((turns, index) => {
       const counts = { turns, failed: 0, interrupted: 0, estimated: 0 };
@@ -131,7 +131,7 @@ export function statsCases(check: Check): void {
     }
   });
 
-  check("stats-are-whole: what a fork has a copy of is not counted again", async (bench) => {
+  check("stats-are-whole: turns copied to a fork are not counted again", async (bench) => {
     const turn = { agent: "ceo", model: "m", at: today, usage: usageOf(2, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "parent" }, [turn, turn]));
     await land(bench.store, sessionOf(bench, { id: "fork", inherited: 2 }, [turn, turn, turn]));
@@ -269,7 +269,7 @@ export function statsCases(check: Check): void {
     );
   });
 
-  check("stats-are-whole: what is no turn in the log of turns counts as one that says nothing", async (bench) => {
+  check("stats-are-whole: an entry of the log of turns that is no turn counts as an empty one", async (bench) => {
     const entries = ["text", 5, null, [], { usage: "much", durationMs: -0 }].map((value, index) => ({
       seq: index + 1,
       key: null,
@@ -285,7 +285,7 @@ export function statsCases(check: Check): void {
     );
   });
 
-  check("stats-are-whole: what is cut off, removed or written over counts no longer", async (bench) => {
+  check("stats-are-whole: truncated, removed and replaced turns no longer count", async (bench) => {
     const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
     const gone = await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
     await land(
@@ -327,14 +327,14 @@ export function statsCases(check: Check): void {
     );
   });
 
-  check("scope-is-in-the-key: a stats of one tenant holds nothing of another's", async (bench) => {
+  check("scope-is-in-the-key: stats of one tenant hold nothing of another's", async (bench) => {
     await land(bench.store, sessionOf(bench, { id: "a" }, [{}]));
     for (const other of [`${bench.tenant}x`, bench.tenant.slice(0, -1)])
       await land(bench.store, sessionOf(bench, { id: "a", tenant: other }, [{}, {}]));
     assert.equal((await statsOf(bench, { by: kinds })).turns.turns, 1);
   });
 
-  check("stats-are-one-moment: no writer waits for it, and what it says stood together", async (bench) => {
+  check("stats-are-one-moment: no writer waits for them, and their numbers were true at one moment", async (bench) => {
     let record = await land(bench.store, sessionOf(bench, { id: "a" }, []));
     const tallies: Promise<StoreStats>[] = [];
     for (let seq = 1; seq <= 40; seq++) {
@@ -416,7 +416,7 @@ export function statsCases(check: Check): void {
     assert.deepEqual([turns.turns, turns.conflicts], [0, 1]);
   });
 
-  check("stats-are-whole: of an empty tenant all is nought", async (bench) => {
+  check("stats-are-whole: an empty tenant has zeros", async (bench) => {
     const { turns, groups, days, durationMs, sessions } = await statsOf(bench, { by: kinds });
     assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
     assert.deepEqual([groups, days, durationMs], [{ agent: [], user: [], model: [], day: [], hour: [] }, [], []]);

@@ -27,7 +27,7 @@ const values: readonly [string, Value][] = [
 
 export function valueCases(check: Check): void {
   for (const [what, value] of values) {
-    check(`what goes in comes out: ${what}`, async (bench) => {
+    check(`values-are-kept: ${what}`, async (bench) => {
       const { store } = bench;
       const record = bench.record({ id: "values", metadata: { value } });
       const splices = [sampleSplice("turns", 1, [{ key: "k", value }]), sampleSplice("events", 1, [value])];
@@ -43,7 +43,7 @@ export function valueCases(check: Check): void {
     });
   }
 
-  check("what goes in comes out: a text of a megabyte and one of many bytes a character", async (bench) => {
+  check("values-are-kept: a text of a megabyte and one of many bytes a character", async (bench) => {
     const { store } = bench;
     const texts = ["x".repeat(1024 * 1024), "語😀".repeat(200_000), '"\\'.repeat(250_000), "\u0000".repeat(100_000)];
     const record = bench.record({ id: "large" });
@@ -54,7 +54,7 @@ export function valueCases(check: Check): void {
       assert.ok(seen?.logs["turns"]?.[index]?.data === encode(text), `text ${index}`);
   });
 
-  check("what goes in comes out: an archive, whether it is bytes or looks like them", async (bench) => {
+  check("values-are-kept: an archive, whether it is bytes or looks like them", async (bench) => {
     const { store } = bench;
     const record = bench.record({ id: "archive" });
     const bytes = [0, 1, 2, 3, 57, 58, 1000].map((length) => encode(Uint8Array.from({ length }, (_, at) => at * 7)));
@@ -95,7 +95,7 @@ export function valueCases(check: Check): void {
     );
   });
 
-  check("what goes in comes out: every field of a record, at its extremes", async (bench) => {
+  check("values-are-kept: every field of a record, at its extremes", async (bench) => {
     const { store } = bench;
     const most = Number.MAX_SAFE_INTEGER;
     const extremes: readonly Partial<SessionRecord>[] = [
@@ -150,7 +150,7 @@ export function valueCases(check: Check): void {
     assert.equal(page.records.length, extremes.length);
   });
 
-  check("what goes in comes out: entries at the ends of time and with odd keys", async (bench) => {
+  check("values-are-kept: entries at the ends of time and with odd keys", async (bench) => {
     const { store } = bench;
     const entries = [0, 1, 8_640_000_000_000_000, Number.MAX_SAFE_INTEGER].map((at, index) => ({
       seq: index + 1,
@@ -163,7 +163,7 @@ export function valueCases(check: Check): void {
     assert.deepEqual((await see(store, keyOf(record), ["turns"]))?.logs["turns"], entries);
   });
 
-  check("what goes in comes out: nobody shares what was handed in or out", async (bench) => {
+  check("values-are-kept: a caller that changes a passed or returned value changes nothing stored", async (bench) => {
     const { store } = bench;
     const metadata = { list: [1, 2], at: new Date(5) };
     const entries = [{ seq: 1, key: null, at: sampleAt, data: '"before"' }];
@@ -181,7 +181,7 @@ export function valueCases(check: Check): void {
     assert.deepEqual(await see(store, keyOf(record), ["turns"]), before);
   });
 
-  check("what goes in comes out: ids, agents and users are ordinary text", async (bench) => {
+  check("values-are-kept: ids, agents and users are ordinary text", async (bench) => {
     const { store } = bench;
     const { batchMax } = store.capabilities;
     const records = oddIds.map((id) => bench.record({ id, agent: id, user: id }));

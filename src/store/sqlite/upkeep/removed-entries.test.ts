@@ -57,7 +57,7 @@ test("a large session is gone for readers at once, and its entries are deleted i
   await store.close();
 });
 
-test("what a process leaves of a removed session, the next writer deletes", async () => {
+test("the next writer deletes the entries of a removed session that a process left", async () => {
   const { file, store, entries } = await openLarge("left.db");
   await remove(store);
   await store.close();
