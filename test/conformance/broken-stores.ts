@@ -116,7 +116,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "says it is shared and is not",
-    "what one handle",
+    "handles of a shared store",
     (store) => ({ capabilities: { ...store.capabilities, shared: true } }),
   ],
   [
