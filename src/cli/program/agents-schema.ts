@@ -145,7 +145,7 @@ function window(value: LocatedValue, name: string, invalid: Invalid): Window {
   return bounds;
 }
 
-/** The value without its places. */
+/** The plain value, without the places of its parts in the file. */
 function plainValue(value: LocatedValue): Value {
   if (value.kind === "plain") return value.value;
   if (value.kind === "array") return value.items.map(plainValue);

@@ -170,7 +170,7 @@ function hostOptions(runtime: string, options: RunOptions, { url }: Listening): 
   };
 }
 
-/** All addresses of a machine are none that another one could use. */
+/** Other hosts cannot use an address such as 0.0.0.0, which means all addresses of a machine. */
 function isEverywhere({ host }: ListenOptions): boolean {
   return ["0.0.0.0", "::", ""].includes(host);
 }

@@ -17,7 +17,7 @@ const formats = {
   counted: "{title} {bar} {value} of {total}",
 } as const;
 
-/** The signals that end a process which does not listen to them. */
+/** The signals that end a process without listeners for them. */
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
