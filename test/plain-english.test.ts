@@ -56,3 +56,16 @@ test("comments name the component first: few open with a relative pronoun, few s
   assert(share < 3, `${share.toFixed(1)} %: ${opening.slice(0, 10).join(" | ")}`);
   assert(rate < 1, `${rate.toFixed(2)} of 1 000 words`);
 });
+
+test("no comment of the server and the protocol opens with a relative pronoun", () => {
+  const sources = globSync("src/{server,protocol}/**/*.ts", {
+    cwd: root,
+    exclude: (path) => path.endsWith(".test.ts"),
+  });
+  const opening = sources.flatMap((path) =>
+    commentsOf(read(path))
+      .filter((text) => /^(?:What|Who|Whom|Whose|Whoever|Where|Nobody|Somebody)\b/.test(text))
+      .map((text) => `${path}: ${text}`),
+  );
+  assert.deepEqual(opening, []);
+});

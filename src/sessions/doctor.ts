@@ -27,7 +27,7 @@ import { readLog } from "./core/log-reader.ts";
 export interface DoctorRequest {
   /** Mend what can be mended without deleting anything. @default false */
   readonly repair?: boolean;
-  /** Told of each finding as it is made. */
+  /** Called with each finding. */
   readonly onFinding?: (finding: Finding) => void;
   readonly signal?: AbortSignal;
 }
@@ -63,7 +63,7 @@ const pageSize = 100;
 const entriesAtOnce = 50;
 const looksMax = 5;
 
-/** Look over the whole store, all tenants, a page at a time. It writes only where it is told to repair, and deletes nothing. */
+/** Checks the sessions of all tenants, a page at a time. It writes only with `repair`, and deletes nothing. */
 export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
   const report = { sessions: 0, findings: 0, repaired: 0, skipped: 0, complete: true, unreadable: null };
   const found = (finding: Finding): void => {

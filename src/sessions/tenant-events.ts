@@ -42,22 +42,22 @@ export interface EventQuery extends EventFilter, PageQuery {
   readonly order?: "ascending" | "descending";
 }
 
-/** Which events to go through, oldest first, and whether to wait for more. */
+/** A query for events, oldest first, which may wait for new ones. */
 export interface EventWalk extends EventFilter {
-  /** Go on with those that come, until the signal aborts; without `since`, only with those. @default false */
+  /** Wait for new events until the signal aborts; without `since`, the walk returns only new events. @default false */
   readonly follow?: boolean;
-  /** Ends it without an error. */
+  /** Ends the walk without an error. */
   readonly signal?: AbortSignal;
-  /** Told once, with `follow`: events from then on are followed. */
+  /** Called once, with `follow`: the walk follows events from this time on. */
   readonly begun?: (since: Date) => void;
   /**
-   * Called, with `follow`, as the walk goes on: a walk that begins at this time misses no event that comes later. It is
-   * never later than the store's time less ten seconds.
+   * Called repeatedly, with `follow`: a walk that starts at this time misses no later event. The time is at least ten
+   * seconds before the store's time.
    */
   readonly reached?: (since: Date) => void;
 }
 
-/** An event, and whose it is. */
+/** An event, with its session. */
 export type TenantEvent = SessionEvent & {
   /** The id of its session. */
   readonly session: string;
@@ -141,14 +141,14 @@ export async function* walkEvents(
   try {
     const from = scan.since ?? feed.startedAt;
     begun?.(new Date(from));
-    /** The names of the events that were told and will be read again, with their times. */
-    const told = new Map<string, number>();
+    /** The names of the events that were returned and will be read again, with their times. */
+    const returned = new Map<string, number>();
     let { since } = feed;
     if (scan.since === undefined) {
-      for await (const event of pages(core, { ...scan, since }, signal)) told.set(nameOf(event), event.at);
+      for await (const event of pages(core, { ...scan, since }, signal)) returned.set(nameOf(event), event.at);
     } else {
       for await (const event of pages(core, scan, signal)) {
-        if (event.at >= since) told.set(nameOf(event), event.at);
+        if (event.at >= since) returned.set(nameOf(event), event.at);
         reached?.(new Date(Math.min(since, event.at - eventOverlapMs)));
         yield event;
       }
@@ -157,20 +157,20 @@ export async function* walkEvents(
       reached?.(new Date(since));
       const round = await roundOf(feed, signal);
       if (round === undefined) return;
-      // A follower that was slow has missed a round, and reads for itself what was in it; so does each where a round is large.
+      // A slow follower that missed a round reads its events from the store; so does each follower of a large round.
       const news =
         round.since <= since && round.events !== undefined
           ? readableEvents(round.events.filter((event) => matches(scan, event)))
           : pages(core, { ...scan, since: Math.max(since, scan.since ?? since) }, signal);
       for await (const event of news) {
         const name = nameOf(event);
-        if (told.has(name)) continue;
-        told.set(name, event.at);
+        if (returned.has(name)) continue;
+        returned.set(name, event.at);
         yield event;
         if (isAborted(signal)) return;
       }
       since = Math.max(since, round.next);
-      for (const [name, at] of told) if (at < since) told.delete(name);
+      for (const [name, at] of returned) if (at < since) returned.delete(name);
     }
   } finally {
     feed.leave();
