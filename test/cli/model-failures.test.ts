@@ -6,12 +6,7 @@ import { setUp } from "./command-line.ts";
 
 const failures: readonly (readonly [title: string, reply: Reply, stdout: string, stderr: RegExp])[] = [
   ["answers 401", { kind: "status", status: 401 }, "", /refused the request: .*401.*\[model_refused\]/],
-  [
-    "answers 404",
-    { kind: "status", status: 404 },
-    "",
-    /check the key, the model's name and the address \[model_refused\]/,
-  ],
+  ["answers 404", { kind: "status", status: 404 }, "", /check the model's name and the address \[model_refused\]/],
   ["answers 429", { kind: "status", status: 429, headers: { "retry-after": "0" } }, "", /\[model_failed\]/],
   ["answers 500", { kind: "status", status: 500 }, "", /\[model_failed\]/],
   ["cuts the stream", { kind: "cut", texts: ["half"] }, "half\n", /\[model_failed\]/],
