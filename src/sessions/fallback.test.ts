@@ -154,7 +154,7 @@ test("a session that the store refuses for good is parked and reported in health
   assert.deepEqual(await said(await here.witness.get("ended")), ["1"]);
 });
 
-test("the outbox takes no more than its limit, and says so", async () => {
+test("the outbox refuses writes over its limit with a typed error", async () => {
   await using here = place({ limits: { outboxBytesMax: 20_000 } });
   here.state.away = true;
   const session = await here.sessions.ensure("s");

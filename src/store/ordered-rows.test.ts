@@ -13,7 +13,7 @@ test("positions compare by value, texts by the order of their bytes in UTF-8", (
   );
 });
 
-test("rows come in order from any position, forwards and backwards, whatever was added, replaced and removed", () => {
+test("rows are in order from any position, forwards and backwards, after any additions, replacements and removals", () => {
   const steps = fc.array(fc.tuple(fc.nat(2), fc.nat(20)), { maxLength: 60 });
   fc.assert(
     fc.property(steps, fc.integer({ min: -1, max: 20 }), (all, after) => {

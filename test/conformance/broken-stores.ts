@@ -39,7 +39,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "looks for logs that move in the tenant of the session that takes them",
-    "logs-move-whole: a session that stands",
+    "logs-move-whole: a session that exists",
     mapChanges(({ logsOf, ...change }) =>
       logsOf === undefined ? change : { ...change, logsOf: { ...logsOf, tenant: change.key.tenant } },
     ),

@@ -122,7 +122,7 @@ function assertSame(found: readonly string[], expected: readonly string[]): void
 }
 
 for (const name of engineNames) {
-  test(`a save that is killed leaves the file before it, or the new one, whole: ${name}`, async (context) => {
+  test(`a killed save leaves the old file or the new one whole: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const store = engine.fresh();
     await using sessions = await openSessions({ store, sweep: false });
@@ -149,7 +149,7 @@ for (const name of engineNames) {
     assert.deepEqual(await directory.load(session.id), await sessions.snapshot(session.id));
   });
 
-  test(`an export to a file that is killed goes on when it is run again, and is whole and single: ${name}`, async (context) => {
+  test(`a killed export to a file continues when it is run again, and has each session once: ${name}`, async (context) => {
     // An export has a checkpoint every 16 MB.
     const { store, lines } = await source(name, { bytes: 20_000_000 });
     const folder = join(place.folder, `export-${name}`);
@@ -177,7 +177,7 @@ for (const name of engineNames) {
     assert.deepEqual(left, ["all.ndjson"]);
   });
 
-  test(`an import that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
+  test(`an import killed at any point is complete after another run, with each session once: ${name}`, async (context) => {
     const { lines } = await source("SQLite");
     const file = join(place.folder, `import-${name}.ndjson`);
     writeFileSync(file, `${lines.join("\n")}\n`);
@@ -190,7 +190,7 @@ for (const name of engineNames) {
     await assertWhole(store, lines);
   });
 
-  test(`a backup that is killed leaves the one before it, or the new one, whole, and nothing that is taken for one: ${name}`, async (context) => {
+  test(`a killed backup leaves the old file or the new one whole, and no partial file that passes for a backup: ${name}`, async (context) => {
     const { store, lines } = await source(name);
     const file = join(place.folder, `backups-${name}`, "monday");
     mkdirSync(dirname(file));
@@ -215,7 +215,7 @@ for (const name of engineNames) {
     await assertWhole(restored, lines);
   });
 
-  test(`a restore that is killed at any point is run again, and is complete and single: ${name}`, async (context) => {
+  test(`a restore killed at any point is complete after another run, with each session once: ${name}`, async (context) => {
     const { store, lines } = await source(name);
     const engine = await engines.get(name);
     const file = join(place.folder, `restore-${name}`);
@@ -229,7 +229,7 @@ for (const name of engineNames) {
   });
 
   for (const target of engineNames) {
-    test(`a copy that is killed at any point is run again, and is complete and single: ${name} to ${target}`, async (context) => {
+    test(`a copy killed at any point is complete after another run, with each session once: ${name} to ${target}`, async (context) => {
       const { store, lines } = await source(name);
       const engine = await engines.get(name === "SQLite" ? target : name);
       const to = (await engines.get(target)).fresh();

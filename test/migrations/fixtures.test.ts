@@ -48,7 +48,7 @@ async function record(sessions: Sessions, id: string): Promise<{ version: number
 }
 
 for (const fixture of fixtures) {
-  test(`a store of an earlier version goes up and works: ${fixture}`, async () => {
+  test(`a store of an earlier version is migrated and works: ${fixture}`, async () => {
     await using sessions = await openSessions({ store: await rebuilt(fixture), secret, sweep: false });
 
     // What each commit left in its record names it.

@@ -116,7 +116,7 @@ function random(length: number): string {
 }
 
 for (const way of ways) {
-  test(`an import and a copy that find no room go on once there is some: ${way}`, async (context) => {
+  test(`an import and a copy on a full disk continue once there is room: ${way}`, async (context) => {
     await using source = await stocked();
     const lines = await linesOf(source);
     const moves: readonly ((target: Sessions) => Promise<{ present: number; restored: number; skipped: number }>)[] = [
@@ -139,7 +139,7 @@ for (const way of ways) {
     }
   });
 
-  test(`a restore of a backup that finds no room goes on once there is some: ${way}`, async (context) => {
+  test(`a restore of a backup on a full disk continues once there is room: ${way}`, async (context) => {
     await using disk = await smallDatabase(way, context);
     if (disk === undefined) return;
     const from = `sqlite:${join(root, `restore-${databases}.db`)}`;
@@ -158,7 +158,7 @@ for (const way of ways) {
     await assertSound(restored);
   });
 
-  test(`an append, a fork and an archive that find no room leave everything as it was: ${way}`, async (context) => {
+  test(`an append, a fork and an archive on a full disk leave everything as it was: ${way}`, async (context) => {
     await using disk = await smallDatabase(way, context);
     if (disk === undefined) return;
     await using sessions = await openSessions({ store: disk.url, sweep: false });
@@ -187,7 +187,7 @@ for (const way of ways) {
     await assertSound(sessions);
   });
 
-  test(`an erasure that finds no room says so, and counts everything once when it goes on: ${way}`, async (context) => {
+  test(`an erasure on a full disk fails with that error, and its continuation counts each record once: ${way}`, async (context) => {
     await using disk = await smallDatabase(way, context);
     if (disk === undefined) return;
     await using memory = await stocked();

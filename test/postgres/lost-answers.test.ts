@@ -318,7 +318,7 @@ test("a commit that was reported as failed does not land when the network delive
   await own.close();
 });
 
-test("after a hundred cuts at random every turn stands once", async () => {
+test("after a hundred random connection cuts every turn is stored once", async () => {
   let record = await born();
   for (let round = 0; round < 100; round++) {
     const cutting = proxy.cutAt(cuts[round % cuts.length]!);

@@ -13,7 +13,7 @@ after(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-test("a snapshot with an odd value is refused, or harms nothing else of the tenant (PostgreSQL)", async (context) => {
+test("a snapshot with an odd value is refused, or changes no other data of the tenant (PostgreSQL)", async (context) => {
   const store = `${database.url}?schema=odd_${process.pid}`;
   await using sessions = await openSessions({ store, sweep: false });
   await sessions.create({ id: "mine" });

@@ -203,7 +203,7 @@ test("a store with a dropped function is refused, and the error names the functi
   await store.close();
 });
 
-test("a schema that was dropped under a running program comes back empty, or is an error where it may not migrate", async () => {
+test("a schema dropped under a running program is created again, or is an error without the right to migrate", async () => {
   const url = await emptyDatabase();
   const store = await openPostgres({ url });
   const bound = await openPostgres({ url, migrate: false });

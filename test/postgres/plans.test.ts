@@ -108,14 +108,14 @@ for (const partitions of [1, 8]) {
       assertByKey(await plansOf(() => everything(store, "first")));
     });
 
-    test("the plans made then still do on grown tables", async () => {
+    test("cached plans still look up keys on grown tables", async () => {
       const turns = Array.from({ length: 3000 }, (_, index) => ({ key: `k${index}`, value: index }));
       for (const id of ["long", "longer"])
         await store.commit([[creationOf(sampleRecord({ id }), { splices: [sampleSplice("turns", 1, turns)] })]]);
       assertByKey(await plansOf(() => everything(store, "second")));
     });
 
-    test("the plans of a new connection on grown tables do, before and after the server has looked at them", async () => {
+    test("the plans of a new connection look up keys on grown tables, before and after analyze", async () => {
       for (const prepare of ["select 1", "analyze"]) {
         await query(server.url(), prepare);
         const another = await openPostgres({ url: server.url(), schema, max: 1 });
@@ -124,7 +124,7 @@ for (const partitions of [1, 8]) {
       }
     });
 
-    test("the plans that a connection keeps do where they were made on tables known to hold next to nothing", async () => {
+    test("cached plans made on nearly empty tables still look up keys", async () => {
       for (const count of [1, 2, 3]) {
         const small = `small_${partitions}_${count}`;
         const first = await openPostgres({ url: server.url(), schema: small, partitions, max: 1 });
@@ -142,7 +142,7 @@ for (const partitions of [1, 8]) {
       }
     });
 
-    test("a page of events is read along their index, however many there are, and so are those to be forgotten", async () => {
+    test("a page of events and a page of events to forget are read along their index, at any number of events", async () => {
       for (const tenant of ["many", "few"]) {
         const sessions = tenant === "many" ? 2000 : 3;
         await query(

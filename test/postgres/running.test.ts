@@ -111,7 +111,7 @@ test("a hundred sums at once share a few connections, and none of them fails", a
   while ((await connections()) > 4) await sleep(20);
 });
 
-test("a pool that has nothing but query is enough, whatever its numbers look like", async () => {
+test("a pool with only the method query is enough, with any numbers", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 1 });
   const own = await openPostgres({
     pool: {

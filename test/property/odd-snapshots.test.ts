@@ -14,7 +14,7 @@ for (const [name, store] of [
   ["memory", "memory:"],
   ["SQLite", `sqlite:${join(folder, "odd.db")}`],
 ] as const) {
-  test(`a snapshot with an odd value is refused, or harms nothing else of the tenant (${name})`, async (context) => {
+  test(`a snapshot with an odd value is refused, or changes no other data of the tenant (${name})`, async (context) => {
     await using sessions = await openSessions({ store, sweep: false });
     await sessions.create({ id: "mine" });
     const { taken, refused } = await offerOdd(sessions, { chance: chanceOf(context), count: 1500 });

@@ -110,7 +110,7 @@ function tests(): void {
 
   describe("several processes on one file", () => {
     for (let round = 1; round <= 4; round++) {
-      test(`six that start on an empty path at once all find the same store, round ${round}`, async () => {
+      test(`six processes that start on an empty path at once open the same store, round ${round}`, async () => {
         const file = newFile();
         await together(file, "starter", 6);
         assert.deepEqual(damageIn(file), []);
@@ -121,7 +121,7 @@ function tests(): void {
       });
     }
 
-    test("eight that write at once never see a lock, and every turn stands once", async () => {
+    test("eight concurrent writers get no lock error, and every turn is stored once", async () => {
       const file = newFile();
       const store = await openSqlite({ url: `sqlite:${file}` });
       await create(store, "shared");
@@ -191,7 +191,7 @@ function tests(): void {
       await another.close();
     });
 
-    test("a store that is closed while a commit waits says so", async () => {
+    test("a commit that waits while its store is closed fails with closed", async () => {
       await using held = await holdLock(newFile());
       const committing = assert.rejects(append(held.store, held.record, "late"), { code: "closed" });
       await setTimeout(20);

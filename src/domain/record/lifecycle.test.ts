@@ -70,7 +70,7 @@ const metadata = fc.dictionary(
   fc.oneof(fc.nat(), fc.constant(undefined), fc.constant({ n: [1] })),
 ) as fc.Arbitrary<Metadata>;
 
-test("a patch of metadata is merged key by key, undefined takes a key away", () => {
+test("a patch of metadata is merged key by key, and undefined removes a key", () => {
   fc.assert(
     fc.property(metadata, metadata, (first, patch) => {
       const born = recordOf(createSession({ ...session, metadata: first }, at(sampleAt)));

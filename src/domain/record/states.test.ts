@@ -38,7 +38,7 @@ for (const state of sessionStates) {
   }
 }
 
-test("a live session is expired from the moment its time is up, whatever its record says", () => {
+test("a live session is expired from its deadline on, whatever state its record has", () => {
   for (const state of ["active", "inactive"] as const) {
     const record = sampleRecord({ state, expiresAt: now });
     assert.equal(stateAt(record, now - 1), state);

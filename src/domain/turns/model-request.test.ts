@@ -51,7 +51,7 @@ function refusal(messages: readonly Message[]): string | undefined {
   return open.size === 0 ? undefined : "calls without results at the end";
 }
 
-test("the strictest endpoints accept every request, whatever the history holds", () => {
+test("the strictest endpoints accept every request, with any history", () => {
   fc.assert(
     fc.property(failedTurns, messages, window, fc.option(fc.string()), (turns, asked, window, instructions) => {
       const question: readonly Message[] = [...asked, { role: "user", content: "and now?" }];

@@ -14,7 +14,7 @@ import {
 
 const isSynthetic = (message: Message): boolean => message["synthetic"] === true;
 
-test("closing leaves no tool call dangling and takes nothing away", () => {
+test("closing leaves no tool call dangling and removes no message", () => {
   fc.assert(
     fc.property(messages, (original) => {
       const closed = closeToolCalls(original);

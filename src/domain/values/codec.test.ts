@@ -62,7 +62,7 @@ function minusZero(_: string, item: unknown): unknown {
   return Object.is(item, -0) ? "-0" : item;
 }
 
-test("the text has neither raw controls nor halves of surrogate pairs, whatever the value", () => {
+test("the text has neither raw controls nor halves of surrogate pairs, for any value", () => {
   fc.assert(
     fc.property(value, (original) => {
       // oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be there

@@ -725,7 +725,7 @@ for (const [what, prepare] of [
     });
   }
 
-test("a snapshot of a guest's session that became a user's is found under another id, and goes with the user's own", async () => {
+test("a snapshot of a guest's session that became a user's is found under another id, and deleted with the user's sessions", async () => {
   await using here = place();
   const { sessions } = here;
   const phone = randomUUID();

@@ -26,7 +26,7 @@ test("an option that is left out has the documented default", () => {
   assert.equal(handoffTtlOfUser("anybody"), undefined);
 });
 
-test("options are frozen, limits of one's own stand beside the defaults", () => {
+test("options are frozen, and given limits are merged with the defaults", () => {
   const resolved = resolveOptions({ limits: { readMax: 7 }, sweep: false });
   assert(Object.isFrozen(resolved) && Object.isFrozen(resolved.limits));
   assert.deepEqual(resolved.limits, { ...defaultLimits, readMax: 7 });

@@ -122,7 +122,7 @@ test("a keyed retry returns its turn, also if the session has ended, expired or 
   await assert.rejects(session.append({ input: "new" }, { key: "k2" }), { code: "session_ended" });
 });
 
-test("metadata is merged key by key and undefined takes a key away", async () => {
+test("metadata is merged key by key, and undefined removes a key", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", metadata: { a: 1, b: { c: 2 } } });
   await session.update({ metadata: { b: { d: 3 }, e: null } });

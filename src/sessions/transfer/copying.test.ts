@@ -332,7 +332,7 @@ test("two sources with a session of the same id do not write over each other", a
   assert.deepEqual(await to.sessions.snapshot("s"), await one.sessions.snapshot("s"));
 });
 
-test("a copy of many sessions has a few pages of them in memory, and reads none that stands already", async () => {
+test("a copy of many sessions has a few pages of them in memory, and reads no session that is copied already", async () => {
   const memory = openMemory();
   const source = await openSessions({ store: memory, sweep: false });
   await Promise.all(Array.from({ length: 1500 }, (_, index) => source.create({ id: `s${index}` })));

@@ -49,7 +49,7 @@ test("empty texts are not stored, and the answer does not have them", async () =
   );
 });
 
-test("a turn with more tool calls than the limit is refused, however it is brought", async () => {
+test("a turn with more tool calls than the limit is refused, by every way of writing", async () => {
   await using place = inMemory({ limits: { toolCallsMax: 3 } });
   const session = await place.sessions.create({ id: "s" });
   const call = { id: "a", function: { name: "f", arguments: "{}" } };

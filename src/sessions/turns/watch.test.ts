@@ -45,7 +45,7 @@ test("a watch begins after the turns that its object has seen", async () => {
   assert.deepEqual(await take(other.watch()[Symbol.asyncIterator](), 1), ["done 1"]);
 });
 
-test("an answer comes as its open turn, its chunks, its finished turn", async () => {
+test("a watch yields an answer as its open turn, its chunks and its finished turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const watching = (await place.another().get("s")).watch()[Symbol.asyncIterator]();
@@ -79,7 +79,7 @@ test("a watch that begins after a chunk continues with the next chunk", async ()
   await second.return?.();
 });
 
-test("more chunks than one load brings all come, in order", async () => {
+test("a watch yields all chunks in order, also more than one load has", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("hello");
@@ -101,7 +101,7 @@ test("more chunks than one load brings all come, in order", async () => {
   await long.seal();
 });
 
-test("a truncation comes as such, and then the turns in the place of the truncated ones", async () => {
+test("a watch yields a truncation, and then the turns in the place of the truncated ones", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (const input of ["one", "two", "three"]) await session.append({ input });
@@ -134,7 +134,7 @@ test("a watch ends with its session and with its signal, and fails if the sessio
   await Promise.all([assert.rejects(watching, { code: "session_not_found" }), other.remove()]);
 });
 
-test("turns that are truncated and replaced between two polls come again", async (t) => {
+test("a watch yields turns again that are truncated and replaced between two polls", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();
   place.store.watch = () => () => undefined;
@@ -196,7 +196,7 @@ test("turns that are truncated and replaced between two polls come again", async
   }
 });
 
-test("an open turn that is replaced between two polls comes as truncated and as the new one", async (t) => {
+test("a watch yields a truncation and the new turn for an open turn that is replaced between two polls", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();
   place.store.watch = () => () => undefined;
@@ -267,7 +267,7 @@ test("news of a reader that does not read merge", async () => {
   await watching.return?.();
 });
 
-test("a change without a hint of the store comes at the next poll", async () => {
+test("a watch yields a change without a hint of the store at the next poll", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.watch = () => () => undefined;

@@ -63,7 +63,7 @@ test("after three failures in a row the breaker is open, and asks once after a p
   assert.deepEqual(breaker.breaker, { state: "closed", since: null, reason: null });
 });
 
-test("of many calls at once that find the pause over, one goes through", async () => {
+test("after the pause, one of many concurrent calls goes through", async () => {
   const { place, clock, breaker } = awayStore();
   place.away = true;
   for (let call = 0; call < 3; call++) await assert.rejects(breaker.instances([]), away);
@@ -75,7 +75,7 @@ test("of many calls at once that find the pause over, one goes through", async (
   await breaker.instances([]);
 });
 
-test("failures that are answers, and ones with a success in between, open nothing", async () => {
+test("typed refusals, and failures with a success in between, do not open the breaker", async () => {
   const { place, breaker } = awayStore();
   place.away = true;
   place.error = () => new SessionError("store_busy", { store: "s", waitedMs: 1 });

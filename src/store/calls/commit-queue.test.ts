@@ -136,7 +136,7 @@ test("a store that answers too little is an error, not a hang", async () => {
   await assert.rejects(queue.commit(created("a")), /0 outcomes for 1/);
 });
 
-test("drained is when nothing is under way", async () => {
+test("drained resolves when no commit is running", async () => {
   const { store } = watched(openMemory());
   const queue = new CommitQueue(store);
   await queue.drain();

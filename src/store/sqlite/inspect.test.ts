@@ -69,7 +69,7 @@ test("an index that is missing or another is found", async () => {
   );
 });
 
-test("an index that is missing is built on request, unless what stands in the table keeps it from that", async () => {
+test("a missing index is built on request, unless rows of the table prevent it", async () => {
   const repair = { repair: true };
   const [mended] = await inspected("drop index entries_by_key", repair);
   assert.deepEqual(mended, {
@@ -85,7 +85,7 @@ test("an index that is missing is built on request, unless what stands in the ta
   assert.equal(left?.repaired, false);
 });
 
-test("tables and columns that are missing are found, and nothing is put in their place", async () => {
+test("missing tables and columns are found, and not created", async () => {
   for (const [sql, what] of [
     ["drop table entries", "table entries is missing"],
     ["drop table sessions", "table sessions is missing"],

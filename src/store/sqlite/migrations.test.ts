@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), "perdure-migrations-"));
 after(() => rmSync(folder, { recursive: true }));
 
 for (let from = 1; from < migrations.length; from++) {
-  test(`a file of schema ${from} goes up with what is in it, also where several open it at once`, async () => {
+  test(`a file of schema ${from} is migrated with its data, also if several processes open it at once`, async () => {
     const file = join(folder, `${from}.db`);
     const old = new DatabaseSync(file);
     for (const { sql } of migrations.slice(0, from)) old.exec(sql);

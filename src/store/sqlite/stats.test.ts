@@ -100,7 +100,7 @@ test("a store in memory is summed up, too", async () => {
   await store.close();
 });
 
-test("a store that is closed meanwhile says so, and the event loop has its turns before", async () => {
+test("stats of a store that is closed meanwhile fail with closed, and do not block the event loop", async () => {
   const turns = Array.from({ length: 40_000 }, () => ({}));
   const { file } = await twice([session("a", turns)]);
   const sums = file.stats(query);

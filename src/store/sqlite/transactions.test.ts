@@ -29,7 +29,7 @@ function countOf(database: DatabaseSync, table: "sessions" | "entries"): unknown
   return database.prepare(`select count(*) as count from ${table}`).get()?.["count"];
 }
 
-test("commit-is-whole: a batch that outgrows the file half-way leaves nothing and no transaction behind", async () => {
+test("commit-is-whole: a batch that outgrows the file half-way leaves no data and no transaction behind", async () => {
   const { database, store } = openBare();
   await store.commit([[creation("first", ["one"])]]);
   const pages = database.prepare("pragma page_count").get()?.["page_count"];
@@ -43,7 +43,7 @@ test("commit-is-whole: a batch that outgrows the file half-way leaves nothing an
   await store.close();
 });
 
-test("commit-is-whole: an error of our own leaves nothing and no transaction behind, and is not dressed up", async () => {
+test("commit-is-whole: an internal error leaves no data and no transaction behind, and is thrown unchanged", async () => {
   const { database, store } = openBare();
   const broken = creation("broken", ["one"]);
   const [splice] = broken.splices;

@@ -6,46 +6,49 @@ import { creationOf, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Check } from "./bench.ts";
 
 export function closingCases(check: Check): void {
-  check("committed-is-durable: what was committed outlives the handle, or nothing does", async (bench) => {
-    const { store } = bench;
-    const { durable } = store.capabilities;
-    const logs = ["turns", "events", "chunks"];
-    const splices = logs.map((log) => sampleSplice(log, 1, [{ key: "k", value: log }, "more"]));
-    const first = await land(store, creationOf(bench.record({ id: "kept" }), { splices }));
-    const kept = await land(store, stepOf(first, { splices: [sampleSplice("chunks", 1, [])] }));
-    const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
-    await commitOne(store, removeSession(removed));
-    await store.heartbeat({
-      id: bench.tenant,
-      host: "h",
-      pid: 1,
-      machine: "m",
-      startedAt: "0",
-      address: null,
-      staleAfterMs: null,
-    });
-    const before = await see(store, keyOf(kept), logs);
-    await store.close();
+  check(
+    "committed-is-durable: all committed data outlives the handle, or none where the store is not durable",
+    async (bench) => {
+      const { store } = bench;
+      const { durable } = store.capabilities;
+      const logs = ["turns", "events", "chunks"];
+      const splices = logs.map((log) => sampleSplice(log, 1, [{ key: "k", value: log }, "more"]));
+      const first = await land(store, creationOf(bench.record({ id: "kept" }), { splices }));
+      const kept = await land(store, stepOf(first, { splices: [sampleSplice("chunks", 1, [])] }));
+      const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
+      await commitOne(store, removeSession(removed));
+      await store.heartbeat({
+        id: bench.tenant,
+        host: "h",
+        pid: 1,
+        machine: "m",
+        startedAt: "0",
+        address: null,
+        staleAfterMs: null,
+      });
+      const before = await see(store, keyOf(kept), logs);
+      await store.close();
 
-    const again = await bench.openAnother();
-    assert.deepEqual(await see(again, keyOf(kept), logs), durable ? before : undefined);
-    assert.equal(await see(again, keyOf(removed), logs), undefined);
-    const found = await again.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 9 });
-    assert.deepEqual(found.records, durable ? [kept] : []);
-    const { instances } = await again.instances([bench.tenant]);
-    assert.equal(instances.length, durable ? 1 : 0);
-    // Life goes on where it stopped.
-    const next = stepOf(kept, {
-      splices: [sampleSplice("turns", 3, ["after"])],
-      claims: [{ log: "turns", key: "j" }],
-    });
-    const outcome = await commitOne(again, next);
-    assert.deepEqual(outcome, durable ? { status: "ok" } : { status: "conflict", current: undefined });
-    if (durable) {
-      const retry = stepOf(next.record!, { claims: [{ log: "turns", key: "k" }] });
-      assert.equal((await commitOne(again, retry)).status, "duplicate");
-    }
-  });
+      const again = await bench.openAnother();
+      assert.deepEqual(await see(again, keyOf(kept), logs), durable ? before : undefined);
+      assert.equal(await see(again, keyOf(removed), logs), undefined);
+      const found = await again.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 9 });
+      assert.deepEqual(found.records, durable ? [kept] : []);
+      const { instances } = await again.instances([bench.tenant]);
+      assert.equal(instances.length, durable ? 1 : 0);
+      // Life goes on where it stopped.
+      const next = stepOf(kept, {
+        splices: [sampleSplice("turns", 3, ["after"])],
+        claims: [{ log: "turns", key: "j" }],
+      });
+      const outcome = await commitOne(again, next);
+      assert.deepEqual(outcome, durable ? { status: "ok" } : { status: "conflict", current: undefined });
+      if (durable) {
+        const retry = stepOf(next.record!, { claims: [{ log: "turns", key: "k" }] });
+        assert.equal((await commitOne(again, retry)).status, "duplicate");
+      }
+    },
+  );
 
   check("scrubbed-is-gone: stored data stays as it is, also under concurrent writes", async (bench) => {
     const { store } = bench;

@@ -211,45 +211,50 @@ export function spliceCases(check: Check): void {
     assert.deepEqual((await see(store, keyOf(other), ["turns"]))?.logs["turns"], sampleEntries(1, ["o"]));
   });
 
-  check("logs-move-whole: a session that stands takes the logs of one of another tenant, which goes", async (bench) => {
-    const { store } = bench;
-    const standing = await land(
-      store,
-      creationOf(bench.record({ id: "takes" }), {
-        splices: ["turns", "chunks"].map((log) => sampleSplice(log, 1, [{ key: "k", value: "old" }, "old 2", "old 3"])),
-      }),
-    );
-    const tenant = `${bench.tenant}.other`;
-    const giver = await land(
-      store,
-      creationOf(bench.record({ id: "gives", tenant }), {
-        splices: [
-          sampleSplice("turns", 1, [{ key: "k", value: "new" }]),
-          sampleSplice("archive", 1, [Buffer.from("a part")]),
-        ],
-      }),
-    );
-    const fields = { heads: { turns: 2, archive: 1 } };
-    const taking = (record: SessionRecord): Transaction => [
-      { ...stepOf(record, { fields }), logsOf: keyOf(giver), splices: [sampleSplice("turns", 2, ["new"])] },
-      { ...stepOf(giver), record: null },
-    ];
-    const before = await see(store, keyOf(standing), ["turns", "chunks"]);
-    const touched = await land(store, stepOf(standing));
-    assert.equal((await store.commit([taking(standing)]))[0]?.status, "conflict");
-    assert.deepEqual((await see(store, keyOf(standing), ["turns", "chunks"]))?.logs, before?.logs);
-    assert.ok(await see(store, keyOf(giver), []));
-    assert.deepEqual(await store.commit([taking(touched)]), [{ status: "ok" }]);
-    const logs = ["turns", "chunks", "archive"];
-    assert.deepEqual((await see(store, keyOf(standing), logs))?.logs, {
-      turns: [{ key: "k", value: "new" } as const, "new"].flatMap((value, at) => sampleEntries(at + 1, [value])),
-      chunks: [],
-      archive: sampleEntries(1, [Buffer.from("a part")]),
-    });
-    assert.equal(await see(store, keyOf(giver), logs), undefined);
-    assert.deepEqual(await store.read(keyOf(giver), { log: "turns", keys: ["k"] }), []);
-    assert.deepEqual(await store.inspect(), []);
-  });
+  check(
+    "logs-move-whole: a session that exists takes the logs of one of another tenant, which is removed",
+    async (bench) => {
+      const { store } = bench;
+      const standing = await land(
+        store,
+        creationOf(bench.record({ id: "takes" }), {
+          splices: ["turns", "chunks"].map((log) =>
+            sampleSplice(log, 1, [{ key: "k", value: "old" }, "old 2", "old 3"]),
+          ),
+        }),
+      );
+      const tenant = `${bench.tenant}.other`;
+      const giver = await land(
+        store,
+        creationOf(bench.record({ id: "gives", tenant }), {
+          splices: [
+            sampleSplice("turns", 1, [{ key: "k", value: "new" }]),
+            sampleSplice("archive", 1, [Buffer.from("a part")]),
+          ],
+        }),
+      );
+      const fields = { heads: { turns: 2, archive: 1 } };
+      const taking = (record: SessionRecord): Transaction => [
+        { ...stepOf(record, { fields }), logsOf: keyOf(giver), splices: [sampleSplice("turns", 2, ["new"])] },
+        { ...stepOf(giver), record: null },
+      ];
+      const before = await see(store, keyOf(standing), ["turns", "chunks"]);
+      const touched = await land(store, stepOf(standing));
+      assert.equal((await store.commit([taking(standing)]))[0]?.status, "conflict");
+      assert.deepEqual((await see(store, keyOf(standing), ["turns", "chunks"]))?.logs, before?.logs);
+      assert.ok(await see(store, keyOf(giver), []));
+      assert.deepEqual(await store.commit([taking(touched)]), [{ status: "ok" }]);
+      const logs = ["turns", "chunks", "archive"];
+      assert.deepEqual((await see(store, keyOf(standing), logs))?.logs, {
+        turns: [{ key: "k", value: "new" } as const, "new"].flatMap((value, at) => sampleEntries(at + 1, [value])),
+        chunks: [],
+        archive: sampleEntries(1, [Buffer.from("a part")]),
+      });
+      assert.equal(await see(store, keyOf(giver), logs), undefined);
+      assert.deepEqual(await store.read(keyOf(giver), { log: "turns", keys: ["k"] }), []);
+      assert.deepEqual(await store.inspect(), []);
+    },
+  );
 
   check("commit-is-whole: a change without splices leaves the logs alone", async (bench) => {
     const { store } = bench;

@@ -352,7 +352,7 @@ export function statsCases(check: Check): void {
       assert.deepEqual(sessions.turns, [[turns.turns, 1]], "the record and the log are from the same moment");
   });
 
-  check("inspect-finds-nothing: whatever was written, cut off and removed", async (bench) => {
+  check("inspect-finds-nothing: after any appends, truncations and removals", async (bench) => {
     const first = await land(bench.store, sessionOf(bench, { id: "a" }, [{}, {}, {}]));
     await land(bench.store, sessionOf(bench, { id: "b" }, [{}]));
     const gone = await land(bench.store, sessionOf(bench, { id: "c" }, [{}]));
