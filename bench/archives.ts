@@ -1,4 +1,4 @@
-/** How much smaller archives are than the rows they take the place of, in a file of SQLite, and what it costs to make them. */
+/** Measures the size of archives beside the rows that they replace, in a file of SQLite, and the time to make them. */
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -17,7 +17,7 @@ const conversations =
 const compress = promisify(brotliCompress);
 const decompress = promisify(brotliDecompress);
 
-/** Real conversations, each as a session, put away. */
+/** Real conversations, each archived as a session. */
 export async function archives(sessions: Sessions, file: string): Promise<readonly Measure[]> {
   const apart: { readonly source: string; readonly session: Session }[] = [];
   const joined = await sessions.create();
@@ -79,7 +79,7 @@ function costOf(count: number): Pick<typeof turn, "usage" | "durationMs"> {
   return { usage, durationMs: 400 + ((count * 7727) % 7600) };
 }
 
-/** The bytes of the rows that are put away or have been, and of all rows; names and numbers of rows do not count. */
+/** The bytes of the rows to archive or of their archives, and of all rows; names and numbers of rows do not count. */
 function sizeOf(database: DatabaseSync, { id }: Session): { readonly logs: number; readonly whole: number } {
   const size = "octet_length(entry.data) + coalesce(length(entry.bytes), 0)";
   const row = database

@@ -166,7 +166,7 @@ const deaths = [
   { message: "loop", endsThread: true },
 ] as const;
 
-/** A thousand sessions in a pool of two threads, each asked once a second, while one comes to its end; and while none does. */
+/** A thousand sessions in a pool of two threads, each asked once a second, while one ends, and while none does. */
 async function besideDeath({ message, endsThread }: (typeof deaths)[number]): Promise<Measure> {
   await using sessions = await openSessions({ store: "memory:", sweep: false });
   const module = new URL("../test/host/keyed.ts", import.meta.url);
@@ -189,7 +189,7 @@ async function besideDeath({ message, endsThread }: (typeof deaths)[number]): Pr
     await meanwhile();
     await sleep(1500);
     const talks = [...(await traffic.stop())];
-    // Those that share a thread that ends wait for another: theirs is another question.
+    // Sessions on the thread that ends wait for another thread: they are not measured here.
     return p99Of(talks.flatMap(([id, talk]) => (endsThread && threads.get(id) === doomed ? [] : [talk])));
   };
   await p99(async () => undefined); // warm

@@ -4,7 +4,7 @@ export type Bar = { readonly atMost: number } | { readonly atLeast: number };
 /** How numbers of a measure are written. */
 export type Unit = "µs" | "ms" | "ns" | "bytes" | "MB/s" | "turns/s" | "calls/s" | "commits" | "MiB" | "times";
 
-/** One line of the table: what Perdure costs beside what the work costs without it, both from the same run. */
+/** One line of the table: the cost with Perdure beside the cost of the same work without it, both from the same run. */
 export interface Measure {
   readonly name: string;
   /** Of `ours` and `limit`. */
@@ -53,7 +53,7 @@ export async function alternate(
 ): Promise<Comparison> {
   const all: Comparison[] = [];
   for (let round = 0; round < rounds; round++) {
-    // Neither is always the one that comes second, to a warm disk or to the other's garbage.
+    // The order alternates, because the second one meets a warm disk and the garbage of the first.
     const first = round % 2 === 0 ? await limit(round) : await ours(round);
     const second = round % 2 === 0 ? await ours(round) : await limit(round);
     const [a, b] = round % 2 === 0 ? [second, first] : [first, second];

@@ -1,4 +1,4 @@
-/** Sessions by the many, in and out of SQLite, beside plain `JSON.stringify` of the same sessions to a file. */
+/** Export and import of many sessions with SQLite, beside plain `JSON.stringify` of the same sessions to a file. */
 import { createReadStream, mkdtempSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   process.disconnect();
 }
 
-/** Appends a turn, however often it is refused; resolves with how often it was. */
+/** Appends a turn with retries; resolves with the number of conflicts. */
 interface Appending {
   once(): Promise<number>;
   close(): Promise<void>;
@@ -69,7 +69,7 @@ async function opened(): Promise<Appending> {
   return { once, close };
 }
 
-/** The same with `update … where version`, the refused ones looking and trying again. */
+/** The same with `update … where version`: a refused update reads the row and retries. */
 async function postgresByHand(): Promise<Appending> {
   const pool = new Pool({ connectionString: task.url, max: 1 });
   const look = async (): Promise<number> =>

@@ -12,7 +12,7 @@ export interface Machine {
   /** Work of other programs, over the last minute, in cores. */
   readonly load: number;
   readonly folder: string;
-  /** One small write with its sync to the disk, p50: what a durable commit can hardly beat. */
+  /** One small write with its sync to the disk, p50: the lower bound of a durable commit. */
   readonly syncUs: number;
   readonly node: string;
   readonly sqlite: string;

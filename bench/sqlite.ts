@@ -1,5 +1,5 @@
 /**
- * SQLite, beside the same work by hand: one table of turns with the primary key that anybody would give it, one prepared
+ * SQLite, beside the same work by hand: one table of turns with the obvious primary key, one prepared
  * statement, the same values, the same settings, a file of its own in the same folder.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";

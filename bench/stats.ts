@@ -1,5 +1,5 @@
 /**
- * Sums over a million turns in one SQLite file, beside the least that any sum must do: read each of them and take one number
+ * Sums over a million turns in one SQLite file, beside the least work of any sum: read each of them and take one number
  * out of its JSON.
  */
 import { mkdtempSync, rmSync } from "node:fs";

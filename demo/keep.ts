@@ -1,4 +1,4 @@
-/** A session as a file, in another store, forked and put away. */
+/** A session as a file, in another store, forked and archived. */
 import { join } from "node:path";
 import { SnapshotDirectory } from "../src/admin.ts";
 import { openSessions } from "../src/index.ts";

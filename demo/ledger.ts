@@ -26,7 +26,7 @@ export class Ledger {
     if (said.kind === "sealed") turn.output = said.output;
   }
 
-  /** The promises that do not hold; empty where all is well. */
+  /** The broken promises; empty if all hold. */
   async broken(sessions: Sessions, sharedId: string): Promise<string[]> {
     const faults: string[] = [];
     for (const [id, acknowledged] of this.#sessions) {
@@ -68,7 +68,7 @@ function faultOf(turn: Turn | undefined, { input, output, texts }: Acknowledged)
       ? undefined
       : "has another answer than was acknowledged";
   }
-  // Killed between the commit that sealed the turn and saying so: whole, but unheard.
+  // Killed between the commit that sealed the turn and its report: the turn is whole, but not reported.
   if (turn.status === "done") return undefined;
   if (turn.status !== "interrupted") return `is ${turn.status}; its writer was killed`;
   const kept = spokenText(turn.output);

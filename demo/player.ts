@@ -62,7 +62,7 @@ async function ask(session: Session, input: readonly Message[]): Promise<void> {
   say({ kind: "sealed", seq, output, totalTokens: usage?.totalTokens ?? 0 });
 }
 
-/** Append to a session that others append to as well: on a conflict, look at what came, and then go on. */
+/** Append to a session that other players append to as well: on a conflict, refresh and retry. */
 async function appendShared(
   sessions: Sessions,
   { session: id, times, name }: NonNullable<Part["shared"]>,

@@ -6,13 +6,13 @@ import type { Part, Said } from "./player.ts";
 
 const player = fileURLToPath(new URL("player.ts", import.meta.url));
 
-/** A player in a process of its own, and what it has said so far. */
+/** A player in a process of its own, and the lines that it has printed so far. */
 export class PlayerProcess {
   readonly said: Said[] = [];
   readonly #child: ChildProcess;
   readonly #closed: Promise<unknown>;
 
-  /** `onSaid` sees each line as it comes. */
+  /** `onSaid` gets each line as it arrives. */
   constructor(part: Part, onSaid: (said: Said) => void = () => undefined) {
     this.#child = spawn(process.execPath, [player, JSON.stringify(part)], { stdio: ["ignore", "pipe", "inherit"] });
     const { stdout } = this.#child;
