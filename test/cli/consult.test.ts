@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions } from "../../src/index.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
+import { untilStored } from "../support/stored-text.ts";
 import { answers, counting, finish, outputUntil, setUp } from "./command-line.ts";
 
 test("a session started by one process goes on in the next", async () => {
@@ -92,16 +93,16 @@ for (const [name, code] of [
     const { place } = context;
     const child = place.start(["consult", "ceo", "long?", "--json"]);
     const finished = finish(child);
-    while (context.server.requests.length === 0) await sleep(20);
-    await sleep(1000);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    let [info] = (await sessions.list()).items;
+    for (; info === undefined || info.turn === 0; [info] = (await sessions.list()).items) await sleep(20);
+    await untilStored(await sessions.get(info.id), "so far");
     child.kill(name);
     const { code: exited, stdout, stderr } = await finished;
     assert.equal(exited, code);
     assert.equal(stdout, "", "no half data");
     assert.equal((JSON.parse(stderr) as { error: { code: string } }).error.code, "interrupted");
-    await using sessions = await openSessions(place.storeUrl);
-    const [info] = (await sessions.list()).items;
-    const [turn] = await Array.fromAsync((await sessions.get(info?.id ?? "")).turns());
+    const [turn] = await Array.fromAsync((await sessions.get(info.id)).turns());
     assert.deepEqual([turn?.status, turn?.output[0]?.content], ["interrupted", "so far"]);
     assert.equal(turn?.usage?.estimated, true);
   });
@@ -176,7 +177,7 @@ test("a killed process leaves a session that the next one goes on with", async (
   const child = place.start(["consult", "ceo", "long?", "--session", "s"]);
   const finished = finish(child);
   await outputUntil(child, "far");
-  await sleep(1000); // what came is durable a moment later
+  await untilStored(await sessions.get("s"), "so far");
   child.kill("SIGKILL");
   await finished;
   const shown = await place.run(["sessions", "show", "s"]);

@@ -1,4 +1,4 @@
-/** A runtime that counts its messages and says which process it runs in; slowly, or in parts, where it is asked to. */
+/** A runtime that answers with the count of its messages and its process id. Some messages are answered slowly, in parts or never. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LiveSession, Runtime } from "../../src/host/index.ts";
 
@@ -7,7 +7,10 @@ const runtime: Runtime = {
     if (session.id === process.env["SICK"]) throw new Error("it cannot wake up");
   },
   async onMessage(session: LiveSession, message: string) {
-    if (message === "slow") await sleep(700);
+    if (message === "slow") {
+      await session.update({ metadata: { begun: true } });
+      await sleep(700);
+    }
     if (message === "hang") await new Promise(() => undefined);
     if (message === "throw") throw new Error("as told");
     if (message === "parts") return parts();

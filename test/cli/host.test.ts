@@ -50,6 +50,8 @@ interface Place extends AsyncDisposable {
   run(args?: readonly string[], options?: StartOptions): Promise<Running>;
   post(url: string, path: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
   send(url: string, id: string, message: string): Promise<Said>;
+  /** Wait until the runtime works at the message "slow". */
+  begun(id: string): Promise<void>;
 }
 
 /** A workplace with a key; the hosts that were started in it are ended with it. */
@@ -77,6 +79,10 @@ async function place(): Promise<Place> {
       const response = await post(url, `/v1/sessions/${id}/messages`, { message, create: true });
       return { status: response.status, json: await response.json() };
     },
+    async begun(id) {
+      await using sessions = await openSessions({ store: workplace.storeUrl, sweep: false });
+      while ((await sessions.get(id)).info.metadata["begun"] !== true) await sleep(10);
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all(started.map((running) => stop(running, "SIGKILL")));
       await workplace[Symbol.asyncDispose]();
@@ -92,9 +98,9 @@ test("a session answers over HTTP; at SIGTERM running answers come to their end 
   const { json: said } = await here.send(first.url, "s", "hello");
   assert.deepEqual(said, { answer: { count: 1, pid: first.child.pid } });
   const slow = here.send(first.url, "s", "slow");
-  await sleep(200);
-  assert.equal(await stop(first), 0, "stopped as asked is done");
-  assert.equal((await slow).json.answer?.count, 2, "what ran came to its end");
+  await here.begun("s");
+  assert.equal(await stop(first), 0, "a host that stops in good order succeeds");
+  assert.equal((await slow).json.answer?.count, 2, "the running answer ends first");
   const second = await here.run();
   assert.deepEqual((await here.send(second.url, "s", "hello")).json, { answer: { count: 3, pid: second.child.pid } });
   const { stdout } = await here.workplace.run(["sessions", "show", "s", "--json"]);
@@ -209,7 +215,7 @@ for (const isolation of ["inline", "process"]) {
     for (const id of ids) {
       let said = await here.send(other.url, id, "hi");
       // The processes of a host learn of its end by themselves, a moment later.
-      for (let look = 0; said.status !== 200 && look < 100; look++) {
+      while (said.status !== 200) {
         await sleep(50);
         said = await here.send(other.url, id, "hi");
       }
@@ -227,7 +233,7 @@ test("an eager host activates the sessions of a dead host and reports the result
   await sessions.create({ id: "asleep" });
   await sessions.close();
   const { url, log } = await here.run(["--recover", "eager"], { env: { SICK: "sick" } });
-  for (let look = 0; !/woken/.test(log()) && look < 1000; look++) await sleep(20);
+  while (!/sessions activated/.test(log())) await sleep(20);
   assert.match(log(), /2 of 3 sessions activated, 0 .*, 1 failed/);
   assert.match(log(), /"event":"broken","session":"sick".*it cannot wake up/);
   const status = await fetch(`${url}/v1/host`, { headers: { authorization: `Bearer ${here.key}` } });
@@ -259,7 +265,7 @@ test("a signal to the whole process group, as Ctrl-C sends it, stops no session 
   const host = await here.run(["--isolation", "process"], { detached: true });
   await here.send(host.url, "s", "hi");
   const slow = here.send(host.url, "s", "slow");
-  await sleep(200);
+  await here.begun("s");
   const exited = once(host.child, "exit") as Promise<[number | null]>;
   process.kill(-(host.child.pid ?? assert.fail()), "SIGINT");
   assert.equal((await slow).json.answer?.count, 2);

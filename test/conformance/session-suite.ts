@@ -208,12 +208,11 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
           if (news.type === "turn") told.push(`${news.turn.seq} ${news.turn.status}`);
         }
       })();
-      await sleep(100);
       await (
         await session.consult("hello")
       ).done;
       await session.append({ input: "three" });
-      await sleep(600);
+      while (!told.includes("3 done")) await sleep(10);
       await session.end();
       await watching;
       assert.deepEqual(

@@ -10,7 +10,7 @@ import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { Outcome, Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { cuts, Proxy } from "./proxy.ts";
-import { PostgresServer, query } from "./server.ts";
+import { Client, PostgresServer, query } from "./server.ts";
 
 let server: PostgresServer;
 let proxy: Proxy;
@@ -191,17 +191,20 @@ for (const [kind, make] of kinds) {
   });
 }
 
+/** A transaction that holds the row of a session until it is disposed of. */
+async function lockRow(id: string): Promise<AsyncDisposable> {
+  const client = new Client({ connectionString: server.url() });
+  await client.connect();
+  await client.query("begin");
+  await client.query("select from perdure.sessions where id = $1 for update", [id]);
+  return { [Symbol.asyncDispose]: () => client.end() };
+}
+
 test("a commit that still runs when its connection breaks is waited for, not doubled", async () => {
   const record = await born();
   const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
-  // Somebody holds the row for a while, so that the first try is stuck in the server when it loses its client.
-  const holding = query(
-    server.url(),
-    `do $$ begin
-    perform from perdure.sessions where id = '${record.id}' for update; perform pg_sleep(1.5);
-  end $$`,
-  );
-  await sleep(300);
+  // Another transaction locks the row, so that the first try is stuck in the server when it loses its client.
+  const locked = await lockRow(record.id);
   const cutting = proxy.cutAt("after-send");
   const committing = store.commit([[change]]);
   await cutting;
@@ -209,8 +212,8 @@ test("a commit that still runs when its connection breaks is waited for, not dou
     sessions: [loaded],
   } = await other.load([{ key: change.key, tails: [] }]);
   assert.equal(loaded?.record.version, record.version, "it has not landed yet");
+  await locked[Symbol.asyncDispose]();
   assert.deepEqual(await committing, [{ status: "ok" }]);
-  await holding;
   await assertLanded([change]);
 });
 
@@ -258,7 +261,7 @@ test("a server that stays away is an error after the deadline, and the error say
     (error) =>
       hasCode(error, "store_unavailable") && error.details.problem === "outcome_unknown" && error.cause !== undefined,
   );
-  assert.ok(performance.now() - start < 3000, "nothing hangs");
+  assert.ok(performance.now() - start < 30_000, "nothing hangs");
   away.resume();
   // The next commit of the same lane is another one, and works.
   assert.deepEqual(await patient.commit([[stepOf(record)]]), [{ status: "ok" }]);
@@ -269,21 +272,17 @@ test("a commit that was reported as failed never lands, even if it was still in 
   const record = await born();
   const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
   await using slow = await Proxy.before(server.port);
-  const impatient = await openPostgres({ url: slow.url(), deadline: "300ms", attempt: "2s" });
-  // The first try waits in the server for the row that somebody else holds, far beyond the deadline.
-  const holding = query(
-    server.url(),
-    `do $$ begin
-      perform from perdure.sessions where id = '${record.id}' for update; perform pg_sleep(1.2);
-    end $$`,
-  );
-  await sleep(200);
-  const outcome = await impatient.commit([[change]]).then(
+  const impatient = await openPostgres({ url: slow.url(), deadline: "300ms", attempt: "30s" });
+  // The first try waits in the server for the row that another transaction locks, far beyond the deadline.
+  const locked = await lockRow(record.id);
+  const committing = impatient.commit([[change]]).then(
     ([first]) => first?.status,
     (error) =>
       hasCode(error, "store_unavailable") && error.details.problem === "outcome_unknown" ? "in doubt" : "failed",
   );
-  await holding;
+  await sleep(900);
+  await locked[Symbol.asyncDispose]();
+  const outcome = await committing;
   await sleep(200);
   const {
     sessions: [loaded],

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 export interface InstanceOptions {
   readonly store: string;
   readonly port?: number;
-  /** How long the model takes for each of its three pieces. @default 0 */
+  /** The pause of the model between two of its three pieces. @default 0 */
   readonly delayMs?: number;
   readonly fallback?: "stateless" | { readonly outbox: string };
 }
@@ -28,7 +28,7 @@ export class InstanceProcess {
     return new InstanceProcess(child, url);
   }
 
-  /** With SIGKILL as where the power fails, with SIGTERM in good order. */
+  /** SIGKILL: as in a power failure. SIGTERM: in good order. */
   async stop(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, "exit");

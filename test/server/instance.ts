@@ -1,4 +1,4 @@
-/** One instance of a server, as a program: says its URL on a line, stops in good order at SIGTERM. */
+/** One instance of a server, as a program. It prints its URL on a line, and stops in good order at SIGTERM. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { defined } from "../../src/domain/values/defined.ts";
 import { openSessions, type Model } from "../../src/index.ts";
@@ -16,11 +16,11 @@ const {
   fallback?: "stateless" | { outbox: string };
 };
 
-/** Counts the questions that it was shown, and says the last one back in pieces. */
+/** Counts the questions of the request, and repeats the last one in pieces. */
 const model: Model = async function* ({ messages, signal }) {
   const asked = messages.filter(({ role }) => role === "user");
-  for (const word of [`${asked.length}`, " ", String(asked.at(-1)?.content)]) {
-    if (delayMs > 0) await sleep(delayMs, undefined, { signal });
+  for (const [piece, word] of [`${asked.length}`, " ", String(asked.at(-1)?.content)].entries()) {
+    if (piece > 0 && delayMs > 0) await sleep(delayMs, undefined, { signal });
     yield { type: "text", text: word };
   }
 };

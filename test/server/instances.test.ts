@@ -1,4 +1,4 @@
-/** Several server processes on one PostgreSQL, and what happens to chats as they come and go. */
+/** Several server processes on one PostgreSQL: chats continue while processes start, stop and are killed. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
@@ -28,7 +28,7 @@ interface Said {
   readonly text: string;
 }
 
-/** Say something until it is answered, as a patient front end does: every try with the same key, at the next instance. */
+/** Send a message until it is answered, as a patient front end does: each try has the same key and goes to the next instance. */
 async function say(urls: () => readonly string[], device: string, message: string): Promise<Said> {
   const key = `${device} ${message}`;
   for (let attempt = 0; attempt < 200; attempt++) {
@@ -90,6 +90,16 @@ test(`${deviceCount} devices at once, ten messages each, on two instances in tur
   }
 });
 
+/** Read a stream of events until this has arrived, then leave it. */
+async function untilSeen(url: string, headers: Readonly<Record<string, string>>, sign: string): Promise<void> {
+  const left = new AbortController();
+  const response = await fetch(url, { headers, signal: left.signal });
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  let seen = "";
+  while (!seen.includes(sign)) seen += (await reader.read()).value ?? assert.fail("it ended early");
+  left.abort();
+}
+
 for (const [how, signal] of [
   ["killed and restarted again and again", "SIGKILL"],
   ["replaced one after another, in good order", "SIGTERM"],
@@ -129,7 +139,11 @@ for (const [how, signal] of [
           "each message is there once, in order",
         );
         const cut = turns.filter(({ status }) => status === "interrupted").length;
-        assert.equal(cut, interrupted.get(device) ?? 0, "who was not told of an interruption has a whole answer");
+        assert.equal(
+          cut,
+          interrupted.get(device) ?? 0,
+          "a client without a report of an interruption has a whole answer",
+        );
         assert.equal(turns.filter(({ status }) => status === "done").length, 10 - cut);
         if (signal === "SIGTERM") assert.equal(cut, 0, "in good order, running answers come to their end");
       }
@@ -142,7 +156,7 @@ for (const [how, signal] of [
 }
 
 test("a stream whose instance is killed resumes at another one with the received text, and ends", async () => {
-  const [doomed, other] = await Promise.all([start({ delayMs: 400 }), start()]);
+  const [doomed, other] = await Promise.all([start({ delayMs: 600_000 }), start()]);
   try {
     const device = randomUUID();
     const response = await fetch(`${doomed.url}/v1/chat`, {
@@ -153,16 +167,17 @@ test("a stream whose instance is killed resumes at another one with the received
     const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
     let heard = "";
     while (!heard.includes("event: text")) heard += (await reader.read()).value ?? assert.fail("it ended early");
-    await sleep(300); // until the piece is in the log
+    const resumption = { "x-device-id": device, "last-event-id": "1-0" };
+    await untilSeen(`${other.url}/v1/chat/stream`, resumption, "event: text");
     await doomed.stop("SIGKILL");
     await reader.cancel().catch(() => undefined);
     const resumed = await fetch(`${other.url}/v1/chat/stream`, {
-      headers: { "x-device-id": device, "last-event-id": "1-0" },
-      signal: AbortSignal.timeout(15_000),
+      headers: resumption,
+      signal: AbortSignal.timeout(120_000),
     });
     const events = eventsOf(await resumed.text());
-    assert.equal(events[0]?.data["text"], "1", "what had arrived");
-    assert.equal(events.at(-1)?.data["code"], "interrupted", "and an end, though its writer is gone");
+    assert.equal(events[0]?.data["text"], "1", "the text before the kill");
+    assert.equal(events.at(-1)?.data["code"], "interrupted", "the answer ends although its writer is gone");
     const next = await say(() => [other.url], device, "Again");
     assert.equal(next.turn.seq, 2);
   } finally {

@@ -1,14 +1,14 @@
-/** A server with a host of live sessions, as a program: says its URL on a line, stops in good order at SIGTERM. */
+/** A server with a host of live sessions, as a program. It prints its URL on a line, and stops in good order at SIGTERM. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type LiveSession } from "../../src/host/index.ts";
 import { openSessions } from "../../src/index.ts";
 import { createServer, listen, type Server } from "../../src/server/index.ts";
 
-/** Keeps what it is told, at once or after a while, and says how many turns there are; or counts, without an end. */
+/** Appends each message, at once or after some seconds, and answers with the count of turns; or counts without end. */
 export const runtime = {
   async onMessage(session: LiveSession, message: string): Promise<unknown> {
     if (message === "count") return counted();
-    if (message === "slow") await sleep(1500);
+    if (message === "slow") await sleep(3000);
     await session.append({ input: message });
     return session.info.turn;
   },
