@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defined } from "../../src/domain/values/defined.ts";
+import { endsWithTest } from "../support/ends-with-test.ts";
 import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../support/model-server.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
@@ -83,7 +84,7 @@ export class Workplace implements AsyncDisposable {
       ...defined({ uid }),
     });
     if (typeof output === "number") closeSync(output);
-    return child;
+    return endsWithTest(child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { startHost, type LiveSession } from "../../src/host/index.ts";
 import { hasCode, openSessions, SessionError } from "../../src/index.ts";
+import { endsWithTest } from "../support/ends-with-test.ts";
 
 /** What a session is told; the key names the message over all tries. */
 export interface Note {
@@ -72,7 +73,7 @@ export class HostProcess implements AsyncDisposable {
 
   static async start(store: string): Promise<HostProcess> {
     const program = fileURLToPath(import.meta.url);
-    const child = spawn(process.execPath, [program, store], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = endsWithTest(spawn(process.execPath, [program, store], { stdio: ["ignore", "pipe", "inherit"] }));
     const [address] = (await once(createInterface(child.stdout), "line")) as [string];
     return new HostProcess(child, address);
   }

@@ -5,16 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endsWithTest } from "../support/ends-with-test.ts";
 import type { WorkerInput } from "./worker.ts";
 
 const program = fileURLToPath(new URL("worker.ts", import.meta.url));
 
-/** What a worker says, a JSON object a line; which fields depends on its task. */
+/** A line that a worker prints, a JSON object. Its fields depend on the task. */
 export interface Said {
   readonly [field: string]: string | number | undefined;
 }
 
-/** A worker in a process of its own. */
+/** A worker in its own process. */
 export class WorkerProcess {
   readonly said: Said[] = [];
   readonly child: ChildProcess;
@@ -23,13 +24,14 @@ export class WorkerProcess {
   readonly #wake: (() => void)[] = [];
 
   constructor(input: WorkerInput) {
-    this.child = spawn(process.execPath, [program, JSON.stringify(input)], { stdio: ["ignore", "pipe", "pipe"] });
+    const stdio = ["ignore", "pipe", "pipe"] as const;
+    this.child = endsWithTest(spawn(process.execPath, [program, JSON.stringify(input)], { stdio: [...stdio] }));
     const { stdout, stderr } = this.child;
     if (stdout === null || stderr === null) throw new Error("a worker needs its pipes");
     stderr.on("data", (data: Buffer) => (this.#stderr += data.toString()));
     const lines = createInterface({ input: stdout });
     lines.on("line", (line) => {
-      // The last line of a killed process may be half a line: it acknowledged nothing.
+      // A killed process may print half a line, which acknowledges nothing.
       if (line.endsWith("}")) this.said.push(JSON.parse(line) as Said);
       this.#notify();
     });
@@ -40,7 +42,7 @@ export class WorkerProcess {
     for (const wake of this.#wake.splice(0)) wake();
   }
 
-  /** Wait until it has said something with this field, or so many such lines; returns the latest of them. */
+  /** Wait until the worker has printed so many lines with this field; gives back the latest of them. */
   async hear(field: string, lines = 1): Promise<Said> {
     for (;;) {
       const heard = this.said.filter((said) => said[field] !== undefined);
@@ -52,13 +54,18 @@ export class WorkerProcess {
     }
   }
 
-  /** Kill it outright and wait until it is gone. */
+  /** So many lines with this field have come. */
+  count(field: string): number {
+    return this.said.filter((said) => said[field] !== undefined).length;
+  }
+
+  /** Kill the worker and wait for its end. */
   async kill(): Promise<void> {
     this.child.kill("SIGKILL");
     await this.#closed;
   }
 
-  /** Wait for its end. @throws Error with its stderr where it failed */
+  /** Wait for the end of the worker. @throws Error with its stderr if it failed */
   async ended(): Promise<void> {
     await this.#closed;
     if (this.child.exitCode !== 0) throw new Error(`a worker failed with ${this.child.exitCode}: ${this.#stderr}`);

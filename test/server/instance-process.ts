@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { endsWithTest } from "../support/ends-with-test.ts";
+
 export interface InstanceOptions {
   readonly store: string;
   readonly port?: number;
@@ -11,7 +13,7 @@ export interface InstanceOptions {
   readonly fallback?: "stateless" | { readonly outbox: string };
 }
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export class InstanceProcess {
   readonly child: ChildProcess;
   readonly url: string;
@@ -23,8 +25,10 @@ export class InstanceProcess {
 
   static async start(options: InstanceOptions): Promise<InstanceProcess> {
     const program = fileURLToPath(new URL("instance.ts", import.meta.url));
-    const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "inherit"] });
-    const [url] = (await once(createInterface(child.stdout ?? process.stdin), "line")) as [string];
+    const child = endsWithTest(
+      spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "inherit"] }),
+    );
+    const [url] = (await once(createInterface(child.stdout), "line")) as [string];
     return new InstanceProcess(child, url);
   }
 
