@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import type { Transaction } from "../domain/record/change.ts";
 import { SessionError } from "../errors.ts";
+import { storeBefore } from "../store/calls/forwarding-store.ts";
 import type { Outcome, Store } from "../store/store.ts";
 
 /**
@@ -36,39 +37,30 @@ export function failingStore(
 ): FailingStore {
   let current = plan;
   let commits = 0;
-  return {
-    capabilities: store.capabilities,
-    get commits() {
-      return commits;
+  return Object.assign(
+    {
+      get commits() {
+        return commits;
+      },
     },
-    plan(next) {
-      current = next;
+    storeBefore(store),
+    {
+      plan(next: FaultPlan) {
+        current = next;
+      },
+      async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+        commits++;
+        const fault = typeof current === "function" ? current(commits, batch) : current[commits];
+        if (fault === undefined) return store.commit(batch);
+        if ("delayMs" in fault) await clock.sleep(fault.delayMs);
+        else if ("hold" in fault) await fault.hold;
+        else if (fault.fails === "before") throw fault.error ?? unavailable(commits);
+        const outcomes = await store.commit(batch);
+        if ("fails" in fault) throw fault.error ?? unavailable(commits);
+        return outcomes;
+      },
     },
-    async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-      commits++;
-      const fault = typeof current === "function" ? current(commits, batch) : current[commits];
-      if (fault === undefined) return store.commit(batch);
-      if ("delayMs" in fault) await clock.sleep(fault.delayMs);
-      else if ("hold" in fault) await fault.hold;
-      else if (fault.fails === "before") throw fault.error ?? unavailable(commits);
-      const outcomes = await store.commit(batch);
-      if ("fails" in fault) throw fault.error ?? unavailable(commits);
-      return outcomes;
-    },
-    load: (requests) => store.load(requests),
-    read: (key, range) => store.read(key, range),
-    find: (query) => store.find(query),
-    count: (query) => store.count(query),
-    stats: (query) => store.stats(query),
-    inspect: (options) => store.inspect(options),
-    events: (scan) => store.events(scan),
-    forgetEvents: (past) => store.forgetEvents(past),
-    heartbeat: (instance, options) => store.heartbeat(instance, options),
-    instances: (ids) => store.instances(ids),
-    watch: (key, wake) => store.watch(key, wake),
-    scrub: () => store.scrub(),
-    close: () => store.close(),
-  };
+  );
 }
 
 function unavailable(commit: number): SessionError {

@@ -1,4 +1,5 @@
 /** Stores that break the contract in one way each. */
+import { storeBefore } from "../../src/store/calls/forwarding-store.ts";
 import { setImmediate } from "node:timers/promises";
 import { fits, type Change, type Transaction } from "../../src/domain/record/change.ts";
 import { decode, encode } from "../../src/domain/values/codec.ts";
@@ -418,24 +419,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
 
 /** The store with some of its methods in place of its own. */
 export function broken(store: Store, breakage: Breakage): Store {
-  return {
-    capabilities: store.capabilities,
-    commit: (batch) => store.commit(batch),
-    load: (requests) => store.load(requests),
-    read: (key, range) => store.read(key, range),
-    find: (query) => store.find(query),
-    count: (query) => store.count(query),
-    stats: (query) => store.stats(query),
-    inspect: (options) => store.inspect(options),
-    events: (scan) => store.events(scan),
-    forgetEvents: (past) => store.forgetEvents(past),
-    heartbeat: (instance, options) => store.heartbeat(instance, options),
-    instances: (ids) => store.instances(ids),
-    watch: (key, wake) => store.watch(key, wake),
-    scrub: () => store.scrub(),
-    close: () => store.close(),
-    ...breakage(store),
-  };
+  return { ...storeBefore(store), ...breakage(store) };
 }
 
 // What is otherwise, from the small to the large.

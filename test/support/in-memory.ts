@@ -2,6 +2,7 @@
 import { hasCode, SessionError } from "../../src/errors.ts";
 import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
+import { callStore, forwardingStore, type StoreMethod } from "../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { failingStore, type FailingStore } from "../../src/testing/failing-store.ts";
@@ -77,21 +78,8 @@ function keptOpen(
   store: Store,
   { loadsFail, watched }: { readonly loadsFail: () => boolean; readonly watched: (change: 1 | -1) => void },
 ): Store {
-  return {
+  const own: Omit<Store, StoreMethod> = {
     capabilities: store.capabilities,
-    commit: (batch) => store.commit(batch),
-    async load(requests) {
-      if (loadsFail()) throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
-      return await store.load(requests);
-    },
-    read: (key, range) => store.read(key, range),
-    find: (query) => store.find(query),
-    count: (query) => store.count(query),
-    stats: (query) => store.stats(query),
-    inspect: (options) => store.inspect(options),
-    events: (scan) => store.events(scan),
-    forgetEvents: (past) => store.forgetEvents(past),
-    heartbeat: (instance, how) => store.heartbeat(instance, how),
     watch(key, wake) {
       const stop = store.watch(key, wake);
       watched(1);
@@ -102,8 +90,11 @@ function keptOpen(
         stop();
       };
     },
-    instances: (ids) => store.instances(ids),
-    scrub: () => store.scrub(),
     close: async () => undefined,
   };
+  return forwardingStore(own, (method, args) =>
+    method === "load" && loadsFail()
+      ? Promise.reject(new SessionError("store_unavailable", { store: "test", problem: "unreachable" }))
+      : callStore(store, method, args),
+  );
 }

@@ -5,6 +5,7 @@ import type { Model } from "../../src/sessions/options/model.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
 import type { Session } from "../../src/sessions/session/session.ts";
 import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
+import { callStore, forwardingStore, type StoreMethod } from "../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { scriptedClock, type ScriptedClock } from "../../src/testing/scripted-clock.ts";
@@ -31,62 +32,20 @@ export function place(options: SessionsOptions = {}): StoreAwayPlace {
   const clock = scriptedClock();
   const memory = openMemory({ clock });
   const state = { away: false, readOnly: false, commits: 0, fails: (_: number): boolean => false };
-  const guard = (): void => {
-    if (state.away) throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
+  const unreachable = (): SessionError =>
+    new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
+  const guard = async (method: StoreMethod): Promise<void> => {
+    if (state.away && method !== "scrub") throw unreachable();
+    if (method !== "commit") return;
+    if (state.readOnly) throw new SessionError("store_read_only", { store: "test" });
+    if (state.fails(++state.commits)) throw unreachable();
   };
-  const store: Store = {
+  const own: Omit<Store, StoreMethod> = {
     capabilities: { ...memory.capabilities, durable: true },
-    async commit(batch) {
-      guard();
-      if (state.readOnly) throw new SessionError("store_read_only", { store: "test" });
-      if (state.fails(++state.commits))
-        throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
-      return await memory.commit(batch);
-    },
-    async load(requests) {
-      guard();
-      return await memory.load(requests);
-    },
-    async read(key, range) {
-      guard();
-      return await memory.read(key, range);
-    },
-    async find(query) {
-      guard();
-      return await memory.find(query);
-    },
-    async inspect(options) {
-      guard();
-      return await memory.inspect(options);
-    },
-    async count(query) {
-      guard();
-      return await memory.count(query);
-    },
-    async stats(query) {
-      guard();
-      return await memory.stats(query);
-    },
-    async events(scan) {
-      guard();
-      return await memory.events(scan);
-    },
-    async forgetEvents(past) {
-      guard();
-      return await memory.forgetEvents(past);
-    },
-    async heartbeat(instance, how) {
-      guard();
-      await memory.heartbeat(instance, how);
-    },
-    async instances(ids) {
-      guard();
-      return await memory.instances(ids);
-    },
     watch: (key, wake) => memory.watch(key, wake),
-    scrub: () => memory.scrub(),
     close: async () => undefined,
   };
+  const store = forwardingStore(own, (method, args) => guard(method).then(() => callStore(memory, method, args)));
   const outbox = openMemory({ clock });
   const all = { clock, model, sweep: false, secret: "a secret for tests only", ...options } as const;
   const sessions = sessionsOn(store, all, outbox);

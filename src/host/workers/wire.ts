@@ -3,7 +3,8 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails, type RuntimeFailure } from "../../errors.ts";
 import type { SessionsOptions } from "../../sessions/options/options.ts";
 import type { ProcessIdentity } from "../../sessions/instances/process-identity.ts";
-import type { Capabilities, Store } from "../../store/store.ts";
+import type { Forward } from "../../store/calls/forwarding-store.ts";
+import type { Capabilities } from "../../store/store.ts";
 import { RuntimeEnd, type Profile } from "./worker-slot.ts";
 
 /** Number of an activation within its worker. */
@@ -41,15 +42,12 @@ export type Delivered = { readonly value: unknown } | { readonly inParts: true }
 /** Calls from a worker to its host. */
 export interface HostCalls {
   /** Workers have no store of their own: all of them commit through the host's. */
-  store<Call extends StoreCall>(call: Call, args: Parameters<Store[Call]>): Promise<Awaited<ReturnType<Store[Call]>>>;
+  store: Forward;
   /** Code of a session failed outside of any call, in a timer for instance; its thread keeps running. */
   ended(life: LifeId, how: RuntimeFailure, error: WireError): void;
   /** Used heap, bytes. */
   heap(bytes: number): void;
 }
-
-/** Store calls that a worker forwards. */
-export type StoreCall = Exclude<keyof Store, "capabilities" | "watch" | "close">;
 
 export interface WorkerStart {
   /** URL of the runtime's module. */

@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { Worker as Thread } from "node:worker_threads";
 import { createBirpc, type BirpcReturn } from "birpc";
 import { defined } from "../../domain/values/defined.ts";
+import { callStore, type StoreMethod, type StoreResult } from "../../store/calls/forwarding-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { RuntimeEnd } from "./worker-slot.ts";
@@ -12,7 +13,6 @@ import {
   type StartResult,
   type HostCalls,
   type LifeId,
-  type StoreCall,
   type WorkerCalls,
   type WorkerStart,
 } from "./wire.ts";
@@ -66,7 +66,7 @@ export class Worker {
     this.#runner = kind === "thread" ? startThread(memoryMax, this.callCounter) : startProcess(memoryMax);
     const runner = this.#runner;
     const calls: HostCalls = {
-      store: (call, args) => this.#ask(call, args),
+      store: (method, args) => this.#ask(method, args),
       ended: (life, how, error) => {
         const cause = unpackError(error);
         lifeEnded(life, new RuntimeEnd(how, cause.message, { cause }));
@@ -126,13 +126,13 @@ export class Worker {
     await this.ended;
   }
 
-  async #ask<Call extends StoreCall>(
-    call: Call,
-    args: Parameters<Store[Call]>,
-  ): Promise<Awaited<ReturnType<Store[Call]>>> {
+  async #ask<Method extends StoreMethod>(
+    method: Method,
+    args: Parameters<Store[Method]>,
+  ): Promise<StoreResult<Method>> {
     if (this.#isOver) throw new Error("this worker has ended");
-    if (call === "heartbeat") this.#keepAlive(args as Parameters<Store["heartbeat"]>);
-    return await this.#tracked(this.#call(call, args));
+    if (method === "heartbeat") this.#keepAlive(args as Parameters<Store["heartbeat"]>);
+    return await this.#tracked(this.#call(method, args));
   }
 
   /** A worker that is busy for long cannot send heartbeats: the host repeats its last one while it runs. */
@@ -154,15 +154,10 @@ export class Worker {
     }
   }
 
-  async #call<Call extends StoreCall>(
-    call: Call,
-    args: Parameters<Store[Call]>,
-  ): Promise<Awaited<ReturnType<Store[Call]>>> {
-    const { store } = this.#core;
-    const ask = store[call] as (...args: Parameters<Store[Call]>) => unknown;
-    const asked =
-      call === "commit" ? this.#core.relay(...(args as Parameters<Store["commit"]>)) : ask.apply(store, args);
-    return (await asked) as Awaited<ReturnType<Store[Call]>>;
+  #call<Method extends StoreMethod>(method: Method, args: Parameters<Store[Method]>): Promise<StoreResult<Method>> {
+    if (method !== "commit") return callStore(this.#core.store, method, args);
+    const [batch] = args as Parameters<Store["commit"]>;
+    return this.#core.relay(batch) as Promise<StoreResult<Method>>;
   }
 
   /** Waits for the worker's last writes, so that none lands after a successor's. */

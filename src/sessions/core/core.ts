@@ -89,7 +89,7 @@ export class Core {
 
   constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3 }: CoreOptions = {}) {
     this.breaker = new Breaker(observed(store), { clock: options.clock, failuresMax });
-    this.store = this.breaker;
+    this.store = this.breaker.store;
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;
     this.options = options;

@@ -93,7 +93,7 @@ export class FallbackRouter {
   }
 
   async health(): Promise<Health> {
-    const breaker = this.core.breaker.breaker;
+    const breaker = this.core.breaker.state;
     const outbox = (await this.#outbox?.state()) ?? null;
     const store = breaker.since === null ? "up" : "down";
     const isStateless = store === "down" && this.fallback !== undefined;

@@ -6,6 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Consultation, EventNews, Operation, StoreCall, SweepNews, ToolRun, TurnNews } from "../../index.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { withTools } from "../../manager/tool-loop.ts";
+import { storeBefore } from "../../store/calls/forwarding-store.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
 import type { Model } from "../options/model.ts";
@@ -230,24 +231,12 @@ test("a commit is published in the async context of its caller, also after it wa
   const memory = openMemory();
   const gates: (() => void)[] = [];
   const slow: Store = {
+    ...storeBefore(memory),
     capabilities: { ...memory.capabilities, lanes: 1 },
     async commit(batch) {
       await new Promise<void>((resolve) => gates.push(resolve));
       return await memory.commit(batch);
     },
-    load: (requests) => memory.load(requests),
-    read: (key, range) => memory.read(key, range),
-    find: (query) => memory.find(query),
-    count: (query) => memory.count(query),
-    stats: (query) => memory.stats(query),
-    inspect: (options) => memory.inspect(options),
-    events: (scan) => memory.events(scan),
-    forgetEvents: (past) => memory.forgetEvents(past),
-    heartbeat: (instance, options) => memory.heartbeat(instance, options),
-    instances: (ids) => memory.instances(ids),
-    watch: (key, wake) => memory.watch(key, wake),
-    scrub: () => memory.scrub(),
-    close: () => memory.close(),
   };
   await using sessions = sessionsOn(slow, { sweep: false });
   const context = new AsyncLocalStorage<string>();

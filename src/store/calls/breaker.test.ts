@@ -34,60 +34,57 @@ const away = { code: "store_unavailable" };
 test("after three failures in a row the breaker is open, and asks once after a pause that grows", async () => {
   const { place, clock, breaker } = awayStore();
   place.away = true;
-  for (let call = 0; call < 100; call++) await assert.rejects(breaker.instances([]), away);
+  for (let call = 0; call < 100; call++) await assert.rejects(breaker.store.instances([]), away);
   assert.equal(place.asked, 3, "a hundred calls cost three");
-  assert.equal(breaker.breaker.state, "open");
-  assert.deepEqual(
-    [breaker.breaker.since, breaker.breaker.reason],
-    [clock.now(), "the store s cannot be reached: gone"],
-  );
-  await assert.rejects(breaker.instances([]), {
+  assert.equal(breaker.state.state, "open");
+  assert.deepEqual([breaker.state.since, breaker.state.reason], [clock.now(), "the store s cannot be reached: gone"]);
+  await assert.rejects(breaker.store.instances([]), {
     message: /the next attempt is in \d+ ms; the request was not sent; .*gone$/,
   });
   await clock.advance(700);
-  assert.equal(breaker.breaker.state, "probing");
-  await assert.rejects(breaker.instances([]), away);
-  await assert.rejects(breaker.instances([]), away);
+  assert.equal(breaker.state.state, "probing");
+  await assert.rejects(breaker.store.instances([]), away);
+  await assert.rejects(breaker.store.instances([]), away);
   assert.equal(place.asked, 4, "one probe, and the next pause");
   await clock.advance(700);
-  await assert.rejects(breaker.instances([]), away);
+  await assert.rejects(breaker.store.instances([]), away);
   assert.equal(place.asked, 4, "longer than the first");
   for (let round = 0; round < 20; round++) {
     await clock.advance(15_000);
-    await assert.rejects(breaker.instances([]), away);
+    await assert.rejects(breaker.store.instances([]), away);
   }
   assert(place.asked >= 20, "never longer than a quarter of a minute");
   place.away = false;
   await clock.advance(15_000);
-  await breaker.instances([]);
-  assert.deepEqual(breaker.breaker, { state: "closed", since: null, reason: null });
+  await breaker.store.instances([]);
+  assert.deepEqual(breaker.state, { state: "closed", since: null, reason: null });
 });
 
 test("after the pause, one of many concurrent calls goes through", async () => {
   const { place, clock, breaker } = awayStore();
   place.away = true;
-  for (let call = 0; call < 3; call++) await assert.rejects(breaker.instances([]), away);
+  for (let call = 0; call < 3; call++) await assert.rejects(breaker.store.instances([]), away);
   place.away = false;
   await clock.advance(1000);
-  const results = await Promise.allSettled(Array.from({ length: 10 }, () => breaker.instances([])));
+  const results = await Promise.allSettled(Array.from({ length: 10 }, () => breaker.store.instances([])));
   assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
   assert.equal(place.asked, 4);
-  await breaker.instances([]);
+  await breaker.store.instances([]);
 });
 
 test("typed refusals, and failures with a success in between, do not open the breaker", async () => {
   const { place, breaker } = awayStore();
   place.away = true;
   place.error = () => new SessionError("store_busy", { store: "s", waitedMs: 1 });
-  for (let call = 0; call < 10; call++) await assert.rejects(breaker.instances([]), { code: "store_busy" });
+  for (let call = 0; call < 10; call++) await assert.rejects(breaker.store.instances([]), { code: "store_busy" });
   place.error = () =>
     new SessionError("store_unavailable", { store: "s", problem: "unreachable" }, { reported: "gone" });
   for (let call = 0; call < 10; call++) {
     place.away = true;
-    await assert.rejects(breaker.instances([]), away);
-    await assert.rejects(breaker.instances([]), away);
+    await assert.rejects(breaker.store.instances([]), away);
+    await assert.rejects(breaker.store.instances([]), away);
     place.away = false;
-    await breaker.instances([]);
+    await breaker.store.instances([]);
   }
   assert.equal(place.asked, 40);
 });
@@ -95,10 +92,10 @@ test("typed refusals, and failures with a success in between, do not open the br
 test("many calls under way when the store goes away count as one failure for the pause, and late ones do not prolong it", async () => {
   const { place, clock, breaker } = awayStore();
   place.away = true;
-  await Promise.allSettled(Array.from({ length: 100 }, () => breaker.instances([])));
+  await Promise.allSettled(Array.from({ length: 100 }, () => breaker.store.instances([])));
   assert.equal(place.asked, 100);
   await clock.advance(700);
   place.away = false;
-  await breaker.instances([]);
-  assert.equal(breaker.breaker.state, "closed");
+  await breaker.store.instances([]);
+  assert.equal(breaker.state.state, "closed");
 });

@@ -1,14 +1,15 @@
 import type { Clock } from "../../clock.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Store } from "../store.ts";
+import { callStore, storeBefore } from "./forwarding-store.ts";
 
-/** How a breaker stands. */
+/** The state of a circuit breaker. */
 export interface BreakerState {
-  /** `closed`: calls pass. `open`: they fail at once. `probing`: one call passes, to see. */
+  /** `closed`: calls pass. `open`: calls fail at once. `probing`: one call passes, to try the store. */
   readonly state: "closed" | "open" | "probing";
-  /** When the store could not be reached first, epoch ms of this machine; null while it can. */
+  /** Time of the first call that did not reach the store, epoch ms of this machine; null while calls do. */
   readonly since: number | null;
-  /** What it said. */
+  /** The error of the last such call. */
   readonly reason: string | null;
 }
 
@@ -16,12 +17,13 @@ const firstPauseMs = 500;
 const longestPauseMs = 15_000;
 
 /**
- * Keeps a store that cannot be reached from costing every call its deadline. It is *closed* until some calls in a row fail
- * `store_unavailable`; then *open*, and calls fail at once; after a pause that grows from failure to
- * failure one call is let through, *probing*, whose end closes or opens it again. Other errors are answers.
+ * Keeps a store that cannot be reached from costing every call its deadline. The breaker is *closed* until some calls in a
+ * row fail with `store_unavailable`. Then it is *open*, and calls fail at once. After a pause, which grows from failure to
+ * failure, one call passes (*probing*), and its result closes or opens the breaker. Other errors count as answers.
  */
-export class Breaker implements Store {
-  readonly #store: Store;
+export class Breaker {
+  /** The store behind the breaker. */
+  readonly store: Store;
   readonly #clock: Clock;
   readonly #failuresMax: number;
   #failures = 0;
@@ -30,77 +32,17 @@ export class Breaker implements Store {
   #openUntil = 0;
   #probing = false;
 
-  /** `failuresMax`: so many calls in a row that do not reach the store open it. */
+  /** `failuresMax`: the number of calls in a row that do not reach the store and open the breaker. */
   constructor(store: Store, { clock, failuresMax }: { readonly clock: Clock; readonly failuresMax: number }) {
-    this.#store = store;
+    this.store = storeBefore(store, (method, args) => this.#through(() => callStore(store, method, args)));
     this.#clock = clock;
     this.#failuresMax = failuresMax;
   }
 
-  get capabilities(): Store["capabilities"] {
-    return this.#store.capabilities;
-  }
-
-  get breaker(): BreakerState {
+  get state(): BreakerState {
     const isOpen = this.#failures >= this.#failuresMax;
     const state = !isOpen ? "closed" : this.#probing || this.#clock.now() >= this.#openUntil ? "probing" : "open";
     return { state, since: this.#since, reason: this.#reason };
-  }
-
-  async commit(...args: Parameters<Store["commit"]>): ReturnType<Store["commit"]> {
-    return await this.#through(() => this.#store.commit(...args));
-  }
-
-  async load(...args: Parameters<Store["load"]>): ReturnType<Store["load"]> {
-    return await this.#through(() => this.#store.load(...args));
-  }
-
-  async read(...args: Parameters<Store["read"]>): ReturnType<Store["read"]> {
-    return await this.#through(() => this.#store.read(...args));
-  }
-
-  async find(...args: Parameters<Store["find"]>): ReturnType<Store["find"]> {
-    return await this.#through(() => this.#store.find(...args));
-  }
-
-  async count(...args: Parameters<Store["count"]>): ReturnType<Store["count"]> {
-    return await this.#through(() => this.#store.count(...args));
-  }
-
-  async stats(...args: Parameters<Store["stats"]>): ReturnType<Store["stats"]> {
-    return await this.#through(() => this.#store.stats(...args));
-  }
-
-  async inspect(...args: Parameters<Store["inspect"]>): ReturnType<Store["inspect"]> {
-    return await this.#through(() => this.#store.inspect(...args));
-  }
-
-  async events(...args: Parameters<Store["events"]>): ReturnType<Store["events"]> {
-    return await this.#through(() => this.#store.events(...args));
-  }
-
-  async forgetEvents(...args: Parameters<Store["forgetEvents"]>): ReturnType<Store["forgetEvents"]> {
-    return await this.#through(() => this.#store.forgetEvents(...args));
-  }
-
-  async heartbeat(...args: Parameters<Store["heartbeat"]>): ReturnType<Store["heartbeat"]> {
-    await this.#through(() => this.#store.heartbeat(...args));
-  }
-
-  async instances(...args: Parameters<Store["instances"]>): ReturnType<Store["instances"]> {
-    return await this.#through(() => this.#store.instances(...args));
-  }
-
-  watch(...args: Parameters<Store["watch"]>): ReturnType<Store["watch"]> {
-    return this.#store.watch(...args);
-  }
-
-  async scrub(): Promise<void> {
-    await this.#through(() => this.#store.scrub());
-  }
-
-  async close(): Promise<void> {
-    await this.#store.close();
   }
 
   async #through<T>(call: () => Promise<T>): Promise<T> {

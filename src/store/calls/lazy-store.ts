@@ -1,9 +1,10 @@
 import { SessionError } from "../../errors.ts";
 import type { Capabilities, Store } from "../store.ts";
+import { callStore, forwardingStore } from "./forwarding-store.ts";
 
 /**
- * A store that could not be opened when the program started: each call tries again, and once one succeeds it is that
- * store. Meanwhile calls fail as the opening does.
+ * A store that could not be opened when the program started. Each call tries to open it again, and fails as the opening
+ * does. After the first success all calls go to the opened store.
  */
 export function lateStore(open: () => Promise<Store>, capabilities: Capabilities): Store {
   let opened: Store | undefined;
@@ -16,27 +17,16 @@ export function lateStore(open: () => Promise<Store>, capabilities: Capabilities
     opened ??= await opening;
     return opened;
   };
-  return {
+  const own = {
     get capabilities() {
       return opened?.capabilities ?? capabilities;
     },
-    commit: async (batch) => await (await store()).commit(batch),
-    load: async (requests) => await (await store()).load(requests),
-    read: async (key, range) => await (await store()).read(key, range),
-    find: async (query) => await (await store()).find(query),
-    count: async (query) => await (await store()).count(query),
-    stats: async (query) => await (await store()).stats(query),
-    inspect: async (options) => await (await store()).inspect(options),
-    events: async (scan) => await (await store()).events(scan),
-    forgetEvents: async (past) => await (await store()).forgetEvents(past),
-    heartbeat: async (instance, options) => await (await store()).heartbeat(instance, options),
-    instances: async (ids) => await (await store()).instances(ids),
-    watch: (key, wake) => opened?.watch(key, wake) ?? (() => undefined),
-    scrub: async () => await (await store()).scrub(),
+    watch: (...args: Parameters<Store["watch"]>) => opened?.watch(...args) ?? (() => undefined),
     async close() {
       closed = true;
       const late = opened ?? (await opening?.catch(() => undefined));
       await late?.close();
     },
   };
+  return forwardingStore(own, (method, args) => store().then((target) => callStore(target, method, args)));
 }

@@ -1,20 +1,21 @@
 import type { Store } from "../store.ts";
+import type { StoreMethod } from "./forwarding-store.ts";
 
-/** What the payload of every tracing channel has. */
+/** The payload of every tracing channel. */
 export interface Traced {
-  /** How long it took; there once it is over. */
+  /** Duration of the call, set when it ends. */
   ms?: number;
-  /** Why it failed. */
+  /** Set when the call failed. */
   readonly error?: unknown;
 }
 
-/** What is published on the tracing channel `perdure:store` around each call of a store. */
+/** The payload of the tracing channel `perdure:store`, which publishes each call of a store. */
 export interface StoreCall extends Traced {
-  /** The store that is called: a process may have several. */
+  /** The called store: a process may have several. */
   readonly store: Store;
-  readonly operation: Exclude<keyof Store, "capabilities" | "watch" | "close">;
-  /** Of a commit: how many transactions it holds. */
+  readonly operation: StoreMethod;
+  /** The number of transactions of a commit. */
   readonly transactions?: number;
-  /** Of a commit that is over: how many of its transactions met a newer version. */
+  /** The number of transactions of a finished commit that met another version. */
   conflicts?: number;
 }
