@@ -1,4 +1,4 @@
-/** Where a page ended, as text that callers pass back unread: the values of the last row's sort columns. */
+/** The end of a page as an opaque text for callers: the values of the last row's sort columns. */
 import type { FoundEvent } from "./store.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
@@ -8,24 +8,25 @@ export function encodeCursor(position: Position): string {
   return Buffer.from(JSON.stringify(position)).toString("base64url");
 }
 
-/** Where an event stands among those of its tenant. */
+/** The position of an event among those of its tenant. */
 export function eventPosition({ session, entry }: FoundEvent): Position {
   return [entry.at, session, entry.seq];
 }
 
-/** What the cursor of a page of events is made of. */
+/** The parts of the cursor of a page of events. */
 export const eventCursor: readonly ("string" | "number")[] = ["number", "string", "number"];
 
 /**
- * @throws SessionError `argument_invalid` for a text that no page gave out; `kinds` are the types the query expects: numbers
- *   are whole, and texts hold no NUL and no half of a surrogate pair, which not every store can compare
+ * `kinds`: the types that the query expects. Numbers are whole, and texts have no NUL and no half of a surrogate pair,
+ * because not every store can compare those.
+ * @throws SessionError `argument_invalid` for a text that is no cursor of this kind
  */
 export function decodeCursor(cursor: string, kinds: readonly ("string" | "number")[]): Position {
   let position: unknown;
   try {
     position = JSON.parse(Buffer.from(cursor, "base64url").toString());
   } catch {
-    // Not JSON: falls through to the same answer as JSON of another shape.
+    // No JSON: the same error as for JSON of another shape.
   }
   const valid =
     Array.isArray(position) &&

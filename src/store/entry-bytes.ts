@@ -1,17 +1,17 @@
 /**
- * Entries of archives are bytes, which text takes a third more room for. The engines keep them as bytes, in a column of
- * their own; everybody else has them as the codec's text, which is what comes back, to the letter.
+ * Entries of archives are bytes; as text they take a third more room. The engines store them as bytes, in a column of its
+ * own. A store takes and returns them as the text of the codec, unchanged to the letter.
  */
 import { encode } from "../domain/values/codec.ts";
 
-/** What the text beside such bytes is: to a program of a time before there was the column, an archive that is no archive. */
+/** The text in the row of such bytes. A program of a version without the column reads an invalid archive. */
 export const noText = "{}";
 
-/** What stands around the base64 of bytes in the codec's text of them. */
+/** The codec's text before and after the base64 of bytes. */
 export const ahead = `{"$type":"bytes","value":"`;
 export const behind = `"}`;
 
-/** The bytes that a text of a log says; undefined for one that is to be kept as it is. */
+/** The bytes in the text of an entry; undefined for a text that is stored as it is. */
 export function bytesIn(log: string, data: string): Uint8Array | undefined {
   if (log !== "archive" || !data.startsWith(ahead)) return undefined;
   const bytes = Buffer.from(data.slice(ahead.length, -behind.length), "base64");

@@ -1,6 +1,6 @@
 /**
- * For authors of stores: the contract of a store, and the types of what it is sent and returns. The conformance suite is
- * in `perdure/testing`.
+ * For authors of stores: the contract of a store, and the types of its arguments and results. The conformance suite is in
+ * `perdure/testing`.
  *
  * @module perdure/store
  */

@@ -1,6 +1,6 @@
 /**
- * A store that lives and dies with its process: for tests, and the reference that says in the fewest words what a
- * store does. Records are kept as rows, entries frozen, so that nothing handed in or out is ever shared with a caller.
+ * A store in the memory of the process: for tests, and as the shortest reference implementation. It keeps records as rows
+ * and freezes entries, so it shares no object with a caller.
  */
 import { systemClock, type Clock } from "../clock.ts";
 import { fits, headOf, type Change, type Transaction } from "../domain/record/change.ts";
@@ -33,7 +33,7 @@ import type {
 } from "./store.ts";
 
 export interface MemoryOptions {
-  /** Where the store's time comes from. @default the machine's clock */
+  /** The source of the store's time. @default the machine's clock */
   readonly clock?: Clock;
 }
 
@@ -44,7 +44,7 @@ export function openMemory({ clock = systemClock }: MemoryOptions = {}): Store {
 
 const forgottenAfterMs = 86_400_000;
 
-/** A session as it is kept; every change puts a new one in its place. */
+/** A stored session. Every change replaces it by a new one. */
 interface Kept {
   readonly row: RecordRow;
   readonly logs: ReadonlyMap<LogName, readonly Entry[]>;
@@ -62,11 +62,11 @@ class MemoryStore implements Store {
   readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
-  /** The same rows in each order of `find`, so that a page costs no sorting. */
+  /** The same rows in each order of `find`, so a page needs no sorting. */
   readonly #ordered = new Map<SessionQuery["order"], OrderedRows<RecordRow>>(
     orders.map((order) => [order, new OrderedRows()]),
   );
-  /** All events, each at its tenant, time, session and seq. */
+  /** All events, by tenant, time, session and seq. */
   readonly #events = new OrderedRows<OrderedEvent>();
   readonly #instances = new Map<string, Instance>();
   readonly #watchers = new Watchers();
@@ -76,7 +76,7 @@ class MemoryStore implements Store {
     this.#clock = clock;
   }
 
-  // Each method runs without a pause from its first line to its last, so it is one moment for everybody else.
+  // Each method runs synchronously, so other callers see it as one moment.
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#guardOpen();
@@ -88,7 +88,7 @@ class MemoryStore implements Store {
       if (outcome.status !== "ok") continue;
       for (const change of transaction) landing.push([keyText(change.key), this.#apply(change, transaction)]);
     }
-    // Nothing can fail from here on, so a batch that throws has changed nothing.
+    // Nothing can fail after this line, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
       this.#order(this.#sessions.get(text)?.row, kept?.row);
       this.#orderEvents(this.#sessions.get(text), kept);
@@ -246,7 +246,7 @@ class MemoryStore implements Store {
     return { events: page, next: last && encodeCursor(eventPosition(last)) };
   }
 
-  /** The events of a tenant from where the page begins, until its times are left. */
+  /** The events of a tenant from the beginning of the page to the end of its time range. */
   *#scanned({ tenant, order, since, before, after }: EventScan): Generator<FoundEvent, void, undefined> {
     const position = after === undefined ? [] : decodeCursor(after, eventCursor);
     const isAscending = order === "ascending";
@@ -277,7 +277,7 @@ class MemoryStore implements Store {
     return forgotten;
   }
 
-  /** The events from before a time, the oldest of each tenant first. */
+  /** The events before a time, the oldest of each tenant first. */
   #past({ tenant, before, limit }: Parameters<Store["forgetEvents"]>[0]): PlacedEvent[] {
     const past: PlacedEvent[] = [];
     let from: Position | undefined = tenant === undefined ? [] : [tenant];
@@ -288,7 +288,7 @@ class MemoryStore implements Store {
         if (past.length >= limit || (tenant !== undefined && item.position[0] !== tenant)) break;
         if (item.row.entry.at < before) past.push(item);
         else {
-          // The rest of this tenant's is newer.
+          // The other events of this tenant are newer.
           from = tenant === undefined ? [item.position[0] ?? "", Number.POSITIVE_INFINITY] : undefined;
           break;
         }
@@ -328,7 +328,7 @@ class MemoryStore implements Store {
     return this.#watchers.watch(key, wake);
   }
 
-  /** What was removed is nowhere already. */
+  /** Removed data is not kept anywhere. */
   async scrub(): Promise<void> {
     this.#guardOpen();
   }
@@ -376,7 +376,7 @@ function isLive({ state }: RecordRow): boolean {
 
 const orders = ["key", "recent", "due", "settled"] as const;
 
-/** What rows are sorted by, each part ascending; undefined for a row that no query in this order finds. */
+/** The sort key of a row, each part ascending; undefined for a row that no query of this order finds. */
 function positionOf(order: SessionQuery["order"], row: RecordRow): Position | undefined {
   switch (order) {
     case "key":
@@ -390,17 +390,17 @@ function positionOf(order: SessionQuery["order"], row: RecordRow): Position | un
   }
 }
 
-/** Behind which position the query's page begins. */
+/** The position after which the page of the query begins. */
 function beginningOf(query: SessionQuery): Position {
   const { order, tenant, after } = query;
   const isTenantFirst = order === "key" || order === "recent";
   if (after === undefined) return isTenantFirst && tenant !== undefined ? [tenant] : [];
   const position = decodeCursor(after, cursorKinds[order]);
-  // A list by activity is of one tenant, whose name its cursor leaves out.
+  // A list by activity has one tenant, which its cursor omits.
   return order === "recent" ? [tenant ?? "", ...position] : position;
 }
 
-/** True where no row from here on can match. */
+/** True if neither this row nor a later one can match. */
 function isBehind(query: SessionQuery, row: RecordRow): boolean {
   switch (query.order) {
     case "key":
@@ -442,7 +442,7 @@ function isScanned({ session, agent, beginnings, since, before }: EventScan, eve
   );
 }
 
-/** Of the instances of one process with one address, the one seen last. */
+/** The instance that was seen last, for each process and address. */
 function oncePerHost(instances: readonly Instance[]): readonly Instance[] {
   const hosts = new Map<string, Instance>();
   for (const one of instances) {

@@ -3,14 +3,14 @@ import { SessionError } from "../errors.ts";
 /** One step of a store's schema. Numbers run from 1 without gaps; a released step is never edited. */
 export interface Migration {
   readonly version: number;
-  /** What it is for, in a few words. */
+  /** The purpose of the step, in a few words. */
   readonly title: string;
   readonly sql: string;
 }
 
 /**
- * The steps from the schema that was found to the newest one known here, in order.
- * @throws SessionError `store_schema_newer` where a newer version of Perdure has been at work
+ * The steps from the schema of the store to the newest one of this version, in order.
+ * @throws SessionError `store_schema_newer` if a newer version of Perdure has migrated the store
  */
 export function stepsFrom(found: number, migrations: readonly Migration[], store: string): readonly Migration[] {
   const known = migrations.length;

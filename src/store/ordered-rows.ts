@@ -1,6 +1,6 @@
 import type { Position } from "./cursor.ts";
 
-/** Rows in the order of their positions. A page is found by bisection, so that reading all pages sorts nothing. */
+/** Rows in the order of their positions. A page is found by bisection, so reading pages sorts nothing. */
 export class OrderedRows<Row> {
   readonly #items: { readonly position: Position; readonly row: Row }[] = [];
 
@@ -8,7 +8,7 @@ export class OrderedRows<Row> {
     this.#items.splice(this.#firstNotBefore(position), 0, { position, row });
   }
 
-  /** Put another row in the place of the one at this position. */
+  /** Replaces the row at this position. */
   replace(position: Position, row: Row): void {
     this.#items[this.#firstNotBefore(position)] = { position, row };
   }
@@ -21,7 +21,7 @@ export class OrderedRows<Row> {
     this.#items.length = 0;
   }
 
-  /** The rows behind `after`, in order. Nothing may be written until the caller has taken what it wants. */
+  /** The rows after `after`, in order. No row may be written while the caller reads. */
   *following(after: Position): Generator<{ readonly position: Position; readonly row: Row }, void, undefined> {
     let index = this.#firstNotBefore(after);
     const first = this.#items[index];
@@ -32,7 +32,7 @@ export class OrderedRows<Row> {
     }
   }
 
-  /** The rows before `position`, the last one first. Nothing may be written until the caller has taken what it wants. */
+  /** The rows before `position`, the last one first. No row may be written while the caller reads. */
   *preceding(position: Position): Generator<{ readonly position: Position; readonly row: Row }, void, undefined> {
     for (let index = this.#firstNotBefore(position) - 1; index >= 0; index--) {
       const item = this.#items[index];
@@ -52,7 +52,7 @@ export class OrderedRows<Row> {
   }
 }
 
-/** Numbers by value, texts by code point; a position that is the beginning of another stands before it. */
+/** Numbers sort by value, texts by code point; a position that is the beginning of another one sorts before it. */
 export function comparePositions(a: Position, b: Position): number {
   for (const [index, left] of a.entries()) {
     const right = b[index];
@@ -63,7 +63,7 @@ export function comparePositions(a: Position, b: Position): number {
   return a.length - b.length;
 }
 
-/** By code point, which is the order of the bytes in UTF-8. */
+/** The order by code point, which is that of the bytes in UTF-8. */
 function compareTexts(a: string, b: string): number {
   const shared = Math.min(a.length, b.length);
   for (let index = 0; index < shared; index++) {
@@ -73,7 +73,7 @@ function compareTexts(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** UTF-16 writes code points above U+FFFF in surrogates, which are smaller numbers than the last of the others. */
+/** UTF-16 writes code points above U+FFFF as surrogates, which are smaller numbers than some code points below. */
 function rankOf(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;

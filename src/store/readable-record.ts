@@ -1,6 +1,6 @@
 /**
- * Whether a record that a store hands out is one that the rules can work on. Rows may be damaged, or written by another
- * program: one field of another type would fail every page that holds the session.
+ * Checks that the rules can work on a stored record. A row may be damaged or written by another program, and one field of a
+ * wrong type would fail every page with the session.
  */
 import { dateMaxMs } from "../domain/values/limits.ts";
 import { noCounters, type SessionRecord } from "../domain/record/record.ts";
@@ -8,7 +8,7 @@ import { sessionStates } from "../domain/record/states.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The first field that is not as it should be; undefined where all are. */
+/** The first field of a wrong type; undefined if there is none. */
 export function unreadableField(record: SessionRecord): string | undefined {
   for (const [field, isReadable] of checks) if (!isReadable(record[field])) return field;
   return undefined;

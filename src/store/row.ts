@@ -1,6 +1,6 @@
 /**
- * A record as a table keeps it: a column for what is looked up or queried, and the rest as one text. Both engines use
- * the same row, so that their tables mean the same.
+ * A record as a table row: a column for each field that statements use, and the other fields as one text. Both engines use
+ * the same row.
  */
 import { decode, encode } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
@@ -10,7 +10,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, FoundRecords } from "./store.ts";
 
-/** What every append changes (version, activity, expiry, data) has no index; `activeMinute` changes once a minute. */
+/** The columns that every append changes (version, activity, expiry, data) have no index; `activeMinute` changes once a minute. */
 export interface RecordRow {
   readonly tenant: string;
   readonly id: string;
@@ -21,7 +21,7 @@ export interface RecordRow {
   readonly user: string | null;
   readonly createdAt: number;
   readonly lastActivityAt: number;
-  /** The minute of the last activity since the epoch: sorts lists by activity without an index write at every append. */
+  /** The minute of the last activity since the epoch. It sorts lists by activity without an index write for every append. */
   readonly activeMinute: number;
   readonly stateSince: number;
   readonly expiresAt: number;
@@ -34,12 +34,12 @@ export interface RecordRow {
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** Absent in most records, and in rows of older versions. */
 type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "resets" | "turnsCommitId";
-/** `floor` and `hold` are the names that rows have had since the first version. */
+/** Rows have the names `floor` and `hold` since the first version. */
 type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold"> &
   Partial<Pick<Rest, OptionalFields>> & { floor?: StoredHandoff | null; hold?: SessionRecord["legalHold"] };
 
 export function rowOf(record: SessionRecord): RecordRow {
-  // Field by field, which the compiler checks: copying "the rest" costs more than writing it as text.
+  // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
   const { budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     metadata: record.metadata,
@@ -56,7 +56,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     lease: record.lease,
     waiters: record.waiters,
   };
-  // Every append writes the row: what is not there, or stands there already, takes no room.
+  // Every append writes the row, so absent fields and fields with columns are omitted.
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (budget !== null) rest.budget = budget;
   if (archive !== null) rest.archive = archive;
@@ -102,7 +102,7 @@ function restOf(row: RecordRow): StoredRest {
   throw unreadable(row, "data", {});
 }
 
-/** The error says what guards the removal of a session, as far as that can be read. */
+/** The error has the readable fields that guard the removal of a session. */
 function unreadable(
   { tenant, id, version, commitId }: RecordRow,
   field: string,
@@ -123,7 +123,7 @@ export function keyOf({ details: { tenant, sessionId } }: SessionError<"session_
   return { tenant: tenant ?? "", id: sessionId };
 }
 
-/** The outcome of a change that does not fit the row that stands. */
+/** The outcome of a change that does not fit the stored row. */
 export function conflictWith(row: RecordRow | undefined): Outcome {
   try {
     return { status: "conflict", current: row && recordOf(row) };
@@ -133,7 +133,7 @@ export function conflictWith(row: RecordRow | undefined): Outcome {
   }
 }
 
-/** The records of a page, and the rows among them that cannot be read. */
+/** The records of a page, and its rows that cannot be read. */
 export function recordsOf(rows: readonly RecordRow[]): Pick<FoundRecords, "records" | "unreadable"> {
   const records: SessionRecord[] = [];
   const unreadable: SessionError<"session_unreadable">[] = [];
@@ -170,7 +170,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     budget: rest.budget ?? null,
     heads: rest.heads,
     turnsVersion: rest.turnsVersion,
-    // Absent where this commit wrote the turns, and in rows of earlier days, which do not know it.
+    // Absent if this commit wrote the turns, and in rows of earlier versions.
     turnsCommitId: rest.turnsCommitId ?? (rest.turnsVersion === row.version ? row.commitId : ""),
     openTurn: rest.openTurn,
     cancel: rest.cancel,
@@ -191,7 +191,7 @@ export function activeMinuteOf(lastActivityAt: number): number {
   return Math.floor(lastActivityAt / 60_000);
 }
 
-/** The size of a row, as the byte bounds of a store count it: what has a column of its own is small. */
+/** The size of a row for the byte bounds of a store. Columns of their own are small and not counted. */
 export function rowBytes({ data }: RecordRow): number {
   return Buffer.byteLength(data);
 }

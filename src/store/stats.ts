@@ -1,6 +1,6 @@
 /**
- * Sums over a tenant's sessions, turns and floors: what {@link Store.tally} is asked and answers, and the summing itself
- * for stores that hand out facts one by one. A fact is what a turn says apart from its messages.
+ * Sums over the sessions, turns and handoffs of a tenant: the query and the result of `Store.stats`, and an accumulator for
+ * stores that read rows one by one. A fact is the part of a row that the sums need, without messages.
  */
 import type { Entry } from "../domain/record/entry.ts";
 import type { SessionRecord, SessionState } from "../domain/record/record.ts";
@@ -9,28 +9,28 @@ import { stateAt } from "../domain/record/states.ts";
 import type { TurnData } from "../domain/turns/turn.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 
-/** By what turns are grouped: who answered, whose session it is, which model, when they began (UTC). */
+/** The groups of turns: by answering agent, user of the session, model, and day or hour (UTC) of the beginning. */
 export type StatsKind = "agent" | "user" | "model" | "day" | "hour";
 
-/** What to sum up. */
+/** The query of `Store.stats`. */
 export interface StoreStatsQuery {
   readonly tenant: string;
-  /** What has expired by then counts as expired, epoch ms. */
+  /** A session that has expired at this time counts as expired, epoch ms. */
   readonly now: number;
-  /** Only turns and events from then on, and sessions that were active, ended or expired since, epoch ms. */
+  /** Only turns and events since this time, and sessions that were active, ended or expired since, epoch ms. */
   readonly since?: number;
   readonly by: readonly StatsKind[];
   /** The most groups of each kind, and the most days. */
   readonly limit: number;
 }
 
-/** What some turns came to, those included that were cut off since. */
+/** Sums over turns, truncated turns included. */
 export interface TurnSums {
   readonly turns: number;
   readonly open: number;
   readonly failed: number;
   readonly interrupted: number;
-  /** How many of them stand in no log any more, nor in an archive. */
+  /** Turns that are in no log and no archive any more. */
   readonly cut: number;
   /** Calls of a model. */
   readonly requests: number;
@@ -41,71 +41,71 @@ export interface TurnSums {
   readonly estimated: number;
   readonly durationMs: number;
   readonly longestMs: number;
-  /** What stands of them in the log, as text. */
+  /** Bytes of the turns in the log, as text. */
   readonly bytes: number;
   /**
-   * Writes of turns that were refused because the log had gone on elsewhere, as far as the events that tell of them are kept.
-   * They are of an agent, user, day and hour, and of no model.
+   * Writes of turns that were refused because another writer had changed the log, as far as their events are kept. They
+   * count for an agent, user, day and hour, and for no model.
    */
   readonly conflicts: number;
 }
 
 /** The turns of one agent, user, model, day or hour. */
 export interface TurnGroup extends TurnSums {
-  /** A name, or the day's or hour's first moment, epoch ms; null: the turns that name none. */
+  /** A name, or the first moment of the day or hour, epoch ms; null: turns without a name. */
   readonly key: string | number | null;
 }
 
-/** How often each value occurs, the smallest first; values are cut to three digits, so that there are few. */
+/** The number of occurrences of each value, the smallest value first. Values are cut to three digits, so there are few. */
 export type Histogram = readonly (readonly [value: number, count: number])[];
 
-/** Sessions that came and went on one day. */
+/** Sessions that were created, ended or expired on one day. */
 export interface SessionDay {
-  /** Its first moment in UTC, epoch ms. */
+  /** The first moment of the day in UTC, epoch ms. */
   readonly day: number;
   readonly created: number;
   readonly ended: number;
   readonly expired: number;
 }
 
-/** What a store answers to a {@link StoreStatsQuery}. */
+/** The result of a {@link StoreStatsQuery}. */
 export interface StoreStats {
   readonly sessions: {
     readonly states: Readonly<Record<SessionState, number>>;
-    /** Sessions with a handoff in force. */
+    /** Sessions with an active handoff. */
     readonly handoffs: number;
-    /** Turns in the log of each. */
+    /** Turns in the log of each session. */
     readonly turns: Histogram;
-    /** From the creation of each to its last activity. */
+    /** Time from the creation of each session to its last activity. */
     readonly lifeMs: Histogram;
-    /** Their records, as text. */
+    /** Bytes of the records, as text. */
     readonly bytes: number;
   };
-  /** The latest first. */
+  /** The latest day first. */
   readonly days: readonly SessionDay[];
   readonly turns: TurnSums;
-  /** Of turns that stand in the log and say how long they took. */
+  /** Durations of the turns in the log that have one. */
   readonly durationMs: Histogram;
   readonly handoffs: {
-    /** How long handoffs that ended were in force. */
+    /** Durations of the handoffs that ended. */
     readonly activeMs: Histogram;
-    /** How many of them ended because their time was up. */
+    /** Handoffs that expired. */
     readonly expired: number;
   };
   readonly logs: readonly { readonly log: string; readonly entries: number; readonly bytes: number }[];
   /** Days and hours the latest first; the others by tokens, the most first, then by key. */
   readonly groups: { readonly [Kind in StatsKind]?: readonly TurnGroup[] };
-  /** Records and entries that cannot be read: they are in no sum but those of bytes and entries. */
+  /** Records and entries that cannot be read. Only the sums of bytes and entries include them. */
   readonly unreadable: UnreadableCounts;
 }
 
-/** How many records and entries cannot be read. */
+/** The number of records and entries that cannot be read. */
 export interface UnreadableCounts {
   readonly sessions: number;
   readonly entries: number;
 }
 
-/** What a tally needs to know of a session's record. */
+/** The facts of a session record. */
 export interface SessionFacts extends Pick<
   SessionRecord,
   "state" | "createdAt" | "lastActivityAt" | "stateSince" | "expiresAt"
@@ -115,20 +115,20 @@ export interface SessionFacts extends Pick<
   readonly bytes: number;
 }
 
-/** What a tally needs to know of an entry: `data` may end before the messages of a turn, see {@link headOfData}. */
+/** The facts of an entry. `data` may end before the messages of a turn, see {@link headOfData}. */
 export interface EntryFacts extends Pick<Entry, "at" | "data"> {
   readonly log: string;
   readonly user: string | null;
-  /** True for what is told in `spent` of turns that stand in the session's archive. */
+  /** True for the usage in `spent` of turns that are in the session's archive. */
   readonly isArchived: boolean;
-  /** Of the whole data; of an archive, which engines keep as bytes, those. */
+  /** Bytes of the whole data; for an archive, which engines store as bytes, those bytes. */
   readonly bytes: number;
 }
 
-/** Where the messages of a turn begin in its data; in a text of JSON these characters stand nowhere else before. */
+/** The beginning of the messages in the data of a turn. These characters occur at no earlier place of the JSON text. */
 export const inputMark = ',"input":[';
 
-/** The log under which stand the turns up to a session's `inherited`: another session has spent what they took. */
+/** The log name for the turns up to `inherited` of a session: their usage counts for another session. */
 export const inheritedLog = "inherited";
 
 /** The data of a turn without its messages. */
@@ -137,7 +137,7 @@ export function headOfData(data: string): string {
   return end < 0 ? data : `${data.slice(0, end)}}`;
 }
 
-/** Sums while they are made. */
+/** Sums while they are computed. */
 export type MutableSums = { -readonly [Name in keyof TurnSums]: number };
 
 export const sumNames: readonly (keyof TurnSums)[] = [
@@ -196,7 +196,7 @@ export function addSums(sums: MutableSums, more: TurnSums): void {
 const dayMs = 86_400_000;
 const spanMs = { day: dayMs, hour: 3_600_000 } as const;
 
-/** The first three digits, and noughts. */
+/** The first three digits of a value, followed by zeros. */
 export function cutToThreeDigits(value: number): number {
   const whole = Math.max(0, Math.floor(value));
   let step = 1;
@@ -204,7 +204,7 @@ export function cutToThreeDigits(value: number): number {
   return whole - (whole % step);
 }
 
-/** Sums up facts as they come, in any order. What it keeps grows with the groups asked for, not with the facts. */
+/** Sums up facts in any order. Its memory grows with the number of groups, not with the number of facts. */
 export class StatsAccumulator {
   readonly #query: StoreStatsQuery;
   readonly #states: Record<SessionState, number> = { active: 0, inactive: 0, expired: 0, ended: 0, archived: 0 };
@@ -214,7 +214,7 @@ export class StatsAccumulator {
   readonly #durationMs = new Map<number, number>();
   readonly #activeMs = new Map<number, number>();
   readonly #logs = new Map<string, { entries: number; bytes: number }>();
-  /** All turns that are in no group by now. */
+  /** The turns that are in no group yet. */
   readonly #ungrouped = noSums();
   readonly #unreadable = { sessions: 0, entries: 0 };
   #handoffs = 0;
@@ -275,7 +275,7 @@ export class StatsAccumulator {
   }
 
   #addTurn(entry: EntryFacts, fact: object): void {
-    // Without a rest: of a million turns, each would be an object more.
+    // Without a rest pattern, which would make one more object for each turn.
     const turn = fact as Partial<TurnData>;
     const { status, agent, model, usage } = turn;
     const requests = numberOf(turn.requests);
@@ -327,7 +327,7 @@ export class StatsAccumulator {
     { agent, model }: { agent?: string | undefined; model?: string | undefined },
     sums: TurnSums,
   ): void {
-    // Where there are groups, each turn is in one of each kind: those of the first add up to the whole.
+    // With groups, each turn is in one group of each kind, so the groups of the first kind add up to the whole.
     if (this.#groups.size === 0) addSums(this.#ungrouped, sums);
     for (const [kind, groups] of this.#groups) {
       const place = placeOf(kind, { at, user, agent, model });
@@ -337,7 +337,7 @@ export class StatsAccumulator {
     }
   }
 
-  /** What no turn came of is of no model. */
+  /** Facts without a turn have no model. */
   #addConflict({ at, user }: EntryFacts, agent: string | undefined): void {
     this.#conflicts++;
     for (const [kind, groups] of this.#groups) {
@@ -358,12 +358,12 @@ export class StatsAccumulator {
     if (type === "released" && reason === "expired") this.#handoffsExpired++;
   }
 
-  /** How many groups there are by now. */
+  /** The number of groups so far. */
   get size(): number {
     return [...this.#groups.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Take the groups out, for who keeps them elsewhere. */
+  /** Removes and returns the groups, for a caller that stores them elsewhere. */
   takeGroups(): (readonly [kind: StatsKind, group: TurnGroup])[] {
     addSums(this.#ungrouped, this.#grouped());
     const taken: (readonly [StatsKind, TurnGroup])[] = [];
@@ -381,7 +381,7 @@ export class StatsAccumulator {
     return whole;
   }
 
-  /** What it all came to. `groups`: where they were kept elsewhere. */
+  /** The result. `groups`: those that the caller stored elsewhere. */
   result(groups: StoreStats["groups"] = this.#sortedGroups()): StoreStats {
     const { limit } = this.#query;
     const turns = this.#grouped();
@@ -417,7 +417,7 @@ export class StatsAccumulator {
   }
 }
 
-/** When a session's life ended or its time was up; null while it lives. */
+/** The time at which a session ended or expired; null while it is live. */
 function settledAtOf(session: SessionFacts, now: number): number | null {
   if (session.state !== "active" && session.state !== "inactive") return session.stateSince;
   return session.expiresAt <= now ? session.expiresAt : null;
@@ -428,12 +428,12 @@ function parsed({ data }: EntryFacts): object | undefined {
     const value: unknown = JSON.parse(data);
     return typeof value === "object" && value !== null ? value : {};
   } catch {
-    // The tally counts it; the doctor says which entry it is.
+    // The sums count it; the doctor names the entry.
     return undefined;
   }
 }
 
-/** Under what a turn is summed up: small numbers for days and hours, which a map finds many times faster than great ones. */
+/** The group key of a turn. Days and hours are small numbers, which a map finds many times faster than large ones. */
 function placeOf(
   kind: StatsKind,
   turn: { at: number; user: string | null; agent: string | undefined; model: string | undefined },
@@ -454,7 +454,7 @@ function groupOf(kind: StatsKind, place: string | number | null, sums: TurnSums)
   return { key, ...sums };
 }
 
-/** A number as JSON has it; what is none (a tagged -0) counts for nothing. */
+/** A number in JSON; another value, such as a tagged -0, counts as 0. */
 function numberOf(value: unknown): number {
   return typeof value === "number" ? value : 0;
 }
@@ -468,7 +468,7 @@ function histogram(counts: ReadonlyMap<number, number>): Histogram {
   return [...counts].toSorted(([a], [b]) => a - b);
 }
 
-/** The latest first, or who spent most first; who spent the same, by key, nobody first. */
+/** The order of groups: days and hours the latest first, others by tokens, the most first, then by key, null first. */
 export function orderOf(kind: StatsKind): (a: TurnGroup, b: TurnGroup) => number {
   if (kind === "day" || kind === "hour") return (a, b) => Number(b.key) - Number(a.key);
   const bytes = ({ key }: TurnGroup): Buffer => Buffer.from(String(key ?? ""));

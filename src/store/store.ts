@@ -1,7 +1,7 @@
 /**
- * The contract of a store: compare, splice, and read back. All meaning lives in `domain/`; a store knows records, logs
- * and versions, no turns, no leases, no rules. The invariants named here bear the same names in the conformance suite
- * (`perdure/testing`), which every store passes.
+ * The contract of a store: compare, splice, and read back. The rules are in `domain/`; a store has records, logs and
+ * versions, but no turns, leases or rules. The conformance suite (`perdure/testing`), which every store passes, has a case
+ * for each invariant, with the same name.
  */
 import type { Transaction } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
@@ -14,203 +14,204 @@ export interface Store {
   readonly capabilities: Capabilities;
 
   /**
-   * Apply each transaction whose changes all find the record they expect; leave every other session untouched.
-   * The outcomes stand in the order of the batch. No two changes of one batch, nor of commits under way at the same
-   * time from the same process, name the same session; there are at most `capabilities.batchMax` transactions.
-   * INVARIANT commit-is-whole: readers see a change's record and its entries together or not at all; where the batch
-   *   fails as a whole (a full disk), it throws and nothing of it is kept.
+   * Applies each transaction in which every change finds the record that it expects, and leaves all other sessions as they
+   * are. Returns the outcomes in the order of the batch. A session occurs once in a batch, and in one commit of a process at
+   * a time. A batch has at most `capabilities.batchMax` transactions.
+   * INVARIANT commit-is-whole: readers see the record and the entries of a change together or not at all. A commit that fails
+   *   as a whole (a full disk) throws, and nothing of the batch is kept.
    * INVARIANT stale-version-writes-nothing: a change that finds another version, or a missing or unexpected record, is a
-   *   `conflict`, leaves no trace, and hands back the record that stands.
-   * INVARIANT another-commit-id-writes-nothing: so is a change that finds its version with another commit id: a store that
-   *   was restored from a backup counts the same versions again.
-   * INVARIANT transactions-are-separate: one that conflicts does not touch the others of its batch.
-   * INVARIANT changes-land-together: of a transaction with two changes both land or neither.
-   * INVARIANT key-is-once: a claimed key that stands in its log already makes the transaction a `duplicate`, whatever
-   *   the expected records say, and hands back the entry that bears it. A key whose entry was spliced away is free again.
-   * INVARIANT logs-may-begin-later: a log goes on from where its first splice began, with seq 1 or any other: the first
-   *   turns of a fork stand in another session.
-   * INVARIANT logs-grow-at-the-front: a splice whose entries have seq before `from` puts them in front of those that stand,
-   *   and replaces nothing: a fork takes over its shared turns from the last to the first, in any number of commits.
-   * INVARIANT logs-move-whole: a change with `logsOf` gives its session all entries of the other one, of any tenant, as they
-   *   stand, in the place of those that it had, and its own splices continue them; the other session's change in the same
-   *   transaction removes it, or begins with empty logs. What the store is sent does not grow with the logs.
-   * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (where `capabilities.durable`).
+   *   `conflict`. It writes nothing, and the outcome has the stored record.
+   * INVARIANT another-commit-id-writes-nothing: a change that finds its version with another commit id is a `conflict` as
+   *   well: a store that was restored from a backup counts the same versions again.
+   * INVARIANT transactions-are-separate: a conflict of one transaction does not affect the others of its batch.
+   * INVARIANT changes-land-together: all changes of a transaction are applied, or none.
+   * INVARIANT key-is-once: a claimed key that is already in its log makes the transaction a `duplicate`, whatever the expected
+   *   records are, and the outcome has the entry with the key. A key whose entry was spliced away is free again.
+   * INVARIANT logs-may-begin-later: a log continues from where its first splice began, with seq 1 or any other: the first
+   *   turns of a fork are in another session.
+   * INVARIANT logs-grow-at-the-front: a splice whose entries have seq before `from` puts them before the existing entries and
+   *   replaces nothing: a fork copies its shared turns from the last to the first, in any number of commits.
+   * INVARIANT logs-move-whole: a change with `logsOf` replaces the entries of its session by all entries of the other one, of
+   *   any tenant, unchanged; its own splices continue them. The change of the other session in the same transaction removes
+   *   that session, or begins with empty logs. The size of the call does not depend on the logs.
+   * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (if `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
 
   /**
-   * Records with the tails of their logs, in the order of the requests, and the store's time.
+   * Returns records with the tails of their logs, in the order of the requests, and the store's time.
    * INVARIANT load-is-one-moment: a record and its tails are from the same instant.
-   * INVARIANT tails-are-bounded: a tail has at most `last` entries, and at most `bytesMax` bytes of data; the last entry is
-   *   there whatever its size.
-   * INVARIANT load-tells-the-time: also where nothing is found, and where nothing is asked for.
+   * INVARIANT tails-are-bounded: a tail has at most `last` entries and at most `bytesMax` bytes of data, and the last entry
+   *   whatever its size.
+   * INVARIANT load-tells-the-time: the result has the time also if there is no session, and without requests.
    */
   load(requests: readonly LoadRequest[]): Promise<Look>;
 
   /**
-   * Entries of one log in the order asked for; empty where there are none.
-   * INVARIANT read-is-bounded: at most `limit` entries, and at most `bytesMax` bytes of data; the first entry is there
-   *   whatever its size.
+   * Returns entries of one log in the requested order.
+   * INVARIANT read-is-bounded: at most `limit` entries and at most `bytesMax` bytes of data, and the first entry whatever its
+   *   size.
    */
   read(key: SessionKey, range: LogRange): Promise<readonly Entry[]>;
 
   /**
-   * One page of the records that match, by keyset, never by offset.
-   * INVARIANT pages-are-complete: what exists and does not change meanwhile appears on exactly one page.
-   * INVARIANT pages-are-bounded: at most `limit` records, and at most `bytesMax` bytes of their metadata and other data;
-   *   the first record is there whatever its size.
-   * INVARIANT scope-is-in-the-key: a query for one tenant never shows another's.
+   * Returns one page of the matching records, by keyset, never by offset.
+   * INVARIANT pages-are-complete: a record that exists and does not change meanwhile is on exactly one page.
+   * INVARIANT pages-are-bounded: at most `limit` records and at most `bytesMax` bytes of their metadata and other data, and
+   *   the first record whatever its size.
+   * INVARIANT scope-is-in-the-key: a query for one tenant never returns a record of another.
    */
   find(query: SessionQuery): Promise<FoundRecords>;
 
   /**
-   * How many records match, counted where they are kept.
-   * INVARIANT count-is-what-is-found: as many as `find` hands out on all its pages, where nothing changes meanwhile.
+   * Returns the number of matching records, counted in the store.
+   * INVARIANT count-is-what-is-found: the number of records on all pages of `find`, if nothing changes meanwhile.
    */
   count(query: CountQuery): Promise<number>;
 
   /**
-   * Sums over one tenant's sessions, turns and floors, made where they are kept. The logs it reads are `turns`, `spent` and
-   * `events`, in the forms that `domain/` gives their entries. A store that has nothing faster hands all it has to a
-   * `Tallying`.
-   * INVARIANT stats-are-whole: each turn counts once in the whole and once in each kind of groups, also one that was cut off;
-   *   one that a fork has a copy of counts with the session that spent it, and stands under the log `inherited` here.
+   * Returns sums over the sessions, turns and handoffs of one tenant, computed in the store. It reads the logs `turns`,
+   * `spent` and `events`, in the forms that `domain/` gives their entries. A store without a faster way passes its rows to a
+   * `StatsAccumulator`.
+   * INVARIANT stats-are-whole: each turn counts once in the whole and once in each kind of groups, also a truncated one. A
+   *   turn that a fork has copied counts for the session that spent it; in the fork it counts under the log `inherited`.
    * INVARIANT stats-are-one-moment: all sums are from the same instant, and no writer waits for them.
    * INVARIANT stats-are-bounded: at most `limit` groups of each kind, and `limit` days.
    */
   stats(query: StoreStatsQuery): Promise<StoreStats>;
 
   /**
-   * What is wrong with the store below its sessions: entries of no session, tables that are not as they should be, damage
-   * that the engine itself finds; at most a hundred of each kind. It may take as long as reading the whole store. With
-   * `repair` what can be mended by adding is; nothing is taken away.
-   * INVARIANT inspect-finds-nothing: in a store that nobody else has written to.
+   * Returns the problems of the store below its sessions: entries without a session, wrong tables, damage that the engine
+   * finds; at most a hundred of each kind. It may take as long as reading the whole store. `repair` adds missing parts and
+   * removes nothing.
+   * INVARIANT inspect-finds-nothing: the result is empty for a store that no other program has written to.
    */
   inspect(options?: InspectOptions): Promise<readonly StoreProblem[]>;
 
   /**
-   * One page of the entries of the logs `events` of one tenant's sessions, by time, then session, then seq.
-   * INVARIANT events-are-found: what exists and does not change meanwhile appears on exactly one page, in order, with
-   *   the agent of its session's record; what is no event never does.
-   * INVARIANT events-are-bounded: a page has at most `limit` events, and at most `bytesMax` bytes of data; the first event
-   *   is there whatever its size.
-   * INVARIANT scope-is-in-the-key: a scan of one tenant never shows another's.
+   * Returns one page of the entries of the logs `events` of one tenant, by time, then session, then seq.
+   * INVARIANT events-are-found: an event that exists and does not change meanwhile is on exactly one page, in order, with the
+   *   agent of its session. Other entries are on none.
+   * INVARIANT events-are-bounded: a page has at most `limit` events and at most `bytesMax` bytes of data, and the first event
+   *   whatever its size.
+   * INVARIANT scope-is-in-the-key: a scan of one tenant never returns an event of another.
    */
   events(scan: EventScan): Promise<FoundEvents>;
 
   /**
-   * Remove entries of logs `events` from before a time, at most `limit`, of one tenant, the oldest first, or of all; how
-   * many they were; fewer than `limit` only where nothing is left to forget, or somebody else is at it. Records, other logs and the numbers of the entries that stay are left as they are.
-   * INVARIANT forgotten-events-leave-the-rest: a log that lost its beginning is read, and goes on, like any other.
+   * Removes at most `limit` entries of the logs `events` before a time, the oldest of each tenant first, and returns their
+   * number. It is below `limit` only if no more are left, or another caller removes them at the same time. Records, other
+   * logs and the numbers of the remaining entries do not change.
+   * INVARIANT forgotten-events-leave-the-rest: a log without its beginning is read and continued like any other.
    */
   forgetEvents(past: { readonly tenant?: string; readonly before: number; readonly limit: number }): Promise<number>;
 
   /**
-   * Say that this instance lives; its `seenAt` becomes the store's now. Removes it with `leaving`.
-   * INVARIANT dead-instances-are-forgotten: those not seen for a day are removed on the way.
+   * Records that this instance is alive: its `seenAt` becomes the store's current time. `leaving` removes the instance.
+   * INVARIANT dead-instances-are-forgotten: a heartbeat also removes instances that were not seen for a day.
    */
   heartbeat(instance: Omit<Instance, "seenAt">, options?: { readonly leaving?: boolean }): Promise<void>;
 
   /**
-   * These instances as the store knows them, and the store's time. Unknown ones are absent. `"hosts"`: those with an address,
-   * at most 1000, the ones seen last.
-   * INVARIANT a-host-is-told-once: of the instances of one process (`machine`, `pid`, `startedAt`) with one address, such as a host
-   *   and its workers, the one seen last is told, so that the many of one host leave room for the others.
+   * Returns the stored instances with these ids, and the store's time. `"hosts"`: those with an address, at most 1000, the
+   * ones seen last.
+   * INVARIANT a-host-is-told-once: of the instances of one process (`machine`, `pid`, `startedAt`) with one address, such as a
+   *   host and its workers, only the one seen last is returned, so one host with many leaves room for the others.
    */
   instances(
     ids: readonly string[] | "hosts",
   ): Promise<{ readonly now: number; readonly instances: readonly Instance[] }>;
 
   /**
-   * Call `wake` when this session may have changed, until the returned function is called: a hint, never the truth.
-   * Unknown sessions may be watched.
-   * INVARIANT own-changes-wake: what was committed through this object wakes before `commit` resolves. What comes from
-   *   elsewhere may wake or not, and a call may come for nothing.
+   * Calls `wake` when this session may have changed, until the caller calls the returned function. A wake is a hint: the
+   * caller reads the session to learn what changed. A session that does not exist may be watched.
+   * INVARIANT own-changes-wake: a commit through this object wakes before `commit` resolves. A commit of another process may
+   *   wake or not, and `wake` may be called without a change.
    */
   watch(key: SessionKey, wake: () => void): () => void;
 
   /**
-   * Make unreadable in the store's own files, too, what was removed or replaced before. It may write all of them anew, and
-   * others' writes wait meanwhile. Where `capabilities.scrubs` is false it does nothing: the database's administrator must.
-   * INVARIANT scrubbed-is-gone: no text that was removed before stands in a file of the store once the promise resolves.
+   * Erases removed and replaced text from the store's own files. It may rewrite all files, and other writers wait meanwhile. If
+   * `capabilities.scrubs` is false it does nothing, and the administrator of the database must.
+   * INVARIANT scrubbed-is-gone: once the promise resolves, no file of the store has text that was removed before.
    */
   scrub(): Promise<void>;
 
-  /** Release everything. Calling it again does nothing; any other call afterwards throws `closed`. */
+  /** Releases everything. A second call does nothing; any other call after it throws `closed`. */
   close(): Promise<void>;
 }
 
-/** Something that is wrong with a store. */
+/** A problem of a store. */
 export interface StoreProblem {
   readonly kind: "orphans" | "schema" | "damage";
-  /** For people: what is wrong, and where. */
+  /** The problem and its place, for people. */
   readonly what: string;
-  /** What mends it; null: nothing that the store could do. */
+  /** The repair; null if the store has none. */
   readonly remedy: string | null;
   readonly repaired: boolean;
 }
 
-/** How to look over a store. */
+/** Options of `inspect`. */
 export interface InspectOptions {
-  /** Mend what can be mended without taking anything away. @default false */
+  /** Repairs the problems that need no removal. @default false */
   readonly repair?: boolean;
 }
 
-/** Where stores truly differ; the suite asserts the opposite behaviour where one is false. */
+/** The differences between stores. The suite asserts the opposite behaviour if a field is false. */
 export interface Capabilities {
-  /** What it acknowledged outlives the process. */
+  /** Acknowledged changes outlive the process. */
   readonly durable: boolean;
-  /** Several processes may open it at once. */
+  /** Several processes may open the store at once. */
   readonly shared: boolean;
-  /** The most transactions that one commit takes. */
+  /** The most transactions of one commit. */
   readonly batchMax: number;
-  /** How many commits it serves at the same time. */
+  /** The number of commits that it serves at the same time. */
   readonly lanes: number;
-  /** `scrub` does what it says. */
+  /** `scrub` erases. */
   readonly scrubs: boolean;
 }
 
-/** What became of one transaction that could be judged. */
+/** The outcome of a transaction whose records can be read. */
 export type Settled = Exclude<Outcome, { readonly status: "unreadable" }>;
 
-/** What became of one transaction. */
+/** The outcome of one transaction. */
 export type Outcome =
   | { readonly status: "ok" }
   | {
       readonly status: "conflict";
-      /** The record that stands in the place of the first change that did not fit. */
+      /** The stored record of the first change that did not fit. */
       readonly current: SessionRecord | undefined;
     }
   | {
-      /** As `conflict`, and the record that stands cannot be read. The other transactions of the batch are not touched. */
+      /** A conflict with a stored record that cannot be read. The other transactions of the batch are not affected. */
       readonly status: "unreadable";
       readonly details: ErrorDetails["session_unreadable"];
     }
   | {
       readonly status: "duplicate";
-      /** The entry that bears the claimed key. */
+      /** The entry with the claimed key. */
       readonly entry: Entry;
     };
 
-/** Which session to load, and how much of its logs. */
+/** The session to load, and the tails of its logs. */
 export interface LoadRequest {
   readonly key: SessionKey;
   /** The last `last` entries of each of these logs, 0 or more, within `bytesMax` bytes of data (UTF-8; not of archives). */
   readonly tails: readonly { readonly log: LogName; readonly last: number; readonly bytesMax?: number }[];
 }
 
-/** What a load finds. */
+/** The result of a load. */
 export interface Look {
   /** The store's time, epoch ms. */
   readonly now: number;
-  /** In the order of the requests; undefined where there is no such session. */
+  /** In the order of the requests; undefined if there is no such session. */
   readonly sessions: readonly (Loaded | undefined)[];
 }
 
-/** A session as it was at one moment. */
+/** A session at one moment. */
 export interface Loaded {
   readonly record: SessionRecord;
-  /** As many tails as were asked for, in that order, each with its seq ascending. */
+  /** One tail for each requested one, in that order, each by ascending seq. */
   readonly tails: readonly (readonly Entry[])[];
 }
 
@@ -228,12 +229,13 @@ export type LogRange =
   | { readonly log: LogName; readonly keys: readonly string[] };
 
 /**
- * Which records, in which order:
- * - `key`: one tenant's, by id, or all, by tenant and id: what stands throughout is found once, whatever changes meanwhile;
- * - `recent`: one tenant's, by the minute of the last activity, newest first, then by id;
- * - `due`: live ones (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
+ * A page of records, in one of these orders:
+ * - `key`: records of one tenant by id, or of all by tenant and id. A record that exists all the time is found once, whatever
+ *   changes meanwhile;
+ * - `recent`: records of one tenant by the minute of the last activity, newest first, then by id;
+ * - `due`: live records (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
- * - `settled`: ones in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
+ * - `settled`: records in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
  *   tenant or of all, of one agent or user or of any.
  * Texts sort by code point, which is the order of their UTF-8 bytes.
  */
@@ -273,11 +275,11 @@ export type SessionQuery =
       readonly after?: string;
     };
 
-/** Which sessions of a list; what is left out does not matter. */
+/** A filter of sessions; an absent field matches all. */
 export interface SessionFilter {
   readonly agent?: string;
   readonly user?: string;
-  /** As they hold at `now`: a live record whose `expiresAt` has come counts as `expired`. */
+  /** The states at `now`: a live record that is past its `expiresAt` counts as `expired`. */
   readonly states?: readonly SessionState[];
   readonly now: number;
   /** Last activity at or after this, epoch ms. */
@@ -286,25 +288,25 @@ export interface SessionFilter {
   readonly activeBefore?: number;
 }
 
-/** Which sessions to count: one tenant's, or all. */
+/** The sessions to count, of one tenant or of all. */
 export interface CountQuery extends SessionFilter {
   readonly tenant?: string;
 }
 
-/** Which events, in which order. */
+/** A page of events: filter, order and limits. */
 export interface EventScan {
   readonly tenant: string;
-  /** Those of this session. */
+  /** Only events of this session. */
   readonly session?: string;
-  /** Those of sessions for this agent. */
+  /** Only events of sessions of this agent. */
   readonly agent?: string;
-  /** Those whose text begins with one of these. */
+  /** Only events whose text begins with one of these. */
   readonly beginnings?: readonly string[];
-  /** Those at or after this, epoch ms. */
+  /** Only events at or after this time, epoch ms. */
   readonly since?: number;
-  /** Those before this, epoch ms. */
+  /** Only events before this time, epoch ms. */
   readonly before?: number;
-  /** `descending` turns the whole order round. */
+  /** `descending` reverses the whole order. */
   readonly order: "ascending" | "descending";
   readonly limit: number;
   /** The bytes of data (UTF-8) on the page. @default no bound */
@@ -313,7 +315,7 @@ export interface EventScan {
   readonly after?: string;
 }
 
-/** An event, and whose it is. */
+/** An event with its session and agent. */
 export interface FoundEvent {
   /** The id of its session. */
   readonly session: string;
@@ -324,18 +326,18 @@ export interface FoundEvent {
 
 /** One page of events. */
 export interface FoundEvents {
-  /** As many as the scan's limit; fewer on the last page, and where `bytesMax` is reached. */
+  /** At most the limit of the scan; fewer on the last page, and if `bytesMax` is reached. */
   readonly events: readonly FoundEvent[];
-  /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
+  /** The cursor of the next page, for `after`; undefined on the last page. */
   readonly next: string | undefined;
 }
 
 /** One page of records. */
 export interface FoundRecords {
-  /** With `unreadable`, as many as the query's limit; fewer on the last page, and where `bytesMax` is reached. */
+  /** Together with `unreadable` at most the limit of the query; fewer on the last page, and if `bytesMax` is reached. */
   readonly records: readonly SessionRecord[];
-  /** Rows of the page that cannot be read: one of them never fails the page. */
+  /** Rows of the page that cannot be read. Such a row never fails the page. */
   readonly unreadable: readonly SessionError<"session_unreadable">[];
-  /** Where the next page begins; undefined where nothing follows. Opaque: pass it back as `after`. */
+  /** The cursor of the next page, for `after`; undefined on the last page. */
   readonly next: string | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The first items whose sizes add up to at most `bytesMax`; the first one whatever its size. It stops reading `items` where
- * the limit is reached.
+ * The first items whose sizes add up to at most `bytesMax`, and the first item whatever its size. It stops reading `items`
+ * at the limit.
  */
 export function withinBytes<Item>(
   items: Iterable<Item>,
@@ -19,12 +19,12 @@ export function withinBytes<Item>(
   return within;
 }
 
-/** The size of an entry, as the byte bounds of a store count it. */
+/** The size of an entry for the byte bounds of a store. */
 export function entryBytes({ data }: { readonly data: string }): number {
   return Buffer.byteLength(data);
 }
 
-/** The items of a page of at most `limit`, within `bytesMax`, and whether more follow it. Reads one item more than it takes. */
+/** At most `limit` items within `bytesMax`, and whether more follow. Reads one item more than it returns. */
 export function pageOf<Item>(
   items: Iterable<Item>,
   bytesOf: (item: Item) => number,

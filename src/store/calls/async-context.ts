@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** Does work in the async context in which it was made. */
+/** Runs work in the async context in which this function was made. */
 export type Within = <T>(work: () => T) => T;
 
-/** The async context of this moment, for work that somebody else's loop does later; undefined where nobody hears of starts. */
+/** The current async context, for work that another loop does later; undefined if the channel has no subscriber. */
 export function contextFor({ start }: { readonly start: { readonly hasSubscribers: boolean } }): Within | undefined {
   return start.hasSubscribers ? AsyncLocalStorage.snapshot() : undefined;
 }

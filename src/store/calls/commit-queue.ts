@@ -6,7 +6,7 @@ import { contextFor, type Within } from "./async-context.ts";
 
 interface Pending {
   readonly transaction: Transaction;
-  /** Runs in the async context of who commits; there while somebody listens to the calls of stores. */
+  /** Runs work in the async context of the caller; set while the tracing channel has subscribers. */
   readonly within: Within | undefined;
   readonly sessions: readonly string[];
   /** The characters of its entries. */
@@ -15,12 +15,12 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-/** The characters of the entries of one batch; a larger transaction goes alone. A batch is in memory, and sent, as a whole. */
+/** The most characters of entries in one batch, which is in memory as a whole; a larger transaction is sent alone. */
 const batchSizeMax = 8 * 1024 * 1024;
 
 /**
- * Group commit for any store: what arrives while commits are in flight goes out together with the next one. One writer
- * pays one round trip; a thousand share it. At most one change per session is under way at a time.
+ * Group commit for any store: the queue gathers transactions while commits are in flight, and sends them as the next batch.
+ * One writer pays one round trip; a thousand share it. At most one change of a session is in flight at a time.
  */
 export class CommitQueue {
   readonly #store: Store;
@@ -34,7 +34,7 @@ export class CommitQueue {
     this.#store = store;
   }
 
-  /** Rejects only where the store failed; a refused transaction is an outcome. */
+  /** Rejects only if the store failed: a refused transaction is an outcome. */
   commit(transaction: Transaction): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#pending.push({
@@ -49,15 +49,15 @@ export class CommitQueue {
     });
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no transaction is pending or in flight. */
   async drain(): Promise<void> {
     if (this.#pending.length === 0 && this.#lanesInUse === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /**
-   * A turn of the event loop lies between an arrival and its commit: it gathers what else arrives, and it lets timers
-   * and sockets run between the commits of a store that works on this thread.
+   * The queue sends a batch after a turn of the event loop: more transactions may arrive, and timers and sockets run between
+   * the commits of a store that works on this thread.
    */
   #schedule(): void {
     if (this.#scheduled || this.#pending.length === 0 || this.#lanesInUse >= this.#store.capabilities.lanes) return;
@@ -76,7 +76,7 @@ export class CommitQueue {
     let looked = 0;
     let size = 0;
     for (const pending of this.#pending) {
-      // A hundred thousand may wait: each batch looks at no more of them than it needs.
+      // A hundred thousand transactions may wait, so a batch reads no more of them than it needs.
       if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
       looked++;
       const free = !pending.sessions.some((session) => this.#underWay.has(session));
@@ -98,7 +98,7 @@ export class CommitQueue {
     this.#schedule();
     try {
       const commit = (): Promise<readonly Outcome[]> => this.#store.commit(batch.map(({ transaction }) => transaction));
-      // A batch is told as the first one's: the queue itself runs in the context of whoever came by earlier.
+      // A batch is published in the context of its first transaction: that of the queue is of an earlier caller.
       const within = batch[0]?.within;
       const outcomes = await (within === undefined ? commit() : within(commit));
       batch.forEach(({ resolve, reject }, index) => {
@@ -119,7 +119,7 @@ export class CommitQueue {
 function sizeOf(transaction: Transaction): number {
   let size = 0;
   for (const { splices, logsOf } of transaction) {
-    // Moving logs may take a store long, and no other transaction waits for it in the same batch.
+    // A store may need long to move logs, so such a transaction has a batch of its own.
     if (logsOf !== undefined) return Infinity;
     for (const { entries } of splices) for (const { data } of entries) size += data.length;
   }

@@ -2,8 +2,8 @@ import type { TracingChannel } from "node:diagnostics_channel";
 import type { Traced } from "./store-call.ts";
 
 /**
- * Do it, telling who listens of its start and its end; where nobody does, it costs nothing. What it comes to is not told:
- * it may be what was said, or a key.
+ * Publishes the start and the end of `work` on the channel; without a subscriber it costs nothing. The result is not
+ * published, because it may be message text or a key.
  */
 export function traced<Payload extends Traced, T>(
   channel: TracingChannel<unknown, Payload>,
