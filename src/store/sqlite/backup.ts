@@ -4,19 +4,18 @@ import { makeForOwner } from "./connection/database-file.ts";
 import { applicationId } from "./schema.ts";
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 
-/** What a backup holds. */
+/** The contents of a backup. */
 export interface BackupContent {
   readonly sessions: number;
   readonly entries: number;
 }
 
-/** So many pages are copied before others of this process have their turn. */
+/** The pages that are copied before the event loop gets a turn. */
 const pagesAtOnce = 1000;
 
 /**
- * Copy the database in `file` as it is at this moment to `copy`, while others write, and check that the copy is whole and
- * holds what the original held. The copy is one file, with no log beside it; `target` is the name that it will get, which
- * errors give to it.
+ * Copies the database in `file`, as it is at this moment, to `copy` while others write, and checks that the copy is whole and
+ * has the contents of the original. The copy is one file without a log. Errors call it by `target`, its final name.
  * @throws SessionError `store_invalid`, `store_full` and the others of opening a file
  */
 export async function backupSqlite(
@@ -27,7 +26,7 @@ export async function backupSqlite(
   let source: DatabaseSync | undefined;
   try {
     source = new DatabaseSync(file, { timeout: 5000 });
-    // An open transaction keeps what it sees: others' writes would have the copy begin anew, again and again.
+    // An open transaction keeps one snapshot. Without it, every write of another connection would restart the copy.
     source.exec("begin");
     const content = contentOf(source, file);
     try {
@@ -50,7 +49,7 @@ export async function backupSqlite(
   }
 }
 
-/** The original is only read: a disk that is full, or that may not be written, is the copy's. */
+/** The original is only read, so a full or read-only disk is that of the copy. */
 function ofTarget(error: unknown, target: string): SessionError | undefined {
   const found = sessionErrorOf(error, target);
   return hasCode(found, "store_full") || hasCode(found, "store_read_only") ? found : undefined;
@@ -66,7 +65,7 @@ function contentOf(database: DatabaseSync, file: string): BackupContent {
   return { ...(database.prepare(counts).get() as unknown as BackupContent) };
 }
 
-/** @throws SessionError `store_invalid`, of the original: nobody will see the copy */
+/** @throws SessionError `store_invalid`, which names the original: the copy is deleted */
 function guardCopy(copy: string, { file, content }: { readonly file: string; readonly content: BackupContent }): void {
   const { sessions, entries } = content;
   const database = new DatabaseSync(copy);

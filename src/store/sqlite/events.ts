@@ -5,14 +5,14 @@ import type { FoundEvents, EventScan, FoundEvent } from "../store.ts";
 import { entryBytes, pageOf } from "../within-bytes.ts";
 import { Where } from "./where.ts";
 
-/** Goes along the events as they happened; its condition on the log must stand in the statement, word for word. */
+/** The index of events by time. A statement that uses it repeats its condition on the log word for word. */
 const byTheClock = "indexed by entries_of_events";
 
-/** One page of events; one row more than asked for tells whether another page follows. */
+/** One page of events. One more row than the limit is read to find out whether another page follows. */
 export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents {
   const where = whereOf(scan);
   const direction = scan.order === "ascending" ? "asc" : "desc";
-  // Left to itself, SQLite would read all events of the tenant, session by session, and sort them for one page.
+  // The planner would otherwise read all events of the tenant, session by session, and sort them for one page.
   const byTime = scan.session === undefined ? byTheClock : "";
   const statement = database.prepare(`
     select session.id, session.agent, ${exact("entry.seq")} as seq, entry.key, ${exact("entry.at")} as at, entry.data
@@ -27,7 +27,7 @@ export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents 
   return { events, next };
 }
 
-/** Remove the oldest events from before a time; how many they were. */
+/** Removes the oldest events before a time, and returns their number. */
 export function forgetEvents(
   database: DatabaseSync,
   { tenant, before, limit }: { readonly tenant?: string; readonly before: number; readonly limit: number },
@@ -73,7 +73,7 @@ function whereOf({ tenant, session, agent, beginnings, since, before, order, aft
   if (before !== undefined) where.and("entry.at < ?", before);
   if (after !== undefined) {
     const [at = 0, id = "", seq = 0] = decodeCursor(after, eventCursor);
-    // The bare condition on the time lets the index begin there.
+    // The plain condition on the time lets the index scan begin there.
     const [upTo, beyond] = order === "ascending" ? [">=", ">"] : ["<=", "<"];
     where.and(`entry.at ${upTo} ? and (entry.at, session.id, entry.seq) ${beyond} (?, ?, ?)`, at, at, id, seq);
   }

@@ -7,7 +7,7 @@ import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
 import { Where } from "./where.ts";
 
-/** One page of records; one row more than asked for tells whether another page follows. */
+/** One page of records. One more row than the limit is read to find out whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): FoundRecords {
   const where = whereOf(query);
   const order = orderOf(query);
@@ -35,7 +35,7 @@ function orderOf(query: SessionQuery): string {
   return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
 }
 
-/** The column that a query over all tenants is sorted by. */
+/** The sort column of a query over all tenants. */
 function timeOf(query: { readonly order: "due" | "settled" }): string {
   return query.order === "due" ? "sweep_at" : "state_since";
 }
@@ -54,13 +54,13 @@ function whereOf(query: SessionQuery): Where {
     if (query.after !== undefined) goOn(where, query.order, query.after);
     return where;
   }
-  // The condition on the state is the index's own, word for word, so that it is used.
+  // The condition on the state is that of the index, word for word, so that SQLite uses the index.
   if (query.order === "due") {
     where.and("state in ('active', 'inactive') and sweep_at <= ?", query.before);
   } else {
     where.and("state not in ('active', 'inactive') and state_since < ?", query.before);
     where.and("state in (select value from json_each(?))", JSON.stringify(query.states));
-    // Asked beside an index on the time: no other may tempt the planner away from it, and from its order.
+    // The plus keeps the planner on the index of the time, which has the order of the page.
     if (query.agent !== undefined) where.and("+agent = ?", query.agent);
     if (query.user !== undefined) where.and("+user = ?", query.user);
   }
@@ -93,7 +93,7 @@ function goOn(where: Where, order: "key" | "recent", after: string): void {
   }
 }
 
-/** States as they hold at `now`: a live session whose time is up counts as expired. */
+/** The states at `now`: a live session that is past its expiry counts as expired. */
 function filterStates(where: Where, states: readonly SessionState[], now: number): void {
   const judged = `case when state in ('active', 'inactive') and expires_at <= ? then 'expired' else state end`;
   where.and(`${judged} in (select value from json_each(?))`, now, JSON.stringify(states));

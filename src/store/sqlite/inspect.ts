@@ -3,7 +3,7 @@ import type { StoreProblem } from "../store.ts";
 import { migrations } from "./schema.ts";
 import { isMissing, isRefused } from "./connection/sqlite-error.ts";
 
-/** What is wrong with the file: SQLite's own check, tables and indexes against the schema, records and entries left alone. */
+/** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
 export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {
   return [
     ...damage(database),
@@ -13,7 +13,7 @@ export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {
   ];
 }
 
-/** What stands in a table that is missing nobody can look at; that it is missing is a flaw of the schema. */
+/** A missing table has no rows to check; the schema check reports it. */
 function whereThere(look: () => StoreProblem[]): StoreProblem[] {
   try {
     return look();
@@ -31,7 +31,7 @@ function damage(database: DatabaseSync): StoreProblem[] {
   return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...incurable }));
 }
 
-/** An index that is missing costs time, one that is not unique lets a key in twice. With `repair` what is missing is built. */
+/** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes. */
 export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
@@ -43,7 +43,7 @@ export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProbl
       return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...incurable }];
     const what = `${name} is missing`;
     const table = tableOf(sql);
-    // Its table is the flaw.
+    // The missing table is reported.
     if (table !== undefined && !there.has(`table ${table}`)) return [];
     if (table === undefined) return [{ kind: "schema", what, ...incurable }];
     return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), remedy }];
@@ -52,7 +52,7 @@ export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProbl
 
 const remedy = "it is built";
 
-/** Two entries of one key, which came past it, keep a unique index from being built, and so does a column that is missing. */
+/** A unique index cannot be built over two entries with one key, which were written without it, or without a column. */
 function built(
   database: DatabaseSync,
   { what, sql }: { what: string; sql: string },

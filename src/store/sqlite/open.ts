@@ -20,19 +20,19 @@ export interface SqliteOptions {
    */
   readonly url: string;
   /**
-   * `full` syncs the disk at every commit; `normal` leaves that to the operating system: faster, and consistent after a
-   * power failure, but the last moments before it may be gone. Neither loses anything when a process dies.
+   * `full` syncs the disk at every commit. `normal` leaves that to the operating system: it is faster, and the file stays
+   * consistent, but a power failure may lose the last moments. Neither loses anything when a process dies.
    * @default "full"
    */
   readonly synchronous?: "full" | "normal";
-  /** How long to wait for another process's write. @default "5s" */
+  /** The longest wait for the write lock of another process. @default "5s" */
   readonly busyTimeout?: Duration;
   /** @default the machine's clock */
   readonly clock?: Clock;
 }
 
 /**
- * Open a store in one SQLite file, which any number of processes of this machine may share.
+ * Opens a store in one SQLite file, which any number of processes of this machine may share.
  * @throws SessionError `store_unavailable` (no such folder), `store_read_only`, `store_invalid` (not a database, damaged,
  *   of another program), `store_schema_newer`, `store_full`, `store_busy`, `argument_invalid`, `duration_invalid`
  */
@@ -50,9 +50,9 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
     const opened = new DatabaseSync(file, { timeout: 0 });
     database = opened;
     const transactions = new Transactions(opened);
-    // Looked at before anything is written: a file that is not ours to use stays as it is, byte for byte.
+    // Checked before the first write: the file of another program stays unchanged, byte for byte.
     const outdated = await patience.when(() => transactions.reading(() => missingSteps(opened, file).length > 0));
-    // Several processes may start on an empty file at once; each step waits for the others and then finds it done.
+    // Several processes may start on an empty file at the same time: each step waits for the others, then finds its work done.
     await patience.when(() => opened.exec("pragma journal_mode = wal"));
     opened.exec(`pragma synchronous = ${synchronous}`);
     if (outdated) await patience.when(() => transactions.writing(() => migrate(opened, file)));
@@ -63,14 +63,14 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   }
 }
 
-/** The file that a URL names; undefined where it names none. @throws SessionError as {@link openSqlite} for a wrong URL */
+/** The file of a URL; undefined for `:memory:`. @throws SessionError as {@link openSqlite} for a wrong URL */
 export function fileOfUrl(url: string): string | undefined {
   const { path } = parseOptions({ url });
   return path === ":memory:" ? undefined : resolve(path);
 }
 
 function migrate(database: DatabaseSync, store: string): void {
-  // Another process may have done it since we looked; under the write lock nobody can.
+  // Another process may have migrated the file since the check; under the write lock no other process can.
   for (const { sql, version } of missingSteps(database, store)) {
     database.exec(sql);
     database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
@@ -78,8 +78,8 @@ function migrate(database: DatabaseSync, store: string): void {
 }
 
 /**
- * What the schema lacks. To be asked within a transaction, or another process's migration may fall between its looks.
- * @throws SessionError `store_invalid` for a database that has tables but not our mark, `store_schema_newer`
+ * The missing steps of the schema. The caller holds a transaction, so no migration of another process falls between the reads.
+ * @throws SessionError `store_invalid` for a database that has tables and is not marked as Perdure's, `store_schema_newer`
  */
 function missingSteps(database: DatabaseSync, store: string): readonly Migration[] {
   if (pragma(database, "application_id") !== applicationId) {
@@ -102,7 +102,7 @@ function parseOptions({ url, ...options }: SqliteOptions): {
   clock: Clock;
 } {
   const [path = "", query = ""] = url.replace(/^sqlite:(\/\/(?=\/))?/i, "").split(/\?(.*)/s);
-  // A NUL would end the name early for the operating system.
+  // The operating system ends a name at a NUL.
   if (path === "" || path.includes("\0")) {
     throw invalidArgument("store", url, { expected: "sqlite_url" });
   }

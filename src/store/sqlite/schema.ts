@@ -1,12 +1,12 @@
 import type { Migration } from "../migrations.ts";
 
-/** Written into the file's header, so that no other program's database is taken for ours: "Prdr". */
+/** The mark in the header of the file ("Prdr"), which tells it from databases of other programs. */
 export const applicationId = 0x50726472;
 
 /**
- * Entries are kept in the order they come, whatever session they are of, and found by an index: when many sessions are
- * written at once, an append then touches the end of one table and a small index instead of a page of its own.
- * A session's rows carry its short number in the place of tenant and id, which stand in `sessions` once.
+ * Entries of all sessions are stored in order of arrival and found by an index. With writes to many sessions at the same time,
+ * an append then changes the end of one table and a small index instead of a page of its own. The entries have the short
+ * number of their session; tenant and id are only in `sessions`.
  */
 export const migrations: readonly Migration[] = [
   {
@@ -79,7 +79,7 @@ export const migrations: readonly Migration[] = [
   {
     version: 6,
     title: "commit ids",
-    // What each commit left in the record names it already. A record that cannot be read stays as it is.
+    // The record of each commit already has its id. A record that cannot be read stays unchanged.
     sql: `
       alter table sessions add column commit_id text not null default '';
       update sessions set commit_id = coalesce(json_extract(data, '$.mark'), '') where json_valid(data);

@@ -41,14 +41,14 @@ import { vacuumInThread } from "./upkeep/vacuum.ts";
 
 interface Options {
   readonly transactions: Transactions;
-  /** For error messages: the file. */
+  /** The file, for error messages. */
   readonly name: string;
   readonly patience: Patience;
   readonly clock: Clock;
   readonly durable: boolean;
 }
 
-/** Where a session stands, which record, and what its indexes hold. */
+/** The number of a session, the identity of its record, and its indexed columns. */
 interface Place extends Pick<
   RecordRow,
   "version" | "commitId" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt"
@@ -56,12 +56,12 @@ interface Place extends Pick<
   readonly no: number;
 }
 
-/** Instances not seen for so long are forgotten. */
+/** Instances that were not seen for this time are removed. */
 const forgetInstanceMs = 86_400_000;
 
 /**
- * One SQLite file. It works on the caller's thread: a worker would cost one writer more than SQLite itself does, and a
- * batch of this size holds the event loop for a few milliseconds.
+ * A store in one SQLite file. It works on the caller's thread: a worker thread would cost a single writer more than SQLite
+ * itself does, and a batch blocks the event loop for a few milliseconds.
  */
 export class SqliteStore implements Store {
   readonly capabilities: Capabilities;
@@ -72,11 +72,11 @@ export class SqliteStore implements Store {
   readonly #clock: Clock;
   #prepared: Statements | undefined;
   #preparedRemoved: RemovedEntries | undefined;
-  /** Entries of removed sessions may be left, perhaps by an earlier process. */
+  /** The file may have entries of removed sessions, also of an earlier process. */
   #mayHaveRemoved = true;
   /** The deletion of entries of removed sessions, while it runs. */
   #deleting: Promise<void> | undefined;
-  /** The rewriting of the file, while it runs: SQLite lets no other connection write meanwhile. */
+  /** The vacuum of the file, while it runs: SQLite lets no other connection write meanwhile. */
   #vacuuming: Promise<void> | undefined;
   #cutting: Statements | undefined;
   readonly #watchers = new Watchers();
@@ -92,7 +92,7 @@ export class SqliteStore implements Store {
     try {
       this.#prepared = prepareAll(database);
     } catch (error) {
-      // Whoever needs a statement is told; the file can be inspected all the same.
+      // A call that needs a statement throws this error; `inspect` works.
       if (!isMissing(error)) throw error;
     }
     this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true };
@@ -108,7 +108,7 @@ export class SqliteStore implements Store {
     return this.#preparedRemoved;
   }
 
-  /** Read entries; where a number of one is beyond what JavaScript holds, again with statements that cut it. */
+  /** Reads entries. If one has a number that is not exact in JavaScript, it reads again with statements that cut numbers. */
   #reading<T>(read: (sql: Statements) => T): T {
     try {
       return read(this.#sql);
@@ -126,7 +126,7 @@ export class SqliteStore implements Store {
     return outcomes;
   }
 
-  /** Judge a whole transaction, then write it: nothing can come between, for the file's one write lock is ours. */
+  /** Checks a whole transaction, then writes it. This connection has the only write lock, so no write comes between. */
   #apply(transaction: Transaction): Outcome {
     for (const { key, claims } of transaction) {
       for (const claim of claims) {
@@ -145,7 +145,7 @@ export class SqliteStore implements Store {
       if (change.logsOf === undefined) continue;
       const other = indexOfKey(transaction, change.logsOf);
       this.#remove(places[index]);
-      // The rows of the logs carry the session's number, so they move with it.
+      // The entries have the number of the session, so they move with it.
       [places[index], places[other]] = [this.#renamed(places[other], change.key), undefined];
     }
     transaction.forEach((change, index) => this.#put(change, places[index]));
@@ -197,8 +197,8 @@ export class SqliteStore implements Store {
   #update(row: RecordRow, place: Place): void {
     const { version, commitId, lastActivityAt, expiresAt, data, agent, createdAt } = row;
     this.#sql.updateSession.run(agent, createdAt, version, commitId, lastActivityAt, expiresAt, data, place.no);
-    // SQLite rewrites the entries of an index whose columns are named in an update, changed or not: an append would
-    // write two pages more, three where the session has a user.
+    // SQLite rewrites the entries of an index if an update names its columns, changed or not. An append would write two
+    // more pages, or three in a session with a user.
     const { state, user, activeMinute, stateSince, sweepAt } = row;
     const indexed =
       state !== place.state ||
@@ -212,7 +212,7 @@ export class SqliteStore implements Store {
   #splice(session: number, { log, from, entries }: Splice): void {
     this.#sql.cutLog.run(session, log, from);
     let inserted = 0;
-    // An archive has few entries, and large ones.
+    // An archive has few entries, which are large.
     for (; log !== "archive" && entries.length - inserted >= entriesAtOnce; inserted += entriesAtOnce) {
       const some = entries.slice(inserted, inserted + entriesAtOnce);
       this.#sql.insertEntries.run(...some.flatMap(({ seq, key, at, data }) => [session, log, seq, key, at, data]));
@@ -224,7 +224,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** The row of a session, and the number that stands for it in `entries`. */
+  /** The row of a session, and its number in `entries`. */
   #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
     const found = this.#sql.record.get(tenant, id) as unknown as (RecordRow & { no: number }) | undefined;
     if (found === undefined) return undefined;
@@ -275,7 +275,7 @@ export class SqliteStore implements Store {
     return await this.#run(() => countFound(this.#database, query));
   }
 
-  /** On a connection of its own, whose moment lasts while others write; in memory there is but one, and no other waits. */
+  /** Uses a connection of its own, whose snapshot lasts while others write. A store in memory has one connection and no other writer. */
   async stats(query: StoreStatsQuery): Promise<StoreStats> {
     if (!this.capabilities.durable) {
       return await this.#run(() => this.#transactions.reading(() => drained(tallyIn(this.#database, query))));
@@ -345,9 +345,9 @@ export class SqliteStore implements Store {
   }
 
   /**
-   * What is deleted stands on in free pages, in the unused part of others, and in the log of writes. `vacuum` writes the
-   * file anew from what there is; the checkpoint brings that into the file and cuts the log to nothing, once no other
-   * connection reads from it. Writes of this process wait until the file is written.
+   * Deleted text remains in free pages, in unused parts of other pages, and in the write-ahead log. `vacuum` rewrites the
+   * file; the checkpoint copies the log into the file and truncates it once no other connection reads from it. Writes of this
+   * process wait until the file is written.
    */
   async scrub(): Promise<void> {
     while (await this.#write(() => this.#removed.step())) await turnOfTheLoop();
@@ -366,7 +366,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Delete what removed sessions left, step by step, with turns of the event loop in between. */
+  /** Deletes the entries of removed sessions in steps, with turns of the event loop between them. */
   #deleteRemoved(): void {
     this.#mayHaveRemoved = false;
     this.#deleting ??= this.#deleteAllRemoved().finally(() => (this.#deleting = undefined));
@@ -376,7 +376,7 @@ export class SqliteStore implements Store {
     try {
       while (!this.#closed && (await this.#write(() => this.#removed.step()))) await turnOfTheLoop();
     } catch {
-      // A full disk, or a file that is locked for long: the deletion goes on after the next commit.
+      // The disk is full, or the file is locked for long: the deletion continues after the next commit.
       this.#mayHaveRemoved = true;
     }
   }
@@ -390,19 +390,19 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  /** Run `work` in one transaction, which is undone where anything in it throws. */
+  /** Runs `work` in one transaction, which is rolled back if `work` throws. */
   #write<T>(work: () => T): Promise<T> {
     if (this.#vacuuming !== undefined) return this.#writeLater(work);
     return this.#run(() => this.#transactions.writing(work));
   }
 
-  /** Wait for the end of this store's own scrubbing, however long it takes, and then as for any other writer. */
+  /** Waits for the end of this store's own vacuum, however long it takes, and then as for any other writer. */
   async #writeLater<T>(work: () => T): Promise<T> {
     while (this.#vacuuming !== undefined) await this.#vacuuming;
     return await this.#write(work);
   }
 
-  /** Run `work`, again where another process is in its way; the store may be closed while it waits. */
+  /** Runs `work`, and retries it while another process has the lock. The store may be closed during the wait. */
   #run<T>(work: () => T): Promise<T> {
     return this.#patience.when(() => {
       this.#guardOpen();
@@ -422,7 +422,7 @@ function drained<T>(steps: Generator<void, T, void>): T {
   }
 }
 
-/** A place from a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at`. */
+/** The place in a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at`. */
 function placeOf(row: unknown): Place {
   const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt] = row as [
     number,
@@ -437,13 +437,13 @@ function placeOf(row: unknown): Place {
   return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt };
 }
 
-/** The size of the data in such a row as {@link entryOf} takes. */
+/** The size of the data in a row of {@link entryOf}. */
 function dataBytes(row: unknown): number {
   const data = (row as readonly unknown[])[3] as string | Uint8Array;
   return typeof data === "string" ? Buffer.byteLength(data) : data.length;
 }
 
-/** An entry from a row of `seq, key, at, data`. */
+/** The entry in a row of `seq, key, at, data`. */
 function entryOf(row: unknown): Entry {
   const [seq, key, at, data] = row as [number, string | null, number, string | Uint8Array];
   return { seq, key, at, data: typeof data === "string" ? data : encode(data) };

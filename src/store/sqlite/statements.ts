@@ -27,17 +27,17 @@ export type Statements = Record<
   StatementSync
 >;
 
-/** So many entries are inserted by one statement where there are as many: a fifth faster than one by one. */
+/** The entries of one insert statement, which is a fifth faster than one statement for each entry. */
 export const entriesAtOnce = 8;
 
 /**
- * Prepared once: preparing costs more than running. With `cuts`, numbers of entries are cut to what JavaScript holds; that
- * costs a quarter more for each entry, and only damaged ones need it.
+ * Prepares all statements once: preparing costs more than running. `cuts` cuts the numbers of entries to exact numbers of
+ * JavaScript, which costs a quarter more for each entry, and which only damaged entries need.
  */
 export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly cuts?: boolean } = {}): Statements {
   const number = (column: string): string => (cuts ? exact(column) : column);
   const sql = (text: string): StatementSync => database.prepare(text);
-  // What an append asks for, and entries, come as arrays: node:sqlite makes those a fifth faster than objects.
+  // Entries, and rows that an append reads, are arrays: node:sqlite makes those a fifth faster than objects.
   const arrays = (text: string): StatementSync => {
     const statement = sql(text);
     statement.setReturnArrays(true);
@@ -49,8 +49,8 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     sql(`
       select id, host, pid, machine, started_at as startedAt, address,
         stale_after_ms as staleAfterMs, seen_at as seenAt from instances where ${which}`);
-  // A bare "?" could be 'events', for which there is an index of its own: to choose, SQLite would prepare the statement
-  // anew at every run. The plus keeps it from looking at the value.
+  // A plain "?" could be 'events', which has an index of its own, so SQLite would prepare the statement again for every run to
+  // choose an index. The plus keeps it from using the value.
   const ofLog = `from entries where session = (select no from sessions where tenant = ? and id = ?) and log = +?`;
   return {
     place: arrays(`
@@ -78,7 +78,7 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     insertBytes: sql(`
       insert into entries (session, log, seq, key, at, data, bytes) values (?, ?, ?, ?, ?, '${noText}', ?)`),
     entryByKey: entries(`${ofLog} and key = ?`),
-    // By their keys, and sorted then: to save the sorting, SQLite would walk through the whole log.
+    // Found by key and sorted afterwards: to avoid the sort, SQLite would read the whole log.
     entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by +seq`),
     tail: entries(`from entries where session = ? and log = +? order by seq desc limit ?`),
     rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),

@@ -15,22 +15,22 @@ import {
   type TurnGroup,
 } from "../stats.ts";
 
-/** So many are summed up in one go: a few milliseconds of the event loop. */
+/** The rows of one step, which takes a few milliseconds of the event loop. */
 const entriesAtOnce = 4000;
 const sessionsAtOnce = 100;
-/** The logs whose entries say something to sum up. */
+/** The logs whose entries have facts. */
 const readLogs: readonly string[] = ["turns", "spent", "events"];
-/** The number of `spent` where it tells of turns that stand in the session's archive. */
+/** The number of the log `spent` for turns that are in the session's archive. */
 const archivedNumber = readLogs.length;
-/** More groups than this go to a temporary table, so that memory stays bounded, whoever asks for a million users. */
+/** More groups than this go to a temporary table, so memory stays bounded, also with a million users. */
 const groupsMax = 50_000;
 
 /**
- * Sums over a tenant, in steps: whoever runs them gives the event loop a turn in between. `database` is to be in a
- * transaction, which makes it one moment.
+ * Sums over a tenant, in steps: the caller gives the event loop a turn between them. `database` is in a transaction, so the
+ * sums are of one moment.
  *
- * SQLite cuts the facts out of the entries, in the order they lie on disk, and the sums are made of those: some 150 bytes of
- * a turn leave the database. Its own JSON functions and `group by` take twice as long for the same.
+ * SQLite cuts the facts out of the entries in their order on disk, some 150 bytes of a turn, and JavaScript sums them up. The
+ * JSON functions and `group by` of SQLite take twice as long.
  */
 export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Generator<void, StoreStats, void> {
   const tallying = new StatsAccumulator(query);
@@ -51,7 +51,7 @@ export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Genera
   return groups.areKept ? tallying.result(groups.take(tallying.takeGroups())) : tallying.result();
 }
 
-/** By the index on tenant and id, page by page; who was there is kept, for the entries to be looked up by. */
+/** Reads the sessions by the index on tenant and id, page by page, and keeps their numbers for the lookup of entries. */
 function* addSessions(
   database: DatabaseSync,
   { tenant }: StoreStatsQuery,
@@ -102,7 +102,7 @@ function* addSessions(
   }
 }
 
-/** A number of the record; null where there is none, or the record is no JSON. */
+/** A number in the record; null if it is missing, or if the record is no JSON. */
 function fact(path: string): string {
   const value = `json_extract(data, '$.${path}')`;
   return `case when json_valid(data) and typeof(${value}) in ('integer', 'real') then min(max(${value}, -9007199254740991), 9007199254740991) end`;
@@ -112,11 +112,11 @@ function isState(state: unknown): state is SessionState {
   return (sessionStates as readonly unknown[]).includes(state);
 }
 
-/** The facts of the tenant's entries, some at a time. */
+/** The facts of the tenant's entries, in portions. */
 function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Generator<unknown[], void, void> {
   const cut = `instr(entry.data, '${inputMark}')`;
   const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
-  // A log that is read comes by its number: a text for each row costs a tenth of the whole.
+  // A log is returned by its number: a text for each row costs a tenth of the time.
   const facts = `
     select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
       ${exact("entry.at")}, tallied.user,
@@ -124,7 +124,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
         when 'spent' then entry.data when 'events' then entry.data else '' end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;
   if (ownsMost(database)) {
-    // As they lie on disk; most of what is read is the tenant's.
+    // In the order on disk: most rows that are read are of the tenant.
     const page = arrays(
       database.prepare(`
       ${facts} from entries entry cross join temp.tallied on tallied.no = entry.session
@@ -171,7 +171,7 @@ function arrays(statement: StatementSync): StatementSync {
   return statement;
 }
 
-/** Groups that are too many for memory. Nobody's are kept under an empty text, which nobody is called. */
+/** Groups that are too many for memory. The group without a name has the empty text, which is no valid name. */
 class SpilledGroups {
   readonly #database: DatabaseSync;
   readonly #query: StoreStatsQuery;
@@ -198,7 +198,7 @@ class SpilledGroups {
     for (const [kind, { key, ...sums }] of groups) add.run(kind, key ?? "", ...sumNames.map((name) => sums[name]));
   }
 
-  /** All that was kept, with these. */
+  /** All stored groups, merged with these. */
   take(groups: readonly (readonly [StatsKind, TurnGroup])[]): StoreStats["groups"] {
     this.keep(groups);
     const { by, limit } = this.#query;

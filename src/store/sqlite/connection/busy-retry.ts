@@ -4,15 +4,15 @@ import { LoopShare } from "./loop-share.ts";
 import { isBusy, sessionErrorOf } from "./sqlite-error.ts";
 
 /**
- * Nobody queues for SQLite's lock, so whoever pauses longest starves: with eight processes that write without a break
- * the longest wait was 0.3 to 0.6 s where pauses end at 4 ms, 0.8 to 1.7 s where they end at 16 ms, for a tenth more
- * commits at best.
+ * SQLite's lock has no queue, so the process with the longest pause starves. With eight processes that write without a break
+ * the longest wait was 0.3 to 0.6 s for pauses up to 4 ms, and 0.8 to 1.7 s for pauses up to 16 ms, with at most a tenth
+ * more commits.
  */
 const pauseMaxMs = 4;
 
 /**
- * Waiting for other processes without holding up this one: SQLite's own busy timeout would block the event loop, so it
- * is off, and a statement that meets a lock is tried again a little later.
+ * Waits for locks of other connections without blocking the event loop. SQLite's own busy timeout would block it, so that is
+ * off, and a statement that meets a lock is retried after a short pause.
  */
 export class Patience {
   readonly busyTimeoutMs: number;
@@ -24,9 +24,9 @@ export class Patience {
     this.busyTimeoutMs = busyTimeoutMs;
   }
 
-  /** Run `work`, again and again while another connection is in its way. @throws SessionError `store_busy` */
+  /** Runs `work`, and retries it while another connection has the lock. @throws SessionError `store_busy` */
   async when<T>(work: () => T): Promise<T> {
-    // Real time, not the store's clock: it is a real process that is waited for.
+    // Real time, not the store's clock: the lock is that of a real process.
     const startedAt = performance.now();
     this.#share.begin();
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, pauseMaxMs)) {
@@ -42,7 +42,7 @@ export class Patience {
     }
   }
 
-  /** What is thrown to the caller for an error of SQLite that came after so long a wait. */
+  /** The error for the caller after a wait of this length. */
   failureOf(error: unknown, waitedMs: number): unknown {
     if (!isBusy(error)) return sessionErrorOf(error, this.#store);
     return new SessionError("store_busy", { store: this.#store, waitedMs }, { cause: error });

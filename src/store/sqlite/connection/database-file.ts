@@ -1,9 +1,9 @@
-/** What the file system knows of a database's file; SQLite itself only says that it cannot open or write it. */
+/** The state of a database file in the file system. SQLite only reports that it cannot open or write the file. */
 import { accessSync, closeSync, constants, openSync, readlinkSync, statfsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { SessionError } from "../../../errors.ts";
 
-/** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` where no database can be opened there */
+/** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` if no database can be opened there */
 export function guardFile(file: string): void {
   const folder = dirname(file);
   const kind = kindOf(folder);
@@ -14,26 +14,26 @@ export function guardFile(file: string): void {
   if (kindOf(file) === "folder") {
     throw new SessionError("store_invalid", { store: file, problem: "folder" });
   }
-  // A folder that cannot be written may hold a database that can; only SQLite can tell.
+  // A read-only folder may have a writable database, which only SQLite finds out.
   const found = kindOf(file) === undefined ? undefined : notWritable(file);
   if (found !== undefined) throw readOnlyError(file, found);
 }
 
 /**
- * Make the file for its owner only, where there is none: SQLite gives its log and shared memory the mode of the database. An
- * existing file keeps its mode.
+ * Creates a missing file for its owner only: SQLite gives its log and shared memory the mode of the database. An existing
+ * file keeps its mode.
  */
 export function makeForOwner(file: string): void {
   if (kindOf(file) !== undefined) return;
   try {
-    // Never a file that is there: closing it would give up the locks that this process holds on it.
+    // Only a missing file: closing an existing one would release the locks of this process on it.
     closeSync(openSync(targetOf(file), "wx", 0o600));
   } catch {
-    // Another process made it first, or it cannot be made: opening it says the rest.
+    // Another process created the file first, or it cannot be created: the open that follows reports the cause.
   }
 }
 
-/** Where a link leads whose file does not exist yet; the file itself where it is no link. */
+/** The target of a symbolic link, which may not exist yet; the file itself if it is no link. */
 function targetOf(file: string): string {
   try {
     return resolve(dirname(file), readlinkSync(file));
@@ -43,8 +43,8 @@ function targetOf(file: string): string {
 }
 
 /**
- * For who only reads or removes: SQLite would make the file where there is none, and a mistyped name would be an empty store.
- * @throws SessionError as {@link guardFile}, and `store_unavailable` where there is no file
+ * Guards commands that only read or remove: SQLite would create a missing file, so a mistyped name would be an empty store.
+ * @throws SessionError as {@link guardFile}, and `store_unavailable` if there is no file
  */
 export function guardExisting(file: string): void {
   guardFile(file);
@@ -68,13 +68,13 @@ function readOnlyError(store: string, { path, cause }: ReadOnlyPath): SessionErr
   return new SessionError("store_read_only", { store, path }, { cause });
 }
 
-/** True where not even the smallest growth of the log and its shared memory (32 KiB) is left. */
+/** True if the disk has no room for the smallest growth of the log and its shared memory (32 KiB). */
 export function hasNoSpace(file: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(dirname(file));
     return bavail * bsize < 65_536;
   } catch {
-    // The folder has gone: whatever else is wrong then, it is not the space.
+    // The folder is missing, so space is not the cause.
     return false;
   }
 }
@@ -89,7 +89,7 @@ function statOf(path: string): ReturnType<typeof statSync> {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch {
-    // Behind a folder that may not be entered, or under a file: not there for us. Opening it will say the rest.
+    // The path is in a folder that this user may not enter, or below a file. The open that follows reports the cause.
     return undefined;
   }
 }

@@ -29,7 +29,7 @@ export class ForeignCommits {
     this.#dataVersion = database.prepare("select data_version from pragma_data_version");
   }
 
-  /** Check until there is no watcher: a commit that follows this call is found. */
+  /** Checks until there is no watcher. A commit after this call is found. */
   start(): void {
     if (this.#timer !== undefined) return;
     this.#hasMoved();
@@ -58,7 +58,7 @@ export class ForeignCommits {
     this.#timer = setTimeout(() => this.#check(), pauseMs).unref();
   }
 
-  /** True where another connection has committed since the last call. */
+  /** True if another connection has committed since the last call. */
   #hasMoved(): boolean {
     const before = this.#lastDataVersion;
     try {
@@ -69,7 +69,7 @@ export class ForeignCommits {
     return this.#lastDataVersion !== before;
   }
 
-  /** Wake the watchers of each session whose version differs from the last comparison, or was not compared before. */
+  /** Wakes the watchers of each session whose version differs from the last comparison, or was not compared before. */
   #compare(): void {
     const versions = new Map<string, string>();
     try {

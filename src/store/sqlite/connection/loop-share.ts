@@ -1,4 +1,4 @@
-/** The store works so long on the caller's thread, ms, before timers and sockets get a turn. */
+/** The time that the store works on the caller's thread before timers and sockets get a turn, ms. */
 const workMaxMs = 20;
 
 /**
@@ -10,7 +10,7 @@ export class LoopShare {
   #sinceMs = 0;
   #isCounting = false;
 
-  /** Count from here to the next turn of the event loop. */
+  /** Counts from this call to the next turn of the event loop. */
   begin(): void {
     if (this.#isCounting) return;
     this.#isCounting = true;
@@ -18,7 +18,7 @@ export class LoopShare {
     setImmediate(() => (this.#isCounting = false));
   }
 
-  /** True where the event loop is due for a turn. */
+  /** True if the event loop is due for a turn. */
   get isUsedUp(): boolean {
     return this.#isCounting && performance.now() - this.#sinceMs >= workMaxMs;
   }

@@ -1,7 +1,7 @@
 import { SessionError } from "../../../errors.ts";
 import { hasNoSpace, readOnlyErrorOf } from "./database-file.ts";
 
-/** Primary result codes, as https://sqlite.org/rescode.html numbers them. */
+/** Primary result codes of https://sqlite.org/rescode.html. */
 const wrongStatement = 1;
 const busy = 5;
 const locked = 6;
@@ -13,7 +13,7 @@ const cantOpen = 14;
 const constraint = 19;
 const notADatabase = 26;
 
-/** What SQLite answers to a wrong statement or a broken constraint: a fault in this program, not of the store. */
+/** The codes of a wrong statement or a broken constraint: faults of this program, not of the store. */
 const ourFaults: readonly number[] = [wrongStatement, constraint, 20, 21, 25];
 
 /** The primary result code of an error of node:sqlite; undefined for any other error. */
@@ -22,18 +22,18 @@ function resultCode(error: unknown): number | undefined {
   return error instanceof Error && typeof errcode === "number" ? errcode & 0xff : undefined;
 }
 
-/** True where another connection is in the way for a moment. */
+/** True if another connection has a lock. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
   return code === busy || code === locked;
 }
 
-/** True where what stands breaks a rule, such as that of a unique index. */
+/** True if stored rows break a constraint, such as a unique index. */
 export function isRefused(error: unknown): error is Error {
   return resultCode(error) === constraint;
 }
 
-/** True where a statement names a table or a column that there is not: what of the schema somebody has taken away. */
+/** True if a statement names a missing table or column, which another program has removed. */
 export function isMissing(error: unknown): error is Error {
   return (
     resultCode(error) === wrongStatement &&
@@ -42,17 +42,17 @@ export function isMissing(error: unknown): error is Error {
   );
 }
 
-/** True where a row holds an integer that is no exact number of JavaScript. */
+/** True if a row has an integer that is no exact number of JavaScript. */
 export function isOutOfRange(error: unknown): boolean {
   return error instanceof RangeError && (error as { readonly code?: unknown }).code === "ERR_OUT_OF_RANGE";
 }
 
-/** Said by us where SQLite says in a row, not by an error, that another connection is in the way. */
+/** The error for a lock that SQLite reports in a row instead of by an error. */
 export function busyError(): Error {
   return Object.assign(new Error("another connection is reading"), { errcode: busy });
 }
 
-/** What an error of SQLite means to a caller; anything else comes back as it is. */
+/** The error for the caller of an error of SQLite. Other errors are returned unchanged. */
 export function sessionErrorOf(error: unknown, store: string): unknown {
   const code = resultCode(error);
   const cause = { cause: error };
@@ -64,7 +64,7 @@ export function sessionErrorOf(error: unknown, store: string): unknown {
     case full:
       return new SessionError("store_full", { store }, cause);
     case ioError:
-      // The shared memory of the log cannot grow on a full disk; SQLite calls that an I/O error.
+      // On a full disk the shared memory of the log cannot grow, which SQLite reports as an I/O error.
       if (hasNoSpace(store)) return new SessionError("store_full", { store }, cause);
       return unreachable(error, store);
     case readOnly:

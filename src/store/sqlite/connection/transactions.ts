@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 /**
- * The transactions of one connection. Each begins, works and ends without giving the event loop a turn, so no two of
- * them are ever open at once and none is left behind.
+ * The transactions of one connection. Each begins, works and ends within one turn of the event loop, so two are never open at
+ * the same time, and none stays open.
  */
 export class Transactions {
   readonly #database: DatabaseSync;
@@ -19,14 +19,14 @@ export class Transactions {
     this.#rollBack = database.prepare("rollback");
   }
 
-  /** All that `work` reads is from the same instant. */
+  /** Runs `work` on one snapshot. */
   reading<T>(work: () => T): T {
     return this.#within(this.#begin, work);
   }
 
   /**
-   * `work` holds the file's only write lock from the start: a transaction that took it later, after reading, could find
-   * that others wrote in between, and all of it would have to be done again.
+   * Runs `work` under the only write lock of the file. The lock is taken at the start: a transaction that takes it after a read
+   * may find that others have written, and has to be repeated.
    */
   writing<T>(work: () => T): T {
     return this.#within(this.#beginImmediate, work);
@@ -39,7 +39,7 @@ export class Transactions {
       this.#commit.run();
       return result;
     } catch (error) {
-      // SQLite has rolled back by itself on a full disk or an I/O error; a rollback then would hide what happened.
+      // SQLite itself rolls back on a full disk or an I/O error; another rollback would hide the error.
       if (this.#database.isTransaction) this.#rollBack.run();
       throw error;
     }

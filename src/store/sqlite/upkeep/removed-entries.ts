@@ -1,12 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** One step deletes at most so many entries, or so many bytes of them: a few milliseconds. */
+/** The most entries and bytes that one step deletes in a few milliseconds. */
 const stepMax = { entries: 500, bytes: 8 * 1024 * 1024 } as const;
 
 /**
- * Deletes the entries of removed sessions in bounded steps. A session's number is never given out again, so its entries are
- * out of every reader's sight once its row is gone, and the deletion may take its time. The table `removed` says which numbers
- * still have entries; another process, or the next one, goes on where this one stopped.
+ * Deletes the entries of removed sessions in bounded steps. The number of a session is never used again, so no reader finds
+ * its entries after its row is deleted. The table `removed` has the numbers with entries left; another or a later process
+ * continues the deletion.
  */
 export class RemovedEntries {
   readonly #some: StatementSync;
@@ -26,14 +26,14 @@ export class RemovedEntries {
     this.#forget = database.prepare("delete from removed where session = ?");
   }
 
-  /** Delete the first entries of a session that is removed in the same transaction. True where more are left. */
+  /** Deletes the first entries of a session that the same transaction removes. True if more are left. */
   begin(session: number): boolean {
     const isLeft = !this.#deleteSome(session);
     if (isLeft) this.#note.run(session);
     return isLeft;
   }
 
-  /** Delete some entries of removed sessions, within a transaction. False where none are left. */
+  /** Deletes some entries of removed sessions, within a transaction. False if none are left. */
   step(): boolean {
     const found = this.#next.get() as { readonly session: number } | undefined;
     if (found === undefined) return false;
@@ -41,12 +41,12 @@ export class RemovedEntries {
     return true;
   }
 
-  /** True where removed sessions still have entries. */
+  /** True if removed sessions have entries left. */
   get isLeft(): boolean {
     return this.#next.get() !== undefined;
   }
 
-  /** True where all entries of the session are gone. */
+  /** True if all entries of the session are deleted. */
   #deleteSome(session: number): boolean {
     const rows: number[] = [];
     let bytes = 0;

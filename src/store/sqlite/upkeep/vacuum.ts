@@ -2,10 +2,9 @@ import { Worker } from "node:worker_threads";
 import { busyError } from "../connection/sqlite-error.ts";
 
 /**
- * Writes the file anew from what stands in it and brings that from the log of writes into the file, on a connection in a
- * thread of its own: for a gigabyte it takes seconds, which the event loop does not wait for. The checkpoint empties the log
- * once no other connection reads from it.
- * @throws an error of SQLite; busy where other connections are in the way for longer than `busyTimeoutMs`
+ * Rewrites the file and copies the write-ahead log into it, on a connection in a thread of its own: a gigabyte takes seconds,
+ * during which the event loop runs. The checkpoint empties the log once no other connection reads from it.
+ * @throws an error of SQLite; busy if other connections hold locks for longer than `busyTimeoutMs`
  */
 export async function vacuumInThread(file: string, busyTimeoutMs: number): Promise<void> {
   const worker = new Worker(threadText, { eval: true, workerData: { file, busyTimeoutMs }, execArgv: [] });
@@ -20,7 +19,7 @@ export async function vacuumInThread(file: string, busyTimeoutMs: number): Promi
 
 type Failure = "busy" | { readonly message: string; readonly errcode: number | undefined };
 
-/** A text and no module: what is published is built into few files, none of which is a thread's. */
+/** A text instead of a module: the published package has few files, and none is for a thread. */
 const threadText = `
 const { DatabaseSync } = require("node:sqlite");
 const { parentPort, workerData: { file, busyTimeoutMs } } = require("node:worker_threads");
