@@ -3,18 +3,18 @@ import { layoutOf, migrate, migrationScript, schemaState } from "./schema/migrat
 import { parsePartitions, resolveOptions, type PostgresOptions } from "./options.ts";
 import { parseSchemaName } from "./connection/names.ts";
 
-/** What a migration did, or would do. */
+/** The result of a migration, or of a dry run. */
 export interface MigrationReport {
-  /** The version that was found; 0 where there was nothing. */
+  /** The version of the schema before; 0 without a schema. */
   readonly found: number;
-  /** The newest version known here. */
+  /** The newest version of this program. */
   readonly known: number;
-  /** The steps between, in order. */
+  /** The steps between the two, in order. */
   readonly steps: readonly { readonly version: number; readonly title: string; readonly breaking: boolean }[];
 }
 
 /**
- * Create the schema or bring it up to date; with `dryRun` only say what is missing. Any number may do so at once.
+ * Creates or updates the schema; `dryRun` only returns the missing steps. Any number of programs may migrate at the same time.
  * @throws SessionError as `openPostgres`
  */
 export async function migratePostgres(
@@ -32,7 +32,7 @@ export async function migratePostgres(
   }
 }
 
-/** All steps of the schema as SQL, for who runs such things by hand; each does nothing where it was applied already. */
+/** All steps of the schema as SQL, for an administrator to run; a step that was applied does nothing. */
 export function postgresSchemaScript({
   schema = "perdure",
   partitions = 1,

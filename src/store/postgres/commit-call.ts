@@ -5,16 +5,16 @@ import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
 
-/** One call of a function of the schema that commits. */
+/** A call of a function of the schema that commits. */
 export interface CommitCall {
   readonly text: string;
   readonly values: readonly unknown[];
 }
 
-/** A commit that moves more rows than this may take longer than the statement timeout. */
+/** A commit that moves more rows may take longer than the statement timeout. */
 const movedRowsMax = 10_000;
 
-/** True for a batch in which a session takes over, or gives up, a long log. */
+/** True for a batch that moves a long log between sessions. */
 export function isLong(batch: readonly Transaction[]): boolean {
   return batch.some((transaction) =>
     transaction.some(({ logsOf, record }) => {
@@ -40,7 +40,7 @@ function functionFor(batch: readonly Transaction[]): [name: string, values: read
   return values === undefined ? ["commit_transactions", batchValues(batch)] : ["commit_update", values];
 }
 
-/** The values of `commit_update`; undefined for a change that is none for it. */
+/** The values of `commit_update`; undefined for a change that it cannot apply. */
 function changeValues({ key, expected, record, splices, claims }: Change): readonly unknown[] | undefined {
   const [splice, ...furtherSplices] = splices;
   const [entry, ...furtherEntries] = splice?.entries ?? [];
@@ -64,7 +64,7 @@ function changeValues({ key, expected, record, splices, claims }: Change): reado
   ];
 }
 
-/** The values of `commit_transactions`: texts of JSON, null where there is nothing. */
+/** The values of `commit_transactions`: JSON texts, or null for an empty list. */
 function batchValues(batch: readonly Transaction[]): readonly unknown[] {
   const updates: object[] = [];
   const creates: object[] = [];
@@ -92,7 +92,7 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
     if (change.logsOf !== undefined)
       moves.push({ ...key, from_tenant: change.logsOf.tenant, from_id: change.logsOf.id });
     for (const { log, from, entries: added } of change.splices) {
-      if (expected !== null) splices.push({ ...key, log, from }); // a session that is created has nothing to cut
+      if (expected !== null) splices.push({ ...key, log, from }); // a new session has no entries to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
@@ -131,8 +131,8 @@ interface Placed {
 }
 
 /**
- * All changes by key, in one order for every process, so that two batches never wait for each other: by code points, as
- * the server's collation "C" orders the rows that it locks.
+ * All changes by key, in the same order in every process, so two batches never wait for each other: by code point, which is
+ * the order of the collation "C" in which the server locks rows.
  */
 function sorted(batch: readonly Transaction[]): readonly Placed[] {
   const changes = batch.flatMap((transaction, n) => transaction.map((change, place): Placed => ({ n, place, change })));
@@ -145,10 +145,10 @@ function compare(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-/** What a commit says: null where all has landed, else what has not and why. */
+/** The answer to a commit: null if all was written, otherwise the refused transactions with the reasons. */
 export type Answer =
   | null
-  /** The batch came before; it has landed but for these. */
+  /** An earlier try wrote the batch, except for these transactions. */
   | { readonly settled: readonly number[] }
   | {
       readonly duplicates: readonly { readonly n: number; readonly entry: Entry }[] | null;
@@ -156,8 +156,8 @@ export type Answer =
     };
 
 /**
- * The outcomes of a batch, in its order. Undefined for what a batch refused whose answer was lost: it has left no trace
- * and is to be judged anew.
+ * The outcomes of a batch, in its order. Undefined for a transaction that an earlier try refused, whose answer was lost: it
+ * wrote nothing, and is sent again.
  */
 export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)[] {
   const outcomes: (Outcome | undefined)[] = Array.from({ length: count }, () => ({ status: "ok" }));
@@ -166,7 +166,7 @@ export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)
     for (const n of answer.settled) outcomes[n] = undefined;
     return outcomes;
   }
-  // Of several, the first counts: the first claim, the first change that did not fit, rather than one that fits by now.
+  // The first claim or change that did not fit decides, before a change that fits by now.
   const conflicts = answer.conflicts.toSorted((a, b) => Number(a.fits) - Number(b.fits));
   for (const { n, current } of conflicts.toReversed()) outcomes[n] = conflictWith(current ?? undefined);
   for (const { n, entry } of (answer.duplicates ?? []).toReversed()) outcomes[n] = { status: "duplicate", entry };

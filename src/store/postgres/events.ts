@@ -4,12 +4,12 @@ import { entryBytes, pageOf } from "../within-bytes.ts";
 import type { Database, Row } from "./connection/database.ts";
 import { sqlInto, type Sql } from "./connection/sql.ts";
 
-/** One page of events; one row more than asked for tells whether another page follows. */
+/** One page of events. One more row than the limit is read to find out whether another page follows. */
 export async function eventPage(ask: Database["ask"], schema: string, scan: EventScan): Promise<FoundEvents> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
   const conditions = conditionsOf(sql, scan);
-  // Session by session, as the events come: a plain join leaves the server free to read all of the tenant's at once.
+  // Session by session in the order of the events: with a plain join the server may read all sessions of the tenant.
   const direction = scan.order === "ascending" ? "asc" : "desc";
   const order = `order by entry.at ${direction}, entry.session ${direction}, entry.seq ${direction}`;
   const found = `
@@ -21,7 +21,7 @@ export async function eventPage(ask: Database["ask"], schema: string, scan: Even
      where ${conditions.join(" and ")}
      ${order} limit ${sql`${scan.limit + 1}`}`;
   const columns = "entry.session, session.agent, entry.seq, entry.key, entry.at, entry.data";
-  // The size of a text is in its header: what does not fit is neither read nor sent, save the first event that does not.
+  // The size of a text is in its header: texts over the limit are neither read nor sent, except the first one over it.
   const bounded = (bytesMax: number): string => `
     select * from (
       select ${columns}, row_number() over (${order}) as place, sum(octet_length(entry.data)) over (
@@ -37,8 +37,8 @@ export async function eventPage(ask: Database["ask"], schema: string, scan: Even
 }
 
 /**
- * Remove the oldest events from before a time; how many they were. Those that somebody else is removing at this moment,
- * with their session or like here, are left to them, so that nobody waits for anybody.
+ * Removes the oldest events before a time, and returns their number. It skips events that another transaction removes at the
+ * same time, so it waits for no lock.
  */
 export async function forgetEvents(
   ask: Database["ask"],
@@ -48,7 +48,7 @@ export async function forgetEvents(
   const values: unknown[] = [before, limit];
   const sql = sqlInto(values);
   const entries = `${schema}.entries`;
-  // The index begins with the tenant: one look for each, not one at every row.
+  // The index begins with the tenant: one lookup for each tenant instead of a scan of all rows.
   const tenants =
     tenant === undefined
       ? `recursive tenants as (
@@ -89,7 +89,7 @@ function conditionsOf(
   sql: Sql,
   { tenant, session, agent, beginnings, since, before, order, after }: EventScan,
 ): string[] {
-  // The condition on the log is the index's own, word for word, so that it is used.
+  // The condition on the log is that of the index, word for word, so that the server uses the index.
   const conditions = ["entry.log = 'events'", sql`entry.tenant = ${tenant}`];
   if (session !== undefined) conditions.push(sql`entry.session = ${session}`);
   if (agent !== undefined) conditions.push(sql`session.agent = ${agent}`);

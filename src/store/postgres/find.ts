@@ -6,7 +6,7 @@ import type { Database } from "./connection/database.ts";
 import { recordJson } from "./connection/record-json.ts";
 import { sqlInto, type Sql } from "./connection/sql.ts";
 
-/** One page of records; one row more than asked for tells whether another page follows. */
+/** One page of records. One more row than the limit is read to find out whether another page follows. */
 export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<FoundRecords> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
@@ -16,7 +16,7 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
     from ${schema}.sessions session
     where ${conditions.join(" and ") || "true"}
     order by ${order} limit ${sql`${query.limit + 1}`}`;
-  // The size of a text is in its header: what does not fit is neither read nor sent, save the first row that does not.
+  // The size of a text is in its header: texts over the limit are neither read nor sent, except the first one over it.
   const bounded = (bytesMax: number): string => `
     from (
       select session.*, row_number() over (order by ${order}) as place, sum(octet_length(session.data)) over (
@@ -53,7 +53,7 @@ function orderOf(query: SessionQuery): string {
   return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
 }
 
-/** The column that a query over all tenants is sorted by. */
+/** The sort column of a query over all tenants. */
 function timeOf({ order }: ForSweep): string {
   return order === "due" ? "sweep_at" : "state_since";
 }
@@ -69,7 +69,7 @@ type ForSweep = Extract<SessionQuery, { order: "due" | "settled" }>;
 function forSweep(sql: Sql, query: ForSweep): string[] {
   const conditions: string[] = [];
   if (query.tenant !== undefined) conditions.push(sql`tenant = ${query.tenant}`);
-  // The condition on the state is the index's own, word for word, so that it is used.
+  // The condition on the state is that of the index, word for word, so that the server uses the index.
   if (query.order === "due") {
     conditions.push("state in ('active', 'inactive')", sql`sweep_at <= ${query.before}`);
   } else {
@@ -90,7 +90,7 @@ function listed(sql: Sql, query: Extract<SessionQuery, { order: "key" | "recent"
   const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];
   if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
   if (user !== undefined) conditions.push(sql`user_id = ${user}`);
-  // States as they hold at `now`: a live session whose time is up counts as expired.
+  // The states at `now`: a live session that is past its expiry counts as expired.
   if (states !== undefined) {
     conditions.push(sql`
       case when state in ('active', 'inactive') and expires_at <= ${now} then 'expired' else state end

@@ -7,7 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { LoadRequest, LogRange } from "../store.ts";
 
 /**
- * The last entries of a log run without a gap up to where the record says the log ends; the first of a fork are elsewhere.
+ * Checks that the last entries of a log have no gap and end at the head in the record. The first turns of a fork are elsewhere.
  * @throws SessionError `store_invalid`
  */
 export function guardTail(
@@ -26,7 +26,7 @@ export function guardTail(
 }
 
 /**
- * Neighbours in a log differ by one, and ascending ones begin where they were asked for.
+ * Checks that the numbers of the entries have no gap, and that ascending entries begin at the requested one.
  * @throws SessionError `store_invalid`
  */
 export function guardGapless(

@@ -9,10 +9,10 @@ import { PostgresStore } from "./postgres-store.ts";
 import { SessionError } from "../../errors.ts";
 
 /**
- * Open a store in a PostgreSQL database, which any number of processes and machines may share.
+ * Opens a store in a PostgreSQL database, which any number of processes and machines may share.
  * @throws SessionError `store_unavailable` (no such host, database or user), `store_read_only` (no right to create the
- *   schema), `store_invalid` (the schema is somebody else's, or missing where `migrate` is false), `store_schema_newer`,
- *   `argument_invalid`; with `serverless` the first call throws what concerns the database
+ *   schema), `store_invalid` (the schema is of another program, or missing while `migrate` is false), `store_schema_newer`,
+ *   `argument_invalid`; with `serverless` the first call throws the errors of the database
  */
 export async function openPostgres(options: PostgresOptions): Promise<Store> {
   const resolved = resolveOptions(options);
@@ -30,7 +30,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     await database.close();
     throw error;
   }
-  // Half of the connections are left to reads, which would otherwise wait behind full batches.
+  // Half of the connections are for reads, which would otherwise wait for full batches.
   const lanes = Math.max(1, Math.floor((database.connectionsMax ?? resolved.max) / 2));
   const watchers = new Watchers();
   const hints = await hintsOf(database, { options: resolved, watchers });
@@ -48,7 +48,7 @@ async function hintsOf(
   return new Hints({ database, schema, watchers, openClient: () => new Client(config) });
 }
 
-/** A database as these options say; nothing is connected yet. */
+/** The database of these options, without a connection yet. */
 export async function connect(options: ResolvedOptions): Promise<Database> {
   const { name, deadlineMs, attemptMs, statementTimeoutMs, prepare } = options;
   const connections = await connectionsOf(options);

@@ -3,10 +3,10 @@ import { parseSchemaName } from "./connection/names.ts";
 import type { PostgresPool } from "./connection/pool.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
-/** Which database, and how to talk to it. Either `url` or `pool`. */
+/** The database and its connections. Either `url` or `pool`. */
 export interface PostgresOptions {
   /**
-   * `postgres://user:password@host:port/database`, SSL and all as `pg` reads it. Options may follow a question mark:
+   * `postgres://user:password@host:port/database`, with the parameters of `pg`, such as those of SSL. Options may follow a question mark:
    * `?schema=agents&max=8&prepare=true&serverless=true&listen=true`.
    */
   readonly url?: string;
@@ -14,44 +14,44 @@ export interface PostgresOptions {
   readonly pool?: PostgresPool;
   /** The schema that holds Perdure's tables. @default "perdure" */
   readonly schema?: string;
-  /** Create or update the schema where that is needed; false: its owner does, with `perdure migrate`. @default true */
+  /** Creates or updates the schema if needed; false: its owner runs `perdure migrate`. @default true */
   readonly migrate?: boolean;
-  /** Into how many parts the table of entries is divided when it is created. @default 1 */
+  /** The number of partitions of the table of entries when it is created. @default 1 */
   readonly partitions?: number;
-  /** Connections at most. @default 4, with `serverless` 1 */
+  /** The most connections. @default 4, with `serverless` 1 */
   readonly max?: number;
   /**
    * For functions that live for one request: one connection, opened by the first statement, and no timer.
    * @default false
    */
   readonly serverless?: boolean;
-  /** Let the server keep statements under names: a little faster on direct connections, an error behind most poolers. @default false */
+  /** Uses named statements on the server: a little faster on direct connections, an error behind most poolers. @default false */
   readonly prepare?: boolean;
   /**
-   * Tell other instances of changes by `notify`, and hear of theirs by `listen` on a connection of its own, so that who
-   * watches a session sees them at once rather than within a quarter of a second. Not behind a pooler that shares
-   * connections out by transaction, where nothing would be heard.
+   * Notifies other instances of changes by `notify`, and receives their notifications by `listen` on a connection of its own:
+   * watchers see changes at once instead of within a quarter of a second. It receives nothing behind a pooler in transaction
+   * mode.
    * @default false
    */
   readonly listen?: boolean;
-  /** How long a call tries, over restarts and cut connections. @default "30s" */
+  /** The deadline of a call, over restarts and broken connections. @default "30s" */
   readonly deadline?: Duration;
-  /** How long one try may take. @default "10s" */
+  /** The longest time of one try. @default "10s" */
   readonly attempt?: Duration;
-  /** How long to wait for a connection within a try. @default "5s" */
+  /** The longest wait for a connection within a try. @default "5s" */
   readonly connectTimeout?: Duration;
-  /** After which the server itself ends a statement. Not said where a pooler refuses to be told. @default "20s" */
+  /** The time after which the server cancels a statement. Not set if a pooler refuses the setting. @default "20s" */
   readonly statementTimeout?: Duration;
-  /** When an idle connection is closed. @default "30s", with `serverless` never */
+  /** The time after which an idle connection is closed. @default "30s", with `serverless` never */
   readonly idleTimeout?: Duration;
-  /** What the server's lists of connections call this program. @default "perdure" */
+  /** The name of this program in the connection lists of the server. @default "perdure" */
   readonly applicationName?: string;
 }
 
-/** The options, checked, with their defaults. */
+/** The checked options, with defaults. */
 export interface ResolvedOptions {
   readonly source: { readonly url: string } | { readonly pool: PostgresPool };
-  /** For error messages: the address without its password. */
+  /** The address without its password, for error messages. */
   readonly name: string;
   readonly schema: string;
   readonly migrate: boolean;
@@ -131,7 +131,7 @@ function parseListen(listen: boolean, pool: PostgresPool | undefined): boolean {
 
 type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless" | "listen">;
 
-/** Our own options out of a URL; the rest is for `pg`. */
+/** The options of Perdure in a URL; the other parameters are for `pg`. */
 function parseUrl(text: string): OfUrl {
   const [address = "", query = ""] = text.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
@@ -161,7 +161,7 @@ function parseCount(value: number, { name, most }: { name: string; most: number 
   throw invalidArgument(name, value, { expected: "whole_number", min: 1, max: most });
 }
 
-/** A URL as an error message may show it: without user, password and parameters. */
+/** A URL for an error message: without user, password and parameters. */
 function redact(url: string): string {
   return url.replace(/\?.*$/s, "").replace(/\/\/.*@/s, "//");
 }

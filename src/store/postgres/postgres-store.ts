@@ -37,14 +37,14 @@ import { hasDamage, tallyCall, tallyOf } from "./stats.ts";
 interface Options {
   readonly layout: Layout;
   readonly lanes: number;
-  /** Called where a table or a function is missing: brings what is not there yet, or throws what is wrong. */
+  /** Called if a table or a function is missing. It migrates the schema, or throws the reason. */
   readonly ensureSchema: () => Promise<void>;
   readonly watchers: Watchers;
-  /** Undefined: other instances are neither told nor heard. */
+  /** Undefined: no notifications to and from other instances. */
   readonly hints: Hints | undefined;
 }
 
-/** Sessions in a PostgreSQL database. What a statement does, and which races it settles, stands beside its text. */
+/** A store in a PostgreSQL database. The comment of each statement has its effect and the races that it settles. */
 export class PostgresStore implements Store {
   readonly capabilities: Capabilities;
   readonly #database: Database;
@@ -85,12 +85,12 @@ export class PostgresStore implements Store {
     return batch.map((transaction) => outcomes.get(transaction) as Outcome);
   }
 
-  /** Send a batch under the lane's next number, as often as it takes to learn what became of it. */
+  /** Sends a batch under the next number of the lane, until its outcome is known. */
   async #send(lane: Lane, batch: readonly Transaction[]): Promise<Answer> {
     lane.number++;
     const { text, values } = commitCall(this.#schema, lane, batch);
     try {
-      // The server moves some 30 000 rows in a second: a long log on a connection without the statement timeout.
+      // The server moves some 30 000 rows a second, so a long log is moved on a connection without the statement timeout.
       const [row] = isLong(batch)
         ? await this.#withSchema(() => this.#database.administer(text, values))
         : await this.#call(text, values);
@@ -114,7 +114,7 @@ export class PostgresStore implements Store {
         number,
       ]);
     } catch {
-      throw inDoubt(error); // the first error says best what is wrong
+      throw inDoubt(error); // the first error has the cause
     }
     const refused = parsed(row?.["refused"]);
     if (refused === null) throw error;
@@ -164,7 +164,7 @@ export class PostgresStore implements Store {
     const data = `${this.#schema}.entry_text(data, bytes) as data`;
     const ofLog = "tenant = $1 and session = $2 and log = $3";
     if ("keys" in range) {
-      // Key by key: asked for all at once, in order, the server may prefer to read the whole log.
+      // Key by key: for all keys at once, in order, the server may read the whole log.
       const rows = await this.#ask(
         `select entry.seq, entry.key, entry.at, entry.data
          from json_array_elements_text($4::json) as wanted(key)
@@ -247,7 +247,7 @@ export class PostgresStore implements Store {
       await this.#ask(`delete from ${instances} where id = $1`, [id]);
       return;
     }
-    // Who forgets the dead skips those whom another one forgets at this moment.
+    // The delete skips rows that another instance deletes at the same time.
     await this.#ask(
       `with forgotten as (
          delete from ${instances} where id in (
@@ -291,7 +291,7 @@ export class PostgresStore implements Store {
     return this.#watchers.watch(key, wake);
   }
 
-  /** Dead rows are the server's to clear away, from its files as from its write-ahead log, its copies and its backups. */
+  /** The server itself removes dead rows from its files, its write-ahead log, its copies and its backups. */
   async scrub(): Promise<void> {
     this.#database.guardOpen();
   }
@@ -309,7 +309,7 @@ export class PostgresStore implements Store {
     return this.#withSchema(() => this.#database.call(text, values));
   }
 
-  /** A schema that is not there yet, or is newer by now, shows in what a statement finds missing. */
+  /** Runs `work`. A statement that misses a table or a function has met a missing or a newer schema. */
   async #withSchema<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -6,20 +6,20 @@ import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreS
 import type { Database, Row } from "./connection/database.ts";
 import { recordJson } from "./connection/record-json.ts";
 
-/** So many rows are read in one statement. */
+/** The rows of one statement. */
 const rowsAtOnce = 1000;
 
 /**
- * True where a row of the store kept the server from making the sums: a text that is no JSON, a number that is too large.
- * The server ends the whole statement at it and does not name the row.
+ * True if a damaged row failed the sums: a text that is no JSON, or a number that is too large. The server fails the whole
+ * statement and does not name the row.
  */
 export function isDamagedRow(error: unknown): boolean {
   return sqlState((error as { readonly cause?: unknown }).cause)?.startsWith("22") === true;
 }
 
 /**
- * The sums of a tenant that has damaged rows: read page by page and made here, which takes longer, and each page is from a
- * moment of its own. What cannot be read is counted.
+ * The sums of a tenant with damaged rows, computed in this process page by page. It takes longer, and each page is from another
+ * moment. It counts the rows that cannot be read.
  */
 export async function slowTally(ask: Database["ask"], schema: string, query: StoreStatsQuery): Promise<StoreStats> {
   const tallying = new StatsAccumulator(query);
@@ -48,7 +48,7 @@ export async function slowTally(ask: Database["ask"], schema: string, query: Sto
 interface Counted {
   readonly tallying: StatsAccumulator;
   readonly row: RecordRow;
-  /** Undefined where it cannot be read. */
+  /** Undefined if it cannot be read. */
   readonly record: SessionRecord | undefined;
 }
 

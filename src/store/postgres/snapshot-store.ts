@@ -4,14 +4,14 @@ import { resolveOptions } from "./options.ts";
 import { importDriver, type PostgresPool } from "./connection/pool.ts";
 import { sessionErrorOf } from "./connection/postgres-error.ts";
 
-/** A store in which time stands still. */
+/** A read-only store at one moment. */
 export interface Moment extends AsyncDisposable {
   readonly store: Store;
 }
 
 /**
- * The store in a PostgreSQL database as it is at this moment: whatever is read from it, and however long that takes, others'
- * writes do not show. It cannot be written.
+ * Opens the store in a PostgreSQL database as it is at this moment. All reads, however long they take, are from one snapshot. It
+ * cannot be written.
  * @throws SessionError as `openPostgres`
  */
 export async function openPostgresMoment(url: string): Promise<Moment> {
@@ -22,10 +22,10 @@ export async function openPostgresMoment(url: string): Promise<Moment> {
     application_name: applicationName,
     keepAlive: true,
   });
-  // A connection that ends takes its transaction along; the next statement says so.
+  // The transaction ends with its connection, and the next statement reports it.
   client.on("error", () => undefined);
   const failed = (error: unknown): unknown => sessionErrorOf(error, { store: name, pool: "" });
-  // What fails has ended the moment: nothing is to be had by asking again, which the store does with errors of the driver.
+  // A failed statement ends the snapshot, so a retry cannot help; the store would retry errors of the driver.
   const pool: PostgresPool = {
     query: (text, values) =>
       client.query(text, values).catch((error: unknown) => {
@@ -44,7 +44,7 @@ export async function openPostgresMoment(url: string): Promise<Moment> {
       },
     };
   } catch (error) {
-    await client.end().catch(() => undefined); // the first error says what is wrong
+    await client.end().catch(() => undefined); // the first error has the cause
     throw failed(error);
   }
 }

@@ -6,7 +6,7 @@ import { dateMaxMs } from "../../domain/values/limits.ts";
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
-/** By what groups of each kind are made; days and hours by their first moment. */
+/** The group key of each kind; the key of a day or hour is its first moment. */
 const keys: Readonly<Record<StatsKind, string>> = {
   agent: "agent",
   model: "model",
@@ -15,7 +15,7 @@ const keys: Readonly<Record<StatsKind, string>> = {
   hour: `at - at % ${hourMs}`,
 };
 
-/** What each sum is of; `longestMs` is no sum but the greatest. */
+/** The expression of each sum; `longestMs` is a maximum. */
 const columns: Readonly<Record<keyof TurnSums, string>> = {
   turns: "turns",
   open: "open",
@@ -33,17 +33,17 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
   conflicts: "conflicts",
 };
 
-/** What no turn came of is of no model. */
+/** Facts without a turn have no model. */
 const isSummed = "(turns > 0 or conflicts > 0)";
 
-/** A turn of a fork's own copy of what it shared with its parent. */
+/** A turn in a fork that is a copy of a turn of its parent. */
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
-/** What is told of turns that stand in the session's archive. */
+/** Usage of turns that are in the archive of the session. */
 const isArchived = "coalesce(entry.seq > archives.spent, false)";
 
 /**
- * One statement, so that all is from one moment: the facts of sessions and entries, cut out once, and the sums of them as
+ * One statement, so all sums are from one moment. It cuts the facts out of sessions and entries once, and returns their sums as
  * rows of kind, key, count and the sums of turns.
  */
 export function tallyCall(
@@ -154,17 +154,17 @@ function isBeyondDate(column: string): string {
   return `${column} not between -${dateMaxMs} and ${dateMaxMs}`;
 }
 
-/** True where what the statement summed up holds rows that cannot be read. */
+/** True if the statement met rows that cannot be read. */
 export function hasDamage(rows: readonly Row[]): boolean {
   return rows.some((row) => row["kind"] === "damaged" && Number(row["n"]) > 0);
 }
 
-/** A text as jsonb. Nearly none holds what jsonb cannot, and looking for an escape costs less than calling the function. */
+/** A text as jsonb. Few texts need the function, and the search for an escape costs less than its call. */
 function readable(schema: string, column: string): string {
   return `case when position('\\u' in ${column}) > 0 then ${schema}.readable(${column}) else ${column}::jsonb end`;
 }
 
-/** A number of the fact or of its usage, 0 where it says none. */
+/** A number of the fact or of its usage; 0 if it is missing. */
 function number(name: string, of: "fact" | "usage" = "fact"): string {
   return `case when jsonb_typeof(${of} -> '${name}') = 'number' then (${of} -> '${name}')::numeric else 0 end`;
 }
@@ -173,13 +173,13 @@ function ofStatus(status: "failed" | "interrupted"): string {
   return `case log when 'turns' then (case when fact ->> 'status' = '${status}' then 1 else 0 end) else ${number(status)} end`;
 }
 
-/** The first three digits, and noughts. */
+/** The first three digits of a value, followed by zeros. */
 function threeDigits(column: string): string {
   const whole = `greatest(0, floor(${column}::numeric))`;
   return `trunc(${whole}, least(0, 3 - length(${whole}::text)))`;
 }
 
-/** What the rows of {@link tallyCall} say. */
+/** The result in the rows of {@link tallyCall}. */
 export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): StoreStats {
   const of = (kind: string): readonly Row[] => rows.filter((row) => row["kind"] === kind);
   const countOf = (kind: string): number => Number(of(kind)[0]?.["n"] ?? 0);
@@ -206,7 +206,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
     groups: Object.fromEntries(groups) as StoreStats["groups"],
-    // Where the statement meets a row that cannot be read, the sums are made page by page.
+    // If the statement meets a row that cannot be read, the sums are computed page by page.
     unreadable: { sessions: 0, entries: 0 },
   };
 }

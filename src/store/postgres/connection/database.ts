@@ -4,63 +4,63 @@ import { SessionError } from "../../../errors.ts";
 import { numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
 import { isPassing, isRefusedParameter, isInterruption, sessionErrorOf } from "./postgres-error.ts";
 
-/** A row as the driver gives it. */
+/** A row of the driver. */
 export type Row = QueryResult["rows"][number];
 
 interface Options {
-  /** For error messages: the address without its password. */
+  /** The address without its password, for error messages. */
   readonly name: string;
   readonly connections: Connections;
-  /** How long a statement is tried, from its first try to its last. */
+  /** The time from the first try of a statement to its last. */
   readonly deadlineMs: number;
-  /** How long a single try may take. */
+  /** The longest time of a single try. */
   readonly attemptMs: number;
-  /** After which the server itself ends a statement; what stands between may refuse to be told. */
+  /** The time after which the server cancels a statement. A pooler may refuse this setting. */
   readonly statementTimeoutMs: number | undefined;
-  /** Keep statements under names on the server; only on direct connections. */
+  /** Uses named statements on the server, only on direct connections. */
   readonly prepare: boolean;
 }
 
-/** A pool of the caller's, or ones of our own that are opened as they are needed. */
+/** A pool of the caller, or own pools that are opened when needed. */
 export type Connections =
   | { readonly kind: "given"; readonly pool: PostgresPool }
   | { readonly kind: "own"; readonly open: (times: ServerTimes & { readonly max?: number }) => OwnPool };
 
-/** How long a connection of our own waits for an answer, and the server works on one. */
+/** The timeouts of the client and of the server for own connections. */
 export interface ServerTimes {
   readonly queryTimeoutMs: number;
-  /** Undefined: not said to the server. */
+  /** Undefined: not set on the server. */
   readonly statementTimeoutMs: number | undefined;
 }
 
-/** Waits between tries: the first and the longest. */
+/** Pauses between tries: the first and the longest. */
 const pauseMs = { first: 20, longest: 1000 };
-/** Migrations wait for each other, and may build an index. */
+/** The timeout of a migration, which may wait for another one and build an index. */
 const administerMs = 600_000;
-/** So many statements that may take their time run at once, on connections of their own; the others wait for their turn. */
+/** The most long statements at the same time, on connections of their own; the others wait in a queue. */
 const administrationsMax = 2;
-/** So many may wait. */
+/** The most statements in that queue. */
 const administrationsWaitingMax = 1000;
-/** For a question that nobody waits for for long. */
+/** The timeout of a statement that is tried once. */
 const onceMs = 2000;
 
 /**
- * A database that may go away for a while: what is asked is asked again until the deadline, so everything that is asked
- * here must be safe to ask twice. Reads are; a commit is, because its lane numbers it.
+ * A database that may be away for a while. Statements are retried until the deadline, so each must be safe to run twice: reads
+ * are, and commits are because their lane numbers them.
  */
 export class Database {
   readonly name: string;
   readonly #connections: Connections;
   readonly #deadlineMs: number;
   readonly #attemptMs: number;
-  /** Undefined once it was refused. */
+  /** Undefined after a pooler has refused it. */
   #statementTimeoutMs: number | undefined;
   readonly #prepare: boolean;
   #pool: PostgresPool;
-  /** True once a server answered: from then on one that is not there is one that restarts. */
+  /** True after the first answer of the server: a server that is away after that restarts. */
   #reached = false;
   readonly #underWay = new Set<Promise<unknown>>();
-  /** For statements that may take their time; undefined while there are none. */
+  /** The pool of long statements; undefined while there are none. */
   #administration: PostgresPool | undefined;
   #administering = 0;
   readonly #administrationQueue: (() => void)[] = [];
@@ -77,25 +77,25 @@ export class Database {
     this.#pool.on?.("error", ignoreIdleError);
   }
 
-  /** How many connections the pool may have; undefined where it does not say. */
+  /** The most connections of the pool; undefined if it does not have this number. */
   get connectionsMax(): number | undefined {
     return this.#pool.options?.max;
   }
 
   /**
-   * The rows of a statement that may be run twice.
-   * @throws SessionError `store_unavailable` when the deadline has passed, others where trying again is of no use, `closed`
+   * Returns the rows of a statement that may be run twice.
+   * @throws SessionError `store_unavailable` after the deadline, others if a retry cannot help, `closed`
    */
   ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(() => this.#insist({ text, values, keep: false }));
   }
 
-  /** As {@link ask}, for a statement whose plan may be kept: one that only calls a function. */
+  /** As {@link ask}, for a statement that only calls a function, so its plan may be kept. */
   call(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(() => this.#insist({ text, values, keep: true }));
   }
 
-  /** The rows of a statement, tried once and not for long. */
+  /** Returns the rows of a statement, tried once and for a short time. */
   async askOnce(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return await this.#track(async () => {
       try {
@@ -107,9 +107,9 @@ export class Database {
   }
 
   /**
-   * The rows of a statement that may take its time, tried once, on a connection that grants it: one of a few that all such
-   * statements share, so that they take no connection from the others and many at once do not exhaust the server's.
-   * @throws SessionError `store_busy` where too many wait already, and as {@link ask}
+   * Returns the rows of a long statement, tried once, on one of a few connections for such statements: they take none from the
+   * other statements, and many at the same time do not exhaust the connections of the server.
+   * @throws SessionError `store_busy` if too many wait, and as {@link ask}
    */
   administer(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(async () => {
@@ -131,7 +131,7 @@ export class Database {
     }
   }
 
-  /** Not more than connections: one that waits for a connection in the pool is soon given up. */
+  /** At most the number of connections: a statement that waits for a connection in the pool soon times out. */
   get #administrationsMax(): number {
     return Math.min(administrationsMax, this.connectionsMax ?? administrationsMax);
   }
@@ -146,7 +146,7 @@ export class Database {
     await new Promise<void>((resolve) => this.#administrationQueue.push(resolve));
   }
 
-  /** Give the place to the next in the queue; after the last one the connections are closed. */
+  /** Gives the place to the next statement in the queue; after the last one the connections are closed. */
   async #leaveAdministration(): Promise<void> {
     const next = this.#administrationQueue.shift();
     if (next !== undefined) {
@@ -168,7 +168,7 @@ export class Database {
     return pool;
   }
 
-  /** Wait for what is under way, and end a pool of our own. */
+  /** Waits for the running statements, and ends an own pool. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -239,14 +239,14 @@ export class Database {
     return open({ queryTimeoutMs: this.#attemptMs, statementTimeoutMs: this.#statementTimeoutMs });
   }
 
-  /** True where there is another way to try. */
+  /** True if the statement may be retried on another pool. */
   #reopenWithoutTimeout(refused: PostgresPool): boolean {
-    if (this.#pool !== refused) return true; // somebody else has done it meanwhile
+    if (this.#pool !== refused) return true; // another statement has reopened it
     if (this.#connections.kind === "given" || this.#statementTimeoutMs === undefined) return false;
     this.#statementTimeoutMs = undefined;
     this.#pool = this.#openPool(this.#connections);
     this.#pool.on?.("error", ignoreIdleError);
-    void (refused as OwnPool).end().catch(() => undefined); // none of its connections came about
+    void (refused as OwnPool).end().catch(() => undefined); // none of its connections was opened
     return true;
   }
 
@@ -258,13 +258,13 @@ export class Database {
 interface Statement {
   readonly text: string;
   readonly values: readonly unknown[] | undefined;
-  /** Its plan may be kept under a name, where the options allow names at all. */
+  /** The plan may be kept under a name, if the options allow names. */
   readonly keep: boolean;
 }
 
-/** An idle connection that the server ends is taken out of the pool; the next statement opens another. */
+/** The pool removes an idle connection that the server has ended; the next statement opens another. */
 function ignoreIdleError(): void {
-  // Without a listener the event would end the process.
+  // Without a listener the event ends the process.
 }
 
 const names = new Map<string, string>();

@@ -1,10 +1,10 @@
 import { invalidArgument } from "../../../domain/values/invalid-argument.ts";
 
-/** PostgreSQL cuts longer names off without a word. */
+/** PostgreSQL truncates longer names without an error. */
 const nameBytesMax = 63;
 
 /**
- * The name of a schema, if it can be one. Quotes, blanks and every script are fine; it is quoted wherever it is used.
+ * Checks the name of a schema. Quotes, blanks and all scripts are allowed; every use quotes the name.
  * @throws SessionError `argument_invalid`
  */
 export function parseSchemaName(value: unknown): string {
@@ -12,19 +12,19 @@ export function parseSchemaName(value: unknown): string {
     typeof value === "string" &&
     value !== "" &&
     Buffer.byteLength(value) <= nameBytesMax &&
-    // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+    // oxlint-disable-next-line no-control-regex -- the pattern looks for control characters
     !/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(value) &&
     !/^pg_/i.test(value);
   if (valid) return value;
   throw invalidArgument("schema", value, { expected: "schema_name", max: nameBytesMax });
 }
 
-/** A name as SQL writes it. */
+/** A quoted name in SQL. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A text or the body of a function between dollar quotes whose tag does not occur in it, whatever it says. */
+/** A text between dollar quotes, whose tag does not occur in the text. */
 export function quoteBody(body: string): string {
   let tag = "$body$";
   for (let number = 2; body.includes(tag); number++) tag = `$body${number}$`;

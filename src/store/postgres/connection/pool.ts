@@ -1,18 +1,18 @@
 import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
 
-/** What a statement gives back; drivers add more. */
+/** The result of a statement; drivers have more fields. */
 export interface QueryResult {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
 }
 
 /**
- * What Perdure calls of a pool: `pg.Pool`, the pools of Neon and Vercel and PGlite have it. Each query may go to another
- * connection.
+ * The methods of a pool that Perdure calls, which `pg.Pool`, the pools of Neon and Vercel, and PGlite have. Each query may
+ * use another connection.
  */
 export interface PostgresPool {
   query(text: string, values?: unknown[]): Promise<QueryResult>;
-  /** How a pool tells that an idle connection was ended; listened to where it is there, so that none is fatal. */
+  /** The event of an idle connection that was ended. With a listener it does not end the process. */
   on?(event: "error", listener: (error: Error) => void): unknown;
   off?(event: "error", listener: (error: Error) => void): unknown;
   /** Numbers for error messages. */
@@ -22,20 +22,20 @@ export interface PostgresPool {
   readonly options?: { readonly max?: number };
 }
 
-/** A pool of our own, which takes more than a text and is closed with the store. */
+/** An own pool, which also takes named statements and is closed with the store. */
 export interface OwnPool extends PostgresPool {
   query(text: string | NamedQuery, values?: unknown[]): Promise<QueryResult>;
   end(): Promise<void>;
 }
 
-/** A statement that the server keeps under a name. */
+/** A named statement on the server. */
 export interface NamedQuery {
   readonly name: string;
   readonly text: string;
   readonly values: unknown[];
 }
 
-/** The members of `pg` that are used here. */
+/** The members of `pg` that this module uses. */
 interface Driver {
   readonly Pool: new (config: Readonly<Record<string, unknown>>) => OwnPool;
   readonly Client: new (config: Readonly<Record<string, unknown>>) => OwnClient;
@@ -54,7 +54,7 @@ export interface OwnClient {
   end(): Promise<void>;
 }
 
-/** What the connections of a pool are to be like. */
+/** The settings of the connections of a pool. */
 export interface PoolSettings {
   readonly url: string;
   readonly max: number;
@@ -62,16 +62,16 @@ export interface PoolSettings {
   /** Undefined: idle connections stay, and no timer runs. */
   readonly idleTimeoutMs: number | undefined;
   readonly connectTimeoutMs: number;
-  /** After which a connection without an answer is given up. */
+  /** The time after which the client gives up a connection without an answer. */
   readonly queryTimeoutMs: number;
-  /** After which the server itself ends a statement; undefined where what stands between refuses to be told. */
+  /** The time after which the server cancels a statement; undefined if a pooler refuses this setting. */
   readonly statementTimeoutMs: number | undefined;
 }
 
-/** @throws SessionError `store_unavailable` where `pg` is not installed */
+/** @throws SessionError `store_unavailable` if `pg` is not installed */
 export async function importDriver(store: string): Promise<Driver> {
   try {
-    // @ts-ignore -- pg brings no types of its own, and a user's project may have some; ours are the members above.
+    // @ts-ignore -- `pg` has no types of its own, and a project may have some; this module declares the members above.
     const module = (await import("pg")) as { readonly default: Driver };
     return module.default;
   } catch (error) {
@@ -89,13 +89,13 @@ export function openPool(driver: Driver, settings: PoolSettings): OwnPool {
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
-    // A program that forgets to close its store can still end.
+    // A program that does not close its store can end.
     allowExitOnIdle: true,
     ...defined({ statement_timeout: statementTimeoutMs }),
   });
 }
 
-/** The numbers of a pool, as an error message tells them; empty where it has none. */
+/** The numbers of a pool for an error message; empty if the pool has none. */
 export function numbersOf({ totalCount, idleCount, waitingCount, options }: PostgresPool): string {
   if (totalCount === undefined || idleCount === undefined || waitingCount === undefined) return "";
   const max = options?.max === undefined ? "" : ` of at most ${options.max}`;

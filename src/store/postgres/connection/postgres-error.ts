@@ -1,9 +1,9 @@
 import { SessionError } from "../../../errors.ts";
 
-/** The five characters by which PostgreSQL names an error: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** The error code of PostgreSQL, of five characters: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 export function sqlState(error: unknown): string | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
-  // EPIPE and its like are Node's; no state begins with an E.
+  // Codes such as EPIPE are those of Node; no state begins with an E.
   return typeof code === "string" && /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ? code : undefined;
 }
 
@@ -26,9 +26,8 @@ const passing = new Set([
 ]);
 
 /**
- * True where the same statement may well succeed in a moment: the connection broke, the server restarts, somebody else
- * was in the way. Errors without a state come from the driver and are about the connection, but for those of a wrong
- * argument.
+ * True if the same statement may succeed in a moment: the connection broke, the server restarts, or another transaction held a
+ * lock. Errors without a state are from the driver and concern the connection, except those of a wrong argument.
  */
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
@@ -38,8 +37,8 @@ export function isPassing(error: unknown): boolean {
 }
 
 /**
- * True where the error speaks for a server that is there and was interrupted, not for an address, a certificate or a
- * setting that is wrong: nothing changes those while one waits.
+ * True if the error is that of a server which was interrupted. A wrong address, certificate or setting does not change during
+ * a wait.
  */
 export function isInterruption(error: unknown): boolean {
   if (sqlState(error) !== undefined) return true;
@@ -48,7 +47,7 @@ export function isInterruption(error: unknown): boolean {
   return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
 }
 
-/** PgBouncer refuses connections that set what it does not track. */
+/** PgBouncer refuses connections with a setting that it does not track. */
 export function isRefusedParameter(error: unknown): boolean {
   return sqlState(error) === "08P01" && textOf(error).includes("startup parameter");
 }
@@ -57,12 +56,12 @@ function isEndedPool(error: unknown): boolean {
   return textOf(error).includes("after calling end on the pool");
 }
 
-/** True where no connection became free in time. */
+/** True if no connection became free in time. */
 export function isExhausted(error: unknown): boolean {
   return textOf(error) === "timeout exceeded when trying to connect";
 }
 
-/** True where the error, or its cause, says that a schema, table or function is not there. */
+/** True if the error, or its cause, is a missing schema, table or function. */
 export function isMissing(error: unknown): boolean {
   const state = sqlState(error instanceof SessionError ? error.cause : error);
   return state === "3F000" || state === "42P01" || state === "42883";
@@ -83,7 +82,7 @@ export function sessionErrorOf(error: unknown, { store, pool }: { store: string;
   if (state === "42501" || state === "25006") return new SessionError("store_read_only", { store }, cause);
   if (passing.has(state) || ["08", "28", "3D", "53", "57", "58"].includes(state.slice(0, 2)))
     return new SessionError("store_unavailable", { store, problem: "unreachable" }, cause);
-  // Class 22, data exception: a value of a request that this server cannot take. The store is not damaged.
+  // Class 22, data exception: the server cannot store a value of the request. The store is not damaged.
   if (state.startsWith("22")) return new SessionError("value_unstorable", { path: "request" }, cause);
   return new SessionError("store_invalid", { store, problem: "refused" }, cause);
 }

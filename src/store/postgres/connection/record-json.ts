@@ -1,10 +1,10 @@
-/** A row of `sessions` as the text of a `RecordRow`: one form for every statement, whatever the driver makes of a bigint. */
+/** A row of `sessions` as the text of a `RecordRow`, so the driver's form of a bigint does not matter. */
 export function recordJson(alias: string): string {
   const fields = Object.entries(recordFields).map(([field, column]) => `'${field}', ${alias}.${column}`);
   return `json_build_object(${fields.join(", ")})`;
 }
 
-/** The fields of a `RecordRow` and their columns; `user` means something else in SQL. */
+/** The fields of a `RecordRow` and their columns. `user` is a keyword of SQL. */
 const recordFields = {
   tenant: "tenant",
   id: "id",

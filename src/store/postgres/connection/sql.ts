@@ -1,4 +1,4 @@
-/** Text of SQL; what stands in its braces is bound, never written into it. */
+/** A template of SQL, whose values are bound and never written into the text. */
 export type Sql = (texts: TemplateStringsArray, ...values: readonly unknown[]) => string;
 
 /** A writer of SQL that binds to `values`. */

@@ -1,21 +1,21 @@
 import type { Database } from "../connection/database.ts";
 import type { Layout } from "./schema.ts";
 
-/** Something that stands in a schema, as the server describes it. */
+/** A part of a schema in the catalogue of the server. */
 export interface StandingPart {
   readonly kind: "table" | "column" | "index" | "constraint" | "trigger" | "part" | "function" | "view";
-  /** Of a column: `table.column`. */
+  /** `table.column` for a column. */
   readonly name: string;
-  /** The table it belongs to; of a function or a view none. */
+  /** The table of the part; empty for a function or a view. */
   readonly table: string;
   readonly text: string;
-  /** False for an index that the server does not use, and for a trigger that is switched off. */
+  /** False for an index that the server does not use, and for a disabled trigger. */
   readonly valid: boolean;
-  /** Of a function. */
+  /** The settings of a function. */
   readonly settings: readonly string[];
 }
 
-/** What stands in the schema: these tables with what belongs to them, the functions, the views. */
+/** The parts of the schema: these tables with their columns, indexes and triggers, the functions, the views. */
 export async function standingParts(
   database: Database,
   { schema }: Layout,
@@ -25,7 +25,7 @@ export async function standingParts(
   return rows.map((row) => ({ ...row, settings: JSON.parse(String(row["settings"])) }) as unknown as StandingPart);
 }
 
-/** From the catalogue, which every user may read: it takes no right on a table, and locks none. */
+/** Reads the catalogue, which needs no right on a table and locks none. */
 const text = `
   with space as (
     select to_regnamespace($1) as oid

@@ -1,4 +1,4 @@
-/** What the migrations leave behind, as the server itself describes it; a test holds it against them. */
+/** The schema after all migrations, in the words of the server; a test compares it with them. */
 
 /** The tables and their columns. */
 export const tables: Readonly<Record<string, readonly string[]>> = {
@@ -53,7 +53,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The indexes, those of primary keys among them. */
+/** The indexes, with those of primary keys. */
 export const indexes: Readonly<Record<string, string>> = {
   sessions_pkey: "unique on sessions (tenant, id)",
   sessions_recent: "on sessions (tenant, active_minute DESC, id)",

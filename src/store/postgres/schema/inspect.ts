@@ -8,15 +8,15 @@ import type { Layout } from "./schema.ts";
 import { tables } from "./expected-schema.ts";
 
 /**
- * What is wrong with the schema and with what stands in it. What mends adds, or puts a function in the place of one of the
- * same name; what would take something away is left to people.
+ * Returns the problems of the schema and of its rows. A repair adds a part or replaces a function of the same name; it never
+ * removes a part.
  * @throws SessionError `store_schema_newer`
  */
 export async function flawsIn(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
   const state = await schemaState(database, layout);
   const steps = stepFlaws(state);
   const outdated = state.pending.length > 0 ? [await outdatedFlaw(database, layout, { state, repair })] : [];
-  // What the pending steps bring is not there yet, and nobody misses it before.
+  // The parts of the pending steps are missing on purpose.
   if (outdated.some(({ repaired }) => !repaired)) return [...steps, ...outdated];
   const parts = await standingParts(database, layout, Object.keys(tables));
   const comparison = new SchemaComparison(parts, { layout, isNewer: state.found > state.known });
@@ -51,7 +51,7 @@ async function mended(database: Database, { what, cure }: SchemaFlaw, repair: bo
   return await tried({ what, remedy: cure.remedy }, repair, () => database.administer(cure.sql));
 }
 
-/** The flaw, mended where that is wanted and can be done; what stands in the way is said. */
+/** The problem, repaired if requested and possible, or with the error of the repair. */
 async function tried(
   { what, remedy }: { readonly what: string; readonly remedy: string },
   repair: boolean,
@@ -67,7 +67,7 @@ async function tried(
   }
 }
 
-/** Entries of no session. What else may be wrong the server finds itself: `pg_amcheck`, checksums. */
+/** Entries without a session. The server finds other damage itself: `pg_amcheck`, checksums. */
 async function orphans(database: Database, { schema }: Layout): Promise<readonly StoreProblem[]> {
   const rows = await database.administer(`
     select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry

@@ -4,21 +4,21 @@ import { quoteBody, quoteName } from "../connection/names.ts";
 import { isMissing, sqlState } from "../connection/postgres-error.ts";
 import { migrations, type Layout, type PostgresMigration } from "./schema.ts";
 
-/** How far a schema is. */
+/** The version of a schema. */
 export interface SchemaState {
-  /** The newest step that was applied, 0 where there is none. */
+  /** The newest applied step; 0 without a schema. */
   readonly found: number;
-  /** The newest step known here. */
+  /** The newest step of this program. */
   readonly known: number;
-  /** The steps before the newest that are not recorded. */
+  /** The steps before the newest applied one that are not recorded. */
   readonly skipped: readonly number[];
   /** The steps to be applied, in order. */
   readonly pending: readonly PostgresMigration[];
 }
 
 /**
- * What stands in the database, and what is missing.
- * @throws SessionError `store_schema_newer` where a newer version of Perdure made a breaking change
+ * Returns the version of the schema in the database, and the missing steps.
+ * @throws SessionError `store_schema_newer` if a newer version of Perdure made a breaking change
  */
 export async function schemaState(database: Database, { schema }: Layout): Promise<SchemaState> {
   const known = migrations.length;
@@ -28,7 +28,7 @@ export async function schemaState(database: Database, { schema }: Layout): Promi
   return { found, known, skipped, pending: migrations.slice(found) };
 }
 
-/** Bring the schema up to date. Any number of programs may do so at once; each step is applied once. */
+/** Updates the schema. Any number of programs may do so at the same time; each step is applied once. */
 export async function migrate(database: Database, layout: Layout): Promise<SchemaState> {
   const before = await schemaState(database, layout);
   for (const step of before.pending) {
@@ -42,8 +42,8 @@ export async function migrate(database: Database, layout: Layout): Promise<Schem
 }
 
 /**
- * One step as one statement, which the server runs as one transaction: under a lock that ends with it, applied unless
- * it stands already. A person may run it as well as {@link migrate}.
+ * One step as one statement, which the server runs as one transaction under a lock. A step that was applied does nothing. An
+ * administrator may run it instead of {@link migrate}.
  */
 export function stepSql({ version, title, breaking, sql }: PostgresMigration, layout: Layout): string {
   const { schema } = layout;
@@ -75,12 +75,12 @@ ${sql(layout)}
 end`)};`;
 }
 
-/** Everything that {@link migrate} would run from the first step on, as a script for whoever holds the rights. */
+/** All statements of {@link migrate} from the first step on, as a script for an administrator. */
 export function migrationScript(layout: Layout): string {
   return migrations.map((step) => `-- ${step.version}: ${step.title}\n${stepSql(step, layout)}\n`).join("\n");
 }
 
-/** The layout of a schema by its plain name. */
+/** The layout of a schema with this unquoted name. */
 export function layoutOf({ schema, partitions }: { schema: string; partitions: number }): Layout {
   return { schema: quoteName(schema), partitions };
 }

@@ -5,20 +5,20 @@ import type { Layout } from "./schema.ts";
 import { indexes, tables } from "./expected-schema.ts";
 import { functionOf, madeParts, type MadePart } from "./statements.ts";
 
-/** Something that is wrong with a schema, and what mends it, where anything does that takes nothing away. */
+/** A problem of a schema, with its repair if one exists that removes nothing. */
 export interface SchemaFlaw {
   readonly what: string;
   readonly cure?: { readonly remedy: string; readonly sql: string };
 }
 
-/** Where what stands differs from what the migrations make. */
+/** Compares a schema with the one that the migrations make. */
 export class SchemaComparison {
   readonly #parts: readonly StandingPart[];
   readonly #made: readonly MadePart[];
   readonly #layout: Layout;
   readonly #isNewer: boolean;
 
-  /** `isNewer`: the schema has taken steps that are not known here, so there may be more in it than is. */
+  /** `isNewer`: the schema has steps of a newer version, so it may have more parts. */
   constructor(parts: readonly StandingPart[], { layout, isNewer }: { layout: Layout; isNewer: boolean }) {
     this.#parts = parts;
     this.#made = madeParts(layout);
@@ -44,7 +44,7 @@ export class SchemaComparison {
   *#tableFlaws(): Generator<SchemaFlaw> {
     for (const table of Object.keys(tables)) {
       if (this.hasTable(table)) continue;
-      // What stood in one of the others only a backup has, and an empty one in its place would hide that.
+      // The rows of another missing table are only in a backup, and an empty table would hide the loss.
       const holdsNothingThatLasts = table === "instances" || table === "lanes";
       const sql = holdsNothingThatLasts ? this.#makingAll(table) : undefined;
       yield { what: `table ${table} is missing`, ...cured(sql, "an empty one is made") };
@@ -85,7 +85,7 @@ export class SchemaComparison {
     }
   }
 
-  /** A hash sends each session to one part of the entries: where that is missing, they go nowhere. */
+  /** A hash assigns each session to one partition of the entries. Without that partition its entries cannot be written. */
   *#partFlaws(): Generator<SchemaFlaw> {
     const bounds = this.#of("part", "entries").map(({ text }) => /modulus (\d+), remainder (\d+)/i.exec(text));
     const count = Math.max(0, ...bounds.map((bound) => Number(bound?.[1] ?? 0)));
@@ -99,7 +99,7 @@ export class SchemaComparison {
       const { body, settings } = functionOf(sql);
       const there = this.#of("function", "").filter((part) => part.name === name);
       if (there.some((part) => part.text === body && part.settings.join() === settings.join())) continue;
-      // A later step may have made it anew, and what it makes is not known here.
+      // A step of a newer version may have replaced it.
       if (there.length > 0 && this.#isNewer) continue;
       const replaces = sql.replace(/^create (or replace )?/, "create or replace ");
       if (there.length === 0) yield { what: `function ${name} is missing`, ...cured(sql, "it is made") };
@@ -128,7 +128,7 @@ export class SchemaComparison {
         yield { what: `view ${name} is missing`, ...cured(sql, "it is made") };
   }
 
-  /** What somebody else added that can refuse or change what Perdure writes. */
+  /** Parts of other programs that can refuse or change the writes of Perdure. */
   *#strangers(): Generator<SchemaFlaw> {
     for (const [table, columns] of this.#standingTables()) {
       const known = new Set(columns.map(columnOf));
@@ -166,7 +166,7 @@ export class SchemaComparison {
     return this.#makings(kind).find((part) => part.name === name);
   }
 
-  /** A table with its later columns and its indexes, whole or not at all. */
+  /** Creates a table with its later columns and its indexes, all or nothing. */
   #makingAll(table: string): string {
     const parts = this.#made.filter(
       ({ kind, name }) =>
@@ -190,7 +190,7 @@ function columnOf(text: string): string {
   return text.split(" ", 1)[0] ?? "";
 }
 
-/** The statement of an index, so that others write while it is built. */
+/** The statement that builds an index while other transactions write. */
 function concurrently(sql: string | undefined): string | undefined {
   return sql?.replace(/^create (unique )?index/, "create $1index concurrently");
 }

@@ -13,27 +13,28 @@ import { readable, views } from "./views.ts";
  */
 export interface PostgresMigration {
   readonly version: number;
-  /** What it is for, in a few words. */
+  /** The purpose of the step, in a few words. */
   readonly title: string;
   /**
-   * True where programs that know only the schema before cannot work on the one after. Such a step also replaces the
-   * functions that they call by others of another name, so that one that is running stops instead of doing harm.
+   * True if programs of the version before cannot work on the schema after it. Such a step also replaces their functions by
+   * functions of other names, so a running program of that version stops instead of doing harm.
    */
   readonly breaking: boolean;
   readonly sql: (layout: Layout) => string;
 }
 
-/** What may differ between installations. */
+/** The differences between installations. */
 export interface Layout {
-  /** The schema's name, quoted. */
+  /** The quoted name of the schema. */
   readonly schema: string;
-  /** Into how many parts the entries are divided by a hash of their session; 1 for none. */
+  /** The number of partitions of the entries, by a hash of their session; 1 for none. */
   readonly partitions: number;
 }
 
 /**
- * The record's row is written anew by every append, in place: room on its page, no index on anything that an append
- * changes, and what changes at its end, so that the server's log need not repeat the beginning. Entries are written once. Texts of Perdure's compare by their bytes, whatever the database's own order.
+ * Every append updates the row of its record in place: its page has room, no index has a column that an append changes, and
+ * those columns are at the end, so the write-ahead log does not repeat the beginning. Entries are written once. Texts compare
+ * by their bytes, whatever the order of the database is.
  */
 export const migrations: readonly PostgresMigration[] = [
   {
@@ -135,8 +136,7 @@ ${entryBytes(schema)}`,
     version: 7,
     title: "commit ids, views",
     breaking: true,
-    // What each commit left in the record names it already; the text is only searched, so that a damaged record stays
-    // as it is.
+    // The record of each commit already has its id. The update only searches the text, so a damaged record stays unchanged.
     sql: ({ schema }) => `
 drop function if exists ${schema}.commit_batch, ${schema}.commit_change, ${schema}.refusals, ${schema}.load_sessions;
 alter table ${schema}.sessions add column commit_id text collate "C" not null default '';

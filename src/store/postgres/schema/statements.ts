@@ -1,14 +1,14 @@
 import { migrations, type Layout } from "./schema.ts";
 
-/** What a migration makes, and the statement that makes it. */
+/** A part of the schema, and the statement that makes it. */
 export interface MadePart {
   readonly kind: "table" | "column" | "index" | "function" | "trigger" | "view";
-  /** Of a column: `table.column`. */
+  /** `table.column` for a column. */
   readonly name: string;
   readonly sql: string;
 }
 
-/** Every table, added column, index, function, trigger and view of the schema, by the statement that made it last. */
+/** Every table, added column, index, function, trigger and view of the schema, with its last statement. */
 export function madeParts(layout: Layout): readonly MadePart[] {
   const parts = migrations
     .flatMap(({ sql }) => statementsIn(sql(layout)))
@@ -17,7 +17,7 @@ export function madeParts(layout: Layout): readonly MadePart[] {
   return [...new Map(parts.map((part) => [`${part.kind} ${part.name}`, part])).values()];
 }
 
-/** Statements end at a semicolon that stands in no quotes of any kind. */
+/** A statement ends at a semicolon outside of quotes. */
 const pieces = /'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$)[\s\S]*?\1|;|[^;'"$]+|\$/g;
 
 function statementsIn(sql: string): string[] {
@@ -44,7 +44,7 @@ function wordBehind(text: string, beginning: string): string | undefined {
   return text.startsWith(beginning) ? /^\w+/.exec(text.slice(beginning.length))?.[0] : undefined;
 }
 
-/** What the server keeps of a function that a statement makes: its body, and its settings as it writes them. */
+/** The body and the settings of the function that a statement makes, in the form of the server. */
 export function functionOf(sql: string): { readonly body: string; readonly settings: readonly string[] } {
   const [, head = "", body = ""] =
     /^([\s\S]*?)\nas (?<tag>\$\w*\$)([\s\S]*)\k<tag>$/.exec(sql)?.filter((_, n) => n !== 2) ?? [];

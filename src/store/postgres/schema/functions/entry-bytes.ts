@@ -2,8 +2,8 @@ import { ahead, behind, noText } from "../../../entry-bytes.ts";
 import { quoteBody } from "../../connection/names.ts";
 
 /**
- * Entries of archives are kept as bytes, whoever writes them, and `entry_text` is the text they came as. A trigger does it, so
- * that the functions that commit need not know; for an entry of another log the server looks at the log's name and no more.
+ * A trigger stores the entries of archives as bytes, and `entry_text` returns their text. The functions that commit do not
+ * depend on it; for an entry of another log the server only compares the name of the log.
  */
 export function entryBytes(schema: string): string {
   return `

@@ -2,18 +2,18 @@ import { quoteBody } from "../../connection/names.ts";
 import { recordJson } from "../../connection/record-json.ts";
 import { planOnce } from "./parts.ts";
 
-/** The server's time as Perdure counts it: epoch ms. */
+/** The time of the server, epoch ms. */
 export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
-/** The bytes of a row's text and of those before it. A text's size is in its header: no text is read for it. */
+/** The bytes of the texts up to this row. The size of a text is in its header, so no text is read. */
 export function bytesUpTo(column: string, order: string): string {
   return `sum(octet_length(${column})) over (${order} rows between unbounded preceding and current row)`;
 }
 
 /**
- * `load_records` gives the store's time as a row of its own, the records asked for, and for each log the last entries, all
- * from one snapshot: that of the statement that calls it, for the function is stable. A record comes as a row without
- * `tail`, its columns in `data`; the time as one without `request`.
+ * `load_records` returns the time of the store, the requested records, and the last entries of each log, all from one
+ * snapshot: the function is stable, so it has that of the calling statement. A row without `request` has the time; a row
+ * without `tail` has the columns of a record in `data`.
  */
 export function loadSessions(schema: string): string {
   const bySeq = "order by last.seq desc";

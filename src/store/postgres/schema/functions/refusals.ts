@@ -3,8 +3,8 @@ import { recordJson } from "../../connection/record-json.ts";
 import { change, claim, planOnce, unfit } from "./parts.ts";
 
 /**
- * `refusal_reasons` tells why transactions were refused, as things stand now, which may be later than when they were judged:
- * the entries that bear claimed keys, and for each change whether it fits and the record that stands.
+ * `refusal_reasons` returns the reasons of refused transactions: the entries with claimed keys, and for each change whether it
+ * fits and the stored record. It reads the newest rows, which may be newer than those of the refusal.
  */
 export function refusals(schema: string): string {
   return `
