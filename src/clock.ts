@@ -2,7 +2,10 @@
 export interface Clock {
   /** The present as epoch milliseconds. */
   now(): number;
-  /** Resolve after `ms`; reject with the signal's reason if it aborts first. Holds no process open. */
+  /**
+   * Resolve after `ms`; reject with the signal's reason if it aborts first.
+   * A sleep of the system clock keeps the process running until it ends.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** `count` unpredictable bytes. */
   random(count: number): Uint8Array;

@@ -4,15 +4,10 @@
  * @module perdure
  */
 export { openSessions, type OpenOptions } from "./open.ts";
-export {
-  Sessions,
-  type ListQuery,
-  type SessionPage,
-  type SessionSelection,
-  type UnreadableSession,
-} from "./sessions/sessions.ts";
+export { Sessions, type ListQuery, type SessionPage, type SessionSelection } from "./sessions/sessions.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
-export { Devices, type ClaimOptions, type UserDevice } from "./sessions/devices.ts";
+export type { UnreadableSession } from "./sessions/session/unreadable-session.ts";
+export { Devices, type ClaimOptions, type UnreadableDevice, type UserDevice } from "./sessions/devices.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";

@@ -7,6 +7,8 @@ import { test } from "node:test";
 import { identityOf } from "../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
+import type { Store } from "../store/store.ts";
+import type { UnreadableDevice } from "./devices.ts";
 import type { Session } from "./session/session.ts";
 import { sweep } from "../admin.ts";
 
@@ -387,14 +389,42 @@ test("a handoff of many devices reaches all sessions but the one that cannot be 
   const { devices } = here.sessions;
   const ids = Array.from({ length: 3 }, () => randomUUID());
   const sessions = await Promise.all(ids.map((id) => devices.open(id)));
-  const key = { tenant: "default", id: sessions[1]?.id ?? "" };
-  const loaded = await here.store.load([{ key, tails: [] }]);
-  const record = loaded.sessions[0]?.record ?? assert.fail();
-  const damaged = { ...record, version: record.version + 1, metadata: 5 as never };
-  await here.store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
+  await damageSession(here.store, sessions[1]?.id ?? "");
   await assert.rejects(devices.handOff(ids, "scheduling"), { code: "session_unreadable" });
   for (const index of [0, 2]) assert.equal((await sessions[index]?.activeAgent())?.agent, "scheduling");
 });
+
+test("activeAgents passes over a session that cannot be read, and names its device", async () => {
+  await using here = place();
+  const { devices } = here.sessions;
+  const ids = Array.from({ length: 9 }, () => randomUUID());
+  const sessions = await Promise.all(ids.map((id) => devices.open(id)));
+  await devices.handOff(ids, "scheduling");
+  const damaged = [1, 6].map((index) => ({ device: ids[index] ?? "", id: sessions[index]?.id ?? "" }));
+  for (const { id } of damaged) await damageSession(here.store, id);
+  const named: UnreadableDevice[] = [];
+  const agents = await devices.activeAgents(ids, { onUnreadable: (device) => named.push(device) });
+  assert.deepEqual(
+    agents.map((active) => active?.agent),
+    ids.map((id) => (damaged.some(({ device }) => device === id) ? undefined : "scheduling")),
+  );
+  const reason = "its metadata cannot be read";
+  assert.deepEqual(
+    named,
+    damaged.map((device) => ({ ...device, reason })),
+  );
+  assert.equal(
+    (await devices.activeAgents(damaged.map(({ device }) => device))).filter((one) => one !== null).length,
+    0,
+  );
+});
+
+async function damageSession(store: Store, id: string): Promise<void> {
+  const key = { tenant: "default", id };
+  const record = (await store.load([{ key, tails: [] }])).sessions[0]?.record ?? assert.fail();
+  const damaged = { ...record, version: record.version + 1, metadata: 5 as never };
+  await store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
+}
 
 test("many devices at once: hand off, read the active agents, end the handoffs, in a few round trips", async () => {
   await using here = place();

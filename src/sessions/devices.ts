@@ -30,6 +30,7 @@ import { freshId, newSession } from "./session/opening.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
 import { Session, type HandOffOptions } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
+import { unreadableSession, type UnreadableSession } from "./session/unreadable-session.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** The session that continues if both the user and the device have one. */
@@ -43,6 +44,12 @@ export interface UserDevice {
   /** A name for the device; its own id is not kept. */
   readonly id: string;
   readonly linkedAt: Date;
+}
+
+/** A device whose session, or the pointer to it, cannot be read. */
+export interface UnreadableDevice extends UnreadableSession {
+  /** The id of the device, as the caller gave it. */
+  readonly device: string;
 }
 
 /**
@@ -273,11 +280,21 @@ export class Devices {
     return change;
   }
 
-  /** The active agents of the devices' sessions, in order, in at most three round trips; null: none. */
-  async activeAgents(deviceIds: readonly string[]): Promise<readonly (ActiveAgent | null)[]> {
+  /**
+   * The active agents of the devices' sessions, in order, in at most three round trips; null: none. A device whose
+   * session cannot be read has null, and `onUnreadable` names it; the devices are then read in smaller groups.
+   */
+  async activeAgents(
+    deviceIds: readonly string[],
+    { onUnreadable }: { readonly onUnreadable?: (device: UnreadableDevice) => void } = {},
+  ): Promise<readonly (ActiveAgent | null)[]> {
     return await this.#perform("devices.activeAgents", async () => {
-      const routes = await findRoutes(this.#core, this.#tenant, this.#names(deviceIds));
-      return routes.map((route) => {
+      const routes = await this.#findRoutes(this.#names(deviceIds));
+      return routes.map((route, index) => {
+        if (route instanceof SessionError) {
+          onUnreadable?.({ device: deviceIds[index] ?? "", ...unreadableSession(route) });
+          return null;
+        }
         const session = ownSession(this.#core, route);
         return session === undefined ? null : activeAgentOf(session, this.#core.now());
       });
@@ -312,8 +329,12 @@ export class Devices {
   /** All at once, so that their commits share batches. A session that cannot be read fails once all others have been tried. */
   async #each<T>(deviceIds: readonly string[], work: (route: DeviceRoute) => Promise<T>): Promise<readonly T[]> {
     const names = this.#names(deviceIds);
+    const routes = await this.#findRoutes(names);
     const results = await Promise.allSettled(
-      (await this.#findRoutes(names)).map(async (route) => await work(await route)),
+      routes.map(async (route) => {
+        if (route instanceof SessionError) throw route;
+        return await work(route);
+      }),
     );
     return results.map((result) => {
       if (result.status === "rejected") throw result.reason;
@@ -321,13 +342,16 @@ export class Devices {
     });
   }
 
-  /** Resolves all devices in few round trips; one by one if a session among them cannot be read. */
-  async #findRoutes(names: readonly string[]): Promise<readonly (DeviceRoute | Promise<DeviceRoute>)[]> {
+  /** The routes of all devices, in order, in few round trips. A route that cannot be read is its error, and fails no other. */
+  async #findRoutes(names: readonly string[]): Promise<readonly (DeviceRoute | SessionError<"session_unreadable">)[]> {
     try {
       return await findRoutes(this.#core, this.#tenant, names);
     } catch (error) {
       if (!hasCode(error, "session_unreadable")) throw error;
-      return names.map((name) => findRoute(this.#core, this.#tenant, name));
+      if (names.length === 1) return [error];
+      const half = Math.ceil(names.length / 2);
+      const halves = [names.slice(0, half), names.slice(half)];
+      return (await Promise.all(halves.map((some) => this.#findRoutes(some)))).flat();
     }
   }
 

@@ -26,6 +26,7 @@ import type { Model } from "./options/model.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import { Session } from "./session/session.ts";
+import { unreadableSession, type UnreadableSession } from "./session/unreadable-session.ts";
 import { infoOf, type SessionInfo } from "./session/session-info.ts";
 import type { RestoreOptions } from "./transfer/snapshots.ts";
 import type { SessionSnapshot } from "./snapshots/snapshot-text.ts";
@@ -66,13 +67,6 @@ export interface ListQuery extends SessionSelection, PageQuery {
 export interface SessionPage extends Page<SessionInfo> {
   /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
   readonly unreadable?: readonly UnreadableSession[];
-}
-
-/** A session whose record is damaged. */
-export interface UnreadableSession {
-  readonly id: string;
-  /** The damaged part. */
-  readonly reason: string;
 }
 
 /** The core behind a `Sessions` object, for the layers of this package that build on it. */
@@ -299,10 +293,6 @@ export class Sessions implements AsyncDisposable {
   #key(id: string): SessionKey {
     return { tenant: this.tenant, id: parseId(id, "sessionId") };
   }
-}
-
-function unreadableSession({ details: { sessionId, field } }: SessionError<"session_unreadable">): UnreadableSession {
-  return { id: sessionId, reason: `its ${field} cannot be read` };
 }
 
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {

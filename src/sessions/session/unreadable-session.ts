@@ -1,8 +1,22 @@
-/** Removes sessions whose record is damaged. */
+/** Names and removes sessions whose record is damaged. */
 import { hasCode, SessionError, type ErrorDetails } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
+
+/** A session whose record is damaged. */
+export interface UnreadableSession {
+  readonly id: string;
+  /** The damaged part. */
+  readonly reason: string;
+}
+
+/** The name of a session for a report of what was passed over. */
+export function unreadableSession({
+  details: { sessionId, field },
+}: SessionError<"session_unreadable">): UnreadableSession {
+  return { id: sessionId, reason: `its ${field} cannot be read` };
+}
 
 /**
  * Remove a session whose record cannot be read. A legal hold and shared turns are respected if the readable part of the
