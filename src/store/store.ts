@@ -34,6 +34,9 @@ export interface Store {
    * INVARIANT logs-move-whole: a change with `logsOf` replaces the entries of its session by all entries of the other one, of
    *   any tenant, unchanged; its own splices continue them. The change of the other session in the same transaction removes
    *   that session, or begins with empty logs. The size of the call does not depend on the logs.
+   * INVARIANT removed-is-gone: no call finds the entries of a removed session, or those that `logsOf` replaced, also while the
+   *   store still deletes them, and after a process was killed meanwhile. A store deletes many entries after the commit, in
+   *   bounded steps; another or a later process continues. A session that is created under the same id does not have them.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (if `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
@@ -131,8 +134,11 @@ export interface Store {
   watch(key: SessionKey, wake: () => void): () => void;
 
   /**
-   * Erases removed and replaced text from the store's own files. It may rewrite all files, and other writers wait meanwhile. If
-   * `capabilities.scrubs` is false it does nothing, and the administrator of the database must.
+   * Deletes what is left of removed logs, then erases removed and replaced text from the store's own files. It may rewrite all
+   * files, and other writers wait meanwhile. If `capabilities.scrubs` is false it leaves the files as they are, and the
+   * administrator of the database must erase the text.
+   * INVARIANT removed-is-deleted: once the promise resolves, no table has entries of sessions or logs that were removed or
+   *   replaced before, by this process or another one.
    * INVARIANT scrubbed-is-gone: once the promise resolves, no file of the store has text that was removed before.
    */
   scrub(): Promise<void>;

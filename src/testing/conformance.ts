@@ -11,6 +11,7 @@ import { findCases } from "./conformance/find-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
 import { keyCases } from "./conformance/key-cases.ts";
 import { readCases } from "./conformance/read-cases.ts";
+import { removalCases } from "./conformance/removal-cases.ts";
 import { scopeCases } from "./conformance/scope-cases.ts";
 import { sharingCases } from "./conformance/sharing-cases.ts";
 import { spliceCases } from "./conformance/splice-cases.ts";
@@ -37,6 +38,7 @@ export function storeConformance(harness: StoreHarness): void {
 export function conformanceCases(check: Check): void {
   commitCases(check);
   spliceCases(check);
+  removalCases(check);
   keyCases(check);
   valueCases(check);
   readCases(check);

@@ -58,8 +58,9 @@ test("a session takes over a long log, also where the server moves it for longer
   const { tenant, id } = made.key;
   await query(
     server.url(),
-    `insert into long.entries (tenant, session, log, seq, at, data)
-     select $1, $2, 'turns', seq, 1, '{}' from generate_series(1, ${rows}) as seq`,
+    `insert into long.entries (tenant, session, logs, log, seq, at, data)
+     select tenant, id, logs, 'turns', seq, 1, '{}' from long.sessions, generate_series(1, ${rows}) as seq
+     where tenant = $1 and id = $2`,
     [tenant, id],
   );
   await query(

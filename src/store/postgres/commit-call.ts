@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -87,16 +88,21 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
       removals.push(placed);
       continue;
     }
-    const list = expected === null ? creates : updates;
-    list.push({ ...placed, ...columnsOf(record) });
+    if (expected === null) creates.push({ ...placed, ...columnsOf(record), logs: newLogs() });
+    else updates.push({ ...placed, ...columnsOf(record) });
     if (change.logsOf !== undefined)
-      moves.push({ ...key, from_tenant: change.logsOf.tenant, from_id: change.logsOf.id });
+      moves.push({ ...key, logs: newLogs(), from_tenant: change.logsOf.tenant, from_id: change.logsOf.id });
     for (const { log, from, entries: added } of change.splices) {
       if (expected !== null) splices.push({ ...key, log, from }); // a new session has no entries to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
   return [...[updates, creates, removals, moves, splices, entries, claims].map(jsonOf), locks];
+}
+
+/** A number for the logs of a session. It is random, so no other logs of the session ever had it. */
+function newLogs(): string {
+  return String(randomBytes(8).readBigUInt64BE() >> 1n);
 }
 
 function jsonOf(list: readonly object[]): string | null {
@@ -145,14 +151,19 @@ function compare(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-/** The answer to a commit: null if all was written, otherwise the refused transactions with the reasons. */
+/** The answer to a commit: null if all was written and nothing is left to delete. */
 export type Answer =
   | null
   /** An earlier try wrote the batch, except for these transactions. */
   | { readonly settled: readonly number[] }
+  /** The refused transactions with the reasons. */
   | {
-      readonly duplicates: readonly { readonly n: number; readonly entry: Entry }[] | null;
-      readonly conflicts: readonly { readonly n: number; readonly fits: boolean; readonly current: RecordRow | null }[];
+      readonly duplicates?: readonly { readonly n: number; readonly entry: Entry }[] | null;
+      readonly conflicts?:
+        | readonly { readonly n: number; readonly fits: boolean; readonly current: RecordRow | null }[]
+        | null;
+      /** True if logs of removed sessions have entries left. */
+      readonly left: boolean;
     };
 
 /**
@@ -167,7 +178,7 @@ export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)
     return outcomes;
   }
   // The first claim or change that did not fit decides, before a change that fits by now.
-  const conflicts = answer.conflicts.toSorted((a, b) => Number(a.fits) - Number(b.fits));
+  const conflicts = (answer.conflicts ?? []).toSorted((a, b) => Number(a.fits) - Number(b.fits));
   for (const { n, current } of conflicts.toReversed()) outcomes[n] = conflictWith(current ?? undefined);
   for (const { n, entry } of (answer.duplicates ?? []).toReversed()) outcomes[n] = { status: "duplicate", entry };
   return outcomes;

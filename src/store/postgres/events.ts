@@ -16,7 +16,7 @@ export async function eventPage(ask: Database["ask"], schema: string, scan: Even
      from ${schema}.entries entry
      cross join lateral (
        select found.agent from ${schema}.sessions found
-       where found.tenant = entry.tenant and found.id = entry.session limit 1
+       where found.tenant = entry.tenant and found.id = entry.session and found.logs = entry.logs limit 1
      ) session
      where ${conditions.join(" and ")}
      ${order} limit ${sql`${scan.limit + 1}`}`;
@@ -62,16 +62,17 @@ export async function forgetEvents(
       : `tenants as (select ${sql`${tenant}`}::text collate "C" as tenant)`;
   const [row] = await ask(
     `with ${tenants}, past as materialized (
-       select entry.tenant, entry.session, entry.seq
+       select entry.tenant, entry.session, entry.logs, entry.seq
        from tenants cross join lateral (
-         select entry.tenant, entry.session, entry.seq from ${entries} entry
+         select entry.tenant, entry.session, entry.logs, entry.seq from ${entries} entry
          where entry.log = 'events' and entry.tenant = tenants.tenant and entry.at < $1
          order by entry.at, entry.session, entry.seq limit $2 for update skip locked
        ) entry
        limit $2
      ), forgotten as (
        delete from ${entries} entry using past
-       where entry.tenant = past.tenant and entry.session = past.session and entry.log = 'events' and entry.seq = past.seq
+       where entry.tenant = past.tenant and entry.session = past.session and entry.logs = past.logs
+         and entry.log = 'events' and entry.seq = past.seq
        returning 1
      )
      select count(*) as count from forgotten`,

@@ -30,6 +30,8 @@ import { Lanes, type Lane } from "./lanes.ts";
 import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
 import { flawsIn } from "./schema/inspect.ts";
 import { isMissing } from "./connection/postgres-error.ts";
+import { logsIn } from "./connection/sql.ts";
+import { RemovedLogs } from "./removed-logs.ts";
 import type { Layout } from "./schema/schema.ts";
 import { isDamagedRow, slowTally } from "./slow-stats.ts";
 import { hasDamage, tallyCall, tallyOf } from "./stats.ts";
@@ -54,6 +56,7 @@ export class PostgresStore implements Store {
   readonly #watchers: Watchers;
   readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
+  readonly #removed: RemovedLogs;
 
   constructor(database: Database, { layout, lanes, ensureSchema, watchers, hints }: Options) {
     this.#database = database;
@@ -62,6 +65,7 @@ export class PostgresStore implements Store {
     this.#ensureSchema = ensureSchema;
     this.#watchers = watchers;
     this.#hints = hints;
+    this.#removed = new RemovedLogs(database, layout.schema);
     this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false };
   }
 
@@ -76,7 +80,9 @@ export class PostgresStore implements Store {
   async #commitIn(lane: Lane, batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const outcomes = new Map<Transaction, Outcome>();
     for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
-      const judged = outcomesOf(await this.#send(lane, pending), pending.length);
+      const answer = await this.#send(lane, pending);
+      if (answer !== null && "left" in answer && answer.left) this.#removed.deleteSoon();
+      const judged = outcomesOf(answer, pending.length);
       pending.forEach((transaction, n) => {
         const outcome = judged[n];
         if (outcome !== undefined) outcomes.set(transaction, outcome);
@@ -162,7 +168,7 @@ export class PostgresStore implements Store {
     const { tenant, id } = key;
     const entries = `${this.#schema}.entries`;
     const data = `${this.#schema}.entry_text(data, bytes) as data`;
-    const ofLog = "tenant = $1 and session = $2 and log = $3";
+    const ofLog = `tenant = $1 and session = $2 and logs = ${logsIn(this.#schema)} and log = $3`;
     if ("keys" in range) {
       // Key by key: for all keys at once, in order, the server may read the whole log.
       const rows = await this.#ask(
@@ -248,7 +254,7 @@ export class PostgresStore implements Store {
       return;
     }
     // The delete skips rows that another instance deletes at the same time.
-    await this.#ask(
+    const [row] = await this.#ask(
       `with forgotten as (
          delete from ${instances} where id in (
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
@@ -258,9 +264,12 @@ export class PostgresStore implements Store {
          values ($1, $2, $3, $4, $5, $6, $7, ${nowMs})
        on conflict (id) do update set host = excluded.host, pid = excluded.pid, machine = excluded.machine,
          started_at = excluded.started_at, address = excluded.address,
-         stale_after_ms = excluded.stale_after_ms, seen_at = excluded.seen_at`,
+         stale_after_ms = excluded.stale_after_ms, seen_at = excluded.seen_at
+       returning exists (select from ${this.#schema}.removed removed where removed.due_at <= now()) as are_left`,
       [id, host, pid, machine, startedAt, address, staleAfterMs],
     );
+    // A process that was killed has left them.
+    if (row?.["are_left"] === true) this.#removed.deleteSoon();
   }
 
   async instances(
@@ -294,9 +303,11 @@ export class PostgresStore implements Store {
   /** The server itself removes dead rows from its files, its write-ahead log, its copies and its backups. */
   async scrub(): Promise<void> {
     this.#database.guardOpen();
+    await this.#removed.deleteAll();
   }
 
   async close(): Promise<void> {
+    await this.#removed.close();
     await this.#hints?.close();
     await this.#database.close();
   }

@@ -5,6 +5,7 @@ import { recordsOf, type RecordRow } from "../row.ts";
 import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "../stats.ts";
 import type { Database, Row } from "./connection/database.ts";
 import { recordJson } from "./connection/record-json.ts";
+import { logsIn } from "./connection/sql.ts";
 
 /** The rows of one statement. */
 const rowsAtOnce = 1000;
@@ -59,7 +60,8 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
          case when log = 'turns' then split_part(data, '${inputMark}', 1)
            when log in ('spent', 'events') then data else '' end as head,
          position('${inputMark}' in data) > 0 and log = 'turns' as is_cut
-       from ${schema}.entries where tenant = $1 and session = $2 and (log, seq) > ($3, $4::bigint)
+       from ${schema}.entries
+       where tenant = $1 and session = $2 and logs = ${logsIn(schema)} and (log, seq) > ($3, $4::bigint)
        order by log, seq limit $5`,
       [row.tenant, row.id, ...after, rowsAtOnce],
     );

@@ -1,6 +1,7 @@
 import type { Histogram, SessionDay, StoreStats, StatsKind, StoreStatsQuery, TurnGroup, TurnSums } from "../stats.ts";
 import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
+import { isKept } from "./schema/functions/removed-logs.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
 
 const dayMs = 86_400_000;
@@ -139,7 +140,7 @@ export function tallyCall(
               left join forks on forks.session = entry.session
               left join archives on archives.session = entry.session and entry.log = 'spent'
               ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
-              where entry.tenant = $1 and entry.at >= $3 offset 0
+              where entry.tenant = $1 and entry.at >= $3 and ${isKept(schema)} offset 0
             ) entry offset 0
           ) entry offset 0
         ) entry offset 0

@@ -322,7 +322,10 @@ export class SqliteStore implements Store {
       if (leaving) this.#sql.removeInstance.run(id);
       else this.#sql.beat.run(id, host, pid, machine, startedAt, address, staleAfterMs, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
+      // A process that was killed has left them.
+      if (this.#removed.isLeft) this.#mayHaveRemoved = true;
     });
+    if (this.#mayHaveRemoved) this.#deleteRemoved();
   }
 
   async instances(

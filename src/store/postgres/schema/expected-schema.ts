@@ -17,6 +17,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     "expires_at bigint not null",
     'data text collate "C" not null',
     "commit_id text collate \"C\" not null default ''::text",
+    "logs bigint not null default 0",
   ],
   entries: [
     'tenant text collate "C" not null',
@@ -27,6 +28,16 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     "at bigint not null",
     'data text collate "C" not null',
     "bytes bytea",
+    "logs bigint not null default 0",
+  ],
+  removed: [
+    'tenant text collate "C" not null',
+    'session text collate "C" not null',
+    "logs bigint not null",
+    "after_log text collate \"C\" not null default ''::text",
+    "after_seq bigint not null default 0",
+    "noted_at timestamp with time zone not null default now()",
+    "due_at timestamp with time zone not null default now()",
   ],
   instances: [
     'id text collate "C" not null',
@@ -61,9 +72,10 @@ export const indexes: Readonly<Record<string, string>> = {
   sessions_due: "on sessions (sweep_at, tenant, id) WHERE (state = ANY (ARRAY['active'::text, 'inactive'::text]))",
   sessions_settled:
     "on sessions (state_since, tenant, id) WHERE (state <> ALL (ARRAY['active'::text, 'inactive'::text]))",
-  entries_pkey: "unique on entries (tenant, session, log, seq)",
-  entries_by_key: "unique on entries (tenant, session, log, key) WHERE (key IS NOT NULL)",
+  entries_pkey: "unique on entries (tenant, session, logs, log, seq)",
+  entries_by_key: "unique on entries (tenant, session, logs, log, key) WHERE (key IS NOT NULL)",
   entries_of_events: "on entries (tenant, at, session, seq) WHERE (log = 'events'::text)",
+  removed_pkey: "unique on removed (tenant, session, logs)",
   instances_pkey: "unique on instances (id)",
   lanes_pkey: "unique on lanes (id)",
   lanes_by_birth: "on lanes (born_at)",

@@ -4,6 +4,7 @@ import { standingParts } from "./catalogue.ts";
 import type { Database } from "../connection/database.ts";
 import { migrate, schemaState, type SchemaState } from "./migrate.ts";
 import { SchemaComparison, type SchemaFlaw } from "./schema-problems.ts";
+import { isKept } from "./functions/removed-logs.ts";
 import type { Layout } from "./schema.ts";
 import { tables } from "./expected-schema.ts";
 
@@ -72,8 +73,9 @@ async function orphans(database: Database, { schema }: Layout): Promise<readonly
   const rows = await database.administer(`
     select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
     where not exists (
-      select from ${schema}.sessions session where session.tenant = entry.tenant and session.id = entry.session
-    )
+      select from ${schema}.sessions session
+      where session.tenant = entry.tenant and session.id = entry.session and session.logs = entry.logs
+    ) and ${isKept(schema)}
     group by entry.tenant, entry.session order by 1, 2 limit 100`);
   return rows.map(({ tenant, session, count }) => ({
     kind: "orphans",

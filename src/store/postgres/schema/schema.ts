@@ -4,6 +4,7 @@ import { commitChange } from "./functions/commit-change.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
+import { removedLogs } from "./functions/removed-logs.ts";
 import { readable, views } from "./views.ts";
 
 /**
@@ -134,13 +135,31 @@ ${entryBytes(schema)}`,
   },
   {
     version: 7,
-    title: "commit ids, views",
+    title: "commit ids, removed logs, views",
     breaking: true,
     // The record of each commit already has its id. The update only searches the text, so a damaged record stays unchanged.
+    // The logs of all earlier sessions have the number 0, so no entry is written anew.
     sql: ({ schema }) => `
 drop function if exists ${schema}.commit_batch, ${schema}.commit_change, ${schema}.refusals, ${schema}.load_sessions;
 alter table ${schema}.sessions add column commit_id text collate "C" not null default '';
 update ${schema}.sessions set commit_id = coalesce(substring(data from '"maxAgeFrom":[0-9]+,"mark":"([^"]*)"'), '');
+alter table ${schema}.sessions add column logs bigint not null default 0;
+alter table ${schema}.entries add column logs bigint not null default 0;
+alter table ${schema}.entries drop constraint entries_pkey;
+alter table ${schema}.entries add constraint entries_pkey primary key (tenant, session, logs, log, seq);
+drop index ${schema}.entries_by_key;
+create unique index entries_by_key on ${schema}.entries (tenant, session, logs, log, key) where key is not null;
+create table ${schema}.removed (
+  tenant text collate "C" not null,
+  session text collate "C" not null,
+  logs bigint not null,
+  after_log text collate "C" not null default '',
+  after_seq bigint not null default 0,
+  noted_at timestamptz not null default now(),
+  due_at timestamptz not null default now(),
+  primary key (tenant, session, logs)
+);
+${removedLogs(schema)}
 ${refusals(schema)}
 ${commitBatch(schema)}
 ${commitChange(schema)}

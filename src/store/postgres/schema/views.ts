@@ -1,4 +1,5 @@
 import { quoteBody } from "../connection/names.ts";
+import { isKept } from "./functions/removed-logs.ts";
 
 /**
  * `readable` turns a stored text into jsonb. Text that jsonb cannot hold (U+0000 and halves of surrogate pairs, which are
@@ -73,7 +74,8 @@ select tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status'
   ${schema}.whole_number(data -> 'durationMs') as duration_ms, data #>> '{error,code}' as error_code,
   data #>> '{error,message}' as error_message
 from (
-  select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries where log = 'turns'
+  select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
+  where log = 'turns' and ${isKept(schema)}
 ) turn;
 
 create or replace view ${schema}.readable_messages as
@@ -100,6 +102,7 @@ create or replace view ${schema}.readable_events as
 select tenant, session, seq, ${schema}.instant(at) as at, data ->> 'type' as type, data ->> 'correlation' as correlation,
   case jsonb_typeof(data) when 'object' then data - 'type' - 'correlation' else data end as data
 from (
-  select tenant, session, seq, at, ${schema}.readable_or_null(data) as data from ${schema}.entries where log = 'events'
+  select tenant, session, seq, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
+  where log = 'events' and ${isKept(schema)}
 ) event;`;
 }

@@ -1,5 +1,16 @@
 import { quoteBody } from "../../connection/names.ts";
-import { change, claim, findNumber, keepNumber, laneRow, planOnce, row, unfit } from "./parts.ts";
+import {
+  change,
+  claim,
+  entriesLeft,
+  findNumber,
+  keepNumber,
+  laneRow,
+  withLogs,
+  planOnce,
+  row,
+  unfit,
+} from "./parts.ts";
 
 /**
  * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
@@ -31,16 +42,20 @@ as ${quoteBody(body(schema))};`;
 const body = (schema: string): string => `
 declare
   ${laneRow}
+  ${entriesLeft}
   _refused int[] := '{}';
   _change record;
+  _logs bigint;
 begin
 ${findNumber(schema)}
   if _claims is not null then
     select coalesce(array_agg(claim.n), '{}') into _refused
     from json_to_recordset(_claims) as claim(${claim})
+    ${withLogs(schema, "claim")}
     cross join lateral (
-      select found.* from ${schema}.entries found
-      where found.tenant = claim.tenant and found.session = claim.id and found.log = claim.log and found.key = claim.key
+      select from ${schema}.entries found
+      where found.tenant = claim.tenant and found.session = claim.id and found.logs = session.logs
+        and found.log = claim.log and found.key = claim.key
       limit 1
     ) entry;
   end if;
@@ -87,15 +102,15 @@ ${findNumber(schema)}
   end if;
 
   if _creates is not null then
-    for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}) loop
+    for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}, logs bigint) loop
       continue when _change.n = any (_refused);
       insert into ${schema}.sessions (
         tenant, id, version, commit_id, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
-        expires_at, sweep_at, data
+        expires_at, sweep_at, data, logs
       ) values (
         _change.tenant, _change.id, _change.version, _change.commit_id, _change.state, _change.agent, _change.user_id,
         _change.created_at, _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
-        _change.data
+        _change.data, _change.logs
       ) on conflict do nothing;
       if not found then
         -- The transaction may have changed other rows: all is undone, and the next try finds the other writer's session.
@@ -108,45 +123,56 @@ ${findNumber(schema)}
   if _moves is not null then
     -- Both sessions are locked, because the rows of both change in this transaction.
     for _change in
-      select move.*
-      from json_to_recordset(_moves) as move(n int, tenant text, id text, from_tenant text, from_id text)
+      select move.*, session.logs as replaced, giver.logs as given
+      from json_to_recordset(_moves) as move(n int, tenant text, id text, logs bigint, from_tenant text, from_id text)
+      ${withLogs(schema, "move")}
+      cross join lateral (
+        select found.logs from ${schema}.sessions found
+        where found.tenant = move.from_tenant and found.id = move.from_id limit 1
+      ) giver
       where move.n <> all (_refused)
     loop
-      delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
-      update ${schema}.entries entry set tenant = _change.tenant, session = _change.id
-      where entry.tenant = _change.from_tenant and entry.session = _change.from_id;
+      update ${schema}.sessions session set logs = _change.logs
+      where session.tenant = _change.tenant and session.id = _change.id;
+      update ${schema}.entries entry set tenant = _change.tenant, session = _change.id, logs = _change.logs
+      where entry.tenant = _change.from_tenant and entry.session = _change.from_id and entry.logs = _change.given;
+      _left := ${schema}.remove_logs(_change.tenant, _change.id, _change.replaced) or _left;
     end loop;
   end if;
 
   if _removals is not null then
     for _change in select * from json_to_recordset(_removals) as change(${change}) loop
       continue when _change.n = any (_refused);
-      delete from ${schema}.sessions session where session.tenant = _change.tenant and session.id = _change.id;
-      delete from ${schema}.entries entry where entry.tenant = _change.tenant and entry.session = _change.id;
+      delete from ${schema}.sessions session where session.tenant = _change.tenant and session.id = _change.id
+      returning session.logs into _logs;
+      _left := ${schema}.remove_logs(_change.tenant, _change.id, _logs) or _left;
     end loop;
   end if;
 
   if _splices is not null then
     for _change in
-      select splice.* from json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
+      select splice.*, session.logs
+      from json_to_recordset(_splices) as splice(n int, tenant text, id text, log text, "from" bigint)
+      ${withLogs(schema, "splice")}
       cross join lateral (
         select from ${schema}.entries entry
-        where entry.tenant = splice.tenant and entry.session = splice.id and entry.log = splice.log
-          and entry.seq >= splice."from"
+        where entry.tenant = splice.tenant and entry.session = splice.id and entry.logs = session.logs
+          and entry.log = splice.log and entry.seq >= splice."from"
         limit 1
       ) standing
       where splice.n <> all (_refused)
     loop
       delete from ${schema}.entries entry
-      where entry.tenant = _change.tenant and entry.session = _change.id and entry.log = _change.log
-        and entry.seq >= _change."from";
+      where entry.tenant = _change.tenant and entry.session = _change.id and entry.logs = _change.logs
+        and entry.log = _change.log and entry.seq >= _change."from";
     end loop;
   end if;
   if _entries is not null then
-    insert into ${schema}.entries (tenant, session, log, seq, key, at, data)
-    select entry.tenant, entry.id, entry.log, entry.seq, entry.key, entry.at, entry.data
+    insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
+    select entry.tenant, entry.id, session.logs, entry.log, entry.seq, entry.key, entry.at, entry.data
     from json_to_recordset(_entries)
       as entry(n int, tenant text, id text, log text, seq bigint, key text, at bigint, data text)
+    ${withLogs(schema, "entry")}
     where entry.n <> all (_refused);
   end if;
 
@@ -162,6 +188,6 @@ ${findNumber(schema)}
   ) then
     ${keepNumber(schema, "_refused").replaceAll("\n", "\n  ")}
   end if;
-  if cardinality(_refused) = 0 then return null; end if;
-  return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims);
+  if cardinality(_refused) = 0 and not _left then return null; end if;
+  return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims, _left);
 end`;

@@ -1,5 +1,5 @@
 import { quoteBody } from "../../connection/names.ts";
-import { findNumber, keepNumber, laneRow, planOnce } from "./parts.ts";
+import { entriesLeft, findNumber, keepNumber, laneRow, planOnce } from "./parts.ts";
 
 /**
  * `commit_update` is `commit_transactions` for the most frequent batch: one update of one session that touches at most one
@@ -21,13 +21,17 @@ as ${quoteBody(body(schema))};`;
 const body = (schema: string): string => `
 declare
   ${laneRow}
+  ${entriesLeft}
   _refused boolean := false;
+  _logs bigint;
 begin
 ${findNumber(schema)}
   if _claim is not null then
+    select session.logs into _logs from ${schema}.sessions session where session.tenant = _tenant and session.id = _id;
     _refused := exists (
       select from ${schema}.entries entry
-      where entry.tenant = _tenant and entry.session = _id and entry.log = _log and entry.key = _claim
+      where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
+        and entry.key = _claim
     );
   end if;
 
@@ -37,7 +41,8 @@ ${findNumber(schema)}
       created_at = _created_at, last_activity_at = _last_activity_at, active_minute = _active_minute,
       state_since = _state_since, expires_at = _expires_at, sweep_at = _sweep_at, data = _data
     where session.tenant = _tenant and session.id = _id
-      and session.version = _expected_version and session.commit_id = _expected_commit;
+      and session.version = _expected_version and session.commit_id = _expected_commit
+    returning session.logs into _logs;
     _refused := not found;
   end if;
 
@@ -49,18 +54,20 @@ ${findNumber(schema)}
       null, null,
       case when _claim is not null then
         json_build_array(json_build_object('n', 0, 'place', 0, 'tenant', _tenant, 'id', _id, 'log', _log, 'key', _claim))
-      end
+      end,
+      false
     );
   end if;
 
   if _log is not null then
     delete from ${schema}.entries entry
-    where entry.tenant = _tenant and entry.session = _id and entry.log = _log and entry.seq >= _from;
+    where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
+      and entry.seq >= _from;
     if _entry is not null then
-      insert into ${schema}.entries (tenant, session, log, seq, key, at, data)
-      values (_tenant, _id, _log, _from, _key, _at, _entry);
+      insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
+      values (_tenant, _id, _logs, _log, _from, _key, _at, _entry);
     end if;
   end if;
   ${keepNumber(schema, "null")}
-  return null;
+  return case when _left then json_build_object('left', true) end;
 end`;

@@ -1,6 +1,6 @@
 import { quoteBody } from "../../connection/names.ts";
 import { recordJson } from "../../connection/record-json.ts";
-import { planOnce } from "./parts.ts";
+import { withLogs, planOnce } from "./parts.ts";
 
 /** The time of the server, epoch ms. */
 export const nowMs = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
@@ -31,10 +31,12 @@ begin
     select wanted.request, wanted.tail, entry.seq, entry.key, entry.at, entry.data
     from json_to_recordset(_tails)
       as wanted(request int, tail int, tenant text, id text, log text, last bigint, bytes_max bigint)
+    ${withLogs(schema, "wanted")}
     cross join lateral (
       select sized.seq, sized.key, sized.at, ${schema}.entry_text(sized.data, sized.bytes) as data from (
         select last.*, ${bytesUpTo("last.data", bySeq)} as up_to from ${schema}.entries last
-        where last.tenant = wanted.tenant and last.session = wanted.id and last.log = wanted.log
+        where last.tenant = wanted.tenant and last.session = wanted.id and last.logs = session.logs
+          and last.log = wanted.log
         ${bySeq} limit wanted.last
       ) sized
       where wanted.bytes_max is null or sized.up_to <= wanted.bytes_max or sized.up_to = octet_length(sized.data)

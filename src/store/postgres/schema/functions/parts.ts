@@ -26,6 +26,14 @@ export const row = `version bigint, commit_id text, state text, agent text, user
 
 /** The row of a lane, or nulls: declared by each function that begins with {@link lockLane}. */
 export const laneRow = "_last record;";
+/** True if removed logs have entries left: declared by each function that ends with {@link keepNumber}. */
+export const entriesLeft = "_left boolean := false;";
+/** The number of the logs of the session in a row `alias` with the columns `tenant` and `id`. */
+export function withLogs(schema: string, alias: string): string {
+  return `cross join lateral (
+      select found.logs from ${schema}.sessions found where found.tenant = ${alias}.tenant and found.id = ${alias}.id limit 1
+    ) session`;
+}
 
 /**
  * Lock the lane, then read its row. The lock is a statement of its own, so the read after it sees what an earlier holder
@@ -47,7 +55,7 @@ export function findNumber(schema: string): string {
 /**
  * Record the number of a batch that wrote something, and the transactions in it that did not; a batch that was refused as
  * a whole records nothing. A new lane deletes some that ended long ago, more than are added, so their number stays
- * bounded.
+ * bounded; it also looks for removed logs whose deletion another process did not finish.
  */
 export function keepNumber(schema: string, refused: string): string {
   return `insert into ${schema}.lanes as lane (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
@@ -58,5 +66,6 @@ export function keepNumber(schema: string, refused: string): string {
       where old.born_at < now() - interval '1 day' and old.used_at < now() - interval '1 day'
       order by old.born_at limit 4 for update skip locked
     );
+    _left := _left or exists (select from ${schema}.removed removed where removed.due_at <= now());
   end if;`;
 }

@@ -1,0 +1,93 @@
+import { quoteBody } from "../../connection/names.ts";
+import { planOnce } from "./parts.ts";
+
+/** The most entries and bytes that one step deletes in a fraction of a second. */
+const stepMax = { entries: 2000, bytes: 16 * 1024 * 1024 } as const;
+
+/**
+ * The logs of a session have a number, which the session and its entries have. The number is never used again, so no reader
+ * finds the entries of a session after the session is removed or has taken over other logs. The table `removed` has the
+ * numbers with entries left and the place up to which they are deleted; another or a later process continues.
+ *
+ * - `delete_entries` deletes the next entries of such logs, and returns the place of the last one; nulls after the end.
+ * - `remove_logs` begins the deletion in the transaction that removes or replaces the logs. True if entries are left.
+ * - `delete_removed` deletes some entries that were left. False if there are none, or other transactions delete them.
+ */
+export function removedLogs(schema: string): string {
+  return `
+create function ${schema}.delete_entries(
+  _tenant text, _session text, _logs bigint, _after_log text, _after_seq bigint, out last_log text, out last_seq bigint
+) language plpgsql ${planOnce}
+as ${quoteBody(deleteEntries(schema))};
+create function ${schema}.remove_logs(_tenant text, _session text, _logs bigint) returns boolean language plpgsql ${planOnce}
+as ${quoteBody(removeLogs(schema))};
+create function ${schema}.delete_removed() returns boolean language plpgsql ${planOnce}
+as ${quoteBody(deleteRemoved(schema))};`;
+}
+
+/** A later step begins after the deleted entries, whose places in the index a long transaction may keep. */
+const deleteEntries = (schema: string): string => `
+declare
+  _isLast boolean;
+begin
+  select counted.log, counted.seq, counted.count = counted.place into last_log, last_seq, _isLast
+  from (
+    select next.log, next.seq, row_number() over up_to as place, count(*) over () as count,
+      sum(octet_length(next.data) + coalesce(octet_length(next.bytes), 0)) over up_to as size
+    from (
+      select entry.* from ${schema}.entries entry
+      where entry.tenant = _tenant and entry.session = _session and entry.logs = _logs
+        and (entry.log, entry.seq) > (_after_log, _after_seq)
+      order by entry.log, entry.seq limit ${stepMax.entries + 1}
+    ) next
+    window up_to as (order by next.log, next.seq rows between unbounded preceding and current row)
+  ) counted
+  where counted.place = 1 or (counted.place <= ${stepMax.entries} and counted.size <= ${stepMax.bytes})
+  order by counted.place desc limit 1;
+  if not found then return; end if;
+  delete from ${schema}.entries entry
+  where entry.tenant = _tenant and entry.session = _session and entry.logs = _logs
+    and (entry.log, entry.seq) > (_after_log, _after_seq) and (entry.log, entry.seq) <= (last_log, last_seq);
+  if _isLast then
+    last_log := null;
+    last_seq := null;
+  end if;
+end`;
+
+const removeLogs = (schema: string): string => `
+declare
+  _last record;
+begin
+  _last := ${schema}.delete_entries(_tenant, _session, _logs, '', 0);
+  if _last.last_log is null then return false; end if;
+  insert into ${schema}.removed (tenant, session, logs, after_log, after_seq)
+  values (_tenant, _session, _logs, _last.last_log, _last.last_seq);
+  return true;
+end`;
+
+const deleteRemoved = (schema: string): string => `
+declare
+  _next record;
+  _last record;
+begin
+  select removed.* into _next from ${schema}.removed removed where removed.due_at <= now()
+  limit 1 for update skip locked;
+  if not found then return false; end if;
+  _last := ${schema}.delete_entries(_next.tenant, _next.session, _next.logs, _next.after_log, _next.after_seq);
+  if _last.last_log is null then
+    delete from ${schema}.removed removed
+    where removed.tenant = _next.tenant and removed.session = _next.session and removed.logs = _next.logs;
+  else
+    update ${schema}.removed removed set after_log = _last.last_log, after_seq = _last.last_seq
+    where removed.tenant = _next.tenant and removed.session = _next.session and removed.logs = _next.logs;
+  end if;
+  return true;
+end`;
+
+/** The condition that the entry is not of a removed session. */
+export function isKept(schema: string): string {
+  return `not exists (
+    select from ${schema}.removed removed
+    where removed.tenant = entry.tenant and removed.session = entry.session and removed.logs = entry.logs
+  )`;
+}
