@@ -54,7 +54,7 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
     d.found === undefined
       ? `the record of session ${d.sessionId} names entries${ofLog(d)} that are not stored; ${backup}`
       : `the record of session ${d.sessionId} names ${d.known} entries${ofLog(d)}, ${d.found} are stored; ${backup}`,
-  entry_invalid: (d) => `entry ${d.seq} of the log ${d.log} is neither a text nor a message; ${backup}`,
+  entry_invalid: (d) => `entry ${d.seq} of the log ${d.log} cannot be read; ${backup}`,
   folder: (d) => `the store ${d.store} is a folder; name a file in it`,
   foreign_file: (d) => `the database ${d.store} belongs to another program; name another file`,
   foreign_schema: (d, reported) =>

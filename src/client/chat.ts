@@ -77,7 +77,11 @@ export class Chat {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
-    return turnPages(this.#http, "/v1/chat", Object.keys(range).length === 0 ? { from: 1 } : range);
+    return turnPages(
+      this.#http,
+      "/v1/chat",
+      range.last === undefined && range.to === undefined ? { from: 1, ...range } : range,
+    );
   }
 
   /** The device's session; undefined before its first message. */

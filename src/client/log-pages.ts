@@ -1,6 +1,6 @@
 import { defined } from "../domain/values/defined.ts";
 import { eachPage, type After } from "../domain/values/pages.ts";
-import type { EntryRange, SessionEvent, Turn } from "../index.ts";
+import type { EntryRange, SessionEvent, Turn, UnreadableEntry } from "../index.ts";
 import { eventOfWire, turnOfWire, type WireEvent, type WireTurn } from "../protocol/wire.ts";
 import type { Http } from "./http.ts";
 
@@ -8,6 +8,8 @@ import type { Http } from "./http.ts";
 interface LogPage {
   readonly turns?: readonly WireTurn[];
   readonly events?: readonly WireEvent[];
+  /** The entries of the page that cannot be read. */
+  readonly unreadable?: readonly UnreadableEntry[];
   /** The number of the first entry of the next page. */
   readonly next?: number;
 }
@@ -25,7 +27,7 @@ export function eventPages(http: Http, path: string, range: EntryRange): AsyncGe
 async function* logPages<Item>(
   http: Http,
   path: string,
-  { last, ...range }: EntryRange,
+  { last, onUnreadable, ...range }: EntryRange,
   itemsOf: (page: LogPage) => readonly Item[],
 ): AsyncGenerator<Item, void, undefined> {
   const ask = async ({ after: from }: After<number>): Promise<LogPage> => {
@@ -39,6 +41,8 @@ async function* logPages<Item>(
       if (left-- <= 0) return;
       yield item;
     }
+    for (const entry of page.unreadable ?? []) onUnreadable?.(entry);
+    left -= page.unreadable?.length ?? 0;
     if (left <= 0) return;
   }
 }

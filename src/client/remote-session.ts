@@ -175,7 +175,7 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   async *turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
-    const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
+    const { last, from = 1, to = Number.MAX_SAFE_INTEGER, ...rest } = range;
     if (last !== undefined || !(to >= from)) {
       // The server refuses an invalid range with its reason.
       yield* turnPages(this.#http, this.#path, range);
@@ -183,7 +183,7 @@ export class RemoteSession implements OverHttp {
     }
     const { turn: head } = await this.#look();
     const end = Math.min(to, head);
-    if (from <= end) yield* turnPages(this.#http, this.#path, { from, to: end });
+    if (from <= end) yield* turnPages(this.#http, this.#path, { from, to: end, ...rest });
   }
 
   /** Watches what is committed to the session from now on; a stream that breaks is resumed. */

@@ -10,7 +10,7 @@ import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";
 import { sampleAt } from "../testing/samples.ts";
 import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./record/change.ts";
-import { chunkOf, type Chunk } from "./turns/chunk.ts";
+import { readableChunks, type Chunk } from "./turns/chunk.ts";
 import { claimSession } from "./record/device-claim.ts";
 import { appendConflicts } from "./record/conflict.ts";
 import type { Entry } from "./record/entry.ts";
@@ -167,7 +167,7 @@ class Life {
   remains(): AbandonedTurn | null {
     const turn = this.turns().at(-1);
     if (this.record.openTurn === null || turn === undefined) return null;
-    const chunks = (this.logs.get("chunks") ?? []).map(chunkOf);
+    const chunks = readableChunks(this.logs.get("chunks") ?? []);
     return { turn, chunks, written: chunks.length };
   }
 

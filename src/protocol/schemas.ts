@@ -81,8 +81,14 @@ export const rangeQuery: z.ZodType<{
   to?: number | undefined;
 }> = z.object({ last: count.optional(), from: count.optional(), to: count.optional() });
 
+export const unreadableEntries: z.ZodType = z
+  .array(z.object({ seq: z.number(), reason: z.string() }))
+  .optional()
+  .meta({ description: "the entries of the page that cannot be read" });
+
 export const turnsAnswer: z.ZodType = z.object({
   turns: z.array(turnAnswer),
+  unreadable: unreadableEntries,
   next: z.number().optional().meta({ description: "pass it as from to get the remaining turns" }),
 });
 

@@ -2,16 +2,16 @@
 import {
   eventBeginning,
   eventKinds,
-  eventOf,
   eventOverlapMs,
   eventSeverities,
+  readEvent,
   type EventCategory,
   type EventSeverity,
   type EventType,
   type SessionEvent,
 } from "../domain/record/event.ts";
+import type { UnreadableEntry } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
-import { dateMaxMs } from "../domain/values/limits.ts";
 import { defined } from "../domain/values/defined.ts";
 import { eachPage, type After, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
@@ -72,13 +72,9 @@ export interface EventPage extends Page<TenantEvent> {
 }
 
 /** An event that is damaged. */
-export interface UnreadableEvent {
+export interface UnreadableEvent extends UnreadableEntry {
   /** The id of its session. */
   readonly id: string;
-  /** Its number in that session. */
-  readonly seq: number;
-  /** The damaged part. */
-  readonly reason: string;
 }
 
 /** One page. @throws SessionError `argument_invalid`, `id_invalid` */
@@ -102,23 +98,12 @@ function readableEvents(
   page: readonly FoundEvent[],
   onUnreadable: (event: UnreadableEvent) => void = () => undefined,
 ): TenantEvent[] {
-  return page.flatMap((found) => {
-    const event = readEvent(found);
-    if (typeof event !== "string") return [event];
-    onUnreadable({ id: found.session, seq: found.entry.seq, reason: event });
+  return page.flatMap(({ session, agent, entry }) => {
+    const event = readEvent(entry);
+    if (typeof event !== "string") return [{ ...event, session, sessionAgent: agent }];
+    onUnreadable({ id: session, seq: entry.seq, reason: event });
     return [];
   });
-}
-
-/** The event, or why it cannot be read. */
-function readEvent(found: FoundEvent): TenantEvent | string {
-  if (!(Math.abs(found.entry.at) <= dateMaxMs)) return "its time is beyond what a date holds";
-  try {
-    const event = tenantEvent(found);
-    return typeof event.type === "string" ? event : "it has no type";
-  } catch {
-    return "its data cannot be read";
-  }
 }
 
 /** One after the other, page by page. @throws SessionError `argument_invalid`, `id_invalid`, `closed` */
@@ -228,10 +213,6 @@ function nameOf({ at, seq, session }: TenantEvent): string {
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
-}
-
-function tenantEvent({ session, agent, entry }: FoundEvent): TenantEvent {
-  return { ...eventOf(entry), session, sessionAgent: agent };
 }
 
 function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | "limit"> {

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, test } from "node:test";
 import { encode } from "../../src/domain/values/codec.ts";
-import type { Entry } from "../../src/domain/record/entry.ts";
+import type { Entry, UnreadableEntry } from "../../src/domain/record/entry.ts";
 import { entryOfTurn } from "../../src/domain/turns/turn.ts";
 import { identityOf } from "../../src/domain/record/change.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
-import type { SweepNews } from "../../src/index.ts";
+import type { Model, SessionNews, SweepNews } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { coreOf, sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/retention/sweep.ts";
@@ -36,11 +36,44 @@ async function openTurnOfNothing(store: Store, record: SessionRecord): Promise<v
   await replace(store, record, { openTurn: 3 }, []);
 }
 
+/** Data of an entry that is neither a turn nor an event. */
+const damagedData = ["", "{", "null", "[]", "5", '{"type":5,"status":5}', '{"$type":"date","value":"soon"}'];
+/** Data of an entry that is JSON and has the status of a turn, but not its messages. */
+const damagedTurns = [
+  '{"status":"done","output":[]}',
+  '{"status":"done","input":[null],"output":[]}',
+  '{"status":"failed","input":[],"output":[],"error":{}}',
+];
+
+/** Replace one entry of a log, and nothing else. */
+async function damageEntry(store: Store, id: string, log: string, damaged: Partial<Entry> & { readonly seq: number }) {
+  const record = await recordOf(store, "default", id);
+  assert(record !== undefined);
+  const range = { log, from: damaged.seq, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: 1000 } as const;
+  const [entry, ...later] = await store.read(record, range);
+  assert(entry !== undefined);
+  await replace(store, record, {}, [{ log, from: damaged.seq, entries: [{ ...entry, ...damaged }, ...later] }]);
+}
+
+/** A model that answers with what it was asked. */
+const echo: Model = async function* ({ messages }) {
+  yield { type: "text", text: messages.map(({ content }) => String(content)).join(" ") };
+};
+
 /** Make a session that is overdue, and whose recovery fails. */
 export async function damage(store: Store, key: { readonly tenant: string; readonly id: string }): Promise<void> {
   const record = await recordOf(store, key.tenant, key.id);
   assert(record !== undefined);
   await replace(store, record, { openTurn: 3, lastActivityAt: 1, ttlMs: 1, expiresAt: 2, sweepAt: 2 }, []);
+}
+
+/** The number of the next turn of a watch, without the chunks before it. */
+async function turnIn(watched: AsyncIterator<SessionNews>): Promise<number> {
+  for (;;) {
+    const { value, done } = await watched.next();
+    assert.ok(done !== true, "the watch goes on");
+    if (value.type === "turn") return value.turn.seq;
+  }
 }
 
 async function replace(
@@ -200,6 +233,96 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       await assert.rejects(erase(sessions, { user: "ada" }), /nobody expected this/);
       const left = (await sessions.list({ user: "ada" })).items.map(({ id }) => id);
       assert.ok(left.includes("bad") && !left.includes("a") && !left.includes("z"), left.join(" "));
+    });
+
+    test("one damaged entry ends no reading of its session", async () => {
+      await using opened = await open();
+      const { store } = opened;
+      await using sessions = sessionsOn(store, { sweep: false, model: echo });
+      const harms = [
+        ...damagedData.map((data) => ({ data })),
+        ...damagedTurns.map((data) => ({ data })),
+        { at: 8_640_000_000_000_001 },
+      ];
+      for (const [index, harm] of harms.entries()) {
+        const id = `s${index}`;
+        const session = await sessions.create({ id });
+        for (const input of ["one", "two", "three"]) await session.append({ input, output: "ok" });
+        await session.handOff("cfo");
+        await session.endHandoff();
+        await damageEntry(store, id, "turns", { seq: 2, ...harm });
+        await damageEntry(store, id, "events", { seq: 2, ...harm });
+        const about = JSON.stringify(harm);
+
+        const isEvent = "data" in harm && damagedTurns.includes(harm.data);
+        const named: UnreadableEntry[] = [];
+        const onUnreadable = (entry: UnreadableEntry): void => void named.push(entry);
+        const seqsOf = async (items: AsyncIterable<{ readonly seq: number }>): Promise<number[]> =>
+          (await Array.fromAsync(items)).map(({ seq }) => seq);
+        assert.deepEqual(await seqsOf(session.turns({ onUnreadable })), [1, 3], about);
+        assert.deepEqual(await seqsOf(session.turns({ last: 2 })), [3], about);
+        assert.deepEqual(await seqsOf(session.turns({ from: 2, to: 2 })), [], about);
+        assert.deepEqual(await seqsOf(session.events({ onUnreadable })), [1, 3], about);
+        assert.deepEqual(await seqsOf(session.events({ last: 2 })), [3], about);
+        assert.deepEqual(
+          named.map(({ seq }) => seq),
+          [2, 2],
+          about,
+        );
+        assert.match(
+          named.map(({ reason }) => reason).join(),
+          isEvent ? /no type/ : /cannot be read|no type|date/,
+          about,
+        );
+
+        const watched = session.watch({ after: 0 })[Symbol.asyncIterator]();
+        assert.deepEqual([await turnIn(watched), await turnIn(watched)], [1, 3], about);
+        const view = await sessions.get(id);
+        const answer = await (await view.consult("four")).done;
+        assert.match(JSON.stringify(answer.output), /one ok three ok four/, about);
+        assert.deepEqual([await turnIn(watched), await turnIn(watched)], [4, 4], about);
+        await watched.return?.();
+        await assert.rejects(view.truncate(1), { code: "store_invalid" }, about);
+        await view.truncate(3);
+        assert.equal((await sessions.listEvents({ session: id })).unreadable?.length, 1, about);
+      }
+      const found: string[] = [];
+      await doctor(sessions, { onFinding: ({ kind, session }) => found.push(`${session} ${kind}`) });
+      for (const index of harms.keys())
+        assert.equal(found.filter((finding) => finding === `s${index} unreadable`).length, 2, found.join());
+    });
+
+    test("a watch passes over a damaged last turn", async () => {
+      await using opened = await open();
+      const { store } = opened;
+      await using sessions = sessionsOn(store, { sweep: false });
+      const session = await sessions.create({ id: "s" });
+      await session.append({ input: "one" });
+      await session.append({ input: "two" });
+      await damageEntry(store, "s", "turns", { seq: 2, data: "{" });
+      const watched = (await sessions.get("s")).watch({ after: 0 })[Symbol.asyncIterator]();
+      assert.equal(await turnIn(watched), 1);
+      const writer = await sessions.get("s");
+      await writer.append({ input: "three" });
+      assert.equal(await turnIn(watched), 3);
+      await watched.return?.();
+    });
+
+    test("a watch passes over damaged chunks", async () => {
+      await using opened = await open();
+      const { store } = opened;
+      await using sessions = sessionsOn(store, { sweep: false });
+      await sessions.create({ id: "open" });
+      const record = await recordOf(store, "default", "open");
+      assert(record !== undefined);
+      await openTurnOfDamagedPieces(store, record);
+      const answer = (await sessions.get("open")).watch({ after: 0 })[Symbol.asyncIterator]();
+      assert.equal(await turnIn(answer), 1);
+      assert.deepEqual((await answer.next()).value, { type: "chunk", turn: 1, seq: 1, chunk: { text: "so far" } });
+      const sealed = turnIn(answer);
+      await (await sessions.get("open")).append({ input: "go on" });
+      assert.equal(await sealed, 1);
+      await answer.return?.();
     });
 
     test("a sweep that the store ends is published on its channel", async () => {

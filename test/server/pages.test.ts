@@ -4,8 +4,10 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat, connect } from "../../src/client/index.ts";
 import { systemClock } from "../../src/clock.ts";
-import type { Turn } from "../../src/index.ts";
+import { identityOf } from "../../src/domain/record/change.ts";
+import type { Metadata, Turn, UnreadableEntry } from "../../src/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
 import { requestOf, serve, type Serving } from "./serving.ts";
 
 const pageBytes = 1024 * 1024;
@@ -114,6 +116,140 @@ test("a reader that reads nothing costs one read of the log, and none after it l
   const page = (await first?.json()) as { turns: Turn[]; next: number };
   assert.equal(page.next, page.turns.length + 1);
   assert.ok(reads <= responses.length + 6, `${reads - responses.length} reads for the page that was read`);
+});
+
+/** Change one entry of a log in the store. */
+async function damage(store: Store, id: string, log: string, entry: { readonly seq: number; readonly data: string }) {
+  const key = { tenant: "default", id };
+  const record = (await store.load([{ key, tails: [] }])).sessions[0]?.record ?? assert.fail();
+  const range = { log, from: entry.seq, to: Number.MAX_SAFE_INTEGER, order: "ascending", limit: 1000 } as const;
+  const [found, ...later] = await store.read(record, range);
+  const entries = [{ ...(found ?? assert.fail()), ...entry }, ...later];
+  const next = { ...record, version: record.version + 1 };
+  const splices = [{ log, from: entry.seq, entries }];
+  await store.commit([[{ key, expected: identityOf(record), record: next, splices, claims: [] }]]);
+}
+
+test("pages of turns and events leave out damaged entries and name them, and so do the clients", async () => {
+  const store = openMemory({ clock: systemClock });
+  await using here = serve({ store });
+  const device = randomUUID();
+  const session = await here.sessions.devices.open(device);
+  for (let turn = 1; turn <= 4; turn++) await session.append({ input: "x" });
+  await session.setLegalHold("a reason");
+  await session.setLegalHold("another reason");
+  const deep = `{"status":"done","input":[],"output":[],"more":${"[".repeat(600)}${"]".repeat(600)}}`;
+  await damage(store, session.id, "turns", { seq: 2, data: "{" });
+  await damage(store, session.id, "turns", { seq: 4, data: deep });
+  await damage(store, session.id, "events", { seq: 2, data: "null" });
+  const key = await here.key("read");
+  const reason = "its data cannot be read";
+  const unreadable = [
+    { seq: 2, reason },
+    { seq: 4, reason },
+  ];
+  for (const [path, who] of [
+    ["/v1/chat/turns", { device }],
+    [`/v1/sessions/${session.id}/turns`, { key }],
+  ] as const) {
+    const { json } = await here.call("GET", `${path}?from=1`, who);
+    assert.deepEqual([seqs(json.turns), json.unreadable, json.next], [[1, 3], unreadable, undefined]);
+    assert.equal("unreadable" in (await here.call("GET", `${path}?from=1&to=1`, who)).json, false);
+  }
+  const { json } = await here.call("GET", `/v1/sessions/${session.id}/events?from=1`, { key });
+  assert.deepEqual([json.events.map(({ seq }: Turn) => seq), json.unreadable], [[1, 3], [{ seq: 2, reason }]]);
+
+  const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(String(url), init));
+  const named: UnreadableEntry[] = [];
+  const onUnreadable = (entry: UnreadableEntry): void => void named.push(entry);
+  const remote = await connect({ url: "http://server.test", key, fetch }).get(session.id);
+  assert.deepEqual(seqs(await Array.fromAsync(remote.turns({ onUnreadable }))), [1, 3]);
+  assert.deepEqual(seqs(await Array.fromAsync(remote.turns({ last: 3, onUnreadable }))), [3]);
+  const mine = chat({ url: "http://server.test", device, fetch });
+  assert.deepEqual(seqs(await Array.fromAsync(mine.turns({ onUnreadable }))), [1, 3]);
+  assert.deepEqual((await Array.fromAsync(remote.events({ onUnreadable }))).length, 2);
+  assert.deepEqual(named, [...unreadable, ...unreadable, ...unreadable, { seq: 2, reason }]);
+});
+
+test("a page has at most 500 damaged entries, and next continues it", async () => {
+  const store = openMemory({ clock: systemClock });
+  await using here = serve({ store });
+  const session = await here.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 502; turn++) await session.append({ input: "x" });
+  const key = { tenant: "default", id: "s" };
+  const record = (await store.load([{ key, tails: [] }])).sessions[0]?.record ?? assert.fail();
+  const entries = Array.from({ length: 501 }, (_, index) => ({ seq: index + 1, key: null, at: 1, data: "{" }));
+  const last = { log: "turns", from: 502, to: 502, order: "ascending", limit: 1 } as const;
+  const splices = [{ log: "turns", from: 1, entries: [...entries, ...(await store.read(key, last))] }];
+  const next = { ...record, version: record.version + 1 };
+  await store.commit([[{ key, expected: identityOf(record), record: next, splices, claims: [] }]]);
+  const read = await here.key("read");
+  const { json } = await here.call("GET", "/v1/sessions/s/turns?from=1", { key: read });
+  assert.deepEqual([json.turns, json.unreadable.length, json.next], [[], 500, 501]);
+  const rest = await here.call("GET", `/v1/sessions/s/turns?from=${json.next}`, { key: read });
+  assert.deepEqual([seqs(rest.json.turns), rest.json.unreadable.length, rest.json.next], [[502], 1, undefined]);
+});
+
+test("a reader that reads nothing makes the server encode a small part of a page of sessions or events", async (t) => {
+  await using here = serve();
+  const note = "x".repeat(2000);
+  for (let index = 0; index < 200; index++) {
+    const session = await here.sessions.create({ metadata: { note } });
+    await session.setLegalHold(note);
+  }
+  const key = await here.key("read");
+  let bytes = 0;
+  const stringify = JSON.stringify.bind(JSON) as (value: unknown) => string;
+  t.mock.method(JSON, "stringify", (value: unknown) => {
+    const text = stringify(value);
+    bytes += text.length;
+    return text;
+  });
+  for (const [path, name, count] of [
+    ["/v1/sessions?limit=200", "sessions", 200],
+    ["/v1/events?type=legal_hold_set&limit=200", "events", 200],
+  ] as const) {
+    const request = requestOf("GET", path, { key });
+    bytes = 0;
+    const response = await here.server.fetch(request);
+    assert.ok(bytes < 8 * 1024, `${path}: ${bytes} bytes are encoded before the first read`);
+    const reader = response.body?.getReader() ?? assert.fail();
+    let taken = 0;
+    const decoder = new TextDecoder();
+    let text = "";
+    for (let done = false; !done;) {
+      const piece = await reader.read();
+      ({ done } = piece);
+      text += decoder.decode(piece.value, { stream: !done });
+      taken += piece.value?.length ?? 0;
+      assert.ok(bytes - taken < 64 * 1024, `${path}: ${bytes - taken} bytes wait for the reader`);
+    }
+    assert.ok(taken > 400 * 1024);
+    assert.equal((JSON.parse(text) as Record<string, unknown[]>)[name]?.length, count);
+  }
+});
+
+test("a session whose metadata has no JSON is left out of a page of sessions, and named", async () => {
+  const store = openMemory({ clock: systemClock });
+  await using here = serve({ store });
+  for (const id of ["a", "bad", "z"]) await here.sessions.create({ id });
+  const key = { tenant: "default", id: "bad" };
+  const record = (await store.load([{ key, tails: [] }])).sessions[0]?.record ?? assert.fail();
+  let deep: Metadata = {};
+  for (let level = 0; level < 600; level++) deep = { deep };
+  const find = store.find.bind(store);
+  store.find = async (query) => {
+    const found = await find(query);
+    return { ...found, records: found.records.map((one) => (one.id === "bad" ? { ...record, metadata: deep } : one)) };
+  };
+  const { status, json } = await here.call("GET", "/v1/sessions?order=id", { key: await here.key("read") });
+  assert.equal(status, 200);
+  assert.deepEqual(
+    json.sessions.map(({ id }: { id: string }) => id),
+    ["a", "z"],
+  );
+  assert.deepEqual(json.unreadable, [{ id: "bad", reason: "its data cannot be read" }]);
 });
 
 test("a page that cannot be read to its end breaks off, and is not valid JSON", async () => {

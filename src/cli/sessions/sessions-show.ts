@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import type { LeaseHolder, Message, Session, SessionInfo, Turn } from "../../index.ts";
+import type { LeaseHolder, Message, Session, SessionInfo, Turn, UnreadableEntry } from "../../index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
-import { localTime, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
+import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
 
 interface ShowOptions extends StoreOptions, JsonOption {
   readonly turns: number;
@@ -26,7 +26,8 @@ async function show(id: string, { turns, json, ...options }: ShowOptions): Promi
   await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   const holder = await session.leaseHolder();
-  const last = await Array.fromAsync(session.turns({ last: turns }));
+  const onUnreadable = ({ seq, reason }: UnreadableEntry): void => note(`turn ${seq} is not shown: ${reason}`);
+  const last = await Array.fromAsync(session.turns({ last: turns, onUnreadable }));
   if (json === true) writeJson({ ...session.info, lease: holder, turns: last.map(jsonTurn) });
   else describe(session, holder, last);
 }

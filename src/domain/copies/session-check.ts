@@ -6,11 +6,11 @@ import { defined } from "../values/defined.ts";
 import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, set, type Change } from "../record/change.ts";
 import type { Entry, LogName } from "../record/entry.ts";
-import { mayLackItsBeginning } from "../record/event.ts";
+import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
 import { spentOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
-import { turnOf } from "../turns/turn.ts";
+import { readTurn } from "../turns/turn.ts";
 
 /** The kinds of problems of a session. */
 export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
@@ -56,13 +56,10 @@ export class SessionCheck {
     const end = this.#ends.get(log) ?? (mayLackItsBeginning(log) ? entry.seq - 1 : 0);
     if (entry.seq !== end + 1) this.miss(log, `${log} has no entry ${end + 1}, but one ${entry.seq}`);
     this.#ends.set(log, entry.seq);
-    try {
-      this.#read(log, entry);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#broken.add(log);
-      this.#flaw("unreadable", `entry ${entry.seq} of ${log} cannot be read: ${reason}`);
-    }
+    const reason = this.#read(log, entry);
+    if (reason === undefined) return;
+    this.#broken.add(log);
+    this.#flaw("unreadable", `entry ${entry.seq} of ${log} cannot be read: ${reason}`);
   }
 
   /** Report that entries of a log are missing. */
@@ -71,9 +68,11 @@ export class SessionCheck {
     this.#broken.add(log);
   }
 
-  #read(log: LogName, entry: Entry): void {
+  /** Take an entry; the result says why it cannot be read. */
+  #read(log: LogName, entry: Entry): string | undefined {
     if (log === "turns") {
-      const turn = turnOf(entry);
+      const turn = readTurn(entry);
+      if (typeof turn === "string") return turn;
       const isOpen = turn.status === "open";
       if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
@@ -81,10 +80,18 @@ export class SessionCheck {
       // The usage of an inherited turn is counted with another session.
       const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
       if (!isOpen) this.#counters = countSealed(this.#counters, took);
-    } else if (log === "spent") {
-      this.#counters = countTruncatedUsage(this.#counters, [spentOf(entry)]);
-    } else {
-      JSON.parse(entry.data);
+      return undefined;
+    }
+    if (log === "events") {
+      const event = readEvent(entry);
+      return typeof event === "string" ? event : undefined;
+    }
+    try {
+      if (log === "spent") this.#counters = countTruncatedUsage(this.#counters, [spentOf(entry)]);
+      else JSON.parse(entry.data);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
     }
   }
 

@@ -24,6 +24,14 @@ export interface Entry {
   readonly data: string;
 }
 
+/** An entry of a log that cannot be read. */
+export interface UnreadableEntry {
+  /** Its number in the log. */
+  readonly seq: number;
+  /** The damaged part. */
+  readonly reason: string;
+}
+
 /**
  * Replace the entries of `log` from `from` on by `entries`, whose seq are contiguous. Entries with seq before `from`
  * are put in front of the stored ones: the last of them precedes the first stored entry, `from` is after the last one,

@@ -5,6 +5,7 @@
 import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
+import { isDate } from "../values/limits.ts";
 import type { Entry, LogName } from "./entry.ts";
 import type { SessionState } from "./record.ts";
 import type { Context } from "./guards.ts";
@@ -200,7 +201,18 @@ function storedData(data: object): object {
   return { ...rest, heldMs: activeMs };
 }
 
-/** An event with the fields that follow from its type. */
+/** The event of an entry, with the fields that follow from its type; a text says why the entry cannot be read. */
+export function readEvent(entry: Entry): SessionEvent | string {
+  if (!isDate(entry.at)) return "its time is beyond what a date holds";
+  try {
+    const event = eventOf(entry);
+    return typeof event.type === "string" ? event : "it has no type";
+  } catch {
+    return "its data cannot be read";
+  }
+}
+
+/** @throws an error for data that is not of an event; {@link readEvent} returns the reason instead */
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
   const { type: stored, correlation = null, heldMs, ...rest } = decode(data) as unknown as StoredEvent;
   const type = typesOfStored.get(stored) ?? (stored as EventType);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { message } from "../../../test/property/arbitraries.ts";
-import { assemble, chunkOf, encodeChunk, type Chunk } from "./chunk.ts";
+import { assemble, encodeChunk, readChunk, type Chunk } from "./chunk.ts";
 import type { Message } from "./turn.ts";
 
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 10 });
@@ -70,7 +70,7 @@ test("assembling changes no chunk", () => {
 test("a chunk comes back from its entry as it was", () => {
   fc.assert(
     fc.property(chunk, (original) => {
-      assert.deepStrictEqual(chunkOf({ seq: 1, key: null, at: 0, data: encodeChunk(original) }), original);
+      assert.deepStrictEqual(readChunk({ seq: 1, key: null, at: 0, data: encodeChunk(original) }), original);
     }),
   );
 });

@@ -1,4 +1,3 @@
-import { SessionError } from "../../errors.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 import { GrowingText } from "../values/growing-text.ts";
@@ -25,29 +24,19 @@ export function parseChunk(value: unknown): Chunk {
   return chunk as Chunk;
 }
 
-/** @throws SessionError `store_invalid` for an entry that contains no chunk */
-export function chunkOf(entry: Entry): Chunk {
+/** The chunk of an entry; undefined if the entry contains none. */
+export function readChunk(entry: Entry): Chunk | undefined {
   try {
     return parseChunk(decode(entry.data));
-  } catch (error) {
-    throw new SessionError(
-      "store_invalid",
-      { problem: "entry_invalid", log: "chunks", seq: entry.seq },
-      { cause: error },
-    );
+  } catch {
+    // A watch passes over the entry; a recovery compares the counts and reports how many chunks are missing.
+    return undefined;
   }
 }
 
 /** The readable chunks of these entries, in order. */
 export function readableChunks(entries: readonly Entry[]): readonly Chunk[] {
-  return entries.flatMap((entry) => {
-    try {
-      return [chunkOf(entry)];
-    } catch {
-      // The caller compares the counts and reports how many are missing.
-      return [];
-    }
-  });
+  return entries.map(readChunk).filter((chunk) => chunk !== undefined);
 }
 
 /** The messages that the chunks make up. */

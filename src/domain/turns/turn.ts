@@ -2,6 +2,7 @@ import { SessionError } from "../../errors.ts";
 import { decode, encode, type Value } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 import { formatValue } from "../values/format-value.ts";
+import { isDate } from "../values/limits.ts";
 
 /** A tool call of a model. `arguments` is the model's own text, stored byte for byte. */
 export interface ToolCall {
@@ -106,9 +107,34 @@ export interface TurnData extends Omit<Turn, "seq" | "key" | "at"> {
   readonly messagesBefore?: number;
 }
 
+/** @throws SessionError `store_invalid` for an entry that contains no turn */
 export function turnOf(entry: Entry): Turn {
-  const { messagesBefore: _, ...data } = decode(entry.data) as unknown as TurnData;
-  return Object.assign({ seq: entry.seq, key: entry.key, at: entry.at }, data);
+  const turn = readTurn(entry);
+  if (typeof turn !== "string") return turn;
+  throw new SessionError("store_invalid", { problem: "entry_invalid", log: "turns", seq: entry.seq });
+}
+
+/** The turn of an entry; a text says why the entry cannot be read. */
+export function readTurn({ seq, key, at, data }: Entry): Turn | string {
+  if (!isDate(at)) return "its time is beyond what a date holds";
+  try {
+    const { messagesBefore: _, ...stored } = decode(data) as unknown as TurnData;
+    if (typeof stored.status !== "string") return "it has no status";
+    if (!areMessages(stored.input) || !areMessages(stored.output)) return "its messages cannot be read";
+    if (stored.error !== undefined && typeof stored.error.code !== "string") return "its error cannot be read";
+    return Object.assign({ seq, key, at }, stored);
+  } catch {
+    return "its data cannot be read";
+  }
+}
+
+/** The turns of these entries, in order, without those that cannot be read. */
+export function readableTurns(entries: readonly Entry[]): readonly Turn[] {
+  return entries.map(readTurn).filter((turn) => typeof turn !== "string");
+}
+
+function areMessages(value: unknown): boolean {
+  return Array.isArray(value) && value.every((message) => typeof message === "object" && message !== null);
 }
 
 /** The number of messages before this turn; undefined if its entry does not store it. */

@@ -207,6 +207,11 @@ test("a stored text with an unknown tag is an error", () => {
     assert.throws(() => decode(text), /unknown tag/);
 });
 
+test("a stored date or number that is none is an error", () => {
+  for (const text of ['{"$type":"date","value":"soon"}', '{"$type":"number","value":"x"}'])
+    assert.throws(() => decode(text), TypeError);
+});
+
 test("a bigint has at most 1024 digits: a longer one would take seconds to read and to write", () => {
   for (const longest of [10n ** 1024n - 1n, -(10n ** 1024n) + 1n]) assert.equal(decode(encode(longest)), longest);
   for (const longer of [10n ** 1024n, -(10n ** 1024n), 1n << 30_000_000n]) {

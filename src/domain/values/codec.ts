@@ -34,7 +34,7 @@ export function encode(value: unknown, name = "value"): string {
   return JSON.stringify(plain);
 }
 
-/** The value of a text that {@link encode} made. */
+/** The value of a text that {@link encode} made. @throws SyntaxError, TypeError for another text */
 export function decode(text: string): Value {
   const plain = JSON.parse(text) as Value;
   // Every tag contains this text, so without it there is nothing to convert. A search that begins with the rarest
@@ -181,17 +181,24 @@ function untag(record: Record<string, Value>): Value {
   if (typeof value !== "string") throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
   switch (type) {
     case "date":
-      return new Date(value);
+      return dateOf(value);
     case "bytes":
       return bytesOf(value);
     case "bigint":
       if (value.length > digitsMax + 1) throw new TypeError(`a bigint has more than ${digitsMax} digits`);
       return BigInt(value);
     case "number":
-      return Number(value);
+      if (value !== "-0") throw new TypeError(`a stored number is ${JSON.stringify(value)}`);
+      return -0;
     default:
       throw new TypeError(`a stored value has the unknown tag ${JSON.stringify(type)}`);
   }
+}
+
+function dateOf(text: string): Date {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) throw new TypeError(`a stored date is ${JSON.stringify(text)}`);
+  return date;
 }
 
 /** Browsers, which decode responses over HTTP, have no Buffer. */

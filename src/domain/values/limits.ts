@@ -1,6 +1,11 @@
 /** The last instant that a `Date` holds, epoch ms: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 export const dateMaxMs = 8_640_000_000_000_000;
 
+/** True for epoch milliseconds that a date holds. */
+export function isDate(ms: number): boolean {
+  return Math.abs(ms) <= dateMaxMs;
+}
+
 /** The longest duration: a hundred years. A longer one is an error in the unit. */
 export const durationMaxMs: number = 100 * 365 * 86_400_000;
 

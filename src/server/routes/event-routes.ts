@@ -7,7 +7,8 @@ import { keyCheck } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import { pageReply } from "./list-reply.ts";
+import { addRoute, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
@@ -69,14 +70,17 @@ export function addEventRoutes(shared: Shared): void {
           admitted: keyCheck(c, shared.sessions),
         });
       }
-      const { items, ...page } = await c.get("sessions").listEvents(
+      const page = await c.get("sessions").listEvents(
         defined({
           ...query,
           since: since === undefined ? undefined : new Date(since),
           before: before === undefined ? undefined : new Date(before),
         }),
       );
-      return jsonAnswer(c, { ...page, events: items.map(wireTenantEvent) });
+      return await pageReply(c, "events", page, {
+        wire: wireTenantEvent,
+        nameOf: ({ session, seq }) => ({ id: session, seq }),
+      });
     },
   );
 }

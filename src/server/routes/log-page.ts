@@ -1,13 +1,12 @@
 /**
- * A page of a session's turns or events as JSON, written as fast as its reader reads. A reader that reads nothing costs
- * one read of the log, not a page. A page ends after a number of entries or bytes; `next` is the entry that follows.
+ * A page of a session's turns or events. It ends after a number of entries or bytes; `next` is the entry that follows,
+ * and `unreadable` names the entries that cannot be read.
  */
 import { defined } from "../../domain/values/defined.ts";
-import type { Session } from "../../index.ts";
-import { toJson } from "../../protocol/json.ts";
+import type { Session, UnreadableEntry } from "../../index.ts";
 import { wireEvent, wireTurnFor } from "../../protocol/wire.ts";
-import { asSessionError } from "../http/problem-response.ts";
-import { textAnswer, type RequestContext } from "../http/route.ts";
+import type { RequestContext } from "../http/route.ts";
+import { listReply, unreadableData, wireText, type PageItems } from "./list-reply.ts";
 
 /** The range: the last entries, or those between two numbers. */
 export interface PageRange {
@@ -16,67 +15,25 @@ export interface PageRange {
   readonly to?: number | undefined;
 }
 
-/** An entry of the log: its number, and its form in the response. */
-interface Item {
-  readonly seq: number;
-  readonly wire: unknown;
-}
-
 const itemsMax = 500;
 const bytesMax = 1024 * 1024;
 
 /** @throws SessionError `range_invalid`, `argument_invalid`, and as `session.turns` for its first read */
 export async function turnsReply(c: RequestContext, session: Session, range: PageRange): Promise<Response> {
   const audience = c.get("audience");
-  return await logReply(
-    c,
-    "turns",
-    itemsOf(session.turns(boundsOf(range, { lastByDefault: 20 })), (turn) => wireTurnFor(audience, turn)),
+  const bounds = boundsOf(range, { lastByDefault: 20 });
+  const turns = pageOf(
+    (onUnreadable) => session.turns({ ...bounds, onUnreadable }),
+    (turn) => wireTurnFor(audience, turn),
   );
+  return await listReply(c, "turns", turns);
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid`, and as `session.events` for its first read */
 export async function eventsReply(c: RequestContext, session: Session, range: PageRange): Promise<Response> {
-  return await logReply(c, "events", itemsOf(session.events(boundsOf(range, { lastByDefault: 100 })), wireEvent));
-}
-
-async function* itemsOf<Entry extends { readonly seq: number }>(
-  entries: AsyncIterable<Entry>,
-  wire: (entry: Entry) => unknown,
-): AsyncGenerator<Item, void, undefined> {
-  for await (const entry of entries) yield { seq: entry.seq, wire: wire(entry) };
-}
-
-async function logReply(
-  c: RequestContext,
-  name: string,
-  items: AsyncGenerator<Item, void, undefined>,
-): Promise<Response> {
-  // An error of the first read sets the status; a later error truncates the body.
-  const first = await items.next();
-  const texts = pageOf(name, first, items);
-  const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await texts.next();
-          if (done === true) controller.close();
-          else controller.enqueue(encoder.encode(value));
-        } catch (thrown) {
-          const error = asSessionError(thrown, c.get("requestId"));
-          c.get("reporter")()(error);
-          controller.error(error);
-        }
-      },
-      async cancel() {
-        await texts.return();
-        await items.return();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return textAnswer(c, body);
+  const bounds = boundsOf(range, { lastByDefault: 100 });
+  const events = pageOf((onUnreadable) => session.events({ ...bounds, onUnreadable }), wireEvent);
+  return await listReply(c, "events", events);
 }
 
 function boundsOf(
@@ -91,24 +48,48 @@ function boundsOf(
   });
 }
 
-async function* pageOf(
-  name: string,
-  first: IteratorResult<Item, void>,
-  items: AsyncGenerator<Item, void, undefined>,
-): AsyncGenerator<string, void, undefined> {
+/** Ends a page at an entry that cannot be read. */
+class PageEnd extends Error {
+  override readonly name = "PageEnd";
+  readonly next: number;
+
+  constructor(next: number) {
+    super(`the page ends before entry ${next}`);
+    this.next = next;
+  }
+}
+
+/** The entries of a page as JSON, and the fields after them. */
+async function* pageOf<Item extends { readonly seq: number }>(
+  read: (onUnreadable: (entry: UnreadableEntry) => void) => AsyncIterable<Item>,
+  wire: (item: Item) => object,
+): PageItems {
+  const unreadable: UnreadableEntry[] = [];
+  const rest = (next?: number): object =>
+    defined({ next, unreadable: unreadable.length === 0 ? undefined : unreadable });
   let bytes = 0;
   let count = 0;
-  yield `{"${name}":[`;
-  for (let found = first; found.done !== true; found = await items.next()) {
-    const text = toJson(found.value.wire);
-    bytes += Buffer.byteLength(text);
-    if (count === itemsMax || (count > 0 && bytes > bytesMax)) {
-      await items.return();
-      yield `],"next":${found.value.seq}}`;
-      return;
+  const isFull = (): boolean => count + unreadable.length === itemsMax;
+  const pass = (entry: UnreadableEntry): void => {
+    if (isFull()) throw new PageEnd(entry.seq);
+    unreadable.push(entry);
+  };
+  try {
+    for await (const item of read(pass)) {
+      if (isFull()) return rest(item.seq);
+      const text = wireText(item, wire);
+      if (text === undefined) {
+        pass({ seq: item.seq, reason: unreadableData });
+        continue;
+      }
+      bytes += Buffer.byteLength(text);
+      if (count > 0 && bytes > bytesMax) return rest(item.seq);
+      yield text;
+      count++;
     }
-    yield count === 0 ? text : `,${text}`;
-    count++;
+  } catch (end) {
+    if (end instanceof PageEnd) return rest(end.next);
+    throw end;
   }
-  yield "]}";
+  return rest();
 }

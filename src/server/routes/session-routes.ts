@@ -19,6 +19,7 @@ import {
   sessionAnswer,
   turnAnswer,
   turnsAnswer,
+  unreadableEntries,
   rangeQuery,
 } from "../../protocol/schemas.ts";
 import { parseEtag, parseNewsId, wireEtag, wireNews, wireSession, wireTurn, type Heard } from "../../protocol/wire.ts";
@@ -28,6 +29,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
+import { pageReply } from "./list-reply.ts";
 import { eventsReply, turnsReply } from "./log-page.ts";
 import { sweep, stats, removeSession } from "../../admin.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -108,14 +110,14 @@ function addLifeRoutes(shared: Shared): void {
       },
     },
     async (c, { query: { activeSince, activeBefore, ...query } }) => {
-      const { items, ...page } = await c.get("sessions").list(
+      const page = await c.get("sessions").list(
         defined({
           ...query,
           activeSince: activeSince === undefined ? undefined : new Date(activeSince),
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),
       );
-      return jsonAnswer(c, { ...page, sessions: items.map(wireSession) });
+      return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
     },
   );
 
@@ -554,6 +556,7 @@ function addActiveAgentRoutes(shared: Shared): void {
           description: "a page of events; without a range the last 100",
           schema: z.object({
             events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
+            unreadable: unreadableEntries,
             next: z.number().optional().meta({ description: "pass it as from to get the remaining events" }),
           }),
         },

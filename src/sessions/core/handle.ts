@@ -13,7 +13,7 @@ import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.
 import { recentResets } from "../../domain/record/lifecycle.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { readTurn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
@@ -438,8 +438,8 @@ export class Handle implements WritableSession {
       order: "ascending",
       limit: 1,
     });
-    const turn = entry === undefined ? undefined : readableTurn(entry);
-    if (turn === undefined) {
+    const turn = entry === undefined ? "" : readTurn(entry);
+    if (typeof turn === "string") {
       throw new SessionError("store_invalid", { ...sessionIds(record), problem: "open_turn_missing", seq });
     }
     const chunks: Chunk[] = [];
@@ -460,16 +460,6 @@ export class Handle implements WritableSession {
   async entryByKey(key: string): Promise<Entry | undefined> {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
-  }
-}
-
-function readableTurn(entry: Entry): Turn | undefined {
-  try {
-    const turn = turnOf(entry);
-    return Array.isArray(turn.input) ? turn : undefined;
-  } catch {
-    // The caller reports the turn in its error.
-    return undefined;
   }
 }
 

@@ -11,14 +11,14 @@
 import { channel } from "node:diagnostics_channel";
 import { headOf, type Transaction } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
-import { keyText, type SessionKey } from "../../domain/record/entry.ts";
-import { eventOf } from "../../domain/record/event.ts";
+import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import { readEvent } from "../../domain/record/event.ts";
 import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import { removeSession, type NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { eachPage } from "../../domain/values/pages.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { readTurn, turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn } from "../../domain/turns/turns.ts";
 import { putMark } from "../core/fork-references.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
@@ -198,9 +198,9 @@ export class Outbox {
       const handle = await this.#open(record);
       if (progress.turns < turns) await this.#markUser(handle.record, record);
       while (progress.turns < turns) {
-        for (const turn of await this.#turnsAfter(record, progress.turns, turns)) {
-          await this.#replayTurn(handle, turn, progress);
-          progress.turns = Math.max(progress.turns, turn.seq);
+        for (const entry of await this.#turnsAfter(record, progress.turns, turns)) {
+          await this.#replayTurn(handle, entry, progress);
+          progress.turns = Math.max(progress.turns, entry.seq);
         }
         await this.#progress.store(record);
       }
@@ -252,21 +252,29 @@ export class Outbox {
     return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, instructions };
   }
 
-  async #turnsAfter(record: SessionRecord, after: number, to: number): Promise<readonly Turn[]> {
+  async #turnsAfter(record: SessionRecord, after: number, to: number): Promise<readonly Entry[]> {
     const range = { log: "turns", from: after + 1, to, order: "ascending", limit: pageSize } as const;
-    return (await this.#fallback.store.read(record, range)).map(turnOf);
+    return await this.#fallback.store.read(record, range);
   }
 
-  /** Replay one turn; one that the store refuses for good does not block those after it. */
-  async #replayTurn(handle: Handle, turn: Turn, progress: ReplayProgress): Promise<void> {
+  /** Replay one turn. A turn that cannot be read, or that the store refuses for good, does not block those after it. */
+  async #replayTurn(handle: Handle, entry: Entry, progress: ReplayProgress): Promise<void> {
+    const turn = readTurn(entry);
+    if (typeof turn === "string") {
+      this.#refuse(handle, entry, "store_invalid", progress);
+      return;
+    }
     try {
       await this.#write(handle, turn);
     } catch (error) {
       if (!(error instanceof SessionError) || !ofTheTurn.includes(error.code)) throw error;
-      progress.refused[turn.seq] = error.code;
-      const { tenant, id } = handle.key;
-      replays.publish({ session: id, tenant, turn: turn.seq, parked: error.code } satisfies ReplayNews);
+      this.#refuse(handle, entry, error.code, progress);
     }
+  }
+
+  #refuse({ key: { tenant, id } }: Handle, { seq }: Entry, code: ErrorCode, progress: ReplayProgress): void {
+    progress.refused[seq] = code;
+    replays.publish({ session: id, tenant, turn: seq, parked: code } satisfies ReplayNews);
   }
 
   /**
@@ -296,7 +304,8 @@ export class Outbox {
     for (let from = after + 1; from <= to; from += pageSize) {
       const range = { log: "events", from, to, order: "ascending", limit: pageSize } as const;
       const entries = await this.#fallback.store.read(record, range);
-      if (entries.some((entry) => eventOf(entry).category === "handoff")) return true;
+      if (entries.map(readEvent).some((event) => typeof event !== "string" && event.category === "handoff"))
+        return true;
     }
     return false;
   }

@@ -1,9 +1,9 @@
 /** Polls sessions for the whole process: loads each session once, and hands the result to all its watches. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
-import { chunkOf, type Chunk } from "../../domain/turns/chunk.ts";
+import { readChunk, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
 
@@ -20,9 +20,19 @@ const chunksAtOnce = { first: 64, later: 8 };
 export interface SessionView {
   readonly record: SessionRecord;
   /** The last turn; absent if there is none, or if no watch asks for turns. */
-  readonly turn?: Turn;
-  /** All chunks of the last turn's answer, if the turn is open, by their numbers from 1. */
-  readonly chunks: readonly Chunk[];
+  readonly turn?: WatchedTurn;
+  /** All chunks of the last turn's answer, if the turn is open, by their numbers from 1; undefined: it cannot be read. */
+  readonly chunks: readonly (Chunk | undefined)[];
+}
+
+/** A turn, or the place of one that cannot be read. */
+export type WatchedTurn = Turn | (Pick<Turn, "seq" | "at" | "key"> & { readonly status: "unreadable" });
+
+export function watchedTurn(entry: Entry): WatchedTurn {
+  const turn = readTurn(entry);
+  if (typeof turn !== "string") return turn;
+  const { seq, at, key } = entry;
+  return { seq, at, key, status: "unreadable" };
 }
 
 /** The result of a poll. */
@@ -289,7 +299,7 @@ class Topic {
     }
     this.#chunks = record.openTurn === null ? chunksAtOnce.first : chunksAtOnce.later;
     const [last] = turns;
-    const turn = known?.turn ?? (last === undefined ? undefined : turnOf(last));
+    const turn = known?.turn ?? (last === undefined ? undefined : watchedTurn(last));
     return { record, ...(turn !== undefined && { turn }), chunks };
   }
 
@@ -307,9 +317,13 @@ class Topic {
 }
 
 /** The chunks up to number `head`; undefined if some are missing between the known and the loaded ones. */
-function extended(known: readonly Chunk[], entries: readonly Entry[], head: number): readonly Chunk[] | undefined {
+function extended(
+  known: SessionView["chunks"],
+  entries: readonly Entry[],
+  head: number,
+): SessionView["chunks"] | undefined {
   if (known.length >= head) return known.length === head ? known : known.slice(0, head);
   const added = entries.filter(({ seq }) => seq > known.length);
   if (added.length < head - known.length) return undefined;
-  return [...known, ...added.map(chunkOf)];
+  return [...known, ...added.map(readChunk)];
 }

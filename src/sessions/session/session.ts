@@ -260,7 +260,8 @@ export class Session {
   }
 
   /**
-   * The turns, oldest first: the last so many, or from one number to another, bounds included.
+   * The turns, oldest first: the last so many, or from one number to another, bounds included. A turn that cannot be
+   * read is left out, and `onUnreadable` of the range names it.
    * @throws SessionError `range_invalid`, `argument_invalid`
    */
   turns(range: EntryRange = {}): AsyncIterable<Turn> {
@@ -269,7 +270,7 @@ export class Session {
 
   /**
    * Watches the session: turns and chunks of answers, as any process commits them. Ends with the session's life, or with
-   * the turn that is open then. A watch delays no write.
+   * the turn that is open then. A watch delays no write, and passes over turns and chunks that cannot be read.
    * @throws SessionError `session_not_found` once the session is removed, `argument_invalid`, `closed`
    */
   watch(options: WatchOptions = {}): AsyncIterable<SessionNews> {
@@ -373,7 +374,8 @@ export class Session {
 
   /**
    * The events, oldest first: the last so many, or from one number to another, bounds included. Events are changes
-   * other than turns, such as handoffs, claims and archiving.
+   * other than turns, such as handoffs, claims and archiving. An event that cannot be read is left out, and
+   * `onUnreadable` of the range names it.
    * @throws SessionError `range_invalid`, `argument_invalid`
    */
   events(range: EntryRange = {}): AsyncIterable<SessionEvent> {

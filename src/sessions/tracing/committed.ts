@@ -2,8 +2,8 @@ import { channel } from "node:diagnostics_channel";
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import { isStaged } from "../../domain/copies/staged.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
-import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
-import { summaryOf, turnOf, type TurnSummary } from "../../domain/turns/turn.ts";
+import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
+import { readableTurns, summaryOf, type TurnSummary } from "../../domain/turns/turn.ts";
 
 /** Published on the channel `perdure:turn` once a finished turn is durable, from any code path. */
 export interface TurnNews {
@@ -40,14 +40,15 @@ function publishChange(change: Change): void {
   const isBirth = change.expected === null;
   // Turns that a fork copies from its parent were published before.
   const isMove = record.turnsVersion !== record.version;
-  for (const entry of isBirth || isMove ? [] : entriesOf(change, "turns")) {
-    const turn = turnOf(entry);
+  // A commit may carry entries that were stored before, and one of them may be damaged.
+  for (const turn of readableTurns(isBirth || isMove ? [] : entriesOf(change, "turns"))) {
     if (turn.status !== "open") turns.publish({ tenant, session, turn: summaryOf(turn) } satisfies TurnNews);
   }
   const entries = entriesOf(change, "events");
   for (const entry of isBirth ? entries.slice(-1) : entries) {
     if (isBirth && entry.at < record.stateSince) continue;
-    events.publish({ tenant, session, agent, event: eventOf(entry) } satisfies EventNews);
+    const event = readEvent(entry);
+    if (typeof event !== "string") events.publish({ tenant, session, agent, event } satisfies EventNews);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Reads the turns and events of a session, oldest first, one page in memory at a time. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
-import type { Entry } from "../../domain/record/entry.ts";
-import { eventOf, type SessionEvent } from "../../domain/record/event.ts";
+import type { Entry, UnreadableEntry } from "../../domain/record/entry.ts";
+import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
 import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../core/handle.ts";
@@ -17,29 +17,38 @@ export interface EntryRange {
   readonly last?: number;
   readonly from?: number;
   readonly to?: number;
+  /** Called for each entry of the range that cannot be read, in its place; the iteration passes over it. */
+  readonly onUnreadable?: (entry: UnreadableEntry) => void;
 }
 
 export function readTurns(handle: Handle, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
-  return readEntries(handle, range, { log: "turns", parse: turnOf });
+  return readEntries(handle, range, { log: "turns", read: readTurn });
 }
 
 export function readEvents(handle: Handle, range: EntryRange): AsyncGenerator<SessionEvent, void, undefined> {
-  return readEntries(handle, range, { log: "events", parse: eventOf });
+  return readEntries(handle, range, { log: "events", read: readEvent });
 }
 
-async function* readEntries<Item>(
+async function* readEntries<Item extends object>(
   handle: Handle,
   range: EntryRange,
-  { log, parse }: { readonly log: "turns" | "events"; readonly parse: (entry: Entry) => Item },
+  { log, read }: { readonly log: "turns" | "events"; readonly read: (entry: Entry) => Item | string },
 ): AsyncGenerator<Item, void, undefined> {
-  const { last, from = 1, to = Number.MAX_SAFE_INTEGER } = range;
+  const { last, from = 1, to = Number.MAX_SAFE_INTEGER, onUnreadable } = range;
+  const readable = function* (entries: readonly Entry[]): Generator<Item, void, undefined> {
+    for (const entry of entries) {
+      const item = read(entry);
+      if (typeof item === "string") onUnreadable?.({ seq: entry.seq, reason: item });
+      else yield item;
+    }
+  };
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   if (last !== undefined && last <= readMax) {
     const tail = await traceCall(handle.about(log), async () => {
       guardRange(range);
       return await lastEntries(handle, log, last);
     });
-    for (const entry of tail ?? []) yield parse(entry);
+    yield* readable(tail ?? []);
     if (tail !== undefined) return;
   }
   const { record } = await traceCall(handle.about(log), async () => {
@@ -56,7 +65,7 @@ async function* readEntries<Item>(
       if (before !== undefined && log === "turns") await guardUnchanged(handle, record, before);
       return entries;
     });
-    for (const entry of page) yield parse(entry);
+    yield* readable(page);
     before = page.at(-1);
     if (before === undefined) return;
     next = before.seq + 1;
@@ -109,9 +118,15 @@ function guardRange({ last, from, to }: EntryRange): void {
   if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
 
-/** The messages and the usage of these turns, for a truncation. */
+/**
+ * The messages and the usage of these turns, for a truncation.
+ * @throws SessionError `store_invalid` for a turn that cannot be read: its usage would be lost
+ */
 export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
   const tally = new CutTally();
-  for await (const turn of readTurns(handle, range)) tally.add(turn, handle.record.inherited);
+  const onUnreadable = ({ seq }: UnreadableEntry): void => {
+    throw new SessionError("store_invalid", { problem: "entry_invalid", log: "turns", seq });
+  };
+  for await (const turn of readTurns(handle, { ...range, onUnreadable })) tally.add(turn, handle.record.inherited);
   return tally.cut;
 }

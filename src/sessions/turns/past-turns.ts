@@ -1,5 +1,5 @@
 import { isShown } from "../../domain/turns/model-request.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
 import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/turns/window.ts";
 import type { LoadRequest } from "../../store/store.ts";
 import type { Handle } from "../core/handle.ts";
@@ -16,7 +16,8 @@ export function tailFor(window: WindowBounds, bytesMax: number): TurnTail {
 /**
  * The turns before the question, as far as its window needs them. `loaded` is the tail that was read when the turn began.
  * It is read again where it holds a turn of a dead writer, which is sealed by now, where the agent that answers has a
- * larger window, and where turns that a model is not shown take the place of others.
+ * larger window, and where turns that a model is not shown take the place of others. A model is not shown a turn that
+ * cannot be read.
  */
 export async function pastTurns(
   handle: Handle,
@@ -45,5 +46,5 @@ export async function pastTurns(
 
 async function readTail(handle: Handle, tail: TurnTail): Promise<readonly Turn[]> {
   const [entries = []] = (await handle.peek([tail])).tails;
-  return entries.map(turnOf);
+  return readableTurns(entries);
 }

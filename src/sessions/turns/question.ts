@@ -5,7 +5,7 @@ import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { storedInstructions } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { halfWindow, requestMessages } from "../../domain/turns/model-request.ts";
-import { parseMessages, turnOf, type Message, type MessageInput } from "../../domain/turns/turn.ts";
+import { parseMessages, readableTurns, type Message, type MessageInput } from "../../domain/turns/turn.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/turns/window.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
@@ -184,7 +184,7 @@ export async function requestOf(
   const own = question.isWindowNamed ? undefined : core.agent(agent).window;
   let window = own === undefined ? question.window : parseWindow(own);
   const tail = tailFor(question.window, core.options.limits.windowBytesMax);
-  const turns = await pastTurns(handle, { loaded: turnEntries.map(turnOf), tail, window, before: seq });
+  const turns = await pastTurns(handle, { loaded: readableTurns(turnEntries), tail, window, before: seq });
   const handoff = handoffAt(record, core.now());
   const content = {
     turns,

@@ -3,13 +3,19 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
-import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import { readLog } from "../core/log-reader.ts";
-import type { Found, SessionView, SessionWatch } from "../polling/change-poller.ts";
+import {
+  watchedTurn,
+  type Found,
+  type SessionView,
+  type SessionWatch,
+  type WatchedTurn,
+} from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
 import { parseWholeNumber } from "../options/arguments.ts";
 
@@ -86,7 +92,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   /** The turns after this number were truncated, and the reader is to get that. */
   #cutAfter: number | undefined;
   /** Finished turns between the reader and the view. */
-  #page: readonly Turn[] = [];
+  #page: readonly WatchedTurn[] = [];
   #isFetching = false;
 
   /** Keeps nothing of the handle: thousands of watches would keep as many records. */
@@ -199,6 +205,12 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     if (reached === turn) this.#page = [];
     // Another turn has taken the place of the open one.
     if (this.#chunks !== undefined && this.#isAnother(reached)) return this.#truncate(this.#turn);
+    if (reached.status === "unreadable") {
+      // It may be readable once it is sealed.
+      if (record.openTurn === reached.seq) return undefined;
+      this.#pass(reached);
+      return this.#step(view);
+    }
     if (reached.status !== "open") {
       this.#turn = reached.seq;
       this.#chunks = undefined;
@@ -208,15 +220,29 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
       this.#chunks = 0;
       return this.#give(reached);
     }
-    const chunk = chunks[this.#chunks];
-    return chunk && resultOfChunk(chunk, { turn: reached.seq, seq: ++this.#chunks });
+    while (this.#chunks < chunks.length) {
+      const chunk = chunks[this.#chunks++];
+      if (chunk !== undefined) return resultOfChunk(chunk, { turn: reached.seq, seq: this.#chunks });
+    }
+    return undefined;
   }
 
   #give(turn: Turn): Result {
     const { known, result } = sharedOf(turn);
-    if (this.#known.at(-1)?.seq === turn.seq) this.#known.pop();
-    if (this.#known.push(known) > knownMax) this.#known.shift();
+    this.#remember(known);
     return result;
+  }
+
+  /** Passes over a finished turn that cannot be read. */
+  #pass({ seq, at, key }: Known): void {
+    this.#turn = seq;
+    this.#chunks = undefined;
+    this.#remember({ seq, at, key });
+  }
+
+  #remember(known: Known): void {
+    if (this.#known.at(-1)?.seq === known.seq) this.#known.pop();
+    if (this.#known.push(known) > knownMax) this.#known.shift();
   }
 
   #truncate(after: number): Result {
@@ -243,7 +269,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   /** Whether this turn has the number of the last one that the reader has got, and is not the same. */
-  #isAnother({ seq, at, key }: Turn): boolean {
+  #isAnother({ seq, at, key }: Known): boolean {
     const known = this.#known.at(-1);
     return known?.seq === seq && (known.at !== at || known.key !== key);
   }
@@ -353,15 +379,15 @@ interface Range {
 }
 
 /** The last page of turns that was read for a view: watches that are equally far behind share it. */
-const pagesOf = new WeakMap<SessionView, Range & { readonly turns: Promise<readonly Turn[]> }>();
+const pagesOf = new WeakMap<SessionView, Range & { readonly turns: Promise<readonly WatchedTurn[]> }>();
 
 /** A page of the turns of a view. */
-async function pageOf(core: Core, view: SessionView, { from, to }: Range): Promise<readonly Turn[]> {
+async function pageOf(core: Core, view: SessionView, { from, to }: Range): Promise<readonly WatchedTurn[]> {
   const known = pagesOf.get(view);
   if (known?.from === from && known.to === to) return await known.turns;
   const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
   const range = { log: "turns", from, to, order: "ascending", limit, bytesMax } as const;
-  const turns = readLog(core, view.record, range).then((entries) => entries.map(turnOf));
+  const turns = readLog(core, view.record, range).then((entries) => entries.map(watchedTurn));
   pagesOf.set(view, { from, to, turns });
   try {
     return await turns;
