@@ -1,6 +1,6 @@
 /**
- * How often a test repeats what chance decides, such as the moment of a kill. `npm test` repeats a fifth, and
- * PERDURE_TEST_THOROUGH=1, which CI sets, repeats all.
+ * Sets how often a test repeats what chance decides, such as the moment of a kill, and how many combinations it takes.
+ * `npm test` takes a fifth. PERDURE_TEST_THOROUGH=1, which CI sets, takes all.
  */
 export const isThorough: boolean = process.env["PERDURE_TEST_THOROUGH"] === "1";
 
