@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hasCode, SessionError } from "./errors.ts";
+import { errorCodes, hasCode, SessionError } from "./errors.ts";
+import { exceededStepsOf, interruptionOf, interruptions } from "./errors/answer-problems.ts";
 
 const ids = { sessionId: "s", tenant: "acme" };
 
@@ -55,4 +56,26 @@ test("details hold no sentence: the text of another component is in the message 
   assert.deepEqual(error.details, { path: "body", expected: "json" });
   const issue = new SessionError("request_invalid", { path: "body.ttl" }, { reported: "expected string" });
   assert.equal(issue.message, "body.ttl: expected string");
+});
+
+test("a text in the details is a value of the caller, or is named as the text of another component", () => {
+  const texts = Object.entries(errorCodes).flatMap(([code, { details }]) =>
+    Object.entries(details).flatMap(([name, kind]) => (kind === "text" ? [[code, name]] : [])),
+  );
+  const others = texts.filter(([, name]) => name !== "value" && name !== "reported");
+  assert.deepEqual(others, [["legal_hold", "reason"]], "the reason that setLegalHold was called with");
+});
+
+test("the words that a turn stores for an interruption are read as its code", () => {
+  for (const [how, words] of Object.entries(interruptions)) assert.deepEqual(interruptionOf(words), { how });
+  assert.deepEqual(interruptionOf("its runtime failed: no"), { how: "other", reported: "its runtime failed: no" });
+  assert.deepEqual(interruptionOf(undefined), { how: "other" });
+});
+
+test("the words that a turn stores for exceeded steps are read as their number and the tools", () => {
+  const stored = 'at step 3 of 3 the model still called "look", "say \\"hi\\""';
+  assert.deepEqual(exceededStepsOf(stored), { stepsMax: 3, tools: ["look", 'say "hi"'] });
+  const { message } = new SessionError("tool_steps_exceeded", exceededStepsOf(stored));
+  assert.ok(message.startsWith(`the answer was stopped: ${stored}; `), message);
+  assert.deepEqual(exceededStepsOf("something else"), {});
 });

@@ -99,6 +99,14 @@ export {
   type ErrorRule,
   type RuntimeFailure,
 } from "./errors.ts";
-export type { Expectation, Expected, Mismatch } from "./expectations.ts";
-export type { InvalidStore, InvalidProblem, UnavailableProblem, UnavailableStore } from "./store-problems.ts";
+export type {
+  ExceededSteps,
+  InterruptedAnswer,
+  Interruption,
+  ModelFailure,
+  ModelProblem,
+} from "./errors/answer-problems.ts";
+export type { FailedRuntime, InvalidRuntime, SessionStop, UnreachableOwner } from "./errors/host-problems.ts";
+export type { Expectation, Expected, Mismatch } from "./errors/expectations.ts";
+export type { InvalidStore, InvalidProblem, UnavailableProblem, UnavailableStore } from "./errors/store-problems.ts";
 export { systemClock, type Clock } from "./clock.ts";

@@ -152,7 +152,7 @@ for (const [title, reply, code] of failures) {
 test("the HTTP status of a refusal is in the details, its reason on one line", async () => {
   const page = "<html>\n  <h1>\u001b[31mBad gateway</h1>\n</html>";
   await assert.rejects(ask({ kind: "status", status: 502, message: page }), {
-    details: { httpStatus: 502, reason: "502 <html> <h1> [31mBad gateway</h1> </html>" },
+    details: { httpStatus: 502, reported: "502 <html> <h1> [31mBad gateway</h1> </html>" },
   });
 });
 
@@ -668,7 +668,7 @@ for (const [status, message] of [
   test(`a refusal for length is marked so: ${message}`, async () => {
     await assert.rejects(ask({ kind: "status", status, message }), {
       code: "model_refused",
-      details: { reason: `${status} ${message}`, httpStatus: status, contextExceeded: true },
+      details: { reported: `${status} ${message}`, httpStatus: status, contextExceeded: true },
     });
   });
 }

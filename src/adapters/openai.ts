@@ -81,8 +81,7 @@ export function openaiModel(options: OpenaiOptions = {}): Model {
   return async function* answer(request) {
     endpoint ??= open();
     const named = request.model ?? model;
-    if (named === undefined)
-      throw new SessionError("model_refused", { reason: "no model is named; name one for the agent or in the call" });
+    if (named === undefined) throw new SessionError("model_refused", { problem: "model_unnamed" });
     yield* stream(await endpoint, request, {
       model: named,
       settings: { ...settings, ...request.settings },
@@ -157,15 +156,15 @@ async function* stream(
     request.signal.throwIfAborted();
     if (error instanceof SessionError) throw error;
     throw silence.signal.aborted
-      ? failure(`nothing came for ${timeoutMs} ms`, error)
+      ? failure({ problem: "silent", timeoutMs }, error)
       : modelError(error, { client, begun });
   } finally {
     clearTimeout(timer);
   }
   request.signal.throwIfAborted();
-  if (silence.signal.aborted) throw failure(`nothing came for ${timeoutMs} ms`, undefined);
+  if (silence.signal.aborted) throw failure({ problem: "silent", timeoutMs });
   const { message, finishReason } = answer;
-  if (finishReason === undefined) throw failure("the stream ended before the answer did", undefined);
+  if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
   if (message !== undefined) yield { type: "message", message };
   yield { type: "finish", reason: finishReason };
 }

@@ -167,7 +167,7 @@ function lookUp({ id, exchanges }: Conversation, messages: readonly Message[]): 
     past.push(...exchange.output);
   }
   if (best !== undefined) return best.exchange;
-  throw new SessionError("model_refused", { reason: `the conversation ${id} has no such question` });
+  throw new SessionError("model_refused", { problem: "question_unknown", conversation: id });
 }
 
 /** Questions in a row as one, as a request holds them. */

@@ -15,7 +15,7 @@ import { entryText, SnapshotWriter } from "../sessions/snapshots/snapshot-text.t
 import { eachSession } from "../sessions/transfer/exporting.ts";
 import type { ByteRange, RangedFile } from "./bytes.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
-import type { Mismatch } from "../expectations.ts";
+import type { Mismatch } from "../errors/expectations.ts";
 import { formatValue, clip } from "../domain/values/format-value.ts";
 
 const format = "perdure.backup/1";

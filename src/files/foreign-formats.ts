@@ -4,7 +4,7 @@ import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
-import type { Expectation } from "../expectations.ts";
+import type { Expectation } from "../errors/expectations.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -2,7 +2,7 @@
 import { realpathSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
-import type { Expected } from "../expectations.ts";
+import type { Expected } from "../errors/expectations.ts";
 
 /** Log files that SQLite keeps beside an open database: beside another database, SQLite would replay them into it. */
 const logs = ["-wal", "-journal"];

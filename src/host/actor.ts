@@ -13,6 +13,7 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { defined } from "../domain/values/defined.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import type { SessionStop } from "../errors/host-problems.ts";
 import { traceStep } from "../sessions/tracing/operation.ts";
 import { isStream } from "./workers/inline-slot.ts";
 import { endOf, RuntimeEnd, type WorkerSlot, type Activation } from "./workers/worker-slot.ts";
@@ -129,7 +130,7 @@ export class Actor {
 
   /** The failure after which it was not restarted. */
   get failure(): string | undefined {
-    return this.#supervisor.lastFailure;
+    return this.#supervisor.lastFailure?.message;
   }
 
   /** Queues a message. @throws SessionError `mailbox_full`, `session_failed`, and the errors of the answer */
@@ -196,13 +197,13 @@ export class Actor {
   }
 
   /** Ends the session now, without saving its state. */
-  kill(reason: string): Promise<void> {
+  kill(): Promise<void> {
     if (this.#phase === "stopping") {
       this.#isKilled = true;
-      this.#interrupt?.(this.#stoppedError(reason));
-      this.#mailbox.rejectAll(() => this.#stoppedError(reason));
+      this.#interrupt?.(this.#stoppedError("killed"));
+      this.#mailbox.rejectAll(() => this.#stoppedError("killed"));
     }
-    return this.#end(() => this.#kill(reason));
+    return this.#end(() => this.#kill());
   }
 
   #end(how: () => Promise<"kept" | void>): Promise<void> {
@@ -403,7 +404,7 @@ export class Actor {
       // A session that another one blocks gets more time; the blocking one has a deadline of its own.
       if (this.#slot?.isBlockedByOther(this.key) === true)
         alarm = this.#host.wheel.after(blockedMs, timeUp, { holds: true });
-      else interrupt(new RuntimeEnd("deadline", `it took more than ${ms} ms`));
+      else interrupt(new RuntimeEnd({ how: "deadline", step: "call", limitMs: ms }));
     };
     this.#interrupt = interrupt;
     return {
@@ -421,7 +422,7 @@ export class Actor {
     const delayMs = this.#ending === undefined ? this.#supervisor.restartDelay(end) : null;
     await this.#drop(reason, { follows: delayMs === 0 });
     if (this.#ending !== undefined) {
-      this.#mailbox.rejectAll(() => this.#stoppedError("was stopped"));
+      this.#mailbox.rejectAll(() => this.#stoppedError("stopped"));
       return false;
     }
     if (delayMs === null) {
@@ -446,7 +447,7 @@ export class Actor {
     this.#giveSlotBack();
     this.#alarm = this.#host.wheel.after(forgetMs, () => void this.#end(async () => undefined));
     this.#host.publish({ type: "failed", ...this.#about(), cause: end });
-    await this.#host.recordFailure(this.key, { code: end.how, message: end.message });
+    await this.#host.recordFailure(this.key, { code: end.failure.how, message: end.message });
   }
 
   /** Sets the idle timer if none is set. It checks for later messages when it fires, so that a message moves no timer. */
@@ -502,9 +503,9 @@ export class Actor {
   async #stop(reason: string): Promise<void> {
     const { stopTimeoutMs } = this.#host.options;
     const alarm = this.#host.wheel.after(stopTimeoutMs, () => {
-      const error = new RuntimeEnd("deadline", `it did not stop within ${stopTimeoutMs} ms`);
+      const error = new RuntimeEnd({ how: "deadline", step: "stop", limitMs: stopTimeoutMs });
       this.#interrupt?.(error);
-      this.#mailbox.rejectAll(() => this.#stoppedError("was stopped"));
+      this.#mailbox.rejectAll(() => this.#stoppedError("stopped"));
     });
     try {
       if (this.#mailbox.length > 0) this.#work();
@@ -549,11 +550,11 @@ export class Actor {
     if (!isRuntimeError && !hasCode(error, "session_stopped")) throw error;
   }
 
-  async #kill(reason: string): Promise<void> {
-    this.#interrupt?.(this.#stoppedError(reason));
-    this.#mailbox.rejectAll(() => this.#stoppedError(reason));
+  async #kill(): Promise<void> {
+    this.#interrupt?.(this.#stoppedError("killed"));
+    this.#mailbox.rejectAll(() => this.#stoppedError("killed"));
     await this.#workDone();
-    await this.#drop(reason);
+    await this.#drop("was killed");
     this.#host.publish({ type: "stopped", ...this.#about() });
   }
 
@@ -582,7 +583,7 @@ export class Actor {
   /** An error as the sender of a message gets it. */
   #forCaller(error: Error): Error {
     if (!(error instanceof RuntimeEnd)) return error;
-    const details = { ...this.#ids(), how: error.how, reason: error.message };
+    const details = { ...this.#ids(), ...error.failure };
     return new SessionError("runtime_failed", details, { cause: error.cause ?? error });
   }
 
@@ -591,12 +592,12 @@ export class Actor {
     return new SessionError("session_failed", {
       ...this.#ids(),
       failures: max + 1,
-      reason: this.#supervisor.lastFailure ?? "unknown",
+      ...this.#supervisor.lastFailure?.failure,
     });
   }
 
-  #stoppedError(reason: string): SessionError {
-    return new SessionError("session_stopped", { ...this.#ids(), reason });
+  #stoppedError(how: SessionStop): SessionError {
+    return new SessionError("session_stopped", { ...this.#ids(), how });
   }
 
   #ids(): { sessionId: string; tenant: string } {

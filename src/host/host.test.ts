@@ -81,7 +81,7 @@ test("a runtime that throws restarts from its stored state, its open turn is sea
   const behind = here.host.send("s", "append");
   await assert.rejects(failing, {
     code: "runtime_failed",
-    details: { sessionId: "s", tenant: "default", how: "threw", reason: "in the middle" },
+    details: { sessionId: "s", tenant: "default", how: "threw", reported: "in the middle" },
   });
   await until(async () => {
     await here.clock.advance(100);
@@ -140,7 +140,7 @@ test("an answer that exceeds its timeout is aborted, and later writes of its cod
   await here.host.ensure("s");
   const hanging = assert.rejects(here.host.send("s", "hang"), {
     code: "runtime_failed",
-    details: { sessionId: "s", tenant: "default", how: "deadline", reason: "it took more than 1000 ms" },
+    details: { sessionId: "s", tenant: "default", how: "deadline", step: "call", limitMs: 1000 },
   });
   await here.clock.advance(1200);
   await hanging;

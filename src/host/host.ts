@@ -210,7 +210,7 @@ export class Host implements AsyncDisposable {
 
   /** Ends an activation now: aborts the current answer, rejects the mailbox, and saves no state. */
   async kill(id: string): Promise<void> {
-    await this.#actors.get(this.#text(id))?.kill("was killed");
+    await this.#actors.get(this.#text(id))?.kill();
   }
 
   /**

@@ -16,7 +16,7 @@ export class Supervisor {
   /** Failures in doubt since the last answer. */
   #doubts: Restarts | undefined;
   #restarts = 0;
-  #lastFailure: string | undefined;
+  #lastFailure: RuntimeEnd | undefined;
   #isDisplaced = false;
   #queued: QueuedRestart | undefined;
   #endPause: (() => void) | undefined;
@@ -30,7 +30,7 @@ export class Supervisor {
   }
 
   /** The failure after which the session was not restarted. */
-  get lastFailure(): string | undefined {
+  get lastFailure(): RuntimeEnd | undefined {
     return this.#lastFailure;
   }
 
@@ -58,8 +58,8 @@ export class Supervisor {
     this.#doubts = undefined;
   }
 
-  failed({ message }: RuntimeEnd): void {
-    this.#lastFailure = message;
+  failed(end: RuntimeEnd): void {
+    this.#lastFailure = end;
   }
 
   /** Forgets the failures of a session that is started again by hand. */

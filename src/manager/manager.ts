@@ -101,8 +101,8 @@ export function createManager(options: ManagerOptions): Manager {
           : new SessionError("agent_not_routed", { ...ids, known });
     } catch (cause) {
       signal?.throwIfAborted();
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      error = new SessionError("router_failed", { ...ids, reason }, { cause });
+      const reported = cause instanceof Error ? cause.message : String(cause);
+      error = new SessionError("router_failed", { ...ids, reported }, { cause });
     }
     if (fallback === undefined) throw error;
     return { agent: fallback, becomesActive: false };

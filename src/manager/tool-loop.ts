@@ -1,6 +1,6 @@
 import { Assembly } from "../domain/turns/chunk.ts";
 import { continueRequest } from "../domain/turns/model-request.ts";
-import { formatValue } from "../domain/values/format-value.ts";
+import { clip } from "../domain/values/format-value.ts";
 import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
 import { SessionError } from "../errors.ts";
@@ -47,9 +47,8 @@ export function withTools(model: Model, tools: readonly Tool[], { session, steps
       yield { type: "step", usage: took };
       if (calls.length === 0) return;
       if (step >= stepsMax) {
-        const asked = calls.map((call) => formatValue(call.function.name)).slice(0, 5);
-        const reason = `at step ${step} of ${stepsMax} the model still called ${asked.join(", ")}`;
-        throw new SessionError("tool_steps_exceeded", { reason });
+        const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));
+        throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
       }
       const results: Message[] = [];
       for (const call of calls) {

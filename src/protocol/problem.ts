@@ -82,7 +82,7 @@ function visiblePart(error: SessionError, audience: Audience): { readonly detail
   }
   const detail = innerDetails[error.code];
   if (detail === undefined) return { detail: error.message, details: error.details };
-  const outer = entries.filter(([name]) => ["sessionId", "tenant", "reason"].includes(name));
+  const outer = entries.filter(([name]) => ["sessionId", "tenant", "problem", "seenAt", "reported"].includes(name));
   return { detail, details: Object.fromEntries(outer) };
 }
 

@@ -14,7 +14,7 @@ function unsteady(): { model: Model; isUp: boolean; calls: number } {
     model: async function* () {
       state.calls++;
       yield { type: "usage", usage: { inputTokens: 3, outputTokens: 1 } };
-      if (!state.isUp) throw new SessionError("model_failed", { reason: "overloaded" });
+      if (!state.isUp) throw new SessionError("model_failed", { reported: "overloaded" });
       yield { type: "text", text: "fine" };
     } as Model,
   };
@@ -82,7 +82,7 @@ test("a retry gets the failure where tools ran, where other turns follow, and un
   const model = unsteady();
   await using place = inMemory({ model: model.model });
   const failing: Model = async function* ({ messages }) {
-    if (messages.length > 1) throw new SessionError("model_failed", { reason: "overloaded" });
+    if (messages.length > 1) throw new SessionError("model_failed", { reported: "overloaded" });
     const call = { id: "c", function: { name: "pay", arguments: "{}" } };
     yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
   };

@@ -17,8 +17,8 @@ function failing(text: string, error: Error): Model {
 
 test("an error of the model names session and turn, for every kind of error thrown", async () => {
   for (const thrown of [
-    new SessionError("model_refused", { reason: "no key", httpStatus: 401 }),
-    new SessionError("model_failed", { reason: "no key" }),
+    new SessionError("model_refused", { reported: "no key", httpStatus: 401 }),
+    new SessionError("model_failed", { reported: "no key" }),
     new Error("no key"),
   ]) {
     const { sessions, session } = await open(failing("half", thrown));
@@ -27,8 +27,8 @@ test("an error of the model names session and turn, for every kind of error thro
     const answer = await session.consult("q");
     await assert.rejects(answer.done, (error) => {
       assert.ok(hasCode(error, code));
-      const { sessionId, turn, reason } = error.details;
-      assert.deepEqual([sessionId, turn, reason], ["s", 1, "no key"]);
+      const { sessionId, turn, reported } = error.details;
+      assert.deepEqual([sessionId, turn, reported], ["s", 1, "no key"]);
       return true;
     });
     const [turn] = await Array.fromAsync(session.turns());
@@ -40,7 +40,7 @@ test("a retry of a question that failed after its tools ran gets the same error 
   const call = { id: "a", function: { name: "f", arguments: "{}" } };
   const model: Model = async function* () {
     yield { type: "message", message: { role: "assistant", tool_calls: [call] } };
-    throw new SessionError("model_refused", { reason: "no key" });
+    throw new SessionError("model_refused", { reported: "no key" });
   };
   const { sessions, session } = await open(model);
   await using _ = sessions;

@@ -16,6 +16,7 @@ import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { interruptions } from "../errors/answer-problems.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
@@ -245,7 +246,10 @@ async function clearLease(core: Core, { tenant, id }: SessionRecord): Promise<bo
   const record = (await core.find({ tenant, id }))?.record;
   if (record === undefined) return false;
   try {
-    const written = await new Handle(core, record).recoverAbandoned({ recovers: "dead", reason: "its writer is gone" });
+    const written = await new Handle(core, record).recoverAbandoned({
+      recovers: "dead",
+      reason: interruptions.writer_gone,
+    });
     return written.status === "ok";
   } catch (error) {
     if (endsPass(error)) throw error;

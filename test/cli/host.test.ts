@@ -131,7 +131,7 @@ test("whichever of two hosts is asked, the one where a session lives answers, al
     ],
   );
   const failed = await here.send(b.url, "at-a", "throw");
-  assert.deepEqual([failed.status, failed.json.code, failed.json.details.reason], [502, "runtime_failed", "as told"]);
+  assert.deepEqual([failed.status, failed.json.code, failed.json.details.reported], [502, "runtime_failed", "as told"]);
 });
 
 test("orders reach the host where a session lives; a request is sent on once, with the caller's own key", async () => {
@@ -170,7 +170,7 @@ test("a host that cannot be reached is reported, and only the store gives its ad
   );
   const { code, details } = (await lost.json()) as { code: string; details: object };
   assert.deepEqual([lost.status, code], [502, "owner_unreachable"]);
-  assert.deepEqual(details, { sessionId: "s", tenant: "default", reason: "bad port" });
+  assert.deepEqual(details, { sessionId: "s", tenant: "default", problem: "no_response", reported: "bad port" });
 });
 
 test("hosts that are replaced one after another under load lose no acknowledged turn, and fail with temporary errors only", async () => {

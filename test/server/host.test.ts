@@ -140,7 +140,7 @@ test("a failure of the runtime and a timeout have their own errors", async () =>
   await using here = await place({ restart: { backoff: "1ms" } });
   const failed = await here.send("s", "throw", { create: true });
   assertProblem(failed, 502, "runtime_failed");
-  assert.equal(failed.json.details.reason, "as told");
+  assert.equal(failed.json.details.reported, "as told");
   assertProblem(await here.send("s", "hang"), 504, "deadline_passed");
   await here.call("POST", "/v1/host/sessions/s/kill");
   assert.equal((await here.send("s", "hello")).json.answer.count, 1, "it goes on after it");
@@ -155,7 +155,7 @@ test("a caller with a key reads why a session is unavailable, also for temporary
   await here.send("s", "throw");
   const failed = await here.send("s", "hello");
   assertProblem(failed, 503, "session_failed");
-  assert.equal(failed.json.details.reason, "as told");
+  assert.equal(failed.json.details.reported, "as told");
   await here.host.close();
   const stopping = await here.send("s", "hello");
   assertProblem(stopping, 503, "session_stopped");
@@ -188,7 +188,7 @@ test("a key is forwarded only to the host address in the store, and no further",
   });
   const answered = await here.send("theirs", "hello");
   assertProblem(answered, 502, "owner_unreachable");
-  assert.match(answered.json.details.reason, /redirect/);
+  assert.match(answered.json.details.reported, /redirect/);
   assert.deepEqual(paths, ["/v1/sessions/theirs/messages"]);
 });
 

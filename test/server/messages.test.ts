@@ -87,7 +87,7 @@ test("errors are those of the host, also during an answer, and no message is sen
   await remote.create({ id: "s" });
   await assert.rejects(remote.send("s", "throw"), (error) => {
     assert(hasCode(error, "runtime_failed"));
-    assert.deepEqual([error.details.how, error.details.reason], ["threw", "as told"]);
+    assert.deepEqual([error.details.how, error.details.reported], ["threw", "as told"]);
     return true;
   });
   const broken = (await remote.send("s", "break")) as AsyncIterableIterator<unknown>;

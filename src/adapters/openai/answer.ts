@@ -1,5 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { SessionError, type Message, type ReportedUsage, type ToolCall, type Value } from "../../index.ts";
+import {
+  SessionError,
+  type Message,
+  type ModelFailure,
+  type ReportedUsage,
+  type ToolCall,
+  type Value,
+} from "../../index.ts";
 
 /** The fields of a streamed chunk that are read. Servers omit or null what they do not have. */
 export interface CompletionChunk {
@@ -168,8 +175,7 @@ class ToolCalls {
       call.arguments += added;
       call.fields.add(fields);
       this.#length += name.length + added.length;
-      if (this.#length > lengthMax)
-        throw failure(`the tool calls of one answer are over ${lengthMax} characters`, undefined);
+      if (this.#length > lengthMax) throw failure({ problem: "tool_calls_too_large", lengthMax });
     }
   }
 
@@ -223,8 +229,7 @@ class ProviderFields {
     for (const [key, value] of Object.entries(fields)) {
       if (value === null || value === undefined || key === "function_call") continue;
       this.#length += key.length + JSON.stringify(value).length;
-      if (this.#length > lengthMax)
-        throw failure(`the provider's own fields of one answer are over ${lengthMax} characters`, undefined);
+      if (this.#length > lengthMax) throw failure({ problem: "fields_too_large", lengthMax });
       const merged = merge(Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined, value as Value);
       // A field named __proto__ must be a field.
       Object.defineProperty(this.#fields, key, { value: merged, enumerable: true, writable: true, configurable: true });
@@ -283,6 +288,6 @@ function mergePieces(old: Fields, more: Fields): Value {
   return merged;
 }
 
-export function failure(reason: string, cause: unknown): SessionError {
-  return new SessionError("model_failed", { reason }, { cause });
+export function failure(details: ModelFailure, cause?: unknown): SessionError {
+  return new SessionError("model_failed", details, { cause });
 }

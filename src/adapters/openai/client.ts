@@ -7,8 +7,7 @@ export interface OpenaiClient {
 
 export async function loadClient(baseURL: string | undefined, apiKey: string | undefined): Promise<OpenaiClient> {
   const { OpenAI } = await import("openai").catch((error: unknown) => {
-    const reason = "the package openai is not installed; run npm install openai";
-    throw new SessionError("model_refused", { reason }, { cause: error });
+    throw new SessionError("model_refused", { problem: "package_missing" }, { cause: error });
   });
   // The client would log parts of answers.
   return new OpenAI({ logLevel: "off", baseURL, apiKey });

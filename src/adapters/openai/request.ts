@@ -1,4 +1,4 @@
-import type { Message, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
+import type { Message, ModelFailure, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
 
 /** How an endpoint departs from OpenAI's own. Each one is learned from its first refusal, and kept for later requests. */
 export interface EndpointLimits {
@@ -100,19 +100,19 @@ function wellFormed(value: unknown): unknown {
  */
 export function learnLimit(error: SessionError, body: Record<string, unknown>, limits: EndpointLimits): boolean {
   if (error.code !== "model_refused") return false;
-  const { reason, httpStatus } = error.details as { readonly reason: string; readonly httpStatus?: number };
+  const { reported = "", httpStatus } = error.details as ModelFailure;
   if (httpStatus !== undefined && ![400, 404, 422].includes(httpStatus)) return false;
-  if ("stream_options" in body && /stream_options|include_usage/i.test(reason)) {
+  if ("stream_options" in body && /stream_options|include_usage/i.test(reported)) {
     limits.streamOptions = false;
     return true;
   }
-  if (limits.maxTokensField in body && new RegExp(`\\b${limits.maxTokensField}\\b`).test(reason)) {
-    const isRefused = /unsupported|unknown|unrecognized|not (?:supported|permitted|allowed)|use '/i.test(reason);
+  if (limits.maxTokensField in body && new RegExp(`\\b${limits.maxTokensField}\\b`).test(reported)) {
+    const isRefused = /unsupported|unknown|unrecognized|not (?:supported|permitted|allowed)|use '/i.test(reported);
     if (!isRefused) return false;
     limits.maxTokensField = limits.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
     return true;
   }
-  if (limits.providerFields && providerFieldsIn(body).some((field) => reason.includes(field))) {
+  if (limits.providerFields && providerFieldsIn(body).some((field) => reported.includes(field))) {
     limits.providerFields = false;
     return true;
   }

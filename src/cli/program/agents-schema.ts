@@ -16,7 +16,7 @@ import type { ModelSettings } from "../../sessions/options/model.ts";
 import { parseModelSettings } from "../../sessions/options/model-settings.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { parsePolicy, type Agent, type RetentionPolicy } from "../../sessions/options/options.ts";
-import type { Mismatch } from "../../expectations.ts";
+import type { Mismatch } from "../../errors/expectations.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { mismatchOf } from "../../domain/values/invalid-argument.ts";
 

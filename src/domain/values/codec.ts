@@ -8,7 +8,7 @@
  * (functions, symbols, cycles, class instances, NaN, holes) are refused with their path.
  */
 import { SessionError } from "../../errors.ts";
-import type { Expectation } from "../../expectations.ts";
+import type { Expectation } from "../../errors/expectations.ts";
 
 /** A value that every store keeps exactly. */
 export type Value =

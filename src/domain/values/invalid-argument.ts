@@ -1,5 +1,5 @@
 import { SessionError } from "../../errors.ts";
-import type { Expectation, Mismatch } from "../../expectations.ts";
+import type { Expectation, Mismatch } from "../../errors/expectations.ts";
 import { defined } from "./defined.ts";
 import { formatValue } from "./format-value.ts";
 

@@ -2,6 +2,7 @@ import { pathToFileURL } from "node:url";
 import type { Model } from "../../sessions/options/model.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
+import type { InvalidRuntime } from "../../errors/host-problems.ts";
 import type { LiveSession } from "./live-session.ts";
 
 /**
@@ -48,7 +49,7 @@ export async function loadRuntime(module: string | URL): Promise<Runtime> {
   } catch (cause) {
     throw new SessionError(
       "runtime_invalid",
-      { module: address, reason: `it cannot be imported: ${reasonOf(cause)}` },
+      { module: address, problem: "not_imported", reported: reasonOf(cause) },
       { cause },
     );
   }
@@ -65,15 +66,14 @@ const hooks = ["activate", "onIdle", "deactivate"] as const;
 
 /** @throws SessionError `runtime_invalid` */
 export function parseRuntime(value: unknown, module: string): Runtime {
-  const fail = (reason: string): SessionError => new SessionError("runtime_invalid", { module, reason });
-  if (typeof value !== "object" || value === null)
-    throw fail(`it exports ${formatValue(value)} as default, not a runtime`);
+  const invalid = (details: Omit<InvalidRuntime, "module">): SessionError =>
+    new SessionError("runtime_invalid", { module, ...details });
+  if (typeof value !== "object" || value === null) throw invalid({ problem: "not_object", value: formatValue(value) });
   const runtime = value as Partial<Runtime>;
-  if (typeof runtime.onMessage !== "function") throw fail("it has no function onMessage");
+  if (typeof runtime.onMessage !== "function") throw invalid({ problem: "message_handler_missing" });
   const wrong = hooks.find((hook) => !["undefined", "function"].includes(typeof runtime[hook]));
-  if (wrong !== undefined) throw fail(`its ${wrong} is not a function`);
-  if (!["undefined", "boolean"].includes(typeof runtime.repeatable))
-    throw fail("its repeatable is neither true nor false");
+  if (wrong !== undefined) throw invalid({ problem: "hook_invalid", hook: wrong });
+  if (!["undefined", "boolean"].includes(typeof runtime.repeatable)) throw invalid({ problem: "repeatable_invalid" });
   return value as Runtime;
 }
 

@@ -72,7 +72,7 @@ export class ThreadSlot implements WorkerSlot {
         );
       }
       if (stalledChecks < checksPerStall) return;
-      void this.#worker.end(new RuntimeEnd("deadline", `it blocked its thread for ${stallTimeoutMs} ms`));
+      void this.#worker.end(new RuntimeEnd({ how: "deadline", step: "stall", limitMs: stallTimeoutMs }));
     };
     this.#stalls = setInterval(check, stallTimeoutMs / checksPerStall).unref();
   }
@@ -206,9 +206,9 @@ export class ThreadSlot implements WorkerSlot {
   }
 
   /** The end of the worker, as the end of one activation with or without a current call. */
-  #endFor(life: LifeId, { how, message, cause }: RuntimeEnd, call = Number.POSITIVE_INFINITY): RuntimeEnd {
+  #endFor(life: LifeId, { failure, cause }: RuntimeEnd, call = Number.POSITIVE_INFINITY): RuntimeEnd {
     const fault = this.#faultOf(life);
-    return new RuntimeEnd(how, message, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasStarted(call) });
+    return new RuntimeEnd(failure, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasStarted(call) });
   }
 
   #wasStarted(call: number): boolean {

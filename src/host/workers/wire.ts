@@ -1,6 +1,7 @@
 /** Messages between a host and its workers, each a thread or process. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { errorCodes, SessionError, type ErrorCode, type ErrorDetails, type RuntimeFailure } from "../../errors.ts";
+import type { FailedRuntime } from "../../errors/host-problems.ts";
 import type { SessionsOptions } from "../../sessions/options/options.ts";
 import type { ProcessIdentity } from "../../sessions/instances/process-identity.ts";
 import type { Forward } from "../../store/calls/forwarding-store.ts";
@@ -68,7 +69,7 @@ export interface WireError {
   readonly stack: string | undefined;
   readonly code?: ErrorCode;
   readonly details?: unknown;
-  readonly how?: RuntimeFailure;
+  readonly failure?: FailedRuntime;
 }
 
 interface WireMessage {
@@ -95,14 +96,14 @@ export function packError(error: unknown): WireError {
   const { message, stack } = error;
   if (error instanceof SessionError) return { message, stack, code: error.code, details: error.details };
   if (error instanceof RuntimeEnd)
-    return { message, stack: (error.cause as Error | undefined)?.stack ?? stack, how: error.how };
+    return { message, stack: (error.cause as Error | undefined)?.stack ?? stack, failure: error.failure };
   return { message, stack };
 }
 
-export function unpackError({ message, stack, code, details, how }: WireError): Error {
+export function unpackError({ message, stack, code, details, failure }: WireError): Error {
   const cause = new Error(message);
   if (stack !== undefined) cause.stack = stack;
-  if (how !== undefined) return new RuntimeEnd(how, message, { cause });
+  if (failure !== undefined) return new RuntimeEnd(failure, { cause });
   if (code === undefined || !Object.hasOwn(errorCodes, code)) return cause;
   return new SessionError(code, details as ErrorDetails[ErrorCode], { cause, message });
 }

@@ -3,7 +3,7 @@
  * alike: it opens a session, delivers messages and passivates it; or the session's code ends, alone or with its worker.
  */
 import type { SessionKey } from "../../domain/record/entry.ts";
-import type { RuntimeFailure } from "../../errors.ts";
+import { describeFailedRuntime, type FailedRuntime } from "../../errors/host-problems.ts";
 import { reasonOf } from "../runtime/runtime.ts";
 
 export interface WorkerSlot {
@@ -90,17 +90,13 @@ interface RuntimeEndOptions {
 
 /** The code of a session has ended. */
 export class RuntimeEnd extends Error {
-  readonly how: RuntimeFailure;
+  readonly failure: FailedRuntime;
   readonly fault: Fault;
   readonly mayRepeat: boolean;
 
-  constructor(
-    how: RuntimeFailure,
-    reason: string,
-    { fault = "own", mayRepeat = false, cause }: RuntimeEndOptions = {},
-  ) {
-    super(reason, { cause });
-    this.how = how;
+  constructor(failure: FailedRuntime, { fault = "own", mayRepeat = false, cause }: RuntimeEndOptions = {}) {
+    super(describeFailedRuntime(failure), { cause });
+    this.failure = failure;
     this.fault = fault;
     this.mayRepeat = mayRepeat;
   }
@@ -108,5 +104,5 @@ export class RuntimeEnd extends Error {
 
 /** A thrown value as the end of a runtime. */
 export function endOf(cause: unknown): RuntimeEnd {
-  return cause instanceof RuntimeEnd ? cause : new RuntimeEnd("threw", reasonOf(cause), { cause });
+  return cause instanceof RuntimeEnd ? cause : new RuntimeEnd({ how: "threw", reported: reasonOf(cause) }, { cause });
 }

@@ -52,8 +52,8 @@ export async function openWorkerSlots(core: Core, tenant: string, options: Resol
   } catch (cause) {
     await slots.close();
     if (cause instanceof SessionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SessionError("runtime_invalid", { module: runtime, reason: `it ended its worker: ${reason}` }, { cause });
+    const reported = cause instanceof Error ? cause.message : String(cause);
+    throw new SessionError("runtime_invalid", { module: runtime, problem: "worker_ended", reported }, { cause });
   }
   return slots;
 }

@@ -69,7 +69,7 @@ export class Worker {
       store: (method, args) => this.#ask(method, args),
       ended: (life, how, error) => {
         const cause = unpackError(error);
-        lifeEnded(life, new RuntimeEnd(how, cause.message, { cause }));
+        lifeEnded(life, new RuntimeEnd({ how, reported: cause.message }, { cause }));
       },
       heap: (bytes) => void (this.heapBytes = bytes),
     };
@@ -194,13 +194,11 @@ export class Worker {
     if (this.#reason !== undefined) return this.#reason;
     const cause = this.#cause;
     const isMemory = cause?.code === "ERR_WORKER_OUT_OF_MEMORY";
-    if (isMemory || abortedCodes.includes(exit))
-      return new RuntimeEnd("memory", "it exceeded its memory limit", { cause });
-    const reason =
-      cause === undefined
-        ? `its ${this.#runner instanceof Thread ? "thread" : "process"} ended with ${exit}`
-        : cause.message;
-    return new RuntimeEnd("exited", reason, { cause });
+    if (isMemory || abortedCodes.includes(exit)) return new RuntimeEnd({ how: "memory" }, { cause });
+    const how = "exited";
+    return cause === undefined
+      ? new RuntimeEnd({ how, exit: String(exit) })
+      : new RuntimeEnd({ how, reported: cause.message }, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
-import type { OwnerWatch } from "./owner-watch.ts";
+import type { OwnerProblem, OwnerWatch } from "./owner-watch.ts";
 import type { RequestContext } from "../http/route.ts";
 
 /** Marks a request forwarded by another host: it is not forwarded again. */
@@ -47,9 +47,9 @@ async function forward(
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), deadlineMs);
   const ids = { sessionId, ...defined({ tenant }) };
-  const unreachable = (reason: string, cause?: unknown): SessionError =>
-    new SessionError("owner_unreachable", { ...ids, address, reason }, { cause });
-  const unwatch = owners.watch(address, (reason) => gone.abort(unreachable(reason)));
+  const unreachable = (problem: OwnerProblem, cause?: unknown): SessionError =>
+    new SessionError("owner_unreachable", { ...ids, address, ...problem }, { cause });
+  const unwatch = owners.watch(address, (problem) => gone.abort(unreachable(problem)));
   let response: Response;
   try {
     response = await fetch(urlAt(address, path), {
@@ -64,7 +64,7 @@ async function forward(
     unwatch();
     if (gone.signal.aborted) throw gone.signal.reason;
     if (late.signal.aborted) throw new SessionError("deadline_passed", { deadlineMs }, { cause });
-    throw unreachable(unansweredReason(cause), cause);
+    throw unreachable({ problem: "no_response", reported: unansweredReason(cause) }, cause);
   } finally {
     clearTimeout(timer);
   }

@@ -1,13 +1,16 @@
-import type { Sessions } from "../../index.ts";
+import type { ErrorDetails, Sessions } from "../../index.ts";
 import { listHosts, type HostInfo } from "../../admin.ts";
 
 /** Poll interval for hosts whose responses are awaited. */
 const lookEveryMs = 1000;
 
+/** The reason to stop waiting for a host. */
+export type OwnerProblem = Omit<ErrorDetails["owner_unreachable"], "sessionId" | "address">;
+
 /** A request that waits for a host. */
 interface Watched {
   readonly address: string;
-  readonly lost: (reason: string) => void;
+  readonly lost: (problem: OwnerProblem) => void;
 }
 
 /**
@@ -24,9 +27,9 @@ export class OwnerWatch {
   }
 
   /**
-   * Calls `lost` with the reason when the host at this address has no heartbeat, until the returned function is called.
+   * Calls `lost` when the host at this address has no heartbeat, until the returned function is called.
    */
-  watch(address: string, lost: (reason: string) => void): () => void {
+  watch(address: string, lost: (problem: OwnerProblem) => void): () => void {
     const watched: Watched = { address, lost };
     this.#waiting.add(watched);
     this.#timer ??= setInterval(() => void this.#look().catch(() => undefined), lookEveryMs).unref(); // the next poll tries again
@@ -42,12 +45,11 @@ export class OwnerWatch {
     const hosts = new Map((await listHosts(this.#sessions)).items.map((host) => [host.address, host]));
     for (const { address, lost } of this.#waiting) {
       const host = hosts.get(address);
-      if (host?.alive !== true) lost(reasonOf(host));
+      if (host?.alive !== true) lost(problemOf(host));
     }
   }
 }
 
-function reasonOf(host: HostInfo | undefined): string {
-  if (host === undefined) return "it has left";
-  return `it was last heard of at ${host.seenAt.toISOString()}, so its sessions wake where they are spoken to`;
+function problemOf(host: HostInfo | undefined): OwnerProblem {
+  return host === undefined ? { problem: "left" } : { problem: "silent", seenAt: host.seenAt.getTime() };
 }

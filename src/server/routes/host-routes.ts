@@ -67,7 +67,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       return await forwardToOwner(c, { path, deadlineMs, owners }, answer);
     } catch (cause) {
       if (!hasCode(cause, "closed")) throw cause;
-      throw new SessionError("session_stopped", { sessionId, tenant, reason: "was stopped with its host" }, { cause });
+      throw new SessionError("session_stopped", { sessionId, tenant, how: "host_stopped" }, { cause });
     }
   }
 

@@ -86,11 +86,7 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
   const { signal } = c.req.raw;
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);
-  throw new SessionError("interrupted", {
-    sessionId: session.id,
-    turn,
-    reason: "the session ended",
-  });
+  throw new SessionError("interrupted", { sessionId: session.id, turn, how: "session_ended" });
 }
 
 export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {

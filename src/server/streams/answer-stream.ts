@@ -7,6 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
+import { errorOfTurn } from "../../sessions/turns/turn-error.ts";
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -93,7 +94,7 @@ async function* followed(
   let length = 0;
   for await (const news of session.watch({ after: seq - 1, signal })) {
     if (news.type === "truncated") {
-      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, reason: "the turn was truncated" });
+      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "truncated" });
     }
     if (news.type === "chunk") {
       if (news.turn !== seq) continue;
@@ -122,11 +123,7 @@ async function* followed(
 /** @throws SessionError the error that ended the answer */
 function guardDone(session: Session, turn: Turn): void {
   if (turn.status === "done") return;
-  const ids = { sessionId: session.id, turn: turn.seq };
-  const reason = turn.error?.message ?? turn.status;
-  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-  const code = (["model_refused", "tool_steps_exceeded"] as const).find((one) => one === turn.error?.code);
-  throw new SessionError(code ?? "model_failed", { ...ids, reason });
+  throw errorOfTurn(turn, { sessionId: session.id, turn: turn.seq });
 }
 
 function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {

@@ -16,6 +16,7 @@ import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { readTurn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "./core.ts";
 import { changedReferences } from "./fork-references.ts";
@@ -268,7 +269,7 @@ export class Handle implements WritableSession {
   /** Undefined if the record has changed: the handle then knows the newest one. */
   async #tryWrite(
     rule: Rule,
-    { recovers, reason = "its writer is gone", beside: given = [] }: Omit<WriteOptions, "attemptsMax">,
+    { recovers, reason = interruptions.writer_gone, beside: given = [] }: Omit<WriteOptions, "attemptsMax">,
     attempt: number,
   ): Promise<WriteResult | undefined> {
     const record = this.#record;

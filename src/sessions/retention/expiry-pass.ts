@@ -6,6 +6,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import type { Core } from "../core/core.ts";
 import { markChange, sharedByPointer } from "../core/fork-references.ts";
 import { Handle } from "../core/handle.ts";
@@ -65,7 +66,7 @@ async function mark(core: Core, record: SessionRecord): Promise<{ expires: boole
         expires = change !== null;
         return change ?? postponeSweep(draft, context);
       },
-      { recovers: "dead", reason: "its writer is gone and the session expired" },
+      { recovers: "dead", reason: interruptions.writer_gone_expired },
     ),
   );
   return { expires, endsHandoff };

@@ -27,6 +27,7 @@ import { setLegalHold, clearLegalHold } from "../../domain/record/retention.ts";
 import { estimateUsage, isCount, isDurationMs, isFinish, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { appendTurn, truncateTurns, type NewTurn } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import { acquire } from "../turns/acquire.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -496,7 +497,7 @@ export class Session {
   async breakLease(): Promise<boolean> {
     return await this.#handle.operate("breakLease", async () => {
       await this.#handle.peek();
-      const written = await this.#handle.recoverAbandoned({ recovers: "any", reason: "its lease was broken" });
+      const written = await this.#handle.recoverAbandoned({ recovers: "any", reason: interruptions.lease_broken });
       return written.status === "ok";
     });
   }

@@ -48,6 +48,6 @@ function guardRemoval(
   ids: { readonly sessionId: string; readonly tenant: string },
   { isUnderLegalHold, forkedAt }: ErrorDetails["session_unreadable"],
 ): void {
-  if (isUnderLegalHold) throw new SessionError("legal_hold", { ...ids, reason: "its record cannot be read" });
+  if (isUnderLegalHold) throw new SessionError("legal_hold", ids);
   if (forkedAt > 0) throw new SessionError("session_forked", { ...ids, forkedAt });
 }

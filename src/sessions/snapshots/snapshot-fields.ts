@@ -4,7 +4,7 @@ import { countMax, instantMaxMs } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError, hasCode } from "../../errors.ts";
 import { mismatchOf } from "../../domain/values/invalid-argument.ts";
-import type { Mismatch } from "../../expectations.ts";
+import type { Mismatch } from "../../errors/expectations.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** Refuses the document for what it has at a path, or at a line and column. */

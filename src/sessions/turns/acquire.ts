@@ -1,6 +1,7 @@
 import { requestCancel } from "../../domain/turns/leases.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import type { Handle } from "../core/handle.ts";
 import type { WriteOptions } from "../core/writable-session.ts";
 import { traceStep } from "../tracing/operation.ts";
@@ -27,7 +28,7 @@ const retryMs = 150;
  */
 export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
   if (patience.busy === "take-over") {
-    return await attempt(null, { recovers: "any", reason: "another writer took over" });
+    return await attempt(null, { recovers: "any", reason: interruptions.taken_over });
   }
   try {
     return await attempt(null, { recovers: "dead" });

@@ -5,7 +5,8 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { Interruption } from "../../errors/answer-problems.ts";
 import type { Model, ModelEvent, ModelRequest } from "../options/model.ts";
 import type { ConsultOptions } from "./question.ts";
 
@@ -143,7 +144,7 @@ test("turns that failed do not take the place of others in the window", async ()
   const requests: ModelRequest[] = [];
   const model: Model = async function* (request) {
     requests.push(request);
-    if (isDown) throw new SessionError("model_refused", { reason: "could not process image" });
+    if (isDown) throw new SessionError("model_refused", { reported: "could not process image" });
     yield { type: "text", text: "fine" };
   };
   await using place = inMemory({ model });
@@ -166,7 +167,7 @@ test("a model that refuses a request because of its length is asked again with a
   const lengths: number[] = [];
   const model: Model = async function* ({ messages }) {
     lengths.push(messages.length);
-    if (messages.length > 5) throw new SessionError("model_refused", { reason: "too long", contextExceeded: true });
+    if (messages.length > 5) throw new SessionError("model_refused", { reported: "too long", contextExceeded: true });
     yield { type: "text", text: "fine" };
   };
   await using place = inMemory({ model });
@@ -179,7 +180,7 @@ test("a model that refuses a request because of its length is asked again with a
   const endless: Model = async function* () {
     lengths.push(0);
     yield* [];
-    throw new SessionError("model_refused", { reason: "too long", contextExceeded: true });
+    throw new SessionError("model_refused", { reported: "too long", contextExceeded: true });
   };
   lengths.length = 0;
   await assert.rejects((await session.consult("now", { model: endless })).done, { code: "model_refused" });
@@ -210,7 +211,7 @@ test("a failure of the model seals the turn as failed with the received output, 
 });
 
 test("a typed error of the model passes through, a model that refuses leaves a failed turn", async () => {
-  const { model } = scripted(new SessionError("model_refused", { reason: "no such key", httpStatus: 401 }));
+  const { model } = scripted(new SessionError("model_refused", { reported: "no such key", httpStatus: 401 }));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
   await assert.rejects((await session.consult("hi")).done, { code: "model_refused" });
@@ -274,7 +275,7 @@ test("an abort stops an answer, also of a model that ignores its signal, and kee
     stop.abort();
     break;
   }
-  await assert.rejects(answer.done, { code: "interrupted" });
+  await assert.rejects(answer.done, isInterruption("aborted"));
   const [turn] = await Array.fromAsync(session.turns());
   assert.equal(turn?.status, "interrupted");
   assert.deepEqual(turn?.output, [assistant("so far")]);
@@ -303,7 +304,7 @@ test("closing during an answer seals the turn as interrupted with the received o
   const answer = await session.consult("hi", { model: slow });
   for await (const _ of answer) break;
   await place.sessions.close();
-  await assert.rejects(answer.done, { code: "interrupted" });
+  await assert.rejects(answer.done, isInterruption("closed"));
   const after = await place.another().get("s");
   const [turn] = await Array.fromAsync(after.turns());
   assert.equal(turn?.status, "interrupted");
@@ -428,4 +429,8 @@ for (const [what, piece, count] of [
     assert.deepEqual(output, piece === "" ? [] : [assistant(piece.repeat(count))]);
     assert.ok(grown < 200 * count, `${grown} bytes for ${count} pieces`);
   });
+}
+
+function isInterruption(how: Interruption): (error: unknown) => boolean {
+  return (error) => hasCode(error, "interrupted") && error.details.how === how;
 }

@@ -1,6 +1,7 @@
 /** A model's answer: written to its turn as it arrives, and sealed when it ends, whatever happens. */
 import { saidIn } from "../../domain/turns/chunk.ts";
 import { summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
+import { errorOfTurn, storedErrorOf } from "./turn-error.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { clip } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -100,14 +101,14 @@ async function writeAnswer(
 /** The cause of a broken answer: a stop of the turn or of the caller comes before the error that it led to. */
 function reasonOf(failure: unknown, turn: TurnInProgress, stop: AbortSignal): unknown {
   if (turn.signal.aborted) return turn.signal.reason;
-  return stop.aborted ? turn.interruption("it was aborted") : failure;
+  return stop.aborted ? turn.interruption("aborted") : failure;
 }
 
 /** The codes of errors that a model throws without the ids of the session. */
 const modelCodes = ["model_failed", "model_refused", "tool_steps_exceeded"] as const;
 
-/** A turn stores at most this much of the reason of a failure, in characters. */
-const reasonLengthMax = 1000;
+/** A turn stores at most this much of the text of a failure, in characters. */
+const reportedLengthMax = 1000;
 
 /** The error of a broken answer, with the ids of its turn. */
 export function identified(error: unknown, { session, tenant, agent }: Consultation, turn: number): SessionError {
@@ -117,8 +118,8 @@ export function identified(error: unknown, { session, tenant, agent }: Consultat
       return new SessionError(code, { ...error.details, ...ids }, { cause: error.cause ?? error });
   }
   if (error instanceof SessionError) return error;
-  const reason = clip(error instanceof Error ? error.message : String(error), reasonLengthMax);
-  return new SessionError("model_failed", { ...ids, reason }, { cause: error });
+  const reported = clip(error instanceof Error ? error.message : String(error), reportedLengthMax);
+  return new SessionError("model_failed", { ...ids, reported }, { cause: error });
 }
 
 function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
@@ -129,11 +130,8 @@ function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
 export async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
   // The code alone does not show it: a tool of the model may have thrown `fenced` for another session.
   if (turn.isLost) return error;
-  const { code, details } = error;
-  // Only the reason: the rest of the message repeats what the turn itself shows.
-  const message = "reason" in details ? details.reason : error.message;
   try {
-    await turn.seal({ status: brokenStatus(error), ...cost, error: { code, message } });
+    await turn.seal({ status: brokenStatus(error), ...cost, error: storedErrorOf(error) });
   } catch (failure) {
     return failure;
   }
@@ -147,10 +145,7 @@ export function repeatAnswer({ sessionId, tenant }: { sessionId: string; tenant:
   }
   if (turn.status === "done") return turn;
   const ids = { sessionId, tenant, agent: turn.agent, turn: turn.seq };
-  const { code, message: reason } = turn.error ?? { code: turn.status, message: turn.status };
-  if (turn.status === "interrupted") throw new SessionError("interrupted", { ...ids, reason });
-  const known = modelCodes.find((one) => one === code) ?? "model_failed";
-  throw new SessionError(known, { ...ids, reason });
+  throw errorOfTurn(turn, ids);
 }
 
 /** The events, until the signal aborts: a model that ignores its signal must not keep the session busy. */

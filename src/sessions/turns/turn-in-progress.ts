@@ -15,6 +15,8 @@ import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage }
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
+import type { Interruption } from "../../errors/answer-problems.ts";
+import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
@@ -235,13 +237,13 @@ export class TurnInProgress implements AsyncDisposable {
     if (record.lease?.fence !== this.#fence) {
       this.#fail(fenced(record, this.#fence));
     } else if (record.cancel?.turn === this.seq) {
-      this.#stop.abort(this.interruption("it was cancelled"));
+      this.#stop.abort(this.interruption("cancelled"));
     }
   }
 
   /** The error of an answer that was stopped. */
-  interruption(reason: string): SessionError<"interrupted"> {
-    return new SessionError("interrupted", { ...sessionIds(this.#handle.record), turn: this.seq, reason });
+  interruption(how: Interruption): SessionError<"interrupted"> {
+    return new SessionError("interrupted", { ...sessionIds(this.#handle.record), turn: this.seq, how });
   }
 
   /**
@@ -336,13 +338,9 @@ export class TurnInProgress implements AsyncDisposable {
       await this.#sealing.catch(() => undefined);
       return;
     }
-    const error = this.interruption("its process closed the session");
+    const error = this.interruption("closed");
     this.#stop.abort(error);
-    const interrupted: Seal = {
-      status: "interrupted",
-      ...this.#cost(),
-      error: { code: error.code, message: error.details.reason },
-    };
+    const interrupted: Seal = { status: "interrupted", ...this.#cost(), error: storedErrorOf(error) };
     try {
       await this.seal(this.#owed ?? interrupted);
     } catch (failure) {

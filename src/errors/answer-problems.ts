@@ -1,0 +1,153 @@
+/**
+ * The endings of answers that have none of their own: an interruption, a failure of the model, too many steps of tools.
+ * An error carries a code with its ids and numbers; the words for its message are made here. A turn stores the words, so
+ * the readers below turn them back into details; words that changed stay readable as `reported`.
+ */
+
+/** How an answer was interrupted. */
+export type Interruption =
+  /** The signal of the caller aborted it. */
+  | "aborted"
+  /** A caller cancelled it, in any process. */
+  | "cancelled"
+  /** Its process closed the session. */
+  | "closed"
+  /** An operator broke the lease of its writer. */
+  | "lease_broken"
+  /** Its session ended. */
+  | "session_ended"
+  /** Another writer took over the session. */
+  | "taken_over"
+  /** The turn was truncated. */
+  | "truncated"
+  /** The process of its writer has ended. */
+  | "writer_gone"
+  /** The process of its writer has ended, and the session has expired. */
+  | "writer_gone_expired"
+  /** Another end; `reported` has the text that the turn stores, if it stores one. */
+  | "other";
+
+/** An interruption. */
+export interface InterruptedAnswer {
+  readonly turn: number;
+  readonly how: Interruption;
+  /** The text that the turn stores, of `other`. */
+  readonly reported?: string;
+}
+
+/** The words for each interruption. Turns and events store them: a change keeps only new ones readable as codes. */
+export const interruptions: { readonly [How in Exclude<Interruption, "other">]: string } = {
+  aborted: "it was aborted",
+  cancelled: "it was cancelled",
+  closed: "its process closed the session",
+  lease_broken: "its lease was broken",
+  session_ended: "the session ended",
+  taken_over: "another writer took over",
+  truncated: "the turn was truncated",
+  writer_gone: "its writer is gone",
+  writer_gone_expired: "its writer is gone and the session expired",
+};
+
+export function describeInterruption({ how, reported }: Pick<InterruptedAnswer, "how" | "reported">): string {
+  return how === "other" ? (reported ?? "no cause is stored") : interruptions[how];
+}
+
+/** The interruption that a turn stores as a text. */
+export function interruptionOf(stored: string | undefined): Pick<InterruptedAnswer, "how" | "reported"> {
+  const known = Object.entries(interruptions).find(([, words]) => words === stored);
+  if (known !== undefined) return { how: known[0] as Interruption };
+  return stored === undefined ? { how: "other" } : { how: "other", reported: stored };
+}
+
+/** Problems that Perdure finds itself; without one, `reported` has the text of the model. */
+export type ModelProblem =
+  /** The stream ended before the answer did. */
+  | "answer_incomplete"
+  /** The provider's own fields of one answer have more than `lengthMax` characters. */
+  | "fields_too_large"
+  /** No model is named, neither for the agent nor in the call. */
+  | "model_unnamed"
+  /** The package `openai` is not installed. */
+  | "package_missing"
+  /** The recorded conversation has no such question. */
+  | "question_unknown"
+  /** Nothing came for `timeoutMs`. */
+  | "silent"
+  /** The stream broke off; `reported` has the text of the client. */
+  | "stream_broken"
+  /** The tool calls of one answer have more than `lengthMax` characters. */
+  | "tool_calls_too_large"
+  /** No response came; `reported` has the text of the client, `systemCode` and `host` tell where it failed. */
+  | "unreachable";
+
+/** The failure of a model. */
+export interface ModelFailure {
+  readonly sessionId?: string;
+  readonly problem?: ModelProblem;
+  /** The text of the model's endpoint or client, on one line. */
+  readonly reported?: string;
+  /** Of the model's endpoint. */
+  readonly httpStatus?: number;
+  /** True if the request was longer than the model's context. */
+  readonly contextExceeded?: boolean;
+  readonly turn?: number;
+  readonly lengthMax?: number;
+  readonly timeoutMs?: number;
+  /** The id of a recorded conversation. */
+  readonly conversation?: string;
+  /** As `ECONNREFUSED`. */
+  readonly systemCode?: string;
+  /** Name and port of the endpoint. */
+  readonly host?: string;
+}
+
+const modelProblems: { readonly [Problem in ModelProblem]: (failure: ModelFailure, reported: string) => string } = {
+  answer_incomplete: () => "the stream ended before the answer did",
+  fields_too_large: (d) => `the provider's own fields of one answer are over ${d.lengthMax} characters`,
+  model_unnamed: () => "no model is named; name one for the agent or in the call",
+  package_missing: () => "the package openai is not installed; run npm install openai",
+  question_unknown: (d) => `the conversation ${d.conversation} has no such question`,
+  silent: (d) => `nothing came for ${d.timeoutMs} ms`,
+  stream_broken: (_, reported) => `the stream broke off: ${reported}`,
+  tool_calls_too_large: (d) => `the tool calls of one answer are over ${d.lengthMax} characters`,
+  unreachable: (d, reported) => `${reported} (${d.systemCode}${d.host === undefined ? "" : ` at ${d.host}`})`,
+};
+
+/** @param caused the text of the error's cause, for failures without a text of their own */
+export function describeModelFailure(failure: ModelFailure, caused: string): string {
+  const reported = failure.reported ?? caused;
+  return failure.problem === undefined ? reported : modelProblems[failure.problem](failure, reported);
+}
+
+/** An answer whose last step still called tools. */
+export interface ExceededSteps {
+  readonly sessionId?: string;
+  readonly turn?: number;
+  /** Absent if the turn does not store them. */
+  readonly stepsMax?: number;
+  /** The names of the tools that the last step called, at most five. */
+  readonly tools?: readonly string[];
+}
+
+export function describeExceededSteps({ stepsMax, tools = [] }: ExceededSteps): string {
+  const called = tools.length === 0 ? "tools" : tools.map((name) => JSON.stringify(name)).join(", ");
+  return stepsMax === undefined
+    ? `its last step still called ${called}`
+    : `at step ${stepsMax} of ${stepsMax} the model still called ${called}`;
+}
+
+/** The details that a turn stores as a text. */
+export function exceededStepsOf(stored: string | undefined): Pick<ExceededSteps, "stepsMax" | "tools"> {
+  const [, stepsMax, called = ""] = /^at step \d+ of (\d+) the model still called (.*)$/s.exec(stored ?? "") ?? [];
+  if (stepsMax === undefined) return {};
+  const quoted = called.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
+  return { stepsMax: Number(stepsMax), tools: quoted.flatMap(unquoted) };
+}
+
+function unquoted(text: string): readonly string[] {
+  try {
+    return [JSON.parse(text) as string];
+  } catch {
+    return []; // truncated within a name by an older version
+  }
+}

@@ -1,0 +1,425 @@
+/**
+ * The table of error codes. To add an error code:
+ *
+ * 1. Add its details to `ErrorDetails` and its row to `errorCodes`, both in this file.
+ * 2. Add its message to `messages.ts`.
+ * 3. Add its row to docs/reference/errors.md, at the same place in the order.
+ *
+ * The compiler finds a missing part of 1 and 2, `npm run tidy` a missing row of the page. A code that has several causes
+ * has a code for each in its details (`problem`, `how`); the words are in a file for the subject, such as
+ * `store-problems.ts`.
+ */
+import type { ExceededSteps, InterruptedAnswer, ModelFailure } from "./answer-problems.ts";
+import type { Expectation, Mismatch } from "./expectations.ts";
+import type { FailedRuntime, InvalidRuntime, SessionStop, UnreachableOwner } from "./host-problems.ts";
+import type { InvalidStore, UnavailableStore } from "./store-problems.ts";
+
+/** The ids of the failed operation; any error may carry them beside the details of its code. */
+export interface ErrorContext {
+  readonly sessionId?: string;
+  readonly tenant?: string;
+  /** The agent that was asked, else the agent of the session. */
+  readonly agent?: string;
+  /** The operation, as `append` or `consult`. */
+  readonly command?: string;
+}
+
+interface InSession {
+  readonly sessionId: string;
+}
+
+/** A place in a document. Lines and columns count from 1. */
+export interface InDocument {
+  readonly path?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+/**
+ * The details of each code: ids, numbers, codes, values that the caller passed, and as `reported` the text of another
+ * component. They hold no sentences of Perdure: the message is made from them.
+ */
+export interface ErrorDetails {
+  // Arguments of the caller
+  readonly argument_invalid: { name: string } & Expectation;
+  readonly id_invalid: { name: string } & Expectation;
+  readonly duration_invalid: { name: string } & Expectation;
+  readonly range_invalid: { from: number; to: number };
+  readonly message_invalid: { path: string } & Mismatch;
+  readonly value_unstorable: { path: string } & Mismatch;
+  readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
+  readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
+  readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
+
+  // The session
+  /** `sessionId`: absent if a device has no session. */
+  readonly session_not_found: Partial<InSession>;
+  readonly session_exists: InSession;
+  readonly session_expired: InSession & { expiresAt: number };
+  readonly session_ended: InSession;
+  readonly session_archived: InSession;
+  readonly legal_hold: InSession & {
+    /** The reason passed to `setLegalHold`; absent if the record of the session cannot be read. */
+    reason?: string;
+  };
+  readonly session_forked: InSession & { forkedAt: number };
+  /** `field`: of the record, "data" if it has no column of its own; `version` and `commitId`: of the stored record. */
+  readonly session_unreadable: InSession & {
+    field: string;
+    version: number;
+    commitId: string;
+    isUnderLegalHold: boolean;
+    forkedAt: number;
+  };
+
+  // Snapshots
+  readonly snapshot_invalid: { source?: string } & InDocument & Mismatch;
+  readonly snapshot_newer: { source: string; found: string; known: string };
+  /** `sessionId`: of a session that is to become a snapshot; `source`: of one that is read. */
+  readonly snapshot_too_large: { sessionId?: string; source?: string; bytes: number; bytesMax: number };
+  readonly snapshot_not_found: { sessionId: string; folder: string };
+
+  // Devices
+  /** `name`: the data that needs the secret. */
+  readonly secret_missing: { name: "devices" | "erasures" };
+  readonly link_code_invalid: { tenant: string };
+  readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
+
+  // Concurrency
+  readonly conflict: InSession & {
+    seenTurn: number;
+    storedTurn: number;
+    /** The versions of the last change of the turns: the one that the writer has read, and the stored one. */
+    seenVersion?: number;
+    storedVersion?: number;
+  };
+  readonly store_restored: InSession & {
+    seenTurn: number;
+    storedTurn: number;
+    seenVersion: number;
+    storedVersion: number;
+  };
+  readonly key_reused: InSession & { key: string; seq: number };
+  readonly key_archived: InSession & { key: string; archive: string; seq: number };
+  readonly busy: InSession & { holder: string; fence: number; heldForMs: number };
+  readonly queue_full: InSession & { waiting: number; waitingMax: number };
+  readonly fenced: InSession & {
+    fence: number;
+    storedFence: number;
+    /** The instance that has the lease now; null: none. */
+    holder?: string | null;
+  };
+  readonly turn_open: InSession & {
+    turn: number;
+    /** The instance that writes it, with its fencing token; null: its lease has ended. */
+    holder?: string | null;
+    fence?: number;
+  };
+  readonly turn_not_open: InSession & { turn: number };
+  readonly contended: InSession & { attempts: number };
+  readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
+
+  // Answers
+  readonly aborted: InSession & { waitedMs: number };
+  readonly interrupted: InSession & InterruptedAnswer;
+  readonly model_missing: InSession;
+  readonly model_failed: ModelFailure;
+  readonly model_refused: ModelFailure;
+  readonly tool_steps_exceeded: ExceededSteps;
+  readonly agent_not_routed: InSession & { known: readonly string[] };
+  /** `reported`: the message of the error that the router threw. */
+  readonly router_failed: InSession & { reported: string };
+
+  // Live sessions
+  readonly state_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly not_owner: InSession & { owner: string; address: string };
+  readonly owner_unreachable: UnreachableOwner;
+  readonly mailbox_full: InSession & { waiting: number; waitingMax: number; bytes: number; bytesMax: number };
+  readonly host_full: { live: number; liveMax: number };
+  readonly runtime_invalid: InvalidRuntime;
+  readonly runtime_failed: InSession & FailedRuntime;
+  readonly session_failed: InSession & { failures: number } & Partial<FailedRuntime>;
+  readonly session_stopped: InSession & { how: SessionStop };
+
+  // HTTP
+  readonly request_invalid: { path: string } & Mismatch;
+  readonly route_unknown: { method: string; path: string };
+  readonly method_not_allowed: { method: string; allowed: readonly string[] };
+  readonly body_too_large: { bytesMax: number };
+  readonly key_missing: { scheme: string };
+  /** `tenantOf`: the key is not of the tenant of this server or host. */
+  readonly key_forbidden: { right: string; needed: string; tenantOf?: "server" | "host" };
+  readonly device_missing: { header: string };
+  readonly streams_full: { scope: "device" | "key" | "session"; open: number; openMax: number };
+  readonly rate_limited: { retryAfterMs: number };
+  readonly device_budget_exceeded: {
+    scope: "device" | "all";
+    unit: "requests" | "tokens";
+    spent: number;
+    max: number;
+    retryAfterMs: number;
+  };
+  readonly deadline_passed: { deadlineMs: number };
+  readonly internal: { requestId: string };
+
+  // The store
+  readonly store_scheme_unknown: { url: string; known: readonly string[] };
+  readonly store_unavailable: UnavailableStore;
+  readonly store_busy: { store: string; waitedMs: number };
+  readonly store_full: { store: string };
+  /** `path`: the file or folder that this user cannot write. */
+  readonly store_read_only: { store: string; path?: string; schema?: string };
+  readonly store_invalid: InvalidStore;
+  readonly outbox_full: { bytes: number; bytesMax: number };
+  readonly outbox_unsent: { turns: number };
+  readonly store_schema_newer: { store: string; found: number; known: number };
+  /** `name`: the closed object; `store`: the name of a closed store. */
+  readonly closed: { name: "sessions" | "store" | "host"; store?: string };
+}
+
+/** One of the codes of the table. */
+export type ErrorCode = keyof ErrorDetails;
+
+/** Kinds of details; `text` is a value or a name that the caller passed, or the text of another component. */
+export type DetailKind<T> =
+  NonNullable<T> extends number
+    ? "number"
+    : NonNullable<T> extends boolean
+      ? "flag"
+      : NonNullable<T> extends readonly string[]
+        ? "ids"
+        : string extends NonNullable<T>
+          ? "id" | "text"
+          : "code";
+
+/** The meaning of a code to callers. */
+export interface ErrorRule<Details> {
+  /** The HTTP status of a response with this code. */
+  readonly status: number;
+  /** True if the same call may succeed later. */
+  readonly retryable: boolean;
+  /** The names of the details, each with its kind. */
+  readonly details: { readonly [Name in keyof Required<Details>]: DetailKind<Details[Name]> };
+}
+
+const expectation = {
+  value: "text",
+  length: "number",
+  expected: "code",
+  min: "number",
+  max: "number",
+  known: "ids",
+} as const;
+const place = { path: "id", line: "number", column: "number" } as const;
+
+const modelFailure = {
+  sessionId: "id",
+  problem: "code",
+  reported: "text",
+  httpStatus: "number",
+  contextExceeded: "flag",
+  turn: "number",
+  lengthMax: "number",
+  timeoutMs: "number",
+  conversation: "id",
+  systemCode: "id",
+  host: "id",
+} as const;
+const failedRuntime = { how: "code", reported: "text", step: "code", limitMs: "number", exit: "id" } as const;
+const seenAndStored = {
+  sessionId: "id",
+  seenTurn: "number",
+  storedTurn: "number",
+  seenVersion: "number",
+  storedVersion: "number",
+} as const;
+
+/** The table of error codes. docs/reference/errors.md explains each of them; a test compares the two. */
+export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[Code]> } = {
+  // Arguments of the caller
+  argument_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
+  id_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
+  duration_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
+  range_invalid: { status: 400, retryable: false, details: { from: "number", to: "number" } },
+  message_invalid: { status: 400, retryable: false, details: { path: "id", ...expectation } },
+  value_unstorable: { status: 400, retryable: false, details: { path: "id", ...expectation } },
+  turn_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytes: "number", bytesMax: "number" } },
+  turn_parts_exceeded: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", part: "code", count: "number", countMax: "number" },
+  },
+  metadata_too_large: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", bytes: "number", bytesMax: "number" },
+  },
+  agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
+  agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
+
+  // The session
+  session_not_found: { status: 404, retryable: false, details: { sessionId: "id" } },
+  session_exists: { status: 409, retryable: false, details: { sessionId: "id" } },
+  session_expired: { status: 410, retryable: false, details: { sessionId: "id", expiresAt: "number" } },
+  session_ended: { status: 409, retryable: false, details: { sessionId: "id" } },
+  session_archived: { status: 409, retryable: false, details: { sessionId: "id" } },
+  legal_hold: { status: 409, retryable: false, details: { sessionId: "id", reason: "text" } },
+  session_unreadable: {
+    status: 500,
+    retryable: false,
+    details: {
+      sessionId: "id",
+      field: "id",
+      version: "number",
+      commitId: "id",
+      isUnderLegalHold: "flag",
+      forkedAt: "number",
+    },
+  },
+  session_forked: { status: 409, retryable: true, details: { sessionId: "id", forkedAt: "number" } },
+
+  // Snapshots
+  snapshot_invalid: { status: 400, retryable: false, details: { source: "id", ...place, ...expectation } },
+  snapshot_newer: { status: 400, retryable: false, details: { source: "id", found: "id", known: "id" } },
+  snapshot_too_large: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", source: "id", bytes: "number", bytesMax: "number" },
+  },
+  snapshot_not_found: { status: 404, retryable: false, details: { sessionId: "id", folder: "id" } },
+
+  // Devices
+  secret_missing: { status: 500, retryable: false, details: { name: "code" } },
+  link_code_invalid: { status: 404, retryable: false, details: { tenant: "id" } },
+  claim_undecided: { status: 409, retryable: false, details: { tenant: "id", userSession: "id", deviceSession: "id" } },
+
+  // Concurrency
+  conflict: { status: 409, retryable: false, details: seenAndStored },
+  store_restored: { status: 409, retryable: false, details: seenAndStored },
+  key_reused: { status: 422, retryable: false, details: { sessionId: "id", key: "id", seq: "number" } },
+  key_archived: {
+    status: 409,
+    retryable: false,
+    details: { sessionId: "id", key: "id", archive: "id", seq: "number" },
+  },
+  busy: {
+    status: 409,
+    retryable: true,
+    details: { sessionId: "id", holder: "id", fence: "number", heldForMs: "number" },
+  },
+  queue_full: { status: 429, retryable: true, details: { sessionId: "id", waiting: "number", waitingMax: "number" } },
+  fenced: {
+    status: 409,
+    retryable: false,
+    details: { sessionId: "id", fence: "number", storedFence: "number", holder: "id" },
+  },
+  turn_open: {
+    status: 409,
+    retryable: true,
+    details: { sessionId: "id", turn: "number", holder: "id", fence: "number" },
+  },
+  turn_not_open: { status: 409, retryable: false, details: { sessionId: "id", turn: "number" } },
+  contended: { status: 503, retryable: true, details: { sessionId: "id", attempts: "number" } },
+  budget_exceeded: {
+    status: 402,
+    retryable: false,
+    details: { sessionId: "id", unit: "code", spent: "number", max: "number" },
+  },
+
+  // Answers
+  aborted: { status: 499, retryable: false, details: { sessionId: "id", waitedMs: "number" } },
+  interrupted: {
+    status: 499,
+    retryable: false,
+    details: { sessionId: "id", turn: "number", how: "code", reported: "text" },
+  },
+  model_missing: { status: 400, retryable: false, details: { sessionId: "id" } },
+  model_failed: { status: 502, retryable: true, details: modelFailure },
+  model_refused: { status: 502, retryable: false, details: modelFailure },
+  tool_steps_exceeded: {
+    status: 502,
+    retryable: false,
+    details: { sessionId: "id", turn: "number", stepsMax: "number", tools: "ids" },
+  },
+  agent_not_routed: { status: 422, retryable: false, details: { sessionId: "id", known: "ids" } },
+  router_failed: { status: 502, retryable: true, details: { sessionId: "id", reported: "text" } },
+
+  // Live sessions
+  state_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytes: "number", bytesMax: "number" } },
+  not_owner: { status: 421, retryable: true, details: { sessionId: "id", owner: "id", address: "id" } },
+  owner_unreachable: {
+    status: 502,
+    retryable: true,
+    details: { sessionId: "id", address: "id", problem: "code", seenAt: "number", reported: "text" },
+  },
+  mailbox_full: {
+    status: 429,
+    retryable: true,
+    details: { sessionId: "id", waiting: "number", waitingMax: "number", bytes: "number", bytesMax: "number" },
+  },
+  host_full: { status: 503, retryable: true, details: { live: "number", liveMax: "number" } },
+  runtime_invalid: {
+    status: 500,
+    retryable: false,
+    details: { module: "id", problem: "code", hook: "code", value: "text", reported: "text" },
+  },
+  runtime_failed: { status: 502, retryable: false, details: { sessionId: "id", ...failedRuntime } },
+  session_failed: { status: 503, retryable: false, details: { sessionId: "id", failures: "number", ...failedRuntime } },
+  session_stopped: { status: 503, retryable: true, details: { sessionId: "id", how: "code" } },
+
+  // HTTP
+  request_invalid: { status: 400, retryable: false, details: { path: "id", ...expectation } },
+  route_unknown: { status: 404, retryable: false, details: { method: "id", path: "id" } },
+  method_not_allowed: { status: 405, retryable: false, details: { method: "id", allowed: "ids" } },
+  body_too_large: { status: 413, retryable: false, details: { bytesMax: "number" } },
+  key_missing: { status: 401, retryable: false, details: { scheme: "id" } },
+  key_forbidden: { status: 403, retryable: false, details: { right: "id", needed: "id", tenantOf: "code" } },
+  device_missing: { status: 401, retryable: false, details: { header: "id" } },
+  streams_full: { status: 429, retryable: true, details: { scope: "code", open: "number", openMax: "number" } },
+  rate_limited: { status: 429, retryable: true, details: { retryAfterMs: "number" } },
+  device_budget_exceeded: {
+    status: 429,
+    retryable: true,
+    details: { scope: "code", unit: "code", spent: "number", max: "number", retryAfterMs: "number" },
+  },
+  deadline_passed: { status: 504, retryable: true, details: { deadlineMs: "number" } },
+  internal: { status: 500, retryable: false, details: { requestId: "id" } },
+
+  // The store
+  store_scheme_unknown: { status: 400, retryable: false, details: { url: "id", known: "ids" } },
+  store_unavailable: {
+    status: 503,
+    retryable: true,
+    details: {
+      store: "id",
+      problem: "code",
+      folder: "id",
+      httpStatus: "number",
+      retryAfterMs: "number",
+      commit: "number",
+    },
+  },
+  store_busy: { status: 503, retryable: true, details: { store: "id", waitedMs: "number" } },
+  store_full: { status: 507, retryable: true, details: { store: "id" } },
+  store_read_only: { status: 503, retryable: false, details: { store: "id", path: "id", schema: "id" } },
+  store_invalid: {
+    status: 500,
+    retryable: false,
+    details: {
+      store: "id",
+      problem: "code",
+      sessionId: "id",
+      log: "id",
+      seq: "number",
+      found: "number",
+      known: "number",
+      schema: "id",
+    },
+  },
+  outbox_full: { status: 503, retryable: true, details: { bytes: "number", bytesMax: "number" } },
+  outbox_unsent: { status: 503, retryable: false, details: { turns: "number" } },
+  store_schema_newer: { status: 500, retryable: false, details: { store: "id", found: "number", known: "number" } },
+  closed: { status: 409, retryable: false, details: { name: "code", store: "id" } },
+};

@@ -1,0 +1,213 @@
+/** The messages of errors: the failure, the id, the limit, the next step. */
+import {
+  describeExceededSteps,
+  describeInterruption,
+  describeModelFailure,
+  type ModelFailure,
+} from "./answer-problems.ts";
+import type { ErrorCode, ErrorDetails, InDocument } from "./codes.ts";
+import { describeAt, describeMismatch, type Expectation } from "./expectations.ts";
+import {
+  describeFailedRuntime,
+  describeInvalidRuntime,
+  describeStop,
+  describeUnreachableOwner,
+} from "./host-problems.ts";
+import { describeInvalidStore, describeUnavailable } from "./store-problems.ts";
+
+/** Makes the message from the details; `caused` is the text of the cause, or another text that was passed for it, or empty. */
+type Message<Details> = (details: Details, caused: string) => string;
+
+/** The message of each code, in the order of the table of codes. */
+export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code]> } = {
+  // Arguments of the caller
+  argument_invalid: describeArgument,
+  id_invalid: describeArgument,
+  duration_invalid: describeArgument,
+  range_invalid: (d) =>
+    `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
+  message_invalid: (d, caused) => describeAt(d.path, d, caused),
+  value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
+  turn_too_large: (d) =>
+    `the turn of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large files elsewhere and append a reference, or raise limits.turnBytesMax`,
+  turn_parts_exceeded: (d) =>
+    `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
+  metadata_too_large: (d) =>
+    `the metadata of session ${d.sessionId} would have ${d.bytes} bytes, the limit is ${d.bytesMax}; every turn rewrites the metadata, so store large data in turns`,
+  agent_unknown: (d) =>
+    `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
+  agents_file_invalid: (d, caused) => {
+    const { file, line, column } = d;
+    const at = line === undefined ? file : `${file}:${line}:${column}`;
+    return `${at}: ${describeAt(d.path ?? "the file", d, caused)}`;
+  },
+
+  // The session
+  session_not_found: (d) =>
+    d.sessionId === undefined
+      ? "this device has no session; send a message first"
+      : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
+  session_exists: (d) => `session ${d.sessionId} already exists; open it with sessions.get() or sessions.ensure()`,
+  session_expired: (d) =>
+    `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read; to write to it, call sessions.ensure() with onExpired "revive" or "reset"`,
+  session_ended: (d) => `session ${d.sessionId} has ended; it can be read; create a new session to continue`,
+  session_archived: (d) => `session ${d.sessionId} is archived; it can be read; call unarchive() to make it writable`,
+  legal_hold: (d) =>
+    `session ${d.sessionId} is under legal hold${d.reason === undefined ? "" : ` (${d.reason})`}; clear the legal hold before you remove, truncate or erase it`,
+  session_unreadable: (d) =>
+    `the record of session ${d.sessionId} cannot be read: its field ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
+  session_forked: (d) =>
+    `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new forks were created while those turns were copied to the forks; try again`,
+
+  // Snapshots
+  snapshot_invalid: (d, caused) =>
+    `${d.source ?? "the document"} is not a valid snapshot: ${describeAt(placeOf(d), d, caused)}`,
+  snapshot_newer: (d) =>
+    `${d.source} has format ${d.found}; this version of Perdure reads formats up to ${d.known}; upgrade Perdure`,
+  snapshot_too_large: (d) =>
+    `${d.source ?? `the snapshot of session ${d.sessionId}`} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax if the process has the memory`,
+  snapshot_not_found: (d) =>
+    `the folder ${d.folder} has no snapshot of session ${d.sessionId}; save one with "perdure snapshot save"`,
+
+  // Devices
+  secret_missing: (d) =>
+    `${d.name} need a secret that is not in the store: set openSessions({ secret }) or PERDURE_SECRET to a random text of 16 characters or more`,
+  link_code_invalid: () =>
+    "the link code is not valid; a code works once, within ten minutes and five tries; request a new one on the other device",
+  claim_undecided: (d) =>
+    `the user has session ${d.userSession}, the device has session ${d.deviceSession}; choose the session to keep: keep: "user" or keep: "device"`,
+
+  // Concurrency
+  conflict: (d) =>
+    `another writer changed session ${d.sessionId}: this Session has read up to turn ${d.seenTurn}, the log is at turn ${d.storedTurn}; nothing was written; refresh, read the new turns, and decide`,
+  store_restored: (d) =>
+    `the stored session ${d.sessionId} does not descend from the one that this Session has read: read were version ${d.seenVersion} and turn ${d.seenTurn}, stored are version ${d.storedVersion} and turn ${d.storedTurn}; the store was restored to an earlier state, so later turns may be lost; nothing was written; open the session again and compare`,
+  key_reused: (d) =>
+    `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.sessionId}, which has other content; repeat that turn exactly, or use a new key`,
+  key_archived: (d) =>
+    `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.archive}, which was session ${d.sessionId} before its reset; nothing was written; read that turn, or use a new key for a new one`,
+  busy: (d) =>
+    `instance ${d.holder} holds the lease of session ${d.sessionId} (fencing token ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, use the busy policy "queue" or "interrupt", or break the lease with "perdure sessions break-lease"`,
+  queue_full: (d) =>
+    `${d.waiting} callers already wait for session ${d.sessionId}, the limit is ${d.waitingMax}; try again later`,
+  fenced: (d) =>
+    `the lease of session ${d.sessionId} with fencing token ${d.fence} was superseded by fencing token ${d.storedFence}; nothing was written; open the session again`,
+  turn_open: (d) => `turn ${d.turn} of session ${d.sessionId} is in progress; seal it before the next turn begins`,
+  turn_not_open: (d) =>
+    `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
+  contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,
+  budget_exceeded: (d) =>
+    `session ${d.sessionId} has used ${d.spent} ${d.unit}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
+
+  // Answers
+  aborted: (d) =>
+    `the caller's signal aborted the question to session ${d.sessionId} after ${d.waitedMs} ms, before its turn began; nothing was written; ask again if needed`,
+  interrupted: (d) =>
+    `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${describeInterruption(d)}); the text received so far is stored`,
+  model_missing: (d) =>
+    `session ${d.sessionId} has no model; pass one to consult() or openSessions(), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
+  model_failed: (d, caused) => `the model failed: ${describeModelFailure(d, caused)}${ofTurn(d)}`,
+  model_refused: (d, caused) =>
+    `the model refused the request: ${describeModelFailure(d, caused)}${ofTurn(d)}; ${refusalAdvice(d)}`,
+  tool_steps_exceeded: (d) =>
+    `the answer was stopped: ${describeExceededSteps(d)}${ofTurn(d)}; the text received so far is stored; raise stepsMax, or find out why the model keeps calling tools`,
+  agent_not_routed: (d) =>
+    `the router found no agent for the message to session ${d.sessionId}; nothing was written; set a default agent, or name one of ${d.known.join(", ")}`,
+  router_failed: (d) =>
+    `the router failed for session ${d.sessionId}: ${d.reported}; nothing was written; try again, or set a default agent`,
+
+  // Live sessions
+  state_too_large: (d) =>
+    `the state of the runtime of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data in turns or elsewhere`,
+  not_owner: (d) => `session ${d.sessionId} is live in host ${d.owner}; send the message to ${d.address}`,
+  owner_unreachable: (d) =>
+    `the host at ${d.address}, in which session ${d.sessionId} is live, does not answer: ${describeUnreachableOwner(d)}; it may have handled the message; try again`,
+  mailbox_full: (d) =>
+    `${d.waiting} messages of ${d.bytes} bytes wait for session ${d.sessionId}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before you send more`,
+  host_full: (d) =>
+    `${d.live} sessions are live in this host, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull suspend idle sessions`,
+  runtime_invalid: describeInvalidRuntime,
+  runtime_failed: (d) =>
+    `the runtime of session ${d.sessionId} failed (${d.how}): ${describeFailedRuntime(d)}; the session restarts from its stored state, in which changes made by this message may be saved`,
+  session_failed: (d) =>
+    `the runtime of session ${d.sessionId} failed ${d.failures} times and is not restarted; the last failure: ${describeFailedRuntime({ how: "threw", ...d })}; remove the cause, then call host.start()`,
+  session_stopped: (d) => `session ${d.sessionId} ${describeStop(d.how)} before the message was handled; send it again`,
+
+  // HTTP
+  request_invalid: (d, caused) => describeAt(d.path, d, caused),
+  route_unknown: (d) => `no route matches ${d.method} ${d.path}; /openapi.json and /docs list the routes`,
+  method_not_allowed: (d) => `this path does not accept ${d.method}; it accepts ${d.allowed.join(", ")}`,
+  body_too_large: (d) =>
+    `the request body is larger than ${d.bytesMax} bytes; send less, or raise the limit of the server`,
+  key_missing: (d) =>
+    `this route needs a valid key: send "Authorization: ${d.scheme} pdk_…"; create a key with "perdure keys create"`,
+  key_forbidden: (d) =>
+    `the key has the right "${d.right}", this route needs "${d.needed}"${d.tenantOf === undefined ? "" : ` in the tenant of the ${d.tenantOf}`}`,
+  device_missing: (d) =>
+    `this route needs a device: send a UUID in the header ${d.header}, or the unaltered cookie that POST /v1/chat set`,
+  streams_full: (d) =>
+    `this ${d.scope} has ${d.open} open streams, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
+  rate_limited: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
+  device_budget_exceeded: (d) =>
+    `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
+  deadline_passed: (d) =>
+    `there was no response within ${d.deadlineMs} ms; an answer that has begun continues and is stored: read the turns, or follow the stream`,
+  internal: (d) => `internal error; the server's log has the details under request ${d.requestId}`,
+
+  // The store
+  store_scheme_unknown: (d) => `no store opens ${d.url}; known schemes: ${d.known.join(", ")}`,
+  store_unavailable: describeUnavailable,
+  store_busy: (d) =>
+    `another process kept the store ${d.store} locked for ${d.waitedMs} ms; raise busyTimeout, or find the process that holds the lock`,
+  store_full: (d) => `the disk of the store ${d.store} is full; the write was rolled back; free space and try again`,
+  store_read_only: (d, caused) => {
+    if (d.path !== undefined)
+      return `the store ${d.store} cannot be written: ${d.path} is read-only for this user (${caused})`;
+    const next =
+      d.schema === undefined
+        ? ""
+        : `; a user who may create schemas runs "perdure migrate", and grants usage on ${d.schema} and all in it`;
+    return `the store ${d.store} cannot be written: ${caused}${next}`;
+  },
+  store_invalid: describeInvalidStore,
+  outbox_full: (d) =>
+    `the store is unavailable, and the outbox would have ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was written; try again when the store is back, or raise limits.outboxBytesMax`,
+  outbox_unsent: (d) =>
+    `closed while the store was unavailable; ${d.turns} turns were in memory only and are lost; keep the outbox in a file: fallback: { outbox: "sqlite:outbox.db" }`,
+  store_schema_newer: (d) =>
+    `the store ${d.store} has schema ${d.found}; this version of Perdure reads schemas up to ${d.known}; upgrade Perdure`,
+  closed: (d) => `${describeClosed(d)} is closed; open it again`,
+};
+
+/** A wrong argument, in the words of what was expected. */
+function describeArgument(details: { readonly name: string } & Expectation): string {
+  return describeMismatch(details.name, details);
+}
+
+/** The subject of a sentence about a place in a document. */
+function placeOf({ path, line, column }: InDocument): string {
+  if (path !== undefined) return path;
+  return line === undefined ? "the document" : `line ${line}, column ${column}`;
+}
+
+/** The subject of the message of a closed object. */
+function describeClosed({ name, store }: ErrorDetails["closed"]): string {
+  if (name === "sessions") return "this Sessions object";
+  if (name === "host") return "this host";
+  return store === undefined ? "the store" : `the store ${store}`;
+}
+
+/** The turn of a failed answer, if it has one. */
+function ofTurn({ turn, sessionId }: { readonly turn?: number; readonly sessionId?: string }): string {
+  return turn === undefined ? "" : ` (turn ${turn} of session ${sessionId})`;
+}
+
+/** The next step after a refusal of the model's endpoint. */
+function refusalAdvice({ httpStatus, contextExceeded }: ModelFailure): string {
+  if (contextExceeded === true)
+    return "the request is longer than the model's context; ask for less or set a smaller window";
+  if (httpStatus === 401 || httpStatus === 403) return "check the key and its rights";
+  if (httpStatus === 404) return "check the model's name and the address";
+  if (httpStatus === 400 || httpStatus === 422) return "check the question, the settings and the model's name";
+  return "check the key, the model's name and the address";
+}
