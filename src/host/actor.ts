@@ -445,6 +445,7 @@ export class Actor {
     this.#supervisor.failed(end);
     this.#mailbox.rejectAll(() => this.#failedError());
     this.#giveSlotBack();
+    this.#alarm?.cancel(); // the idle timer of the activation that failed
     this.#alarm = this.#host.wheel.after(forgetMs, () => void this.#end(async () => undefined));
     this.#host.publish({ type: "failed", ...this.#about(), cause: end });
     await this.#host.recordFailure(this.key, { code: end.failure.how, message: end.message });

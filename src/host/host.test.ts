@@ -5,9 +5,10 @@ import { openSessions } from "../open.ts";
 import { coreOf, sessionsOn } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
+import { settled } from "../../test/support/count-timers.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { startHost, type Host } from "./host.ts";
-import type { HostOptions } from "./runtime/options.ts";
+import { Host, startHost } from "./host.ts";
+import { resolveHostOptions, type HostOptions } from "./runtime/options.ts";
 import type { LiveSession } from "./runtime/live-session.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 
@@ -544,6 +545,62 @@ test("when a reader stops early, the answer cleans up before the next message is
   await untidy.next();
   await assert.rejects(async () => await untidy.return?.(), { code: "runtime_failed" });
   assert.equal(here.host.metrics().counts.crashed, 1, "what goes wrong there is a failure like any other");
+});
+
+test("a session that failed too often has one timer, and a start keeps its next activation", async () => {
+  await using here = await place({ restart: { max: 0 } });
+  await here.host.ensure("s");
+  assert.equal(here.host.metrics().timers, 1, "its idle timer");
+  await assert.rejects(here.host.send("s", "throw"), { code: "runtime_failed" });
+  await settled();
+  assert.equal(here.host.get("s")?.phase, "failed");
+  assert.equal(here.host.metrics().timers, 1, "the timer that forgets it");
+  await here.host.start("s");
+  assert.equal(here.host.metrics().timers, 1, "its idle timer");
+});
+
+test("the chunks of an answer that comes after the end of its activation are closed", async () => {
+  const asked = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  const late: Runtime = {
+    async onMessage() {
+      asked.resolve();
+      await gate.promise;
+      return new ReadableStream({ cancel: () => closed.resolve() });
+    },
+  };
+  await using here = await place({ runtime: late });
+  await here.host.ensure("s");
+  const refused = assert.rejects(here.host.send("s", "x"), { code: "session_stopped" });
+  await asked.promise;
+  await here.host.kill("s");
+  await refused;
+  gate.resolve();
+  await closed.promise;
+});
+
+test("a closed host recovers nothing and has no timer", async () => {
+  await using here = await place();
+  await here.host.close();
+  await assert.rejects(here.host.recover({ mode: "eager" }), { code: "closed" });
+  assert.equal(here.host.metrics().timers, 0);
+});
+
+test("a host whose workers cannot be ended leaves no timer and no listener behind when it is closed", async () => {
+  await using here = await place();
+  const core = coreOf(here.sessions);
+  const listeners = core.instance.onLapse.size;
+  const host = new Host(core, here.sessions, resolveHostOptions({ runtime: counter }), {
+    free: () => assert.fail("no session is activated"),
+    prepareStandby: () => undefined,
+    all: () => [],
+    close: () => Promise.reject(new Error("a worker does not end")),
+  });
+  await host.recover({ mode: "eager" }); // from then on it polls for dead hosts
+  assert.equal(host.metrics().timers, 1);
+  await assert.rejects(host.close(), /a worker does not end/);
+  assert.deepEqual([host.metrics().timers, core.instance.onLapse.size], [0, listeners]);
 });
 
 test("an unknown or ended session and an invalid runtime fail with typed errors and leave nothing behind", async () => {

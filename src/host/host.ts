@@ -95,18 +95,26 @@ export interface HostMetrics {
 const activationsMax: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
 /** Records per query when the host checks which sessions it still owns. */
 const verifyPageSize = 500;
+/** Pause before another check, after the store did not answer the last one, ms. */
+const verifyAgainMs = 1000;
 const brokenMax = 1000;
 
 /**
  * Starts a host: it runs many live sessions in one process tree, each supervised and isolated.
- * @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`
+ * @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`; the store's, if the address could not be
+ *   published
  */
 export async function startHost(sessions: Sessions, options: HostOptions): Promise<Host> {
   const core = coreOf(sessions);
   core.guardOpen();
   const resolved = resolveHostOptions(options);
   const slots = await openWorkerSlots(core, sessions.tenant, resolved);
-  if (resolved.address !== null) await core.instance.announce(resolved.address);
+  try {
+    if (resolved.address !== null) await core.instance.announce(resolved.address);
+  } catch (error) {
+    await slots.close();
+    throw error;
+  }
   return new Host(core, sessions, resolved, slots);
 }
 
@@ -120,6 +128,7 @@ export class Host implements AsyncDisposable {
   readonly #wheel: TimerWheel;
   readonly #capacity: Capacity;
   readonly #context: ActorContext;
+  readonly #restartQueue: RestartQueue;
   /** Ordered by last message, least recent first. */
   readonly #actors = new Map<string, Actor>();
   readonly #counts: Record<HostEvent["type"], number> = {
@@ -134,11 +143,12 @@ export class Host implements AsyncDisposable {
     recovered: 0,
     untidy: 0,
   };
-  readonly #onHeartbeatGap = (): void => void this.#verify().catch(() => undefined); // each session checks again before its next message
+  readonly #onHeartbeatGap = (): void => void this.#verifyUntilDone();
   #rejected = 0;
   #watchesHosts = false;
   /** Dead hosts whose sessions this host has recovered. */
   #recoveredHosts: ReadonlySet<string> = new Set();
+  #isClosing = false;
   #closing: Promise<void> | undefined;
 
   /** Made by {@link startHost}. @internal */
@@ -152,6 +162,9 @@ export class Host implements AsyncDisposable {
     this.#capacity = new Capacity(options.maxSessions);
     // Each session checks its lease again before its next message; this call finds lost sessions that get no message.
     core.instance.onLapse.add(this.#onHeartbeatGap);
+    this.#restartQueue = new RestartQueue(() => {
+      if (!this.#isClosing) slots.prepareStandby();
+    });
     this.#context = {
       clock: core.options.clock,
       wheel: this.#wheel,
@@ -160,9 +173,7 @@ export class Host implements AsyncDisposable {
       freeWorkerSlot: () => slots.free(),
       takeSlot: (signal) => this.#takeSlot(signal),
       giveSlotBack: () => this.#capacity.release(),
-      restartQueue: new RestartQueue(() => {
-        if (this.#closing === undefined) slots.prepareStandby();
-      }),
+      restartQueue: this.#restartQueue,
       becameIdle: () => this.#passivateOneIfNeeded(),
       forget: (key) => void this.#actors.delete(keyText(key)),
       explain: (key, error) => this.#explain(key, error),
@@ -235,11 +246,12 @@ export class Host implements AsyncDisposable {
    * Recovers the sessions of processes that have ended. A session that cannot be activated is reported and does not
    * block the others. When `maxSessions` are live, the rest is left for its next message: recovery never passivates a
    * live session, whatever `whenFull` says.
-   * @throws SessionError the store's; the signal's reason
+   * @throws SessionError `closed`, the store's; the signal's reason
    */
   async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
     const broken: Recovery["broken"][number][] = [];
     const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
+    this.#guardOpen();
     if (mode === "lazy") return recovery;
     this.#watchHosts();
     for await (const records of abandonedSessions(this.#core, this.#sessions.tenant, { signal })) {
@@ -340,6 +352,7 @@ export class Host implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#isClosing = true;
     const failures: unknown[] = [];
     const actors = [...this.#actors.values()];
     await inParallel(64, actors, async (actor) => {
@@ -349,10 +362,23 @@ export class Host implements AsyncDisposable {
         failures.push(error);
       }
     });
-    await this.#slots.close();
-    this.#core.instance.onLapse.delete(this.#onHeartbeatGap);
-    this.#wheel.close();
+    try {
+      await this.#slots.close();
+    } finally {
+      this.#core.instance.onLapse.delete(this.#onHeartbeatGap);
+      this.#restartQueue.close();
+      this.#wheel.close();
+    }
     if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sessions could not be passivated`);
+  }
+
+  /** Repeats the check while the store is away: a session without messages makes no check of its own. */
+  async #verifyUntilDone(): Promise<void> {
+    try {
+      await this.#verify();
+    } catch {
+      if (!this.#isClosing) this.#wheel.after(verifyAgainMs, this.#onHeartbeatGap);
+    }
   }
 
   /** After a gap in the heartbeat, drops the sessions whose lease another host has taken. */
@@ -395,7 +421,7 @@ export class Host implements AsyncDisposable {
   async #with<T>(id: string, reason: string, use: (actor: Actor) => Promise<T>): Promise<T> {
     const key = this.#key(id);
     const text = keyText(key);
-    if (this.#closing !== undefined) throw new SessionError("closed", { name: "host" });
+    this.#guardOpen();
     const actor = this.#actors.get(text) ?? new Actor(key, this.#context, reason);
     if (actor.isEnding) {
       // `use` runs without an await before it, so callers that wait for the new actor keep their order.
@@ -404,6 +430,11 @@ export class Host implements AsyncDisposable {
     this.#actors.delete(text);
     this.#actors.set(text, actor); // keeps the map ordered by last message
     return await use(actor);
+  }
+
+  /** @throws SessionError `closed` */
+  #guardOpen(): void {
+    if (this.#isClosing) throw new SessionError("closed", { name: "host" });
   }
 
   #key(id: string): SessionKey {

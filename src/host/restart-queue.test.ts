@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { countTimers, settled } from "../../test/support/count-timers.ts";
 import { RestartQueue, type QueuedRestart } from "./restart-queue.ts";
 
 /** Records the order of turns, by name. */
@@ -36,4 +37,18 @@ test("concurrent restarts are limited", async () => {
   assert.equal(turns.length, 64);
   for (const place of places) place.leave();
   await Promise.all(places.map(({ turn }) => turn));
+});
+
+test("a closed queue has no timer, and starts no further restart", async () => {
+  const timers = countTimers();
+  const queue = new RestartQueue(() => undefined);
+  const [first, second] = [queue.enter(true), queue.enter(true)];
+  assert.equal(await first.turn, true);
+  queue.close();
+  first.leave();
+  second.leave();
+  assert.equal(await second.turn, false);
+  await settled();
+  timers.stop();
+  assert.deepEqual(timers.running(), []);
 });

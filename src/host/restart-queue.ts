@@ -21,7 +21,9 @@ export class RestartQueue {
   readonly #others = new Set<(isTurn: boolean) => void>();
   readonly #onEmpty: () => void;
   #running = 0;
-  #isPausing = false;
+  #isClosed = false;
+  /** Runs between two starts. */
+  #pause: NodeJS.Timeout | undefined;
 
   constructor(onEmpty: () => void) {
     this.#onEmpty = onEmpty;
@@ -52,12 +54,17 @@ export class RestartQueue {
     };
   }
 
+  /** Starts no more restarts. The sessions in the queue leave it when their host stops them. */
+  close(): void {
+    clearTimeout(this.#pause);
+    this.#isClosed = true;
+  }
+
   #startNext(): void {
-    if (this.#isPausing || this.#running >= concurrentMax) return;
-    this.#isPausing = true;
+    if (this.#isClosed || this.#pause !== undefined || this.#running >= concurrentMax) return;
     this.#startOne();
-    setTimeout(() => {
-      this.#isPausing = false;
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
       if (this.#running < concurrentMax && this.#awaited.size + this.#others.size > 0) this.#startNext();
     }, intervalMs);
   }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { settled } from "../../test/support/count-timers.ts";
 import { identityOf } from "../domain/record/change.ts";
+import { SessionError } from "../errors.ts";
 import { coreOf, sessionsOn, type Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
@@ -165,6 +167,28 @@ test("after a gap in its heartbeat, a host drops the sessions that others took, 
   await until(() => host.get("a") === undefined);
   assert.deepEqual([host.get("b")?.phase, host.get("damaged")?.phase], ["live", "live"]);
   await assert.rejects(host.stop("damaged"), { code: "session_unreadable" });
+});
+
+test("after a gap in its heartbeat, a host checks its sessions until the store answers", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  await using place_ = await place();
+  const { host, other, here, clock } = place_;
+  await host.ensure("taken");
+  await place_.lose();
+  await other.send("taken", "append");
+  const { store } = coreOf(here);
+  const load = t.mock.method(store, "load", () =>
+    Promise.reject(new SessionError("store_unavailable", { problem: "unreachable" })),
+  );
+  clock.set(clock.now() + 60_000);
+  await coreOf(here).instance.ensureAlive();
+  await settled();
+  assert.equal(host.get("taken")?.phase, "live", "the store is away");
+  load.mock.restore();
+  clock.set(clock.now() + 1000);
+  t.mock.timers.tick(100);
+  await settled();
+  assert.equal(host.get("taken"), undefined);
 });
 
 test("after a gap in its heartbeat, a host does not answer for a session that another host took", async () => {

@@ -1,7 +1,7 @@
 /** An answer leaves no turn, no timer, no lease use and no watch behind in its process, however it ends. */
 import assert from "node:assert/strict";
-import { createHook } from "node:async_hooks";
 import { test } from "node:test";
+import { countTimers, settled } from "../../test/support/count-timers.ts";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import type { Answer } from "../domain/turns/answer.ts";
 import { SessionError } from "../errors.ts";
@@ -9,16 +9,6 @@ import type { Model } from "./options/model.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf } from "./sessions.ts";
 import type { ConsultOptions } from "./turns/question.ts";
-
-/** Timers that were started and neither ended nor cleared, referenced or not. */
-function countTimers(): { readonly running: ReadonlyMap<number, string>; stop(): void } {
-  const running = new Map<number, string>();
-  const hook = createHook({
-    init: (id, type) => void (type === "Timeout" && running.set(id, new Error("started here").stack ?? "")),
-    destroy: (id) => void running.delete(id),
-  }).enable();
-  return { running, stop: () => void hook.disable() };
-}
 
 /** A model that yields one word, then waits for its signal. */
 const endless: Model = async function* ({ signal }) {
@@ -280,7 +270,7 @@ test("an answer leaves nothing behind in its process, however it ends", { timeou
     const timers = countTimers();
     const sessions = Array.from({ length: 70 }, (_, index) => place.sessions.create({ id: `s${index}` }));
     await end(await Promise.all(sessions), place);
-    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await settled();
     timers.stop();
     const left = {
       turns: core.turns.size,
@@ -293,7 +283,7 @@ test("an answer leaves nothing behind in its process, however it ends", { timeou
     };
     const none = { turns: 0, uses: 0, leases: 0, polled: 0, queues: 0, watches: 0, sleeping: 0 };
     assert.deepEqual(left, none, name);
-    assert.deepEqual([...timers.running.values()], [], name);
+    assert.deepEqual(timers.running(), [], name);
   }
 });
 
@@ -338,7 +328,3 @@ test("a signal that aborts in the queue, or before it, is a typed error and writ
 });
 
 const ids = { sessionId: "s", tenant: "default", agent: "assistant", command: "consult" };
-
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-}

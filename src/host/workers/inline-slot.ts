@@ -86,7 +86,11 @@ class InlineActivation implements Activation {
     // The session may have been killed during the check.
     if (this.#lifetime.isOver) throw this.#hosted.fenced();
     const answer = await this.#run(() => this.#runtime.onMessage(this.#session, message as never));
-    return isStream(answer) ? this.#guarded(answer) : answer;
+    if (!isStream(answer)) return answer;
+    if (!this.#lifetime.isOver) return this.#guarded(answer);
+    // The activation ended before its code answered: the chunks have no reader.
+    await answer[Symbol.asyncIterator]().return?.();
+    throw this.#hosted.fenced();
   }
 
   /** After a gap in this process's heartbeat, verifies that no other process has taken the lease. */

@@ -32,8 +32,6 @@ export interface WorkerCalls {
 
 /** The worker's answer when it has started. */
 export interface StartResult {
-  /** Id of the instance that holds the worker's leases. */
-  readonly instance: string;
   readonly repeatable: boolean;
 }
 

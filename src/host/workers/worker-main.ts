@@ -57,7 +57,7 @@ const calls: WorkerCalls = {
     if (address !== null) await core.instance.announce(address, hosting);
     slot = new InlineSlot(core, loaded);
     setInterval(() => void host.heap.asEvent(process.memoryUsage().heapUsed), heapEveryMs).unref();
-    return { instance: core.instance.id, repeatable: loaded.repeatable ?? false };
+    return { repeatable: loaded.repeatable ?? false };
   },
   open: (id, key, reason) => runCall(id, () => openLife(id, key, reason)),
   deliver: (id, message) =>

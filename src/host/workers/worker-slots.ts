@@ -105,6 +105,7 @@ class Pool implements WorkerSlots {
   readonly #plan: WorkerPlan;
   readonly #slots: ThreadSlot[];
   #standby: ThreadSlot | undefined;
+  #isClosed = false;
 
   constructor(plan: WorkerPlan, workers: number) {
     this.#plan = plan;
@@ -117,6 +118,7 @@ class Pool implements WorkerSlots {
   }
 
   free(): WorkerSlot {
+    guardOpen(this.#isClosed);
     const ended = this.#slots.findIndex(({ isOver }) => isOver);
     if (ended >= 0) this.#slots[ended] = this.#takeStandby();
     const [freest] = this.#slots.toSorted((a, b) => a.size - b.size);
@@ -131,7 +133,7 @@ class Pool implements WorkerSlots {
   }
 
   prepareStandby(): void {
-    this.#standby ??= new ThreadSlot(this.#plan);
+    if (!this.#isClosed) this.#standby ??= new ThreadSlot(this.#plan);
   }
 
   all(): readonly WorkerSlot[] {
@@ -139,6 +141,7 @@ class Pool implements WorkerSlots {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const slots = this.#standby === undefined ? this.#slots : [...this.#slots, this.#standby];
     await Promise.all(slots.map((slot) => slot.close()));
   }
@@ -149,6 +152,7 @@ class OwnSlots implements WorkerSlots {
   readonly #plan: WorkerPlan;
   readonly #slots = new Set<ThreadSlot>();
   #next: ThreadSlot;
+  #isClosed = false;
 
   constructor(plan: WorkerPlan) {
     this.#plan = plan;
@@ -160,6 +164,7 @@ class OwnSlots implements WorkerSlots {
   }
 
   free(): WorkerSlot {
+    guardOpen(this.#isClosed);
     const slot = this.#next.isOver ? this.#start() : this.#next;
     this.#next = this.#start();
     return slot;
@@ -179,6 +184,15 @@ class OwnSlots implements WorkerSlots {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#slots].map((slot) => slot.close()));
   }
+}
+
+/**
+ * A worker that started after the close would outlive its host.
+ * @throws SessionError `closed`
+ */
+function guardOpen(isClosed: boolean): void {
+  if (isClosed) throw new SessionError("closed", { name: "host" });
 }

@@ -59,6 +59,7 @@ export class Worker {
   #beat: Parameters<Store["heartbeat"]>[0] | undefined;
   #beats: NodeJS.Timeout | undefined;
   #cause: NodeJS.ErrnoException | undefined;
+  /** The instance that holds the worker's leases, from its first heartbeat on. */
   #instance: string | undefined;
 
   constructor(core: Core, { kind, memoryMax, lifeEnded }: WorkerBounds) {
@@ -110,9 +111,7 @@ export class Worker {
    * @throws SessionError `runtime_invalid`; RuntimeEnd if it ends the worker
    */
   async start(start: WorkerStart): Promise<StartResult> {
-    const beginning = await this.calls.start(start);
-    this.#instance = beginning.instance;
-    return beginning;
+    return await this.calls.start(start);
   }
 
   /** Ends the worker now, with a reason if given; resolves when its end is certain. */
@@ -137,6 +136,7 @@ export class Worker {
 
   /** A worker that is busy for long cannot send heartbeats: the host repeats its last one while it runs. */
   #keepAlive([beat, { leaving = false } = {}]: Parameters<Store["heartbeat"]>): void {
+    this.#instance = beat.id;
     this.#beat = leaving ? undefined : beat;
     this.#beats ??= setInterval(() => {
       if (this.#isOver || this.#beat === undefined) return;

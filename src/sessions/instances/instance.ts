@@ -40,15 +40,25 @@ export class InstanceKeeper {
    * the process of its host, because it ends with that process.
    */
   async announce(address: string, process: ProcessIdentity = ownIdentity()): Promise<void> {
-    this.#self = { ...this.#self, ...process, address };
-    this.#beatAt = Number.NEGATIVE_INFINITY;
-    await this.ensureAlive();
+    const before = this.#self;
+    this.#self = { ...before, ...process, address };
+    try {
+      await this.#beating?.catch(() => undefined); // a heartbeat under way does not carry the address
+      await this.#start();
+    } catch (error) {
+      this.#self = before; // a later heartbeat would publish the address of a host that did not start
+      throw error;
+    }
   }
 
   /** Write a heartbeat, unless a recent one exists; before a lease is taken. */
   async ensureAlive(): Promise<void> {
+    if (this.#clock.now() - this.#beatAt >= this.#staleAfterMs / 3) await this.#start();
+  }
+
+  async #start(): Promise<void> {
     // After `leave`, no heartbeat and no timer.
-    if (this.#closed || this.#clock.now() - this.#beatAt < this.#staleAfterMs / 3) return;
+    if (this.#closed) return;
     this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
     await this.#beat();
   }
@@ -64,11 +74,13 @@ export class InstanceKeeper {
   }
 
   #beat(): Promise<void> {
+    // The store counts from the moment of its write. The moment of the answer may be much later, and would hide a gap.
+    const sentAt = this.#clock.now();
     this.#beating ??= this.#store
       .heartbeat(this.#self)
       .then(() => {
         const lapsed = this.isLate && this.#beatAt !== Number.NEGATIVE_INFINITY;
-        this.#beatAt = this.#clock.now();
+        this.#beatAt = sentAt;
         if (!lapsed) return;
         this.#lapses++;
         for (const tell of this.onLapse) tell();
