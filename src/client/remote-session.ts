@@ -154,6 +154,7 @@ export class RemoteSession implements OverHttp {
       );
       const stop = (): void => void this.cancel().catch(() => undefined);
       signal?.addEventListener("abort", stop, { once: true });
+      if (signal?.aborted === true) stop(); // while the question was sent
       void answer.done.catch(() => undefined).finally(() => signal?.removeEventListener("abort", stop));
       return answer;
     });
@@ -194,7 +195,7 @@ export class RemoteSession implements OverHttp {
     const continues = async (): Promise<boolean> => {
       // Also when the session's time is up, an open turn goes on to its end.
       if (isOpen) return true;
-      const { state } = await this.#look();
+      const { state } = await this.#look(signal);
       return state === "active" || state === "inactive";
     };
     const lastId = `${after}.${afterChunk}`;
@@ -358,8 +359,8 @@ export class RemoteSession implements OverHttp {
     this.#info = infoOfWire(answer.body as WireSession);
   }
 
-  async #look(): Promise<SessionInfo> {
-    const { body } = await this.#http.ask({ method: "GET", path: this.#path });
+  async #look(signal?: AbortSignal): Promise<SessionInfo> {
+    const { body } = await this.#http.ask({ method: "GET", path: this.#path, signal });
     this.#info = infoOfWire(body as WireSession);
     return this.#info;
   }

@@ -31,7 +31,7 @@ export async function* resumeEvents(
   { lastId, breaksMax = 5, isTemporary = ({ retryable }) => retryable, continues }: ResumeOptions = {},
 ): AsyncGenerator<HttpEvent, void, void> {
   let last = lastId;
-  for (let breaks = 0; request.signal?.aborted !== true; breaks++) {
+  for (let breaks = 0; !isAborted(request); breaks++) {
     const headers = { ...request.headers, ...defined({ "last-event-id": last }) };
     try {
       for await (const event of http.events({ ...request, headers })) {
@@ -47,9 +47,28 @@ export async function* resumeEvents(
       if (error instanceof SessionError && !isTemporary(error)) throw error;
       if (breaks >= breaksMax) throw error;
     }
-    if (continues !== undefined && !(await continues())) return;
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    try {
+      if (continues !== undefined && !(await continues())) return;
+    } catch (error) {
+      if (isAborted(request)) return;
+      throw error;
+    }
+    await pause(request);
   }
+}
+
+/** Waits before a stream is resumed, or until the signal aborts. */
+async function pause({ signal }: HttpRequest): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, pauseMs);
+    signal?.addEventListener("abort", end);
+  });
 }
 
 /** The error of a stream that cannot be resumed. */

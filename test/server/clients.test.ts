@@ -10,8 +10,9 @@ import { test } from "node:test";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { browserDevice, chat, connect, hasCode } from "../../src/client/index.ts";
-import { openSessions } from "../../src/index.ts";
+import { openSessions, type Model } from "../../src/index.ts";
 import { createServer, listen } from "../../src/server/index.ts";
+import { settled } from "../support/count-timers.ts";
 import { InstanceProcess } from "./instance-process.ts";
 import { assertProblem, serve } from "./serving.ts";
 
@@ -133,9 +134,10 @@ test("lost requests are retried with their key, refusals are not, and an unreach
   const lossy: typeof fetch = async (input, init) => {
     requests++;
     const answered = await here.server.fetch(new Request(input, init));
-    // Every other answer is lost after the server has done its work.
-    if (requests % 2 === 1) throw new TypeError("fetch failed");
-    return answered;
+    if (requests % 2 === 0) return answered;
+    // The connection breaks after the server has done its work.
+    await answered.body?.cancel();
+    throw new TypeError("fetch failed");
   };
   const sessions = connect({ url: "http://server.test", key, fetch: lossy });
   const session = await sessions.create({ agent: "assistant" });
@@ -160,6 +162,32 @@ test("lost requests are retried with their key, refusals are not, and an unreach
     nobody.get("s"),
     (error) => hasCode(error, "store_unavailable") && error.message.includes("127.0.0.1:1"),
   );
+});
+
+test("a question whose signal aborts while it is sent is cancelled", async () => {
+  const endless: Model = async function* ({ signal }) {
+    yield { type: "text", text: "word" };
+    await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+  };
+  await using here = serve({ model: endless });
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const sessions = connect({
+    url: "http://server.test",
+    key: await here.key("write"),
+    fetch: async (input, init) => {
+      const request = new Request(input, init);
+      asked.push(new URL(request.url).pathname.split("/").at(-1) ?? "");
+      const answered = await here.server.fetch(request);
+      if (asked.at(-1) === "consult") stop.abort();
+      return answered;
+    },
+  });
+  const session = await sessions.ensure("s");
+  const answer = await session.consult("q", { signal: stop.signal });
+  await settled();
+  assert.deepEqual(asked, ["s", "consult", "cancel"]);
+  await assert.rejects(answer.done, { code: "interrupted" });
 });
 
 async function over(listener: RequestListener, work: (url: string) => Promise<void>): Promise<void> {
