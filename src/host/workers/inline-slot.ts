@@ -139,12 +139,18 @@ class InlineActivation implements Activation {
     }
   }
 
-  async *#guarded(chunks: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
-    try {
-      yield* chunks;
-    } catch (error) {
-      throw hasCode(error, "fenced") ? error : endOf(error);
-    }
+  /** The chunks, with their errors as those of the runtime. Unlike a generator, it passes `return` on before the first `next`. */
+  #guarded(chunks: AsyncIterable<unknown>): AsyncIterableIterator<unknown> {
+    const iterator = chunks[Symbol.asyncIterator]();
+    const guarded: AsyncIterableIterator<unknown> = {
+      next: () => this.#run(() => iterator.next()),
+      return: async () => {
+        await this.#run(() => iterator.return?.());
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]: () => guarded,
+    };
+    return guarded;
   }
 }
 

@@ -72,7 +72,7 @@ export class OpenStreams {
     const name = `${session.info.tenant} ${session.id}`;
     const recovery = this.#recoveries.get(name) ?? {
       streams: 0,
-      timer: setInterval(() => void session.recover().catch(() => undefined), recoverMs),
+      timer: setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref(),
     };
     this.#recoveries.set(name, recovery);
     recovery.streams++;

@@ -100,7 +100,10 @@ export function addRoute<Params, Query, Body>(
     c.set("session", c.req.param("id")?.slice(0, 256));
     const query = checked(route.query, c.req.query(), "query");
     const body = route.body === undefined ? (undefined as Body) : checked(route.body, await jsonOf(c), "body");
-    return await answer(c, { params, query, body });
+    const response = await answer(c, { params, query, body });
+    // After the deadline the client has its error, and this response has no reader.
+    if (c.finalized) await response.body?.cancel();
+    return response;
   });
 }
 

@@ -7,7 +7,7 @@ import { isStream } from "../../host/workers/inline-slot.ts";
 import { toJson } from "../../protocol/json.ts";
 import { anyJson, hostAnswer, idInPath } from "../../protocol/schemas.ts";
 import { wireHost } from "../../protocol/wire.ts";
-import { eventsOf, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
+import { countStream, eventsOf, eventStream, wantsStream, type StreamEvent } from "../streams/event-stream.ts";
 import { forwardToOwner } from "../forward/forward.ts";
 import { OwnerWatch } from "../forward/owner-watch.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
@@ -46,7 +46,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       }
       return await atHostOf(c, { id, path: `/v1/sessions/${encodeURIComponent(id)}/messages` }, async () => {
         if (create === true) await host.ensure(id);
-        return await reply(c, await host.send(id, message));
+        return await reply(c, () => host.send(id, message));
       });
     },
   );
@@ -71,10 +71,19 @@ export function addHostRoutes(shared: Shared, host: Host): void {
     }
   }
 
-  async function reply(c: RequestContext, answer: unknown): Promise<Response> {
-    if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
-    if (wantsStream(c)) return eventStream(c, () => eventsOf(answer, partEvent, { event: "done", data: {} }));
-    return jsonAnswer(c, { parts: await gathered(answer) });
+  async function reply(c: RequestContext, send: () => Promise<unknown>): Promise<Response> {
+    // A stream over the limit is refused before its message is sent.
+    const close = wantsStream(c) ? countStream(c) : undefined;
+    let isStreamed = false;
+    try {
+      const answer = await send();
+      if (!isStream(answer)) return jsonAnswer(c, { answer: answer ?? null });
+      if (close === undefined) return jsonAnswer(c, { parts: await gathered(answer) });
+      isStreamed = true;
+      return eventStream(c, () => eventsOf(answer, partEvent, { event: "done", data: {} }), { close });
+    } finally {
+      if (!isStreamed) close?.();
+    }
   }
 
   addRoute(

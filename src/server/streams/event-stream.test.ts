@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { Hono } from "hono";
 import { SessionError } from "../../errors.ts";
+import type { Session } from "../../index.ts";
+import { OpenStreams } from "../http/open-streams.ts";
 import type { Env } from "../http/route.ts";
 import { eventStream, type StreamEvent, type StreamOptions, type StreamReader } from "./event-stream.ts";
 
@@ -150,6 +152,23 @@ test("an event that cannot be encoded ends the stream with its error", async () 
   assert.match(await textOf(stream), /^event: error\ndata: .*"code":"value_unstorable"/);
   assert.equal((await stream.reader.read()).done, true);
   assert.equal(stream.counted(), 0);
+});
+
+test("a stream that nothing reads holds no process", async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const stream = await open(() => sourceOf().events);
+  const stop = new OpenStreams({}).recover({ id: "s", info: { tenant: "default" } } as Session);
+  assert.equal(timers(), before);
+  stop();
+  await stream.reader.cancel();
+});
+
+test("a stream that ends before it was read ends its source", async () => {
+  const source = sourceOf(1);
+  const stream = await open(() => source.events);
+  await stream.reader.cancel();
+  assert.deepEqual([source.taken(), source.isReturned(), stream.counted()], [0, true, 0]);
 });
 
 const ends: Readonly<Record<string, (ending: Ending) => Promise<unknown>>> = {

@@ -118,7 +118,8 @@ class EventStream implements StreamReader {
 
   constructor(source: Source) {
     this.#source = source;
-    this.#keepAlive = setInterval(() => this.#tick(), keepAliveMs);
+    // The connection of its reader keeps the process alive, and a response without a reader does not.
+    this.#keepAlive = setInterval(() => this.#tick(), keepAliveMs).unref();
     source.stop?.addEventListener("abort", this.#stop, { once: true });
     if (source.stop?.aborted === true) this.#end();
   }
@@ -180,8 +181,10 @@ class EventStream implements StreamReader {
     clearInterval(this.#keepAlive);
     this.#source.stop?.removeEventListener("abort", this.#stop);
     this.#left?.abort();
+    // A source that was never read may hold something too: an answer of a live session waits for its reader.
+    this.#events ??= this.#source.events(this)[Symbol.asyncIterator]();
     // No reader is left for an error of the source.
-    void this.#events?.return?.().catch(() => undefined);
+    void this.#events.return?.().catch(() => undefined);
     this.#source.closed();
   }
 }
