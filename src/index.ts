@@ -27,6 +27,7 @@ export {
   type LeaseHolder,
   type SessionPatch,
   type TurnInput,
+  type BeginTurnOptions,
   type WriteKey,
 } from "./sessions/session/session.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";

@@ -6,21 +6,18 @@ import type { Http, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
 
 /** The end of an answer. */
-export interface Done {
-  readonly turn: Turn;
-  /** The ETag of the session after the turn, if the server sent it. */
+export interface End {
+  /** The turn; undefined for an answer that failed. */
+  readonly turn: Turn | undefined;
+  /** The ETag of the session after the answer, if the server sent it. */
   readonly etag: string | undefined;
 }
 
 /**
- * Asks over HTTP. Resolves once the question is durable; a stream that breaks is resumed. `onDone` is called before the
- * answer resolves.
+ * Asks over HTTP. Resolves once the question is durable; a stream that breaks is resumed. `onEnd` is called before the
+ * answer resolves or fails.
  */
-export async function askOver(
-  http: Http,
-  request: HttpRequest,
-  onDone: (done: Done) => Promise<void>,
-): Promise<Answer> {
+export async function askOver(http: Http, request: HttpRequest, onEnd: (end: End) => Promise<void>): Promise<Answer> {
   const isTemporary = ({ code }: SessionError): boolean => code === "store_unavailable";
   const events = resumeEvents(http, request, { isTemporary });
   const first = await events.next();
@@ -32,10 +29,11 @@ export async function askOver(
   return new Answer(seq, async (emit) => {
     for await (const { event, data } of events) {
       if (event === "text") emit((data as { text: string }).text);
+      if (event === "state") await onEnd({ turn: undefined, etag: (data as { etag: string }).etag });
       if (event !== "done") continue;
       const { turn: wire, etag } = data as { turn: WireTurn; etag?: string };
       const turn = turnOfWire(wire);
-      await onDone({ turn, etag });
+      await onEnd({ turn, etag });
       return turn;
     }
     request.signal?.throwIfAborted();

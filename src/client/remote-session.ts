@@ -150,7 +150,10 @@ export class RemoteSession implements OverHttp {
           body: { message: question, ...options },
           headers: { "idempotency-key": encodeKey(key), ...this.#ifMatch(options) },
         },
-        async ({ turn, etag }) => this.#wrote(turn, { etag: etag ?? wireEtag(await this.#look()) }),
+        async ({ turn, etag }) => {
+          if (turn === undefined) this.#sees(etag);
+          else this.#wrote(turn, { etag: etag ?? wireEtag(await this.#look()) }, options.after);
+        },
       );
       const stop = (): void => void this.cancel().catch(() => undefined);
       signal?.addEventListener("abort", stop, { once: true });
@@ -365,10 +368,17 @@ export class RemoteSession implements OverHttp {
     return this.#info;
   }
 
-  /** Takes a written turn: if it directly follows the loaded state, that state is now the newest. */
-  #wrote(turn: Turn, { etag }: Pick<HttpAnswer, "etag"> | { etag: string }): void {
+  /** Takes a written turn: if it directly follows the loaded state, or turn `after` of it, that state is now the newest. */
+  #wrote(turn: Turn, { etag }: Pick<HttpAnswer, "etag"> | { etag: string }, after: number = this.#seen.turn): void {
     const stands = etag === null ? null : parseEtag(etag);
-    if (stands === null || turn.seq !== this.#seen.turn + 1 || stands.turn !== turn.seq) return;
+    if (stands === null || turn.seq !== after + 1 || stands.turn !== turn.seq) return;
+    this.#sees(etag);
+  }
+
+  /** Counts the state of this ETag as seen. */
+  #sees(etag: string | null | undefined): void {
+    const stands = etag == null ? null : parseEtag(etag);
+    if (stands === null) return;
     this.#seen = stands;
     this.#info = { ...this.#info, ...stands };
   }

@@ -168,7 +168,7 @@ class Life {
     const turn = this.turns().at(-1);
     if (this.record.openTurn === null || turn === undefined) return null;
     const chunks = readableChunks(this.logs.get("chunks") ?? []);
-    return { turn, chunks, written: chunks.length };
+    return { turn, chunks, written: chunks.length, replaced: [] };
   }
 
   splice({ splices }: Change): void {
@@ -365,7 +365,11 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       const { status, output, usage, requests, durationMs = 0 } = command.turn;
       assert.ok(status !== "open");
       const sealing = { status, output, requests, durationMs, ...(usage && { usage }) };
-      return sealTurn(record, { open, sealing, fence: memory.fence ?? 0, release: command.release }, context);
+      return sealTurn(
+        record,
+        { open, sealing, fence: memory.fence ?? 0, release: command.release, replaced: [] },
+        context,
+      );
     }
     case "truncate": {
       const turns = life.turns();

@@ -48,6 +48,13 @@ export interface ErrorDetails {
   readonly message_invalid: { path: string } & Mismatch;
   readonly value_unstorable: { path: string } & Mismatch;
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly replaced_too_large: InSession & {
+    after: number;
+    turns: number;
+    turnsMax: number;
+    bytes: number;
+    bytesMax: number;
+  };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
@@ -246,6 +253,18 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   message_invalid: { status: 400, retryable: false, details: { path: "id", ...expectation } },
   value_unstorable: { status: 400, retryable: false, details: { path: "id", ...expectation } },
   turn_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytes: "number", bytesMax: "number" } },
+  replaced_too_large: {
+    status: 413,
+    retryable: false,
+    details: {
+      sessionId: "id",
+      after: "number",
+      turns: "number",
+      turnsMax: "number",
+      bytes: "number",
+      bytesMax: "number",
+    },
+  },
   turn_parts_exceeded: {
     status: 413,
     retryable: false,

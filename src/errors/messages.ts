@@ -30,6 +30,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
   turn_too_large: (d) =>
     `the turn of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large files elsewhere and append a reference, or raise limits.turnBytesMax`,
+  replaced_too_large: (d) =>
+    `a question after turn ${d.after} of session ${d.sessionId} replaces ${d.turns} or more turns of ${d.bytes} bytes; one question replaces at most ${d.turnsMax} turns of ${d.bytesMax} bytes; truncate the session after turn ${d.after} first`,
   turn_parts_exceeded: (d) =>
     `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   metadata_too_large: (d) =>

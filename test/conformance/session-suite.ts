@@ -389,6 +389,25 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       },
     );
 
+    check("a question replaces later turns, which come back where no answer begins", async (sessions) => {
+      const session = await sessions.create({ id: "s" });
+      await session.append({ input: "one", output: "1" }, { key: "k1" });
+      await session.append({ input: "two", output: "2" }, { key: "k2" });
+      for (const after of [0, 1])
+        await assert.rejects((await session.consult("fail", { after })).done, { code: "model_failed" });
+      assert.deepEqual(await inputs((await sessions.get("s")).turns()), ["one", "two"]);
+      const again = await sessions.get("s");
+      assert.equal((await again.append({ input: "two", output: "2" }, { key: "k2" })).seq, 2, "keys come back too");
+      const answer = await again.consult("other", { after: 1, key: "k3" });
+      assert.deepEqual([answer.seq, await answer.text()], [2, "shown 3"]);
+      assert.deepEqual(await inputs(again.turns()), ["one", "other"]);
+      assert.equal((await again.append({ input: "three" })).seq, 3, "the object has seen the replacement");
+      await assert.rejects(again.consult("x", { after: 4 }), { code: "range_invalid" });
+      await assert.rejects(again.consult("x", { after: -1 }), { code: /argument_invalid|request_invalid/ });
+      const fork = await again.fork({ at: 0 });
+      assert.deepEqual(await inputs(fork.turns()), []);
+    });
+
     check("a user is erased, with a receipt, and once", async (sessions) => {
       for (const user of ["ada", "bob"]) {
         const session = await sessions.create({ id: user, user });

@@ -9,6 +9,8 @@ import {
   sayAnswer,
   type ConversationOptions,
 } from "./conversation.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { wholeNumber } from "../terminal/arguments.ts";
 import { writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -17,6 +19,7 @@ import { CliError } from "../terminal/cli-error.ts";
 export function consultCommand(): Command {
   return conversationCommand("consult", "Ask one question in a session; the answer streams to stdout")
     .argument("<question>", "the question, in quotes")
+    .option("--after <turn>", "replace the turns after this one, to ask differently or again", wholeNumber)
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -24,18 +27,24 @@ export function consultCommand(): Command {
         "perdure consult ceo 'Shall we buy a second oven?'",
         "perdure consult ceo 'And a third?' --session ceo_01m7xjt6y3j1fvq2vg32v9j0fg",
         "perdure consult ceo 'Shorter, please' --session ceo_01m7… --window 2 --json | jq -r .answer",
+        "perdure consult ceo 'And a fourth?' --session ceo_01m7… --after 1",
         "perdure consult ceo 'Good morning' --session ceo_01m7… --on-expired revive --busy queue",
       ]) + endpointHelp,
     )
     .action(consult);
 }
 
-async function consult(agent: string, question: string, options: ConversationOptions & JsonOption): Promise<void> {
+type ConsultCommandOptions = ConversationOptions & JsonOption & { readonly after?: number };
+
+async function consult(agent: string, question: string, options: ConsultCommandOptions): Promise<void> {
   if (question.trim() === "") throw new CliError("usage", "the question is empty; give it in quotes");
   await untilSignalled(async (signal) => {
     const { sessions, session } = await openConversation(agent, options);
     await using _ = sessions;
-    const answer = await session.consult(question, consultOptions(agent, options, signal));
+    const answer = await session.consult(question, {
+      ...consultOptions(agent, options, signal),
+      ...defined({ after: options.after }),
+    });
     if (options.json !== true) {
       noteTurn(session, await sayAnswer(answer));
       return;

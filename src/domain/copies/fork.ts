@@ -3,7 +3,17 @@
  * its own from the next turn on, so a fork costs the same however long the parent is. The parent lists its forks, and keeps the
  * shared turns until each fork has its own copy.
  */
-import { changeOf, draftOf, headOf, lastOwn, set, splice, splicePrefix, type Change } from "../record/change.ts";
+import {
+  changeOf,
+  draftOf,
+  headOf,
+  lastOwn,
+  set,
+  splice,
+  splicePrefix,
+  type Change,
+  type Draft,
+} from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
@@ -18,24 +28,29 @@ export function lastFinished(record: SessionRecord): number {
 }
 
 /**
- * Fork the parent at turn `at`: two changes that land together. `messages` is the number of messages in the turns up to
- * there.
+ * Fork the parent at turn `at`: the changes land together, that of the fork last. `messages` is the number of messages in
+ * the turns up to there. At 0 the fork shares no turns, and the parent does not change.
  * @throws SessionError `range_invalid` where there is no such turn, `turn_open`
  */
 export function forkSession(
   parent: SessionRecord,
   { session, at, messages }: { session: NewSession; at: number; messages: number },
   context: Context,
-): readonly [Change, Change] {
+): readonly [...Change[], Change] {
   const last = headOf(parent, "turns");
-  if (!Number.isSafeInteger(at) || at < 1 || at > last) throw new SessionError("range_invalid", { from: at, to: last });
+  if (!Number.isSafeInteger(at) || at < 0 || at > last) throw new SessionError("range_invalid", { from: at, to: last });
   if (at > lastFinished(parent)) throw new SessionError("turn_open", { ...sessionIds(parent), turn: at });
+  const fork = draftOfNew(session, undefined, context);
+  if (at === 0) {
+    appendForked(fork, { parent, at }, context);
+    return [changeOf(fork)];
+  }
+
   const draft = draftOf(parent);
   const seq = lastOwn(parent, "forks") + 1;
   splice(draft, "forks", seq, [{ seq, key: null, at: context.now, data: encode({ session: session.key.id, at }) }]);
   set(draft, { forkedAt: Math.max(parent.forkedAt, at) });
 
-  const fork = draftOfNew(session, undefined, context);
   set(fork, {
     parent: { id: parent.id, at, born: parent.createdAt },
     inherited: at,
@@ -43,9 +58,14 @@ export function forkSession(
     // The usage of the shared turns is counted with the parent.
     counters: { ...noCounters, turns: at, messages },
   });
-  appendEvent(fork, { type: "created", agent: session.agent, user: session.user }, context);
-  appendEvent(fork, { type: "forked", from: parent.id, turn: at }, context);
+  appendForked(fork, { parent, at }, context);
   return [changeOf(draft), changeOf(fork)];
+}
+
+function appendForked(fork: Draft, { parent, at }: { parent: SessionRecord; at: number }, context: Context): void {
+  const { agent, user } = fork.record;
+  appendEvent(fork, { type: "created", agent, user }, context);
+  appendEvent(fork, { type: "forked", from: parent.id, turn: at }, context);
 }
 
 /** The id of the fork that an entry of the log `forks` names. */

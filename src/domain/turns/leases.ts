@@ -16,6 +16,7 @@ import type { Lease, SessionRecord, Waiter } from "../record/record.ts";
 import { nextState } from "../record/states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
 import { countSealed } from "./counters.ts";
+import { dropReplaced, putBack } from "./replaced-turns.ts";
 import { estimateUsage } from "./usage.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 
@@ -26,6 +27,8 @@ export interface AbandonedTurn {
   readonly chunks: readonly Chunk[];
   /** The number of chunks by the record; larger than `chunks` if some are missing or damaged. */
   readonly written: number;
+  /** The entries of the turns that it replaced. */
+  readonly replaced: readonly Entry[];
 }
 
 /** True until the lease's own time is up; the caller checks whether its instance is alive. */
@@ -56,7 +59,7 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
   }
   if (openTurn === null) return;
   if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without the abandoned turn`);
-  const { chunks, written } = remains;
+  const { chunks, written, replaced } = remains;
   const output = assemble(chunks);
   const isWhole = chunks.length >= written;
   const turn: Turn = {
@@ -73,17 +76,31 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
           message: `${reason}; only ${chunks.length} of ${written} chunks of the answer can be read`,
         },
   };
-  sealOver(draft, turn);
+  sealOver(draft, turn, replaced);
 }
 
-/** Replace the open turn by the sealed one and empty the chunks, in the same step. */
-export function sealOver(draft: Draft, turn: Turn): Entry {
+/**
+ * Replace the open turn by the sealed one and empty the chunks, in the same step. A turn that failed without output gives
+ * its place back to the turns that it replaced.
+ */
+export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): Entry {
   // Its input was counted when it began.
   const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
-  splice(draft, "turns", turn.seq, [entry]);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
-  set(draft, { openTurn: null, cancel: null, counters: countSealed(draft.record.counters, turn) });
+  set(draft, { openTurn: null, cancel: null });
+  if (isWordless(turn) && replaced.length > 1) {
+    putBack(draft, replaced, turn);
+    return entry;
+  }
+  splice(draft, "turns", turn.seq, [entry]);
+  set(draft, { counters: countSealed(draft.record.counters, turn) });
+  dropReplaced(draft);
   return entry;
+}
+
+/** True for a turn that ended before the first word of its answer. */
+export function isWordless({ status, output }: Pick<Turn, "status" | "output">): boolean {
+  return (status === "failed" || status === "interrupted") && output.length === 0;
 }
 
 export interface Acquisition {

@@ -6,10 +6,12 @@ import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
 import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
+import type { Entry } from "../record/entry.ts";
 import { stayLive, use } from "../record/lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
+import { guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { keepSpent, type Cut } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
@@ -86,6 +88,32 @@ export function beginAgain(
   begin(draft, beginning, context);
   // The entry that bears the key goes in this very change.
   draft.claims.splice(0, draft.claims.length, ...draft.claims.filter(({ key }) => key !== turn.key));
+  return changeOf(draft);
+}
+
+/** Turns to replace: those after turn `after`, their entries, and what they hold and took. */
+export interface Replacement {
+  readonly after: number;
+  readonly entries: readonly Entry[];
+  readonly cut: Cut;
+}
+
+/**
+ * Begin a turn in the place of others: the turns after `after` are truncated, and kept until the answer has begun. If the
+ * answer fails before its first word, its seal puts them back.
+ * @throws SessionError as {@link beginTurn}, `replaced_too_large`, `legal_hold`, `session_forked`
+ */
+export function beginInstead(
+  draft: Draft,
+  { replacement, ...beginning }: Beginning & { readonly replacement: Replacement },
+  context: Context,
+): Change {
+  const { after, entries, cut } = replacement;
+  const before = draft.record;
+  guardReplaced(before, after, entries, context.limits);
+  cutTurns(draft, { after, cut, writer: beginning.writer }, context);
+  begin(draft, beginning, context);
+  keepReplaced(draft, before, entries);
   return changeOf(draft);
 }
 
@@ -196,19 +224,25 @@ export interface Sealing {
 
 /**
  * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step. With
- * `release` the lease is released too.
+ * `release` the lease is released too. `replaced`: the entries of the turns that it replaced.
  * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
   record: SessionRecord,
-  { open, sealing, fence, release }: { open: Turn; sealing: Sealing; fence: number; release: boolean },
+  {
+    open,
+    sealing,
+    fence,
+    release,
+    replaced,
+  }: { open: Turn; sealing: Sealing; fence: number; release: boolean; replaced: readonly Entry[] },
   context: Context,
 ): Change {
   guardFence(record, fence);
   if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
   const turn = { ...open, ...sealing };
-  const entry = sealOver(draft, turn);
+  const entry = sealOver(draft, turn, replaced);
   // Without output it is hardly larger than at its beginning, and it must end regardless of the limits.
   if (sealing.output.length > 0 || sealing.steps !== undefined) {
     guardTurnParts(record, turn, context);

@@ -53,7 +53,8 @@ export async function answerReply(
   { ask, outlive, stop }: Pick<Shared, "outlive" | "stop"> & { readonly ask: () => Promise<Answer> },
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
-  if (lost !== undefined && wantsStream(c)) return resumeReply(c, session, lost, stop);
+  if (lost !== undefined && wantsStream(c) && (await isKept(c, session, lost)))
+    return resumeReply(c, session, lost, stop);
   // A stream over the limit is refused before its question is asked.
   const close = wantsStream(c) ? countStream(c) : undefined;
   let answer: Answer;
@@ -72,6 +73,17 @@ export async function answerReply(
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
   return jsonAnswer(c, answerOf(session, turn, audience));
+}
+
+/**
+ * False where the turn of a lost stream is not in the log: its answer failed before its first word, and the turns that it
+ * had replaced are back. The request is then a new one.
+ */
+async function isKept(c: RequestContext, session: Session, lost: string): Promise<boolean> {
+  const { turn, length } = parseAnswerId(lost);
+  const { key } = idempotencyKey(c);
+  if (key === undefined || length > 0) return true;
+  return (await session.turnByKey(key))?.seq === turn;
 }
 
 async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {

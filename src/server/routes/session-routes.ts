@@ -403,6 +403,9 @@ function addTurnRoutes(shared: Shared): void {
         busy: busyPolicy.optional(),
         model: z.string().max(256).optional(),
         window: z.number().int().min(0).max(1000).optional(),
+        after: count
+          .optional()
+          .meta({ description: "replace the turns after this one; they are put back if no answer begins" }),
       }),
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },

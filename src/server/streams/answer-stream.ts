@@ -37,7 +37,10 @@ export function parseAnswerId(id: string): HeardAnswer {
   });
 }
 
-/** Streams an answer while it is produced. */
+/**
+ * Streams an answer while it is produced. Where it fails, the event `state` has the ETag of the session after the failure,
+ * for a client that goes on from there.
+ */
 export async function* spokenAnswer(
   session: Session,
   answer: Answer,
@@ -45,12 +48,17 @@ export async function* spokenAnswer(
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, answer.seq);
   let length = 0;
-  for await (const text of answer) {
-    length += text.length;
-    yield textEvent(answer.seq, length, text);
+  try {
+    for await (const text of answer) {
+      length += text.length;
+      yield textEvent(answer.seq, length, text);
+    }
+    const done = doneEvent(answerOf(session, await answer.done, audience), length);
+    yield { ...done, data: { ...done.data, etag: wireEtag(session.info) } };
+  } catch (error) {
+    yield { event: "state", data: { etag: wireEtag(session.info) } };
+    throw error;
   }
-  const done = doneEvent(answerOf(session, await answer.done, audience), length);
-  yield { ...done, data: { ...done.data, etag: wireEtag(session.info) } };
 }
 
 /** Streams an answer that another request started, from its beginning. */

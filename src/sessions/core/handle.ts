@@ -12,6 +12,7 @@ import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { recentResets } from "../../domain/record/lifecycle.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
+import { hasReplaced, replacedLog } from "../../domain/turns/replaced-turns.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { readTurn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
@@ -20,7 +21,7 @@ import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "./core.ts";
 import { changedReferences } from "./fork-references.ts";
-import { readLog } from "./log-reader.ts";
+import { eachEntry, readLog } from "./log-reader.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { seenOf, type Seen } from "./seen.ts";
@@ -454,7 +455,12 @@ export class Handle implements WritableSession {
       if (last === undefined) break;
       from = last.seq + 1;
     }
-    return { turn, chunks, written };
+    return { turn, chunks, written, replaced: await this.replacedTurns() };
+  }
+
+  /** The entries of the turns that the open turn replaced; none where it replaced none. */
+  async replacedTurns(): Promise<readonly Entry[]> {
+    return hasReplaced(this.#record) ? await Array.fromAsync(eachEntry(this.core, this.#record, replacedLog)) : [];
   }
 
   /** The turn with this idempotency key. */

@@ -152,12 +152,12 @@ test("the messages of a fork are counted for turns of every origin, also for tho
   await whole(await sessions.get("old"));
 });
 
-test("a fork begins after finished turns only, and without such a turn it is refused", async () => {
+test("a fork begins after finished turns, or before the first one", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
-  await assert.rejects(session.fork(), { code: "range_invalid" });
+  assert.equal((await session.fork()).info.turn, 0);
   await talk(session, 1, 2);
-  for (const at of [0, 3, 1.5, Number.NaN]) await assert.rejects(session.fork({ at }), { code: "range_invalid" });
+  for (const at of [-1, 3, 1.5, Number.NaN]) await assert.rejects(session.fork({ at }), { code: "range_invalid" });
   await assert.rejects(session.fork({ as: "s" }), {
     code: "session_exists",
     message: /session s already exists/,

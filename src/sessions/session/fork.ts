@@ -18,7 +18,7 @@ import { readCut } from "../turns/entry-reader.ts";
 
 /** Options of a fork. */
 export interface ForkOptions {
-  /** The last turn that both sessions share. @default the last finished one */
+  /** The last turn that both sessions share; 0 shares none. @default the last finished one */
   readonly at?: number;
   /** The id of the new session. @default the agent's name and a sortable id */
   readonly as?: string;
@@ -36,7 +36,7 @@ export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<H
     const messages = await messagesUpTo(handle, shared);
     const changes = forkSession(record, { session, at: shared, messages }, core.context());
     const outcome = await core.commit(changes);
-    const fork = outcome.status === "ok" ? outcome.changes[1]?.record : undefined;
+    const fork = outcome.status === "ok" ? outcome.changes.at(-1)?.record : undefined;
     if (fork != null) return new Handle(core, fork);
     if (outcome.status === "conflict" && outcome.current?.id === id) {
       throw new SessionError("session_exists", { sessionId: id, tenant: record.tenant });
@@ -68,6 +68,7 @@ function likeIt(record: SessionRecord, id: string, instructions: Entry | undefin
 async function messagesUpTo(handle: Handle, at: number): Promise<number> {
   const { record } = handle;
   const last = headOf(record, "turns");
+  if (at === 0) return 0;
   // The rule refuses a number that is not a turn.
   if (at === last || !(Number.isSafeInteger(at) && at >= 1 && at < last)) return record.counters.messages;
   const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;

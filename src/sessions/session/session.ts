@@ -34,7 +34,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { beginOn, lastTurn } from "../turns/begin.ts";
 import { consult } from "../turns/consult.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
-import type { ConsultOptions } from "../turns/question.ts";
+import { parseAfter, type ConsultOptions } from "../turns/question.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Core } from "../core/core.ts";
@@ -90,6 +90,16 @@ export interface HandOffOptions {
 export interface WriteKey {
   /** An idempotency key, unique in the session: a retry with the same key and content returns the same turn. */
   readonly key?: string;
+}
+
+/** How `begin` begins a turn. */
+export interface BeginTurnOptions extends WriteKey {
+  /** The agent that answers. @default the active agent, else the session's agent */
+  readonly agent?: string;
+  /** The name of the model. */
+  readonly model?: string;
+  /** As in `ConsultOptions`: replace the turns after this one, in one commit. @default no turn is replaced */
+  readonly after?: number;
 }
 
 /** The fields that `update` changes; absent fields stay. */
@@ -209,22 +219,17 @@ export class Session {
   /**
    * Begin a turn; its answer follows. Resolves once the input is durable. The turn is written under the lease of this
    * object, or under one that `begin` takes and `seal` releases.
-   * @throws SessionError as `append`
+   * @throws SessionError as `append`; with `after` also `range_invalid`, `replaced_too_large`, `legal_hold`
    */
-  async begin(
-    input: MessageInput,
-    options: WriteKey & { agent?: string; model?: string } = {},
-  ): Promise<TurnInProgress> {
+  async begin(input: MessageInput, options: BeginTurnOptions = {}): Promise<TurnInProgress> {
     return await traceCall(this.#handle.about("begin"), () =>
       this.#handle.countingConflicts(() => this.#begin(input, options)),
     );
   }
 
-  async #begin(
-    input: MessageInput,
-    { key, agent, model }: WriteKey & { agent?: string; model?: string },
-  ): Promise<TurnInProgress> {
+  async #begin(input: MessageInput, { key, agent, model, after }: BeginTurnOptions): Promise<TurnInProgress> {
     const handle = this.#handle;
+    if (after !== undefined) handle.core.guardStore();
     const open = defined({
       key: handle.core.turnKey(key),
       agent: this.#agent(agent),
@@ -232,7 +237,9 @@ export class Session {
       model: model === undefined ? undefined : parseModelName(model),
     });
     return await handle.inOrder(async () => {
-      const begun = await beginOn(handle, open, { ticket: null, named: agent !== undefined, recovers: "dead" });
+      const replaces = after === undefined ? undefined : parseAfter(after);
+      const options = { ticket: null, named: agent !== undefined, after: replaces, recovers: "dead" } as const;
+      const begun = await beginOn(handle, open, options);
       if (begun.status === "begun") return begun.inProgress;
       throw new SessionError("turn_not_open", { ...this.#ids(), turn: begun.turn.seq });
     });

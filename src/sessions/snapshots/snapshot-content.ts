@@ -32,6 +32,11 @@ export class ContentGuard {
   #messages = 0;
   /** The turn in progress, which is the last one. */
   #open: number | null = null;
+  /** The messages before the last turn. */
+  #messagesBefore = 0;
+  #spent = 0;
+  /** The turns that the open turn replaced. */
+  #replaced: { readonly header: Fields; turns: number; before: unknown; messages: number } | undefined;
 
   constructor({ limits, refuse }: Judge) {
     this.#limits = limits;
@@ -56,7 +61,11 @@ export class ContentGuard {
       case "events":
         guardEvent(objectOf(value, path, refuse), path, refuse);
         break;
+      case "replaced":
+        this.#addReplaced(seq, objectOf(value, path, refuse), path);
+        break;
       case "spent":
+        this.#spent = seq;
         guardSpent(objectOf(value, path, refuse), path, refuse);
         break;
     }
@@ -69,15 +78,40 @@ export class ContentGuard {
       refuse(path, { value: '"open"', expected: "one_of", known: sealedStatuses });
     }
     if (turn["status"] === "open") this.#open = seq;
-    const before = turn["messagesBefore"];
-    if (before !== undefined && before !== this.#messages)
-      refuse(`${path}.messagesBefore`, {
-        value: formatValue(before),
-        expected: "one_of",
-        known: [String(this.#messages)],
-      });
+    guardMessagesBefore(turn, path, this.#messages, refuse);
+    this.#messagesBefore = this.#messages;
     this.#messages += messagesOf(turn, path, refuse);
     this.#turns = seq;
+  }
+
+  /** Add an entry of the log `replaced`: the first one is its header, the others are turns. */
+  #addReplaced(seq: number, value: Fields, path: string): void {
+    const refuse = this.#refuse;
+    if (this.#replaced === undefined) {
+      this.#replaced = { header: value, turns: 0, before: undefined, messages: 0 };
+      return;
+    }
+    const replaced = this.#replaced;
+    if (!sealedStatuses.includes(value["status"] as string))
+      refuse(`${path}.status`, { value: formatValue(value["status"]), expected: "one_of", known: sealedStatuses });
+    if (replaced.turns === 0) replaced.before = value["messagesBefore"];
+    if (typeof replaced.before === "number")
+      guardMessagesBefore(value, path, replaced.before + replaced.messages, refuse);
+    guardToolCalls(value as unknown as TurnData, path, { limits: this.#limits, refuse });
+    replaced.messages += messagesOf(value, path, refuse);
+    replaced.turns = seq - 1;
+  }
+
+  #guardReplaced(openTurn: number | null): void {
+    const refuse = this.#refuse;
+    const path = "logs.replaced[0].data";
+    if (this.#replaced === undefined) return;
+    const { header, turns, before } = this.#replaced;
+    if (openTurn === null) refuse("session.openTurn", { value: "null", expected: "whole_number", min: 1 });
+    guardMessagesBefore({ messagesBefore: before }, "logs.replaced[1].data", this.#messagesBefore, refuse);
+    const most = (openTurn ?? 1) - 1 + turns;
+    wholeOf(header["inherited"], `${path}.inherited`, { least: 0, most, refuse });
+    wholeOf(header["spent"], `${path}.spent`, { least: 0, most: this.#spent, refuse });
   }
 
   /** Check the header against the log of turns, once all entries were added. @throws what `refuse` throws */
@@ -96,6 +130,7 @@ export class ContentGuard {
       });
     if (openTurn !== null && (state === "ended" || state === "archived"))
       refuse("session.openTurn", { value: String(openTurn), expected: "one_of", known: ["null"] });
+    this.#guardReplaced(openTurn);
     agrees("session.counters.turns", counters.turns, turns);
     agrees("session.counters.messages", counters.messages, this.#messages);
     if (inherited > turns)
@@ -107,6 +142,12 @@ export class ContentGuard {
 function guardToolCalls({ input, output }: TurnData, path: string, { limits, refuse }: Judge): void {
   const count = countToolCalls(input) + countToolCalls(output);
   if (count > limits.toolCallsMax) refuse(path, { length: count, expected: "tool_calls", max: limits.toolCallsMax });
+}
+
+function guardMessagesBefore({ messagesBefore }: Fields, path: string, messages: number, refuse: Refuse): void {
+  if (messagesBefore === undefined || messagesBefore === messages) return;
+  const known = [String(messages)];
+  refuse(`${path}.messagesBefore`, { value: formatValue(messagesBefore), expected: "one_of", known });
 }
 
 const sealedStatuses = ["done", "failed", "interrupted"];

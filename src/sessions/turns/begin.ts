@@ -1,12 +1,22 @@
-import type { Change, Draft } from "../../domain/record/change.ts";
+import { headOf, turnsIdentity, type Change, type Draft } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import type { Cut } from "../../domain/turns/truncated-usage.ts";
+import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
 import { countToolCalls, turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { beginAgain, beginTurn, type OpenTurn } from "../../domain/turns/turns.ts";
-import { turnOpen, type Context } from "../../domain/record/guards.ts";
+import {
+  beginAgain,
+  beginInstead,
+  beginTurn,
+  type Beginning,
+  type OpenTurn,
+  type Replacement,
+} from "../../domain/turns/turns.ts";
+import { guardReplaced } from "../../domain/turns/replaced-turns.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { guardSeen, sessionIds, turnOpen, type Context, type Writer } from "../../domain/record/guards.ts";
 import type { Handle } from "../core/handle.ts";
-import { hasCode } from "../../errors.ts";
+import { readLog } from "../core/log-reader.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import { readCut } from "./entry-reader.ts";
@@ -28,6 +38,8 @@ export interface BeginOptions extends WriteOptions {
    * @default the turn's agent
    */
   readonly choose?: (draft: Draft, context: Context) => Pick<OpenTurn, "agent" | "model">;
+  /** The turns after this one are replaced by the new turn. @default none */
+  readonly after?: number | undefined;
 }
 
 /**
@@ -41,7 +53,7 @@ export async function beginOn(handle: Handle, turn: OpenTurn, options: BeginOpti
 async function beginTurnOn(
   handle: Handle,
   turn: OpenTurn,
-  { ticket, named, choose, ...options }: BeginOptions,
+  { ticket, named, choose, after, ...options }: BeginOptions,
 ): Promise<BeginResult> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
@@ -49,17 +61,24 @@ async function beginTurnOn(
   if (brings) await core.instance.ensureAlive();
   const ahead = options.recovers === "any";
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
-  const rule: Rule = (draft, context, writer) =>
-    beginTurn(draft, { turn: { ...turn, ...choose?.(draft, context) }, writer, lease }, context);
-  let written = await writeOnce(handle, turn.key, rule, options);
+  const beginning = (draft: Draft, context: Context, writer: Writer): Beginning => ({
+    turn: { ...turn, ...choose?.(draft, context) },
+    writer,
+    lease,
+  });
+  const rule: Rule = (draft, context, writer) => beginTurn(draft, beginning(draft, context, writer), context);
+  let written =
+    after === undefined
+      ? await writeOnce(handle, turn.key, rule, options)
+      : await writeInstead(handle, { after, key: turn.key }, beginning, options);
   if (written.status === "duplicate") {
-    const earlier = await repeated(handle, turn, named, written.entry);
+    const earlier = await repeated(handle, { turn, named, after }, written.entry);
     const again = isUnanswered(earlier)
       ? await writeAgain(
           handle,
           earlier,
           (cut) => (draft, context, writer) =>
-            beginAgain(draft, { turn: { ...turn, ...choose?.(draft, context) }, writer, lease, cut }, context),
+            beginAgain(draft, { ...beginning(draft, context, writer), cut }, context),
           options,
         )
       : undefined;
@@ -83,9 +102,69 @@ async function beginTurnOn(
   };
 }
 
-/** The turn that an earlier try with the same key began. @throws SessionError `turn_open` while it is being answered */
-async function repeated(handle: Handle, turn: OpenTurn, named: boolean, entry: Entry): Promise<Turn> {
+/** Builds the beginning of the turn on the record that is written. */
+type BeginningOn = (draft: Draft, context: Context, writer: Writer) => Beginning;
+
+/**
+ * Begin the turn in the place of the turns after `after`, in one commit. A turn that a dead writer left open is sealed
+ * first, in a commit of its own; under the policy `take-over` also that of a live one.
+ * @throws SessionError `range_invalid`, `replaced_too_large`, `conflict`, and as `beginOn`
+ */
+async function writeInstead(
+  handle: Handle,
+  { after, key }: { readonly after: number; readonly key: string | null },
+  beginning: BeginningOn,
+  options: WriteOptions,
+): Promise<WriteResult> {
+  const earlier = key === null ? undefined : await handle.entryByKey(key);
+  if (earlier !== undefined) return { status: "duplicate", entry: earlier };
+  if (options.recovers !== undefined) await handle.recoverAbandoned(options);
+  const { record } = await handle.peek();
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  const head = headOf(record, "turns");
+  if (after > head) throw new SessionError("range_invalid", { from: after, to: head });
+  const replacement = after === head ? undefined : await readReplaced(handle, record, after);
+  const rule: Rule = (draft, context, writer) => {
+    // The turns that were read are those of the record: it has the same last change of the turns.
+    guardSeen(draft.record, { ...writer, seen: turnsIdentity(record), seenTurn: head });
+    const begun = beginning(draft, context, writer);
+    return replacement === undefined
+      ? beginTurn(draft, begun, context)
+      : beginInstead(draft, { ...begun, replacement }, context);
+  };
+  return await withoutForks(handle, () => writeOnce(handle, key, rule, options));
+}
+
+/** The turns after `after`. @throws SessionError `replaced_too_large` */
+async function readReplaced(handle: Handle, record: SessionRecord, after: number): Promise<Replacement> {
+  const { limits } = handle.core.options;
+  const tally = new CutTally();
+  const entries: Entry[] = [];
+  const to = headOf(record, "turns");
+  for (let from = after + 1; from <= to; from = (entries.at(-1)?.seq ?? to) + 1) {
+    const { readMax: limit, readBytesMax: bytesMax } = limits;
+    const page = await readLog(handle.core, record, { log: "turns", from, to, order: "ascending", limit, bytesMax });
+    if (page.length === 0) break;
+    for (const entry of page) tally.add(turnOf(entry), record.inherited);
+    entries.push(...page);
+    guardReplaced(record, after, entries, limits);
+  }
+  return { after, entries, cut: tally.cut };
+}
+
+/**
+ * The turn that an earlier try with the same key began.
+ * @throws SessionError `turn_open` while it is being answered, `key_reused`
+ */
+async function repeated(
+  handle: Handle,
+  { turn, named, after }: { readonly turn: OpenTurn; readonly named: boolean; readonly after: number | undefined },
+  entry: Entry,
+): Promise<Turn> {
   let earlier = turnOf(entry);
+  if (after !== undefined && earlier.seq !== after + 1) {
+    throw new SessionError("key_reused", { ...sessionIds(handle.record), key: earlier.key ?? "", seq: earlier.seq });
+  }
   guardSameContent(handle, earlier, { ...earlier, agent: named ? turn.agent : earlier.agent, input: turn.input });
   if (earlier.status === "open") {
     await handle.recoverAbandoned();

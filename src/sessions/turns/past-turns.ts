@@ -15,9 +15,9 @@ export function tailFor(window: WindowBounds, bytesMax: number): TurnTail {
 
 /**
  * The turns before the question, as far as its window needs them. `loaded` is the tail that was read when the turn began.
- * It is read again where it holds a turn of a dead writer, which is sealed by now, where the agent that answers has a
- * larger window, and where turns that a model is not shown take the place of others. A model is not shown a turn that
- * cannot be read.
+ * It is read again where it is undefined, where it holds a turn of a dead writer, which is sealed by now, where the agent
+ * that answers has a larger window, and where turns that a model is not shown take the place of others. A model is not
+ * shown a turn that cannot be read.
  */
 export async function pastTurns(
   handle: Handle,
@@ -27,13 +27,17 @@ export async function pastTurns(
     window,
     before,
   }: {
-    readonly loaded: readonly Turn[];
+    readonly loaded: readonly Turn[] | undefined;
     readonly tail: TurnTail;
     readonly window: WindowBounds;
     readonly before: number;
   },
 ): Promise<readonly Turn[]> {
   const wanted = tailFor(window, tail.bytesMax);
+  if (loaded === undefined) {
+    const newest = await readTail(handle, wanted);
+    return await pastTurns(handle, { loaded: newest, tail: wanted, window, before });
+  }
   const shown = loaded.filter(({ seq, status }) => seq < before && status !== "open").filter(isShown).length;
   const isCut = loaded.length >= tail.last && tail.last > 0;
   let last = tail.last;

@@ -9,6 +9,7 @@ import { parseMessages, readableTurns, type Message, type MessageInput } from ".
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/turns/window.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
@@ -43,6 +44,12 @@ export interface ConsultOptions {
   /** Idempotency key: a retry of the same question is the same turn. */
   readonly key?: string;
   /**
+   * Replace the turns after this one by the question, in one commit: to ask differently, or again. 0 replaces all. If the
+   * answer fails or is stopped before its first word, the turns are put back, and the question is not kept.
+   * @default no turn is replaced
+   */
+  readonly after?: number;
+  /**
    * The agent that answers; the active agent does not change.
    * @default the active agent, else the session's agent; the default agent if that one is unknown
    */
@@ -68,6 +75,7 @@ export interface Routed {
 export interface Question {
   readonly input: readonly Message[];
   readonly key: string | null;
+  readonly after: number | undefined;
   /** The agent that the caller names. */
   readonly named: string | undefined;
   readonly model: Model;
@@ -85,6 +93,7 @@ export interface Question {
 export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
   const { agent: named, signal } = options;
   const input = parseMessages(message, "user", "question");
+  if (options.after !== undefined) core.guardStore();
   const window = parseWindow(options.window ?? defaultWindow);
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
@@ -94,6 +103,7 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
   return {
     input,
     key: core.turnKey(options.key),
+    after: options.after === undefined ? undefined : parseAfter(options.after),
     named,
     model,
     modelName: typeof options.model === "string" ? options.model : undefined,
@@ -105,6 +115,12 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
   };
 }
 
+/** @throws SessionError `argument_invalid` */
+export function parseAfter(after: unknown): number {
+  if (Number.isSafeInteger(after) && (after as number) >= 0) return after as number;
+  throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
+}
+
 /** A turn that began, and the logs as loaded before it. */
 export interface BegunQuestion {
   readonly begun: BeginResult;
@@ -113,10 +129,11 @@ export interface BegunQuestion {
 
 /**
  * Begin the turn of a question: it is durable when this resolves.
- * @throws SessionError `busy`, `queue_full`, `conflict`, `turn_open`, `key_reused`, the errors of `route` and of the store
+ * @throws SessionError `busy`, `queue_full`, `conflict`, `turn_open`, `key_reused`, `range_invalid`,
+ *   `replaced_too_large`, the errors of `route` and of the store
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
-  const { input, key, named, patience } = question;
+  const { input, key, after, named, patience } = question;
   let routed: Routed | undefined;
   const attempt: Attempt<BegunQuestion> = async (ticket, writeOptions) => {
     // Under the policies that wait or interrupt, the caller accepts turns written meanwhile: the model sees the newest.
@@ -133,7 +150,7 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
       input,
       agent: handle.core.chooseAgent(loaded.record, { named, routed: proposed?.agent }).agent,
     };
-    const begun = await beginOn(handle, open, { ticket, named: named !== undefined, choose, ...writeOptions });
+    const begun = await beginOn(handle, open, { ticket, named: named !== undefined, choose, after, ...writeOptions });
     return { begun, loaded };
   };
   return await acquire(handle, patience, attempt);
@@ -184,7 +201,9 @@ export async function requestOf(
   const own = question.isWindowNamed ? undefined : core.agent(agent).window;
   let window = own === undefined ? question.window : parseWindow(own);
   const tail = tailFor(question.window, core.options.limits.windowBytesMax);
-  const turns = await pastTurns(handle, { loaded: readableTurns(turnEntries), tail, window, before: seq });
+  // The tail that was loaded may consist of turns that the question has replaced.
+  const loaded = question.after === undefined ? readableTurns(turnEntries) : undefined;
+  const turns = await pastTurns(handle, { loaded, tail, window, before: seq });
   const handoff = handoffAt(record, core.now());
   const content = {
     turns,

@@ -10,6 +10,7 @@ import {
   type Turn,
   type Usage,
 } from "../../domain/turns/turn.ts";
+import { isWordless } from "../../domain/turns/leases.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
 import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
@@ -283,9 +284,10 @@ export class TurnInProgress implements AsyncDisposable {
     // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output);
     const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
+    const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     try {
       await this.#handle.write(({ record }, context) =>
-        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases }, context),
+        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced }, context),
       );
     } catch (error) {
       // Too large to store: seal it without its output, so that the session can continue.

@@ -1,0 +1,102 @@
+/**
+ * Turns that a question replaced: entries of the log `replaced`, written in the commit that truncates them and begins the
+ * question's turn. The seal of that turn deletes them; if its answer failed before its first word, the seal puts them back.
+ * The first entry of the log holds the fields of the record to restore; the turns follow, in their order.
+ */
+import { SessionError } from "../../errors.ts";
+import { lastOwn, set, splice, type Draft } from "../record/change.ts";
+import type { Entry } from "../record/entry.ts";
+import { sessionIds } from "../record/guards.ts";
+import type { SessionRecord } from "../record/record.ts";
+import { decode, encode } from "../values/codec.ts";
+import type { Limits } from "../values/limits.ts";
+import { countSealed } from "./counters.ts";
+import { CutTally, keepSpent } from "./truncated-usage.ts";
+import { turnOf, type Turn } from "./turn.ts";
+
+/** The name of the log. */
+export const replacedLog = "replaced";
+
+/** Turns that one question may replace; their bytes are at most those of one turn. */
+export const replacedTurnsMax = 1000;
+
+/** The fields of the record before the replacement. */
+export interface ReplacedHeader {
+  /** The last turn whose usage is counted in another session. */
+  readonly inherited: number;
+  /** The last entry of the log `spent`. */
+  readonly spent: number;
+}
+
+/** @throws SessionError `replaced_too_large` where these entries do not fit into one commit */
+export function guardReplaced(record: SessionRecord, after: number, entries: readonly Entry[], limits: Limits): void {
+  const bytesMax = limits.turnBytesMax;
+  const bytes = entries.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
+  if (entries.length <= replacedTurnsMax && bytes <= bytesMax) return;
+  const sizes = { turns: entries.length, turnsMax: replacedTurnsMax, bytes, bytesMax };
+  throw new SessionError("replaced_too_large", { ...sessionIds(record), after, ...sizes });
+}
+
+/** Keep the turns in the draft that truncates them. `before`: the record before the truncation. */
+export function keepReplaced(draft: Draft, before: SessionRecord, entries: readonly Entry[]): void {
+  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent") };
+  const first = { seq: 1, key: null, at: entries[0]?.at ?? 0, data: encode({ ...header }) };
+  splice(draft, replacedLog, 1, [first, ...entries.map((entry, index) => ({ ...entry, seq: index + 2 }))]);
+}
+
+/** True for a record whose open turn replaced others. */
+export function hasReplaced(record: SessionRecord): boolean {
+  return lastOwn(record, replacedLog) > 0;
+}
+
+/** Delete the turns that were kept. */
+export function dropReplaced(draft: Draft): void {
+  if (hasReplaced(draft.record)) splice(draft, replacedLog, 1, []);
+}
+
+/**
+ * Put the turns back in the place of the open turn, whose usage stays counted. `kept` are the entries of the log; `failed`
+ * is the open turn as it would be sealed, without output.
+ */
+export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): void {
+  const { record } = draft;
+  const [first, ...entries] = kept;
+  const { inherited, spent } = headerOf(first, record);
+  const turns = entries.map((entry, index) => ({ ...entry, seq: failed.seq + index }));
+  const tally = new CutTally();
+  tally.add(failed, 0);
+  splice(draft, "turns", failed.seq, turns);
+  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
+  keepSpent(draft, tally.cut.spent);
+  set(draft, {
+    inherited,
+    counters: {
+      ...countSealed(record.counters, failed),
+      turns: failed.seq - 1 + turns.length,
+      messages: record.counters.messages - failed.input.length + countMessages(turns),
+    },
+  });
+  dropReplaced(draft);
+}
+
+/** A damaged header does not keep the turns away. */
+function headerOf(entry: Entry | undefined, record: SessionRecord): ReplacedHeader {
+  const asItIs = { inherited: record.inherited, spent: lastOwn(record, "spent") };
+  try {
+    return { ...asItIs, ...(decode(entry?.data ?? "{}") as object) };
+  } catch {
+    return asItIs;
+  }
+}
+
+/** The messages of these turns. A damaged turn counts none, and `doctor` reports it. */
+function countMessages(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => {
+    try {
+      const { input, output } = turnOf(entry);
+      return sum + input.length + output.length;
+    } catch {
+      return sum;
+    }
+  }, 0);
+}

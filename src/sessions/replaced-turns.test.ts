@@ -1,0 +1,248 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { countAll } from "../domain/turns/counters.ts";
+import type { Turn } from "../domain/turns/turn.ts";
+import { doctor, stats } from "../admin.ts";
+import { SessionError } from "../errors.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Model } from "./options/model.ts";
+import type { Session } from "./session/session.ts";
+
+/** A model that says the number of its call; while it is down it fails, after `words` of its answer. */
+interface Numbered {
+  readonly model: Model;
+  isDown: boolean;
+  words: string;
+  shown: string[];
+  calls: number;
+}
+
+function numbered(): Numbered {
+  const state: Numbered = {
+    isDown: false,
+    words: "",
+    calls: 0,
+    shown: [],
+    model: async function* ({ messages }) {
+      state.calls++;
+      state.shown = messages.map(({ content }) => String(content));
+      yield { type: "usage", usage: { inputTokens: 5, outputTokens: 1 } };
+      if (state.isDown) {
+        if (state.words !== "") yield { type: "text", text: state.words };
+        throw new SessionError("model_failed", { reason: "overloaded" });
+      }
+      yield { type: "text", text: `answer ${state.calls}` };
+    },
+  };
+  return state;
+}
+
+async function turnsOf(session: Session): Promise<Turn[]> {
+  return await Array.fromAsync(session.turns());
+}
+
+async function saidIn(session: Session): Promise<string[]> {
+  return (await turnsOf(session)).map(
+    ({ input, output, status }) =>
+      `${String(input[0]?.content)} → ${status === "done" ? String(output[0]?.content) : status}`,
+  );
+}
+
+/** `doctor` finds no problem. */
+async function guardSound(sessions: Sessions): Promise<void> {
+  const findings: unknown[] = [];
+  await doctor(sessions, { onFinding: (finding) => findings.push(finding) });
+  assert.deepEqual(findings, []);
+}
+
+/** The counters agree with the log, and `tokens` were used in all. */
+async function guardCounters(session: Session, tokens: number): Promise<void> {
+  const { counters } = await session.refresh();
+  const counted = countAll(await turnsOf(session));
+  assert.deepEqual([counters.turns, counters.messages], [counted.turns, counted.messages]);
+  assert.equal(counters.inputTokens, tokens);
+}
+
+test("a question after a turn replaces the later ones, in one commit", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  for (const question of ["one", "two", "three"]) await (await session.consult(question)).done;
+  const answer = await session.consult("two, differently", { after: 1 });
+  assert.equal(answer.seq, 2);
+  assert.equal((await answer.done).status, "done");
+  assert.deepEqual(await saidIn(session), ["one → answer 1", "two, differently → answer 4"]);
+  assert.deepEqual(model.shown, ["one", "answer 1", "two, differently"]);
+  await guardCounters(session, 20);
+  await (
+    await session.consult("from the beginning", { after: 0 })
+  ).done;
+  assert.deepEqual(await saidIn(session), ["from the beginning → answer 5"]);
+  await (
+    await session.consult("next", { after: 1 })
+  ).done;
+  assert.deepEqual(await saidIn(session), ["from the beginning → answer 5", "next → answer 6"]);
+  await guardCounters(session, 30);
+  await guardSound(place.sessions);
+});
+
+test("the replaced turns come back where the answer fails before its first word", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  await (
+    await session.consult("one", { key: "k1" })
+  ).done;
+  await (
+    await session.consult("two", { key: "k2" })
+  ).done;
+  const before = await turnsOf(session);
+  model.isDown = true;
+  for (const after of [0, 1]) {
+    const answer = await session.consult("again", { after, key: "k3" });
+    await assert.rejects(answer.done, { code: "model_failed" });
+    assert.deepEqual(await turnsOf(session), before);
+  }
+  await guardCounters(session, 20);
+  assert.equal(
+    (await stats(place.sessions)).turns.inputTokens,
+    20,
+    "the usage of the failed tries stays counted, that of the turns once",
+  );
+  model.isDown = false;
+  assert.equal((await (await session.consult("again", { after: 1, key: "k3" })).done).seq, 2);
+  assert.deepEqual(await saidIn(session), ["one → answer 1", "again → answer 5"]);
+  const calls = model.calls;
+  await (
+    await session.consult("again", { after: 1, key: "k3" })
+  ).done;
+  assert.equal(model.calls, calls, "a retry under the key of a done turn is the same turn");
+  await assert.rejects(session.consult("again", { after: 0, key: "k3" }), { code: "key_reused" });
+  await guardSound(place.sessions);
+});
+
+test("an answer that has begun stays, and the replaced turns go", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  await (
+    await session.consult("one")
+  ).done;
+  Object.assign(model, { isDown: true, words: "Well" });
+  await assert.rejects((await session.consult("again", { after: 0 })).done, { code: "model_failed" });
+  assert.deepEqual(await saidIn(session), ["again → failed"]);
+  await guardCounters(session, 10);
+});
+
+for (const words of ["", "Well"]) {
+  test(`a writer that dies after ${words === "" ? "no word" : "a word"} leaves the ${words === "" ? "replaced turns" : "new turn"}`, async () => {
+    const model = numbered();
+    await using place = inMemory({ model: model.model });
+    const session = await place.sessions.create({ id: "s" });
+    for (const question of ["one", "two"]) await (await session.consult(question)).done;
+    const turn = await (await place.another({ model: model.model }).get("s")).begin("again", { after: 0 });
+    // A write of this length is durable once it resolves.
+    if (words !== "") await turn.write({ text: words.repeat(4096) });
+    await session.refresh();
+    assert.deepEqual(await saidIn(session), ["again → open"]);
+    assert.equal(await session.breakLease(), true);
+    assert.deepEqual(
+      await saidIn(session),
+      words === "" ? ["one → answer 1", "two → answer 2"] : ["again → interrupted"],
+    );
+    await session.refresh();
+    await (
+      await session.consult("three")
+    ).done;
+    const { counters } = await session.refresh();
+    const counted = countAll(await turnsOf(session));
+    assert.deepEqual([counters.turns, counters.messages], [counted.turns, counted.messages]);
+    await guardSound(place.sessions);
+  });
+}
+
+test("a question cannot replace turns that do not exist, are too many, or are under legal hold", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model, limits: { turnBytesMax: 2000 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let n = 0; n < 20; n++) await session.append({ input: `question ${n}`, output: "x".repeat(100) });
+  await assert.rejects(session.consult("x", { after: 21 }), { code: "range_invalid" });
+  for (const after of [-1, 0.5, Number.NaN, "1" as never, null as never])
+    await assert.rejects(session.consult("x", { after }), { code: "argument_invalid" });
+  await assert.rejects(session.consult("x", { after: 0 }), { code: "replaced_too_large" });
+  await session.setLegalHold("a case");
+  await assert.rejects(session.consult("x", { after: 19 }), { code: "legal_hold" });
+  assert.equal((await turnsOf(session)).length, 20);
+  assert.equal(model.calls, 0);
+});
+
+test("a fork of a session whose turns are replaced keeps them", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  for (const question of ["one", "two"]) await (await session.consult(question)).done;
+  const fork = await session.fork({ as: "f" });
+  await session.refresh();
+  await (
+    await session.consult("again", { after: 0 })
+  ).done;
+  await fork.refresh();
+  assert.deepEqual(await saidIn(fork), ["one → answer 1", "two → answer 2"]);
+  model.isDown = true;
+  const other = await fork.fork({ as: "g" });
+  await assert.rejects((await other.consult("again", { after: 1 })).done, { code: "model_failed" });
+  await other.refresh();
+  assert.deepEqual(await saidIn(other), ["one → answer 1", "two → answer 2"]);
+  await guardSound(place.sessions);
+});
+
+test("a fork at 0 shares no turns, and begins as its parent began", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s", instructions: "Be brief.", metadata: { title: "x" } });
+  const ofNothing = await session.fork({ as: "n" });
+  assert.equal(ofNothing.info.counters.turns, 0);
+  await (
+    await session.consult("one")
+  ).done;
+  const turn = await (await place.sessions.create({ id: "o" })).begin("a first question");
+  const whileOpen = await (await place.sessions.get("o")).fork({ as: "w" });
+  assert.equal(whileOpen.info.counters.turns, 0);
+  await turn.seal();
+  const fork = await session.fork({ at: 0, as: "f" });
+  assert.equal(await fork.instructions(), "Be brief.");
+  assert.deepEqual([fork.info.metadata, fork.info.parent, fork.info.counters.turns], [{ title: "x" }, null, 0]);
+  await (
+    await fork.consult("one, differently")
+  ).done;
+  assert.deepEqual(await saidIn(fork), ["one, differently → answer 2"]);
+  await assert.rejects(session.fork({ at: 0, as: "f" }), { code: "session_exists" });
+  await session.refresh();
+  await session.truncate(0);
+  await guardSound(place.sessions);
+});
+
+test("a watch tells of the replacement, and of the turns that come back", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (const input of ["one", "two", "three"]) await session.append({ input });
+  const watching = (await place.another().get("s")).watch({ after: 0 })[Symbol.asyncIterator]();
+  const take = async (count: number): Promise<string[]> => {
+    const taken: string[] = [];
+    while (taken.length < count) {
+      const { value: news } = await watching.next();
+      if (news === undefined) break;
+      if (news.type === "turn") taken.push(`${news.turn.status} ${String(news.turn.input[0]?.content)}`);
+      else taken.push(news.type === "truncated" ? `truncated ${news.after}` : news.type);
+    }
+    return taken;
+  };
+  await take(3);
+  await place.clock.advance(1);
+  const turn = await session.begin("again", { after: 1 });
+  assert.deepEqual(await take(2), ["truncated 1", "open again"]);
+  await turn.seal({ status: "failed", error: { code: "model_failed", message: "overloaded" } });
+  assert.deepEqual(await take(3), ["truncated 1", "done two", "done three"]);
+  await watching.return?.();
+});
