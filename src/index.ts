@@ -82,7 +82,7 @@ export type {
   SessionEvent,
 } from "./domain/record/event.ts";
 export type { Chunk } from "./domain/turns/chunk.ts";
-export type { Window } from "./domain/turns/window.ts";
+export type { Window } from "./domain/request/window.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
 export type { Duration, Lifetime } from "./domain/values/duration.ts";
 export type { Page, PageQuery } from "./domain/values/pages.ts";

@@ -1,8 +1,8 @@
 /** Renders a session for other programs, and for people. */
 import { decode } from "../domain/values/codec.ts";
-import { requestMessages } from "../domain/turns/model-request.ts";
+import { requestMessages } from "../domain/request/model-request.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
-import { unbounded } from "../domain/turns/window.ts";
+import { unbounded } from "../domain/request/window.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
 
 /** Formats of an export. */

@@ -1,5 +1,5 @@
 import { Assembly } from "../domain/turns/chunk.ts";
-import { continueRequest } from "../domain/turns/model-request.ts";
+import { continueRequest } from "../domain/request/model-request.ts";
 import { clip } from "../domain/values/format-value.ts";
 import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";

@@ -11,7 +11,7 @@ import {
   type LocatedValue,
   type Place,
 } from "../../sessions/snapshots/located-json.ts";
-import { parseWindow, type Window } from "../../domain/turns/window.ts";
+import { parseWindow, type Window } from "../../domain/request/window.ts";
 import type { ModelSettings } from "../../sessions/options/model.ts";
 import { parseModelSettings } from "../../sessions/options/model-settings.ts";
 import type { Value } from "../../domain/values/codec.ts";

@@ -10,7 +10,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
-import { parseWindow, type Window } from "../../domain/turns/window.ts";
+import { parseWindow, type Window } from "../../domain/request/window.ts";
 import { parseOneOf } from "./arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 

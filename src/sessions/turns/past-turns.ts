@@ -1,6 +1,6 @@
-import { isShown } from "../../domain/turns/model-request.ts";
+import { isShown } from "../../domain/request/model-request.ts";
 import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
-import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/turns/window.ts";
+import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/request/window.ts";
 import type { LoadRequest } from "../../store/store.ts";
 import type { Handle } from "../core/handle.ts";
 

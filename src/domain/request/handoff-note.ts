@@ -1,6 +1,6 @@
 import { quote } from "../values/format-value.ts";
 import type { Handoff } from "../record/record.ts";
-import type { Message } from "./turn.ts";
+import type { Message } from "../turns/turn.ts";
 
 /** A model reads at most this much of a note that another model wrote, in characters. */
 const reportedLengthMax = 1000;

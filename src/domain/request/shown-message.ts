@@ -3,7 +3,7 @@
  * the assistant and for tools. The store keeps the original.
  */
 import type { Value } from "../values/codec.ts";
-import type { Message, ToolCall } from "./turn.ts";
+import type { Message, ToolCall } from "../turns/turn.ts";
 
 type Fields = Readonly<Record<string, Value>>;
 

@@ -4,7 +4,7 @@
  */
 import type { Value } from "../values/codec.ts";
 import { textOf } from "./shown-message.ts";
-import type { Message } from "./turn.ts";
+import type { Message } from "../turns/turn.ts";
 
 /** Stands where a question has no answer. */
 export function noAnswer(reason?: string): Message {

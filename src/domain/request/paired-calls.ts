@@ -1,6 +1,6 @@
 /** Tool calls and their results in the order that endpoints demand: each call is followed at once by exactly one result. */
 import { textOf, toldResult } from "./shown-message.ts";
-import { pairToolCalls, unknownResult, type Message, type ToolCall } from "./turn.ts";
+import { pairToolCalls, unknownResult, type Message, type ToolCall } from "../turns/turn.ts";
 
 /** A call and its result, if there is one. */
 interface PairedCall {

@@ -21,8 +21,8 @@ import { alternate, noAnswer, systemMessage } from "./alternation.ts";
 import { noteMessages } from "./handoff-note.ts";
 import { pairCalls } from "./paired-calls.ts";
 import { shownMessages } from "./shown-message.ts";
-import type { Message, Turn } from "./turn.ts";
-import { estimateTokens } from "./usage.ts";
+import type { Message, Turn } from "../turns/turn.ts";
+import { estimateTokens } from "../turns/usage.ts";
 import { selectTurns, type WindowBounds } from "./window.ts";
 
 /** The fields that decide how a turn is shown. */

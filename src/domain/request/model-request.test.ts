@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { messages, turn } from "../../../test/property/arbitraries.ts";
-import { estimateTokens, estimateUsage } from "./usage.ts";
+import { estimateTokens, estimateUsage } from "../turns/usage.ts";
 import { continueRequest, halfWindow, requestMessages, type PastTurn } from "./model-request.ts";
-import type { Message, Turn } from "./turn.ts";
+import type { Message, Turn } from "../turns/turn.ts";
 import { parseWindow, selectTurns, unbounded, windowTurnsMax, type Window, type WindowBounds } from "./window.ts";
 
 /** Turns numbered from 1, as a log holds them. */
